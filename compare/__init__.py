@@ -1,0 +1,1 @@
+"""Where the two roads meet: measures, experiments, reports, the command line."""

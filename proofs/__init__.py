@@ -1,0 +1,1 @@
+"""The claims behind the formulas, checked symbolically or by ball arithmetic."""

@@ -1,0 +1,106 @@
+"""What a solver hands back: an answer, its certificate, and one sentence on what has been proved about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class Status(Enum):
+    """What is known about an answer. The value is the sentence to read; only a closed gap is called optimal."""
+
+    OPTIMAL = "Optimal: the duality gap is closed to the tolerance asked for."
+    STATIONARY = "Stationary: the first-order conditions hold; the problem is nonconvex, so no more is claimed."
+    BOUNDED = "Not proved optimal: the best value found and the lower bound are reported, and they differ."
+    INACCURATE = "Not certified: the residuals stayed above the tolerance asked for; the certificate says how far."
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The evidence for one β in min R(β) s.t. m_n(β) = y_n⟨x_n, β⟩ ≥ 1, with multipliers α ≥ 0, R°(Aᵀα) ≤ 1.
+
+    For a norm R the relative gap splits exactly into two nonnegative parts (for feasible β):
+
+        R(β) − 1ᵀα  =  [ R(β) − ⟨Aᵀα, β⟩ ]  +  Σ_n α_n (m_n(β) − 1)
+           gap              stationarity            complementarity        (each divided by R(β))
+
+    All entries are dimensionless except `objective`, `lower_bound` (units of R) and `margin` (units of y·x·β).
+    """
+
+    objective: float
+    """R(β), of β as given."""
+    lower_bound: float
+    """1ᵀα: no feasible β is cheaper. −inf when R is nonconvex."""
+    margin: float
+    """min_n y_n⟨x_n, β⟩; 1 for a solution, anything for a gradient-descent iterate."""
+    primal: float
+    """Violation max(0, 1 − margin)."""
+    gap: float | None
+    """(R(β) − 1ᵀα) / R(β), β as given; None when R is nonconvex."""
+    direction_gap: float | None
+    """The same for β/margin: how far the *direction* is from optimal. inf when the margin is not positive."""
+    stationarity: float
+    """Distance of Aᵀα from a subgradient of R at β, relative; insensitive to the scale of β and α."""
+    complementarity: float
+    """Σ α_n |m_n/margin − 1| / Σ α_n: zero when multipliers sit on the closest points only."""
+    support_size: int | None
+    """Number of nonzero coefficients (Bridge, FourierBridge), else None."""
+    dual: Array = field(repr=False)
+    """The multipliers α ≥ 0, shape (number of constraints,), scaled to R°(Aᵀα) = 1 where R is a norm."""
+
+    @property
+    def worst(self) -> float:
+        """The largest of the violations: primal, gap (where there is one), stationarity, complementarity."""
+        return max(self.primal, abs(self.gap or 0.0), self.stationarity, self.complementarity)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A predictor and what is proved about it."""
+
+    beta: Array
+    """The predictor, shape X.shape[1:]; min_n y_n⟨x_n, β⟩ = 1."""
+    dual: Array = field(repr=False)
+    """Multipliers α ≥ 0 of the constraints, shape of y."""
+    objective: float
+    """R(β), in the 1-homogeneous form of the regularizer."""
+    lower_bound: float
+    """Proved lower bound on the optimal value; −inf when R is nonconvex."""
+    status: Status
+    unique: bool | None
+    """Whether the minimizer is the only one; None when unknown."""
+    certificate: Certificate
+    stats: Mapping[str, Any] = field(default_factory=dict)
+    """How the answer was found: `method`, `iterations`, …"""
+
+
+class NotSeparableError(ValueError):
+    """No predictor classifies the data: there is no margin to maximize.
+
+    Attributes:
+        farkas: α ≥ 0, Σα = 1, with Σ_n α_n y_n x_n ≈ 0 (shape of y): a convex combination of the signed points that
+            is the origin, which is impossible for separable data.
+        residual: ‖Σ_n α_n y_n x_n‖₂ divided by the largest ‖x_n‖₂.
+    """
+
+    def __init__(self, farkas: Array, residual: float) -> None:
+        self.farkas = farkas
+        self.residual = residual
+        involved = np.flatnonzero(farkas > 1e-12)
+        shown = ", ".join(map(str, involved[:8])) + (", …" if involved.size > 8 else "")
+        super().__init__(
+            f"the data are not linearly separable through the origin: a convex combination of the {involved.size} "
+            f"signed points y_n x_n with n in [{shown}] is zero (relative residual {residual:.1e}; weights in "
+            "`error.farkas`). There is no max-margin predictor. Append a column of ones to allow an offset, or remove "
+            "or relabel points."
+        )
