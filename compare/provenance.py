@@ -1,0 +1,74 @@
+"""How to get the same numbers again: data hashes, seeds, versions, machine, command, time."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+PACKAGES = ("implicitbias", "numpy", "scipy", "torch", "cvxpy", "clarabel", "scikit-learn", "sympy")
+"""The distributions whose versions can change a number."""
+
+
+@dataclass(frozen=True)
+class DataUsed:
+    """A data set by name and by the SHA-256 of the very arrays (X, y) that entered the computation."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the numbers of a report come from. `+` joins two: data, seeds and commands once each, the later time."""
+
+    data: tuple[DataUsed, ...] = ()
+    seeds: tuple[int, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    machine: str = ""
+    commands: tuple[str, ...] = ()
+    """What to type, or call, to get the report again."""
+    time: str = ""
+    """When it was made, UTC, ISO 8601."""
+
+    @classmethod
+    def collect(
+        cls,
+        data: Iterable[DataUsed] = (),
+        *,
+        seeds: Iterable[int] = (),
+        command: str = "",
+    ) -> Provenance:
+        """The provenance of a computation on this machine, now."""
+        return cls(
+            data=tuple(dict.fromkeys(data)),
+            seeds=tuple(dict.fromkeys(seeds)),
+            versions={"python": platform.python_version(), **installed_versions()},
+            machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+            commands=(command,) if command else (),
+            time=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def __add__(self, other: Provenance) -> Provenance:
+        return Provenance(
+            data=tuple(dict.fromkeys(self.data + other.data)),
+            seeds=tuple(dict.fromkeys(self.seeds + other.seeds)),
+            versions={**self.versions, **other.versions},
+            machine="; ".join(dict.fromkeys(m for m in (self.machine, other.machine) if m)),
+            commands=tuple(dict.fromkeys(self.commands + other.commands)),
+            time=max(self.time, other.time),
+        )
+
+
+def installed_versions() -> dict[str, str]:
+    """The versions of PACKAGES that are installed, by distribution name, without importing them."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
