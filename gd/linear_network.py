@@ -1,0 +1,157 @@
+"""What every linear network shares: weights w = (w_1, …, w_L) in, a linear predictor β = P(w) out.
+
+However it is parameterized, a linear network computes f(x; w) = ⟨x, P(w)⟩ with P homogeneous of degree L in the
+weights. So a network is one differentiable map, `P`, from the list of layers to β; the forward pass, the predictor
+and gradients follow. `P` broadcasts over leading axes of the layers, so that many networks of one architecture run as
+one: that is what `descend` uses to train a batch of seeds without a Python loop.
+
+Gradient flow conserves how the layers are balanced, and some initializations are balanced in a way that fixes the
+sign of a coefficient of β for ever. No theorem about max-margin limits can hold for data that need the other sign, so
+each network says which of its coefficients are fixed (`sign_locked`).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from solvers.regularizers import Regularizer
+
+Array = NDArray[np.float64]
+Initialization = Literal["gaussian", "balanced", "unbiased"]
+
+# Layers tie when their magnitudes agree to rounding; gradient flow keeps exact ties exact and near ties near.
+TIE = 1e-12
+
+
+class LinearNetwork(nn.Module):
+    """f(x; w) = ⟨x, P(w)⟩, P homogeneous of degree `depth`; float64 parameters `weights.0` … `weights.{L−1}`.
+
+    Initializations (`initialization=`), with s the argument `scale`:
+
+    - "gaussian": every entry of every layer independently N(0, s²);
+    - "balanced": the layers' conserved differences are zero (what "balanced" means is said at each network);
+    - "unbiased": all layers but the last have entries N(0, s²), the last is zero, so f(·; w) = 0 at the start,
+      as in the study of the kernel and rich regimes.
+    """
+
+    shape: tuple[int, ...]
+    """Shape of one input x (and of β, for one output)."""
+    depth: int
+    """The number of layers L."""
+
+    def __init__(self, weights: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.weights = nn.ParameterList([nn.Parameter(w.to(torch.float64)) for w in weights])
+        self.depth = len(weights)
+
+    @abstractmethod
+    def P(self, weights: Sequence[Tensor]) -> Tensor:
+        """β from the layers; extra leading axes of the layers are batch axes and come out in front of β's."""
+
+    @property
+    @abstractmethod
+    def regularizer(self) -> Regularizer | None:
+        """R with min{‖w‖² : P(w) = β} = L·R(β)^{2/L}; None where no closed form is known."""
+
+    @property
+    def degree(self) -> int:
+        """The degree of homogeneity: f(x; c·w) = c^degree f(x; w) for c > 0."""
+        return self.depth
+
+    @property
+    def outputs(self) -> int:
+        """The number of values f(x) has."""
+        return 1
+
+    def compose(self) -> Tensor:
+        """β = P(w) from the current parameters; differentiable, and usable under `torch.func.functional_call`."""
+        return self.P(list(self.weights))
+
+    def forward(self, X: Tensor) -> Tensor:
+        """⟨x_n, β⟩: shape (N,), or (N, outputs) for several outputs."""
+        beta = self.compose()
+        rows = X.flatten(1)
+        return rows @ beta.T if self.outputs > 1 else rows @ beta.flatten()
+
+    @property
+    def predictor(self) -> Array:
+        """β as a numpy array: shape (D,), (H, W), or (outputs, D)."""
+        with torch.no_grad():
+            return np.array(self.compose().cpu().numpy(), dtype=np.float64)
+
+    @property
+    def locked_signs(self) -> NDArray[np.bool_]:
+        """Which coefficients (entries, or frequencies of `coefficient_name`) gradient flow cannot take through zero."""
+        return np.zeros(self.predictor.shape, dtype=bool)
+
+    coefficient_name = "entries"
+
+    @property
+    def sign_locked(self) -> str | None:
+        """One sentence when gradient flow from the current weights cannot reach every sign pattern, else None.
+
+        A layer tie (see `tied_at_smallest`) is the reason. The statement is about the continuous flow; a discrete step
+        may jump over zero.
+        """
+        locked = self.locked_signs
+        if not locked.any():
+            return None
+        return (
+            f"sign-locked initialization: {int(locked.sum())} of {locked.size} {self.coefficient_name} of β cannot "
+            "change sign, because the layers are tied where they are smallest (|w_l|² − |w_k|² is conserved); "
+            "predictions hold only if the limit has these signs"
+        )
+
+    def extra_repr(self) -> str:
+        return f"shape={self.shape}, depth={self.depth}"
+
+
+def tied_at_smallest(magnitudes: Array) -> NDArray[np.bool_]:
+    """Where the smallest of the L magnitudes (axis 0) is attained by two layers or more.
+
+    For a product c = Π_l w_l per coefficient, gradient flow is dw_l/dt = g·Π_{k≠l} w_k, and |w_l|² − |w_k|² is
+    conserved. c can vanish only where its smallest factors do; if m ≥ 2 factors vanish together, every right side
+    vanishes there too, so zero is an equilibrium that no solution reaches in finite time, and c keeps its sign. If the
+    smallest factor is alone (m = 1) it passes through zero at speed g·Π_{k≠l} w_k ≠ 0.
+
+    >>> tied_at_smallest(np.array([[1.0, 2.0, 1.0], [1.0, 3.0, 2.0], [5.0, 2.0, 3.0]]))
+    array([ True,  True, False])
+    """
+    if magnitudes.shape[0] < 2:
+        return np.zeros(magnitudes.shape[1:], dtype=bool)
+    smallest, second = np.sort(magnitudes, axis=0)[:2]
+    return np.asarray(second - smallest <= TIE * magnitudes.max(axis=0))
+
+
+def check_architecture(name: str, dim: Any, depth: Any, scale: float, initialization: str) -> None:
+    """Raise ValueError unless every size is a positive integer, the scale positive, the initialization known."""
+    sizes = dim if isinstance(dim, tuple) else (dim,)
+    wrong = [size for size in (*sizes, depth) if isinstance(size, bool) or not isinstance(size, int | np.integer)]
+    if wrong or any(size < 1 for size in (*sizes, depth)):
+        raise ValueError(f"{name}: dimension and depth must be positive integers, got dim={dim!r}, depth={depth!r}")
+    if not (np.isfinite(scale) and scale > 0):
+        raise ValueError(f"{name}: scale must be a positive number (standard deviation of the weights), got {scale!r}")
+    if initialization not in ("gaussian", "balanced", "unbiased"):
+        raise ValueError(f"{name}: initialization must be 'gaussian', 'balanced' or 'unbiased', got {initialization!r}")
+    if initialization == "unbiased" and depth < 2:
+        raise ValueError(
+            f"{name}: initialization='unbiased' zeroes the last of several layers, so it needs depth ≥ 2; "
+            "a depth-1 network started at zero is scale → 0"
+        )
+
+
+def seeded(seed: int) -> torch.Generator:
+    """The generator every network draws its weights from; on the CPU, so that a seed means the same everywhere."""
+    return torch.Generator().manual_seed(int(seed))
+
+
+def gaussian(sizes: Sequence[tuple[int, ...]], scale: float, generator: torch.Generator) -> list[Tensor]:
+    """One N(0, scale²) tensor of each size, in order."""
+    return [scale * torch.randn(size, generator=generator, dtype=torch.float64) for size in sizes]

@@ -1,0 +1,315 @@
+"""The linear networks of the theory: fully connected, diagonal, convolutional, each of any depth.
+
+Each class says its map P from weights to predictor, the regularizer that P induces, and what a balanced
+initialization is. Layers are applied to x in the order w_1, w_2, …, w_L.
+
+Reference: Gunasekar, Lee, Soudry, Srebro (2018), *Implicit bias of gradient descent on linear convolutional networks*.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gd.linear_network import (
+    Initialization,
+    LinearNetwork,
+    check_architecture,
+    gaussian,
+    seeded,
+    tied_at_smallest,
+)
+from solvers.regularizers import L2, Bridge, FourierBridge, Regularizer
+
+
+class FullyConnected(LinearNetwork):
+    """A fully connected linear network,
+
+        β = W_L W_{L−1} ⋯ W_1,    W_1 (width × D), W_l (width × width), W_L (outputs × width),
+
+    with price min ‖w‖² = L‖β‖₂^{2/L} for one output (any width ≥ 1), and L·Σ_i σ_i(β)^{2/L}, the Schatten-2/L
+    quasi-norm to the power 2/L, for several (width ≥ min(outputs, D)). Depth 1 is the linear predictor.
+
+    Args:
+        dim: D, the dimension of x.
+        depth: L ≥ 1.
+        width: of every hidden layer; D unless given.
+        outputs: M. β has shape (D,) for M = 1, else (M, D).
+        scale: standard deviation of the weights ("balanced": every nonzero singular value of every layer).
+        seed: of the initial weights.
+        initialization: "gaussian", "unbiased", or "balanced": W_{l+1}ᵀW_{l+1} = W_l W_lᵀ, as W_l = scale·U_l U_{l−1}ᵀ
+            with random orthonormal columns, min(outputs, width, D) of them. Gradient flow conserves the difference.
+
+    Raises ValueError when a size is not a positive integer, or when several outputs are squeezed through hidden layers
+    too narrow for the Schatten price to hold.
+
+    Reference: Gunasekar et al. (2018), Theorem 1 and Lemma 5.
+
+    >>> FullyConnected(3, 2, scale=0.1, seed=0).regularizer
+    L2()
+    >>> FullyConnected(3, 2, outputs=2, seed=0)(torch.ones(5, 3, dtype=torch.float64)).shape
+    torch.Size([5, 2])
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        depth: int,
+        *,
+        width: int | None = None,
+        outputs: int = 1,
+        scale: float = 0.1,
+        seed: int = 0,
+        initialization: Initialization = "gaussian",
+    ) -> None:
+        hidden = dim if width is None else width
+        check_architecture("FullyConnected", (dim, hidden, outputs), depth, scale, initialization)
+        rank = min(outputs, dim)
+        if depth > 1 and hidden < rank:
+            raise ValueError(
+                f"FullyConnected: width {hidden} cannot carry {outputs} outputs of a {dim}-dimensional input; the "
+                f"Schatten price needs width ≥ {rank}"
+            )
+        widths = [dim, *[hidden] * (depth - 1), outputs]
+        sizes = [(after, before) for before, after in pairwise(widths)]
+        generator = seeded(seed)
+        if initialization == "balanced":
+            frames = [torch.linalg.qr(frame)[0] for frame in gaussian([(n, rank) for n in widths], 1.0, generator)]
+            weights = [scale * after @ before.T for before, after in pairwise(frames)]
+        else:
+            weights = gaussian(sizes, scale, generator)
+            if initialization == "unbiased":
+                weights[-1].zero_()
+        super().__init__(weights)
+        self.shape = (dim,)
+        self._outputs = outputs
+
+    @property
+    def outputs(self) -> int:
+        return self._outputs
+
+    def P(self, weights: Sequence[Tensor]) -> Tensor:
+        beta = weights[-1]
+        for layer in reversed(weights[:-1]):  # from the output side: `outputs` rows are carried, not D columns
+            beta = beta @ layer
+        return beta if self.outputs > 1 else beta.squeeze(-2)
+
+    @property
+    def regularizer(self) -> Regularizer:
+        if self.outputs == 1:
+            return L2()
+        from solvers.regularizers import Schatten  # type: ignore[attr-defined,unused-ignore]
+
+        return Schatten(2.0 / self.depth)  # type: ignore[no-any-return,unused-ignore]
+
+    @property
+    def locked_signs(self) -> NDArray[np.bool_]:
+        """Only scalars in a row can lock: D = 1, one output, hidden layers of width 1; then as for `Diagonal`."""
+        if any(w.numel() > 1 for w in self.weights):
+            return np.zeros(self.predictor.shape, dtype=bool)
+        return tied_at_smallest(np.stack([w.detach().abs().cpu().numpy().reshape(1) for w in self.weights]))
+
+
+class Diagonal(LinearNetwork):
+    """A diagonal linear network,
+
+        β = w_1 ⊙ w_2 ⊙ ⋯ ⊙ w_L,    w_l ∈ R^D,
+
+    with price min ‖w‖² = L‖β‖_{2/L}^{2/L}. Depth 2 is the network of sparse recovery: with u, v = (w_1 ± w_2)/2,
+    β = u⊙u − v⊙v, so the "unbiased" start w_2 = 0 is the start u = v of that parameterization.
+
+    Args:
+        dim: D.
+        depth: L ≥ 1.
+        scale: standard deviation of the weights.
+        seed: of the initial weights.
+        initialization: "gaussian", "unbiased", or "balanced": |w_1| = … = |w_L| entrywise, independent signs. Entries
+            of β then keep their signs for ever (see `sign_locked`).
+
+    Reference: Gunasekar et al. (2018), Lemma 6.
+
+    >>> Diagonal(3, 2, scale=0.1, seed=0).regularizer
+    Bridge(p=1.0)
+    >>> Diagonal(3, 2, scale=0.1, seed=0, initialization="balanced").sign_locked[:44]
+    'sign-locked initialization: 3 of 3 entries o'
+    """
+
+    def __init__(
+        self, dim: int, depth: int, *, scale: float = 0.1, seed: int = 0, initialization: Initialization = "gaussian"
+    ) -> None:
+        check_architecture("Diagonal", (dim,), depth, scale, initialization)
+        generator = seeded(seed)
+        weights = gaussian([(dim,)] * depth, scale, generator)
+        if initialization == "balanced":
+            weights = [weights[0].abs() * w.sign() for w in weights]
+        elif initialization == "unbiased":
+            weights[-1].zero_()
+        super().__init__(weights)
+        self.shape = (dim,)
+
+    def P(self, weights: Sequence[Tensor]) -> Tensor:
+        beta = weights[0]
+        for layer in weights[1:]:
+            beta = beta * layer
+        return beta
+
+    @property
+    def regularizer(self) -> Regularizer:
+        return L2() if self.depth == 1 else Bridge(2.0 / self.depth)
+
+    @property
+    def locked_signs(self) -> NDArray[np.bool_]:
+        """Entries of β whose smallest factor |w_l| is attained by two layers or more (`tied_at_smallest`)."""
+        return tied_at_smallest(np.stack([w.detach().abs().cpu().numpy() for w in self.weights]))
+
+
+class Convolutional(LinearNetwork):
+    """A convolutional linear network with one channel: L−1 convolutions and a linear read-out w_L of all D values,
+
+        h_0 = x,   h_l = h_{l−1} ⋆ w_l (l < L),   f(x) = ⟨h_{L−1}, w_L⟩,
+        (h ⋆ w)[d] = D^{−1/2} Σ_k w[k] h[(d + k) mod D],    in 2-D over both axes, D = H·W.
+
+    ⋆ is a correlation and carries 1/√D, so with the unitary DFT the full-width network computes exactly
+
+        β̂ = ŵ_1 ⊙ ŵ_2 ⊙ ⋯ ⊙ ŵ_L        (no conjugates, no powers of D),
+
+    with price min ‖w‖² = L‖β̂‖_{2/L}^{2/L}.
+
+    Narrow kernels (`kernel` < D): w_1 … w_{L−1} are supported on the first `kernel` offsets, w_L stays full. With zero
+    padding h is continued by zeros instead of periodically, and offsets are centred as usual for "same" padding:
+    h[d + k − ⌊(kernel − 1)/2⌋]. A circular network needs no centring, it would only shift the weights.
+    `regularizer` is then None, no closed form being known, except for narrow kernels in a circular network of depth 2
+    (`ConvKernel`) and for kernel 1, which is a scalar times β: L D^{(L−1)/L}‖β‖₂^{2/L}, with the minimizers of L2.
+
+    Args:
+        shape: D, or (H, W).
+        depth: L ≥ 1.
+        kernel: K ≤ D, or (K_H, K_W) in 2-D (an int means both); full width unless given.
+        padding: "circular" or "zero".
+        scale: standard deviation of the weights.
+        seed: of the initial weights.
+        initialization: "gaussian", "unbiased", or, for the full-width circular network only, "balanced":
+            |ŵ_1| = … = |ŵ_L| per frequency, the layers being signed circular shifts of one another.
+
+    Raises ValueError when a size is not a positive integer, a kernel is wider than the input, or "balanced" is asked of
+    a network whose layers have no frequency-wise conserved differences.
+
+    Reference: Gunasekar et al. (2018), Lemmas 3 and 7, Theorems 2 and 2a. Without 1/√D, as their eq. (2) is printed,
+    β̂ = D^{(L−1)/2} ŵ_1 ⊙ ⋯ ⊙ ŵ_L: same directions, other values.
+
+    >>> network = Convolutional((4, 6), 3, scale=0.1, seed=0)
+    >>> network.regularizer
+    FourierBridge(p=0.6666666666666666)
+    >>> product = np.prod([np.fft.fftn(w.detach(), norm="ortho") for w in network.weights], axis=0)
+    >>> bool(np.abs(np.fft.fftn(network.predictor, norm="ortho") - product).max() < 1e-15)
+    True
+    """
+
+    coefficient_name = "frequencies"
+
+    def __init__(
+        self,
+        shape: int | tuple[int, int],
+        depth: int,
+        *,
+        kernel: int | tuple[int, int] | None = None,
+        padding: Literal["circular", "zero"] = "circular",
+        scale: float = 0.1,
+        seed: int = 0,
+        initialization: Initialization = "gaussian",
+    ) -> None:
+        size = shape if isinstance(shape, tuple) else (shape,)
+        check_architecture("Convolutional", size, depth, scale, initialization)
+        if len(size) > 2:
+            raise ValueError(f"Convolutional: inputs are signals D or images (H, W), got shape {size}")
+        if padding not in ("circular", "zero"):
+            raise ValueError(f"Convolutional: padding must be 'circular' or 'zero', got {padding!r}")
+        window = size if kernel is None else kernel if isinstance(kernel, tuple) else (kernel,) * len(size)
+        if len(window) != len(size) or any(not 1 <= k <= d for k, d in zip(window, size, strict=True)):
+            raise ValueError(f"Convolutional: kernel {kernel!r} must have one size from 1 to D per axis of {size}")
+        generator = seeded(seed)
+        weights = gaussian([window] * (depth - 1) + [size], scale, generator)
+        if initialization == "balanced":
+            if window != size or padding != "circular":
+                raise ValueError(
+                    "Convolutional: initialization='balanced' is defined per frequency and needs the full-width "
+                    "circular network; use 'gaussian' or 'unbiased' for narrow kernels and zero padding"
+                )
+            weights = [_signed_shift(weights[0], generator) for _ in weights]
+        elif initialization == "unbiased":
+            weights[-1].zero_()
+        super().__init__(weights)
+        self.shape = size
+        self.kernel = window
+        self.padding = padding
+
+    @property
+    def full_width(self) -> bool:
+        """Whether the network is the circular one with kernels as wide as the input (depth 1 always is)."""
+        return self.depth == 1 or (self.padding == "circular" and self.kernel == self.shape)
+
+    def P(self, weights: Sequence[Tensor]) -> Tensor:
+        if self.depth == 1:
+            return weights[0]
+        return self._circular(weights) if self.padding == "circular" else self._zero_padded(weights)
+
+    def _circular(self, weights: Sequence[Tensor]) -> Tensor:
+        axes = tuple(range(-len(self.shape), 0))
+        product = torch.fft.rfftn(weights[-1], dim=axes, norm="ortho")
+        for layer in weights[:-1]:
+            product = product * torch.fft.rfftn(layer, s=self.shape, dim=axes, norm="ortho")
+        beta: Tensor = torch.fft.irfftn(product, s=self.shape, dim=axes, norm="ortho")
+        return beta
+
+    def _zero_padded(self, weights: Sequence[Tensor]) -> Tensor:
+        """Adjoint of x ↦ f(x): from w_L back, β[p] = D^{−1/2} Σ_k w_l[k] v[p − k + offset], v zero outside."""
+        axes = tuple(range(-len(self.shape), 0))
+        long = [d + k - 1 for d, k in zip(self.shape, self.kernel, strict=True)]
+        window = [slice((k - 1) // 2, (k - 1) // 2 + d) for d, k in zip(self.shape, self.kernel, strict=True)]
+        beta = weights[-1]
+        for layer in reversed(weights[:-1]):
+            product = torch.fft.rfftn(beta, s=long, dim=axes) * torch.fft.rfftn(layer, s=long, dim=axes)
+            linear = torch.fft.irfftn(product, s=long, dim=axes)
+            beta = linear[(..., *window)] / math.sqrt(math.prod(self.shape))
+        return beta
+
+    @property
+    def regularizer(self) -> Regularizer | None:
+        if self.depth == 1 or all(k == 1 for k in self.kernel):
+            return L2()
+        if self.full_width:
+            return FourierBridge(2.0 / self.depth)
+        if self.padding == "circular" and self.depth == 2 and len(self.shape) == 1:
+            from solvers.regularizers import ConvKernel  # type: ignore[attr-defined,unused-ignore]
+
+            return ConvKernel(self.kernel[0], out_channels=1)  # type: ignore[no-any-return,unused-ignore]
+        return None
+
+    @property
+    def locked_signs(self) -> NDArray[np.bool_]:
+        """Real frequencies (0 and D/2 per axis) whose smallest |ŵ_l| is attained by two layers or more.
+
+        A complex coefficient turns its phase without passing through zero, so it is never locked.
+        """
+        if not self.full_width:
+            return np.zeros(self.shape, dtype=bool)
+        spectra = np.stack([np.fft.fftn(w.detach().cpu().numpy(), norm="ortho") for w in self.weights])
+        own_conjugate = [(2 * np.arange(d)) % d == 0 for d in self.shape]
+        return np.asarray(tied_at_smallest(np.abs(spectra)) & np.logical_and.reduce(np.ix_(*own_conjugate)))
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, kernel={self.kernel}, padding={self.padding!r}"
+
+
+def _signed_shift(w: Tensor, generator: torch.Generator) -> Tensor:
+    axes = tuple(range(w.ndim))
+    shifts = tuple(int(torch.randint(d, (), generator=generator)) for d in w.shape)
+    sign = 1.0 if torch.rand((), generator=generator) < 0.5 else -1.0
+    return sign * torch.roll(w, shifts, axes)
