@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 from itertools import pairwise
 from typing import Literal
 
@@ -302,7 +303,7 @@ class Convolutional(LinearNetwork):
             return np.zeros(self.shape, dtype=bool)
         spectra = np.stack([np.fft.fftn(w.detach().cpu().numpy(), norm="ortho") for w in self.weights])
         own_conjugate = [(2 * np.arange(d)) % d == 0 for d in self.shape]
-        return np.asarray(tied_at_smallest(np.abs(spectra)) & np.logical_and.reduce(np.ix_(*own_conjugate)))
+        return np.asarray(tied_at_smallest(np.abs(spectra)) & reduce(np.logical_and.outer, own_conjugate))
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, kernel={self.kernel}, padding={self.padding!r}"
