@@ -6,8 +6,8 @@ tables below. **A new experiment is one row in EXPERIMENTS and one file `compare
     command   a click command, `implicitbias compare <name>`: the full experiment, with its options
     quick     a function () -> Report, a few seconds: its part of bare `implicitbias compare`
 
-Exit codes: 0 every prediction holds; 1 a prediction fails; 2 the input is bad (one line says what); 130 interrupted, with
-the report of what was finished written.
+Exit codes: 0 every prediction holds; 1 a prediction fails; 2 the input is bad (one line says what); 130 interrupted,
+with the report of what was finished written.
 """
 
 from __future__ import annotations

@@ -1,0 +1,87 @@
+"""A report in a terminal: what was compared, whether theory holds, where not, then the tables."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from compare.report import Check, Report, Section
+from compare.wording import cell, clean, header, measurement
+
+STYLES = {"holds": "green", "fails": "bold red", "no prediction": "dim"}
+
+
+def print_report(report: Report, console: Console | None = None) -> None:
+    """Print the report as text; every string is data, never markup."""
+    out = console or Console()
+    out.print(Rule(Text(clean(report.title), style="bold")))
+    for note in report.notes:
+        out.print(Text(f"! {clean(note)}", style="yellow"))
+    for section in report.sections:
+        print_section(section, out)
+    print_provenance(report, out)
+    out.print(headline(report))
+    for check in report.failures:
+        out.print(Text(f"  fails: {clean(check.statement)}: {comparison(check)}", style="red"))
+
+
+def headline(report: Report) -> Text:
+    """The one line to read: does theory hold?"""
+    if not report.passed:
+        return Text(f"Theory fails somewhere. {report.summary}.", style="bold red")
+    if any(check.passed for check in report.checks):
+        return Text(f"Theory holds. {report.summary}.", style="bold green")
+    return Text(f"Nothing was predicted here. {report.summary}.", style="bold")
+
+
+def comparison(check: Check) -> str:
+    """ "2·10⁻⁷° ≤ 10⁻³°", with the sign that is true."""
+    measured = measurement(check.measured, check.unit)
+    if check.tolerance is None:
+        return measured
+    return f"{measured} {'≤' if check.passed else '>'} {measurement(check.tolerance, check.unit)}"
+
+
+def print_section(section: Section, out: Console) -> None:
+    """Title, text, table, checks."""
+    out.print()
+    out.print(Text(clean(section.title), style="bold"))
+    if section.text:
+        out.print(Text(clean(section.text)))
+    if section.rows:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for column in section.columns:
+            numeric = any(isinstance(row.get(column.key), (int, float)) for row in section.rows)
+            right = numeric and column.format != "verdict"
+            table.add_column(Text(header(column)), justify="right" if right else "left")
+        for row in section.rows:
+            texts = [cell(row.get(column.key), column) for column in section.columns]
+            table.add_row(*(Text(text, style=STYLES.get(text, "")) for text in texts))
+        out.print(table)
+    if section.checks:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for name in ("prediction", "measured", "verdict", "reference"):
+            table.add_column(name)
+        for check in section.checks:
+            statement = clean(check.statement) + (f" ({clean(check.reason)})" if check.reason else "")
+            table.add_row(
+                Text(statement),
+                Text(comparison(check)),
+                Text(check.verdict, style=STYLES[check.verdict]),
+                Text(clean(check.reference)),
+            )
+        out.print(table)
+
+
+def print_provenance(report: Report, out: Console) -> None:
+    """Data hashes, seeds, versions, machine, command: small, at the end."""
+    source = report.provenance
+    lines = [f"data {clean(data.name)}: sha256 {data.sha256[:16]}…" for data in source.data]
+    lines += [f"seeds {', '.join(map(str, source.seeds))}"] if source.seeds else []
+    lines += [", ".join(f"{name} {number}" for name, number in source.versions.items())]
+    lines += [f"{source.machine}, {source.time}", *(f"again: {clean(command)}" for command in source.commands)]
+    out.print()
+    out.print(Text("\n".join(lines), style="dim"))
