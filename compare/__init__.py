@@ -1,1 +1,48 @@
-"""Where the two roads meet: measures, experiments, reports, the command line."""
+"""Where the two roads meet: measures, experiments, reports, the command line.
+
+Names are loaded when they are first used: the command line must answer before torch has been imported.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from compare.data import DataError, Dataset, load
+    from compare.margin import compare_margin
+    from compare.measures import angle, margin_gap, normalized_margin
+    from compare.provenance import Provenance
+    from compare.report import Check, Column, Figure, Report, Section
+
+HOMES = {
+    "angle": "compare.measures",
+    "margin_gap": "compare.measures",
+    "normalized_margin": "compare.measures",
+    "compare_margin": "compare.margin",
+    "load": "compare.data",
+    "Dataset": "compare.data",
+    "DataError": "compare.data",
+    "Report": "compare.report",
+    "Section": "compare.report",
+    "Column": "compare.report",
+    "Check": "compare.report",
+    "Figure": "compare.report",
+    "Provenance": "compare.provenance",
+}
+"""Each public name and the file that defines it."""
+
+__all__ = [
+    "angle", "margin_gap", "normalized_margin",
+    "compare_margin",
+    "load", "Dataset", "DataError",
+    "Report", "Section", "Column", "Check", "Figure", "Provenance",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module 'compare' has no attribute {name!r}")
+    return getattr(import_module(HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

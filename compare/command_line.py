@@ -6,12 +6,18 @@ tables below. **A new experiment is one row in EXPERIMENTS and one file `compare
     command   a click command, `implicitbias compare <name>`: the full experiment, with its options
     quick     a function () -> Report, a few seconds: its part of bare `implicitbias compare`
 
+`compare.commands.outcome` has what these files share: the options --out and --json, and how a report is delivered.
+
 Exit codes: 0 every prediction holds; 1 a prediction fails; 2 the input is bad (one line says what); 130 interrupted,
 with the report of what was finished written.
 """
 
 from __future__ import annotations
 
+import difflib
+import signal
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -44,3 +50,85 @@ def load(target: str) -> Any:
     """The object named "module:attribute"."""
     module, _, attribute = target.partition(":")
     return getattr(import_module(module), attribute)
+
+
+class Refusal(click.ClickException):
+    """Bad input, in one line."""
+
+    exit_code = 2
+
+
+class LazyGroup(click.Group):
+    """A click group that knows its commands' names and help lines, and imports a command when it is called."""
+
+    rows: Mapping[str, Row] = {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the table's order."""
+        return list(self.rows)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command itself, imported now."""
+        if cmd_name not in self.rows:
+            return None
+        command: click.Command = load(self.rows[cmd_name].target)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, but an unknown name is answered with the nearest known one."""
+        if args and not args[0].startswith("-") and args[0] not in self.rows:
+            near = difflib.get_close_matches(args[0], self.rows, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise click.UsageError(f"there is no command {args[0]!r}; {hint}known are {', '.join(self.rows)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, row.help) for name, row in self.rows.items()])
+
+
+class CommandLine(LazyGroup):
+    """The top level: errors that our doors raise become one line and exit code 2."""
+
+    rows = COMMANDS
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run; with --traceback errors are left as they are."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except (ValueError, OSError) as error:
+            if ctx.params.get("traceback"):
+                raise
+            line = " ".join(str(error).split()) or type(error).__name__
+            raise Refusal("".join(c if c.isprintable() else "�" for c in line)) from error
+
+
+@click.group(
+    cls=CommandLine,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 predictions hold, 1 a prediction fails, 2 bad input, 130 interrupted.",
+)
+@click.version_option(package_name="implicitbias", prog_name="implicitbias")
+@click.option("--traceback", is_flag=True, help="On bad input show the whole traceback instead of one line.")
+def cli(traceback: bool) -> None:
+    """Which predictor gradient descent ends at: the induced regularizer's optimum, certified, beside the limit of the
+    network itself."""
+    del traceback
+
+
+def main() -> None:
+    """The console command. SIGTERM ends it like Ctrl-C: what is finished is kept."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        sys.exit(cli.main(prog_name="implicitbias", standalone_mode=True))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -54,6 +54,7 @@ def to_json(report: Report) -> str:
         "title": report.title,
         "passed": report.passed,
         "summary": report.summary,
+        "complete": report.complete,
         "notes": report.notes,
         "sections": [section_record(section) for section in report.sections],
         "provenance": asdict(report.provenance),

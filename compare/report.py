@@ -155,6 +155,8 @@ class Report:
     provenance: Provenance
     notes: tuple[str, ...] = ()
     """Sentences to read first: what was left out, what was interrupted, which part raised which error."""
+    complete: bool = True
+    """False when the run was interrupted and the report holds what was finished."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sections", tuple(self.sections))
@@ -193,6 +195,7 @@ class Report:
             self.sections + other.sections,
             self.provenance + other.provenance,
             self.notes + other.notes,
+            self.complete and other.complete,
         )
 
     @classmethod

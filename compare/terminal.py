@@ -25,7 +25,8 @@ def print_report(report: Report, console: Console | None = None) -> None:
     print_provenance(report, out)
     out.print(headline(report))
     for check in report.failures:
-        out.print(Text(f"  fails: {clean(check.statement)}: {comparison(check)}", style="red"))
+        why = f" ({clean(check.reason)})" if check.reason else ""
+        out.print(Text(f"  fails: {clean(check.statement)}: {comparison(check)}{why}", style="red"))
 
 
 def headline(report: Report) -> Text:
@@ -40,7 +41,7 @@ def headline(report: Report) -> Text:
 def comparison(check: Check) -> str:
     """ "2·10⁻⁷° ≤ 10⁻³°", with the sign that is true."""
     measured = measurement(check.measured, check.unit)
-    if check.tolerance is None:
+    if check.tolerance is None or check.measured is None:
         return measured
     return f"{measured} {'≤' if check.passed else '>'} {measurement(check.tolerance, check.unit)}"
 

@@ -1,0 +1,56 @@
+"""What the comparing commands share: --out and --json, and how a report is delivered."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+from rich.console import Console
+
+from compare.report import Report
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+INTERRUPTED = 130
+"""128 + SIGINT, what shells expect of an interrupted command."""
+
+
+def report_options(default_folder: str) -> Callable[[F], F]:
+    """The options --out DIR and --json; the command receives `out: Path` and `as_json: bool`."""
+
+    def decorate(command: F) -> F:
+        command = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON instead of tables.")(
+            command
+        )
+        return click.option(
+            "--out",
+            type=click.Path(path_type=Path, file_okay=False),
+            default=Path(default_folder),
+            show_default=True,
+            help="Folder for report.html, report.json and CSV files.",
+        )(command)
+
+    return decorate
+
+
+def deliver(report: Report, *, out: Path, as_json: bool, command: str | None = None) -> NoReturn:
+    """Write the report into `out`, print it, and exit with 0 (holds), 1 (fails) or 130 (interrupted).
+
+    The page is written before anything is printed, so a closed pipe loses nothing. `command` is what reproduces the
+    report; left out, it is the command line itself.
+    """
+    again = command if command is not None else shlex.join(["implicitbias", *sys.argv[1:]])
+    report = replace(report, provenance=replace(report.provenance, commands=(again,)))
+    page = report.write(out)
+    if as_json:
+        click.echo(report.to_json(), nl=False)
+    else:
+        report.print(Console(soft_wrap=False))
+    click.echo(f"report: {os.path.relpath(page) if page.is_relative_to(Path.cwd()) else page}", err=True)
+    click.get_current_context().exit(INTERRUPTED if not report.complete else 0 if report.passed else 1)

@@ -1,0 +1,88 @@
+"""How far apart two predictors are: the angle between them, and what one loses in margin.
+
+Both are invariant under positive scaling of either predictor, because only directions have limits: on separable data
+‖β(t)‖ → ∞. Distances between functions are in `compare.uniform_distance`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from solvers.regularizers import Regularizer
+
+Array = NDArray[np.float64]
+
+
+def angle(a: ArrayLike, b: ArrayLike) -> float:
+    """The angle between a and b in radians, in [0, π], to about 1e-15 even where it is tiny or near π:
+
+        ∠(a, b) = 2 atan2( ‖a/‖a‖ − b/‖b‖‖, ‖a/‖a‖ + b/‖b‖‖ ).
+
+    arccos⟨a, b⟩/(‖a‖‖b‖) cannot tell angles below 1e-8 from 0. Shapes must agree; images and complex vectors (as real
+    vectors of twice the length) are welcome, at any scale from denormal to near overflow.
+
+    Raises ValueError when the shapes differ, when a or b is zero (it has no direction), or is not finite.
+
+    Reference: Kahan (2006), "How futile are mindless assessments of roundoff in floating-point computation?", §12.
+
+    >>> angle([1.0, 0.0], [1.0, 1e-12])
+    1e-12
+    >>> round(math.degrees(angle([1.0, 1.0], [-2.0, 0.0])), 12)
+    135.0
+    """
+    u, v = direction(a, "a"), direction(b, "b")
+    if np.shape(a) != np.shape(b):
+        raise ValueError(f"an angle needs two vectors of one shape, got {np.shape(a)} and {np.shape(b)}")
+    return 2.0 * math.atan2(float(np.linalg.norm(u - v)), float(np.linalg.norm(u + v)))
+
+
+def direction(a: ArrayLike, name: str = "the vector") -> Array:
+    """a/‖a‖₂, flattened and real. Its length is right to one rounding, or angles near 0 would see the error.
+
+    Raises ValueError when a is zero, empty, or not finite.
+    """
+    flat: NDArray[Any] = np.ravel(np.asarray(a))
+    if np.iscomplexobj(flat):
+        flat = np.concatenate([flat.real, flat.imag])
+    x = flat.astype(np.float64)
+    largest = float(np.abs(x).max(initial=0.0))
+    if not math.isfinite(largest):
+        raise ValueError(f"{name} has entries that are not finite, so it has no direction")
+    if largest == 0.0:
+        raise ValueError(f"{name} is zero, so it has no direction and no angle to anything")
+    # powers of two scale exactly; two steps, for the reciprocal of a denormal overflows
+    exponent = math.frexp(largest)[1]
+    x = np.ldexp(x, -exponent)
+    return np.asarray(x / math.sqrt(math.fsum(x * x)))
+
+
+def normalized_margin(X: ArrayLike, y: ArrayLike, beta: ArrayLike, regularizer: Regularizer) -> float:
+    """γ(β) = min_n y_n⟨x_n, β⟩ / R(β), the number that is maximal at the predicted limit. Units of X per unit of R.
+
+    X has shape (N, *β.shape). Raises ValueError when β is zero.
+
+    >>> from solvers.regularizers import L2
+    >>> normalized_margin([[3.0, 4.0]], [1.0], [6.0, 8.0], L2())
+    5.0
+    """
+    β = np.asarray(beta, dtype=np.float64)
+    price = regularizer.value(β)
+    if price == 0.0:
+        raise ValueError("the predictor is zero, so it has no normalized margin")
+    points = np.asarray(X, dtype=np.float64).reshape(-1, β.size)
+    return float(np.min(np.asarray(y, dtype=np.float64) * (points @ β.ravel()))) / price
+
+
+def margin_gap(X: ArrayLike, y: ArrayLike, beta: ArrayLike, best: ArrayLike, regularizer: Regularizer) -> float:
+    """1 − γ(β)/γ(β*): the share of the best normalized margin that β misses; 0 at the limit, 1 or more if β errs.
+
+    >>> from solvers.regularizers import L2
+    >>> margin_gap([[1.0, 0.0]], [1.0], [3.0, 4.0], [1.0, 0.0], L2())
+    0.4
+    """
+    best_margin = normalized_margin(X, y, best, regularizer)
+    return 1.0 - normalized_margin(X, y, beta, regularizer) / best_margin
