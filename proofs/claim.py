@@ -1,0 +1,194 @@
+"""A claim, the argument for it, and the verdict: what a formula says, what was checked, and how much that covers.
+
+A `Claim` keeps its formula as data: a table of named callables (or exact numbers) that its `argument` evaluates. The
+argument is a generator of `Step`s; it never knows whether the formula it is handed is the stated one, so a formula
+with a flipped sign goes through the very same checks (`Claim.altered`). That is what makes REFUTED mean something.
+
+A verdict is never better than its weakest step:
+
+    PROVED FOR ALL SIZES   every step of the argument is an identity or inequality with the sizes indeterminate
+    PROVED                 symbolic, for all values, at the sizes the scope states
+    CERTIFIED              a rigorous enclosure (ball or exact arithmetic) for the inputs the scope states
+    CHECKED                exact arithmetic on random instances; a proof of nothing but those
+    NOT PROVED             neither proved nor refuted: the machine did not decide it
+    REFUTED                a step fails, and the counterexample is shown
+
+Steps marked as instances test that a general argument is about the formula as written; they can refute, and they
+never raise or lower a verdict.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from types import MappingProxyType
+from typing import Any
+
+Formula = Mapping[str, Any]
+"""Named parts of a statement: callables of symbols, or exact numbers."""
+
+
+class Kind(Enum):
+    """What a verdict covers, from the most to the least; the value is what the table prints."""
+
+    PROVED_FOR_ALL_SIZES = "PROVED FOR ALL SIZES"
+    PROVED = "PROVED"
+    CERTIFIED = "CERTIFIED"
+    CHECKED = "CHECKED"
+    NOT_PROVED = "NOT PROVED"
+    REFUTED = "REFUTED"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def rank(self) -> int:
+        """Position from strongest (0) to weakest."""
+        return list(Kind).index(self)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of an argument together with the check that was run on it."""
+
+    text: str
+    """What the line says, in words and unicode formulas."""
+    check: str
+    """What the machine did to it, for example `expand(left − right) = 0`."""
+    kind: Kind
+    """What the line is worth: the strength of its check, or NOT PROVED, or REFUTED."""
+    left: Any = None
+    """The two sides, as sympy expressions, where the line is an equation (or an inequality left ≥ right)."""
+    right: Any = None
+    residual: str = "0"
+    """left − right after simplification; what is left over when the line fails."""
+    counterexample: Mapping[str, str] = field(default_factory=dict)
+    """Values at which the line fails."""
+    instance: bool = False
+    """An instance of a general argument: it can refute, and never raises or lowers a verdict."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """An altered statement: the parts of the formula it replaces. It must come out REFUTED."""
+
+    description: str
+    changes: Formula
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a claim."""
+
+    claim: str
+    kind: Kind
+    expected: Kind
+    scope: str
+    steps: tuple[Step, ...] = field(repr=False)
+    seconds: float = field(compare=False)
+
+    @property
+    def as_expected(self) -> bool:
+        return self.kind is self.expected
+
+    @property
+    def failure(self) -> Step | None:
+        """The step that refuted the claim, else the first one that could not be decided, else None."""
+        weakest = max(self.steps, key=lambda step: step.kind.rank, default=None)
+        return weakest if weakest is not None and weakest.kind.rank >= Kind.NOT_PROVED.rank else None
+
+    @property
+    def residual(self) -> str:
+        """What was left of left − right: "0" for everything but a failed claim."""
+        return self.failure.residual if self.failure else "0"
+
+    @property
+    def counterexample(self) -> Mapping[str, str]:
+        return self.failure.counterexample if self.failure else {}
+
+
+Argument = Callable[[Formula, int], Iterator[Step]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the theory in a form that can be checked.
+
+    Example:
+        >>> import sympy
+        >>> from proofs.steps import identity
+        >>> x, y = sympy.symbols("x y", real=True)
+        >>> def argument(formula, size):
+        ...     yield identity("the square of a sum", formula["square"](x, y), x**2 + 2*x*y + y**2)
+        >>> binomial = Claim(
+        ...     name="binomial", statement="(x + y)² = x² + 2xy + y²", assumptions=("x, y real",),
+        ...     reference="school", scope="all x, y", formula={"square": lambda x, y: (x + y)**2}, argument=argument,
+        ...     mutants=(Mutant("the sign", {"square": lambda x, y: (x - y)**2}),))
+        >>> print(binomial.verify().kind)
+        PROVED
+        >>> print(binomial.altered(square=lambda x, y: (x - y)**2).verify().kind)
+        REFUTED
+    """
+
+    name: str
+    """How the claim is called on the command line."""
+    statement: str
+    """The formula, in unicode."""
+    assumptions: tuple[str, ...]
+    reference: str
+    """Author (year), number."""
+    scope: str
+    """What the verdict covers: sizes, inputs."""
+    formula: Formula
+    argument: Argument
+    expected: Kind = Kind.PROVED
+    mutants: tuple[Mutant, ...] = ()
+    correction: Formula = field(default_factory=dict)
+    """For a claim that is false as printed: the parts that make it true."""
+    corrected_by: str = ""
+    """For a claim that is false as printed: the name of the claim that says it right."""
+    max_size: int = 4
+    """The largest size (K, D or L, as the scope says) the argument is asked for."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "formula", MappingProxyType(dict(self.formula)))
+
+    def altered(self, **changes: Any) -> Claim:
+        """The same claim with parts of its formula replaced; the checks stay what they are.
+
+        Raises ValueError when a name is not a part of the formula.
+        """
+        unknown = set(changes) - set(self.formula)
+        if unknown:
+            raise ValueError(
+                f"claim {self.name!r} has no part called {', '.join(sorted(unknown))}; "
+                f"its formula consists of {', '.join(self.formula)}"
+            )
+        return replace(self, formula={**self.formula, **changes})
+
+    def verify(self, max_size: int | None = None) -> Verdict:
+        """Run the argument, up to the given size; stop at the first refuted step.
+
+        Raises ValueError when max_size is less than 1.
+        """
+        size = self.max_size if max_size is None else max_size
+        if size < 1:
+            raise ValueError(f"sizes start at 1, got max_size={size}")
+        start = time.perf_counter()
+        steps: list[Step] = []
+        for step in self.argument(self.formula, size):
+            steps.append(step)
+            if step.kind is Kind.REFUTED:
+                break
+        return Verdict(
+            self.name, _weakest(steps), self.expected, self.scope, tuple(steps), time.perf_counter() - start
+        )
+
+
+def _weakest(steps: list[Step]) -> Kind:
+    if any(step.kind is Kind.REFUTED for step in steps):
+        return Kind.REFUTED
+    argument = [step.kind for step in steps if not step.instance or step.kind is Kind.NOT_PROVED]
+    return max(argument, key=lambda kind: kind.rank, default=Kind.NOT_PROVED)

@@ -1,0 +1,335 @@
+"""The polynomial convolution lemma: for real a, b of length K ≤ D there is a real c of length K with
+
+        a ⋆ a  +  b ⋆ b  =  c ⋆ c        (circular autocorrelation mod D),
+
+proved for all K in steps, per K with an explicit c, and shown to end where it ends (`convolution_limits`).
+
+The chain: autocorrelation r_j = Σ_k a_k a_{k+j} is the coefficient of x^{K−1+j} in x^{K−1} p(x) p(1/x), where
+p(x) = Σ a_k x^k; so the lemma asks for a real factor of q(x) = x^{K−1}[p_a(x) p_a(1/x) + p_b(x) p_b(1/x)]. On the circle q is real and
+nonnegative, therefore its roots pair off as r, 1/r (and r̄, 1/r̄), each pair is |·|² of a real factor, and so is the
+product (Fejér and Riesz). The formula the claim is about, `summand` and `combination`, enters every step that uses it.
+
+Reference: Jagadeesan, Razenshteyn, Gunasekar (2021), the lemma behind the independence of R_{K,C} of C for R = 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sympy
+
+from proofs.claim import Claim, Formula, Kind, Mutant, Step
+from proofs.steps import identity, nonnegative
+
+JAGADEESAN = "Jagadeesan, Razenshteyn, Gunasekar (2021)"
+ALL = Kind.PROVED_FOR_ALL_SIZES
+
+x = sympy.Symbol("x")
+
+
+def kernel(name: str, size: int) -> tuple[Any, ...]:
+    """Indeterminate real entries name0, …, name(size−1)."""
+    return tuple(sympy.Symbol(f"{name}{k}", real=True) for k in range(size))
+
+
+def autocorrelation(a: Sequence[Any], summand: Any) -> list[Any]:
+    """r_j = Σ_{k=0}^{K−1−j} summand(a, k, j), j = 0, …, K−1; entries outside the kernel are zero."""
+
+    def entry(k: Any) -> Any:
+        return a[k] if 0 <= k < len(a) else sympy.Integer(0)
+
+    return [sum((summand(entry, k, j) for k in range(len(a) - j)), sympy.Integer(0)) for j in range(len(a))]
+
+
+def circular(r: Sequence[Any], dim: int) -> list[Any]:
+    """The circular autocorrelation mod D from the linear one: lag j and −j fold onto d ≡ ±j (mod D)."""
+    folded = [sympy.Integer(0)] * dim
+    for lag, value in enumerate(r):
+        folded[lag % dim] += value
+        if lag:
+            folded[-lag % dim] += value
+    return folded
+
+
+AUTOCORRELATION = {"summand": lambda a, k, j: a(k) * a(k + j)}
+SUM = {"combination": lambda A, B: A + B}
+
+
+def _identity_argument(formula: Formula, size: int) -> Iterator[Step]:
+    tag = sympy.symbols(f"t0:{2 * size}", real=True)
+    for K in range(1, size + 1):
+        a, b = kernel("a", K), kernel("b", K)
+        q = sympy.expand(sum(formula["product"](_polynomial(p), K) for p in (a, b)))
+        r = [ra + rb for ra, rb in zip(
+            autocorrelation(a, formula["summand"]), autocorrelation(b, formula["summand"]), strict=True)]  # fmt: skip
+        yield identity(
+            f"K = {K}: r_j is the coefficient of x^(K−1+j) and of x^(K−1−j), all lags: identity and palindromy",
+            q, sum(r[abs(m - K + 1)] * x**m for m in range(2 * K - 1)),
+        )  # fmt: skip
+        for D in {K, K + 1, 2 * K - 1}:
+            direct = _circular_directly(a, D, formula["summand"])
+            folded = circular(autocorrelation(a, formula["summand"]), D)
+            yield identity(
+                f"K = {K}, D = {D}: circular autocorrelation is the folded linear one",
+                sum(t * u for t, u in zip(tag, direct, strict=False)),
+                sum(t * u for t, u in zip(tag, folded, strict=False)),
+            )  # fmt: skip
+
+
+def _polynomial(a: Sequence[Any]) -> Any:
+    return lambda z: sum(coefficient * z**k for k, coefficient in enumerate(a))
+
+
+def _circular_directly(a: Sequence[Any], D: int, summand: Any) -> list[Any]:
+    """Σ_{k mod D} of the summand of the zero-padded kernel, indices mod D."""
+    padded = [*a, *[sympy.Integer(0)] * (D - len(a))]
+    return [sum((summand(lambda i: padded[i % D], k, d) for k in range(D)), sympy.Integer(0)) for d in range(D)]
+
+
+def _all_sizes(formula: Formula, size: int) -> Iterator[Step]:
+    yield from _polynomial_steps(formula)
+    yield from _symmetry_steps(formula)
+    yield from _factor_steps()
+    yield from _assembly_steps()
+    for K in range(1, size + 1):
+        a = kernel("a", K)
+        p = _polynomial(a)
+        yield identity(
+            f"K = {K}: the first step for the sum itself",
+            sum(r * x ** (K - 1 + j) + (r * x ** (K - 1 - j) if j else 0)
+                for j, r in enumerate(autocorrelation(a, formula["summand"]))),
+            x ** (K - 1) * p(x) * p(1 / x), instance=True,
+        )  # fmt: skip
+
+
+def _polynomial_steps(formula: Formula) -> Iterator[Step]:
+    K, D, j, k, i = sympy.symbols("K D j k i", positive=True, integer=True)
+    a = sympy.Function("a", real=True)
+    yield identity(
+        "the term of x^{K−1}p(x)p(1/x) with indices k+j and k is the k-th summand of r_j, times x^{K−1+j}",
+        x ** (K - 1) * a(k + j) * x ** (k + j) * a(k) * x ** (-k), formula["summand"](a, k, j) * x ** (K - 1 + j),
+        kind=ALL, where={x: [2, 3]},
+    )  # fmt: skip
+    yield identity(
+        "the lag of two entries mod D depends on their linear lag j alone, wherever the indices wrap: circular "
+        "autocorrelations are equal as soon as the linear ones are",
+        sympy.Mod((k + j + D * i) - k, D), sympy.Mod(j, D), kind=ALL,
+    )  # fmt: skip
+
+
+def _symmetry_steps(formula: Formula) -> Iterator[Step]:
+    K = sympy.Symbol("K", positive=True, integer=True)
+    pa, pb = sympy.Function("p_a", real=True), sympy.Function("p_b", real=True)
+    theta, A, B = sympy.symbols("θ A B", real=True)
+    combination = formula["combination"]
+
+    def spectrum(z: Any) -> Any:
+        return combination(pa(z) * pa(1 / z), pb(z) * pb(1 / z))
+
+    yield identity(
+        "a ⋆ a + b ⋆ b is the coefficient sequence of p_a(x)p_a(1/x) + p_b(x)p_b(1/x)",
+        spectrum(x), pa(x) * pa(1 / x) + pb(x) * pb(1 / x), kind=ALL,
+    )  # fmt: skip
+    yield nonnegative(
+        "on |x| = 1 a real p has p(1/x) = p(x̄) = conj p(x), so q·x^{1−K} = |p_a|² + |p_b|² ≥ 0",
+        combination(A**2, B**2), A**2 + B**2, kind=ALL,
+    )  # fmt: skip
+    yield identity(
+        "q is self-reciprocal: x^{2K−2} q(1/x) = q(x); so with r, also 1/r is a root, of the same multiplicity",
+        x ** (2 * K - 2) * (1 / x) ** (K - 1) * spectrum(1 / x), x ** (K - 1) * spectrum(x), kind=ALL,
+        where={x: [2, 3]},
+    )  # fmt: skip
+    yield identity(
+        "x^j + x^{−j} is real on the circle: 2 cos jθ, so q·x^{1−K} = r_0 + 2 Σ r_j cos jθ",
+        sympy.exp(sympy.I * theta) + sympy.exp(-sympy.I * theta), 2 * sympy.cos(theta), kind=ALL,
+    )  # fmt: skip
+    m, h = sympy.Symbol("m", odd=True, positive=True), sympy.Symbol("h", positive=True)
+    yield identity(
+        "even multiplicity on the circle: near a root θ₀ of odd order m, q ~ C h^m changes sign, but q ≥ 0",
+        (-h) ** m, -(h**m), kind=ALL,
+    )  # fmt: skip
+
+
+def _factor_steps() -> Iterator[Step]:
+    """Each type of roots of q, nonzero by division by x^m beforehand, as x^n f(x) f(1/x) with real f of degree n."""
+    rho, r = sympy.Symbol("ρ", positive=True), sympy.Symbol("r", real=True, nonzero=True)
+    phi = sympy.Symbol("φ", real=True)
+    root = rho * sympy.exp(sympy.I * phi)
+    conjugate = rho * sympy.exp(-sympy.I * phi)
+    cosine = sympy.cos(phi).rewrite(sympy.exp)
+    f = x**2 - 2 * rho * cosine * x + rho**2
+    yield identity(
+        "the quadruple r, r̄, 1/r, 1/r̄ off the real axis and the circle: f = x² − 2ρ cos φ x + ρ²",
+        x**2 * f * f.subs(x, 1 / x),
+        rho**2 * (x - root) * (x - conjugate) * (x - 1 / root) * (x - 1 / conjugate), kind=ALL,
+    )  # fmt: skip
+    yield identity(
+        "the pair r, 1/r on the real axis: f = x − r",
+        x * (x - r) * (1 / x - r), -r * (x - r) * (x - 1 / r), kind=ALL,
+    )  # fmt: skip
+    g = x**2 - 2 * cosine * x + 1
+    yield identity(
+        "double roots e^{±iφ} on the circle: f = x² − 2 cos φ x + 1",
+        x**2 * g * g.subs(x, 1 / x), ((x - sympy.exp(sympy.I * phi)) * (x - sympy.exp(-sympy.I * phi))) ** 2, kind=ALL,
+    )  # fmt: skip
+    for sign in (1, -1):
+        yield identity(
+            f"a double root at {sign}: f = x {'−' if sign > 0 else '+'} 1",
+            x * (x - sign) * (1 / x - sign), -sign * (x - sign) ** 2, kind=ALL,
+        )  # fmt: skip
+
+
+def _assembly_steps() -> Iterator[Step]:
+    m, n, K = sympy.symbols("m n K", positive=True, integer=True)
+    f, g = sympy.Function("f", real=True), sympy.Function("g", real=True)
+    yield identity(
+        "products: x^m f(x)f(1/x) · x^n g(x)g(1/x) = x^{m+n} (fg)(x)(fg)(1/x)",
+        (x**m * f(x) * f(1 / x)) * (x**n * g(x) * g(1 / x)), x ** (m + n) * (f(x) * g(x)) * (f(1 / x) * g(1 / x)),
+        kind=ALL, where={x: [2, 3]},
+    )  # fmt: skip
+    yield identity(
+        "degrees: m leading lags zero leave 2(K−1−m) nonzero roots, half of them in f: deg f = K−1−m ≤ K−1",
+        (2 * (K - 1) - 2 * m) / 2, K - 1 - m, kind=ALL,
+    )  # fmt: skip
+    lam, modulus = sympy.symbols("λ |f|", positive=True)
+    yield nonnegative(
+        "the constant: where |x| = 1 and f ≠ 0, q·x^{1−K} = λ|f|² ≥ 0 and |f|² > 0 force λ = (λ|f|²)/|f|² ≥ 0",
+        (lam * modulus**2) / modulus**2, lam, kind=ALL,
+    )  # fmt: skip
+    yield identity(
+        "c = √λ f: c(x)c(1/x) = λ f(x)f(1/x)",
+        (sympy.sqrt(lam) * f(x)) * (sympy.sqrt(lam) * f(1 / x)), lam * f(x) * f(1 / x), kind=ALL,
+    )  # fmt: skip
+
+
+def _radicals(K: int) -> Any:
+    """The argument for an explicit c: its autocorrelation, and that its square roots are of nonnegative numbers."""
+
+    def argument(formula: Formula, size: int) -> Iterator[Step]:
+        del size
+        a, b = kernel("a", K), kernel("b", K)
+        r = [formula["combination"](ra, rb) for ra, rb in zip(
+            autocorrelation(a, formula["summand"]), autocorrelation(b, formula["summand"]), strict=True)]  # fmt: skip
+        truth = [ra + rb for ra, rb in zip(
+            *(autocorrelation(p, AUTOCORRELATION["summand"]) for p in (a, b)), strict=True)]  # fmt: skip
+        c = formula["c"](r)
+        for j, lag in enumerate(autocorrelation(c, AUTOCORRELATION["summand"])):
+            yield identity(f"(c ⋆ c)_{j} = (a ⋆ a)_{j} + (b ⋆ b)_{j}", lag, truth[j])
+        yield from _reality(K, a, b, truth)
+
+    return argument
+
+
+def _reality(K: int, a: Sequence[Any], b: Sequence[Any], r: Sequence[Any]) -> Iterator[Step]:
+    ones, alternating = [1] * K, [(-1) ** k for k in range(K)]
+    for signs, text in ((ones, "q(1)"), (alternating, "q(−1)")):
+        value = r[0] + 2 * sum(signs[j] * r[j] for j in range(1, K))
+        squares = sum(sum(s * u for s, u in zip(signs, p, strict=True)) ** 2 for p in (a, b))
+        yield nonnegative(f"{text} = r_0 + 2Σ(±1)^j r_j is a sum of squares, so its root is real", value, squares)
+    if K == 3:
+        yield from _discriminant()
+
+
+def _discriminant() -> Iterator[Step]:
+    """u² ≥ 4r_2 with u = (√q(1) + √q(−1))/2: only r_2 > 0 needs an argument. 2u² − 8r_2 = r_0 + ST − 6r_2."""
+    r0, r1 = sympy.symbols("r_0 r_1", real=True)
+    r2, gap = sympy.symbols("r_2 ε", positive=True)
+    S, T = sympy.sqrt(r0 + 2 * r1 + 2 * r2), sympy.sqrt(r0 - 2 * r1 + 2 * r2)
+    yield identity(
+        "u² − 4r_2 ≥ 0 reads r_0 + √(q(1)q(−1)) ≥ 6 r_2",
+        sympy.expand(((S + T) / 2) ** 2 * 2 - 8 * r2), r0 + S * T - 6 * r2,
+    )  # fmt: skip
+    t = sympy.Symbol("t", real=True)
+    q = r0 - 2 * r2 + 2 * r1 * t + 4 * r2 * t**2
+    yield identity(
+        "q as a parabola in t = cos θ, vertex −r_1/(4r_2): its value there",
+        q.subs(t, -r1 / (4 * r2)), r0 - 2 * r2 - r1**2 / (4 * r2),
+    )  # fmt: skip
+    yield identity(
+        "vertex inside (r_1² ≤ 4r_2(r_0 − 2r_2)): q(1)q(−1) − (6r_2 − r_0)² = 4[4r_2(r_0 − 2r_2) − r_1²] ≥ 0",
+        (r0 + 2 * r2) ** 2 - 4 * r1**2 - (6 * r2 - r0) ** 2, 4 * (4 * r2 * (r0 - 2 * r2) - r1**2),
+    )  # fmt: skip
+    excess = sympy.Symbol("|r_1|−4r_2", positive=True)
+    yield nonnegative(
+        "vertex outside (|r_1| > 4r_2): q(±1) = ε ≥ 0 gives r_0 = 2|r_1| − 2r_2 + ε > 6r_2",
+        2 * (4 * r2 + excess) - 2 * r2 + gap - 6 * r2, 2 * excess + gap,
+    )  # fmt: skip
+
+
+def _root(value: Any) -> Any:
+    return sympy.sqrt(value)
+
+
+def _c2(r: Sequence[Any]) -> list[Any]:
+    S, T = _root(r[0] + 2 * r[1]), _root(r[0] - 2 * r[1])
+    return [(S + T) / 2, (S - T) / 2]
+
+
+def _c3(r: Sequence[Any], four: int = 4) -> list[Any]:
+    S, T = _root(r[0] + 2 * r[1] + 2 * r[2]), _root(r[0] - 2 * r[1] + 2 * r[2])
+    u = (S + T) / 2
+    v = _root(u**2 - four * r[2])
+    return [(u + v) / 2, (S - T) / 2, (u - v) / 2]
+
+
+def _claims() -> Iterator[Claim]:
+    yield Claim(
+        name="convolution-lemma", statement="for all real a, b ∈ ℝ^K, K ≤ D, there is c ∈ ℝ^K: a⋆a + b⋆b = c⋆c (mod D)",
+        assumptions=("a, b real", "K ≤ D", "⋆ is circular autocorrelation"),
+        reference=f"{JAGADEESAN}, polynomial convolution lemma; Fejér–Riesz", scope="all K, all D ≥ K, all a, b",
+        formula={**AUTOCORRELATION, **SUM}, argument=_all_sizes, expected=ALL, max_size=6,
+        mutants=(
+            Mutant("difference instead of sum", {"combination": lambda A, B: A - B}),
+            Mutant("lag shifted by one", {"summand": lambda a, k, j: a(k) * a(k + j + 1)}),
+            Mutant("factor 2 on b ⋆ b only in the claim", {"combination": lambda A, B: A + 2 * B}),
+            Mutant("ordinary convolution's index", {"summand": lambda a, k, j: a(k) * a(j - k)}),
+        ),
+    )  # fmt: skip
+    yield Claim(
+        name="autocorrelation-polynomial", statement="Σ_k a_k a_{k+j} = [x^{K−1±j}] x^{K−1} p(x) p(1/x)",
+        assumptions=("a real",), reference=f"{JAGADEESAN}, polynomial convolution lemma, first step",
+        scope="K ≤ 8, D ∈ {K, K+1, 2K−1}, all a, b",
+        formula={**AUTOCORRELATION, "product": lambda p, K: x ** (K - 1) * p(x) * p(1 / x)},
+        argument=_identity_argument, max_size=8,
+        mutants=(
+            Mutant("p(x)² in place of p(x)p(1/x)", {"product": lambda p, K: p(x) ** 2}),
+            Mutant("x^K", {"product": lambda p, K: x**K * p(x) * p(1 / x)}),
+            Mutant("lag off by one", {"summand": lambda a, k, j: a(k) * a(k + j - 1)}),
+        ),
+    )  # fmt: skip
+    scope = "all a, b"
+    yield Claim(
+        name="convolution-lemma-1", statement="K = 1: c = √(a_0² + b_0²)", assumptions=("a, b real",),
+        reference=f"{JAGADEESAN}, polynomial convolution lemma", scope=f"K = 1, {scope}",
+        formula={**AUTOCORRELATION, **SUM, "c": lambda r: [_root(r[0])]}, argument=_radicals(1),
+        mutants=(
+            Mutant("difference", {"combination": lambda A, B: A - B}),
+            Mutant("factor 2", {"c": lambda r: [_root(2 * r[0])]}),
+        ),
+    )  # fmt: skip
+    yield Claim(
+        name="convolution-lemma-2",
+        statement="K = 2: c = (√(r_0+2r_1) ± √(r_0−2r_1))/2,  r = a⋆a + b⋆b", assumptions=("a, b real",),
+        reference=f"{JAGADEESAN}, polynomial convolution lemma", scope=f"K = 2, {scope}",
+        formula={**AUTOCORRELATION, **SUM, "c": _c2}, argument=_radicals(2),
+        mutants=(
+            Mutant("difference", {"combination": lambda A, B: A - B}),
+            Mutant("r_1 for 2r_1", {"c": lambda r: _c2([r[0], r[1] / 2])}),
+            Mutant("a sign in c", {"c": lambda r: [_c2(r)[0], -_c2(r)[1]]}),
+        ),
+    )  # fmt: skip
+    yield Claim(
+        name="convolution-lemma-3",
+        statement="K = 3: c_1 = (S−T)/2, c_0,c_2 = (u ± √(u²−4r_2))/2, u = (S+T)/2, S = √q(1), T = √q(−1)",
+        assumptions=("a, b real",),
+        reference=f"{JAGADEESAN}, polynomial convolution lemma", scope=f"K = 3, {scope}",
+        formula={**AUTOCORRELATION, **SUM, "c": _c3}, argument=_radicals(3),
+        mutants=(
+            Mutant("2 for 4 in the discriminant", {"c": lambda r: _c3(r, 2)}),
+            Mutant("entries out of order", {"c": lambda r: [_c3(r)[1], _c3(r)[0], _c3(r)[2]]}),
+        ),
+    )  # fmt: skip
+
+
+CLAIMS = tuple(_claims())
