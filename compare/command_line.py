@@ -45,6 +45,11 @@ EXPERIMENTS = {
 }
 """`implicitbias compare <name>`. Bare `implicitbias compare` runs `quick()` of each, in this order."""
 
+PROBLEMS = {
+    "margin": Row("compare.commands.solve_margin:command", "min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1, for a regularizer R."),
+}
+"""`implicitbias solve <name>`."""
+
 
 def load(target: str) -> Any:
     """The object named "module:attribute"."""
