@@ -76,9 +76,14 @@ class LinearNetwork(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """⟨x_n, β⟩: shape (N,), or (N, outputs) for several outputs."""
-        beta = self.compose()
+        return self.apply_predictor(self.compose(), X)
+
+    def apply_predictor(self, beta: Tensor, X: Tensor) -> Tensor:
+        """⟨x_n, β⟩ for a given β, or for a batch of them: leading axes of β come out in front."""
         rows = X.flatten(1)
-        return rows @ beta.T if self.outputs > 1 else rows @ beta.flatten()
+        if self.outputs > 1:
+            return (beta @ rows.T).mT
+        return beta.flatten(beta.ndim - len(self.shape)) @ rows.T
 
     @property
     def predictor(self) -> Array:

@@ -1,0 +1,63 @@
+"""The door of gd: data come in as anything array-like, are checked once, and leave as float64 tensors on the CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from gd.linear_network import LinearNetwork
+from gd.losses import Loss
+from solvers.problem import check_labels
+
+
+def finite_tensor(name: str, value: ArrayLike | Tensor) -> Tensor:
+    """`value` as a float64 CPU tensor. Raises ValueError when it is not real numbers, all finite."""
+    given: Any = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+    try:
+        array = np.asarray(given)
+        if np.iscomplexobj(array):
+            raise TypeError("complex numbers")
+        array = np.array(array, dtype=np.float64, order="C")
+    except (TypeError, ValueError) as cause:
+        raise ValueError(
+            f"{name} must be an array or tensor of real numbers; got {type(value).__name__} that does not convert to "
+            f"float64 ({cause})"
+        ) from None
+    if not np.isfinite(array).all():
+        raise ValueError(
+            f"{name} must be finite; {int((~np.isfinite(array)).sum())} of its {array.size} entries are NaN or infinite"
+        )
+    return torch.from_numpy(array)
+
+
+def check_data(model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+    """X and y as float64 tensors that suit the model and the loss.
+
+    Args:
+        model: a linear network says which input shape it takes; any other module is not asked.
+        X: inputs, shape (N, …), N ≥ 1.
+        y: labels ±1 of shape (N,) or (N, M) for a margin loss; targets of any shape (N, …) for the squared loss.
+
+    Raises ValueError when something is not finite, no points are given, or shapes or labels do not fit.
+    """
+    inputs = finite_tensor("X", X)
+    if inputs.ndim < 2 or inputs.numel() == 0:
+        raise ValueError(
+            f"X must have shape (N, …) with at least one point of at least one feature; got shape "
+            f"{tuple(inputs.shape)}. For a single point use X[None], for a single feature X[:, None]"
+        )
+    if isinstance(model, LinearNetwork) and tuple(inputs.shape[1:]) != model.shape:
+        raise ValueError(
+            f"X holds points of shape {tuple(inputs.shape[1:])}, but this {type(model).__name__} takes {model.shape}; "
+            "reshape X or build the network for that shape"
+        )
+    targets = finite_tensor("y", y)
+    if loss.margin:
+        check_labels(targets.numpy(), inputs.shape[0])
+    elif targets.ndim == 0 or targets.shape[0] != inputs.shape[0]:
+        raise ValueError(f"y must have one target per row of X, {inputs.shape[0]}; got shape {tuple(targets.shape)}")
+    return inputs, targets
