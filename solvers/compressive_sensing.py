@@ -91,7 +91,8 @@ class FourierMeasurement(Measurement):
     def __post_init__(self) -> None:
         if self.mask.dtype != np.bool_ or self.mask.ndim not in (1, 2) or not self.mask.any():
             raise ValueError("the mask must be a boolean array (n,) or (H, W) with some True, "
-                             f"got {self.mask.dtype} of shape {self.mask.shape} with {int(np.count_nonzero(self.mask))} nonzero entries")
+                             f"got {self.mask.dtype} of shape {self.mask.shape} "
+                             f"with {int(np.count_nonzero(self.mask))} nonzero entries")
 
     @property
     def shape(self) -> tuple[int, ...]:  # type: ignore[override]
