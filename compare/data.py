@@ -3,12 +3,13 @@
     digits:3v8         two of scikit-learn's handwritten digits, 8×8 pixels scaled from 0…16 to [0, 1]
     wine:0v1           two of three cultivars, 13 chemical measurements, standardized
     iris:0v1           two of three species, 4 measurements, standardized
-    breast_cancer      malignant (−1) and benign (+1), 30 measurements, standardized
+    breast_cancer      malignant (−1) and benign (+1), 30 measurements, standardized, with a column of ones
     synthetic:N,D,seed N Gaussian points in D dimensions, labelled by the sign of a Gaussian linear predictor
     FILE.csv .tsv .npz .parquet   see `compare.data_files` for where the label is
 
-"Standardized": every column less its mean, divided by its standard deviation. `scale` overrides it, and `offset=True`
-appends a column of ones, so that a predictor ⟨x, β⟩ through the origin of D+1 dimensions is one with an offset in D.
+"Standardized": every column less its mean, divided by its standard deviation. A column of ones makes a predictor
+⟨x, β⟩ through the origin of D+1 dimensions one with an offset in D; breast_cancer is separable only with an offset, all
+pairs of digits, wine and iris (0v1, 0v2) without. `scale` and `offset` override both.
 Of "AvB" the first is −1, the second +1; in a file, the smaller value is −1.
 """
 
@@ -74,8 +75,8 @@ class Dataset:
         return self.X.reshape(len(self.X), *self.image_shape)
 
 
-def load(source: str, *, scale: Scale = "auto", offset: bool = False) -> Dataset:
-    """The data set that `source` names, as in the module's table.
+def load(source: str, *, scale: Scale = "auto", offset: bool | None = None) -> Dataset:
+    """The data set that `source` names, as in the module's table; scale="auto" and offset=None do what it says there.
 
     Raises DataError when the name is unknown (with the nearest known one), the file cannot be read, or its contents
     are not a table of finite numbers with two label values.
@@ -85,9 +86,12 @@ def load(source: str, *, scale: Scale = "auto", offset: bool = False) -> Dataset
     ((357, 64), ('3', '8'), (8, 8))
     """
     data, default = read(source.strip())
+    if scale not in ("auto", "none", "standard"):
+        raise DataError(f"scale is one of auto, none, standard; got {scale!r}")
     if scale == "standard" or (scale == "auto" and default == "standard"):
         data = standardized(data)
-    return with_offset(data) if offset else data
+    wanted = source.strip() == "breast_cancer" if offset is None else offset
+    return with_offset(data) if wanted else data
 
 
 def read(source: str) -> tuple[Dataset, Scale]:

@@ -1,8 +1,8 @@
 """A user's own table, from CSV, TSV, NPZ or Parquet. Nothing is ever unpickled.
 
 **CSV, TSV, Parquet**: one row per example. The label is the column called `y` or `label` (any case), else the last one;
-all other columns are numbers. The first line of a CSV is a header unless all its cells, the last one aside, are
-numbers.
+all other columns are numbers. The first line of a CSV is a header when it holds the name `y` or `label`, or a word
+anywhere but in its last cell.
 **NPZ**: arrays `X`, of shape (N, D) or (N, H, W) for images, and `y`, of shape (N,).
 
 The label takes two values, numbers or words; the smaller (or alphabetically first) becomes −1, the other +1.
@@ -54,7 +54,12 @@ def read_text(path: Path) -> Dataset:
     if len(first) < 2:
         raise DataError(f"{str(path)!r} has one column in its first line; write one row per example, values and label "
                         f"separated by {'tabs' if separator == chr(9) else 'commas'}")  # fmt: skip
-    headed = not all(is_number(text) for text in first[:-1])
+    headed = is_label(first[-1]) or not all(is_number(text) for text in first[:-1])
+    if headed and (nameless := [i + 1 for i, name in enumerate(first) if not name.strip()]):
+        raise DataError(
+            f"{str(path)!r}: column {nameless[0]} has no name in the header; if it is a row index, leave it out "
+            "(pandas: index=False), else name it"
+        )
     frame = pd.read_csv(path, sep=separator, header=0 if headed else None, encoding="utf-8-sig", skipinitialspace=True)
     return from_frame(frame, path, first_line=2 if headed else 1)
 
@@ -75,7 +80,7 @@ def from_frame(frame: Any, path: Path, first_line: int) -> Dataset:
     if len(frame) == 0:
         raise DataError(f"{str(path)!r} has no rows")
     names = [str(name) for name in frame.columns]
-    label = next((i for i, name in enumerate(names) if name.strip().lower() in LABEL_NAMES), len(names) - 1)
+    label = next((i for i, name in enumerate(names) if is_label(name)), len(names) - 1)
     columns = [i for i in range(len(names)) if i != label]
     if not columns:
         raise DataError(f"{str(path)!r} has no column beside the label {names[label]!r}")
@@ -131,6 +136,11 @@ def first_word(column: Any) -> str:
     """The first entry of a column that is no number, shortened."""
     entries = [str(entry) for entry in column if not is_number(str(entry))]
     return entries[0][:40] if entries else str(column.iloc[0])[:40]
+
+
+def is_label(name: str) -> bool:
+    """Whether a column of this name is the label."""
+    return name.strip().lower() in LABEL_NAMES
 
 
 def is_number(text: str) -> bool:

@@ -16,11 +16,15 @@ SOURCE_HELP = (
 
 
 def data_options(default: str) -> Callable[[F], F]:
-    """The three options; the command receives `data: str`, `scale: str`, `offset: bool` for `compare.data.load`."""
+    """The three options; the command receives `data: str`, `scale: str`, `offset: bool | None` for `compare.data.load`."""
 
     def decorate(command: F) -> F:
         for option in (
-            click.option("--offset", is_flag=True, help="Append a column of ones to the data."),
+            click.option(
+                "--offset/--no-offset",
+                default=None,
+                help="Whether to append a column of ones to the data; only breast_cancer has one by default.",
+            ),
             click.option(
                 "--scale",
                 type=click.Choice(["auto", "none", "standard"]),

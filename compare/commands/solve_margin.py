@@ -63,7 +63,7 @@ def command(
     ctx: click.Context,
     data: str,
     scale: Scale,
-    offset: bool,
+    offset: bool | None,
     regularizer: Regularizer,
     tol: float,
     method: str,
