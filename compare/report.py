@@ -16,11 +16,12 @@ How it looks is elsewhere: `compare.terminal` (rich), `compare.webpage` (HTML), 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from compare.provenance import Provenance
 
@@ -129,6 +130,7 @@ class Section:
     def __post_init__(self) -> None:
         for name in ("columns", "rows", "checks", "figures"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "rows", tuple({key: unwrap(v) for key, v in row.items()} for row in self.rows))
         known = {column.key for column in self.columns}
         for row in self.rows:
             if unknown := set(row) - known:
@@ -248,6 +250,6 @@ class Report:
         return write(self, Path(folder))
 
 
-def finite(value: Value) -> bool:
-    """Whether a cell holds a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def unwrap(value: Any) -> Value:
+    """A cell's value as one of Python's own, so that 1 and numpy's 1 are one and the same everywhere."""
+    return value.item() if isinstance(value, np.generic) else value

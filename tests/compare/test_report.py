@@ -1,0 +1,235 @@
+import csv
+import io
+import json
+import math
+import os
+from dataclasses import FrozenInstanceError, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from compare.atomic import write_text
+from compare.provenance import DataUsed, Provenance
+from compare.records import plain, slug, to_json
+from compare.report import Check, Column, Report, Section
+from compare.wording import cell, clean, header, measurement, number
+
+
+def printed(report, width=200):
+    console = Console(file=io.StringIO(), width=width, force_terminal=False)
+    report.print(console)
+    return console.file.getvalue()
+
+
+def at(measured, tolerance=1e-6):
+    return Check.at_most("s", measured, tolerance)
+
+
+@pytest.mark.parametrize(
+    ("measured", "passed"),
+    [(0.0, True), (1e-6, True), (1.0000001e-6, False), (math.inf, False), (math.nan, False), (-math.inf, True)],
+)
+def test_a_check_holds_up_to_its_tolerance_and_never_for_nan(measured, passed):
+    assert at(measured).passed is passed
+    assert at(measured).verdict == ("holds" if passed else "fails")
+
+
+def test_no_prediction_is_neither():
+    check = Check.no_prediction("s", 3.0, why="the loss did not go to 0")
+    assert check.passed is None
+    assert check.tolerance is None
+    assert check.verdict == "no prediction"
+
+
+def test_report_passes_unless_a_prediction_fails():
+    def of(*checks):
+        return Report("t", (Section("s", checks=checks),), Provenance())
+
+    none = Check.no_prediction("s", 1.0, why="w")
+    assert of().passed
+    assert of(none).passed
+    assert of(at(0.0), none).passed
+    assert not of(at(0.0), at(1.0)).passed
+    assert of(at(0.0), at(1.0)).failures == (at(1.0),)
+    assert of(at(0), at(1), none).summary == "2 predictions: 1 holds, 1 fails; 1 measurement without a prediction"
+    assert of().summary == "0 predictions: 0 hold, 0 fail; 0 measurements without a prediction"
+
+
+def test_values_are_frozen_and_lists_become_tuples(report):
+    with pytest.raises(FrozenInstanceError):
+        report.title = "x"
+    section = Section("s", columns=[Column("a", "a")], rows=[{"a": 1}], checks=[at(0.0)])
+    assert isinstance(section.columns, tuple)
+    assert isinstance(section.rows, tuple)
+
+
+def test_a_row_without_a_column_is_an_error():
+    with pytest.raises(ValueError, match=r"'s'.*\['b'\].*columns are \['a'\]"):
+        Section("s", columns=(Column("a", "a"),), rows=({"b": 1},))
+
+
+def test_adding_reports_keeps_everything(report):
+    other = replace(report, title="Other", provenance=Provenance((DataUsed("wine", "cd"),), (1, 2), time="9999"))
+    both = report + other
+    assert both.title == f"{report.title}; Other"
+    assert both.sections == report.sections + other.sections
+    assert both.notes == report.notes * 2
+    assert [d.name for d in both.provenance.data] == ["digits:3v8", "wine"]
+    assert both.provenance.seeds == (0, 1, 2)
+    assert both.provenance.time == "9999"
+    assert (report + report).title == report.title
+    merged = Report.merge([report, other, replace(report, complete=False)], "All", notes=("n",))
+    assert merged.title == "All"
+    assert len(merged.sections) == 3 * len(report.sections)
+    assert merged.notes[-1] == "n"
+    assert not merged.complete
+    with pytest.raises(ValueError):
+        Report.merge([], "none")
+
+
+def test_json_is_standard_and_holds_the_numbers(report):
+    record = json.loads(report.to_json(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert record["schema"] == "implicitbias-report/1"
+    assert record["passed"] is True
+    assert record["complete"] is True
+    first = record["sections"][0]
+    assert [c["key"] for c in first["columns"]] == ["network", "seed", "angle", "gap", "time", "theory"]
+    assert first["rows"][1]["seed"] == 1
+    assert first["rows"][0]["angle"] == 1e-7  # radians, as in the API
+    assert [float(row["gap"]) for row in first["rows"][1:]] == [math.inf, -math.inf]
+    assert math.isnan(float(first["rows"][0]["gap"]))
+    assert first["checks"][0] == {
+        "statement": "limit of digits:3v8", "measured": 2e-7, "unit": "rad", "tolerance": 1e-6, "passed": True,
+        "reference": "Theorem digits:3v8", "reason": "", "verdict": "holds",
+    }  # fmt: skip
+    assert first["checks"][1]["passed"] is None
+    assert first["figures"][0]["data"]["steps"] == [1, 10, 100]
+    assert record["provenance"]["data"] == [{"name": "digits:3v8", "sha256": "ab" * 32}]
+    assert record["provenance"]["versions"]["numpy"] == np.__version__
+    assert to_json(report) == report.to_json()
+
+
+@given(st.floats(), st.text())
+def test_json_gives_every_float_and_text_back(value, text):
+    record = json.loads(json.dumps(plain({"v": np.float64(value), "t": text, "z": 1j * value}), allow_nan=False))
+    assert record["t"] == text
+    back = float(record["v"])
+    assert back == value or (math.isnan(back) and math.isnan(value))
+
+
+def test_json_refuses_what_it_cannot_say():
+    with pytest.raises(TypeError, match="cannot hold a object"):
+        plain({"a": object()})
+
+
+def test_csv_holds_every_table_with_units(report):
+    files = report.to_csv()
+    assert sorted(files) == ["01-figure-angle-digits-3v8.csv", "01-first-digits-3v8.csv", "checks.csv"]
+    rows = list(csv.DictReader(io.StringIO(files["01-first-digits-3v8.csv"])))
+    assert float(rows[1]["angle [rad]"]) == 0.5
+    assert rows[2]["angle [rad]"] == ""
+    assert rows[0]["gap"] == "nan"
+    assert list(rows[0]) == ["network", "seed", "angle [rad]", "gap", "time [s]", "theory"]
+    checks = list(csv.DictReader(io.StringIO(files["checks.csv"])))
+    assert [check["verdict"] for check in checks] == ["holds", "no prediction"]
+    figure = list(csv.reader(io.StringIO(files["01-figure-angle-digits-3v8.csv"])))
+    assert figure[3] == ["100", ""]
+
+
+def test_csv_survives_hostile_text(hostile, hostile_text):
+    rows = list(csv.DictReader(io.StringIO(hostile.to_csv()[f"01-{slug('First ' + hostile_text)}.csv"])))
+    assert rows[0]["network"] == hostile_text
+
+
+def test_file_names_cannot_leave_the_folder():
+    assert slug("../../etc/passwd") == "etc-passwd"
+    assert slug("…") == "table"
+    assert len(slug("x" * 1000)) == 60
+
+
+def test_angles_are_radians_inside_and_degrees_in_print():
+    column = Column("a", "angle", unit="rad", format=".3f")
+    assert header(column) == "angle [°]"
+    assert cell(math.pi, column) == "180.000"
+    assert measurement(math.pi, "rad", ".4g") == "180°"
+    assert measurement(0.25, "s") == "0.25 s"
+    assert measurement(0.25, "") == "0.25"
+    assert measurement(None, "s") == "–"
+    assert measurement(math.inf, "rad") == "∞"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.5e-7, "1.5·10⁻⁷"), (1e12, "1·10¹²"), (-2e-9, "−2·10⁻⁹"), (0.0, "0"), (12.5, "12.5"),
+        (math.nan, "not a number"), (-math.inf, "−∞"),
+    ],
+)  # fmt: skip
+def test_numbers_as_people_read_them(value, text):
+    assert number(value) == text
+
+
+def test_cells():
+    assert cell(True, Column("a", "a")) == "yes"
+    assert cell(True, Column("a", "a", format="verdict")) == "holds"
+    assert cell(None, Column("a", "a", format="verdict")) == "no prediction"
+    assert cell(None, Column("a", "a")) == "–"
+    assert cell(1000000, Column("a", "a")) == "1000000"
+
+
+def test_terminal_says_what_was_compared_and_where_theory_fails(report, failing):
+    text = printed(failing)
+    assert "Report on digits:3v8" in text
+    assert "Theory fails somewhere" in text
+    assert "fails: limit of digits:3v8: 57.3° > 5.73·10⁻⁵°" in text
+    assert "sha256 abababab" in text
+    assert "Theory holds" in printed(report)
+    nothing = Report("t", (), Provenance())
+    assert "Nothing was predicted" in printed(nothing)
+
+
+def test_terminal_is_not_painted_by_labels(hostile):
+    text = printed(hostile)
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "<script>" in text  # as text
+
+
+def test_clean_keeps_mathematics():
+    assert clean("‖β̂‖₁ ≤ 10⁻⁹ · ∞ é 漢字\n\t") == "‖β̂‖₁ ≤ 10⁻⁹ · ∞ é 漢字\n\t"
+
+
+def test_write_leaves_whole_files_only(report, tmp_path):
+    page = report.write(tmp_path / "deep" / "folder")
+    names = sorted(p.name for p in page.parent.iterdir())
+    assert names == ["01-figure-angle-digits-3v8.csv", "01-first-digits-3v8.csv", "checks.csv", "report.html", "report.json"]
+    assert page.read_text(encoding="utf-8") == report.to_html()
+    assert (page.parent / "report.json").read_text(encoding="utf-8") == report.to_json()
+    report.write(tmp_path / "deep" / "folder")  # again, over itself
+    assert sorted(p.name for p in page.parent.iterdir()) == names
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_text(path, "new")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_written_files_are_readable_by_others_as_the_umask_says(tmp_path):
+    old = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a.txt", "x")
+    finally:
+        os.umask(old)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640

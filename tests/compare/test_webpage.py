@@ -1,0 +1,170 @@
+import base64
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from compare.drawing import literal, svg
+from compare.provenance import Provenance
+from compare.report import Figure, Report, Section
+
+VOID = {"meta", "link", "br", "img", "path", "use", "input"}
+
+
+class Page(HTMLParser):
+    """The elements, attributes and text of a page; complains about tags that do not nest."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.text, self.stack = [], "", []
+        self.feed(text)
+        self.close()
+        assert not self.stack, f"never closed: {self.stack}"
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        if tag in VOID:
+            return
+        assert self.stack.pop() == tag, f"</{tag}> closes another element"
+
+    def handle_data(self, data):
+        self.text += data if not self.stack or self.stack[-1] not in ("script", "style") else ""
+
+
+@pytest.fixture(params=["page", "fragment"])
+def html(request, report):
+    return report.to_html() if request.param == "page" else report._repr_html_()
+
+
+def references(page):
+    """Every URL that an element of the page names."""
+    names = ("href", "src", "xlink:href", "action", "data", "poster", "srcset")
+    return [(tag, a[name]) for tag, a in page.elements for name in names if a.get(name)]
+
+
+def test_the_page_loads_nothing(html):
+    page = Page(html)
+    assert all(url.startswith(("#", "data:")) for _, url in references(page))
+    assert "@import" not in html
+    assert not re.search(r"url\((?!#)", html)
+    assert not [a for tag, a in page.elements if tag in ("img", "iframe", "object", "embed", "form", "base")]
+    # what remains of http are the names of XML namespaces, which nobody fetches
+    assert set(re.findall(r"https?://[^\s\"'<)]+", html)) <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+
+
+def test_the_same_report_is_the_same_bytes(report):
+    assert report.to_html() == report.to_html()
+    assert report._repr_html_() == report._repr_html_()
+
+
+@pytest.mark.parametrize("kind", ["page", "fragment"])
+def test_hostile_text_stays_text(hostile, report, kind):
+    evil, good = [
+        Page(r.to_html() if kind == "page" else r._repr_html_()) for r in (hostile, report)
+    ]
+    # not one element or attribute name more than with harmless text
+    assert [(t, sorted(a)) for t, a in evil.elements] == [(t, sorted(a)) for t, a in good.elements]
+    assert "<script>alert('x')</script>" in evil.text
+    assert "\x1b" not in evil.text
+    assert all(url.startswith(("#", "data:")) for _, url in references(evil))
+    assert not any(name.startswith("on") for _, a in evil.elements for name in a)
+
+
+def test_hostile_text_in_a_plot_stays_text(hostile_text):
+    def draw(canvas):
+        axes = canvas.subplots()
+        axes.plot([1, 2], [1, 2], label=literal(hostile_text))
+        axes.set_title(literal(hostile_text))
+        axes.legend()
+
+    drawing = svg(Figure("hostile", "", draw))
+    page = Page(drawing)
+    assert not [tag for tag, _ in page.elements if tag in ("script", "img")]
+    assert page.text.count("<script>alert('x')</script>") == 2
+    assert "\x1b" not in drawing
+
+
+def test_the_page_says_first_what_was_compared_and_whether_theory_holds(report, failing):
+    text = Page(failing.to_html()).text
+    positions = [text.index(word) for word in ("Report on digits", "Theory fails somewhere", "Where it does not hold",
+                                               "57.3° > 5.73·10⁻⁵°", "First digits:3v8", "Measurements")]  # fmt: skip
+    assert positions == sorted(positions)
+    good = Page(report.to_html()).text
+    assert "Theory holds" in good
+    assert "Where it does not hold" not in good
+
+
+def test_everything_can_be_traced(report):
+    text = Page(report.to_html()).text
+    for trace in ("ab" * 32, "implicitbias digits:3v8", "numpy", report.provenance.machine, report.provenance.time, "0, 1"):
+        assert trace in text
+
+
+def test_tables_sort_by_the_number_not_its_print(html):
+    keys = [a["data-sort"] for tag, a in Page(html).elements if tag == "td" and "data-sort" in a]
+    assert "5.729577951308232e-06" in keys  # 1e-7 rad in degrees, unrounded
+    assert "inf" in keys
+    assert "" in keys
+
+
+def test_links_inside_the_page_lead_somewhere(report):
+    page = Page(report.to_html())
+    targets = {a["id"] for _, a in page.elements if "id" in a}
+    inside = [url[1:] for tag, url in references(page) if url.startswith("#")]
+    assert len(inside) >= 2
+    assert set(inside) <= targets
+    ids = [a["id"] for _, a in page.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+
+
+def test_csv_rides_along(report):
+    links = [a for tag, a in Page(report.to_html()).elements if tag == "a" and "download" in a]
+    texts = {a["download"]: base64.b64decode(a["href"].split(",", 1)[1]).decode() for a in links}
+    assert texts["checks.csv"] == report.to_csv()["checks.csv"]
+    assert texts["first-digits-3v8.csv"] == report.to_csv()["01-first-digits-3v8.csv"]
+
+
+def test_notebook_fragment_brings_no_script_and_styles_only_itself(report):
+    fragment = report._repr_html_()
+    assert "<script" not in fragment
+    assert "<body" not in fragment
+    style = re.search(r"<style>(.*?)</style>", fragment, re.DOTALL)[1]
+    rules = re.sub(r"@media[^{]*\{", "", style)
+    selectors = [s.strip() for s in re.findall(r"([^{}]+)\{", rules)]
+    assert selectors
+    assert all(part.strip().startswith(".ib") for s in selectors for part in s.split(","))
+
+
+def test_plots_follow_the_readers_scheme(report):
+    drawing = svg(report.sections[0].figures[0])
+    assert "currentColor" in drawing
+    assert "#000000" not in drawing
+    assert "#ffffff" not in drawing
+    assert "<metadata" not in drawing
+    head = drawing[: drawing.index(">")]
+    assert "viewBox" in head
+    assert " width=" not in head
+
+
+def test_a_plot_that_fails_costs_only_itself(report):
+    def broken(canvas):
+        raise RuntimeError("no data <b>")
+
+    section = replace(report.sections[0], figures=(Figure("broken", "c", broken),))
+    text = Page(replace(report, sections=(section,)).to_html()).text
+    assert "This plot could not be drawn (RuntimeError: no data <b>)" in text
+    assert "Measurements" in text
+
+
+def test_an_empty_report_is_a_page():
+    text = Page(Report("Nothing", (), Provenance()).to_html()).text
+    assert "Nothing was predicted" in text
+    assert "Section" in Page(Report("One", (Section("Section"),), Provenance()).to_html()).text
