@@ -37,6 +37,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gd.generator import Generator
+
 Kind = Literal["bilinear", "fixed", "learned", "deconvolution"]
 Normalization = Literal["after_relu", "before_relu", "none"]
 Output = Literal["sigmoid", "linear"]
@@ -46,7 +48,7 @@ PUBLISHED_DEPTH: dict[Kind, int] = {"bilinear": 5, "fixed": 4, "learned": 5, "de
 _WIDTH = 4  # of the fixed, learned and transposed kernels
 
 
-class ConvGenerator(nn.Module):
+class ConvGenerator(Generator):
     """An untrained convolutional generator G(C) of an image or a signal, one independent network per seed.
 
     Args:

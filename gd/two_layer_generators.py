@@ -16,6 +16,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from gd.generator import Generator
+
 _DENSE_LENGTH = 512
 """Up to this length a product with the circulant matrix beats an FFT on every machine tried."""
 
@@ -30,7 +32,7 @@ def _kernel_array(kernel: ArrayLike, shape: tuple[int, ...]) -> np.ndarray[tuple
     return u
 
 
-class TwoLayerGenerator(nn.Module):
+class TwoLayerGenerator(Generator):
     """The two-layer convolutional generator G(C) = ReLU(U C) v = Σ_c v_c ReLU(u ⊛ C_c).
 
     Args:
@@ -116,7 +118,7 @@ class TwoLayerGenerator(nn.Module):
         return torch.matmul(self.v.unsqueeze(1), hidden).view(len(self.seeds), *self.shape)
 
 
-class ToyGenerator(nn.Module):
+class ToyGenerator(Generator):
     """The toy 1-D model G(C₁, c₂) = ReLU(T(u) U B₁ C₁) c₂: one upsampling, one interpolation, two trained layers.
 
     Args:
