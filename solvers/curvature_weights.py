@@ -1,0 +1,228 @@
+"""ζ, the weight of curvature: how cheaply a wide network bends at x.
+
+A one-input ReLU unit a·[wx + b]₊ bends at its breakpoint C = −b/w. Sum over a distribution of units and a function
+pays for its second derivative
+
+    ∫ g″(x)² / ζ(x) dx,        ζ(x) = ∫ |w|³ p_{W,B}(w, −wx) dw = p_C(x)·E[W² | C = x]        (units of w²/x).
+
+Everything a spline needs of ζ is one thing, the three **hat moments** of an interval [a, b], h = b − a,
+
+    LL = ∫ζ L²,   LR = ∫ζ L R,   RR = ∫ζ R²,      L = (b − t)/h,  R = (t − a)/h,
+
+and these are integrals of nonnegative functions. Raw moments ∫ζ, ∫tζ, ∫t²ζ would have to be subtracted from one
+another, losing all digits for knots 1e-8 apart; a sum of nonnegative terms cannot lose any. (They are recovered
+without loss too: ∫ζ = LL + 2LR + RR, ∫(t − a)ζ = h(LR + RR), ∫(t − a)²ζ = h²RR.)
+
+This file holds the interface, the constant weight, a weight given as a function, and the quadrature used where there
+is no closed form. `initial_distributions` has the weights that come from initializing a network.
+
+Reference: Jin and Montúfar (2023), Theorem 1 and Proposition 8 for ζ.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+
+class HatMoments(NamedTuple):
+    """∫ζL², ∫ζLR, ∫ζR² of a vector of intervals; each has the intervals' shape. Zero for an interval of length 0."""
+
+    LL: Array
+    LR: Array
+    RR: Array
+
+
+class CurvatureWeight(ABC):
+    """A weight ζ(x) ≥ 0 of squared curvature, positive inside its support."""
+
+    @property
+    @abstractmethod
+    def support(self) -> tuple[float, float]:
+        """The smallest closed interval outside which ζ = 0; (−inf, inf) when it never vanishes."""
+
+    @abstractmethod
+    def zeta(self, x: Array) -> Array:
+        """ζ(x), elementwise."""
+
+    @abstractmethod
+    def hat_moments(self, a: Array, b: Array) -> HatMoments:
+        """The hat moments of the intervals [a, b], a ≤ b elementwise, to about 1e-14 relative."""
+
+    def breakpoints(self) -> tuple[float, ...]:
+        """Where ζ is not smooth, so that a quadrature of someone else's can split there. None by default."""
+        return ()
+
+    def check_inside_support(self, x: Array) -> None:
+        """Raise ValueError naming the points of x where ζ = 0: no unit can bend there."""
+        low, high = self.support
+        outside = np.flatnonzero((x < low) | (x > high))
+        if outside.size:
+            shown = ", ".join(f"x[{i}] = {x[i]:g}" for i in outside[:5]) + (", …" if outside.size > 5 else "")
+            raise ValueError(
+                f"{outside.size} data point(s) outside the support [{low:g}, {high:g}] of ζ for {self}: {shown}. No "
+                "unit of such a network bends there, so the prediction says nothing about them; use a wider bias "
+                "distribution or leave these points out"
+            )
+
+
+@dataclass(frozen=True)
+class ConstantWeight(CurvatureWeight):
+    """ζ(x) = value everywhere: the natural cubic spline.
+
+    >>> ConstantWeight().hat_moments(np.array([0.0]), np.array([3.0])).LL
+    array([1.])
+    """
+
+    value: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (self.value > 0 and np.isfinite(self.value)):
+            raise ValueError(f"ConstantWeight(value={self.value!r}): ζ must be positive and finite; ζ = 1 is value=1.0")
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return (-np.inf, np.inf)
+
+    def zeta(self, x: Array) -> Array:
+        return np.full(np.shape(x), self.value)
+
+    def hat_moments(self, a: Array, b: Array) -> HatMoments:
+        return constant_moments(self.value, b - a)
+
+
+@dataclass(frozen=True)
+class FunctionWeight(CurvatureWeight):
+    """ζ given as a vectorized function, with the interval outside which it vanishes.
+
+    Moments by adaptive Gauss–Legendre quadrature, so ζ may have jumps and kinks; name them in `kinks` to save time.
+
+    >>> weight = FunctionWeight(lambda x: 1.0 / (1.0 + x**2) ** 2)
+    >>> weight.hat_moments(np.array([-1e-9]), np.array([1e-9])).LR * 3e9
+    array([1.])
+    """
+
+    function: Callable[[Array], Array]
+    interval: tuple[float, float] = (-np.inf, np.inf)
+    kinks: tuple[float, ...] = field(default=())
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return self.interval
+
+    def breakpoints(self) -> tuple[float, ...]:
+        return self.kinks
+
+    def zeta(self, x: Array) -> Array:
+        low, high = self.interval
+        return np.where((x >= low) & (x <= high), self.function(x), 0.0)
+
+    def hat_moments(self, a: Array, b: Array) -> HatMoments:
+        return hat_quadrature(self.zeta, a, b, gauss_legendre(10), self.kinks)
+
+
+def constant_moments(value: float, h: Array) -> HatMoments:
+    """Hat moments of ζ = value on intervals of length h: value·h·(1/3, 1/6, 1/3)."""
+    third = (value / 3.0) * h
+    return HatMoments(third, 0.5 * third, third.copy())  # three arrays: callers may overwrite one
+
+
+class QuadratureRule(NamedTuple):
+    """Nodes in (0, 1) and positive weights that sum to 1."""
+
+    nodes: Array
+    weights: Array
+
+
+def gauss_legendre(n: int) -> QuadratureRule:
+    """The n-point Gauss–Legendre rule on [0, 1]."""
+    nodes, weights = np.polynomial.legendre.leggauss(n)
+    return QuadratureRule(0.5 * (nodes + 1.0), 0.5 * weights)
+
+
+def fejer(n: int) -> QuadratureRule:
+    """The n-point Fejér rule on [0, 1] (Clenshaw–Curtis without its end points): the certificate's own quadrature."""
+    k = np.arange(n)
+    theta = (k + 0.5) * np.pi / n
+    j = np.arange(1, n // 2 + 1)
+    weights = (2.0 / n) * (1.0 - 2.0 * (np.cos(2.0 * np.outer(theta, j)) / (4.0 * j**2 - 1.0)).sum(axis=1))
+    return QuadratureRule(0.5 * (1.0 - np.cos(theta)), 0.5 * weights)
+
+
+def hat_quadrature(
+    zeta: Callable[[Array], Array],
+    a: Array,
+    b: Array,
+    rule: QuadratureRule,
+    kinks: tuple[float, ...] = (),
+    rtol: float = 1e-14,
+) -> HatMoments:
+    """Hat moments of a vector of intervals from values of ζ alone, by `adaptive_quadrature` split at the kinks."""
+    left, right = np.ravel(a).astype(np.float64), np.ravel(b).astype(np.float64)
+
+    def integrand(owner: Index, t: Array) -> Array:
+        start, end = left[owner][:, None], right[owner][:, None]
+        hat_right, hat_left = (t - start) / (end - start), (end - t) / (end - start)
+        values = zeta(t)
+        return np.stack([values * hat_left**2, values * hat_left * hat_right, values * hat_right**2])
+
+    total = adaptive_quadrature(integrand, left, right, rule, kinks, rtol)
+    return HatMoments(*(row.reshape(np.shape(a)) for row in total))
+
+
+def adaptive_quadrature(
+    integrand: Callable[[Index, Array], Array],
+    left: Array,
+    right: Array,
+    rule: QuadratureRule,
+    kinks: tuple[float, ...] = (),
+    rtol: float = 1e-14,
+    max_depth: int = 50,
+) -> Array:
+    """∫ of a vector of nonnegative integrands over [left_i, right_i], shape (components, intervals), by bisection.
+
+    `integrand(owner, t)`, t of shape (pieces, nodes) and owner (pieces,) the interval of each, returns (components,
+    pieces, nodes). All open pieces are evaluated together. A piece is accepted when halving it moves it by no more
+    than rtol of its interval's total; after `max_depth` halvings it is 1e-15 of the interval and accepted as it is.
+    Because the tolerance is relative to the whole interval, noise in the integrand costs pieces, never a loop.
+    """
+    owner = np.flatnonzero(right > left)
+    p, q = left[owner], right[owner]
+    for kink in kinks:
+        cut = (p < kink) & (kink < q)
+        owner, p, q = (
+            np.concatenate([owner, owner[cut]]),
+            np.concatenate([p, np.full(int(cut.sum()), kink)]),
+            np.concatenate([np.where(cut, kink, q), q[cut]]),
+        )
+
+    def integrate(owner: Index, p: Array, q: Array) -> Array:
+        t = p[:, None] + (q - p)[:, None] * rule.nodes
+        return integrand(owner, t) @ rule.weights * (q - p)
+
+    def collect(owner: Index, parts: Array) -> Array:
+        rows = [np.bincount(owner, weights=row, minlength=left.size) for row in parts]
+        return np.asarray(rows, dtype=np.float64)  # bincount of nothing is int
+
+    total = collect(owner[:0], integrate(owner[:0], p[:0], q[:0]))
+    for depth in range(max_depth + 1):
+        if not owner.size:
+            break
+        middle = 0.5 * (p + q)
+        whole = integrate(owner, p, q)
+        halves = integrate(owner, p, middle) + integrate(owner, middle, q)
+        # of what is known by now: a first estimate that missed a peak must not set the tolerance for good
+        scale = (total + collect(owner, halves)).sum(axis=0)
+        moving = (np.abs(whole - halves).max(axis=0) > rtol * scale[owner]) & (depth < max_depth)
+        total += collect(owner[~moving], halves[:, ~moving])
+        owner, p, middle, q = owner[moving], p[moving], middle[moving], q[moving]
+        owner, p, q = np.tile(owner, 2), np.concatenate([p, middle]), np.concatenate([middle, q])
+    return total
