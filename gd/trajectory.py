@@ -3,7 +3,8 @@
 The theorems on separable data assume three things of a run: that the loss goes to zero, that the weights converge in
 direction to a positive margin, and that the gradients ∇_β L converge in direction. No finite run shows a limit, but
 each leaves a number: log L, and the angles by which the two directions still turned from one snapshot to the next.
-Snapshots are log-spaced, so a direction that converges like 1/log t keeps turning visibly and one that has converged does not.
+Snapshots are log-spaced, so a direction that converges like 1/log t keeps turning visibly and one that has converged
+does not.
 """
 
 from __future__ import annotations
