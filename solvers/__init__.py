@@ -1,11 +1,13 @@
 """The explicit problems: induced regularizers, their minimizers, and certificates. numpy and scipy only."""
 
-from solvers.regularizers import L2, Bridge, FourierBridge, Regularizer
+from solvers.max_margin import certify, max_margin
+from solvers.regularizers import L2, Bridge, FourierBridge, Regularizer, Schatten
 from solvers.solution import Certificate, NotSeparableError, Solution, Status
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Regularizer", "L2", "Bridge", "FourierBridge",
+    "max_margin", "certify",
+    "Regularizer", "L2", "Bridge", "FourierBridge", "Schatten",
     "Solution", "Certificate", "Status", "NotSeparableError",
 ]

@@ -57,9 +57,34 @@ class Regularizer(ABC):
         For a norm this is the relative slack in ⟨z, β⟩ ≤ R(β)·R°(z), the Fenchel equality that characterizes ∂R:
 
             1 − ⟨z, β⟩ / (R(β) R°(z)).
+
+        For p < 1 it is the largest residual of the equations in `support_system`, after the best positive factor on z.
+        Off the support nothing is required when p < 1, so a sparse point passes easily: read it beside the support
+        size and the objective.
         """
-        scale = self.value(beta) * self.dual_norm(z)
-        return 1.0 - float(np.vdot(z, beta).real) / scale if scale > 0 else 1.0
+        if self.convex:
+            scale = self.value(beta) * self.dual_norm(z)
+            return 1.0 - float(np.vdot(z, beta)) / scale if scale > 0 else 1.0
+        columns, target = self.support_system(beta, z[None])
+        inner = float(columns[:, 0] @ target)
+        if inner <= 0:
+            return 1.0
+        return float(np.abs(columns[:, 0] * (float(target @ target) / inner) - target).max())
+
+    def support_system(self, beta: Array, z: Array) -> tuple[Array, Array]:
+        """For p < 1: what stationarity at β asks of z, one equation for each nonzero coefficient of β.
+
+        With g = ∇R^p on the support (eq. 13), the equations are ẑ_d / g_d = 1. Each is relative to its own |g_d|,
+        because |g| grows without bound as a coefficient shrinks and would drown the others in any norm.
+
+        Args:
+            beta: the predictor.
+            z: shape (k, *beta.shape), k vectors.
+
+        Returns:
+            columns, shape (equations, k): the left sides for each z; target, shape (equations,).
+        """
+        raise TypeError(f"{self} is a norm: its subgradients are judged by the dual norm, not on a support")
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Raise ValueError when predictors of this shape have no meaning for this regularizer. Any shape by default."""
@@ -154,21 +179,13 @@ class Bridge(Regularizer):
         gradient[support] = self.p * magnitude ** (self.p - 1.0) * (c[support] / magnitude)
         return gradient
 
-    def subgradient_residual(self, beta: Array, z: Array) -> float:
-        """For p < 1: ‖s·ẑ_S − g_S‖ / ‖g_S‖ on the support S, g of eq. (13), s > 0 matched by ⟨sz, β⟩ = ⟨g, β⟩.
-
-        Off the support nothing is required when p < 1, so a sparse point passes easily: read it beside the
-        support size and the objective.
-        """
-        if self.convex:
-            return super().subgradient_residual(beta, z)
+    def support_system(self, beta: Array, z: Array) -> tuple[Array, Array]:
         support = self.support(beta)
-        gradient = self.gradient_on_support(beta, support)
-        inner = float(np.vdot(z, beta).real)
-        if inner <= 0:
-            return 1.0
-        scaled = self.coefficients(z) * (float(np.vdot(gradient, self.coefficients(beta)).real) / inner)
-        return float(np.linalg.norm((scaled - gradient)[support]) / np.linalg.norm(gradient[support]))
+        gradient = self.gradient_on_support(beta, support)[support]
+        ratios = np.stack([self.coefficients(row)[support] / gradient for row in z], axis=1)
+        if not np.iscomplexobj(ratios):
+            return ratios, np.ones(gradient.size)
+        return np.concatenate([ratios.real, ratios.imag]), np.concatenate([np.ones(gradient.size), np.zeros(gradient.size)])
 
 
 @dataclass(frozen=True)
@@ -195,4 +212,54 @@ class FourierBridge(Bridge):
             raise ValueError(
                 f"{self} is defined for signals (D,) and images (H, W), got predictors of shape {shape}; "
                 "for several input channels use ConvKernel"
+            )
+
+
+@dataclass(frozen=True)
+class Schatten(Regularizer):
+    """R(β) = ‖σ(β)‖_p, σ the singular values of the matrix β, shape (outputs, D), p = 2/L.
+
+    A fully connected linear network of depth L with several outputs. p = 2 is the Frobenius norm, p = 1 the nuclear
+    norm; p < 1 is a nonconvex quasi-norm. The theorem of the one-output case is only conjectured to carry over.
+
+    Raises ValueError unless 0 < p ≤ 1 or p = 2.
+
+    Reference: Gunasekar et al. (2018), discussion; R_w = L‖β‖_{S_{2/L}}^{2/L}.
+
+    >>> round(Schatten(1).value(np.array([[3.0, 0.0], [0.0, 4.0]])), 12)
+    7.0
+    """
+
+    p: float
+
+    def __post_init__(self) -> None:
+        Bridge(self.p)  # the same exponents, the same error
+
+    @property
+    def convex(self) -> bool:
+        return self.p >= 1
+
+    def value(self, beta: Array) -> float:
+        return Bridge(self.p).value(np.linalg.svd(beta, compute_uv=False))
+
+    def dual_norm(self, z: Array) -> float:
+        return Bridge(self.p).dual_norm(np.linalg.svd(z, compute_uv=False)) if self.convex else super().dual_norm(z)
+
+    def support_system(self, beta: Array, z: Array) -> tuple[Array, Array]:
+        """With β = U diag(σ) Vᵀ of rank r: UᵀzV = diag(pσ^{p−1}), and zero in the rest of U's rows and V's columns."""
+        u, sigma, vt = np.linalg.svd(beta, full_matrices=True)
+        rank = int((sigma > 1e-9 * sigma[0]).sum())
+        root = np.sqrt(self.p * sigma[:rank] ** (self.p - 1.0))
+        left, right = np.full(u.shape[0], root.max()), np.full(vt.shape[0], root.max())
+        left[:rank] = right[:rank] = root
+        rotated = np.einsum("ji,kjl,ml->kim", u, z, vt) / (left[:, None] * right[None, :])
+        tangent = np.ones((u.shape[0], vt.shape[0]), dtype=bool)
+        tangent[rank:, rank:] = False
+        return np.ascontiguousarray(rotated[:, tangent].T), np.eye(u.shape[0], vt.shape[0])[tangent]
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        if len(shape) != 2:
+            raise ValueError(
+                f"{self} is defined for matrices β of shape (outputs, D): give labels of shape (N, outputs); "
+                f"got predictors of shape {shape}"
             )

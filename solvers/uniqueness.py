@@ -1,0 +1,50 @@
+"""Is a minimizer of a group norm (ℓ1, Fourier ℓ1) the only one? Decided on the optimal face, by linear programming.
+
+With an optimal α every minimizer has b_g = r_g z_g with r_g ≥ 0, z = Bᵀα, and r_g = 0 where ‖z_g‖₂ < 1; constraints with
+α_n > 0 are tight. So the set of minimizers is the polyhedron
+
+    { r ≥ 0 :  M r = 1 on {α > 0},  M r ≥ 1 elsewhere },      M_{ng} = B_gᵀ z_g over the groups with ‖z_g‖₂ = 1,
+
+a point when the tight columns are independent, and otherwise exactly when a generic linear functional has equal
+minimum and maximum over it.
+
+Reference: Mangasarian (1979), "Uniqueness of solution in linear programming", for the criterion at p = 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linprog
+
+Array = NDArray[np.float64]
+
+
+def unique_on_face(B: Array, dual: Array, tolerance: float = 1e-7) -> bool | None:
+    """True or False for blocks B (N, G, m) and an optimal dual (N,); None when the face is not resolved numerically."""
+    z = np.tensordot(dual, B, axes=1)
+    size = np.linalg.norm(z, axis=1)
+    groups = np.flatnonzero(size >= size.max() * (1.0 - tolerance))
+    tight = dual > tolerance * dual.max()
+    M = np.einsum("ngi,gi->ng", B[:, groups], z[groups])
+    columns = M[tight] / np.linalg.norm(M[tight], axis=0, keepdims=True).clip(1e-300)
+    if groups.size <= int(tight.sum()):
+        singular = np.linalg.svd(columns, compute_uv=False)
+        if singular[-1] > 1e-9 * singular[0]:
+            return True
+    objective = np.random.default_rng(0).standard_normal(groups.size)
+    bounds = []
+    for sign in (1.0, -1.0):
+        answer = linprog(
+            sign * objective,
+            A_ub=-M[~tight] if (~tight).any() else None,
+            b_ub=-np.ones(int((~tight).sum())) + tolerance if (~tight).any() else None,
+            A_eq=M[tight],
+            b_eq=np.ones(int(tight.sum())),
+            bounds=(0, None),
+            method="highs",
+        )
+        if answer.status != 0:
+            return None
+        bounds.append(sign * answer.fun)
+    return bool(bounds[1] - bounds[0] <= 1e-5 * max(1.0, abs(bounds[0])))
