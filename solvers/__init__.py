@@ -1,5 +1,6 @@
 """The explicit problems: induced regularizers, their minimizers, and certificates. numpy and scipy only."""
 
+from solvers.bridge import BridgeSolution
 from solvers.max_margin import certify, max_margin
 from solvers.regularizers import L2, Bridge, FourierBridge, Regularizer, Schatten
 from solvers.solution import Certificate, NotSeparableError, Solution, Status
@@ -7,7 +8,16 @@ from solvers.solution import Certificate, NotSeparableError, Solution, Status
 __version__ = "0.1.0"
 
 __all__ = [
-    "max_margin", "certify",
-    "Regularizer", "L2", "Bridge", "FourierBridge", "Schatten",
-    "Solution", "Certificate", "Status", "NotSeparableError",
+    "max_margin",
+    "certify",
+    "Regularizer",
+    "L2",
+    "Bridge",
+    "FourierBridge",
+    "Schatten",
+    "Solution",
+    "BridgeSolution",
+    "Certificate",
+    "Status",
+    "NotSeparableError",
 ]

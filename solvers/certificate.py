@@ -52,7 +52,9 @@ def judge(problem: MarginProblem, beta: Array, regularizer: Regularizer, dual: A
     )
 
 
-def nearest_multipliers(problem: MarginProblem, beta: Array, regularizer: Regularizer, active_tolerance: float = 1e-6) -> Array:
+def nearest_multipliers(
+    problem: MarginProblem, beta: Array, regularizer: Regularizer, active_tolerance: float = 1e-6
+) -> Array:
     """Multipliers for a stationary point when p < 1: least squares, α ≥ 0, on the equations of the support.
 
     Only active constraints may carry weight: those whose margin is within `active_tolerance` (relative) of the

@@ -66,7 +66,9 @@ def solver_order() -> tuple[str, ...]:
     return ("MOSEK", "CLARABEL", "SCS") if mosek_licence() else ("CLARABEL", "SCS")
 
 
-def solve_conic(problem: Any, solvers: Sequence[str] | None = None, options: Mapping[str, Mapping[str, Any]] = TIGHTENED) -> str:
+def solve_conic(
+    problem: Any, solvers: Sequence[str] | None = None, options: Mapping[str, Mapping[str, Any]] = TIGHTENED
+) -> str:
     """Solve a cvxpy problem by the first solver that succeeds; return its name.
 
     A solver that stops at `optimal_inaccurate` has an answer, which its caller certifies; the next one is tried only
@@ -99,8 +101,9 @@ def solve_conic(problem: Any, solvers: Sequence[str] | None = None, options: Map
 
 def conic_problem(problem: MarginProblem, regularizer: Regularizer) -> tuple[Any, Any, Any]:
     """The cvxpy problem, its variable β (flat, or a matrix for Schatten) and its margin constraint."""
-    import cvxpy as cp
+    import cvxpy
 
+    cp: Any = cvxpy  # its functions are re-exported in a way that type checkers do not see
     size = problem.A.shape[1]
     beta = cp.Variable(size)
     if isinstance(regularizer, L2) or (isinstance(regularizer, Bridge) and regularizer.p == 2):

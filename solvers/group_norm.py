@@ -110,7 +110,7 @@ def feasible_pair(B: Array, b: Array, dual: Array) -> tuple[Array, Array, float]
 
 
 def interior_point(B: Array, tol: float, max_iterations: int = 100) -> GroupSolution:
-    """Minimize Σ_g ‖b_g‖ s.t. Bb ≥ 1 for separable rows, to relative duality gap `tol`, or as far as rounding allows."""
+    """Minimize Σ_g ‖b_g‖ s.t. Bb ≥ 1 (separable rows) to relative gap `tol`, or as far as rounding allows."""
     n, n_groups, m = B.shape
     flat = B.reshape(n, n_groups * m)
     ones = np.ones((n_groups, 1))

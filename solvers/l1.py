@@ -35,7 +35,11 @@ def l1_max_margin(A: Array) -> tuple[Array, Array, dict[str, object]] | None:
     blocks = rows[:, :, None]
     b, dual, gap = feasible_pair(blocks, (answer.x[:d] - answer.x[d:])[:, None], -answer.ineqlin.marginals)
     best = _on_basis(blocks, GroupSolution(b, dual, gap, int(answer.nit)))
-    stats: dict[str, object] = {"method": "linear program (HiGHS)", "iterations": best.iterations, "polished": best.polished}
+    stats: dict[str, object] = {
+        "method": "linear program (HiGHS)",
+        "iterations": best.iterations,
+        "polished": best.polished,
+    }
     return best.b[:, 0] / scale, best.dual / scale, stats
 
 

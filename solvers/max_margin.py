@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from numpy.typing import ArrayLike
 
+from solvers.bridge import bridge_max_margin
 from solvers.certificate import certified, judge, nearest_multipliers
 from solvers.fourier_l1 import fourier_blocks, fourier_l1_max_margin
 from solvers.l1 import l1_max_margin
@@ -36,11 +37,13 @@ def max_margin(
     Args:
         X: points, shape (N, D), or (N, H, W) for images with FourierBridge; converted to float64.
         y: labels −1 or +1, shape (N,); (N, M) for a matrix β of M outputs (Schatten), constraints on every (n, m).
-        regularizer: R. L2() (the default), Bridge(p), FourierBridge(p), Schatten(1 or 2).
+        regularizer: R. L2() (the default), Bridge(p), FourierBridge(p), Schatten(1 or 2). For p < 1 the problem is
+            nonconvex: the answer is a BridgeSolution, the best of the stationary points found.
         tol: the certificate's largest allowed violation, relative.
         method: "auto" is this package's road for the regularizer; "conic" goes through cvxpy with MOSEK where a licence
             is found, else Clarabel, else SCS (recorded in `stats["solver"]`). Only norms have a conic form.
-        **options: of the road taken; an unknown one is refused by name.
+        **options: of the road taken; an unknown one is refused by name. For p < 1: `n_starts` (8), `seed` (0) and
+            `start`, a predictor to start from as well ("which stationary point did gradient descent choose?").
 
     Returns:
         Solution. `status` is OPTIMAL only where the duality gap is closed to `tol`; INACCURATE where it is not, and
@@ -72,10 +75,13 @@ def max_margin(
 def _own_road(problem: MarginProblem, regularizer: Regularizer, tol: float, options: dict[str, Any]) -> Solution:
     if isinstance(regularizer, Schatten) and regularizer.p == 1:
         return _conic(problem, regularizer, tol)
+    if isinstance(regularizer, Bridge) and not regularizer.convex:
+        check_options(f"max_margin with {regularizer}", options, {"n_starts": 8, "seed": 0, "start": None})
+        return bridge_max_margin(problem, regularizer, tol, **options)
     if not regularizer.convex:
         raise ValueError(
-            f"max_margin with {regularizer} is nonconvex (p < 1), and no method for it is available here; "
-            "`certify` judges a given predictor. Norms are solved: p = 1 or p = 2."
+            f"{regularizer} is nonconvex and has no solver here; `certify` judges a given predictor, and Schatten(1) "
+            "(depth 2) is solved"
         )
     check_options(f"max_margin with {regularizer}", options, {})
     if isinstance(regularizer, FourierBridge) and regularizer.p == 1:
@@ -113,7 +119,9 @@ def _finish(
     if solution.certificate.worst > tol:
         raise_if_not_separable(problem.A, problem.label_shape)
         return solution
-    return certified(problem, beta, regularizer, dual, tol=tol, unique=_unique(problem, regularizer, solution), stats=stats)
+    return certified(
+        problem, beta, regularizer, dual, tol=tol, unique=_unique(problem, regularizer, solution), stats=stats
+    )
 
 
 def _unique(problem: MarginProblem, regularizer: Regularizer, solution: Solution) -> bool | None:
@@ -128,7 +136,12 @@ def _unique(problem: MarginProblem, regularizer: Regularizer, solution: Solution
 
 
 def certify(
-    X: ArrayLike, y: ArrayLike, beta: ArrayLike, regularizer: Regularizer | None = None, *, dual: ArrayLike | None = None
+    X: ArrayLike,
+    y: ArrayLike,
+    beta: ArrayLike,
+    regularizer: Regularizer | None = None,
+    *,
+    dual: ArrayLike | None = None,
 ) -> Certificate:
     """Judge any predictor β for min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1: ours, another solver's, a gradient-descent iterate.
 
@@ -162,4 +175,3 @@ def certify(
     else:
         multipliers = nearest_multipliers(problem, predictor, regularizer)
     return judge(problem, predictor, regularizer, multipliers)
-

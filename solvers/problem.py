@@ -45,7 +45,8 @@ def _finite_array(name: str, value: ArrayLike) -> Array:
         array = np.ascontiguousarray(array, dtype=np.float64)
     except (TypeError, ValueError) as cause:
         raise ValueError(
-            f"{name} must be an array of real numbers; got {type(value).__name__} that does not convert to float64 ({cause})"
+            f"{name} must be an array of real numbers; got {type(value).__name__} that does not convert "
+            f"to float64 ({cause})"
         ) from None
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
@@ -61,7 +62,8 @@ def check_labels(y: ArrayLike, n_points: int) -> Array:
     labels = _finite_array("y", y)
     if labels.ndim not in (1, 2) or labels.shape[0] != n_points:
         raise ValueError(
-            f"y must have one label per row of X: shape ({n_points},), or ({n_points}, M) for M outputs; got shape {labels.shape}"
+            f"y must have one label per row of X: shape ({n_points},), or ({n_points}, M) for M outputs; "
+            f"got shape {labels.shape}"
         )
     values = np.unique(labels)
     if not np.isin(values, (-1.0, 1.0)).all():

@@ -185,7 +185,9 @@ class Bridge(Regularizer):
         ratios = np.stack([self.coefficients(row)[support] / gradient for row in z], axis=1)
         if not np.iscomplexobj(ratios):
             return ratios, np.ones(gradient.size)
-        return np.concatenate([ratios.real, ratios.imag]), np.concatenate([np.ones(gradient.size), np.zeros(gradient.size)])
+        return np.concatenate([ratios.real, ratios.imag]), np.concatenate(
+            [np.ones(gradient.size), np.zeros(gradient.size)]
+        )
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,11 @@ class FourierBridge(Bridge):
             )
 
 
+def singular_values(matrix: Array) -> Array:
+    """σ(β), largest first."""
+    return np.asarray(np.linalg.svd(matrix, compute_uv=False), dtype=np.float64)
+
+
 @dataclass(frozen=True)
 class Schatten(Regularizer):
     """R(β) = ‖σ(β)‖_p, σ the singular values of the matrix β, shape (outputs, D), p = 2/L.
@@ -240,10 +247,10 @@ class Schatten(Regularizer):
         return self.p >= 1
 
     def value(self, beta: Array) -> float:
-        return Bridge(self.p).value(np.linalg.svd(beta, compute_uv=False))
+        return Bridge(self.p).value(singular_values(beta))
 
     def dual_norm(self, z: Array) -> float:
-        return Bridge(self.p).dual_norm(np.linalg.svd(z, compute_uv=False)) if self.convex else super().dual_norm(z)
+        return Bridge(self.p).dual_norm(singular_values(z)) if self.convex else super().dual_norm(z)
 
     def support_system(self, beta: Array, z: Array) -> tuple[Array, Array]:
         """With β = U diag(σ) Vᵀ of rank r: UᵀzV = diag(pσ^{p−1}), and zero in the rest of U's rows and V's columns."""

@@ -34,10 +34,12 @@ def least_distance(A: Array) -> tuple[Array, float]:
     """
     n, d = A.shape
     # the rows enter only through their inner products, so with D > N the triangular factor serves as well
-    columns = np.linalg.qr(A.T, mode="r") if d > n else A.T
+    columns: Array = np.asarray(np.linalg.qr(A.T, mode="r")) if d > n else A.T
     t = 1.0
     for _ in range(6):
-        weights, _ = nnls(np.vstack([columns, np.full(n, t)]), np.append(np.zeros(columns.shape[0]), t), maxiter=30 * (n + d))
+        weights, _ = nnls(
+            np.vstack([columns, np.full(n, t)]), np.append(np.zeros(columns.shape[0]), t), maxiter=30 * (n + d)
+        )
         total = weights.sum()
         if total <= 0:  # numerically only: the first pass always takes a step
             break

@@ -1,7 +1,7 @@
 """Is a minimizer of a group norm (ℓ1, Fourier ℓ1) the only one? Decided on the optimal face, by linear programming.
 
-With an optimal α every minimizer has b_g = r_g z_g with r_g ≥ 0, z = Bᵀα, and r_g = 0 where ‖z_g‖₂ < 1; constraints with
-α_n > 0 are tight. So the set of minimizers is the polyhedron
+With an optimal α every minimizer has b_g = r_g z_g with r_g ≥ 0, z = Bᵀα, and r_g = 0 where ‖z_g‖₂ < 1; constraints
+with α_n > 0 are tight. So the set of minimizers is the polyhedron
 
     { r ≥ 0 :  M r = 1 on {α > 0},  M r ≥ 1 elsewhere },      M_{ng} = B_gᵀ z_g over the groups with ‖z_g‖₂ = 1,
 
