@@ -85,6 +85,13 @@ class LinearNetwork(nn.Module):
             return (beta @ rows.T).mT
         return beta.flatten(beta.ndim - len(self.shape)) @ rows.T
 
+    def operator_norms(self, weights: Sequence[Tensor]) -> Tensor:
+        """Bounds a_l with |f(x; w)| ≤ ‖x‖₂ Π_l a_l, also when any one a_l is replaced by ‖w_l‖₂; shape (batch, L).
+
+        The Euclidean norms themselves unless a network knows better. Layers have one batch axis in front.
+        """
+        return torch.stack([torch.linalg.vector_norm(w.flatten(1), dim=1) for w in weights], dim=1)
+
     @property
     def predictor(self) -> Array:
         """β as a numpy array: shape (D,), (H, W), or (outputs, D)."""

@@ -99,6 +99,8 @@ class Objective:
             rows = self.X.flatten(1)
             norm = torch.linalg.vector_norm(rows, dim=1).max() if loss.margin else torch.linalg.matrix_norm(rows, 2)
             self._input_norm = float(norm)
+            self._one = torch.eye(self._linear.depth, dtype=torch.bool, device=self.X.device)
+            self._two = self._one[:, None, :] | self._one[None, :, :]
         with torch.no_grad():
             shape = tuple(self.outputs(self.start).shape[1:])
         if shape != tuple(self.y.shape):
@@ -174,16 +176,16 @@ class Objective:
         return degree if degree >= 1 and bool((twice - 2.0**degree * once).abs().max() <= tolerance) else None
 
     def curvature(self, W: Tensor) -> Tensor:
-        """An upper bound, shape (B,), on the norm of ∇² log L (margin losses) or ∇²L (squared) at weights of this norm.
+        """An upper bound, shape (B,), on the norm of ∇² log L (margin losses) or ∇²L (squared loss) at W.
 
-        For a linear network of depth L, with s = ‖w‖²/L and R = max_n ‖x_n‖₂, each layer acts with operator norm at
-        most its Euclidean norm, so m_n is bounded by R times the product of L norms; by the arithmetic–geometric mean
-        inequality, and Banach's theorem on symmetric multilinear forms for its derivatives,
+        In a linear network m_n is linear in each layer, and with R = max_n ‖x_n‖₂ and a_l the operator norm of layer l
+        (`LinearNetwork.operator_norms`)
 
-            ‖∇m_n‖² ≤ R² L s^{L−1},    ‖∇²m_n‖ ≤ R (L − 1) s^{(L−2)/2},
+            ‖∇m_n‖² ≤ R² Σ_l Π_{k≠l} a_k²,    ‖∇²m_n‖ ≤ R max_l Σ_{j≠l} Π_{k≠l,j} a_k,
 
-        and ‖∇² log L‖ ≤ max ‖∇m_n‖² + max ‖∇²m_n‖ since Σp ≤ 1. At L = 1 this is R², the constant of the linear
-        theory. For the squared loss R² becomes ‖X‖² and R becomes ‖X‖·‖f − y‖, with the spectral norm of X.
+        the second because the norm of a block matrix is at most its largest row sum of block norms. And
+        ‖∇² log L‖ ≤ max ‖∇m_n‖² + max ‖∇²m_n‖ since Σp ≤ 1. At L = 1 this is R², the constant of the linear theory.
+        For the squared loss R² becomes ‖X‖² and R becomes ‖X‖·‖f − y‖, with the spectral norm of X.
 
         Raises ValueError for modules that are not this package's linear networks: no such bound is known.
         """
@@ -192,12 +194,16 @@ class Objective:
                 f"no safe step size is known for {type(self._model).__name__}, which is not one of this package's "
                 "linear networks: give the schedule a step, as in ConstantStep(1e-3), or use ArmijoLineSearch()"
             )
-        L = self._linear.degree
-        s = W.square().sum(dim=1) / L
-        bound = self._input_norm**2 * L * s ** (L - 1)
-        if L > 1:
-            bent = self._input_norm * (L - 1) * s ** ((L - 2) / 2)
-            bound = bound + (bent if self.loss.margin else bent * torch.exp(0.5 * (self.log_loss(W) + math.log(2.0))))
+        if self._linear.depth == 1:
+            return torch.full_like(W[:, 0], self._input_norm**2)
+        with torch.no_grad():
+            a = self._linear.operator_norms(self.layers(W))
+        others = torch.where(self._one, 1.0, a[:, None, :]).prod(dim=-1)
+        pairs = torch.where(self._two, 1.0, a[:, None, None, :]).prod(dim=-1) * ~self._one
+        bent = self._input_norm * pairs.sum(dim=-1).amax(dim=-1)
+        if not self.loss.margin:
+            bent = bent * torch.exp(0.5 * (self.log_loss(W) + math.log(2.0)))
+        bound = self._input_norm**2 * others.square().sum(dim=-1) + bent
         return bound.clamp(min=torch.finfo(W.dtype).tiny)  # at w = 0 with L > 2 the gradient is zero too
 
     def parameters(self, W: Tensor) -> Mapping[str, Array]:

@@ -111,7 +111,7 @@ class LossNormalized(Schedule):
 
         w ← w − η_t ∇L(w)/L(w) = w − η_t ∇ log L(w),    η_t = η/(t + 1)^decay.
 
-    Without `step_size`, η is 1 over a bound on the curvature of log L at the current ‖w‖: at degree 1 the constant
+    Without `step_size`, η is 1 over a bound on the curvature of log L at the current w: at degree 1 the constant
     1/max‖x_n‖₂² of the linear theory; at degree L it falls like ‖w‖^{−(2L−2)} as the weights grow, without which the
     iteration would end in oscillation.
 
