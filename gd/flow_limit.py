@@ -1,0 +1,318 @@
+"""`flow_limit`: where gradient flow ends, with the evidence that it ends there.
+
+Three steps, each in its own file: the normalized flow is integrated from the model's own parameters (`gd.flow`); as it
+settles, the KKT system that its surviving margins and weights identify is solved by Newton's method (`gd.tighten`,
+`gd.tighten_weights`); and the answer is believed only if
+
+- the flow's own direction is beside it (within `BESIDE` in weight space),
+- the KKT residual of min ½‖w‖² s.t. margins ≥ 1 is below the tolerance (`gd.kkt`), and
+- where the induced problem is convex, its duality gap is closed, which no saddle passes; where it is not, the point is
+  stable (second-order condition along the active constraints) and the weights it sets to zero are shrinking.
+
+Otherwise the flow goes on, for the weights that must still grow are growing, however small they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from gd.data import check_data
+from gd.flow import SMALLEST_STEP, Flow
+from gd.flow_recorder import Recorder
+from gd.kkt import KKT, kkt
+from gd.limit import FlowStatus, Limit
+from gd.linear_network import LinearNetwork
+from gd.losses import find_loss
+from gd.margin_map import FullyConnectedMap, MarginMap, ProductMap, same_architecture
+from gd.module_map import ModuleMap
+from gd.networks import Convolutional, Diagonal, FullyConnected
+from gd.tighten import tighten
+from solvers.certificate import judge
+from solvers.problem import MarginProblem, check_problem
+from solvers.regularizers import L2
+from solvers.separability import raise_if_not_separable
+from solvers.solution import Certificate
+
+Array = NDArray[np.float64]
+
+BESIDE = 1e-2
+"""Largest distance, between unit vectors of weights, at which the flow counts as having arrived beside a solution."""
+THRESHOLDS = (1e-2, 1e-3, 1e-4, 1e-6, 1e-9)  # of the largest coefficient: which ones may be taken to vanish
+LARGEST_LOG_NORM = 1e5
+
+
+@overload
+def flow_limit(model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor, **options: Any) -> Limit: ...
+@overload
+def flow_limit(model: Sequence[nn.Module], X: ArrayLike | Tensor, y: ArrayLike | Tensor, **options: Any) -> list[Limit]: ...
+
+
+def flow_limit(
+    model: nn.Module | Sequence[nn.Module],
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    loss: str = "exponential",
+    seed: int = 0,
+    tol: float = 1e-9,
+    device: str | torch.device | None = None,
+    path_tolerance: float = 1e-3,
+    max_steps: int = 20_000,
+    snapshots_per_decade: int = 40,
+    progress: Callable[[int, float], None] | None = None,
+    **options: Any,
+) -> Limit | list[Limit]:
+    """The limit direction of gradient flow on a margin loss,
+
+        dw/dt = −∇_w Σ_n ℓ(y_n f(x_n; w)),    w(0) = the model's parameters,    w(t)/‖w(t)‖ → ?,
+
+    for a network f homogeneous of degree L in its weights, ℓ(m) = e^{−m} or ln(1 + e^{−m}).
+
+    Args:
+        model: a network of this package or any `torch.nn.Module` without biases; or several of one architecture, which
+            are integrated as one batch, each with its own steps. Models are not modified.
+        X: inputs, shape (N, …).
+        y: labels ±1, shape (N,), or (N, M) for M outputs (then every (n, m) is a constraint).
+        loss: "exponential" or "logistic"; "squared" delegates to `gd.squared_flow.squared_flow_limit(model, X, y,
+            **options)`.
+        seed: of the random probes that measure homogeneity.
+        tol: largest relative duality gap (convex) and relative KKT residual ε/‖w̃‖ of a limit called found.
+        device: CUDA where there is one, else the CPU, unless given. Always float64.
+        path_tolerance: angle in radians by which one step of the path may err.
+        max_steps: attempted steps per model before giving up.
+        snapshots_per_decade: density of the recorded path in τ.
+        progress: called with (attempted steps, models still running) every 50 steps.
+
+    Returns:
+        A `Limit`, or a list of them in the order of the models. Read `status`: only OPTIMAL and STATIONARY say where
+        the flow ends as the theorems predict it.
+
+    Raises:
+        NotHomogeneousError: the module has a bias or otherwise does not scale (with the measured deviation).
+        NotSeparableError: linear networks, when no predictor separates the data (with its Farkas certificate).
+        ValueError: data not finite or of wrong shape, labels not ±1, unknown loss, a mixed batch, zero weights.
+
+    Reference: Lyu, Li (2020), Theorems 4.1 and 4.4; Gunasekar, Lee, Soudry, Srebro (2018), Theorems 1, 2, 2a.
+
+    >>> from gd.networks import Diagonal
+    >>> limit = flow_limit(Diagonal(3, 2, seed=0), [[2.0, 1.0, 1.0], [-1.0, -3.0, 1.0]], [1.0, -1.0])
+    >>> limit.status.name, np.round(limit.predictor, 12) + 0.0
+    ('OPTIMAL', array([0.4, 0.2, 0. ]))
+    """
+    if loss == "squared":
+        from gd.squared_flow import squared_flow_limit
+
+        return squared_flow_limit(model, X, y, **options)
+    if options:
+        raise TypeError(f"flow_limit does not take {', '.join(sorted(options))} with loss={loss!r}")
+    if loss not in ("exponential", "logistic"):
+        raise ValueError(f"loss must be 'exponential', 'logistic' or 'squared', got {loss!r}")
+    if not (0 < tol < 1 and 0 < path_tolerance < 1):
+        raise ValueError(f"tol and path_tolerance must lie in (0, 1), got {tol!r} and {path_tolerance!r}")
+    models = [model] if isinstance(model, nn.Module) else list(model)
+    if not models:
+        raise ValueError("model is an empty list; give one network or several of one architecture")
+    same_architecture(models)
+    inputs, labels = check_data(models[0], X, y, find_loss(loss))
+    problem = _induced_problem(models[0], inputs, labels)
+    where = torch.device(device) if device is not None else torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    mapping = margin_map(models[0], inputs.to(where), labels.to(where), seed)
+    start = mapping.start(models)
+    if not (torch.isfinite(start).all() and bool((torch.linalg.vector_norm(start, dim=1) > 0).all())):
+        raise ValueError("the parameters must be finite and not all zero: at w = 0 gradient flow has no direction")
+    flow = Flow.begin(mapping, start, logistic=loss == "logistic", tolerance=path_tolerance)
+    run = _Run(models, mapping, problem, labels, tol, snapshots_per_decade)
+    limits = run.to_the_end(flow, max_steps, progress)
+    return limits[0] if isinstance(model, nn.Module) else limits
+
+
+def margin_map(model: nn.Module, X: Tensor, y: Tensor, seed: int = 0) -> MarginMap:
+    """The margin map of a model: in closed form for the linear networks here, by `torch.func` for any other."""
+    if type(model) is Diagonal or (type(model) is Convolutional and model.full_width):
+        return ProductMap(model, X, y)
+    if type(model) is FullyConnected:
+        return FullyConnectedMap(model, X, y)
+    return ModuleMap(model, X, y, seed)
+
+
+def _induced_problem(model: nn.Module, X: Tensor, y: Tensor) -> MarginProblem | None:
+    """The constraints on β for a linear network, refused here when no β satisfies them."""
+    if not isinstance(model, LinearNetwork):
+        return None
+    problem = check_problem(X.numpy(), y.numpy(), L2())
+    raise_if_not_separable(problem.A, problem.label_shape)
+    return problem
+
+
+@dataclass
+class _Candidate:
+    theta: Tensor
+    p: Array
+    kkt: KKT
+    status: FlowStatus
+    certificate: Certificate | None
+    beside: float
+    tightened: bool
+
+
+class _Run:
+    """One batch on its way; a row leaves when its limit is found or its steps are spent."""
+
+    def __init__(
+        self,
+        models: Sequence[nn.Module],
+        mapping: MarginMap,
+        problem: MarginProblem | None,
+        labels: Tensor,
+        tol: float,
+        density: int,
+    ) -> None:
+        self.models, self.mapping, self.problem, self.tol = models, mapping, problem, tol
+        self.label_shape = tuple(labels.shape)
+        self.coefficients = mapping.coefficient_problem()
+        self.recorder = Recorder(mapping, len(models), density)
+
+    def to_the_end(self, flow: Flow, max_steps: int, progress: Callable[[int, float], None] | None) -> list[Limit]:
+        rows = np.arange(len(self.models))
+        next_try = np.full(rows.size, -np.inf)
+        limits: dict[int, Limit] = {}
+        self.recorder.keep(flow, rows, np.ones(rows.size, dtype=bool))
+        for attempt in range(max_steps):
+            accepted = flow.advance()
+            self.recorder.keep(flow, rows, accepted)
+            finished = []
+            for i in np.flatnonzero(accepted & (flow.log_norm >= next_try[rows]) & (flow.margins.min(axis=1) > 0)):
+                next_try[rows[i]] = max(1.25 * flow.log_norm[i], flow.log_norm[i] + 0.5)
+                if (found := self._solve_beside(flow, i, rows[i])) is not None:
+                    limits[rows[i]] = self._limit(flow, i, rows[i], found)
+                    finished.append(i)
+            spent = (flow.step < SMALLEST_STEP * flow.tau) | (flow.log_norm > LARGEST_LOG_NORM)
+            for i in np.flatnonzero(spent | (attempt == max_steps - 1)):
+                if i not in finished:
+                    limits[rows[i]] = self._limit(flow, i, rows[i], self._unresolved(flow, i))
+                    finished.append(i)
+            if finished:
+                staying = np.setdiff1d(np.arange(rows.size), finished)
+                if staying.size == 0:
+                    break
+                flow, rows = flow.restrict(staying), rows[staying]
+            if progress is not None and attempt % 50 == 49:
+                progress(attempt + 1, rows.size)
+        return [limits[row] for row in range(len(self.models))]
+
+    def _solve_beside(self, flow: Flow, i: int, row: int) -> _Candidate | None:
+        """A point that solves the identified KKT system, with everything that makes it believable; else None."""
+        if self.coefficients is None:
+            return self._solve_weights(flow, i)
+        theta = flow.theta[i]
+        c = self.mapping.real_coefficients(theta)
+        seen = set()
+        for threshold in THRESHOLDS:
+            support = int((np.abs(c) > threshold * np.abs(c).max()).sum())
+            if support in seen:
+                continue
+            seen.add(support)
+            locked = isinstance(model := self.models[row], LinearNetwork) and model.sign_locked is not None
+            solved = tighten(self.coefficients, c, flow.weights[i], threshold, grow=not locked)
+            if solved is None:
+                continue
+            lifted = self.mapping.lift(solved.c, theta)
+            lifted = lifted / torch.linalg.vector_norm(lifted)
+            beside = float(torch.linalg.vector_norm(lifted - theta))
+            if beside > BESIDE:
+                continue
+            residual = kkt(self.mapping, lifted, solved.alpha)
+            if residual.relative > self.tol:
+                continue
+            certificate = self._judge(lifted, solved.alpha)
+            status = self._verdict(flow, i, certificate, solved.stable, lifted, locked)
+            if status is not None:
+                return _Candidate(lifted, solved.alpha, residual, status, certificate, beside, True)
+        return None
+
+    def _verdict(
+        self, flow: Flow, i: int, certificate: Certificate | None, stable: bool, theta: Tensor, locked: bool
+    ) -> FlowStatus | None:
+        if certificate is not None and certificate.direction_gap is not None:
+            if certificate.direction_gap <= self.tol:
+                return FlowStatus.OPTIMAL
+            arrived = float(torch.linalg.vector_norm(theta - flow.theta[i])) < 1e-5
+            return FlowStatus.LOCKED if locked and arrived else None
+        return FlowStatus.STATIONARY if stable and self._zeros_shrink(flow, i, theta) else None
+
+    def _zeros_shrink(self, flow: Flow, i: int, theta: Tensor) -> bool:
+        """Whether every product of weights that the candidate sets to zero shrinks relative to the others.
+
+        d ln|b_d|/dτ = Σ_l Re(force_l[d] / w_l[d]) must be below d ln ‖θ‖^L/dτ = L⟨θ, force⟩.
+        """
+        if not isinstance(self.mapping, ProductMap):
+            return True
+        force = flow.force()[i]
+        growth = self.mapping.degree * float((flow.theta[i].conj() * force).real.sum())
+        w = self.mapping.layers(flow.theta[i])
+        rates = (self.mapping.layers(force) * w.conj()).real / torch.clamp((w.conj() * w).real, min=1e-300)
+        zero = self.mapping.coefficients(theta).abs() == 0
+        return bool((rates.sum(0)[zero] < growth).all())
+
+    def _solve_weights(self, flow: Flow, i: int) -> _Candidate | None:
+        raise NotImplementedError
+
+    def _judge(self, theta: Tensor, alpha: Array) -> Certificate | None:
+        if self.problem is None or self.mapping.regularizer is None:
+            return None
+        beta = self.mapping.predictors(theta[None])
+        if beta is None:
+            return None
+        margin = float(self.problem.margins(beta[0]).min())
+        scaled = beta[0] / margin if margin > 0 else beta[0]
+        return judge(self.problem, scaled.reshape(self.problem.shape), self.mapping.regularizer, alpha)
+
+    def _unresolved(self, flow: Flow, i: int) -> _Candidate:
+        theta, p = flow.theta[i], flow.weights[i]
+        residual = kkt(self.mapping, theta, p)
+        certificate = self._judge(theta, p)
+        open_gap = certificate is not None and certificate.direction_gap is not None
+        if residual.margin <= 0:
+            status = FlowStatus.NOT_SEPARATED
+        elif open_gap and residual.relative < 1e-5:
+            status = FlowStatus.SADDLE
+        else:
+            status = FlowStatus.UNFINISHED
+        return _Candidate(theta, p, residual, status, certificate, 0.0, False)
+
+    def _limit(self, flow: Flow, i: int, row: int, found: _Candidate) -> Limit:
+        margins = self.mapping.margins(found.theta[None])[0].cpu().numpy()
+        beta = self.mapping.predictors(found.theta[None])
+        margin = found.kkt.margin
+        return Limit(
+            weights=self.mapping.weights(found.theta),
+            predictor=beta[0] / margin if beta is not None and margin > 0 else None,
+            log_norm=float(flow.log_norm[i]),
+            log_log_loss=float(flow.log_log_loss()[i]),
+            kkt_epsilon=found.kkt.epsilon,
+            kkt_delta=found.kkt.delta,
+            norm_at_unit_margin=found.kkt.norm,
+            margin=margin,
+            active=(margins <= margin + 1e-7 * abs(margin)).reshape(self.label_shape),
+            dual=(found.p / found.p.sum()).reshape(self.label_shape),
+            path=self.recorder.path(row),
+            status=found.status,
+            certificate=found.certificate,
+            stats={
+                "steps": int(flow.steps[i]),
+                "rejected": int(flow.rejected[i]),
+                "tau": float(flow.tau[i]),
+                "degree": self.mapping.degree,
+                "tightened": found.tightened,
+                "tightening_angle": 2.0 * float(np.arcsin(min(found.beside / 2.0, 1.0))),
+                "flow_residual": float(flow.residual()[i]),
+                "device": str(flow.theta.device),
+            },
+        )

@@ -1,0 +1,91 @@
+"""One implicit step's weights p: where all the stiffness of the terminal phase is, and it is only N-dimensional.
+
+With the Jacobian J held over a step of length h, the margins at its end are μ = m + hKp, K = J Jᵀ, if p are the
+weights *at the end*:
+
+    p_n = φ(μ_n/T) / Σ_k φ(μ_k/T),     μ = m + hKp,     φ(s) = e^{−s} (exponential) or σ(−s) (logistic loss).   (1)
+
+For the exponential loss this is the optimality condition of a strictly convex problem on the simplex,
+
+    min_p  T Σ p_n ln p_n + ⟨m, p⟩ + (h/2) pᵀKp,
+
+whose limit T → 0 is the quadratic program of the sliding motion along ties of the smallest margins; so one Newton
+method serves from the kernel regime down to T = 10^{−9}. In u = dp/p, (1) linearizes to
+
+    (T_n δ_{nk} + hK_{nk}p_k) u_k = −r_n − ν T_n,     T_n = −T φ/φ′ at μ_n/T,     Σ p_k (1 + u_k) = 1.
+
+Updates are p(1 + u) where p grows (Newton in p) and p e^u where it shrinks (Newton in ln p): the first cannot
+overshoot, the second cannot leave p > 0. Constraints that become active rise from negligible weights in a few
+iterations, and are never lost: they are kept at ln p ≥ −690.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+SMALLEST = 1e-300
+NEGLIGIBLE = 1e-14
+CONVERGED = 1e-11  # on max|Δp|, p summing to one
+
+
+def log_weights(margins: Array, T: Array, logistic: bool) -> tuple[Array, Array]:
+    """ln φ(m_n/T) and T_n = −T φ/φ′, both (B, N), for T (B,)."""
+    s = margins / T[:, None]
+    if not logistic:
+        return -s, np.broadcast_to(T[:, None], s.shape)
+    return -np.logaddexp(0.0, s), T[:, None] * (1.0 + np.exp(np.minimum(-s, 50.0)))
+
+
+def explicit_weights(margins: Array, T: Array, logistic: bool) -> Array:
+    """p ∝ φ(m/T), normalized to sum one: the weights of the flow at a given θ."""
+    log_phi, _ = log_weights(margins, T, logistic)
+    p = np.exp(log_phi - log_phi.max(axis=1, keepdims=True))
+    return np.asarray(np.maximum(p / p.sum(axis=1, keepdims=True), SMALLEST))
+
+
+def implicit_weights(
+    margins: Array, gram: Array, h: Array, T: Array, guess: Array, logistic: bool, iterations: int = 60
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Solve (1) for a batch: p (B, N), and whether Newton's method converged (B,).
+
+    Args:
+        margins: m, shape (B, N), at the start of the step.
+        gram: K = J Jᵀ, shape (B, N, N).
+        h, T: step and temperature, shape (B,).
+        guess: p of a neighbouring solve, shape (B, N), positive.
+        logistic: whether φ is σ(−s) rather than e^{−s}.
+    """
+    B, N = margins.shape
+    Q = h[:, None, None] * gram
+    p = np.maximum(guess, SMALLEST)
+    todo = np.arange(B)
+    converged = np.zeros(B, dtype=bool)
+    diagonal = np.arange(N)
+    for _ in range(iterations):
+        part = p[todo]
+        mu = margins[todo] + np.einsum("bnk,bk->bn", Q[todo], part)
+        log_phi, T_n = log_weights(mu, T[todo], logistic)
+        r = T_n * (np.log(part) - log_phi)
+        root = np.sqrt(part)
+        matrix = Q[todo] * root[:, :, None] * root[:, None, :]  # symmetric positive definite after the next line
+        matrix[:, diagonal, diagonal] += T_n
+        sides = np.stack([root * r, root * T_n], axis=-1)
+        v = np.linalg.solve(matrix, sides)
+        along = np.einsum("bn,bnk->bk", root, v)
+        nu = (part.sum(axis=1) - 1.0 - along[:, 0]) / along[:, 1]
+        u = -(v[:, :, 0] + nu[:, None] * v[:, :, 1]) / root
+        grown = np.minimum(np.maximum(part * (1.0 + u), NEGLIGIBLE), np.maximum(4.0 * part, 1e-2))
+        negligible = (u <= 0) | (np.log(part) + u < np.log(NEGLIGIBLE))  # ln p is the better variable down there
+        new = np.where(negligible, part * np.exp(np.where(negligible, u, 0.0)), grown)
+        new = np.maximum(new / new.sum(axis=1, keepdims=True), SMALLEST)
+        change = np.abs(new - part).max(axis=1)
+        p[todo] = new
+        done = (change < CONVERGED) & (u.max(axis=1) < 1e-2)  # a weight still rising from e^{−690} is no convergence
+        converged[todo[done]] = True
+        todo = todo[~done]
+        if todo.size == 0:
+            break
+    return p, converged

@@ -1,0 +1,171 @@
+"""The last step: from a direction beside the limit to the limit, by Newton's method on the identified KKT system.
+
+A flow at temperature T is O(T ln 1/T) from its limit, and slower than that where a multiplier is small. But it shows
+which margins tie (the weights p that stay positive) and which coefficients survive, and with both known the limit
+solves equations. For networks whose price is a sum over coefficients c of β (entries or frequencies),
+
+    min Σ_{d∈S} ω_d |c_d|^p   s.t.   m_n(c) = Re Σ_d conj(F_nd) c_d = 1, n ∈ A,        p = 2/L,
+
+they are the stationarity p ω_d |c_d|^{p−2} c_d = Σ_n α_n F_nd (eq. 13 of Gunasekar et al. 2018) and the active
+constraints. Newton's matrix is scaled by |c|, so tiny coefficients are as exact, relatively, as large ones; where it
+is singular (duplicated points, flat optimal faces) the least-norm step is taken, which stays nearest to the flow.
+Sets identified wrongly show as wrong signs and are corrected a few times: a negative multiplier leaves A, a violated
+margin joins it, a coefficient whose dual constraint is violated joins S (p = 1). The caller decides whether to
+believe the answer: by the certificate, and by its distance from the flow's direction.
+
+Reference: Gunasekar, Lee, Soudry, Srebro (2018), Theorems 1, 2, 2a.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+MAX_CORRECTIONS = 30
+SINGULAR = 1e-12  # singular values below this, relative, are treated as zero
+
+
+@dataclass(frozen=True)
+class CoefficientProblem:
+    """min Σ_d ω_d |c_d|^p s.t. G c ≥ 1, in real coordinates: coefficient d owns columns 2d and 2d+1 (or only d)."""
+
+    G: Array
+    """(N, columns): real rows of the constraints."""
+    owner: NDArray[np.intp]
+    """(columns,): the coefficient each column belongs to."""
+    omega: Array
+    """(coefficients,): ω, 2^{1−p/2} where a frequency stands for a conjugate pair, else 1."""
+    p: float
+
+    def magnitudes(self, c: Array) -> Array:
+        return np.sqrt(np.bincount(self.owner, c**2, minlength=self.omega.size))
+
+    def gradient(self, c: Array, magnitude: Array) -> Array:
+        """p ω |c|^{p−2} c per column (eq. 13); c nonzero."""
+        factor: Array = self.p * self.omega * magnitude ** (self.p - 2.0)
+        return factor[self.owner] * c
+
+
+@dataclass(frozen=True)
+class Tightened:
+    """A stationary point of the coefficient problem with unit margin."""
+
+    c: Array
+    alpha: Array
+    """Multipliers (N,), nonnegative."""
+    residual: float
+    """Relative residual of the last Newton system."""
+    stable: bool
+    """Whether the Lagrangian is positive semidefinite along the active constraints (a local minimum, no saddle)."""
+
+
+def tighten(problem: CoefficientProblem, c: Array, p_dual: Array, threshold: float, grow: bool) -> Tightened | None:
+    """Newton from the flow's c (any positive margin) and weights p; None when no consistent sets are found.
+
+    Args:
+        problem: the coefficient problem.
+        c: the flow's coefficients (columns,).
+        p_dual: the flow's weights p (N,).
+        threshold: coefficients below `threshold` times the largest are taken to vanish.
+        grow: whether a coefficient may join the support because its dual constraint is violated.
+    """
+    margins = problem.G @ c
+    if not margins.min() > 0:
+        return None
+    c = c / margins.min()
+    magnitude = problem.magnitudes(c)
+    support = magnitude > threshold * magnitude.max()
+    active = p_dual > 1e-7 * p_dual.max()
+    start = c
+    for _ in range(MAX_CORRECTIONS):
+        solved = _newton(problem, start, support, active)
+        if solved is None:
+            return None
+        c, alpha, residual, stable = solved
+        margins = problem.G @ c
+        scale = alpha.max()
+        negative = active & (alpha < -1e-10 * scale)
+        violated = ~active & (margins < 1.0 - 1e-11)
+        if negative.any():
+            active[np.argmin(np.where(negative, alpha, np.inf))] = False
+        elif violated.any():
+            active[np.argmin(margins)] = True
+        elif problem.p == 1.0 and grow and (new := _dual_violation(problem, alpha, support)) is not None:
+            support[new] = True
+        else:
+            return Tightened(c / min(margins.min(), 1.0), np.maximum(alpha, 0.0), residual, stable)
+        if not active.any():
+            return None
+    return None
+
+
+def _dual_violation(problem: CoefficientProblem, alpha: Array, support: NDArray[np.bool_]) -> int | None:
+    """The coefficient off the support with the largest |Σ α F| / ω above 1; None when there is none."""
+    price = problem.magnitudes(problem.G.T @ alpha) / problem.omega
+    price[support] = 0.0
+    worst = int(np.argmax(price))
+    return worst if price[worst] > 1.0 + 1e-9 else None
+
+
+def _newton(
+    problem: CoefficientProblem, c: Array, support: NDArray[np.bool_], active: NDArray[np.bool_]
+) -> tuple[Array, Array, float, bool] | None:
+    columns = np.flatnonzero(support[problem.owner])
+    owner, p = problem.owner[columns], problem.p
+    G = problem.G[np.ix_(active, columns)]
+    c_S = c[columns].copy()
+    n_c, n_a = columns.size, G.shape[0]
+    alpha_A = np.zeros(n_a)
+    residual = np.inf
+    for _ in range(30):
+        full = np.zeros_like(c)
+        full[columns] = c_S
+        magnitude = problem.magnitudes(full)
+        size = magnitude[owner]
+        if not (size > 0).all():
+            return None
+        unit = c_S / size
+        weight = p * (problem.omega[owner]) * size**p  # |c|·(p ω |c|^{p−2})·|c|: the Hessian, scaled by |c| on both sides
+        H = np.where(owner[:, None] == owner[None, :], (p - 2.0) * np.outer(weight * unit, unit), 0.0)
+        H[np.arange(n_c), np.arange(n_c)] += weight
+        scaled_G = G * size
+        stationarity = weight * unit - scaled_G.T @ alpha_A
+        feasibility = 1.0 - G @ c_S
+        previous, residual = residual, float(
+            max(np.abs(stationarity).max() / np.abs(weight * unit).max(), np.abs(feasibility).max())
+        )
+        if residual < 1e-13 or (residual < 1e-9 and residual > 0.5 * previous):
+            break
+        matrix = np.block([[H, -scaled_G.T], [scaled_G, np.zeros((n_a, n_a))]])
+        step = _solve(matrix, np.concatenate([-stationarity, feasibility]))
+        move = step[:n_c]
+        fraction = min(1.0, 0.9 / max(float(np.abs(move).max()), 1e-300))  # no coefficient changes by its own size
+        c_S = c_S + fraction * size * move
+        alpha_A = alpha_A + (step[n_c:] if fraction == 1.0 else fraction * step[n_c:])
+    if residual > 1e-8:
+        return None
+    alpha = np.zeros(active.size)
+    alpha[active] = alpha_A
+    _, singular, V = np.linalg.svd(scaled_G, full_matrices=True)
+    free = V[np.count_nonzero(singular > 1e-9 * singular[0]) :]
+    curvature = np.linalg.eigvalsh(free @ H @ free.T) if free.size else np.zeros(1)
+    full = np.zeros_like(c)
+    full[columns] = c_S
+    return full, alpha, residual, bool(curvature.min() >= -1e-7 * weight.max())
+
+
+def _solve(matrix: Array, side: Array) -> Array:
+    """The solution, of least norm where the matrix is numerically singular."""
+    try:
+        x = np.linalg.solve(matrix, side)
+        if np.isfinite(x).all() and np.linalg.norm(matrix @ x - side) <= 1e-10 * np.linalg.norm(side) and (
+            np.linalg.norm(x) < 1e6 * max(1.0, float(np.linalg.norm(side)))
+        ):
+            return np.asarray(x)
+    except np.linalg.LinAlgError:
+        pass
+    return np.asarray(np.linalg.lstsq(matrix, side, rcond=SINGULAR)[0])
