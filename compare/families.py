@@ -97,10 +97,16 @@ def own_families(models: nn.Module | Sequence[nn.Module] | Mapping[str, nn.Modul
     """
     if isinstance(models, nn.Module):
         models = [models]
-    named = dict(models) if isinstance(models, Mapping) else {f"{type(m).__name__} {i}": m for i, m in enumerate(models)}
+    unnamed = () if isinstance(models, Mapping) else models
+    named = {f"{type(m).__name__} {i}": m for i, m in enumerate(unnamed)}
+    if isinstance(models, Mapping):
+        named = dict(models)
     if not named:
         raise ValueError("models is empty: pass networks, or leave it out to compare the table's architectures")
-    return [Family(known_row(name, model), own_depth(model), (0,), (model,), own_shape(model, X)) for name, model in named.items()]
+    return [
+        Family(known_row(name, model), own_depth(model), (0,), (model,), own_shape(model, X))
+        for name, model in named.items()
+    ]
 
 
 def known_row(name: str, model: nn.Module) -> Architecture:

@@ -5,32 +5,48 @@ Nothing is decided here; `compare.margin_tables` knows what theory predicts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from gd.flow_limit import flow_limit
 from numpy.typing import NDArray
 
 from compare.families import Family
-from compare.measures import angle, margin_gap, normalized_margin
+from compare.measures import angle, margin_gap
 from gd.descend import descend
+from gd.limit import Limit
 from gd.trajectory import Trajectory
-from solvers.regularizers import Regularizer
+from solvers.max_margin import certify, max_margin
 from solvers.solution import Certificate, Solution
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Plan:
+    """How both roads are walked."""
+
+    loss: str = "exponential"
+    steps: int = 2000
+    """Of plain gradient descent."""
+    schedule: str = "armijo"
+    """Of plain gradient descent."""
+    tol: float = 1e-9
+    """Relative certificate violation that the solver may leave."""
+
+
+@dataclass(frozen=True)
 class End:
-    """Where one road of one network ended, beside the explicit solution. None: not defined for this network."""
+    """Where a road of one network ended, beside the explicit solution. None: not defined for this network."""
 
     predictor: Array | None = field(repr=False)
     """β."""
-    angle: float | None
+    angle: float | None = None
     """∠(β, β*) in radians."""
-    margin_gap: float | None
+    margin_gap: float | None = None
     """1 − γ(β)/γ(β*)."""
-    certificate: Certificate | None
+    certificate: Certificate | None = None
     """β judged under the network's own regularizer."""
 
 
@@ -41,8 +57,13 @@ class Run:
     family: Family
     index: int
     """Which of the family's seeds."""
+    y: Array = field(repr=False)
     solution: Solution | None
     """The explicit solution β*; None where R has no solver or no closed form."""
+    limit: Limit
+    """Where gradient flow ends."""
+    flow: End
+    """The flow's limit beside the solution."""
     trajectory: Trajectory = field(repr=False)
     """Plain gradient descent of the whole family; this run is number `index`."""
     descent: End
@@ -58,38 +79,60 @@ class Run:
         """ "convolutional, L=2, seed 0"."""
         return f"{self.family.label}, seed {self.seed}" if self.family.row.build else self.family.label
 
-    def path_angles(self) -> Array:
-        """∠(β(t), β*) in radians at the trajectory's snapshots; NaN where there is nothing to compare."""
-        return self.along(lambda β, best: angle(β, best))
+    def angles(self, predictors: Array | None) -> Array:
+        """∠(β, β*) in radians along a path of predictors (K, *shape of β); NaN where there is nothing to compare."""
+        return self.along(predictors, angle)
 
-    def path_margins(self) -> Array:
-        """γ(β(t))/γ(β*) at the snapshots, 1 at the predicted limit; NaN where there is nothing to compare."""
-        return self.along(lambda β, best: 1.0 - margin_gap(self.family.X, self.labels, β, best, self.regularizer))
+    def margins(self, predictors: Array | None) -> Array:
+        """γ(β)/γ(β*) along a path, 1 at the predicted limit; NaN where there is nothing to compare."""
+        regularizer = self.family.regularizer
+        if regularizer is None:
+            return np.full(0 if predictors is None else len(predictors), np.nan)
+        return self.along(predictors, lambda β, best: 1.0 - margin_gap(self.family.X, self.y, β, best, regularizer))
 
-    def along(self, measure: Callable[[Array, Array], float]) -> Array:
-        """A measure of (β(t), β*) at every snapshot."""
-        path = self.trajectory.predictors
-        if path is None or self.solution is None:
-            return np.full(len(self.trajectory.steps), np.nan)
+    def along(self, predictors: Array | None, measure: Callable[[Array, Array], float]) -> Array:
+        """A measure of (β, β*) along a path."""
+        if predictors is None or self.solution is None:
+            return np.full(0 if predictors is None else len(predictors), np.nan)
         best = self.solution.beta
-        return np.array([measure(β, best) if np.isfinite(β).all() and β.any() else np.nan for β in path[self.index]])
+        return np.array([measure(β, best) if np.isfinite(β).all() and β.any() else np.nan for β in predictors])
 
 
-def solve(family: Family, y: Array, tol: float) -> Solution | None:
+def measure_family(family: Family, y: Array, plan: Plan) -> tuple[Run, ...]:
+    """Solve, flow, descend, and judge every member of one family.
+
+    Raises NotSeparableError when no predictor separates the data.
+    """
+    limits = [flow_limit(model, family.X, y, loss=plan.loss) for model in family.models]
+    trajectory = descend(family.models, family.X, y, loss=plan.loss, steps=plan.steps, schedule=plan.schedule)
+    solved = solve(family, y, plan)
+    runs = []
+    for index, limit in enumerate(limits):
+        reached = None if trajectory.predictor is None else trajectory.predictor[index]
+        # gradient descent at a finite time has no multipliers of its own worth having; with the solver's, its duality
+        # gap is exactly its margin gap
+        descent = end_at(reached, family, y, solved, None if solved is None else solved.dual)
+        convex = family.regularizer is not None and family.regularizer.convex
+        flow = end_at(limit.predictor, family, y, solved, limit.dual if convex else None)
+        runs.append(Run(family, index, y, solved, limit, flow, trajectory, descent))
+    return tuple(runs)
+
+
+def solve(family: Family, y: Array, plan: Plan) -> Solution | None:
     """The family's explicit problem; None where R is unknown or not convex."""
     regularizer = family.regularizer
     if regularizer is None or not regularizer.convex:
         return None
-    return max_margin(family.X, y, regularizer, tol=tol)
+    return max_margin(family.X, y, regularizer, tol=plan.tol)
 
 
-def end_at(beta: Array | None, family: Family, y: Array, solution: Solution | None, dual: Array | None = None) -> End:
-    """β beside the solution, and judged by itself with the multipliers `dual` (else the certifier finds its own)."""
+def end_at(beta: Array | None, family: Family, y: Array, solution: Solution | None, dual: Array | None) -> End:
+    """β beside the solution, and judged by itself with the multipliers `dual` (None: the certifier finds its own)."""
     regularizer = family.regularizer
     if beta is None or regularizer is None or not np.isfinite(beta).all() or not beta.any():
-        return End(beta, None, None, None)
+        return End(beta)
     certificate = certify(family.X, y, beta, regularizer, dual=dual)
     if solution is None:
-        return End(beta, None, None, certificate)
+        return End(beta, certificate=certificate)
     gap = margin_gap(family.X, y, beta, solution.beta, regularizer)
     return End(beta, angle(beta, solution.beta), gap, certificate)

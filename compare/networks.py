@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from torch import nn
 
@@ -48,9 +49,16 @@ class Architecture:
     residual_tolerance: float = RESIDUAL_TOLERANCE
 
 
-def superscript(depth: int) -> str:
-    """The exponent p = 2/L as it is written under a norm."""
-    return {1: "₂", 2: "₁"}.get(depth, f"_{{2/{depth}}}")
+SUBSCRIPTS = str.maketrans("0123456789/", "₀₁₂₃₄₅₆₇₈₉⁄")
+
+
+def exponent(depth: int) -> str:
+    """p = 2/L as it is written under a norm.
+
+    >>> exponent(1), exponent(2), exponent(3), exponent(4)
+    ('₂', '₁', '₂⁄₃', '₁⁄₂')
+    """
+    return str(Fraction(2, depth)).translate(SUBSCRIPTS)
 
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -69,21 +77,21 @@ ARCHITECTURES: dict[str, Architecture] = {
             "diagonal",
             lambda shape, depth, scale, seed: Diagonal(math.prod(shape), depth, scale=scale, seed=seed),
             lambda depth: L2() if depth == 1 else Bridge(2.0 / depth),
-            lambda depth: f"‖β‖{superscript(depth)}",
+            lambda depth: f"‖β‖{exponent(depth)}",
             lambda depth: "Gunasekar et al. (2018), Lemma 6",
         ),
         Architecture(
             "convolutional",
             lambda shape, depth, scale, seed: Convolutional(math.prod(shape), depth, scale=scale, seed=seed),
             lambda depth: L2() if depth == 1 else FourierBridge(2.0 / depth),
-            lambda depth: f"‖β̂‖{superscript(depth)}",
+            lambda depth: f"‖β̂‖{exponent(depth)}",
             lambda depth: f"Gunasekar et al. (2018), Theorem {'2' if depth <= 2 else '2a'} and Lemma 7",
         ),
         Architecture(
             "convolutional 2-D",
             lambda shape, depth, scale, seed: Convolutional((shape[0], shape[1]), depth, scale=scale, seed=seed),
             lambda depth: L2() if depth == 1 else FourierBridge(2.0 / depth),
-            lambda depth: f"‖β̂‖{superscript(depth)}, 2-D",
+            lambda depth: f"‖β̂‖{exponent(depth)} (2-D)",
             lambda depth: f"Gunasekar et al. (2018), Theorem {'2' if depth <= 2 else '2a'} and Lemma 7",
             images=True,
         ),

@@ -121,7 +121,7 @@ class Section:
 
     title: str
     text: str = ""
-    """Plain text, paragraphs separated by an empty line: what is compared, in formulas and words."""
+    """Plain text, paragraphs separated by an empty line: what is compared. One indented by four spaces is a formula."""
     columns: tuple[Column, ...] = ()
     rows: tuple[Mapping[str, Value], ...] = ()
     checks: tuple[Check, ...] = ()
@@ -252,4 +252,5 @@ class Report:
 
 def unwrap(value: Any) -> Value:
     """A cell's value as one of Python's own, so that 1 and numpy's 1 are one and the same everywhere."""
-    return value.item() if isinstance(value, np.generic) else value
+    plain: Value = value.item() if isinstance(value, np.generic) else value
+    return plain

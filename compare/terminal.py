@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from compare.report import Check, Report, Section
+from compare.report import Check, Column, Report, Section, Value
 from compare.wording import cell, clean, header, measurement
 
 STYLES = {"holds": "green", "fails": "bold red", "no prediction": "dim"}
@@ -53,15 +56,8 @@ def print_section(section: Section, out: Console) -> None:
     if section.text:
         out.print(Text(clean(section.text)))
     if section.rows:
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for column in section.columns:
-            numeric = any(isinstance(row.get(column.key), (int, float)) for row in section.rows)
-            right = numeric and column.format != "verdict"
-            table.add_column(Text(header(column)), justify="right" if right else "left")
-        for row in section.rows:
-            texts = [cell(row.get(column.key), column) for column in section.columns]
-            table.add_row(*(Text(text, style=STYLES.get(text, "")) for text in texts))
-        out.print(table)
+        for columns in split(section, out.width):
+            out.print(rich_table(section, columns))
     if section.checks:
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for name in ("prediction", "measured", "verdict", "reference"):
@@ -75,6 +71,49 @@ def print_section(section: Section, out: Console) -> None:
                 Text(clean(check.reference)),
             )
         out.print(table)
+
+
+def rich_table(section: Section, columns: Sequence[Column]) -> Table:
+    """These columns of a section's rows."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        numeric = any(is_number(row.get(column.key)) for row in section.rows)
+        table.add_column(Text(header(column)), justify="right" if numeric else "left")
+    for row in section.rows:
+        texts = [cell(row.get(column.key), column) for column in columns]
+        table.add_row(*(Text(text, style=STYLES.get(text, "")) for text in texts))
+    return table
+
+
+def split(section: Section, width: int) -> list[list[Column]]:
+    """The columns in groups that fit the terminal, the columns that name a row (words, up to the first number that is
+    no integer) repeated in each."""
+    names: list[Column] = []
+    for column in section.columns:
+        if any(isinstance(row.get(column.key), float) for row in section.rows) or column.format == "verdict":
+            break
+        names.append(column)
+    names = names[:3]
+    groups, room = [list(names)], width - sum(extent(section, column) for column in names)
+    for column in section.columns[len(names) :]:
+        need = extent(section, column)
+        if need > room and len(groups[-1]) > len(names):
+            groups.append(list(names))
+            room = width - sum(extent(section, name) for name in names)
+        groups[-1].append(column)
+        room -= need
+    return groups
+
+
+def extent(section: Section, column: Column) -> int:
+    """The width a column asks for: its longest cell or word of its header, and the gap."""
+    cells = [cell_len(cell(row.get(column.key), column)) for row in section.rows]
+    return max([*cells, *(cell_len(word) for word in header(column).split()), 1]) + 3
+
+
+def is_number(value: Value) -> bool:
+    """Whether a cell stands right-aligned."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def print_provenance(report: Report, out: Console) -> None:

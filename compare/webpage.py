@@ -71,8 +71,8 @@ def template() -> Template:
 
 
 def paragraphs(text: str) -> list[str]:
-    """The paragraphs of a plain text, separated by empty lines."""
-    return [part.strip() for part in clean(text).split("\n\n") if part.strip()]
+    """The paragraphs of a plain text, separated by empty lines; one that begins with four spaces is a formula."""
+    return [part.strip("\n") for part in clean(text).split("\n\n") if part.strip()]
 
 
 def download(text: str) -> str:

@@ -16,7 +16,7 @@ SOURCE_HELP = (
 
 
 def data_options(default: str) -> Callable[[F], F]:
-    """The three options; the command receives `data: str`, `scale: str`, `offset: bool | None` for `compare.data.load`."""
+    """The options; the command receives `data: str`, `scale: str`, `offset: bool | None`, as `load` takes them."""
 
     def decorate(command: F) -> F:
         for option in (

@@ -17,6 +17,9 @@ from compare.report import Report
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+WIDTH_OF_A_FILE = 130
+"""Columns of printed tables where standard output is no terminal."""
+
 INTERRUPTED = 130
 """128 + SIGINT, what shells expect of an interrupted command."""
 
@@ -51,6 +54,6 @@ def deliver(report: Report, *, out: Path, as_json: bool, command: str | None = N
     if as_json:
         click.echo(report.to_json(), nl=False)
     else:
-        report.print(Console(soft_wrap=False))
+        report.print(Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE))
     click.echo(f"report: {os.path.relpath(page) if page.is_relative_to(Path.cwd()) else page}", err=True)
     click.get_current_context().exit(INTERRUPTED if not report.complete else 0 if report.passed else 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 import click
 import numpy as np
@@ -55,7 +55,13 @@ def regularizer_of(text: str) -> Regularizer:
     help="l2, l1, fourier, bridge:P, fourier:P with P = 2/L, or kernel:K.",
 )
 @click.option("--tol", default=1e-9, show_default=True, help="Largest relative certificate violation.")
-@click.option("--method", default="auto", show_default=True, help="auto, or conic for cvxpy's solvers.")
+@click.option(
+    "--method",
+    type=click.Choice(["auto", "conic"]),
+    default="auto",
+    show_default=True,
+    help="conic: an independent solver, through cvxpy.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, β and multipliers included.")
 @click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Write β and multipliers to this .npz.")
 @click.pass_context
@@ -66,7 +72,7 @@ def command(
     offset: bool | None,
     regularizer: Regularizer,
     tol: float,
-    method: str,
+    method: Literal["auto", "conic"],
     as_json: bool,
     save: Path | None,
 ) -> None:
