@@ -15,21 +15,28 @@ from gd.schedule import Schedule, check_step, column
 class ArmijoLineSearch(Schedule):
     """Gradient descent on φ = log L (φ = L for the squared loss) by backtracking,
 
-        w ← w − s∇φ(w),    s the first of 2s', s', s'/2, … with φ(w − s∇φ) ≤ φ(w) − c·s·‖∇φ(w)‖²,
+        w ← w − s∇φ(w),    s the first of s₀, s₀/2, s₀/4, … with φ(w − s∇φ) ≤ φ(w) − c·s·‖∇φ(w)‖²,
+        s₀ = 2 × the step taken before, but s₀‖∇φ‖² ≤ `longest` (margin losses).
 
-    s' being the step taken before. On log L, because a condition on L itself stops meaning anything at L = e^{−800}.
+    On log L, because a condition on L itself stops meaning anything at L = e^{−800}. The bound on s₀ is needed for the
+    same reason: far out, log L is linear wherever one point dominates it, a descent condition alone then accepts ever
+    longer steps, the weights run off geometrically and their direction stays where it was. With it log L falls by at
+    most about `longest` per step.
+
     Needs no step size and no curvature bound, so it suits any module. Each run of a batch has its own s; the batch
-    backtracks until all have one. A run for which no s ≥ 2^{−60}·2s' will do stays where it is.
+    backtracks until all have one. A run for which no s ≥ 2^{−60}·s₀ will do stays where it is.
 
     Args:
-        decrease: c in (0, 1).
+        decrease: c in (0, 1). At 1/2 a step is at most about 1/curvature, as with exact knowledge of it.
+        longest: largest predicted decrease s‖∇φ‖² of log L in one step, in nats.
         first_step: s before the first step.
 
     >>> ArmijoLineSearch().heuristic(degree=3)
     False
     """
 
-    decrease: float = 0.1
+    decrease: float = 0.5
+    longest: float = 10.0
     first_step: float = 1.0
     halvings: int = 60
     name = "line search"
@@ -37,8 +44,11 @@ class ArmijoLineSearch(Schedule):
 
     def __post_init__(self) -> None:
         check_step("ArmijoLineSearch", self.first_step)
-        if not 0 < self.decrease < 1:
-            raise ValueError(f"ArmijoLineSearch: decrease must lie in (0, 1), got {self.decrease!r}")
+        if not 0 < self.decrease < 1 or not self.longest > 0:
+            raise ValueError(
+                "ArmijoLineSearch: decrease must lie in (0, 1) and longest be positive, got "
+                f"decrease={self.decrease!r}, longest={self.longest!r}"
+            )
 
     def label(self, degree: int | None) -> str:
         return f"{self.name} (no rate proved)"
@@ -52,6 +62,8 @@ class ArmijoLineSearch(Schedule):
 
         here, squared_norm = phi(gradient.log_loss), gradient.direction.square().sum(dim=1)
         s = 2.0 * state
+        if objective.loss.margin:
+            s = torch.minimum(s, self.longest / squared_norm.clamp(min=torch.finfo(s.dtype).tiny))
         for _ in range(self.halvings):
             trial = W - column(s) * gradient.direction
             accepted = phi(objective.log_loss(trial)) <= here - self.decrease * s * squared_norm
