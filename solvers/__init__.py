@@ -3,7 +3,7 @@
 from solvers.bridge import BridgeSolution
 from solvers.max_margin import certify, max_margin
 from solvers.regularizers import L2, Bridge, FourierBridge, Regularizer, Schatten
-from solvers.solution import Certificate, NotSeparableError, Solution, Status
+from solvers.solution import Certificate, IllConditionedError, NotSeparableError, Solution, Status
 
 __version__ = "0.1.0"
 
@@ -20,4 +20,5 @@ __all__ = [
     "Certificate",
     "Status",
     "NotSeparableError",
+    "IllConditionedError",
 ]

@@ -5,14 +5,13 @@
 over real coefficients (Bridge: groups of one, ω = 1) or frequencies (FourierBridge: one group (Re, Im) for each
 conjugate pair, with b = 2β̂ and ω = 2^{1−p}, since the pair counts twice). Each start goes three steps:
 
-1. majorize: (‖b‖² + ε²)^{p/2} lies below a weighted square, so a weighted ℓ2 max margin decreases the smoothed price;
-   repeat, lowering ε in stages until coefficients are either of order one or gone;
+1. reweighted ℓ2 (`reweighting`), from the start's own weights;
 2. decide the support and the active constraints;
-3. Newton's method on ω_g p‖b_g‖^{p−2} b_g = B_gᵀα (g in the support, eq. 13), B_n b = 1 (n active), to rounding.
+3. Newton's method on the stationarity equations (`group_newton`), to rounding.
 
 What comes out is judged by the certificate; a start that does not reach a stationary point is counted, not returned.
 
-Reference: Gunasekar, Lee, Soudry, Srebro (2018), Theorem 2a and eq. (13); Chartrand, Yin (2008) for step 1.
+Reference: Gunasekar, Lee, Soudry, Srebro (2018), Theorem 2a and eq. (13).
 """
 
 from __future__ import annotations
@@ -25,11 +24,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvers.certificate import certified, nearest_multipliers
 from solvers.fourier_l1 import fourier_blocks, fourier_l1_max_margin, from_half
+from solvers.group_newton import newton_on_support
 from solvers.l1 import l1_max_margin
-from solvers.l2 import l2_max_margin
 from solvers.problem import MarginProblem, check_beta
 from solvers.regularizers import Bridge, FourierBridge
-from solvers.separability import raise_if_not_separable
+from solvers.reweighting import reweighted, weights_at
+from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable
 from solvers.solution import Solution, Status
 
 Array = NDArray[np.float64]
@@ -77,87 +77,21 @@ class _Groups:
         b, _, real = fourier_blocks(beta.reshape(1, -1) * self.scale, self.problem.shape)
         return np.asarray(b[0] * np.where(real, 1.0, 2.0)[:, None])
 
+    def weights_at(self, b: Array, epsilon: float) -> Array:
+        return weights_at(b, self.omega, self.regularizer.p, epsilon)
 
-def _weighted_l2(groups: _Groups, weights: Array) -> tuple[Array, Array]:
-    """argmin Σ_g w_g ‖b_g‖² s.t. Bb ≥ 1 and its multipliers."""
-    root = 1.0 / np.sqrt(weights)
-    n = groups.blocks.shape[0]
-    flat, dual, _ = l2_max_margin((groups.blocks * root[:, None]).reshape(n, -1))
-    return flat.reshape(root.size, -1) * root[:, None], dual
-
-
-def _majorize(groups: _Groups, weights: Array, first_stage: float, last_stage: float = 1e-9) -> tuple[Array, Array]:
-    """Step 1: b and multipliers after reweighting, with ε = max‖b‖ · stage, stage falling from first to last."""
-    p = groups.regularizer.p
-    b, dual = _weighted_l2(groups, weights)
-    stage = first_stage
-    while stage >= last_stage:
-        for _ in range(10):
-            size = np.linalg.norm(b, axis=1)
-            # normalized to order one at the largest coefficient
-            weights = groups.omega * ((size / size.max()) ** 2 + stage**2) ** (p / 2.0 - 1.0)
-            previous, (b, dual) = b, _weighted_l2(groups, weights)
-            if np.linalg.norm(b - previous) <= 1e-2 * stage * np.linalg.norm(b):
-                break
-        stage /= 10.0
-    return b, dual
-
-
-def _newton(groups: _Groups, b: Array, dual: Array, threshold: float) -> tuple[Array, Array] | None:
-    """Step 3 on the groups above `threshold` (relative) and the constraints that carry weight."""
-    p, m = groups.regularizer.p, groups.blocks.shape[2]
-    size = np.linalg.norm(b, axis=1)
-    support = np.flatnonzero(size > threshold * size.max())
-    rows = np.flatnonzero(dual > 1e-9 * dual.max())
-    matrix = groups.blocks[np.ix_(rows, support)].reshape(rows.size, -1)
-    # real frequencies have no imaginary part: their second coordinate is no unknown
-    unknown = np.flatnonzero(np.abs(groups.blocks[:, support].reshape(groups.blocks.shape[0], -1)).max(axis=0) > 0)
-    matrix = matrix[:, unknown]
-    weight = groups.omega[support]
-    x = b[support].reshape(-1)[unknown]
-    full = np.zeros(support.size * m)
-
-    def groups_of(vector: Array) -> Array:
-        full[unknown] = vector
-        return full.reshape(-1, m).copy()
-
-    def gradient(vector: Array) -> Array:
-        current = groups_of(vector)
-        radius = np.linalg.norm(current, axis=1)
-        return np.asarray(((weight * p * radius ** (p - 2.0))[:, None] * current).reshape(-1)[unknown])
-
-    alpha = np.linalg.lstsq(matrix.T, gradient(x), rcond=None)[0]
-    for _ in range(30):
-        current = groups_of(x)
-        radius = np.linalg.norm(current, axis=1)
-        unit = current / radius[:, None]
-        hessian = np.zeros((support.size, m, support.size, m))
-        blocks = np.eye(m) + (p - 2.0) * unit[:, :, None] * unit[:, None, :]
-        index = np.arange(support.size)
-        hessian[index, :, index, :] = (weight * p * radius ** (p - 2.0))[:, None, None] * blocks
-        curvature = hessian.reshape(support.size * m, -1)[np.ix_(unknown, unknown)]
-        kkt = np.block([[curvature, -matrix.T], [matrix, np.zeros((rows.size, rows.size))]])
-        right = np.concatenate([matrix.T @ alpha - gradient(x), 1.0 - matrix @ x])
-        # equilibrated: curvature grows like ‖b‖^{p−2}, without bound as a coefficient shrinks
-        balance = 1.0 / np.sqrt(np.abs(kkt).max(axis=1))
-        step = balance * np.linalg.lstsq(balance[:, None] * kkt * balance, balance * right, rcond=1e-13)[0]
-        if not np.isfinite(step).all():
-            return None
-        shrink = np.linalg.norm(groups_of(step[: x.size]), axis=1) / radius
-        length = 1.0 / max(1.0, 2.0 * float(shrink.max()))
-        x, alpha = x + length * step[: x.size], alpha + length * step[x.size :]
-        if length == 1.0 and np.linalg.norm(step[: x.size]) <= 1e-15 * np.linalg.norm(x):
-            break
-    result, multipliers = np.zeros_like(b), np.zeros_like(dual)
-    result[support], multipliers[rows] = groups_of(x), alpha
-    return result, multipliers
+    def reweighted(self, weights: Array, first: float) -> tuple[Array, Array]:
+        return reweighted(self.blocks, self.omega, self.regularizer.p, weights, first)
 
 
 def _stationary_point(groups: _Groups, b: Array, dual: Array, tol: float, stats: dict[str, object]) -> Solution:
     """Steps 2 and 3: the support threshold whose Newton solution has the best certificate."""
     best: Solution | None = None
     for threshold in (1e-4, 1e-6, 1e-2, 1e-8):
-        found = _newton(groups, b, dual, threshold)
+        size = np.linalg.norm(b, axis=1)
+        support = np.flatnonzero(size > threshold * size.max())
+        rows = np.flatnonzero(dual > 1e-9 * dual.max())
+        found = newton_on_support(groups.blocks, groups.omega, groups.regularizer.p, b, dual, support, rows)
         if found is None or not found[0].any():
             continue
         beta = groups.predictor(found[0])
@@ -228,12 +162,12 @@ def bridge_max_margin(
     for index in range(n_starts):
         stats: dict[str, object] = {"method": "reweighted l2 + Newton on the support", "start": index}
         if index == 0 and convex is not None:
-            size = np.linalg.norm(groups.coordinates(convex[0]), axis=1)
-            b, dual = _majorize(groups, ((size / size.max()) ** 2 + 1e-4) ** (regularizer.p / 2.0 - 1.0), 1e-2)
+            first, weights = 1e-2, groups.weights_at(groups.coordinates(convex[0]), 1e-2)
         elif index <= 1:
-            b, dual = _majorize(groups, np.ones(count), 1.0)
+            first, weights = 1.0, np.ones(count)
         else:
-            b, dual = _majorize(groups, np.exp(2.0 * rng.standard_normal(count)), 0.1)
+            first, weights = 0.1, np.exp(2.0 * rng.standard_normal(count))
+        b, dual = groups.reweighted(weights, first)
         reached.append(_stationary_point(groups, b, dual, tol, stats))
     from_start = None
     if start is not None:
@@ -241,6 +175,8 @@ def bridge_max_margin(
         reached.append(from_start)
     points = _distinct([s for s in reached if s.status is Status.STATIONARY])
     best = points[0] if points else min(reached, key=lambda s: s.certificate.worst)
+    if not points:
+        raise_if_ill_conditioned(problem.A, best.certificate.worst)
     bound = -np.inf if convex is None else convex[1]
     fields: dict[str, Any] = {name: getattr(best, name) for name in best.__dataclass_fields__}
     fields["lower_bound"] = bound
@@ -278,7 +214,5 @@ def _from_start(groups: _Groups, beta: Array, tol: float) -> Solution:
                 np.linalg.norm(near.beta)
             ):
                 return near
-    size = np.linalg.norm(groups.coordinates(beta), axis=1)
-    weights = groups.omega * ((size / size.max()) ** 2 + 1e-12) ** (groups.regularizer.p / 2.0 - 1.0)
-    b, dual = _majorize(groups, weights, 1e-6)
+    b, dual = groups.reweighted(groups.weights_at(groups.coordinates(beta), 1e-6), 1e-6)
     return _stationary_point(groups, b, dual, tol, stats | {"method": "reweighted from start + Newton on the support"})

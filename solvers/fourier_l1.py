@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from solvers.group_norm import interior_point, polish
+from solvers.group_norm import group_max_margin
 
 Array = NDArray[np.float64]
 
@@ -62,7 +62,7 @@ def fourier_l1_max_margin(A: Array, shape: tuple[int, ...], tol: float) -> tuple
     """β in `shape`, multipliers α (N,) and statistics, for separable rows A (N, D)."""
     scale = float(np.linalg.norm(A, axis=1).max())
     blocks, kept, real = fourier_blocks(A / scale, shape)
-    found = polish(blocks, interior_point(blocks, tol))
+    found = group_max_margin(blocks, tol)
     stats: dict[str, object] = {
         "method": "group-norm interior point + Newton on the active set",
         "iterations": found.iterations,

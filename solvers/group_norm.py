@@ -21,6 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from solvers.group_newton import newton_on_support
+from solvers.reweighting import reweighted
+from solvers.separability import least_distance
+
 Array = NDArray[np.float64]
 
 
@@ -109,13 +113,56 @@ def feasible_pair(B: Array, b: Array, dual: Array) -> tuple[Array, Array, float]
     return b, alpha, 1.0 - float(alpha.sum()) / float(np.linalg.norm(b, axis=1).sum())
 
 
+def _solve(B: Array, tol: float) -> GroupSolution:
+    """Interior point, then Newton; where a tiny margin leaves the first too few digits, reweighted ℓ2 before Newton."""
+    found = polish(B, interior_point(B, tol))
+    if found.gap <= tol:
+        return found
+    omega = np.ones(B.shape[1])
+    b, dual = reweighted(B, omega, 1.0, omega, 1.0)
+    b, dual, gap = feasible_pair(B, b, dual)
+    other = polish(B, GroupSolution(b, dual, gap, found.iterations))
+    return other if abs(other.gap) < abs(found.gap) else found
+
+
+def group_max_margin(B: Array, tol: float) -> GroupSolution:
+    """b and α of the group-norm max margin for separable rows, both feasible, with their duality gap.
+
+    When there are many more rows than unknowns it is solved on the rows that matter: start from the rows nearest to
+    the closest point of their hull, add the most violated ones, repeat; each round costs as if N were a few times the
+    number of unknowns.
+    """
+    n, unknowns = B.shape[0], B.shape[1] * B.shape[2]
+    if n <= 4 * unknowns:
+        return _solve(B, tol)
+    flat = B.reshape(n, unknowns)
+    alpha, _ = least_distance(flat)
+    chosen = np.argsort(flat @ (alpha @ flat))[: 2 * unknowns]
+    while True:
+        part = _solve(B[chosen], tol)
+        dual = np.zeros(n)
+        dual[chosen] = part.dual
+        b, dual, gap = feasible_pair(B, part.b, dual)
+        violation = 1.0 - np.tensordot(B, part.b, axes=2)
+        violated = np.flatnonzero(violation > 1e-12)
+        found = GroupSolution(b, dual, gap, part.iterations, part.polished)
+        if gap <= tol or not np.isfinite(part.gap):
+            return found
+        new = np.setdiff1d(violated[np.argsort(-violation[violated])][:unknowns], chosen)
+        if new.size == 0:
+            return found
+        chosen = np.concatenate([chosen, new])
+
+
 def interior_point(B: Array, tol: float, max_iterations: int = 100) -> GroupSolution:
     """Minimize Σ_g ‖b_g‖ s.t. Bb ≥ 1 (separable rows) to relative gap `tol`, or as far as rounding allows."""
     n, n_groups, m = B.shape
     flat = B.reshape(n, n_groups * m)
     ones = np.ones((n_groups, 1))
-    # a point well inside the dual, and the primal point centred with it: u ∘ v = μ e, s α = μ
-    alpha = np.ones(n)
+    # a point well inside the dual, and the primal point centred with it: u ∘ v = μ e, s α = μ. The l2 multipliers
+    # cancel in Bᵀα as the optimal ones must when the margin is small; the rest must not drown that.
+    closest, distance = least_distance(flat / np.linalg.norm(flat, axis=1).max())
+    alpha = closest + np.full(n, distance / n)
     alpha *= 0.5 / np.linalg.norm((alpha @ flat).reshape(n_groups, m), axis=1).max()
     mu = float(alpha.sum()) / (n + n_groups)
     u = np.concatenate([ones, (alpha @ flat).reshape(n_groups, m)], axis=1)
@@ -123,6 +170,8 @@ def interior_point(B: Array, tol: float, max_iterations: int = 100) -> GroupSolu
     s = mu / alpha
     best = GroupSolution(u[:, 1:], alpha, np.inf, 0)
     for iteration in range(max_iterations):
+        if not (np.isfinite(u).all() and np.isfinite(alpha).all()):
+            break
         b, scaled, gap = feasible_pair(B, u[:, 1:], alpha)
         if gap < best.gap:
             best = GroupSolution(b, scaled, gap, iteration)
@@ -172,40 +221,17 @@ def _mehrotra_step(flat: Array, u: Array, v: Array, s: Array, alpha: Array) -> t
     return u + primal * du, s + primal * ds, alpha + dual * d_alpha
 
 
-def polish(B: Array, start: GroupSolution, max_iterations: int = 10) -> GroupSolution:
-    """Newton's method on b_g/‖b_g‖ = B_gᵀα (active g), B_n b = 1 (active n). Returns the better of start and result."""
+def polish(B: Array, start: GroupSolution) -> GroupSolution:
+    """Newton's method on the groups and rows found active. Returns the better of start and result."""
     slack = np.tensordot(B, start.b, axes=2) - 1.0
     rows = np.flatnonzero(start.dual * start.dual.size > slack * start.dual.sum())
     sizes = np.linalg.norm(start.b, axis=1)
     inside = 1.0 - np.linalg.norm(np.tensordot(start.dual, B, axes=1), axis=1)
     groups = np.flatnonzero(sizes * sizes.size > inside * sizes.sum())
-    m = B.shape[2]
-    if rows.size == 0 or groups.size == 0 or rows.size + groups.size * m > 4000:
+    if rows.size == 0 or groups.size == 0 or rows.size + groups.size * B.shape[2] > 4000:
         return start
-    matrix = B[np.ix_(rows, groups)].reshape(rows.size, -1)
-    size = groups.size * m
-    b, alpha, best = start.b[groups], start.dual[rows], start
-    full_b, full_alpha = np.zeros_like(start.b), np.zeros_like(start.dual)
-    for _ in range(max_iterations):
-        radius = np.linalg.norm(b, axis=1)
-        unit = b / radius[:, None]
-        kkt = np.zeros((size + rows.size,) * 2)
-        curvature = (np.eye(m) - unit[:, :, None] * unit[:, None, :]) / radius[:, None, None]
-        for k, block in enumerate(curvature):
-            kkt[k * m : (k + 1) * m, k * m : (k + 1) * m] = block
-        kkt[:size, size:] = -matrix.T
-        kkt[size:, :size] = -matrix
-        right = np.concatenate([alpha @ matrix - unit.reshape(-1), matrix @ b.reshape(-1) - 1.0])
-        try:
-            step = np.linalg.solve(kkt, right)
-        except np.linalg.LinAlgError:
-            break
-        b, alpha = b + step[:size].reshape(-1, m), alpha + step[size:]
-        full_b[groups], full_alpha[rows] = b, alpha
-        if not np.isfinite(step).all() or (np.linalg.norm(b, axis=1) == 0).any():
-            break
-        b_feasible, alpha_feasible, gap = feasible_pair(B, full_b, full_alpha)
-        if not abs(gap) < abs(best.gap):
-            break
-        best = GroupSolution(b_feasible, alpha_feasible, gap, start.iterations, polished=True)
-    return best
+    found = newton_on_support(B, np.ones(B.shape[1]), 1.0, start.b, start.dual, groups, rows)
+    if found is None:
+        return start
+    b, dual, gap = feasible_pair(B, *found)
+    return GroupSolution(b, dual, gap, start.iterations, polished=True) if abs(gap) < abs(start.gap) else start

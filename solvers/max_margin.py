@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from solvers.bridge import bridge_max_margin
@@ -18,7 +19,7 @@ from solvers.l1 import l1_max_margin
 from solvers.l2 import l2_max_margin
 from solvers.problem import MarginProblem, check_beta, check_multipliers, check_options, check_problem
 from solvers.regularizers import L2, Bridge, FourierBridge, Regularizer, Schatten
-from solvers.separability import raise_if_not_separable
+from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable
 from solvers.solution import Certificate, Solution
 from solvers.uniqueness import unique_on_face
 
@@ -51,6 +52,7 @@ def max_margin(
 
     Raises:
         NotSeparableError: no β classifies all points; carries the Farkas certificate.
+        IllConditionedError: they separate, but by a margin so small that float64 does not resolve this problem.
         ValueError: data that are not finite numbers of matching shapes, labels other than ±1.
 
     Reference: Gunasekar, Lee, Soudry, Srebro (2018), Theorems 1, 2 and 2a: gradient descent on a linear network whose
@@ -85,6 +87,7 @@ def _own_road(problem: MarginProblem, regularizer: Regularizer, tol: float, opti
         )
     check_options(f"max_margin with {regularizer}", options, {})
     if isinstance(regularizer, FourierBridge) and regularizer.p == 1:
+        raise_if_not_separable(problem.A, problem.label_shape)
         beta, dual, stats = fourier_l1_max_margin(problem.A, problem.shape, tol)
     elif isinstance(regularizer, Bridge) and regularizer.p == 1:
         found = l1_max_margin(problem.A)
@@ -108,6 +111,7 @@ def _conic(problem: MarginProblem, regularizer: Regularizer, tol: float) -> Solu
         beta, dual, stats = conic_max_margin(problem, regularizer)
     except ConicSolverError:
         raise_if_not_separable(problem.A, problem.label_shape)
+        raise_if_ill_conditioned(problem.A, np.inf)
         raise
     return _finish(problem, beta, regularizer, dual, tol, stats)
 
@@ -118,6 +122,7 @@ def _finish(
     solution = certified(problem, beta, regularizer, dual, tol=tol, unique=None, stats=stats)
     if solution.certificate.worst > tol:
         raise_if_not_separable(problem.A, problem.label_shape)
+        raise_if_ill_conditioned(problem.A, solution.certificate.worst)
         return solution
     return certified(
         problem, beta, regularizer, dual, tol=tol, unique=_unique(problem, regularizer, solution), stats=stats

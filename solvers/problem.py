@@ -104,6 +104,12 @@ def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> Margi
         shape = (n_outputs, n_features)
         A = np.einsum("nm,mk,nd->nmkd", labels, np.eye(n_outputs), points).reshape(-1, n_outputs * n_features)
     regularizer.check_shape(shape)
+    largest = float(np.abs(A).max())
+    if largest != 0 and not 1e-100 < largest < 1e100:
+        raise ValueError(
+            f"the largest entry of X is {largest:.1e}: squares of such numbers leave the range of float64. "
+            "Divide X by it; β is then multiplied by it"
+        )
     return MarginProblem(np.ascontiguousarray(A), shape, labels.shape)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from solvers.solution import NotSeparableError
+from solvers.solution import IllConditionedError, NotSeparableError
 
 Array = NDArray[np.float64]
 
@@ -78,3 +78,14 @@ def raise_if_not_separable(A: Array, label_shape: tuple[int, ...]) -> None:
     if found is not None:
         alpha, residual = found
         raise NotSeparableError(alpha.reshape(label_shape), residual)
+
+
+def raise_if_ill_conditioned(A: Array, worst: float) -> None:
+    """Raise IllConditionedError when an answer's worst violation exceeds 1e-3 on data of tiny margin or mixed size."""
+    if worst <= 1e-3:
+        return
+    size = float(np.linalg.norm(A, axis=1).max())
+    _, distance = least_distance(A / size)
+    raise IllConditionedError(
+        distance, "no usable answer" if worst == np.inf else f"the worst violation is {worst:.1e}"
+    )

@@ -84,6 +84,22 @@ class Solution:
     """How the answer was found: `method`, `iterations`, …"""
 
 
+class IllConditionedError(ArithmeticError):
+    """The data separate, but by a margin so small beside their size that float64 does not resolve the answer.
+
+    Attributes:
+        relative_margin: the ℓ2 margin 1/‖β‖₂ over the largest ‖x_n‖₂.
+    """
+
+    def __init__(self, relative_margin: float, reached: str) -> None:
+        self.relative_margin = relative_margin
+        super().__init__(
+            f"the data separate only by a relative margin of {relative_margin:.1e} (l2 margin over the largest norm "
+            f"of a point), too little for this problem in float64: {reached}. Bring the points to comparable norms, or "
+            "remove points that nearly contradict each other; L2() is the most accurate regularizer here."
+        )
+
+
 class NotSeparableError(ValueError):
     """No predictor classifies the data: there is no margin to maximize.
 

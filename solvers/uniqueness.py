@@ -33,7 +33,7 @@ def unique_on_face(B: Array, dual: Array, tolerance: float = 1e-7) -> bool | Non
         if singular[-1] > 1e-9 * singular[0]:
             return True
     objective = np.random.default_rng(0).standard_normal(groups.size)
-    bounds = []
+    ends = []
     for sign in (1.0, -1.0):
         answer = linprog(
             sign * objective,
@@ -46,5 +46,15 @@ def unique_on_face(B: Array, dual: Array, tolerance: float = 1e-7) -> bool | Non
         )
         if answer.status != 0:
             return None
-        bounds.append(sign * answer.fun)
-    return bool(bounds[1] - bounds[0] <= 1e-5 * max(1.0, abs(bounds[0])))
+        ends.append(answer.x)
+    return _same_point(M, *ends)
+
+
+def _same_point(M: Array, one: Array, other: Array) -> bool | None:
+    """True when both ends of the face agree; False when they differ and are both optimal, checked here; else None."""
+    apart = float(np.linalg.norm(one - other)) / float(np.linalg.norm(one))
+    if apart <= 1e-6:
+        return True
+    # ‖z_g‖ = 1 on the face, so Σr is the objective after scaling to margin one
+    prices = [float(r.sum()) / max(float((M @ r).min()), 1e-300) for r in (one, other)]
+    return False if apart > 1e-4 and abs(prices[0] / prices[1] - 1.0) <= 1e-6 else None

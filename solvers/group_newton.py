@@ -1,0 +1,78 @@
+"""Newton's method on the optimality conditions of a group penalty, support and active constraints given.
+
+    ω_g p ‖b_g‖₂^{p−2} b_g = B_gᵀ α   (g in the support),        Σ_g B_g b_g = 1   (rows with weight)
+
+for the price Σ_g ω_g ‖b_g‖₂^p, 0 < p ≤ 1. At p = 1 these are the conditions b_g/‖b_g‖ = z_g of the group norm; for
+p < 1 they are eq. (13) of Gunasekar, Lee, Soudry, Srebro (2018). Nothing is claimed here: the caller certifies the result.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def newton_on_support(
+    B: Array, omega: Array, p: float, b: Array, dual: Array, groups: NDArray[np.intp], rows: NDArray[np.intp]
+) -> tuple[Array, Array] | None:
+    """From b (G, m) and α (N,), the nearby solution supported on `groups` and `rows`; None when it breaks down.
+
+    B has shape (N, G, m). A coordinate whose column is zero (the imaginary part of a real frequency) stays zero.
+    """
+    m = B.shape[2]
+    columns = B[:, groups].reshape(B.shape[0], -1)
+    unknown = np.flatnonzero(columns.any(axis=0))
+    matrix = columns[np.ix_(rows, unknown)]
+    weight = p * omega[groups]
+    x, alpha = b[groups].reshape(-1)[unknown], dual[rows]
+    full = np.zeros(groups.size * m)
+
+    def by_group(vector: Array) -> Array:
+        full[unknown] = vector
+        return full.reshape(-1, m).copy()
+
+    for iteration in range(30):
+        current = by_group(x)
+        radius = np.linalg.norm(current, axis=1)
+        if radius.min(initial=np.inf) == 0.0:
+            return None
+        unit = current / radius[:, None]
+        gradient = ((weight * radius ** (p - 1.0))[:, None] * unit).reshape(-1)[unknown]
+        if iteration == 0:
+            alpha = np.linalg.lstsq(matrix.T, gradient, rcond=None)[0] if p < 1 else alpha
+        blocks = np.eye(m) + (p - 2.0) * unit[:, :, None] * unit[:, None, :]
+        hessian = np.zeros((groups.size, m, groups.size, m))
+        index = np.arange(groups.size)
+        hessian[index, :, index, :] = (weight * radius ** (p - 2.0))[:, None, None] * blocks
+        curvature = hessian.reshape(groups.size * m, -1)[np.ix_(unknown, unknown)]
+        kkt = np.block([[curvature, -matrix.T], [-matrix, np.zeros((rows.size, rows.size))]])
+        step = _equilibrated_solve(kkt, np.concatenate([matrix.T @ alpha - gradient, matrix @ x - 1.0]))
+        if not np.isfinite(step).all():
+            return None
+        change = np.linalg.norm(by_group(step[: x.size]), axis=1) / radius
+        length = 1.0 / max(1.0, 2.0 * float(change.max()))
+        x, alpha = x + length * step[: x.size], alpha + length * step[x.size :]
+        if length == 1.0 and change.max() <= 1e-15:
+            break
+    result, multipliers = np.zeros_like(b), np.zeros_like(dual)
+    result[groups], multipliers[rows] = by_group(x), alpha
+    return result, multipliers
+
+
+def _equilibrated_solve(matrix: Array, right: Array) -> Array:
+    """Solve a symmetric system whose entries differ by many orders: curvature grows like ‖b‖^{p−2} as b shrinks.
+
+    Dependent rows (duplicated points) make it singular; the least-norm step is then the one to take.
+    """
+    balance = 1.0 / np.sqrt(np.abs(matrix).max(axis=1).clip(1e-300))
+    balanced, target = balance[:, None] * matrix * balance, balance * right
+    try:
+        step = np.linalg.solve(balanced, target)
+        regular = np.linalg.norm(balanced @ step - target) <= 1e-8 * np.linalg.norm(target) and np.isfinite(step).all()
+    except np.linalg.LinAlgError:
+        regular = False
+    if not regular:
+        step = np.linalg.lstsq(balanced, target, rcond=1e-12)[0]
+    return np.asarray(balance * step)
