@@ -1,0 +1,120 @@
+"""Fewer channels than the convex value needs: rank-constrained problems by Burer and Monteiro's factorization.
+
+    min over U ∈ R^{C×KR}  of  ‖U‖² + S(P(U)),    S = Σ_d β̂_d* P_d^{-1} β̂_d   or   S = min {the same over β : A β ≥ 1}   (1)
+
+With X = UᵀU the gradient is 2(U − U·T(z)), where z is half the dual vector at P(U): P^{-1}β̂ for a given β, Aᵀα with α
+the multipliers of the support vector machine in the Fourier-weighted norm for the margin problem (Danskin). The problem
+is nonconvex for C below the rank of the convex solution, so the answer is the best of several starts and an upper bound:
+one start is the convex solution's leading kernels, the others are seeded Gaussian.
+
+Reference: Burer, Monteiro (2003), *A nonlinear programming algorithm for solving semidefinite programs via low-rank
+factorization*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.linalg import LinAlgError
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from solvers.conv_kernel_lags import KernelLags
+from solvers.l2 import l2_max_margin
+
+Array = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+Objective = Callable[[Array], tuple[float, Array]]
+
+
+def leading_kernels(U: Array, C: int) -> Array:
+    """The C kernels whose second moment is nearest to that of U, in the spectral norm."""
+    _, sizes, directions = np.linalg.svd(U, full_matrices=False)
+    found = np.zeros((C, U.shape[1]))
+    found[: min(C, sizes.size)] = (sizes[:, None] * directions)[:C]
+    return found
+
+
+def fewer_kernels(geometry: KernelLags, beta: ComplexArray, U: Array, C: int, restarts: int, seed: int) -> Array:
+    """(1) for a given predictor: the best C kernels found, (C, n). U are the convex solution's kernels."""
+
+    def objective(kernels: Array) -> tuple[float, Array]:
+        P = geometry.spectrum(geometry.lags(kernels.T @ kernels))
+        z = geometry.divide(P, beta)
+        T = geometry.matrix(geometry.lags_of(z))
+        return float(np.vdot(kernels, kernels)) + geometry.inner(beta, z), 2.0 * (kernels - kernels @ T)
+
+    return _best_of(objective, U, C, restarts, seed)
+
+
+def fewer_kernels_for_margin(geometry: KernelLags, A: Array, U: Array, C: int, restarts: int, seed: int) -> Array:
+    """(1) for the margin problem with constraints A (N, R·D)."""
+    rows = geometry.fourier(A)
+
+    def objective(kernels: Array) -> tuple[float, Array]:
+        P = geometry.spectrum(geometry.lags(kernels.T @ kernels))
+        beta, alpha = weighted_margin(geometry, rows, P)
+        z = np.tensordot(alpha, rows, 1)
+        T = geometry.matrix(geometry.lags_of(z))
+        return float(np.vdot(kernels, kernels)) + geometry.inner(beta, z), 2.0 * (kernels - kernels @ T)
+
+    return _best_of(objective, U, C, restarts, seed)
+
+
+def weighted_margin(geometry: KernelLags, rows: ComplexArray, P: NDArray) -> tuple[ComplexArray, Array]:
+    """min Σ_d β̂_d* P_d^{-1} β̂_d s.t. A β ≥ 1: coefficients (R, H) and multipliers α with β̂ = P·(Aᵀα)^.
+
+    With P = L L* and β̂ = L b this is the ordinary support vector machine for the rows L*â_n.
+    """
+    if geometry.channels == 1:
+        L = np.sqrt(np.maximum(P, 0.0))
+        features = rows * L
+    else:
+        ridge = 1e-15 * float(np.abs(P).max()) * np.eye(geometry.channels)
+        L = np.linalg.cholesky(P + ridge)
+        features = np.einsum("hsr,nsh->nrh", np.conj(L), rows)
+    root = np.sqrt(geometry.multiplicity)
+    flat = (features * root).reshape(rows.shape[0], -1)
+    _, alpha, _ = l2_max_margin(np.ascontiguousarray(np.concatenate([flat.real, flat.imag], axis=1)))
+    z = np.tensordot(alpha, rows, 1)
+    return geometry.apply(P, z), alpha
+
+
+def _best_of(objective: Objective, U: Array, C: int, restarts: int, seed: int) -> Array:
+    generator = np.random.default_rng(seed)
+    size = np.sqrt(np.vdot(U, U) / (C * U.shape[1]))
+    starts = [leading_kernels(U, C)] + [size * generator.standard_normal((C, U.shape[1])) for _ in range(restarts)]
+    # the truncated convex solution may have a spectrum that vanishes where β̂ does not; a little noise lifts it
+    starts[0] = starts[0] + 1e-3 * size * generator.standard_normal(starts[0].shape)
+    best, best_value = starts[0], np.inf
+    for start in starts:
+        found, value = _descend(objective, start)
+        if value < best_value:
+            best, best_value = found, value
+    for _ in range(2):  # from where it stopped, with its memory of curvature cleared
+        best, _ = _descend(objective, best)
+    return best
+
+
+def _descend(objective: Objective, start: Array) -> tuple[Array, float]:
+    shape = start.shape
+
+    def flat(x: Array) -> tuple[float, Array]:
+        try:
+            value, gradient = objective(x.reshape(shape))
+        except LinAlgError:
+            return np.inf, np.zeros_like(x)
+        return (value, gradient.reshape(-1)) if np.isfinite(value) else (np.inf, np.zeros_like(x))
+
+    scale = max(flat(start.reshape(-1))[0], 1e-300)
+    if not np.isfinite(scale):
+        return start, np.inf
+    answer = minimize(
+        lambda x: tuple(part / scale for part in flat(x)),
+        start.reshape(-1),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 3000, "maxfun": 4000, "ftol": 1e-15, "gtol": 1e-10, "maxcor": 20},
+    )
+    return np.asarray(answer.x).reshape(shape), float(answer.fun) * scale

@@ -1,0 +1,141 @@
+"""Max margin with R_{K,C}: the predictor that a two-layer multi-channel linear CNN is biased to.
+
+    min_β R_{K,C}(β)  s.t.  A β ≥ 1          dual:  max 1ᵀα  s.t.  α ≥ 0,  ½√λ_max(T(Aᵀα)) ≤ 1
+
+The convex value follows the central path in α and X (`conv_kernel_path`, problem (2)); full-width kernels with one
+input channel are Fourier ℓ1 and go that road; a finite C below the convex range is a local search over kernels whose
+lower bound is the convex one. The answer is a network, kernels and read-outs, and the objective is its ‖U‖² + ‖V‖².
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvers.conv_kernel import ConvKernel
+from solvers.conv_kernel_factors import fewer_kernels_for_margin, weighted_margin
+from solvers.conv_kernel_lags import KernelLags
+from solvers.conv_kernel_path import follow_margin_path
+from solvers.fourier_l1 import fourier_l1_max_margin
+from solvers.induced_regularizer import ConvKernelSolution, factor_second_moment, full_width_kernel, read_outs
+from solvers.problem import MarginProblem
+from solvers.separability import raise_if_not_separable
+from solvers.solution import Certificate, Status
+
+Array = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+
+
+def conv_kernel_max_margin(
+    problem: MarginProblem, regularizer: ConvKernel, tol: float = 1e-9, *, restarts: int = 8, seed: int = 0
+) -> ConvKernelSolution:
+    """min ‖U‖² + ‖V‖² over networks with C channels and y_n f(x_n) ≥ 1, certified against the convex dual.
+
+    Args:
+        problem: the checked constraints; predictors of shape (D,), (H, W), (R, D) or (R, H, W).
+        regularizer: `ConvKernel`.
+        tol: relative duality gap asked for.
+        restarts, seed: of the local search, for a finite C below the convex range.
+
+    Returns:
+        ConvKernelSolution; OPTIMAL when the gap is at most `tol`, BOUNDED for a finite C whose bounds differ,
+        INACCURATE when the convex solver stopped above `tol`.
+
+    Raises:
+        NotSeparableError: no predictor classifies all points.
+
+    Reference: Jagadeesan, Razenshteyn, Gunasekar (2021). MNIST 0 against 1, 128 digits, K = 28 is 2‖β̂‖₁, K = 1 is
+    2·28·‖β‖₂.
+
+    >>> from solvers.problem import check_problem
+    >>> X, y = np.eye(4)[:2], np.array([1.0, -1.0])
+    >>> answer = conv_kernel_max_margin(check_problem(X, y, ConvKernel(1)), ConvKernel(1))
+    >>> round(answer.objective / (2 * 4**0.5), 9)  # K = 1 is 2√D times ‖β‖₂ = √2
+    1.414213562
+    """
+    geometry = regularizer.geometry(problem.shape)
+    scale = float(np.linalg.norm(problem.A, axis=1).max())
+    A = problem.A / scale
+    if geometry.channels == 1 and geometry.full_width:
+        beta, alpha, stats = fourier_l1_max_margin(A, problem.shape, tol)
+        U = full_width_kernel(geometry, geometry.fourier(beta)[0])
+        return _assemble(problem, regularizer, geometry, scale, U, geometry.fourier(beta)[0], alpha, tol, 1, dict(stats))
+    end = follow_margin_path(geometry, A, 0.5 * tol)
+    if end.alpha is None or end.beta is None or not end.gap <= tol:
+        raise_if_not_separable(problem.A, problem.label_shape)
+    if end.alpha is None or end.beta is None:
+        raise ArithmeticError("the central path found no predictor with positive margin for separable data; please report it")
+    U, rank = factor_second_moment(geometry, end.X, tol)
+    stats = {"method": "central path", "iterations": end.iterations}
+    beta_hat = end.beta
+    C = regularizer.out_channels
+    if C is not None and U.shape[0] > C:
+        U = fewer_kernels_for_margin(geometry, A, U, C, restarts, seed)
+        stats["method"] = f"local search over {C} channels, {restarts} seeded starts"
+        P = geometry.spectrum(geometry.lags(U.T @ U))
+        beta_hat, _ = weighted_margin(geometry, geometry.fourier(A), P)
+    return _assemble(problem, regularizer, geometry, scale, U, beta_hat, end.alpha, tol, rank, stats)
+
+
+def _assemble(
+    problem: MarginProblem,
+    regularizer: ConvKernel,
+    geometry: KernelLags,
+    scale: float,
+    U: Array,
+    beta_hat: ComplexArray,
+    alpha: Array,
+    tol: float,
+    rank: int,
+    stats: dict[str, object],
+) -> ConvKernelSolution:
+    """The network for the predictor, everything measured on what the network computes."""
+    U, V, hat = read_outs(geometry, U, beta_hat)
+    axes = tuple(range(1, 1 + len(geometry.grid)))
+    hat_V = np.fft.rfftn(V, axes=axes, norm="ortho").reshape(V.shape[0], -1)
+    beta = geometry.inverse(np.einsum("crh,ch->rh", hat, hat_V)).reshape(problem.shape)
+    margins = problem.margins(beta)
+    smallest = float(margins.min())
+    if smallest <= 0:
+        raise ArithmeticError("the network found has no positive margin; please report the data")
+    beta, margins = beta / smallest, margins / smallest
+    U, V = U / np.sqrt(smallest), V / np.sqrt(smallest)
+    objective = float(np.vdot(U, U) + np.vdot(V, V))
+    alpha = np.maximum(alpha, 0.0).reshape(-1)
+    z = problem.combine(alpha)
+    norm = regularizer.dual_norm(z)
+    alpha, z = alpha / norm, z / norm
+    lower = min(float(alpha.sum()), objective)
+    gap = 1.0 - lower / objective
+    certificate = Certificate(
+        objective=objective,
+        lower_bound=lower,
+        margin=float(problem.margins(beta).min()),
+        primal=max(0.0, 1.0 - float(problem.margins(beta).min())),
+        gap=gap,
+        direction_gap=gap,
+        stationarity=max(0.0, 1.0 - float(np.vdot(z, beta)) / objective),
+        complementarity=float(alpha @ np.abs(margins - 1.0)) / float(alpha.sum()),
+        support_size=None,
+        dual=alpha.reshape(problem.label_shape),
+    )
+    if gap <= tol:
+        status = Status.OPTIMAL
+    else:
+        status = Status.INACCURATE if regularizer.convex else Status.BOUNDED
+    inner = (geometry.channels, *geometry.kernel) if geometry.channels > 1 else geometry.kernel
+    kernels = np.moveaxis(U.reshape(-1, *geometry.kernel, geometry.channels), -1, 1).reshape(-1, *inner)
+    return ConvKernelSolution(
+        beta=beta,
+        dual=alpha.reshape(problem.label_shape),
+        objective=objective,
+        lower_bound=lower,
+        status=status,
+        unique=None,
+        certificate=certificate,
+        stats=stats,
+        kernels=np.ascontiguousarray(kernels),
+        weights=V.reshape(-1, *geometry.grid),
+        rank=rank,
+    )
+
