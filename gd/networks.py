@@ -27,7 +27,8 @@ from gd.linear_network import (
     seeded,
     tied_at_smallest,
 )
-from solvers.regularizers import L2, Bridge, FourierBridge, Regularizer
+from solvers.conv_kernel import ConvKernel
+from solvers.regularizers import L2, Bridge, FourierBridge, Regularizer, Schatten
 
 
 class FullyConnected(LinearNetwork):
@@ -112,11 +113,7 @@ class FullyConnected(LinearNetwork):
 
     @property
     def regularizer(self) -> Regularizer:
-        if self.outputs == 1:
-            return L2()
-        from solvers.regularizers import Schatten  # type: ignore[attr-defined,unused-ignore]
-
-        return Schatten(2.0 / self.depth)  # type: ignore[no-any-return,unused-ignore]
+        return L2() if self.outputs == 1 else Schatten(2.0 / self.depth)
 
     @property
     def locked_signs(self) -> NDArray[np.bool_]:
@@ -310,9 +307,7 @@ class Convolutional(LinearNetwork):
         if self.full_width:
             return FourierBridge(2.0 / self.depth)
         if self.padding == "circular" and self.depth == 2 and len(self.shape) == 1:
-            from solvers.regularizers import ConvKernel  # type: ignore[attr-defined,unused-ignore]
-
-            return ConvKernel(self.kernel[0], out_channels=1)  # type: ignore[no-any-return,unused-ignore]
+            return ConvKernel(self.kernel[0], out_channels=1)
         return None
 
     @property
