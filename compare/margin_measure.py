@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from gd.flow_limit import flow_limit
 from numpy.typing import NDArray
 
 from compare.families import Family
 from compare.measures import angle, margin_gap
 from gd.descend import descend
+from gd.flow_limit import flow_limit
 from gd.limit import Limit
 from gd.trajectory import Trajectory
 from solvers.max_margin import certify, max_margin
@@ -103,7 +103,7 @@ def measure_family(family: Family, y: Array, plan: Plan) -> tuple[Run, ...]:
 
     Raises NotSeparableError when no predictor separates the data.
     """
-    limits = [flow_limit(model, family.X, y, loss=plan.loss) for model in family.models]
+    limits = flow_limit(family.models, family.X, y, loss=plan.loss)
     trajectory = descend(family.models, family.X, y, loss=plan.loss, steps=plan.steps, schedule=plan.schedule)
     solved = solve(family, y, plan)
     runs = []

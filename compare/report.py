@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -203,10 +205,10 @@ class Report:
     @classmethod
     def merge(cls, reports: Iterable[Report], title: str, *, notes: Iterable[str] = ()) -> Report:
         """One report of many, under one title. Raises ValueError when there is none."""
-        first, *rest = reports
-        joined = first
-        for report in rest:
-            joined = joined + report
+        parts = tuple(reports)
+        if not parts:
+            raise ValueError("a merged report needs at least one report")
+        joined = reduce(add, parts)
         return replace(joined, title=title, notes=joined.notes + tuple(notes))
 
     def print(self, console: Console | None = None) -> None:

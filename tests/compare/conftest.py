@@ -35,7 +35,8 @@ def sample(label="digits:3v8", *, passed=True):
         Check.at_most(f"limit of {label}", 2e-7 if passed else 1.0, 1e-6, unit="rad", reference=f"Theorem {label}"),
         Check.no_prediction(f"rate of {label}", 0.3, why=f"not separable {label}"),
     )
-    figure = Figure(f"angle {label}", f"Angle of {label}", draw, {"steps": [1, 10, 100], f"angle {label}": [0.1, np.nan]})
+    data = {"steps": [1, 10, 100], f"angle {label}": [0.1, np.nan]}
+    figure = Figure(f"angle {label}", f"Angle of {label}", draw, data)
     return Report(
         f"Report on {label}",
         (Section(f"First {label}", f"min ‖β‖₁\n\nof {label}", columns, rows, checks, (figure,)), Section("Second")),

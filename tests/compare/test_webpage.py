@@ -104,7 +104,8 @@ def test_the_page_says_first_what_was_compared_and_whether_theory_holds(report, 
 
 def test_everything_can_be_traced(report):
     text = Page(report.to_html()).text
-    for trace in ("ab" * 32, "implicitbias digits:3v8", "numpy", report.provenance.machine, report.provenance.time, "0, 1"):
+    source = report.provenance
+    for trace in ("ab" * 32, "implicitbias digits:3v8", "numpy", source.machine, source.time, "0, 1"):
         assert trace in text
 
 

@@ -1,0 +1,276 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from compare import command_line
+from compare.command_line import COMMANDS, EXPERIMENTS, PROBLEMS, Row, cli, load
+from compare.commands import outcome
+from compare.commands.margin import integers
+from compare.progress import run_parts
+from compare.provenance import Provenance
+from compare.report import Check, Report, Section
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, arguments, prog_name="implicitbias")
+
+
+def console(*arguments, **options):
+    command = [sys.executable, "-m", "compare.command_line", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Reports go to the working directory, which is not the repository."""
+    monkeypatch.chdir(tmp_path)
+
+
+def report_of(passed=True, complete=True, title="t"):
+    checks = (Check.at_most("s", 0.0 if passed else 1.0, 0.5),)
+    return Report(title, (Section(f"section {title}", checks=checks),), Provenance.collect(), complete=complete)
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Replaces the experiments by functions () -> Report, by name."""
+
+    def install(**experiments):
+        rows = {name: Row(f"{name}:command", name) for name in experiments}
+        monkeypatch.setattr("compare.commands.compare.EXPERIMENTS", rows)
+        monkeypatch.setattr("compare.commands.compare.load", lambda target: experiments[target.partition(":")[0]])
+
+    return install
+
+
+def test_help_imports_nothing_heavy_and_answers_at_once():
+    code = (
+        "import sys; from compare.command_line import cli\n"
+        "try: cli(['--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'scipy', 'cvxpy', 'sympy', 'matplotlib', 'rich', 'pandas'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    seconds = time.perf_counter() - start
+    assert done.returncode == 0, done.stderr
+    for name, row in COMMANDS.items():
+        assert name in done.stdout
+        assert row.help in done.stdout
+    assert seconds < 3.0  # 0.1 s on an idle machine; what it must not do is import torch (2 s), checked above
+
+
+@pytest.mark.parametrize("table", [COMMANDS, EXPERIMENTS, PROBLEMS])
+def test_every_row_leads_to_a_command(table):
+    for name, row in table.items():
+        assert load(row.target).name == name
+        assert row.help.endswith(".")
+
+
+def test_every_experiment_has_a_quick_form():
+    for row in EXPERIMENTS.values():
+        assert callable(load(f"{row.target.partition(':')[0]}:quick"))
+
+
+def test_version():
+    from importlib.metadata import version
+
+    assert run("--version").output.strip() == f"implicitbias, version {version('implicitbias')}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["compair"], "did you mean 'compare'"),
+        (["compare", "margins"], "did you mean 'margin'"),
+        (["compare", "--out", "x", "margin"], "after the experiment's name"),
+        (["compare", "margin", "--data", "digit:3v8"], "did you mean 'digits'"),
+        (["compare", "margin", "--data", "absent.csv"], "no file"),
+        (["compare", "margin", "--depths", "1,two"], "write integers"),
+        (["compare", "margin", "--depths", "0"], "depths must be integers"),
+        (["compare", "margin", "--architectures", "resnet"], "no architecture 'resnet'"),
+        (["compare", "margin", "--data", "wine:0v1", "--architectures", "convolutional 2-D"], "hold none"),
+        (["compare", "margin", "--loss", "hinge"], "hinge"),
+        (["solve", "margin", "--regularizer", "l3"], "write l2, l1"),
+        (["solve", "margin", "--regularizer", "bridge:1.5"], "p = 2/L"),
+        (["solve", "margin", "--data", "synthetic:1"], "synthetic:N,D,seed"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_code_2(arguments, complaint):
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert complaint in done.output
+    assert "Traceback" not in done.output
+    assert not os.listdir()  # nothing was written
+
+
+def test_data_that_do_not_separate_are_refused(tmp_path):
+    (tmp_path / "xor.csv").write_text("1,1,0\n-1,-1,0\n1,-1,1\n-1,1,1\n")
+    for command in (["solve", "margin"], ["compare", "margin", "--depths", "1"]):
+        done = run(*command, "--data", "xor.csv")
+        assert done.exit_code == 2
+        assert "not linearly separable" in done.output
+
+
+def test_traceback_when_asked_for():
+    done = run("--traceback", "compare", "margin", "--data", "absent.csv")
+    assert done.exception is not None
+    assert not isinstance(done.exception, SystemExit)
+
+
+def test_solve_prints_a_certificate_anyone_can_check(tmp_path):
+    import numpy as np
+
+    from compare.data import load as load_data
+
+    done = run("solve", "margin", "--data", "wine:0v1", "--regularizer", "l1", "--json", "--save", "s.npz")
+    assert done.exit_code == 0
+    record = json.loads(done.stdout)
+    data = load_data("wine:0v1")
+    beta, dual = np.array(record["beta"]), np.array(record["dual"])
+    assert (data.y * (data.X @ beta)).min() >= 1 - 1e-9
+    assert (dual >= 0).all()
+    # weak duality by hand: ‖Aᵀα‖_∞ ≤ 1 and 1ᵀα = ‖β‖₁
+    assert np.abs(data.X.T @ (dual * data.y)).max() <= 1 + 1e-9
+    assert np.abs(beta).sum() == pytest.approx(dual.sum(), rel=1e-8)
+    assert record["objective R(β)"] == pytest.approx(np.abs(beta).sum(), rel=1e-12)
+    assert record["sha256"] == data.sha256
+    with np.load("s.npz") as saved:
+        np.testing.assert_array_equal(saved["beta"], beta)
+    text = run("solve", "margin", "--data", "wine:0v1", "--regularizer", "l1").output
+    assert "Optimal" in text
+    assert "relative gap" in text
+
+
+def test_solve_treats_images_as_images():
+    flat = json.loads(run("solve", "margin", "--regularizer", "fourier", "--json", "--data", "synthetic:5,12,0").stdout)
+    assert len(flat["beta"]) == 12
+    image = json.loads(run("solve", "margin", "--regularizer", "fourier", "--json").stdout)
+    assert (len(image["beta"]), len(image["beta"][0])) == (8, 8)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("1,2", (1, 2)), ("0-3", (0, 1, 2, 3)), ("3,1-2,2", (3, 1, 2))])
+def test_lists_of_integers(text, expected):
+    assert integers(None, None, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("report", "code"), [(report_of(), 0), (report_of(passed=False), 1), (report_of(complete=False), 130)]
+)
+def test_bare_compare_writes_and_prints_the_report_of_everything(fake, report, code):
+    fake(one=lambda: report, two=lambda: report_of(title="two"))
+    done = run("compare", "--out", "here", "--json")
+    assert done.exit_code == code
+    record = json.loads(done.stdout)
+    assert [section["title"] for section in record["sections"]] == ["section t", "section two"]
+    assert json.loads(Path("here/report.json").read_text()) == record
+    assert "<!doctype html>" in Path("here/report.html").read_text()
+
+
+def test_an_experiment_that_raises_does_not_stop_the_others(fake):
+    def broken():
+        raise RuntimeError("no luck")
+
+    fake(one=broken, two=lambda: report_of(title="two"))
+    done = run("compare")
+    assert done.exit_code == 1
+    assert "RuntimeError: no luck" in done.output
+    assert "section two" in done.output
+
+
+def test_ctrl_c_keeps_what_is_finished(fake):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    fake(one=lambda: report_of(title="one"), two=interrupted, three=lambda: report_of(title="three"))
+    done = run("compare", "--json")
+    assert done.exit_code == 130
+    record = json.loads(done.stdout)
+    assert [section["title"] for section in record["sections"]] == ["section one"]
+    assert not record["complete"]
+    assert "Interrupted during 'two': 1 of 3" in record["notes"][0]
+    assert Path("implicitbias-report/report.html").exists()
+
+
+def test_ctrl_c_before_anything_is_finished(fake):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    fake(one=interrupted)
+    done = run("compare")
+    assert done.exit_code == 130
+
+
+def test_parts_after_an_interrupt_are_not_run():
+    ran = []
+
+    def part(name):
+        ran.append(name)
+        if name == "b":
+            raise KeyboardInterrupt
+        return name
+
+    done = run_parts([(n, lambda n=n: part(n)) for n in "abc"], "Letters", show=False)
+    assert (done.results, ran, done.complete) == (("a",), ["a", "b"], False)
+    with pytest.raises(ZeroDivisionError):
+        run_parts([("x", lambda: 1 / 0)], "Errors", show=False)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(fake, tmp_path):
+    (tmp_path / "file").write_text("")
+    fake(one=report_of)
+    done = run("compare", "--out", "file/folder")
+    assert done.exit_code == 2
+    assert "Traceback" not in done.output
+
+
+def test_the_report_says_how_to_get_it_again(fake, monkeypatch):
+    fake(one=report_of)
+    monkeypatch.setattr(sys, "argv", ["implicitbias", "compare", "--out", "a folder"])
+    record = json.loads(run("compare", "--json").stdout)
+    assert record["provenance"]["commands"] == ["implicitbias compare --out 'a folder'"]
+    assert outcome.INTERRUPTED == 128 + signal.SIGINT
+
+
+def test_the_console_command_itself():
+    done = console("solve", "margin", "--data", "synthetic:6,4,0", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"].startswith("Optimal")
+    done = console("solve", "margin", "--data", "nowhere:1")
+    assert done.returncode == 2
+    assert done.stderr.strip().startswith("Error: there is no data called 'nowhere:1'")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_sigterm_ends_like_ctrl_c(tmp_path):
+    script = tmp_path / "slow.py"
+    script.write_text(
+        "import sys, time\n"
+        "from compare import command_line\n"
+        "import compare.commands.compare as bare\n"
+        "from compare.provenance import Provenance\n"
+        "from compare.report import Report, Section\n"
+        "def slow():\n"
+        "    print('started', file=sys.stderr, flush=True)\n"
+        "    time.sleep(60)\n"
+        "quick = {'one': lambda: Report('one', (Section('finished'),), Provenance()), 'two': slow}\n"
+        "bare.EXPERIMENTS = {name: command_line.Row(name + ':command', name) for name in quick}\n"
+        "bare.load = lambda target: quick[target.partition(':')[0]]\n"
+        "sys.argv = ['implicitbias', 'compare', '--json']\n"
+        "command_line.main()\n"
+    )
+    process = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while "started" not in process.stderr.readline():
+        assert process.poll() is None
+    process.terminate()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert [section["title"] for section in json.loads(output)["sections"]] == ["finished"]
+    assert command_line.PROBLEMS
