@@ -58,7 +58,7 @@ def max_margin(
     Reference: Gunasekar, Lee, Soudry, Srebro (2018), Theorems 1, 2 and 2a: gradient descent on a linear network whose
     induced regularizer is R converges in direction to a solution (a stationary point when p < 1).
 
-    >>> solution = max_margin([[2.0, 1.0], [-1.0, 1.0]], [1, -1], Bridge(1))
+    >>> solution = max_margin([[2.0, 1.0], [-1.0, 0.0]], [1, -1], Bridge(1))
     >>> solution.beta.round(12).tolist(), solution.status.name, solution.unique
     ([1.0, 0.0], 'OPTIMAL', True)
     """
@@ -166,7 +166,7 @@ def certify(
         ValueError: as `max_margin`; β of the wrong shape, not finite, or zero.
         NotSeparableError: `dual` was not given and no β classifies all points.
 
-    >>> certificate = certify([[2.0, 1.0], [-1.0, 1.0]], [1, -1], [1.0, 0.0], Bridge(1))
+    >>> certificate = certify([[2.0, 1.0], [-1.0, 0.0]], [1, -1], [1.0, 0.0], Bridge(1))
     >>> certificate.worst <= 1e-12
     True
     """
