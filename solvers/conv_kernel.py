@@ -80,7 +80,8 @@ class ConvKernel(Regularizer):
             return True
         sizes = self.kernel_size if isinstance(self.kernel_size, tuple) else (self.kernel_size,)
         one_dimensional = len(sizes) == 1  # an int with a finite C is refused for images
-        return (one_dimensional and self.in_channels == 1) or self.out_channels >= int(np.prod(sizes)) * self.in_channels
+        enough = int(np.prod(sizes)) * self.in_channels
+        return (one_dimensional and self.in_channels == 1) or self.out_channels >= enough
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         self.geometry(shape)
@@ -93,12 +94,12 @@ class ConvKernel(Regularizer):
                 f"{self}: predictors must have shape ({self.in_channels}, D) or ({self.in_channels}, H, W), got {shape}"
             )
         if not 1 <= len(grid) <= 2:
-            raise ValueError(f"{self}: predictors must be signals or images, channels first when there are several; got {shape}")
+            raise ValueError(f"{self}: predictors must be signals or images, channels first if several; got {shape}")
         if isinstance(self.kernel_size, tuple):
             kernel = self.kernel_size
         elif len(grid) == 2 and self.out_channels is not None:
             raise ValueError(
-                f"{self}: for images of shape {grid} with a finite number of output channels write the kernel as a pair, "
+                f"{self}: for images of shape {grid} and a finite out_channels write the kernel as a pair, "
                 f"kernel_size=({self.kernel_size}, {self.kernel_size})"
             )
         else:
@@ -108,7 +109,7 @@ class ConvKernel(Regularizer):
         return lag_geometry(grid, kernel, self.in_channels)
 
     def value(self, beta: Array) -> float:
-        """R_{K,C}(β). For a finite C below the convex range this is the best of a seeded local search: an upper bound."""
+        """R_{K,C}(β); for a finite C below the convex range the best of a seeded local search, an upper bound."""
         beta = np.asarray(beta, dtype=np.float64)
         return _price(self, beta.shape, np.ascontiguousarray(beta).tobytes())
 

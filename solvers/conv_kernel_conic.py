@@ -27,6 +27,13 @@ from solvers.problem import MarginProblem
 Array = NDArray[np.float64]
 
 
+def _cvxpy() -> Any:
+    """cvxpy, imported when a program is built and not before."""
+    import cvxpy
+
+    return cvxpy
+
+
 @dataclass(frozen=True)
 class RankReduction:
     """Kernels and read-outs taken from a matrix Z of (1)."""
@@ -50,7 +57,7 @@ def conic_price(w: Array, regularizer: ConvKernel) -> tuple[float, Array, str]:
     >>> bool(abs(value - 2 * 3**0.5 * 14**0.5) < 1e-6), Z.shape
     (True, (4, 4))
     """
-    import cvxpy as cp
+    cp = _cvxpy()
 
     from solvers.conic import solve_conic
 
@@ -62,9 +69,11 @@ def conic_price(w: Array, regularizer: ConvKernel) -> tuple[float, Array, str]:
     return float(program.value) * scale, np.asarray(Z.value) * scale, name
 
 
-def conic_conv_kernel_max_margin(problem: MarginProblem, regularizer: ConvKernel) -> tuple[Array, Array, dict[str, object]]:
+def conic_conv_kernel_max_margin(
+    problem: MarginProblem, regularizer: ConvKernel
+) -> tuple[Array, Array, dict[str, object]]:
     """β in the problem's shape, multipliers (N,), and which solver answered, by (1) with margin constraints."""
-    import cvxpy as cp
+    cp = _cvxpy()
 
     from solvers.conic import solve_conic
 
@@ -83,7 +92,7 @@ def conic_conv_kernel_max_margin(problem: MarginProblem, regularizer: ConvKernel
 
 def _second_moment(geometry: KernelLags) -> tuple[Any, Any]:
     """The variable Z ⪰ 0 and the expression of β, flattened (R, *grid), that it computes."""
-    import cvxpy as cp
+    cp = _cvxpy()
     from scipy.sparse import csr_array
 
     D, n, R = geometry.D, geometry.n, geometry.channels

@@ -1,11 +1,11 @@
 """Fewer channels than the convex value needs: rank-constrained problems by Burer and Monteiro's factorization.
 
-    min over U ∈ R^{C×KR}  of  ‖U‖² + S(P(U)),    S = Σ_d β̂_d* P_d^{-1} β̂_d   or   S = min {the same over β : A β ≥ 1}   (1)
+    min over U ∈ R^{C×KR}  of  ‖U‖² + S(P(U)),    S = Σ_d β̂_d* P_d^{-1} β̂_d   or  S = min {the same : A β ≥ 1}   (1)
 
 With X = UᵀU the gradient is 2(U − U·T(z)), where z is half the dual vector at P(U): P^{-1}β̂ for a given β, Aᵀα with α
 the multipliers of the support vector machine in the Fourier-weighted norm for the margin problem (Danskin). The problem
-is nonconvex for C below the rank of the convex solution, so the answer is the best of several starts and an upper bound:
-one start is the convex solution's leading kernels, the others are seeded Gaussian.
+is nonconvex for C below the rank of the convex solution, so the answer is the best of several starts and an upper
+bound: one start is the convex solution's leading kernels, the others are seeded Gaussian.
 
 Reference: Burer, Monteiro (2003), *A nonlinear programming algorithm for solving semidefinite programs via low-rank
 factorization*.
@@ -14,6 +14,7 @@ factorization*.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.linalg import LinAlgError
@@ -62,7 +63,7 @@ def fewer_kernels_for_margin(geometry: KernelLags, A: Array, U: Array, C: int, r
     return _best_of(objective, U, C, restarts, seed)
 
 
-def weighted_margin(geometry: KernelLags, rows: ComplexArray, P: NDArray) -> tuple[ComplexArray, Array]:
+def weighted_margin(geometry: KernelLags, rows: ComplexArray, P: NDArray[Any]) -> tuple[ComplexArray, Array]:
     """min Σ_d β̂_d* P_d^{-1} β̂_d s.t. A β ≥ 1: coefficients (R, H) and multipliers α with β̂ = P·(Aᵀα)^.
 
     With P = L L* and β̂ = L b this is the ordinary support vector machine for the rows L*â_n.
@@ -94,7 +95,7 @@ def _best_of(objective: Objective, U: Array, C: int, restarts: int, seed: int) -
             best, best_value = found, value
     for _ in range(2):  # from where it stopped, with its memory of curvature cleared
         best, _ = _descend(objective, best)
-    return best
+    return np.asarray(best)
 
 
 def _descend(objective: Objective, start: Array) -> tuple[Array, float]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +90,7 @@ class KernelLags:
 
     def lags(self, X: Array) -> Array:
         """r_i = tr(E_i X), shape (q,)."""
-        return np.bincount(self._flat_index, X.reshape(-1), self.q)
+        return np.asarray(np.bincount(self._flat_index, X.reshape(-1), self.q), dtype=np.float64)
 
     def matrix(self, t: Array) -> Array:
         """Σ_i t_i E_i, shape (n, n)."""
@@ -105,7 +106,7 @@ class KernelLags:
             for b, b_mirror, rb, sb in ((lag, mirror, r, s), (mirror, lag, s, r)):
                 del b  # C holds the second shift with the opposite sign
                 M += C[sa[:, None], rb[None, :], ra[:, None], sb[None, :], a[:, None], b_mirror[None, :]]
-        return M * (self._share[:, None] * self._share[None, :])
+        return np.asarray(M * (self._share[:, None] * self._share[None, :]))
 
     def _flat_lag(self, lag: IntArray) -> IntArray:
         flat = np.zeros(lag.shape[0], dtype=np.intp)
@@ -123,7 +124,7 @@ class KernelLags:
         second = np.fft.rfftn(Q.reshape(*k, R, *k, R).transpose(order), size, over)
         pairs = np.conj(first)[:, :, None, None] * second[None, None]
         length = 2**axes * self.taps
-        return np.fft.irfftn(pairs, size, over).reshape(R, R, R, R, length, length)
+        return np.asarray(np.fft.irfftn(pairs, size, over).reshape(R, R, R, R, length, length))
 
     # ---- the grid --------------------------------------------------------------------------------------------------
 
@@ -138,7 +139,7 @@ class KernelLags:
         """The real array (R, *grid) with these coefficients (R, H)."""
         axes = tuple(range(-len(self.grid), 0))
         full = hat.reshape(self.channels, *self.grid[:-1], self.grid[-1] // 2 + 1)
-        return np.fft.irfftn(full, self.grid, axes, norm="ortho")
+        return np.asarray(np.fft.irfftn(full, self.grid, axes, norm="ortho"))
 
     @cached_property
     def _table(self) -> ComplexArray | None:
@@ -157,7 +158,7 @@ class KernelLags:
         return None if self._table is None else np.ascontiguousarray(self._table.real)
 
     def _grid_index(self, lag: IntArray) -> IntArray:
-        return np.ravel_multi_index(tuple((lag % np.array(self.grid)).T), self.grid)
+        return np.asarray(np.ravel_multi_index(tuple((lag % np.array(self.grid)).T), self.grid))
 
     @cached_property
     def _places(self) -> IntArray:
@@ -182,11 +183,11 @@ class KernelLags:
         hat = np.fft.rfftn(fields.reshape(R, R, *self.grid), axes=tuple(range(2, 2 + len(self.grid))))
         return np.asarray(np.moveaxis(hat.reshape(R, R, -1), -1, 0) / self.D)
 
-    def apply(self, P: NDArray, z: ComplexArray) -> ComplexArray:
+    def apply(self, P: NDArray[Any], z: ComplexArray) -> ComplexArray:
         """P_d ẑ_d; z and the result have shape (R, H)."""
         return np.asarray(P * z if self.channels == 1 else np.einsum("hrs,sh->rh", P, z))
 
-    def divide(self, P: NDArray, beta: ComplexArray) -> ComplexArray:
+    def divide(self, P: NDArray[Any], beta: ComplexArray) -> ComplexArray:
         """P_d^{-1} β̂_d."""
         if self.channels == 1:
             return np.asarray(beta / P)
@@ -196,7 +197,7 @@ class KernelLags:
         """⟨a, b⟩ of the real arrays with these coefficients."""
         return float((a.real * b.real + a.imag * b.imag).sum(axis=0) @ self.multiplicity)
 
-    def _to_lags(self, weights: NDArray) -> Array:
+    def _to_lags(self, weights: NDArray[Any]) -> Array:
         """D^{-1} Re Σ_d w_d e^{−iθ_d ℓ} at the lags of a real-even (R = 1) sequence w (..., H): shape (..., q)."""
         if self._cosines is not None:
             return np.asarray((weights * (self.multiplicity / self.D)) @ self._cosines)
@@ -209,7 +210,7 @@ class KernelLags:
         """The lags t of T(z) in (1), shape (q,)."""
         if self.channels == 1:
             return self._to_lags(z[0].real ** 2 + z[0].imag ** 2)
-        return self.cross_lags(z[None], z)[0]
+        return np.asarray(self.cross_lags(z[None], z)[0])
 
     def cross_lags(self, rows: ComplexArray, z: ComplexArray) -> Array:
         """τ_n = ½ ∂t/∂(amount of row n added to z); rows (N, R, H), z (R, H), result (N, q)."""
@@ -233,16 +234,16 @@ class KernelLags:
         values = np.fft.irfftn(sequence.reshape(*sequence.shape[:-1], *half), self.grid, axes)
         return np.asarray(values.reshape(*sequence.shape[:-1], self.D)[..., self._mirror_places[chosen]])
 
-    def gram(self, rows: ComplexArray, P: NDArray) -> Array:
+    def gram(self, rows: ComplexArray, P: NDArray[Any]) -> Array:
         """⟨a_n, P a_m⟩, shape (N, N)."""
         weighted = rows * P if self.channels == 1 else np.einsum("hrs,nsh->nrh", P, rows)
         left = (rows * self.multiplicity).reshape(rows.shape[0], -1)
         right = weighted.reshape(rows.shape[0], -1)
         return np.asarray(left.real @ right.real.T + left.imag @ right.imag.T)
 
-    # ---- curvature of S(r) = Σ_d β̂_d* P_d(r)^{-1} β̂_d ------------------------------------------------------------------
+    # ---- curvature of S(r) = Σ_d β̂_d* P_d(r)^{-1} β̂_d ---------------------------------------------------
 
-    def curvature(self, P: NDArray, z: ComplexArray) -> Array:
+    def curvature(self, P: NDArray[Any], z: ComplexArray) -> Array:
         """∂²S/∂r_i∂r_j with z = P^{-1}β̂, shape (q, q), positive semidefinite."""
         if self.channels > 1:
             return self._block_curvature(P, z)
@@ -262,7 +263,7 @@ class KernelLags:
     def _sums(self) -> IntArray:
         return self._grid_index((self.lag[:, None] + self.lag[None]).reshape(self.q**2, -1)).reshape(self.q, self.q)
 
-    def _block_curvature(self, P: NDArray, z: ComplexArray) -> Array:
+    def _block_curvature(self, P: NDArray[Any], z: ComplexArray) -> Array:
         """2 Re Σ_d z* Φ_i P^{-1} Φ_j z, Φ_i = (e^{−iθℓ} e_r e_sᵀ + e^{iθℓ} e_s e_rᵀ)/(2D)."""
         inverse = np.linalg.inv(P)
         axes = tuple(range(len(self.grid)))

@@ -15,12 +15,18 @@ from numpy.typing import NDArray
 from solvers.conv_kernel import ConvKernel
 from solvers.conv_kernel_factors import fewer_kernels_for_margin, weighted_margin
 from solvers.conv_kernel_lags import KernelLags
-from solvers.conv_kernel_path import follow_margin_path
+from solvers.conv_kernel_margin_path import follow_margin_path
 from solvers.fourier_l1 import fourier_l1_max_margin
-from solvers.induced_regularizer import ConvKernelSolution, factor_second_moment, full_width_kernel, read_outs
+from solvers.induced_regularizer import (
+    ConvKernelSolution,
+    factor_second_moment,
+    full_width_kernel,
+    judged,
+    read_outs,
+)
 from solvers.problem import MarginProblem
 from solvers.separability import raise_if_not_separable
-from solvers.solution import Certificate, Status
+from solvers.solution import Certificate
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -58,13 +64,13 @@ def conv_kernel_max_margin(
     A = problem.A / scale
     if geometry.channels == 1 and geometry.full_width:
         beta, alpha, stats = fourier_l1_max_margin(A, problem.shape, tol)
-        U = full_width_kernel(geometry, geometry.fourier(beta)[0])
-        return _assemble(problem, regularizer, geometry, scale, U, geometry.fourier(beta)[0], alpha, tol, 1, dict(stats))
+        hat = geometry.fourier(beta)[0]
+        return _assemble(problem, regularizer, geometry, full_width_kernel(geometry, hat), hat, alpha, tol, 1, stats)
     end = follow_margin_path(geometry, A, 0.5 * tol)
     if end.alpha is None or end.beta is None or not end.gap <= tol:
         raise_if_not_separable(problem.A, problem.label_shape)
     if end.alpha is None or end.beta is None:
-        raise ArithmeticError("the central path found no predictor with positive margin for separable data; please report it")
+        raise ArithmeticError("the central path found no predictor with positive margin, though the data are separable")
     U, rank = factor_second_moment(geometry, end.X, tol)
     stats = {"method": "central path", "iterations": end.iterations}
     beta_hat = end.beta
@@ -74,14 +80,13 @@ def conv_kernel_max_margin(
         stats["method"] = f"local search over {C} channels, {restarts} seeded starts"
         P = geometry.spectrum(geometry.lags(U.T @ U))
         beta_hat, _ = weighted_margin(geometry, geometry.fourier(A), P)
-    return _assemble(problem, regularizer, geometry, scale, U, beta_hat, end.alpha, tol, rank, stats)
+    return _assemble(problem, regularizer, geometry, U, beta_hat, end.alpha, tol, rank, stats)
 
 
 def _assemble(
     problem: MarginProblem,
     regularizer: ConvKernel,
     geometry: KernelLags,
-    scale: float,
     U: Array,
     beta_hat: ComplexArray,
     alpha: Array,
@@ -119,10 +124,6 @@ def _assemble(
         support_size=None,
         dual=alpha.reshape(problem.label_shape),
     )
-    if gap <= tol:
-        status = Status.OPTIMAL
-    else:
-        status = Status.INACCURATE if regularizer.convex else Status.BOUNDED
     inner = (geometry.channels, *geometry.kernel) if geometry.channels > 1 else geometry.kernel
     kernels = np.moveaxis(U.reshape(-1, *geometry.kernel, geometry.channels), -1, 1).reshape(-1, *inner)
     return ConvKernelSolution(
@@ -130,7 +131,7 @@ def _assemble(
         dual=alpha.reshape(problem.label_shape),
         objective=objective,
         lower_bound=lower,
-        status=status,
+        status=judged(gap, tol, regularizer),
         unique=None,
         certificate=certificate,
         stats=stats,

@@ -4,9 +4,9 @@
     max_z      ⟨z, w⟩           s.t.  R_K°(z) = ½√λ_max(T(z)) ≤ 1                                               (D)
 
 The convex value comes from the central path (`conv_kernel_path`); kernels are read off its X ⪰ 0. For one-dimensional
-signals with one input channel they are then replaced by a single kernel of the same spectrum (`spectral_factorization`),
-whatever the rank of X. Otherwise the number of kernels is the rank of X, and a smaller C is a rank-constrained problem
-(`conv_kernel_factors`), answered by an upper and a lower bound.
+signals with one input channel they are then replaced by a single kernel of the same spectrum, whatever the rank of X
+(`spectral_factorization`). Otherwise the number of kernels is the rank of X, and a smaller C is a rank-constrained
+problem (`conv_kernel_factors`), answered by an upper and a lower bound.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvers.conv_kernel import ConvKernel
 from solvers.conv_kernel_lags import KernelLags
-from solvers.conv_kernel_path import follow_price_path, largest_eigenvalue
+from solvers.conv_kernel_path import largest_eigenvalue
+from solvers.conv_kernel_price_path import follow_price_path
 from solvers.solution import Certificate, Solution, Status
 from solvers.spectral_factorization import spectral_factorization
 
@@ -125,7 +126,7 @@ def price(
     lower = 2.0 * geometry.inner(z, beta) / np.sqrt(largest_eigenvalue(geometry, geometry.lags_of(z)))
     method = "closed form" if geometry.full_width else "central path"
     C = regularizer.out_channels
-    if C is not None and C < U.shape[0]:
+    if C is not None and U.shape[0] > C:
         from solvers.conv_kernel_factors import fewer_kernels
 
         U = fewer_kernels(geometry, beta, U, C, restarts, seed)
@@ -166,7 +167,7 @@ def factor_second_moment(geometry: KernelLags, X: Array, tol: float) -> tuple[Ar
 def _directions(beta: ComplexArray) -> ComplexArray:
     """β̂_d/‖β̂_d‖, and 0 where β̂_d = 0: the dual optimum for full-width kernels, up to scale."""
     sizes = np.linalg.norm(beta, axis=0)
-    return np.divide(beta, sizes, out=np.zeros_like(beta), where=sizes > 0)
+    return np.asarray(np.divide(beta, sizes, out=np.zeros_like(beta), where=sizes > 0))
 
 
 def full_width_kernel(geometry: KernelLags, beta: ComplexArray) -> Array:
@@ -176,7 +177,7 @@ def full_width_kernel(geometry: KernelLags, beta: ComplexArray) -> Array:
     """
     roots = np.sqrt(np.linalg.norm(beta, axis=0))
     hat = _directions(beta) * roots if geometry.channels > 1 else roots[None].astype(complex)
-    return np.moveaxis(geometry.inverse(hat), 0, -1).reshape(1, -1)
+    return np.asarray(np.moveaxis(geometry.inverse(hat), 0, -1).reshape(1, -1))
 
 
 def _negligible(geometry: KernelLags, magnitudes: Array, tol: float) -> float:
@@ -185,7 +186,7 @@ def _negligible(geometry: KernelLags, magnitudes: Array, tol: float) -> float:
     They are left to the kernels the others choose: a frequency that wants P_d = 0 makes the path ill-conditioned.
     """
     size = float((magnitudes @ geometry.multiplicity).max())
-    return max(0.01 * tol * size / (geometry.D * np.sqrt(geometry.channels)), 1e-15 * float(magnitudes.max()))
+    return float(max(0.01 * tol * size / (geometry.D * np.sqrt(geometry.channels)), 1e-15 * magnitudes.max()))
 
 
 def _assemble(
@@ -212,10 +213,7 @@ def _assemble(
     gap = 1.0 - lower / objective
     dual = geometry.inverse(z)
     dual = (dual / regularizer.dual_norm(dual.reshape(w.shape))).reshape(w.shape)
-    if gap <= tol:
-        status = Status.OPTIMAL
-    else:
-        status = Status.INACCURATE if regularizer.convex else Status.BOUNDED
+    status = judged(gap, tol, regularizer)
     certificate = Certificate(
         objective=objective * scale,
         lower_bound=lower * scale,
@@ -245,6 +243,13 @@ def _assemble(
     )
 
 
+def judged(gap: float, tol: float, regularizer: ConvKernel) -> Status:
+    """OPTIMAL with a closed gap; otherwise BOUNDED where C keeps it open, INACCURATE where the convex solver does."""
+    if gap <= tol:
+        return Status.OPTIMAL
+    return Status.INACCURATE if regularizer.convex else Status.BOUNDED
+
+
 def padded_spectra(geometry: KernelLags, U: Array) -> ComplexArray:
     """û_c: unitary DFT of the zero-padded kernels U (C, n), shape (C, R, H)."""
     shaped = np.moveaxis(U.reshape(-1, *geometry.kernel, geometry.channels), -1, 1)
@@ -267,7 +272,9 @@ def read_outs(geometry: KernelLags, U: Array, beta: ComplexArray) -> tuple[Array
     return _balanced(geometry, U, hat_V, hat)
 
 
-def _balanced(geometry: KernelLags, U: Array, hat_V: ComplexArray, hat: ComplexArray) -> tuple[Array, Array, ComplexArray]:
+def _balanced(
+    geometry: KernelLags, U: Array, hat_V: ComplexArray, hat: ComplexArray
+) -> tuple[Array, Array, ComplexArray]:
     V = np.stack([_inverse_one(geometry, v) for v in hat_V])
     balance = float((np.vdot(V, V) / np.vdot(U, U)) ** 0.25)
     return U * balance, V / balance, hat * balance
@@ -276,7 +283,7 @@ def _balanced(geometry: KernelLags, U: Array, hat_V: ComplexArray, hat: ComplexA
 def _inverse_one(geometry: KernelLags, hat: ComplexArray) -> Array:
     axes = tuple(range(len(geometry.grid)))
     half = (*geometry.grid[:-1], geometry.grid[-1] // 2 + 1)
-    return np.fft.irfftn(hat.reshape(half), geometry.grid, axes, norm="ortho")
+    return np.asarray(np.fft.irfftn(hat.reshape(half), geometry.grid, axes, norm="ortho"))
 
 
 def _fourier_one(geometry: KernelLags, V: Array) -> ComplexArray:
