@@ -89,7 +89,8 @@ class Logistic(MarginLoss):
 
     def log_value(self, f: Tensor, y: Tensor) -> Tensor:
         m = (f * y).flatten(1)
-        near = torch.log(torch.nn.functional.softplus(-m.clamp(max=ASYMPTOTE)))
+        # torch's softplus is the identity above its threshold, by default 20: wrong in the tenth digit
+        near = torch.log(torch.nn.functional.softplus(-m.clamp(max=ASYMPTOTE), threshold=ASYMPTOTE))
         return torch.logsumexp(torch.where(m < ASYMPTOTE, near, -m), dim=1)
 
     def weights(self, m: Tensor, log_value: Tensor) -> Tensor:

@@ -39,7 +39,10 @@ def convolve_by_loops(x: np.ndarray, network: Convolutional) -> float:
 @pytest.mark.parametrize("padding", ["circular", "zero"])
 @pytest.mark.parametrize(
     ("shape", "depth", "kernel"),
-    [(5, 2, None), (5, 3, None), (6, 4, 3), (6, 3, 1), ((3, 4), 3, None), ((4, 5), 3, (2, 3)), ((4, 5), 2, 2), (1, 3, 1)],
+    [
+        *[(5, 2, None), (5, 3, None), (6, 4, 3), (6, 3, 1), (1, 3, 1)],
+        *[((3, 4), 3, None), ((4, 5), 3, (2, 3)), ((4, 5), 2, 2)],
+    ],
 )
 def test_convolution_is_the_correlation_of_the_definition(shape, depth, kernel, padding):
     network = Convolutional(shape, depth, kernel=kernel, padding=padding, scale=1.0, seed=3)
