@@ -15,7 +15,8 @@ from joblib import Parallel, delayed
 from proofs.claim import Claim, Verdict
 
 GROUPS = (
-    "convolution-lemma", "convolution-limits", "linear-networks",
+    "convolution-lemma", "spectral-factors", "convolution-limits", "linear-networks", "induced-regularizers",
+    "two-layer-convolution", "stationarity",
 )  # fmt: skip
 
 

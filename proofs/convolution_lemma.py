@@ -5,8 +5,8 @@
 proved for all K in steps, per K with an explicit c, and shown to end where it ends (`convolution_limits`).
 
 The chain: autocorrelation r_j = Σ_k a_k a_{k+j} is the coefficient of x^{K−1+j} in x^{K−1} p(x) p(1/x), where
-p(x) = Σ a_k x^k; so the lemma asks for a real factor of q(x) = x^{K−1}[p_a(x) p_a(1/x) + p_b(x) p_b(1/x)]. On the circle q is real and
-nonnegative, therefore its roots pair off as r, 1/r (and r̄, 1/r̄), each pair is |·|² of a real factor, and so is the
+p(x) = Σ a_k x^k; so the lemma asks for a real factor of q(x) = x^{K−1}[p_a(x) p_a(1/x) + p_b(x) p_b(1/x)]. On the
+circle q is real and nonnegative, therefore its roots pair off as r, 1/r (and r̄, 1/r̄), each pair is |·|² of a real factor, and so is the
 product (Fejér and Riesz). The formula the claim is about, `summand` and `combination`, enters every step that uses it.
 
 Reference: Jagadeesan, Razenshteyn, Gunasekar (2021), the lemma behind the independence of R_{K,C} of C for R = 1.

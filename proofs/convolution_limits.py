@@ -90,7 +90,7 @@ def _no_single_kernel(a: Sequence[Any], b: Sequence[Any], K: int, D: int, formul
             smallest = largest if smallest is None or largest < smallest else smallest
     finally:
         ctx.prec = precision
-    return decided(text, True, f"each choice of signs of ĉ leaves an entry of size ≥ {float(smallest or 0):.2e} beyond K")
+    return decided(text, True, f"each choice of signs of ĉ leaves an entry ≥ {float(smallest or 0):.2e} beyond K")
 
 
 def _ordinary_all(formula: Formula, size: int) -> Iterator[Step]:
@@ -274,7 +274,8 @@ def _beyond_one_dimension() -> Iterator[Claim]:
         ),
     )  # fmt: skip
     yield Claim(
-        name="two-channels", statement="a = (1 2 | 0 1), b = (1 0 | 3 1), two channels: no c has the summed cross-correlations",
+        name="two-channels",
+        statement="a = (1 2 | 0 1), b = (1 0 | 3 1), two channels: no c has the summed cross-correlations",
         assumptions=("two input channels, kernels summed over outputs",),
         reference=f"the limit of {JAGADEESAN}'s lemma for several input channels", scope="this pair, all real c, any D",
         formula={

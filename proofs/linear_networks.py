@@ -4,8 +4,8 @@ A convolution layer is a correlation, (h ⋆ w)[d] = D^{-1/2} Σ_k w[k] h[(d+k) 
 layer and nothing else (its output is linear in the input x, so the predictor is read off as ∂/∂x), and the formulas
 of the papers are compared with it.
 
-Roots of unity are handled exactly: ω is a symbol, powers are reduced by ω^D = 1, so that an identity holds for every
-D-th root of unity at once; a counterexample is evaluated at ω = e^{-2πi/D}.
+Roots of unity are handled exactly: ω is a symbol, reduced modulo the D-th cyclotomic polynomial, so an identity holds
+for ω = e^{-2πi/D} without rounding; a counterexample is evaluated there.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ def fourier(signal: Sequence[Any], d: Any) -> Any:
 
 
 def reduced(expression: Any, size: int) -> Any:
-    """The normal form of a polynomial in ω under ω^size = 1."""
+    """The normal form of a polynomial in ω for a primitive size-th root of unity ω."""
     powers = sympy.collect(sympy.expand(expression), _OMEGA, evaluate=False)
     total = sympy.Integer(0)
     for power, coefficient in powers.items():
         total += coefficient * _OMEGA ** (int(sympy.degree(power, _OMEGA)) % size if power != 1 else 0)
-    return total
+    return sympy.expand(sympy.rem(total, sympy.cyclotomic_poly(size, _OMEGA), _OMEGA))
 
 
 def predictor(layers: Sequence[Sequence[Any]], formula: Formula) -> list[Any]:
@@ -60,7 +60,7 @@ def predictor(layers: Sequence[Sequence[Any]], formula: Formula) -> list[Any]:
 
 
 def _lemma_3(formula: Formula, size: int) -> Iterator[Step]:
-    yield from _lemma_3_instances(formula, size)
+    yield from lemma_3_instances(formula, size)
     D, L = sympy.symbols("D L", positive=True, integer=True)
     d, k, n = sympy.symbols("d k n", integer=True)
     w, gamma = sympy.symbols("w γ", real=True)
@@ -82,7 +82,7 @@ def _lemma_3(formula: Formula, size: int) -> Iterator[Step]:
     )  # fmt: skip
 
 
-def _lemma_3_instances(formula: Formula, size: int) -> Iterator[Step]:
+def lemma_3_instances(formula: Formula, size: int) -> Iterator[Step]:
     for depth in (1, 2, 3):
         for dim in range(1, size + 1):
             layers = [weights(layer, dim) for layer in range(1, depth + 1)]
