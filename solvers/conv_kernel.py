@@ -113,6 +113,11 @@ class ConvKernel(Regularizer):
         beta = np.asarray(beta, dtype=np.float64)
         return _price(self, beta.shape, np.ascontiguousarray(beta).tobytes())
 
+    def subgradient_residual(self, beta: Array, z: Array) -> float:
+        """Slack in ⟨z, β⟩ ≤ R(β)·R°(z), relative; for a finite C it bounds from above how far β is from optimal."""
+        scale = self.value(beta) * self.dual_norm(z)
+        return 1.0 - float(np.vdot(z, beta)) / scale if scale > 0 else 1.0
+
     def dual_norm(self, z: Array) -> float:
         """½√λ_max(T(z)): one FFT and one K·R × K·R eigenvalue. The same for every C, since one kernel attains it."""
         z = np.asarray(z, dtype=np.float64)

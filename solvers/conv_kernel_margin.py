@@ -25,7 +25,7 @@ from solvers.induced_regularizer import (
     read_outs,
 )
 from solvers.problem import MarginProblem
-from solvers.separability import raise_if_not_separable
+from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable
 from solvers.solution import Certificate
 
 Array = NDArray[np.float64]
@@ -69,6 +69,7 @@ def conv_kernel_max_margin(
     end = follow_margin_path(geometry, A, 0.5 * tol)
     if end.alpha is None or end.beta is None or not end.gap <= tol:
         raise_if_not_separable(problem.A, problem.label_shape)
+        raise_if_ill_conditioned(problem.A, end.gap)
     if end.alpha is None or end.beta is None:
         raise ArithmeticError("the central path found no predictor with positive margin, though the data are separable")
     U, rank = factor_second_moment(geometry, end.X, tol)

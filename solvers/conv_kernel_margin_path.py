@@ -47,7 +47,9 @@ def follow_margin_path(geometry: KernelLags, A: Array, tol: float) -> PathEnd:
         smallest = float(margins.min())
         trace = float(np.trace(X))
         upper = 2.0 * np.sqrt(trace * float(alpha @ margins)) / smallest if smallest > 0 else np.inf
-        root = np.sqrt(largest_eigenvalue(geometry, t))
+        root = np.sqrt(max(largest_eigenvalue(geometry, t), 0.0))
+        if root <= 1e-13 * float(alpha.sum()):  # Aᵀα = 0 with α ≥ 0: inseparable, for the caller to say
+            break
         lower = 2.0 * float(alpha.sum()) / root
         if upper < best.upper:
             best = PathEnd(X, best.z, upper, best.lower, iteration, best.alpha, geometry.apply(P, z) / smallest)

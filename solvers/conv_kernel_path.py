@@ -63,7 +63,8 @@ def largest_eigenvalue(geometry: KernelLags, t: Array) -> float:
     if geometry.n <= _DENSE_UP_TO:
         return float(np.linalg.eigvalsh(geometry.matrix(t))[-1])
     T = geometry.matrix(t)
-    start = np.ones(geometry.n)
+    # eigenvectors of a Toeplitz matrix are even or odd, so a symmetric start would miss half of them
+    start = np.random.default_rng(0).standard_normal(geometry.n)
     operator = LinearOperator(T.shape, matvec=lambda v: T @ v, dtype=np.float64)
     return float(eigsh(operator, k=1, which="LA", v0=start, tol=1e-13, return_eigenvectors=False)[0])
 

@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike
 
 from solvers.bridge import bridge_max_margin
 from solvers.certificate import certified, judge, nearest_multipliers
+from solvers.conv_kernel import ConvKernel
+from solvers.conv_kernel_margin import conv_kernel_max_margin
 from solvers.fourier_l1 import fourier_blocks, fourier_l1_max_margin
 from solvers.l1 import l1_max_margin
 from solvers.l2 import l2_max_margin
@@ -80,6 +82,9 @@ def _own_road(problem: MarginProblem, regularizer: Regularizer, tol: float, opti
     if isinstance(regularizer, Bridge) and not regularizer.convex:
         check_options(f"max_margin with {regularizer}", options, {"n_starts": 8, "seed": 0, "start": None})
         return bridge_max_margin(problem, regularizer, tol, **options)
+    if isinstance(regularizer, ConvKernel):
+        check_options(f"max_margin with {regularizer}", options, {"restarts": 8, "seed": 0})
+        return conv_kernel_max_margin(problem, regularizer, tol, **options)
     if not regularizer.convex:
         raise ValueError(
             f"{regularizer} is nonconvex and has no solver here; `certify` judges a given predictor, and Schatten(1) "
@@ -108,7 +113,12 @@ def _conic(problem: MarginProblem, regularizer: Regularizer, tol: float) -> Solu
     if not regularizer.convex:
         raise ValueError(f'{regularizer} is not a norm (p < 1), so it has no conic form; use method="auto"')
     try:
-        beta, dual, stats = conic_max_margin(problem, regularizer)
+        if isinstance(regularizer, ConvKernel):
+            from solvers.conv_kernel_conic import conic_conv_kernel_max_margin
+
+            beta, dual, stats = conic_conv_kernel_max_margin(problem, regularizer)
+        else:
+            beta, dual, stats = conic_max_margin(problem, regularizer)
     except ConicSolverError:
         raise_if_not_separable(problem.A, problem.label_shape)
         raise_if_ill_conditioned(problem.A, np.inf)
@@ -175,7 +185,7 @@ def certify(
     predictor = check_beta(beta, problem)
     if dual is not None:
         multipliers = check_multipliers(dual, problem)
-    elif regularizer.convex:
+    elif regularizer.convex or isinstance(regularizer, ConvKernel):  # whose dual is the same for every C
         multipliers = max_margin(X, y, regularizer).dual
     else:
         multipliers = nearest_multipliers(problem, predictor, regularizer)
