@@ -23,9 +23,22 @@ def _equality_solution(rows: Array) -> tuple[Array, Array]:
     q, r = qr(rows.T, mode="economic")
     coordinates = solve_triangular(r, np.ones(rows.shape[0]), trans="T")
     beta = q @ coordinates
-    # one step of refinement: the margins of a large β are the first to lose digits
-    beta += q @ solve_triangular(r, 1.0 - rows @ beta, trans="T")
+    # refinement: the margins of a large β are the first to lose digits, and a float64 residual has lost ε‖β‖ already
+    for _ in range(2):
+        residual = np.asarray(1.0 - extended_margins(rows, beta), dtype=np.float64)
+        beta += q @ solve_triangular(r, residual, trans="T")
     return beta, solve_triangular(r, q.T @ beta)
+
+
+def extended_margins(rows: Array, beta: Array) -> NDArray[np.longdouble]:
+    """rows @ β, accumulated in the machine's longest format (80 bits on x86, float64 where there is no other)."""
+    return np.asarray(rows.astype(np.longdouble) @ beta.astype(np.longdouble))
+
+
+def _smallest_margin(rows: Array, beta: Array) -> float:
+    margins = rows @ beta
+    near = margins <= margins.min() + 1e-6 * abs(margins.min())
+    return float(extended_margins(rows[near], beta).min())
 
 
 def _repair(A: Array, active: list[int], max_repairs: int = 50) -> tuple[Array, Array, int] | None:
@@ -65,7 +78,7 @@ def l2_max_margin(A: Array) -> tuple[Array, Array, dict[str, object]]:
         stats["repairs"] = None
     else:
         beta, dual, stats["repairs"] = repaired
-    smallest = float((rows @ beta).min())
+    smallest = _smallest_margin(rows, beta)
     if smallest > 0:
         beta = beta / smallest
     return beta / scale, dual / scale**2, stats
