@@ -20,7 +20,7 @@ GROUPS = (
 )  # fmt: skip
 
 
-class UnknownClaimError(LookupError):
+class UnknownClaimError(ValueError):
     """No claim or group has this name; the message lists the nearest ones, `nearest` holds them."""
 
     def __init__(self, name: str, nearest: Sequence[str]) -> None:
@@ -68,22 +68,25 @@ def find(names: Sequence[str] = ()) -> list[Claim]:
 
 
 def verify(
-    names: Sequence[str] = (), *, max_size: int | None = None, jobs: int = 1
+    names: Sequence[str] = (), *, max_K: int | None = None, jobs: int = 1
 ) -> Iterator[tuple[Claim, Verdict]]:
     """Verify the claims with these names, in order, each as soon as it is done; `jobs` processes share the work.
 
-    max_size caps the sizes (K, D, L) of all claims that have one; None leaves each claim its own.
+    max_K is the largest kernel length K at which the identities in K are checked; None leaves each claim its own.
+
+    Raises UnknownClaimError for an unknown name, ValueError for max_K < 1.
     """
     chosen = find(names)
     if jobs == 1 or len(chosen) < 8:  # starting workers costs as long as a few claims
         for claim in chosen:
-            yield claim, claim.verify(max_size)
+            yield claim, claim.verify(max_K if claim.size == "K" else None)
         return
     parallel = Parallel(n_jobs=jobs, return_as="generator", batch_size=1)
     # a claim holds lambdas; its name travels to the worker instead
-    verdicts = parallel(delayed(_verify_named)(claim.name, max_size) for claim in chosen)
+    verdicts = parallel(delayed(_verify_named)(claim.name, max_K) for claim in chosen)
     yield from zip(chosen, verdicts, strict=True)
 
 
-def _verify_named(name: str, max_size: int | None) -> Verdict:
-    return claims()[name].verify(max_size)
+def _verify_named(name: str, max_K: int | None) -> Verdict:
+    claim = claims()[name]
+    return claim.verify(max_K if claim.size == "K" else None)

@@ -149,8 +149,10 @@ class Claim:
     """For a claim that is false as printed: the parts that make it true."""
     corrected_by: str = ""
     """For a claim that is false as printed: the name of the claim that says it right."""
+    size: str = ""
+    """Which symbol `max_size` bounds where the caller may choose it: "K", or nothing."""
     max_size: int = 4
-    """The largest size (K, D or L, as the scope says) the argument is asked for."""
+    """The largest size the argument is asked for; ⟨size⟩ in the scope stands for it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "formula", MappingProxyType(dict(self.formula)))
@@ -182,9 +184,8 @@ class Claim:
             steps.append(step)
             if step.kind is Kind.REFUTED:
                 break
-        return Verdict(
-            self.name, _weakest(steps), self.expected, self.scope, tuple(steps), time.perf_counter() - start
-        )
+        scope = self.scope.replace("⟨size⟩", str(size))
+        return Verdict(self.name, _weakest(steps), self.expected, scope, tuple(steps), time.perf_counter() - start)
 
 
 def _weakest(steps: list[Step]) -> Kind:

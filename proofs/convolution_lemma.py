@@ -6,8 +6,9 @@ proved for all K in steps, per K with an explicit c, and shown to end where it e
 
 The chain: autocorrelation r_j = Σ_k a_k a_{k+j} is the coefficient of x^{K−1+j} in x^{K−1} p(x) p(1/x), where
 p(x) = Σ a_k x^k; so the lemma asks for a real factor of q(x) = x^{K−1}[p_a(x) p_a(1/x) + p_b(x) p_b(1/x)]. On the
-circle q is real and nonnegative, therefore its roots pair off as r, 1/r (and r̄, 1/r̄), each pair is |·|² of a real factor, and so is the
-product (Fejér and Riesz). The formula the claim is about, `summand` and `combination`, enters every step that uses it.
+circle q is real and nonnegative, therefore its roots pair off as r, 1/r (and r̄, 1/r̄), each pair is |·|² of a real
+factor, and so is the product (Fejér and Riesz). The formula the claim is about, `summand` and `combination`, enters
+every step that uses it.
 
 Reference: Jagadeesan, Razenshteyn, Gunasekar (2021), the lemma behind the independence of R_{K,C} of C for R = 1.
 """
@@ -22,7 +23,7 @@ import sympy
 from proofs.claim import Claim, Formula, Kind, Mutant, Step
 from proofs.steps import identity, nonnegative
 
-JAGADEESAN = "Jagadeesan, Razenshteyn, Gunasekar (2021)"
+JAGADEESAN = "Jagadeesan et al. (2021)"
 ALL = Kind.PROVED_FOR_ALL_SIZES
 
 x = sympy.Symbol("x")
@@ -277,8 +278,9 @@ def _claims() -> Iterator[Claim]:
     yield Claim(
         name="convolution-lemma", statement="for all real a, b ∈ ℝ^K, K ≤ D, there is c ∈ ℝ^K: a⋆a + b⋆b = c⋆c (mod D)",
         assumptions=("a, b real", "K ≤ D", "⋆ is circular autocorrelation"),
-        reference=f"{JAGADEESAN}, polynomial convolution lemma; Fejér–Riesz", scope="all K, all D ≥ K, all a, b",
-        formula={**AUTOCORRELATION, **SUM}, argument=_all_sizes, expected=ALL, max_size=6,
+        reference=f"{JAGADEESAN}, polynomial convolution lemma; Fejér–Riesz",
+        scope="all K, D ≥ K, a, b; instances K ≤ ⟨size⟩",
+        formula={**AUTOCORRELATION, **SUM}, argument=_all_sizes, expected=ALL, size="K", max_size=6,
         mutants=(
             Mutant("difference instead of sum", {"combination": lambda A, B: A - B}),
             Mutant("lag shifted by one", {"summand": lambda a, k, j: a(k) * a(k + j + 1)}),
@@ -289,9 +291,9 @@ def _claims() -> Iterator[Claim]:
     yield Claim(
         name="autocorrelation-polynomial", statement="Σ_k a_k a_{k+j} = [x^{K−1±j}] x^{K−1} p(x) p(1/x)",
         assumptions=("a real",), reference=f"{JAGADEESAN}, polynomial convolution lemma, first step",
-        scope="K ≤ 8, D ∈ {K, K+1, 2K−1}, all a, b",
+        scope="K ≤ ⟨size⟩, D ∈ {K, K+1, 2K−1}, all a, b",
         formula={**AUTOCORRELATION, "product": lambda p, K: x ** (K - 1) * p(x) * p(1 / x)},
-        argument=_identity_argument, max_size=8,
+        argument=_identity_argument, size="K", max_size=8,
         mutants=(
             Mutant("p(x)² in place of p(x)p(1/x)", {"product": lambda p, K: p(x) ** 2}),
             Mutant("x^K", {"product": lambda p, K: x**K * p(x) * p(1 / x)}),

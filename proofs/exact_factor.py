@@ -16,7 +16,7 @@ from math import lcm
 from typing import Any
 
 import sympy
-from flint import acb, acb_poly, arb, fmpz_poly
+from flint import acb, acb_poly, arb, ctx, fmpz_poly
 
 from proofs.spectral_factor import bits
 
@@ -62,7 +62,7 @@ class ExactFactor:
                 (shape[k - 1] if k else 0) - r * (shape[k] if k < len(shape) else 0) for k in range(len(shape) + 1)
             ]
         scale = sympy.sqrt(sympy.Abs(self.leading / (shape[0] * shape[-1])))
-        return tuple([*(scale * v for v in shape), *[sympy.Integer(0)] * (self.length - len(shape))])
+        return (*(scale * v for v in shape), *[sympy.Integer(0)] * (self.length - len(shape)))
 
 
 def exact_spectral_factor(*summands: Sequence[Any]) -> ExactFactor:
@@ -114,16 +114,19 @@ def _halves(q: fmpz_poly) -> tuple[fmpz_poly, list[fmpz_poly]]:
 
 def inside(f: fmpz_poly) -> list[acb]:
     """The roots of f in the open unit disc as balls, half of them all; the precision grows until each is decided."""
-    with bits(256):
-        for precision in (256, 1024, 4096):
-            with bits(precision):
-                roots = [r for r, _ in f.complex_roots()]
-                found = [r for r in roots if abs(r) < 1]
-                if len(found) + sum(bool(abs(r) > 1) for r in roots) == f.degree() == 2 * len(found):
-                    break
-        else:
-            raise ArithmeticError(f"the roots of {f} could not be separated from the unit circle in 4096 bits")
-    return [r for r, _ in f.complex_roots() if abs(r) < 1]
+    for precision in (ctx.prec, 1024, 4096):
+        with bits(precision):
+            roots = _roots(f)
+        found = [r for r in roots if abs(r) < 1]
+        if len(found) == sum(bool(abs(r) > 1) for r in roots) and 2 * len(found) == f.degree():
+            return found
+    raise ArithmeticError(f"the roots of {f} could not be separated from the unit circle in 4096 bits")
+
+
+def _roots(f: fmpz_poly) -> list[acb]:
+    """Isolating balls of the (simple) roots of f."""
+    isolated: Any = f.complex_roots()
+    return [root for root, _ in isolated]
 
 
 def _symbolic_roots(f: fmpz_poly) -> list[Any]:

@@ -14,7 +14,6 @@ from typing import Any
 import sympy
 
 from proofs.claim import Claim, Formula, Kind, Mutant, Step
-from proofs.convolution_lemma import JAGADEESAN
 from proofs.linear_networks import GUNASEKAR, fourier, lemma_3_instances, predictor, reduced, weights
 from proofs.steps import identity, nonnegative
 
@@ -26,7 +25,7 @@ LAYER = {"index": lambda d, k: d + k, "scale": lambda D: 1 / sympy.sqrt(D)}
 
 def weighted_am_gm() -> Iterator[Step]:
     """Σ_l s_l ≥ L (∏ s_l)^{1/L} for L positive numbers, L indeterminate."""
-    t, s, S = sympy.symbols("t s", positive=True) + (sympy.Symbol("S", real=True),)
+    (t, s), S = sympy.symbols("t s", positive=True), sympy.Symbol("S", real=True)
     gap = t - 1 - sympy.log(t)
     yield identity("t − 1 − log t has its double zero at t = 1: value", gap.subs(t, 1), 0, kind=ALL)
     yield identity("… and slope", sympy.diff(gap, t).subs(t, 1), 0, kind=ALL)
@@ -93,8 +92,8 @@ def _lemma_6(formula: Formula, size: int) -> Iterator[Step]:
     yield identity("the sign of β_d, σ = ±1, sits in one layer and costs nothing: (σw)² = w²",
                    (sign**2 * b).subs(sign, -1), b, kind=ALL)  # fmt: skip
     for depth in range(2, size + 1):
-        yield identity(f"L = {depth}: the network multiplies the coordinates",
-                       sympy.prod([formula["weight"](1, sympy.Integer(depth), b)] * depth), b, instance=True)  # fmt: skip
+        product = sympy.prod([formula["weight"](1, sympy.Integer(depth), b)] * depth)
+        yield identity(f"L = {depth}: the network multiplies the coordinates", product, b, instance=True)
 
 
 def _lemma_7(formula: Formula, size: int) -> Iterator[Step]:
@@ -112,8 +111,8 @@ def _lemma_7(formula: Formula, size: int) -> Iterator[Step]:
     for dim in range(1, size + 1):
         w = weights(1, dim)
         energy = reduced(sum(fourier(w, d) * fourier(w, -d) for d in range(dim)), dim)
-        yield identity(f"D = {dim}: Parseval for real w, Σ_d |ŵ[d]|² = Σ_k w[k]²", energy, sum(v**2 for v in w),
-                       instance=True, where={sympy.Symbol("omega"): [sympy.exp(-2 * sympy.pi * sympy.I / dim)]})  # fmt: skip
+        text = f"D = {dim}: Parseval for real w, Σ_d |ŵ[d]|² = Σ_k w[k]²"
+        yield identity(text, energy, sum(v**2 for v in w), instance=True)
 
 
 def parseval() -> Iterator[Step]:

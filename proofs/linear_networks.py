@@ -11,6 +11,7 @@ for ω = e^{-2πi/D} without rounding; a counterexample is evaluated there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import sympy
@@ -18,7 +19,7 @@ import sympy
 from proofs.claim import Claim, Formula, Kind, Mutant, Step
 from proofs.steps import identity
 
-GUNASEKAR = "Gunasekar, Lee, Soudry, Srebro (2018)"
+GUNASEKAR = "Gunasekar et al. (2018)"
 
 _OMEGA = sympy.Symbol("omega")
 ALL = Kind.PROVED_FOR_ALL_SIZES
@@ -37,11 +38,19 @@ def fourier(signal: Sequence[Any], d: Any) -> Any:
 
 def reduced(expression: Any, size: int) -> Any:
     """The normal form of a polynomial in ω for a primitive size-th root of unity ω."""
-    powers = sympy.collect(sympy.expand(expression), _OMEGA, evaluate=False)
-    total = sympy.Integer(0)
-    for power, coefficient in powers.items():
-        total += coefficient * _OMEGA ** (int(sympy.degree(power, _OMEGA)) % size if power != 1 else 0)
-    return sympy.expand(sympy.rem(total, sympy.cyclotomic_poly(size, _OMEGA), _OMEGA))
+    polynomial = sympy.Poly(expression, _OMEGA, domain="EX")
+    total = [sympy.Integer(0)] * size
+    for (power,), coefficient in polynomial.terms():
+        for exponent, share in _power(int(power) % size, size):
+            total[exponent] += share * coefficient
+    return sympy.expand(sum(value * _OMEGA**exponent for exponent, value in enumerate(total)))
+
+
+@cache
+def _power(exponent: int, size: int) -> tuple[tuple[int, Any], ...]:
+    """ω^exponent modulo the cyclotomic polynomial, as (exponent, integer coefficient)."""
+    remainder = sympy.Poly(_OMEGA**exponent, _OMEGA).rem(sympy.Poly(sympy.cyclotomic_poly(size, _OMEGA), _OMEGA))
+    return tuple((int(power), coefficient) for (power,), coefficient in remainder.terms())
 
 
 def predictor(layers: Sequence[Sequence[Any]], formula: Formula) -> list[Any]:
@@ -94,7 +103,7 @@ def lemma_3_instances(formula: Formula, size: int) -> Iterator[Step]:
                 left += tag[n] * reduced(fourier(beta, n), dim)
                 right += tag[n] * reduced(formula["factor"](sympy.Integer(dim), sympy.Integer(depth)) * product, dim)
             yield identity(
-                f"D = {dim}, L = {depth}, the network run on indeterminate x, all frequencies",
+                f"D = {dim}, L = {depth}: the network run on indeterminate x, all frequencies",
                 left, right, instance=True, where={_OMEGA: [sympy.exp(-2 * sympy.pi * sympy.I / dim)]},
             )  # fmt: skip
 

@@ -9,7 +9,7 @@ of exact binary fractions, and everything below is integer, rational or ball ari
 2. Refine c′ in many digits: residual in ball arithmetic, correction from a double-precision factorization of
    J h = c′⋆h + h⋆c′.
 3. Schur–Cohn in ball arithmetic proves that c′ has all its zeros in the open disc, |k_j| < 1, and bounds it below on
-   the circle, |c′| ≥ |c′_lead| ∏(1 − |k_j|) = √m. Then J is invertible: h = c′·P₊(g/|c′|²) (P₊ keeps the analytic half),
+   the circle, |c′| ≥ |f_0| / ∏(1 + |k_j|) = √m. Then J is invertible: h = c′·P₊(g/|c′|²), P₊ the analytic half,
    so ‖J⁻¹g‖₂ ≤ B‖g‖₂ with B = max|c′| / m.
 4. Newton–Kantorovich for the quadratic map F(c) = c⋆c − r: with η = B‖F(c′)‖₂ and κ = B√K, 4κη < 1 proves that there
    is an exact factor within ρ = (1 − √(1 − 4κη))/(2κ) of c′ in ‖·‖₂.
@@ -100,7 +100,7 @@ def spectral_factor(*summands: ArrayLike) -> CertifiedFactor:
         raise ValueError(f"the kernels must share one length K ≥ 1, got {len(kernels)} kernels of lengths {lengths}")
     K = lengths[0]
     polynomials = [fmpq_poly(a) for a in kernels]
-    if all(p == 0 for p in polynomials):
+    if all(_zero(p) for p in polynomials):
         return CertifiedFactor(np.zeros(K), 0.0, 0.0, 0.0, "exact: zero")
     common = _common_divisor(polynomials)
     reduced = [p / common for p in polynomials]
@@ -132,9 +132,13 @@ def _number(value: object) -> Fraction:
     return Fraction(value.item()) if isinstance(value, np.generic) else Fraction(str(value))
 
 
+def _zero(polynomial: fmpq_poly) -> bool:
+    return polynomial.degree() < 0
+
+
 def _common_divisor(polynomials: list[fmpq_poly]) -> fmpq_poly:
     """The monic greatest common divisor; one prime settles the usual case of none but a power of x."""
-    nonzero = [p for p in polynomials if p != 0]
+    nonzero = [p for p in polynomials if not _zero(p)]
     shift = min(next(k for k, v in enumerate(p.coeffs()) if v != 0) for p in nonzero)
     power = fmpq_poly([0] * shift + [1])
     cleared = [(p / power).numer() for p in nonzero]
@@ -157,7 +161,7 @@ def _multiple(
 ) -> CertifiedFactor:
     """All kernels multiples t_i·G: c = √(Σt_i²)·G."""
     with bits(256):
-        weight = arb(sum((p.coeffs()[0] ** 2 for p in reduced if p != 0), fmpq(0))).sqrt()
+        weight = arb(sum((p.coeffs()[0] ** 2 for p in reduced if not _zero(p)), fmpq(0))).sqrt()
         exact = arb_poly([weight])
         return _rounded(polynomials, common, exact, arb(0), K, "exact: every kernel is a multiple of one; rounded")
 
@@ -305,7 +309,7 @@ def _rounded(
 def _with_residual(polynomials: list[fmpq_poly], c: Array, distance: arb | None, proof: str) -> CertifiedFactor:
     with bits(256):
         size = c.size
-        target = _lags([arb_poly(p) for p in polynomials if p != 0], size)
+        target = _lags([arb_poly(p) for p in polynomials if not _zero(p)], size)
         own = _lags([arb_poly([arb(float(v)) for v in c])], size) if np.any(c) else [arb(0)] * size
         gaps = [abs(u - v) for u, v in zip(own, target, strict=True)]
         residual = gaps[0] + 2 * sum(gaps[1:], arb(0))

@@ -37,7 +37,7 @@ def summed_lags(kernels: Sequence[arb_poly], K: int) -> list[arb]:
 def _argument(formula: Formula, size: int) -> Iterator[Step]:
     for label, kernels in formula["inputs"]:
         K = len(kernels[0])
-        if K > size:
+        if size < K:
             continue
         found = spectral_factor(*kernels)
         with bits(320):
@@ -77,7 +77,7 @@ def _compare(misfit: arb, limit: arb) -> bool | None:
 def _exact_argument(formula: Formula, size: int) -> Iterator[Step]:
     for kernels in formula["inputs"]:
         K = len(kernels[0])
-        if K > size:
+        if size < K:
             continue
         found = exact_spectral_factor(*kernels)
         with bits(700):
@@ -137,7 +137,8 @@ def _claims() -> Iterator[Claim]:
         ("two boxes", (tuple(np.ones(64)), tuple(np.r_[np.ones(63), 0.0]))),
     )  # fmt: skip
     yield Claim(
-        name="spectral-factor-degenerate", statement="the same for nearly degenerate kernels: shared roots on |x| = 1, …",
+        name="spectral-factor-degenerate",
+        statement="the same for nearly degenerate kernels: shared roots on |x| = 1, …",
         scope="the kernels named in the steps", formula={**base, "inputs": nasty}, **common,
     )  # fmt: skip
     yield Claim(

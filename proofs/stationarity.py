@@ -18,10 +18,10 @@ from proofs.steps import decided, identity, nonnegative
 ALL = Kind.PROVED_FOR_ALL_SIZES
 L = sympy.Symbol("L", positive=True, integer=True)
 b, t = sympy.symbols("b t", positive=True)
-p = sympy.Symbol("p", positive=True)
-q = 1 - p
-"""Positive for the p < 1 that the claims below are about."""
-_BELOW_ONE = [sympy.Rational(1, 2), sympy.Rational(2, 3)]
+_S = sympy.Symbol("s_p", positive=True)
+p, q = 1 / (1 + _S), _S / (1 + _S)
+"""Every p in (0, 1), with q = 1 − p: written so that both are seen to be positive."""
+_BELOW_ONE = {_S: [sympy.Integer(1), sympy.Rational(1, 2)]}
 
 
 def _l1(formula: Formula, size: int) -> Iterator[Step]:
@@ -54,8 +54,8 @@ def _l1(formula: Formula, size: int) -> Iterator[Step]:
 def _gradient(formula: Formula, size: int) -> Iterator[Step]:
     """eq. (13): the stated gradient against the derivative of the stated objective, in a coordinate and a frequency."""
     x0, y0, rest = sympy.symbols("x y r", positive=True)
-    exponent = p
-    where = {exponent: _BELOW_ONE}
+    exponent = sympy.Symbol("p", positive=True)
+    where = {exponent: [sympy.Rational(1, 2), sympy.Rational(2, 3)]}
     objective = formula["objective"](b**exponent + rest, exponent)
     whole = formula["total"](b**exponent + rest, exponent)
     yield identity(
@@ -80,13 +80,13 @@ def _clarke_empty(formula: Formula, size: int) -> Iterator[Step]:
     yield identity(
         "at distance t from a zero entry the gradient of ‖·‖_p^p reaches any bound M, at t_M = (p/M)^{1/q}, q = 1 − p",
         gradient.subs(t, (p / M) ** (1 / q)), M, kind=ALL,
-        where={p: _BELOW_ONE, M: [1, 7]},
+        where={**_BELOW_ONE, M: [1, 7]},
     )  # fmt: skip
     c = sympy.Symbol("c", positive=True)
     yield identity(
         "and only grows as t → 0: the gradient at t/c is c^q ≥ 1 times the one at t, for c ≥ 1",
         gradient.subs(t, t / c), c**q * gradient, kind=ALL,
-        where={p: _BELOW_ONE, c: [2, 4]},
+        where={**_BELOW_ONE, c: [2, 4]},
     )  # fmt: skip
     yield identity(
         "so does the gradient of ‖·‖_p itself: the common factor (r + t^p)^{1/p−1} tends to r^{1/p−1} > 0",
@@ -107,7 +107,7 @@ def _off_support(formula: Formula, size: int) -> Iterator[Step]:
     del size
     z = sympy.Symbol("|z|", positive=True)
     radius = formula["radius"](z, q)
-    where = {p: _BELOW_ONE, z: [2, 5]}
+    where = {**_BELOW_ONE, z: [2, 5]}
     yield identity("|t|^p = |z|·|t| at t = radius(z)", radius**p, z * radius, kind=ALL, where=where)
     c = sympy.Symbol("s", positive=True)
     yield identity(
@@ -120,7 +120,7 @@ def _kkt_diagonal(formula: Formula, size: int) -> Iterator[Step]:
     z, w = sympy.symbols("z_d w", positive=True)
     modulus, others = sympy.Symbol("|β_d|", positive=True), sympy.Symbol("∏'w", positive=True)
     yield identity(
-        "KKT w_l = z_d·conj ∏_{l'≠l} w_{l'}; times conj w_l: |w_l|² = z_d conj β_d for each l, so all |w_l| = |β_d|^{1/L}",
+        "KKT w_l = z_d·conj ∏_{l'≠l} w_{l'}; times conj w_l: |w_l|² = z_d conj β_d for each l, so all |w_l| are equal",
         (z * others) * w, z * (others * w), kind=ALL,
     )  # fmt: skip
     where = {L: [3, 4], modulus: [16, 81]}
@@ -206,7 +206,7 @@ def _space(formula: Formula, size: int) -> Iterator[Step]:
     count = formula["dimension"](1, 2)
     c, w, other = sympy.symbols("c w w'", real=True)
     if count == 1:
-        yield identity("D = 1, L = 2, one weight: every homogeneous P is c·w², so P(−w) = P(w)", c * (-w) ** 2, c * w**2)
+        yield identity("D = 1, L = 2, one weight: P is c·w², so P(−w) = P(w)", c * (-w) ** 2, c * w**2)
         yield identity("β = 1 and β = −1 both reached needs P(w)P(w') = −1", (c * w**2) * (c * other**2), -1)
         return
     signs = {s1 * s2 for s1 in (1, -1) for s2 in (1, -1)} if count == 2 else set()
@@ -293,7 +293,7 @@ def _clarke_claims() -> Iterator[Claim]:
 def _kkt_claims() -> Iterator[Claim]:
     yield Claim(
         name="kkt-bridge",
-        statement="KKT of (14) ⇒ (10) on the support, diagonal and (per frequency) convolutional: z_d = |β_d|^{2/L−2}β_d",
+        statement="KKT of (14) ⇒ (10) on the support, diagonal or, per frequency, convolutional: z_d = |β_d|^{2/L−2}β_d",
         assumptions=("β_d ≠ 0", "off the support nothing is required for L > 2"),
         reference=f"{GUNASEKAR}, KKT of (14) ⇒ (10), eq. (13)", scope="all D, L ≥ 2; instances L ≤ 4",
         formula={"squared_weight": lambda m, L: m ** (2 / L), "multiple": lambda L: L / 2},

@@ -14,7 +14,7 @@ from typing import Any
 
 import sympy
 
-from proofs.claim import Claim, Formula, Kind, Mutant, Step
+from proofs.claim import Claim, Formula, Mutant, Step
 from proofs.convolution_lemma import JAGADEESAN
 from proofs.induced_regularizers import ALL, LAYER, D, cauchy_schwarz, parseval
 from proofs.linear_networks import GUNASEKAR, fourier, reduced
@@ -91,7 +91,7 @@ def _shifts(z: Any, K: int, index: Any) -> Any:
 
 def _dual_norm(formula: Formula, size: int) -> Iterator[Step]:
     index, constant = formula["index"], formula["constant"]
-    d, k, m = sympy.symbols("d k m", integer=True)
+    k, m = sympy.symbols("k m", integer=True)
     yield identity(
         "⟨z, β⟩ = D^{-1/2} Σ z[m] U[k] V[m−k] meets V[d] with z[index(d, k)] at m = d + k",
         index(m - k, k), m, kind=ALL,
@@ -120,10 +120,9 @@ def _dual_instances(dim: int, index: Any) -> Iterator[Step]:
         U = sympy.symbols(f"u0:{K}", real=True)
         beta = [sum(U[k] * V[(m - k) % dim] for k in range(K)) for m in range(dim)]
         T = _shifts(z, K, index)
-        yield identity(
-            f"D = {dim}, K = {K}: √D⟨z, β⟩ = Uᵀ(T_K z)V",
-            sum(p * q for p, q in zip(z, beta, strict=True)), (sympy.Matrix([U]) * T * sympy.Matrix(V))[0], instance=True,
-        )  # fmt: skip
+        bilinear = (sympy.Matrix([U]) * T * sympy.Matrix(V))[0]
+        inner = sum(p * q for p, q in zip(z, beta, strict=True))
+        yield identity(f"D = {dim}, K = {K}: √D⟨z, β⟩ = Uᵀ(T_K z)V", inner, bilinear, instance=True)
         lag = [sum(z[i] * z[(i + j) % dim] for i in range(dim)) for j in range(dim)]
         tag = sympy.symbols(f"t0:{K * K}", real=True)
         gram = T * T.T
@@ -159,7 +158,8 @@ def _claims() -> Iterator[Claim]:
     )  # fmt: skip
     yield Claim(
         name="full-width", statement="R_D(β) = 2‖β̂‖₁", assumptions=(two_layers, "β̂[d] ≠ 0; a zero frequency costs 0"),
-        reference=f"{JAGADEESAN}, K = D; {GUNASEKAR}, Lemma 7 at L = 2", scope="all D, β", argument=_full_width, expected=ALL,
+        reference=f"{JAGADEESAN}, K = D; {GUNASEKAR}, Lemma 7 at L = 2", scope="all D, β",
+        argument=_full_width, expected=ALL,
         formula={"value": lambda b: 2 * b, "power": lambda b: b},
         mutants=(
             Mutant("factor 1", {"value": lambda b: b}),

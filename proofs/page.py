@@ -1,0 +1,71 @@
+"""Claims and verdicts as records for JSON, and as one self-contained HTML page with the formulas in MathML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import sympy
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from sympy.printing.mathml import MathMLPresentationPrinter
+
+from proofs.claim import Claim, Step, Verdict
+
+_LONGEST = 60
+"""Operations in a formula that is still rendered; longer ones are named by their size."""
+
+
+def record(claim: Claim, verdict: Verdict) -> dict[str, Any]:
+    """What `--json` prints for one claim."""
+    return {
+        "claim": claim.name, "statement": claim.statement, "assumptions": list(claim.assumptions),
+        "source": claim.reference, "scope": verdict.scope, "verdict": str(verdict.kind),
+        "expected": str(verdict.expected), "as_expected": verdict.as_expected, "corrected_by": claim.corrected_by,
+        "seconds": round(verdict.seconds, 4), "residual": verdict.residual,
+        "counterexample": dict(verdict.counterexample),
+        "steps": [
+            {"text": step.text, "check": step.check, "verdict": str(step.kind), "instance": step.instance,
+             "residual": step.residual, "counterexample": dict(step.counterexample)}
+            for step in verdict.steps
+        ],
+    }  # fmt: skip
+
+
+def write(results: Sequence[tuple[Claim, Verdict]], path: Path) -> None:
+    """Write the page; it needs no network."""
+    path.write_text(render(results), encoding="utf-8")
+
+
+def render(results: Sequence[tuple[Claim, Verdict]]) -> str:
+    """The page as text."""
+    environment = Environment(
+        loader=PackageLoader("proofs", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.globals["equation"] = equation
+    expected = sum(verdict.as_expected for _, verdict in results)
+    return environment.get_template("page.html").render(results=results, expected=expected)
+
+
+def equation(step: Step) -> Markup:
+    """left = right in MathML, or how long they are."""
+    if step.left is None or step.right is None:
+        return Markup("")
+    operations = int(sympy.count_ops(step.left)) + int(sympy.count_ops(step.right))
+    if operations > _LONGEST:
+        return Markup("<span class='long'>an identity with {} operations</span>").format(operations)
+    sides = [_mathml(step.left), _mathml(step.right)]
+    return Markup(f'<math display="block"><mrow>{sides[0]}<mo>=</mo>{sides[1]}</mrow></math>')
+
+
+@cache
+def _printer() -> MathMLPresentationPrinter:
+    return MathMLPresentationPrinter({"mul_symbol": "None"})
+
+
+def _mathml(expression: Any) -> str:
+    """sympy escapes the names of symbols itself: they become text nodes of a DOM."""
+    return str(_printer()._print(sympy.sympify(expression)).toxml())
