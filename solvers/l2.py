@@ -18,36 +18,45 @@ from solvers.separability import least_distance
 Array = NDArray[np.float64]
 
 
-def _equality_solution(rows: Array) -> tuple[Array, Array]:
-    """β of least norm with rows @ β = 1, and the multipliers a with β = rowsᵀ a. Rows must be independent."""
+LARGE_PREDICTOR = 1e3
+"""Beyond this ‖β‖ (points of norm at most one) a float64 margin has lost more than 1e-13, and longer words are used."""
+
+
+def _equality_solution(rows: Array) -> tuple[Array, Array] | None:
+    """β of least norm with rows @ β = 1, and the multipliers a with β = rowsᵀ a; None when rows are dependent."""
     q, r = qr(rows.T, mode="economic")
+    diagonal = np.abs(np.diag(r))
+    if diagonal.min() <= 1e-14 * diagonal.max():
+        return None
     coordinates = solve_triangular(r, np.ones(rows.shape[0]), trans="T")
     beta = q @ coordinates
-    # refinement: the margins of a large β are the first to lose digits, and a float64 residual has lost ε‖β‖ already
-    for _ in range(2):
-        residual = np.asarray(1.0 - extended_margins(rows, beta), dtype=np.float64)
+    for _ in range(2):  # refinement: the margins of a large β are the first to lose digits
+        residual = np.asarray(1.0 - accurate_margins(rows, beta), dtype=np.float64)
         beta += q @ solve_triangular(r, residual, trans="T")
     return beta, solve_triangular(r, q.T @ beta)
 
 
-def extended_margins(rows: Array, beta: Array) -> NDArray[np.longdouble]:
-    """rows @ β, accumulated in the machine's longest format (80 bits on x86, float64 where there is no other)."""
+def accurate_margins(rows: Array, beta: Array) -> NDArray[np.floating]:
+    """rows @ β; for large β accumulated in the longest machine format (80 bits on x86, float64 where that is all)."""
+    if np.linalg.norm(beta) <= LARGE_PREDICTOR:
+        return np.asarray(rows @ beta)
     return np.asarray(rows.astype(np.longdouble) @ beta.astype(np.longdouble))
 
 
 def _smallest_margin(rows: Array, beta: Array) -> float:
     margins = rows @ beta
     near = margins <= margins.min() + 1e-6 * abs(margins.min())
-    return float(extended_margins(rows[near], beta).min())
+    return float(accurate_margins(rows[near], beta).min())
 
 
 def _repair(A: Array, active: list[int], max_repairs: int = 50) -> tuple[Array, Array, int] | None:
     """Swap constraints until every multiplier is nonnegative and every margin is at least one."""
     for repairs in range(max_repairs):
         rows = A[active]
-        if len(active) > A.shape[1] or np.linalg.matrix_rank(rows) < len(active):
+        found = _equality_solution(rows) if len(active) <= A.shape[1] else None
+        if found is None:
             return None
-        beta, multipliers = _equality_solution(rows)
+        beta, multipliers = found
         margins = A @ beta
         tolerance = 1e-13 * max(1.0, float(np.linalg.norm(beta)))
         if multipliers.min() < 0:

@@ -70,6 +70,8 @@ def max_margin(
         raise ValueError(f"tol must be a relative violation between 0 and 1, such as 1e-9; got {tol!r}")
     if method not in ("auto", "conic"):
         raise ValueError(f'method must be "auto" or "conic"; got {method!r}')
+    if not problem.A.any(axis=1).all():  # a point at the origin has margin zero, whatever β
+        raise_if_not_separable(problem.A, problem.label_shape)
     if method == "conic":
         check_options("the conic road", options, {})
         return _conic(problem, regularizer, tol)
