@@ -30,7 +30,7 @@ class DualAcceleration(Schedule):
 
     step_size: float | None = None
     name = "dual acceleration"
-    rate = "margin gap O(log t/t²); Ji, Srebro, Telgarsky 2021"
+    rate = "margin gap O(log t/t²), exponential loss; Ji, Srebro, Telgarsky 2021"
     margin_loss_only = True
     linear_theory_only = True
 

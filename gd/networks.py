@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gd.linear_network import (
+    TIE,
     Initialization,
     LinearNetwork,
     check_architecture,
@@ -117,10 +118,15 @@ class FullyConnected(LinearNetwork):
 
     @property
     def locked_signs(self) -> NDArray[np.bool_]:
-        """Only scalars in a row can lock: D = 1, one output, hidden layers of width 1; then as for `Diagonal`."""
-        if any(w.numel() > 1 for w in self.weights):
-            return np.zeros(self.predictor.shape, dtype=bool)
-        return tied_at_smallest(np.stack([w.detach().abs().cpu().numpy().reshape(1) for w in self.weights]))
+        """Only for D = 1 and one output, when the layers are aligned of rank one, W_l = s_l u_l u_{l−1}ᵀ: the flow
+        keeps that, and the s_l behave as the factors of `Diagonal`. In more dimensions β turns without vanishing.
+        """
+        beta = self.predictor
+        if beta.size > 1:
+            return np.zeros(beta.shape, dtype=bool)
+        norms = np.array([[float(torch.linalg.vector_norm(w.detach()))] for w in self.weights])
+        aligned = np.abs(beta) >= (1.0 - TIE) * norms.prod(axis=0)
+        return np.asarray(aligned & tied_at_smallest(norms))
 
 
 class Diagonal(LinearNetwork):

@@ -52,11 +52,27 @@ class _Predictor(nn.Module):
         return beta
 
 
+def check_one_architecture(models: Sequence[nn.Module]) -> None:
+    """Raise ValueError unless all modules are of one type, print alike, and have the same parameters to train."""
+
+    def described(model: nn.Module) -> str:
+        trained = {name: tuple(p.shape) for name, p in model.named_parameters() if p.requires_grad}
+        return f"{type(model).__qualname__} training {trained}: {model}"
+
+    kinds = sorted({described(model) for model in models})
+    if len(kinds) > 1:
+        raise ValueError(
+            "descend runs networks of one architecture as one batch; these differ; call it once for each.\n"
+            + "\n".join(kinds)
+        )
+
+
 class Objective:
     """L(f(X; w_b), y) for b = 1 … B.
 
     Args:
-        models: modules of one architecture (same parameter names and shapes); their weights are `start`. Not modified.
+        models: modules of one architecture; the parameters that require gradients are trained, from `start`, the others
+            and all buffers stay as they are in each. Not modified.
         X: inputs, the first axis counts the N points.
         y: labels or targets, the shape of the outputs of one run.
         loss: the loss.
@@ -77,22 +93,15 @@ class Objective:
         self.X, self.y, self.loss = X.to(device, dtype), y.to(device, dtype), loss
         self._model = copy.deepcopy(models[0]).to(device, dtype)
         self._linear = self._model if isinstance(self._model, LinearNetwork) else None
-        named = [[(name, tuple(p.shape)) for name, p in model.named_parameters()] for model in models]
-        kinds = [(type(model), names) for model, names in zip(models, named, strict=True)]
-        if any(kind != kinds[0] for kind in kinds):
-            raise ValueError(
-                "descend runs networks of one architecture as one batch; these differ: "
-                + "; ".join(sorted({f"{kind.__name__} {dict(names)}" for kind, names in kinds}))
-                + ". Call descend once per architecture"
-            )
-        if not named[0]:
+        check_one_architecture(models)
+        trained = {name: tuple(p.shape) for name, p in models[0].named_parameters() if p.requires_grad}
+        if not trained:
             raise ValueError(f"{type(models[0]).__name__} has no parameters to train")
-        self.names = [name for name, _ in named[0]]
-        self.shapes = [shape for _, shape in named[0]]
+        self.names, self.shapes = list(trained), list(trained.values())
         self.sizes = [math.prod(shape) for shape in self.shapes]
         copies = [copy.deepcopy(model).to(device, dtype) for model in models]
         parameters, buffers = stack_module_state(copies)  # type: ignore[arg-type,unused-ignore]
-        self._buffers = buffers
+        self._fixed = buffers | {name: p.detach() for name, p in parameters.items() if name not in trained}
         self.start = torch.cat([parameters[name].detach().flatten(1) for name in self.names], dim=1)
         self.degree = self._measured_degree()
         if self._linear is not None:
@@ -116,9 +125,9 @@ class Objective:
 
     def _call(self, module: nn.Module, prefix: str, W: Tensor, arguments: tuple[Tensor, ...]) -> Tensor:
         parameters = {prefix + name: part for name, part in zip(self.names, self.layers(W), strict=True)}
-        buffers = {prefix + name: part for name, part in self._buffers.items()}
+        fixed = {prefix + name: part for name, part in self._fixed.items()}
         one = lambda state: functional_call(module, state, arguments)  # noqa: E731
-        return vmap(one, randomness="same")({**parameters, **buffers})  # type: ignore[no-any-return]
+        return vmap(one, randomness="same")({**parameters, **fixed})  # type: ignore[no-any-return]
 
     def outputs(self, W: Tensor) -> Tensor:
         """f(X; w_b), shape (B, N, …)."""

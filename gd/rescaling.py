@@ -35,7 +35,7 @@ class ProgressiveRescaling(Schedule):
     their rate assumes that the support vectors span the data and that their multipliers do not vanish.
 
     >>> print(ProgressiveRescaling(period=5, growth=1.02).label(degree=1))
-    progressive rescaling (proved: margin gap e^{−Ω(t)} if growth suits the data; Wang, Min, Wu 2024)
+    progressive rescaling (proved: margin gap e^{−Ω(t)} if growth suits the data, exponential loss; Wang, ...)
     """
 
     step_size: float | None = None
@@ -44,7 +44,7 @@ class ProgressiveRescaling(Schedule):
     growth: float = 1.5
     turned: float = 0.3
     name = "progressive rescaling"
-    rate = "margin gap e^{−Ω(t)} if growth suits the data; Wang, Min, Wu 2024"
+    rate = "margin gap e^{−Ω(t)} if growth suits the data, exponential loss; Wang, Min, Wu 2024"
     margin_loss_only = True
     linear_theory_only = True
 

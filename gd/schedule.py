@@ -26,7 +26,7 @@ class Schedule(ABC):
 
     name: str
     rate: str
-    """The rate proved for linear predictors on separable data with the exponential loss, with its source."""
+    """The rate proved for linear predictors on separable data, for which loss, with its source."""
     margin_loss_only = False
     """Whether the method is defined through ∇ log L, so that the squared loss is refused."""
     linear_theory_only = False
@@ -85,7 +85,7 @@ class ConstantStep(Schedule):
 
     step_size: float | None = None
     name = "constant step"
-    rate = "margin gap O(1/log t), loss O(1/t); Soudry et al. 2018"
+    rate = "margin gap O(1/log t) and loss O(1/t), exponential and logistic loss; Soudry et al. 2018"
 
     def __post_init__(self) -> None:
         check_step("ConstantStep", self.step_size)
@@ -132,8 +132,8 @@ class LossNormalized(Schedule):
     @property
     def rate(self) -> str:  # type: ignore[override]
         if self.decay == 0:
-            return "margin gap O(1/t); Ji and Telgarsky 2021"
-        return "margin gap O(log t/√t) at decay 1/2; Nacson et al. 2019"
+            return "margin gap O(1/t), exponential loss; Ji and Telgarsky 2021"
+        return "margin gap O(log t/√t) at decay 1/2, exponential loss; Nacson et al. 2019"
 
     def start(self, objective: Objective, W: Tensor) -> None:
         return None

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -107,9 +108,7 @@ class Trajectory:
 
     def load(self, model: nn.Module, run: int = 0) -> nn.Module:
         """Copy the weights at the end of one run into a module of the same architecture, and return it."""
-        import torch
-
         with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                parameter.copy_(torch.from_numpy(self.parameters[name][run]))
+            for name, values in self.parameters.items():
+                model.get_parameter(name).copy_(torch.from_numpy(values[run]))
         return model

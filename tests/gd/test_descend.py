@@ -121,6 +121,27 @@ def test_any_module_runs_like_the_linear_network_it_is(schedule):
     np.testing.assert_allclose(general.margin, linear.margin, rtol=1e-10, atol=1e-12)
 
 
+def test_frozen_parameters_stay_and_buffers_are_each_runs_own():
+    class Masked(Product):
+        def __init__(self, network: Diagonal, mask: list[float]) -> None:
+            super().__init__(network)
+            self.factors[0].requires_grad_(False)
+            self.register_buffer("mask", torch.tensor(mask, dtype=torch.float64))
+
+        def compose(self) -> torch.Tensor:
+            return super().compose() * self.mask
+
+    masks = [1.0, 1.0, 1.0, 0.0, 1.0], [1.0, 0.0, 1.0, 1.0, 1.0]
+    models = [Masked(Diagonal(5, 2, seed=seed), mask) for seed, mask in enumerate(masks)]
+    path = descend(models, X, Y, steps=30)
+    assert list(path.parameters) == ["factors.1"]
+    assert path.degree == 1, "only the trained factor is scaled"
+    for run, (model, mask) in enumerate(zip(models, masks, strict=True)):
+        expected = model.factors[0].detach().numpy() * path.parameters["factors.1"][run] * mask
+        np.testing.assert_allclose(path.predictor[run], expected, rtol=1e-14)
+        np.testing.assert_allclose(path.load(model, run).compose().detach(), expected, rtol=1e-14)
+
+
 def test_degree_is_measured_and_a_bias_has_none():
     class Biased(Product):
         def forward(self, X: torch.Tensor) -> torch.Tensor:
@@ -262,6 +283,7 @@ def test_float32_integers_frames_and_tensors_are_taken():
         ({"model": nn.ReLU()}, "no parameters"),
         ({"model": [Diagonal(5, 2), Diagonal(5, 3)]}, "one architecture"),
         ({"model": [Diagonal(5, 1), FullyConnected(5, 1)]}, "one architecture"),
+        ({"model": [Convolutional(5, 2), Convolutional(5, 2, padding="zero")]}, "one architecture"),
         ({"model": Product(Diagonal(5, 2)), "schedule": "normalized"}, "no safe step size is known for Product"),
         ({"model": Diagonal(5, 3, scale=1e150)}, "not finite at the initial weights"),
     ],

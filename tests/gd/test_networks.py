@@ -197,7 +197,9 @@ def test_sign_locks_of_each_architecture():
         assert Diagonal(4, depth, seed=0).sign_locked is None
         assert Convolutional(6, depth, seed=0).sign_locked is None
         assert FullyConnected(4, depth, seed=0, initialization="balanced").sign_locked is None
-    assert FullyConnected(1, 2, width=1, seed=0, initialization="balanced").locked_signs.all()
+    for width, depth in [(1, 2), (4, 2), (4, 3)]:
+        assert FullyConnected(1, depth, width=width, seed=0, initialization="balanced").locked_signs.all()
+    assert FullyConnected(1, 2, width=4, seed=0).sign_locked is None
     assert np.flatnonzero(Convolutional(6, 2, seed=0, initialization="balanced").locked_signs).tolist() == [0, 3]
     assert np.flatnonzero(Convolutional(7, 2, seed=0, initialization="balanced").locked_signs).tolist() == [0]
     image = Convolutional((4, 3), 2, seed=0, initialization="balanced").locked_signs
