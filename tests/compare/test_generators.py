@@ -1,0 +1,137 @@
+"""The image-against-noise comparison: its images and folders, its verdicts, and one small run end to end."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from compare.data import DataError
+from compare.generators import checks, compare_generators, order_of_magnitude, span
+from compare.generators_images import (
+    NAMES,
+    Image,
+    gaussian_noise,
+    prepared,
+    read_folder,
+    read_image,
+    scrambled,
+    shipped,
+)
+from compare.generators_measure import FitPlan, fit_pair, fitting_depth
+
+PLAN = FitPlan(seeds=(0, 1), longest_image=400, longest_noise=4000, fraction=0.05)
+SMOOTH = Image("hill", np.exp(-np.add.outer(np.linspace(-2, 2, 16) ** 2, np.linspace(-2, 2, 16) ** 2))[None])
+
+
+@pytest.fixture(scope="module")
+def fits():
+    return fit_pair("bilinear", 4.0, [SMOOTH], PLAN) + fit_pair("deconvolution", 4.0, [SMOOTH], PLAN)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("colour", [False, True])
+def test_shipped_images_are_in_range_and_shape(name, colour):
+    pixels = shipped(name, (18, 31), colour=colour).pixels
+    assert pixels.shape == (3 if colour else 1, 18, 31)
+    assert pixels.min() >= 0
+    assert pixels.max() <= 1
+    assert pixels.std() > 0.01
+
+
+def test_cropping_is_central_and_integers_are_scaled_by_their_type():
+    raw = np.zeros((10, 30), dtype=np.uint16)
+    raw[:, 10:20] = 65535
+    np.testing.assert_allclose(prepared(raw, (10, 10), colour=False), 1.0)
+    transparent = np.stack([np.full((4, 4), 255)] * 3 + [np.zeros((4, 4))], axis=2).astype(np.uint8)
+    np.testing.assert_allclose(prepared(transparent, (4, 4), colour=True), 1.0)
+
+
+def test_noise_has_the_images_mean_and_variance_and_no_structure():
+    image = shipped("camera", 64)
+    for noise in (scrambled(image, 0), gaussian_noise(image, 0)):
+        assert noise.mean() == pytest.approx(image.pixels.mean())
+        assert noise.var() == pytest.approx(image.variance)
+        neighbours = np.corrcoef(noise[0, :, 1:].ravel(), noise[0, :, :-1].ravel())[0, 1]
+        assert abs(neighbours) < 0.08  # 5 standard errors of 64·63 pairs
+    np.testing.assert_array_equal(np.sort(scrambled(image, 0).ravel()), np.sort(image.pixels.ravel()))
+    assert np.corrcoef(image.pixels[0, :, 1:].ravel(), image.pixels[0, :, :-1].ravel())[0, 1] > 0.8
+
+
+def test_a_folder_with_every_kind_of_bad_file(tmp_path):
+    (tmp_path / "class a").mkdir()
+    rng = np.random.default_rng(0)
+    Pillow.fromarray(rng.integers(0, 255, (20, 31, 3), dtype=np.uint8)).save(tmp_path / "class a" / "good.png")
+    Pillow.fromarray(rng.integers(0, 255, (9, 9), dtype=np.uint8)).save(tmp_path / "grey.png")
+    Pillow.fromarray(np.full((9, 9), 7, dtype=np.uint8)).save(tmp_path / "constant.png")
+    (tmp_path / "broken.jpg").write_bytes(b"not an image")
+    (tmp_path / "empty.png").write_bytes(b"")
+    np.save(tmp_path / "nan.npy", np.full((5, 5), np.nan))
+    np.save(tmp_path / "loud.npy", np.full((5, 5), 3.0))
+    np.save(tmp_path / "deep.npy", np.zeros((2, 3, 4, 5)))
+    (tmp_path / "notes.txt").write_text("no image, not counted")
+    found = read_folder(tmp_path, 16)
+    assert sorted(image.name for image in found.images) == ["class a/good.png", "grey.png"]
+    assert {name for name, _ in found.skipped} == {"constant.png", "broken.jpg", "empty.png", "nan.npy", "loud.npy",
+                                                   "deep.npy"}
+    assert found.note.startswith("6 of 8 files were skipped")
+    for word in ("constant", "25 of 25 values are NaN", "[0, 1]"):
+        assert word in found.note
+    with pytest.raises(DataError, match="constant"):
+        read_image(tmp_path / "constant.png", 8)
+    with pytest.raises(DataError, match="not a folder"):
+        read_folder(tmp_path / "nowhere", 8)
+    (tmp_path / "only").mkdir()
+    with pytest.raises(DataError, match="no usable image"):
+        read_folder(tmp_path / "only", 8)
+    with pytest.raises(DataError, match="no image called 'lena'"):
+        shipped("lena", 8)
+
+
+def test_a_smooth_image_is_fitted_ten_times_faster_and_the_checks_say_so(fits):
+    structured, free = fits
+    assert (structured.ratios > 10).all()
+    assert np.median(free.ratios) < np.median(structured.ratios)
+    assert [check.passed for check in checks(fits, PLAN)] == [True, True]
+
+
+def test_the_verdict_fails_when_noise_is_fast_and_is_withheld_when_unknown(fits):
+    fast = replace(fits[0], noise_steps=3.0 * fits[0].image_steps)
+    assert order_of_magnitude(fast, "", PLAN).passed is False
+    stopped = replace(fast, noise_steps=np.array([np.inf, 3.0]), noise_limit=int(5 * fits[0].image_steps.max()))
+    assert order_of_magnitude(stopped, "", PLAN).passed is None
+    lost = replace(fast, image_steps=np.array([np.inf, 5.0]), noise_steps=None)
+    assert order_of_magnitude(lost, "", PLAN).passed is None
+    board = replace(fits[0], image=replace(SMOOTH, name="checkerboard"))
+    assert order_of_magnitude(board, "", PLAN).passed is None
+
+
+def test_words_for_spans():
+    assert span(np.array([3.0])) == "3"
+    assert span(np.array([3.0, 5.0])) == "4 (3–5)"
+    assert span(np.array([3.0, np.inf])) == "1 of 2 seeds not reached"
+    assert span(np.array([np.inf])) == "not reached"
+
+
+def test_a_report_from_end_to_end(tmp_path):
+    plan = FitPlan(seeds=(0,), longest_image=60, longest_noise=200, fraction=0.2)
+    report = compare_generators([SMOOTH, replace(SMOOTH, name="hole", pixels=1 - SMOOTH.pixels)],
+                                kinds=("bilinear", "fixed"), factors=(4.0,), plan=plan, note="one note")
+    assert report.sections[0].title.startswith("Iterations")
+    assert len(report.sections) == 4
+    assert report.notes[0] == "one note"
+    page = report.write(tmp_path).read_text()
+    assert "hill" in page
+
+
+def test_bad_input():
+    flat = Image("flat", np.full((1, 16, 16), 0.5))
+    with pytest.raises(ValueError, match="flat is constant"):
+        fit_pair("bilinear", 1.0, [flat], PLAN)
+    with pytest.raises(ValueError, match="share one size"):
+        compare_generators([SMOOTH, shipped("camera", 8)])
+    with pytest.raises(ValueError, match="fraction"):
+        FitPlan(fraction=1.0)
+    with pytest.raises(ValueError, match="sigmoid"):
+        FitPlan(noise="gaussian")
+    assert fitting_depth("bilinear", 8) == 2
