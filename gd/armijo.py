@@ -24,7 +24,7 @@ class ArmijoLineSearch(Schedule):
     most about `longest` per step.
 
     Needs no step size and no curvature bound, so it suits any module. Each run of a batch has its own s; the batch
-    backtracks until all have one. A run for which no s ≥ 2^{−60}·s₀ will do stays where it is.
+    backtracks until all have one. A run for which no s ≥ 2^{−60}·s₀ will do stays where it is for good.
 
     Args:
         decrease: c in (0, 1). At 1/2 a step is at most about 1/curvature, as with exact knowledge of it.
@@ -70,4 +70,5 @@ class ArmijoLineSearch(Schedule):
             if bool(accepted.all()):
                 break
             s = torch.where(accepted, s, s / 2)
-        return torch.where(column(accepted), trial, W), torch.where(accepted, s, state)
+        # the next step would repeat a failed search exactly; s = 0 is accepted at once and says the same
+        return torch.where(column(accepted), trial, W), torch.where(accepted, s, 0.0)

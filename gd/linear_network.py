@@ -58,7 +58,7 @@ class LinearNetwork(nn.Module):
     @property
     @abstractmethod
     def regularizer(self) -> Regularizer | None:
-        """R with min{‖w‖² : P(w) = β} = L·R(β)^{2/L}; None where no closed form is known."""
+        """R with min{‖w‖² : P(w) = β} = L·R(β)^{2/L} (`ConvKernel`: R itself); None where no closed form is known."""
 
     @property
     def degree(self) -> int:

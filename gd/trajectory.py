@@ -26,7 +26,7 @@ class RunStatus(Enum):
 
     FINISHED = "Finished: all steps were taken."
     NONFINITE = "Stopped: the next step made the weights or the loss non-finite; the last finite weights are kept."
-    STALLED = "Stalled: steps have become too small to change the weights in floating point."
+    STALLED = "Stalled: in floating point the weights did not change between the last two snapshots."
 
     def __str__(self) -> str:
         return self.value
