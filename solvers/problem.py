@@ -42,7 +42,7 @@ def _finite_array(name: str, value: ArrayLike) -> Array:
         array = np.asarray(value)
         if np.iscomplexobj(array):
             raise TypeError("complex numbers")
-        array = np.ascontiguousarray(array, dtype=np.float64)
+        array = np.asarray(array, dtype=np.float64, order="C")
     except (TypeError, ValueError) as cause:
         raise ValueError(
             f"{name} must be an array of real numbers; got {type(value).__name__} that does not convert "

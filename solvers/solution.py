@@ -60,8 +60,13 @@ class Certificate:
 
     @property
     def worst(self) -> float:
-        """The largest of the violations: primal, gap (where there is one), stationarity, complementarity."""
-        return max(self.primal, abs(self.gap or 0.0), self.stationarity, self.complementarity)
+        """The largest of the violations of β as given: primal, gap, stationarity, complementarity.
+
+        Where there is no gap a margin above one takes its place, 1 − 1/margin: no constraint is active at such a β, so
+        it is not a stationary point, however good its direction.
+        """
+        scale = max(0.0, 1.0 - 1.0 / self.margin) if self.gap is None and self.margin > 0 else abs(self.gap or 0.0)
+        return max(self.primal, scale, self.stationarity, self.complementarity)
 
 
 @dataclass(frozen=True)
