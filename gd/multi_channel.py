@@ -174,7 +174,8 @@ class MultiChannelReLU(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """f(x_n), shape (N,)."""
-        return (torch.relu(self.hidden(X)) * self.weights[1]).flatten(1).sum(1)
+        values: Tensor = (torch.relu(self.hidden(X)) * self.weights[1]).flatten(1).sum(1)
+        return values
 
     def extra_repr(self) -> str:
         return f"shape={self.shape}, kernel={self.kernel}, channels={self.in_channels}→{self.out_channels}"

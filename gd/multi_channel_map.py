@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from gd.margin_map import Local, MarginMap
 from gd.multi_channel import MultiChannelCNN
 from solvers.conv_kernel import ConvKernel, lag_geometry
+from solvers.conv_kernel_lags import KernelLags
 
 Array = NDArray[np.float64]
 
@@ -47,8 +48,9 @@ class MultiChannelMap(MarginMap):
         self.shape = model.shape
         self.n_constraints = X.shape[0]
         kernel = self.kernel if len(self.kernel) > 1 else self.kernel[0]
-        # a norm does not depend on C, and only a norm's duality gap can close
-        self.regularizer = ConvKernel(kernel, self.R) if model.regularizer.convex else None
+        # the convex price, whatever C is: a lower bound on the network's, and the only one whose gap can close
+        self.regularizer = ConvKernel(kernel, self.R)
+        self.convex = model.regularizer.convex
         self._axes = tuple(range(-len(self.grid), 0))
         self._model = model
         self.rows = (X.flatten(1) * y.reshape(-1, 1)).contiguous()
@@ -65,8 +67,9 @@ class MultiChannelMap(MarginMap):
 
     def layers(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """U (…, C, R, *kernel) and V (…, C, *grid)."""
-        U, V = theta.split(self._split_at, dim=-1)
-        return U.unflatten(-1, self._sizes[0]), V.unflatten(-1, self._sizes[1])
+        U, V = torch.split(theta, self._split_at, dim=-1)
+        lead = theta.shape[:-1]
+        return U.reshape(*lead, *self._sizes[0]), V.reshape(*lead, *self._sizes[1])
 
     def _spectra(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         U, V = self.layers(theta)
@@ -78,7 +81,8 @@ class MultiChannelMap(MarginMap):
         kernels, read_outs = self._spectra(theta)
         over = -len(self.grid) - 2
         spectrum = (kernels * read_outs.unsqueeze(over + 1)).sum(over)
-        return torch.fft.irfftn(spectrum, s=self.grid, dim=self._axes, norm="ortho").flatten(1)
+        beta: Tensor = torch.fft.irfftn(spectrum, s=self.grid, dim=self._axes, norm="ortho")
+        return beta.flatten(1)
 
     def margins(self, theta: Tensor) -> Tensor:
         return self.predictors_tensor(theta) @ self.rows.T
@@ -106,7 +110,9 @@ class MultiChannelMap(MarginMap):
         return Local(self.margins(theta), gram, pull)
 
     def _at_lags(self, values: Tensor) -> Tensor:
-        return values[(..., *(slice(0, k) for k in self.kernel))]
+        for axis, k in zip(self._axes, self.kernel, strict=True):
+            values = values.narrow(axis, 0, k)
+        return values
 
     def _gram(self, kernels: Tensor, read_outs: Tensor) -> Tensor:
         """J Jᵀ for one network: A P Aᵀ from the read-outs, correlations at K lags from the kernels."""
@@ -116,7 +122,7 @@ class MultiChannelMap(MarginMap):
         else:  # Σ_r conj(û_{c,r}) â_{n,r} for every channel
             along = torch.einsum("cr...,nr...->nc...", kernels.conj(), self.hat)
             weighted = (along * torch.sqrt(self.multiplicity)).flatten(1)
-        gram = weighted.real @ weighted.real.T + weighted.imag @ weighted.imag.T
+        gram: Tensor = weighted.real @ weighted.real.T + weighted.imag @ weighted.imag.T
         for v in read_outs:  # one channel at a time bounds the memory
             moved = torch.fft.irfftn(v.conj() * self.hat, s=self.grid, dim=self._axes, norm="ortho")
             lags = self._at_lags(moved).flatten(1)
@@ -153,34 +159,38 @@ def _newton(mapping: MultiChannelMap, theta: Tensor, p: Array, active: NDArray[n
     rows = geometry.fourier(A[active])
     P = geometry.spectrum(geometry.lags(U.T @ U))
     gram = geometry.gram(rows, P)
-    lam = np.linalg.lstsq(gram, np.ones(rows.shape[0]), rcond=1e-12)[0]
-    residual, stable = np.inf, False
+    lam = np.asarray(np.linalg.lstsq(gram, np.ones(rows.shape[0]), rcond=1e-12)[0], dtype=np.float64)
+    residual = np.inf
     for _ in range(NEWTON_STEPS):
-        z = np.tensordot(lam, rows, 1)
-        T = geometry.matrix(geometry.lags_of(z))
-        P = geometry.spectrum(geometry.lags(U.T @ U))
-        gram = geometry.gram(rows, P)
-        left = U - U @ T
-        misfit = 1.0 - gram @ lam
-        new = max(float(np.abs(left).max()) / float(np.abs(U).max()), float(np.abs(misfit).max()))
+        system, right = _system(geometry, rows, U, lam)
+        new = float(np.abs(right).max())
         if new < 1e-13 or (new < 1e-11 and new > 0.5 * residual):
-            residual = min(new, residual)
             break
         residual = new
-        tau = geometry.cross_lags(rows, z)
-        bend = 2.0 * np.stack([(U @ geometry.matrix(t)).reshape(-1) for t in tau], axis=1)  # ∂(U T)/∂λ = ½∂(A P z)/∂U
-        H = np.kron(np.eye(mapping.C), np.eye(geometry.n) - T)
-        system = np.block([[H, -bend], [-bend.T, -gram]])
-        step = np.linalg.lstsq(system, np.concatenate([-left.reshape(-1), -misfit]), rcond=FLAT)[0]
+        step = np.linalg.lstsq(system, right, rcond=FLAT)[0]
         if not np.isfinite(step).all() or np.linalg.norm(step[: U.size]) > np.linalg.norm(U):
             return None
         U = U + step[: U.size].reshape(U.shape)
         lam = lam + step[U.size :]
-    if residual > 1e-9 or lam.min() < 0:
+    if new > 1e-9 or lam.min() < 0:
         return None
+    # the multipliers maximize: eliminating them leaves the curvature of the price in the kernels
+    H, bend, gram = system[: U.size, : U.size], system[: U.size, U.size :], -system[U.size :, U.size :]
     reduced = H + bend @ np.linalg.lstsq(gram, bend.T, rcond=1e-12)[0]
     stable = bool(np.linalg.eigvalsh(0.5 * (reduced + reduced.T))[0] > -1e-7)
-    return _with_read_outs(mapping, U, lam, active, stable, residual)
+    return _with_read_outs(mapping, U, lam, active, stable, new)
+
+
+def _system(geometry: KernelLags, rows: NDArray[np.complex128], U: Array, lam: Array) -> tuple[Array, Array]:
+    """Newton's matrix for (2) in (U, λ), symmetric, and minus the misfits: U − U T and 1 − A P z, in units of one."""
+    z = np.tensordot(lam, rows, 1)
+    T = geometry.matrix(geometry.lags_of(z))
+    gram = geometry.gram(rows, geometry.spectrum(geometry.lags(U.T @ U)))
+    tau = geometry.cross_lags(rows, z)
+    bend = 2.0 * np.stack([(U @ geometry.matrix(t)).reshape(-1) for t in tau], axis=1)  # ∂(U T)/∂λ
+    H = np.kron(np.eye(U.shape[0]), np.eye(geometry.n) - T)
+    right = np.concatenate([-(U - U @ T).reshape(-1), gram @ lam - 1.0])
+    return np.block([[H, -bend], [-bend.T, -gram]]), right
 
 
 def _with_read_outs(
