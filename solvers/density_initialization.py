@@ -18,7 +18,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline
-from scipy.signal import fftconvolve
 
 from solvers.curvature_weights import Array, HatMoments, Index, adaptive_quadrature, gauss_legendre, hat_quadrature
 from solvers.initial_distributions import InitialDistribution
@@ -173,7 +172,7 @@ class SampledInit(InitialDistribution):
         density = np.histogram(breakpoints, edges, weights=weights)[0] / (self.w.size * step)
         offsets = step * np.arange(-40, 41)
         bump = np.exp(-0.5 * (offsets / width) ** 2)
-        smooth = np.maximum(fftconvolve(density, bump / bump.sum(), mode="same"), 0.0)
+        smooth = np.maximum(np.convolve(density, bump / bump.sum(), mode="same"), 0.0)
         return float(low), float(high), CubicSpline(0.5 * (edges[1:] + edges[:-1]), smooth)
 
     @property
