@@ -1,18 +1,37 @@
 """The explicit problems: induced regularizers, their minimizers, and certificates. numpy and scipy only."""
 
+from typing import TYPE_CHECKING, Any
+
 from solvers.bridge import BridgeSolution
 from solvers.conv_kernel import ConvKernel
 from solvers.induced_regularizer import ConvKernelSolution, induced_regularizer
 from solvers.max_margin import certify, max_margin
+from solvers.regularization_path import RegularizationPath, regularization_path
 from solvers.regularizers import L2, Bridge, FourierBridge, Regularizer, Schatten
 from solvers.solution import Certificate, IllConditionedError, NotSeparableError, Solution, Status
 from solvers.spectral_factorization import spectral_factorization
 
+if TYPE_CHECKING:
+    from solvers.classifier import MaxMarginClassifier
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """MaxMarginClassifier, loaded when it is asked for: importing scikit-learn takes seconds."""
+    if name == "MaxMarginClassifier":
+        from solvers.classifier import MaxMarginClassifier
+
+        return MaxMarginClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "max_margin",
     "certify",
+    "regularization_path",
+    "RegularizationPath",
+    "MaxMarginClassifier",
     "Regularizer",
     "L2",
     "Bridge",

@@ -1,0 +1,93 @@
+"""The path against cvxpy at every radius, and its limits: logistic regression within reach, max margin far out."""
+
+import cvxpy as cp
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from solvers import L2, Bridge, FourierBridge, Schatten, certify, max_margin, regularization_path
+from solvers.regularization_path import project
+
+NORMS = [L2(), Bridge(1), FourierBridge(1)]
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((40, 8))
+    return X, np.sign(X @ rng.standard_normal(8) + 4 * rng.standard_normal(40))
+
+
+def price(regularizer, beta):
+    if isinstance(regularizer, FourierBridge):
+        F = np.fft.fft(np.eye(8), norm="ortho")
+        return cp.sum(cp.norm(cp.vstack([F.real @ beta, F.imag @ beta]), 2, axis=0))
+    return cp.norm1(beta) if isinstance(regularizer, Bridge) else cp.norm2(beta)
+
+
+@pytest.mark.parametrize("regularizer", NORMS, ids=str)
+@pytest.mark.parametrize("loss", ["logistic", "exponential"])
+def test_against_cvxpy(noisy, regularizer, loss):
+    X, y = noisy
+    radii = [0.1, 1.0, 3.0]
+    path = regularization_path(X, y, radii, regularizer, loss=loss, tol=1e-8)
+    for radius, beta, value, gap in zip(radii, path.predictors, path.losses, path.gaps, strict=True):
+        unknown = cp.Variable(8)
+        margins = cp.multiply(y, X @ unknown)
+        objective = cp.sum(cp.logistic(-margins)) if loss == "logistic" else cp.log_sum_exp(-margins)
+        optimum = cp.Problem(cp.Minimize(objective), [price(regularizer, unknown) <= radius]).solve(solver="CLARABEL")
+        assert regularizer.value(beta) <= radius * (1 + 1e-12)
+        # the gap bounds what is left; Clarabel stops at 1e-8 relative
+        assert -1e-6 <= value - optimum <= gap + 1e-6
+
+
+def test_gap_is_a_bound_also_when_stopped_early(noisy):
+    X, y = noisy
+    exact = regularization_path(X, y, [2.0], Bridge(1), tol=1e-9)
+    early = regularization_path(X, y, [2.0], Bridge(1), tol=1e-9, max_iterations=3)
+    assert early.gaps[0] >= early.losses[0] - exact.losses[0] > 1e-6
+
+
+def test_large_radius_reaches_logistic_regression(noisy):
+    X, y = noisy
+    path = regularization_path(X, y, [1e3], L2(), tol=1e-10)
+    reference = minimize(lambda b: np.logaddexp(0, -y * (X @ b)).sum(), np.zeros(8), options={"gtol": 1e-9})
+    np.testing.assert_allclose(path.predictors[0], reference.x, atol=1e-4)
+
+
+@pytest.mark.parametrize("regularizer", NORMS, ids=str)
+def test_separable_path_tends_to_max_margin(regularizer):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((10, 20)), np.sign(rng.standard_normal(10))
+    unit = max_margin(X, y, regularizer).objective
+    path = regularization_path(X, y, unit * np.array([1.0, 5.0, 25.0]), regularizer, loss="exponential", tol=1e-6)
+    gaps = [certify(X, y, beta, regularizer).direction_gap for beta in path.predictors]
+    assert gaps[0] > gaps[1] > gaps[2]
+    # ln Σ e^{−cγ} is within ln N of c times the margin: the margin is off by at most ln N / c
+    assert gaps[2] <= np.log(10) / 25.0 + 1e-6
+
+
+@pytest.mark.parametrize("regularizer", [L2(), Bridge(1), FourierBridge(1), Schatten(1)], ids=str)
+def test_projection_is_the_nearest_point(regularizer):
+    rng = np.random.default_rng(1)
+    shape = (3, 5) if isinstance(regularizer, Schatten) else (7,)
+    beta = rng.standard_normal(shape)
+    nearest = project(regularizer, beta, 0.8)
+    assert regularizer.value(nearest) == pytest.approx(0.8)
+    for _ in range(50):  # variational inequality ⟨β − Pβ, u − Pβ⟩ ≤ 0 for u in the ball
+        u = rng.standard_normal(shape)
+        u *= 0.8 / regularizer.value(u)
+        assert np.vdot(beta - nearest, u - nearest) <= 1e-12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"radii": [0.0]}, "radii must be positive"),
+        ({"radii": [1.0], "regularizer": Bridge(0.5)}, "not a norm"),
+        ({"radii": [1.0], "loss": "hinge"}, "loss must be"),
+    ],
+)
+def test_refusals(noisy, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        regularization_path(*noisy, **arguments)
