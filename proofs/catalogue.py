@@ -16,7 +16,7 @@ from proofs.claim import Claim, Verdict
 
 GROUPS = (
     "convolution-lemma", "spectral-factors", "convolution-limits", "linear-networks", "induced-regularizers",
-    "two-layer-convolution", "stationarity",
+    "two-layer-convolution", "stationarity", "wide-relu", "splines", "generators",
 )  # fmt: skip
 
 

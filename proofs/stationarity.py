@@ -293,7 +293,7 @@ def _clarke_claims() -> Iterator[Claim]:
 def _kkt_claims() -> Iterator[Claim]:
     yield Claim(
         name="kkt-bridge",
-        statement="KKT of (14) ⇒ (10) on the support, diagonal or, per frequency, convolutional: z_d = |β_d|^{2/L−2}β_d",
+        statement="KKT of (14) ⇒ (10) on the support, diagonal and convolutional: z_d = |β_d|^{2/L−2}β_d",
         assumptions=("β_d ≠ 0", "off the support nothing is required for L > 2"),
         reference=f"{GUNASEKAR}, KKT of (14) ⇒ (10), eq. (13)", scope="all D, L ≥ 2; instances L ≤ 4",
         formula={"squared_weight": lambda m, L: m ** (2 / L), "multiple": lambda L: L / 2},
