@@ -109,10 +109,9 @@ def conic_problem(problem: MarginProblem, regularizer: Regularizer) -> tuple[Any
     if isinstance(regularizer, L2) or (isinstance(regularizer, Bridge) and regularizer.p == 2):
         price = cp.norm2(beta)
     elif isinstance(regularizer, FourierBridge):
-        spectrum = np.fft.fftn(
-            np.eye(size).reshape(size, *problem.shape), axes=tuple(range(1, 1 + len(problem.shape))), norm="ortho"
-        ).reshape(size, size)
-        price = cp.sum(cp.norm(cp.vstack([spectrum.real.T @ beta, spectrum.imag.T @ beta]), 2, axis=0))
+        from solvers.expressions import fourier_l1
+
+        price = fourier_l1(cp.reshape(beta, problem.shape, order="C"))
     elif isinstance(regularizer, Bridge):
         price = cp.norm1(beta)
     elif isinstance(regularizer, Schatten):

@@ -63,7 +63,7 @@ def conic_price(w: Array, regularizer: ConvKernel) -> tuple[float, Array, str]:
 
     geometry = regularizer.geometry(w.shape)
     scale = float(np.abs(w).max(initial=0.0)) or 1.0
-    Z, beta = _second_moment(geometry)
+    Z, beta = second_moment(geometry)
     program = cp.Problem(cp.Minimize(cp.trace(Z)), [beta == w.reshape(-1) / scale])
     name = solve_conic(program)
     return float(program.value) * scale, np.asarray(Z.value) * scale, name
@@ -79,7 +79,7 @@ def conic_conv_kernel_max_margin(
 
     geometry = regularizer.geometry(problem.shape)
     scale = float(np.linalg.norm(problem.A, axis=1).max())
-    Z, beta = _second_moment(geometry)
+    Z, beta = second_moment(geometry)
     margin = (problem.A / scale) @ beta >= 1
     program = cp.Problem(cp.Minimize(cp.trace(Z)), [margin])
     name = solve_conic(program)
@@ -90,7 +90,7 @@ def conic_conv_kernel_max_margin(
     return flat.reshape(problem.shape), np.asarray(margin.dual_value, dtype=np.float64).reshape(-1), stats
 
 
-def _second_moment(geometry: KernelLags) -> tuple[Any, Any]:
+def second_moment(geometry: KernelLags) -> tuple[Any, Any]:
     """The variable Z ⪰ 0 and the expression of β, flattened (R, *grid), that it computes."""
     cp = _cvxpy()
     from scipy.sparse import csr_array
