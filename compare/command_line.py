@@ -42,6 +42,7 @@ COMMANDS = {
 
 EXPERIMENTS = {
     "margin": Row("compare.commands.margin:command", "Max margin of linear networks (classification)."),
+    "channels": Row("compare.commands.channels:command", "Multi-channel CNNs against the certified R_K max margin."),
 }
 """`implicitbias compare <name>`. Bare `implicitbias compare` runs `quick()` of each, in this order."""
 

@@ -1,0 +1,103 @@
+"""The multi-channel comparison: standard files read and refused, what is predicted and what is a finding."""
+
+import gzip
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from compare.channels import TOLERANCE, ChannelPlan, Run, checks, compare_channels
+from compare.channels_data import load_channels
+from compare.data import DataError
+from gd.limit import FlowStatus
+from solvers import ConvKernel, max_margin
+
+
+def write_mnist(folder, pixels, labels, compress):
+    for name, array in (("train-images-idx3-ubyte", pixels), ("train-labels-idx1-ubyte", labels)):
+        head = bytes((0, 0, 8, array.ndim)) + np.array(array.shape, dtype=">u4").tobytes()
+        content = head + array.tobytes()
+        if compress:
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+        else:
+            (folder / name).write_bytes(content)
+
+
+@pytest.mark.parametrize("compress", [True, False])
+def test_mnist_from_its_standard_files(tmp_path, compress):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (9, 28, 28), dtype=np.uint8)
+    labels = np.array([0, 1, 5, 1, 0, 7, 1, 0, 0], dtype=np.uint8)
+    write_mnist(tmp_path, pixels, labels, compress)
+    data = load_channels("mnist:0v1", folder=tmp_path, count=6)
+    assert data.X.shape == (6, 28, 28)
+    assert data.channels == 1
+    assert data.y.tolist() == [-1, 1, 1, -1, 1, -1]
+    np.testing.assert_allclose(data.X.mean(axis=(1, 2)), 0, atol=1e-14)
+    # pixel differences survive centring, in units of the deviation
+    expected = (float(pixels[1, 2, 3]) - float(pixels[1, 0, 0])) / 255 / 0.3081
+    assert data.X[1, 2, 3] - data.X[1, 0, 0] == pytest.approx(expected, rel=1e-12)
+    assert data.as_signals.X.shape == (6, 784)
+
+
+def test_cifar_from_its_standard_files(tmp_path):
+    rng = np.random.default_rng(1)
+    records = rng.integers(0, 256, (6, 3073), dtype=np.uint8)
+    records[:, 0] = [1, 5, 2, 5, 1, 9]
+    (tmp_path / "data_batch_1.bin").write_bytes(records[:4].tobytes())
+    (tmp_path / "data_batch_2.bin").write_bytes(records[4:].tobytes())
+    data = load_channels("cifar10:1v5", folder=tmp_path)
+    assert data.X.shape == (4, 3, 32, 32)
+    assert (data.channels, data.grid) == (3, (32, 32))
+    assert data.y.tolist() == [-1, 1, 1, -1]
+    red_first = (float(records[0, 1]) - float(records[0, 2])) / 255 / 0.2470
+    assert data.X[0, 0, 0, 0] - data.X[0, 0, 0, 1] == pytest.approx(red_first, rel=1e-12)
+
+
+def test_damaged_and_missing_files_are_refused(tmp_path):
+    with pytest.raises(DataError, match="no folder"):
+        load_channels("mnist:0v1", folder=tmp_path / "nowhere")
+    with pytest.raises(DataError, match="holds no train-images"):
+        load_channels("mnist:0v1", folder=tmp_path)
+    with pytest.raises(DataError, match="binary version"):
+        load_channels("cifar10:0v1", folder=tmp_path)
+    with pytest.raises(DataError, match="two different classes"):
+        load_channels("mnist:3v3", folder=tmp_path)
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03" + b"\0" * 20)
+    with pytest.raises(DataError, match=r"damaged|not an IDX"):
+        load_channels("mnist:0v1", folder=tmp_path)
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(b"PK\x03\x04 not idx")
+    with pytest.raises(DataError, match="not an IDX file"):
+        load_channels("mnist:0v1", folder=tmp_path)
+    (tmp_path / "data_batch_1.bin").write_bytes(b"\0" * 100)
+    with pytest.raises(DataError, match="no multiple of the 3073"):
+        load_channels("cifar10:0v1", folder=tmp_path)
+
+
+def test_signals_end_at_the_optimum_for_every_number_of_channels():
+    report = compare_channels(load_channels("synthetic:8,16,1"), ChannelPlan((1, 4), (1, 2), (0,)))
+    assert report.passed
+    assert all(check.passed is not None for check in report.checks)
+    rows = report.sections[0].rows
+    assert [(row["kernel"], row["channels"]) for row in rows] == [(1, 1), (1, 2), (4, 1), (4, 2)]
+    assert max(row["excess"] for row in rows) <= 1e-8
+    report.to_html()  # the figure draws
+
+
+def runs_with(excess, channels, signals):
+    X, y = np.random.default_rng(0).standard_normal((6, 12) if signals else (6, 4, 4)), np.array([1.0, -1, 1, 1, -1, -1])
+    optimum = max_margin(X, y, ConvKernel(2 if signals else (2, 2)))
+    optimum = replace(optimum, rank=2)
+    return [Run(2, channels, 0, optimum, optimum.lower_bound * (1 + excess), FlowStatus.STATIONARY, 10.0, 1.0)]
+
+
+def test_a_gap_fails_only_where_theory_predicts_none():
+    (first, *_) = checks([runs_with(10 * TOLERANCE, 1, True)], True)
+    assert first.passed is False
+    (first, *_) = checks([runs_with(10 * TOLERANCE, 2, False)], False)
+    assert first.passed is False
+    (first, *_) = checks([runs_with(10 * TOLERANCE, 1, False)], False)
+    assert first.passed is None
+    # cheaper than a proved lower bound is impossible, for whatever network
+    found = checks([runs_with(-10 * TOLERANCE, 1, False)], False)
+    assert [check.passed for check in found if "cheaper" in check.statement] == [False]
