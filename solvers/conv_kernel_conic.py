@@ -59,7 +59,7 @@ def conic_price(w: Array, regularizer: ConvKernel) -> tuple[float, Array, str]:
     """
     cp = _cvxpy()
 
-    from solvers.conic import solve_conic
+    from solvers.conic_solvers import solve_conic
 
     geometry = regularizer.geometry(w.shape)
     scale = float(np.abs(w).max(initial=0.0)) or 1.0
@@ -75,7 +75,7 @@ def conic_conv_kernel_max_margin(
     """β in the problem's shape, multipliers (N,), and which solver answered, by (1) with margin constraints."""
     cp = _cvxpy()
 
-    from solvers.conic import solve_conic
+    from solvers.conic_solvers import solve_conic
 
     geometry = regularizer.geometry(problem.shape)
     scale = float(np.linalg.norm(problem.A, axis=1).max())

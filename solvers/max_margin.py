@@ -110,7 +110,8 @@ def _own_road(problem: MarginProblem, regularizer: Regularizer, tol: float, opti
 
 
 def _conic(problem: MarginProblem, regularizer: Regularizer, tol: float) -> Solution:
-    from solvers.conic import ConicSolverError, conic_max_margin
+    from solvers.conic import conic_max_margin
+    from solvers.conic_solvers import ConicSolverError
 
     if not regularizer.convex:
         raise ValueError(f'{regularizer} is not a norm (p < 1), so it has no conic form; use method="auto"')
