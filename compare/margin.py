@@ -19,10 +19,11 @@ from compare.data import Dataset, load
 from compare.families import Family, families, own_families
 from compare.margin_figures import figures
 from compare.margin_measure import Plan, Run, measure_family
-from compare.margin_tables import DESCENT_COLUMNS, FLOW_COLUMNS, descent_row, family_checks, flow_row, table
+from compare.margin_tables import DESCENT_COLUMNS, FLOW_COLUMNS, descent_row, family_checks, filled, flow_row
 from compare.progress import run_parts
 from compare.provenance import Provenance
 from compare.report import Report, Section
+from gd.schedule import Schedule
 
 Array = NDArray[np.float64]
 
@@ -39,7 +40,7 @@ def compare_margin(
     image_shape: tuple[int, int] | None = None,
     loss: str = "exponential",
     steps: int = 2000,
-    schedule: str = "armijo",
+    schedule: str | Schedule = "armijo",
     tol: float = 1e-9,
     name: str = "data",
     progress: bool = False,
@@ -117,7 +118,7 @@ def limits_section(runs: Sequence[Run], dataset: Dataset, loss: str) -> Section:
     )
     checks = [check for family in by_identity(runs) for check in family_checks(family)]
     title = f"{dataset.name}: where gradient flow ends"
-    return Section(title, text, table(rows, FLOW_COLUMNS), tuple(rows), tuple(checks))
+    return Section(title, text, *filled(rows, FLOW_COLUMNS), tuple(checks))
 
 
 def architecture_sections(runs: Sequence[Run], data: str) -> list[Section]:
@@ -137,7 +138,7 @@ def descent_section(runs: Sequence[Run], data: str) -> Section:
         f"The same networks after {runs[0].trajectory.last_step.max()} steps, schedule {runs[0].trajectory.schedule}. "
         "Directions converge like 1/ln t or slower, so at any step that can be run theory predicts no number."
     )
-    return Section(f"{data}: gradient descent as it is run", text, table(rows, DESCENT_COLUMNS), tuple(rows))
+    return Section(f"{data}: gradient descent as it is run", text, *filled(rows, DESCENT_COLUMNS))
 
 
 def by_identity(runs: Sequence[Run]) -> list[list[Run]]:

@@ -30,8 +30,8 @@ LINEAR_UP_TO = 10.0
 
 def figures(runs: Sequence[Run]) -> tuple[Figure, ...]:
     """The plots of one architecture: `runs` of all its depths and seeds."""
-    if not any(run.solution is not None for run in runs):
-        return spectra(runs)
+    if all(run.target is None for run in runs):
+        return ()
     name = slug(runs[0].family.row.name)
     return (
         angle_by_step(runs, name),
@@ -50,32 +50,34 @@ def by_family(runs: Sequence[Run]) -> list[tuple[Family, list[Run]]]:
 
 
 def angle_by_step(runs: Sequence[Run], name: str) -> Figure:
-    """∠(β(t), β*) against steps of plain gradient descent."""
+    """∠(β(t), limit) against steps of plain gradient descent."""
     data: dict[str, Any] = {}
-    for run in (r for r in runs if r.solution is not None):
+    for run in (r for r in runs if r.target is not None):
         data[f"steps: {run.label}"] = run.trajectory.steps
         data[f"angle [rad]: {run.label}"] = run.angles(path(run))
 
     def draw(canvas: Any) -> None:
         axes = canvas.subplots()
-        for colour, (family, members) in enumerate(by_family(runs)):
+        for colour, (_, members) in enumerate(by_family(runs)):
             for run in members:
-                label = literal(family.label) if run is members[0] else None
+                label = legend(run) if run is members[0] else None
                 angles = np.degrees(positive(run.angles(path(run))))
                 axes.loglog(run.trajectory.steps, angles, color=f"C{colour}", label=label)
         axes.set_xlabel("steps of gradient descent")
-        axes.set_ylabel("angle to β* [°]")
+        axes.set_ylabel("angle to the limit [°]")
         axes.legend()
 
     schedule = runs[0].trajectory.schedule
     caption = f"Plain gradient descent, {schedule}: angle to the solver's predictor, one line per seed."
+    if any(run.solution is None for run in runs):
+        caption += " For L > 2 (nonconvex) it is the angle to the flow's own limit."
     return Figure(f"angle-by-step-{name}", caption, draw, data)
 
 
 def angle_by_loss(runs: Sequence[Run], name: str) -> Figure:
-    """∠(β, β*) against ln(−ln loss), for gradient descent and for the flow beyond it."""
+    """∠(β, limit) against ln(−ln loss), for gradient descent and for the flow beyond it."""
     data: dict[str, Any] = {}
-    for run in (r for r in runs if r.solution is not None):
+    for run in (r for r in runs if r.target is not None):
         data[f"ln(-ln loss), flow: {run.label}"] = flow_clock(run)
         data[f"angle [rad], flow: {run.label}"] = run.angles(run.limit.path.predictors)
         data[f"ln(-ln loss), descent: {run.label}"] = descent_clock(run)
@@ -84,29 +86,29 @@ def angle_by_loss(runs: Sequence[Run], name: str) -> Figure:
     def draw(canvas: Any) -> None:
         axes = canvas.subplots()
         axes.set_yscale("log")
-        for colour, (family, members) in enumerate(by_family(runs)):
+        for colour, (_, members) in enumerate(by_family(runs)):
             for run in members:
                 flow = np.degrees(positive(run.angles(run.limit.path.predictors)))
-                label = literal(f"{family.label}: flow") if run is members[0] else None
+                label = legend(run) if run is members[0] else None
                 axes.plot(flow_clock(run), flow, color=f"C{colour}", label=label)
                 descent = np.degrees(positive(run.angles(path(run))))
                 axes.plot(descent_clock(run), descent, color=f"C{colour}", ls="", marker=".", ms=3, alpha=0.7)
         axes.axvline(UNDERFLOW, color="C7", ls=":", lw=1)
         shared_clock(axes)
-        axes.set_ylabel("angle to β* [°]")
+        axes.set_ylabel("angle to the limit [°]")
         axes.legend()
 
     caption = (
-        "Gradient flow (lines) and plain gradient descent (dots) on the clock they share; right of the dotted line the "
-        "loss is below the smallest double."
+        "Gradient flow (lines) and plain gradient descent (dots) on the clock they share. Right of the dotted line the "
+        "loss is below the smallest double. Lines end where the limit was identified; it is in the table above."
     )
     return Figure(f"angle-by-loss-{name}", caption, draw, data)
 
 
 def margin_by_step(runs: Sequence[Run], name: str) -> Figure:
-    """γ(β)/γ(β*) against ln(−ln loss)."""
+    """γ(β)/γ(limit) against ln(−ln loss)."""
     data: dict[str, Any] = {}
-    for run in (r for r in runs if r.solution is not None):
+    for run in (r for r in runs if r.target is not None):
         data[f"ln(-ln loss), flow: {run.label}"] = flow_clock(run)
         data[f"margin ratio, flow: {run.label}"] = run.margins(run.limit.path.predictors)
         data[f"ln(-ln loss), descent: {run.label}"] = descent_clock(run)
@@ -114,19 +116,19 @@ def margin_by_step(runs: Sequence[Run], name: str) -> Figure:
 
     def draw(canvas: Any) -> None:
         axes = canvas.subplots()
-        for colour, (family, members) in enumerate(by_family(runs)):
+        for colour, (_, members) in enumerate(by_family(runs)):
             for run in members:
-                label = literal(f"{family.label}: flow") if run is members[0] else None
+                label = legend(run) if run is members[0] else None
                 axes.plot(flow_clock(run), run.margins(run.limit.path.predictors), color=f"C{colour}", label=label)
                 descent = run.margins(path(run))
                 axes.plot(descent_clock(run), descent, color=f"C{colour}", ls="", marker=".", ms=3, alpha=0.7)
         axes.axhline(1.0, color="C7", ls="--", lw=1)
         axes.set_ylim(-0.05, 1.05)
         shared_clock(axes)
-        axes.set_ylabel("γ(β)/γ(β*)")
+        axes.set_ylabel("γ(β)/γ(limit)")
         axes.legend(loc="lower right")
 
-    caption = "Normalized margin γ(β) = min y⟨x, β⟩/R(β), as a share of the largest possible (dashed)."
+    caption = "Normalized margin γ(β) = min y⟨x, β⟩/R(β), as a share of its limit's (dashed)."
     return Figure(f"margin-{name}", caption, draw, data)
 
 
@@ -188,6 +190,11 @@ def magnitudes(beta: Array | None, fourier: bool) -> Array:
     else:
         values = np.abs(np.fft.rfft(beta) if beta.ndim == 1 else np.fft.rfftn(beta)).ravel()
     return np.asarray(values / values.max())
+
+
+def legend(run: Run) -> str:
+    """The family's name; with what its angles are to where no explicit solution is known."""
+    return literal(run.family.label) + ("" if run.solution is not None else " (to its own limit)")
 
 
 def path(run: Run) -> Array | None:

@@ -16,6 +16,7 @@ from compare.measures import angle, margin_gap
 from gd.descend import descend
 from gd.flow_limit import flow_limit
 from gd.limit import Limit
+from gd.schedule import Schedule
 from gd.trajectory import Trajectory
 from solvers.max_margin import certify, max_margin
 from solvers.solution import Certificate, Solution
@@ -30,7 +31,7 @@ class Plan:
     loss: str = "exponential"
     steps: int = 2000
     """Of plain gradient descent."""
-    schedule: str = "armijo"
+    schedule: str | Schedule = "armijo"
     """Of plain gradient descent."""
     tol: float = 1e-9
     """Relative certificate violation that the solver may leave."""
@@ -79,23 +80,28 @@ class Run:
         """ "convolutional, L=2, seed 0"."""
         return f"{self.family.label}, seed {self.seed}" if self.family.row.build else self.family.label
 
+    @property
+    def target(self) -> Array | None:
+        """What paths are drawn towards: β*, or the flow's own limit where there is no β* (p < 1)."""
+        return self.limit.predictor if self.solution is None else self.solution.beta
+
     def angles(self, predictors: Array | None) -> Array:
-        """∠(β, β*) in radians along a path of predictors (K, *shape of β); NaN where there is nothing to compare."""
+        """∠(β, target) in radians along a path of predictors (K, *shape of β); NaN where there is no target."""
         return self.along(predictors, angle)
 
     def margins(self, predictors: Array | None) -> Array:
-        """γ(β)/γ(β*) along a path, 1 at the predicted limit; NaN where there is nothing to compare."""
+        """γ(β)/γ(target) along a path, 1 at the predicted limit; NaN where there is nothing to compare."""
         regularizer = self.family.regularizer
         if regularizer is None:
             return np.full(0 if predictors is None else len(predictors), np.nan)
         return self.along(predictors, lambda β, best: 1.0 - margin_gap(self.family.X, self.y, β, best, regularizer))
 
     def along(self, predictors: Array | None, measure: Callable[[Array, Array], float]) -> Array:
-        """A measure of (β, β*) along a path."""
-        if predictors is None or self.solution is None:
+        """A measure of (β, target) along a path."""
+        target = self.target
+        if predictors is None or target is None:
             return np.full(0 if predictors is None else len(predictors), np.nan)
-        best = self.solution.beta
-        return np.array([measure(β, best) if np.isfinite(β).all() and β.any() else np.nan for β in predictors])
+        return np.array([measure(β, target) if np.isfinite(β).all() and β.any() else np.nan for β in predictors])
 
 
 def measure_family(family: Family, y: Array, plan: Plan) -> tuple[Run, ...]:

@@ -156,6 +156,10 @@ def worst(members: Sequence[tuple[Run, Check]], meaning: str, family: Family) ->
     return Check(statement, check.measured, check.unit, check.tolerance, check.passed, check.reference, check.reason)
 
 
-def table(rows: Sequence[Mapping[str, Value]], columns: Sequence[Column]) -> tuple[Column, ...]:
-    """The columns that at least one row fills."""
-    return tuple(c for c in columns if c.format == "verdict" or any(row.get(c.key) is not None for row in rows))
+def filled(
+    rows: Sequence[Mapping[str, Value]], columns: Sequence[Column]
+) -> tuple[tuple[Column, ...], tuple[Mapping[str, Value], ...]]:
+    """The columns that at least one row fills (verdicts always), and the rows cut down to them."""
+    kept = tuple(c for c in columns if c.format == "verdict" or any(row.get(c.key) is not None for row in rows))
+    keys = {column.key for column in kept}
+    return kept, tuple({key: value for key, value in row.items() if key in keys} for row in rows)
