@@ -1,0 +1,294 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import compare.margin
+from compare.data import load
+from compare.drawing import svg
+from compare.families import families, own_families
+from compare.margin import compare_dataset, compare_families, compare_margin
+from compare.margin_figures import descent_clock, flow_clock, path
+from compare.margin_measure import Plan, end_at, measure_family
+from compare.margin_tables import family_checks, no_claim, run_checks
+from compare.networks import ARCHITECTURES, architectures
+from gd.limit import FlowStatus
+from gd.networks import Convolutional, Diagonal, FullyConnected
+from gd.schedule import ConstantStep
+from solvers.regularizers import Bridge
+from solvers.solution import NotSeparableError
+
+SHORT = Plan(steps=40)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load("synthetic:8,12,3")
+
+
+@pytest.fixture(scope="module")
+def runs(data):
+    """Both roads of every 1-D family at depths 1 to 3, two seeds, by label."""
+    chosen = families(data.X, depths=(1, 2, 3), seeds=(0, 1))
+    return {family.label: measure_family(family, data.y, SHORT) for family in chosen}
+
+
+def perturbed(run, data, size):
+    """The run with its limit turned by `size` radians, away from the separating hyperplanes."""
+    β = run.limit.predictor
+    noise = np.random.default_rng(0).standard_normal(β.shape)
+    noise -= β * (noise.ravel() @ β.ravel()) / (β.ravel() @ β.ravel())
+    turned = β + math.tan(size) * np.linalg.norm(β) * noise / np.linalg.norm(noise)
+    dual = run.limit.dual if run.solution is not None else None
+    return replace(run, flow=end_at(turned, run.family, data.y, run.solution, dual))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_each_row_names_the_price_its_network_pays(name, depth):
+    row = ARCHITECTURES[name]
+    network = row.build((3, 4), depth, 0.3, 0)
+    R = row.regularizer(depth)
+    if depth == 1:
+        assert R.value(np.eye(3)) == pytest.approx(math.sqrt(3))  # ℓ2, whatever the transform
+    else:
+        assert network.regularizer == R
+    # min ‖w‖² = L·R(β)^{2/L}: no weights are cheaper, and balanced ones cost just that
+    price = depth * R.value(network.predictor) ** (2 / depth)
+    assert sum(float((w.detach() ** 2).sum()) for w in network.weights) >= price * (1 - 1e-12)
+    if name != "fully connected":
+        kind, shape = type(network), network.shape if name.endswith("2-D") else network.shape[0]
+        balanced = kind(shape, depth, scale=0.3, initialization="balanced")
+        paid = sum(float((w.detach() ** 2).sum()) for w in balanced.weights)
+        assert paid == pytest.approx(depth * R.value(balanced.predictor) ** (2 / depth), rel=1e-12)
+
+
+def test_every_prediction_holds_where_the_hypotheses_do(runs):
+    assert list(runs) == [
+        "linear predictor", "fully connected, L=2", "fully connected, L=3", "diagonal, L=2", "diagonal, L=3",
+        "convolutional, L=2", "convolutional, L=3",
+    ]  # fmt: skip
+    for label, members in runs.items():
+        checks = family_checks(members)
+        convex = members[0].solution is not None
+        assert [check.passed for check in checks] == [True] * (2 if convex else 1), label
+        assert all("2 seeds" in check.statement and "worst: seed" in check.statement for check in checks)
+        for run in members:
+            assert run.limit.status is (FlowStatus.OPTIMAL if convex else FlowStatus.STATIONARY)
+            if convex:
+                assert run.flow.angle < 1e-9
+                assert run.flow.certificate.direction_gap < 1e-9
+                # with the optimal multipliers the duality gap of an iterate is its margin gap
+                assert run.descent.certificate.direction_gap == pytest.approx(run.descent.margin_gap, abs=1e-8)
+                assert run.descent.angle > 1e-4  # what gradient descent alone would have confirmed
+
+
+@pytest.mark.parametrize("size", [1e-4, 1e-2])
+def test_a_limit_that_is_off_is_rejected(runs, data, size):
+    for members in runs.values():
+        off = perturbed(members[0], data, size)
+        passed = [check.passed for check in run_checks(off)]
+        assert False in passed
+        if off.solution is not None:
+            assert off.flow.angle == pytest.approx(size, rel=1e-6)
+            assert passed[-1] is False
+        # one bad seed of two is the one that is reported
+        (worst, *_) = family_checks([members[1], off])
+        assert worst.passed is False
+        assert f"worst: seed {off.seed}" in worst.statement
+
+
+def test_a_nan_is_worse_than_any_number(runs):
+    good, bad = runs["diagonal, L=2"]
+    broken = replace(bad, flow=replace(bad.flow, angle=math.nan))
+    angles = [check for check in family_checks([good, broken]) if check.unit == "rad"]
+    assert [check.passed for check in angles] == [False]
+    assert f"worst: seed {broken.seed}" in angles[0].statement
+
+
+@pytest.mark.parametrize("status", [s for s in FlowStatus if not s.converged])
+def test_no_claim_where_the_limit_was_not_reached(runs, status):
+    run = runs["diagonal, L=2"][0]
+    checks = run_checks(replace(run, limit=replace(run.limit, status=status)))
+    assert [check.passed for check in checks] == [None]
+    assert checks[0].reason == str(status)
+
+
+def test_a_sign_locked_start_is_named_and_nothing_is_claimed():
+    # the answer needs β_1 < 0, which a balanced start with β_1 > 0 never reaches
+    X, y = np.array([[1.0, -2.0], [1.5, -1.0]]), np.array([1.0, 1.0])
+    models = [Diagonal(2, 2, seed=seed, initialization="balanced") for seed in range(8)]
+    wrong = next(model for model in models if (np.sign(model.predictor) == [1, 1]).all())
+    (run,) = measure_family(own_families(wrong, X)[0], y, SHORT)
+    assert run.limit.status is FlowStatus.LOCKED
+    assert "sign-locked" in no_claim(run)
+    report = compare_margin(X, y, wrong, steps=40)
+    assert [check.passed for check in report.checks] == [None]
+    assert "sign-locked" in report.to_html()
+    # the solver's answer is one the network cannot have
+    assert run.solution.beta[1] < 0 <= run.limit.predictor[1]
+
+
+def test_several_minimizers_make_no_angle_prediction():
+    # min ‖β‖₁ s.t. β_0 + β_1 ≥ 1: every point of a segment
+    report = compare_margin([[1.0, 1.0]], [1.0], architectures=["diagonal"], depths=[2], steps=20)
+    gap, measured = report.checks
+    assert gap.passed is True
+    assert measured.passed is None
+    assert "several minimizers" in measured.reason
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # inside torch.func
+def test_a_users_own_network():
+    torch.manual_seed(0)
+    data = load("synthetic:6,4,1")
+    net = nn.Sequential(nn.Linear(4, 3, bias=False), nn.Linear(3, 1, bias=False), nn.Flatten(0)).double()
+    report = compare_margin(data.X, data.y, {"my net <b>": net}, steps=40, name="mine")
+    assert len(report.checks) == 1
+    assert "KKT" in report.checks[0].statement
+    assert report.checks[0].passed
+    assert "my net &lt;b&gt;" in report.to_html()
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # inside torch.func
+def test_a_network_with_a_bias_is_refused():
+    net = nn.Sequential(nn.Linear(5, 3), nn.Linear(3, 1), nn.Flatten(0)).double()
+    data = load("synthetic:6,5,1")
+    with pytest.raises(ValueError, match="homogeneous"):
+        compare_margin(data.X, data.y, net)
+
+
+def test_own_linear_networks_are_held_to_their_theorem(data):
+    models = [FullyConnected(12, 2), Diagonal(12, 2), Convolutional(12, 2), Convolutional(12, 2, kernel=3)]
+    report = compare_margin(data.X, data.y, models[:3], steps=20)
+    assert [check.reference for check in report.checks[::2]] == [
+        ARCHITECTURES[name].reference(2) for name in ("fully connected", "diagonal", "convolutional")
+    ]
+    assert report.failures == ()
+    (narrow,) = own_families(models[3], data.X)
+    assert narrow.row.reference(2) != ARCHITECTURES["convolutional"].reference(2)
+
+
+def test_images(data):
+    images = load("synthetic:6,12,0")
+    report = compare_margin(images.X.reshape(6, 3, 4), images.y, depths=[2], steps=20)
+    assert [row["network"] for row in report.sections[0].rows] == [
+        "fully connected, L=2", "diagonal, L=2", "convolutional, L=2", "convolutional 2-D, L=2",
+    ]  # fmt: skip
+    assert report.failures == ()
+
+
+def test_logistic_ends_where_exponential_does(data):
+    for loss in ("exponential", "logistic"):
+        report = compare_margin(data.X, data.y, architectures=["convolutional"], depths=[2], loss=loss, steps=20)
+        assert [check.passed for check in report.checks] == [True, True]
+        assert loss in report.sections[0].text
+
+
+@pytest.fixture(scope="module")
+def report(data):
+    return compare_dataset(data, depths=(1, 2, 3), seeds=(0, 1), plan=SHORT)
+
+
+def test_the_report_traces_its_data_and_measures_every_hypothesis(report, data):
+    assert report.failures == ()
+    assert report.provenance.data[0].sha256 == data.sha256
+    assert report.provenance.seeds == (0, 1)
+    limits, descent = report.sections[0], report.sections[-1]
+    assert len(limits.rows) == len(descent.rows) == 14
+    assert {row["theory"] for row in limits.rows} == {True}
+    assert {row["theory"] for row in descent.rows} == {None}
+    assert all(math.isfinite(row["loss"]) and row["turn"] >= 0 and row["locked"] is False for row in descent.rows)
+    by_network = {row["network"]: row for row in limits.rows}
+    assert by_network["diagonal, L=3"]["support"] <= by_network["diagonal, L=2"]["support"] <= 8  # at most N
+
+
+def test_every_plot_can_be_drawn_and_holds_its_numbers(report):
+    drawn = [figure for section in report.sections for figure in section.figures]
+    assert len({figure.name for figure in drawn}) == len(drawn) == 3 * 3 + 7
+    for figure in drawn:
+        assert svg(figure).startswith("<svg")
+        assert all(len(np.atleast_1d(values)) for values in figure.data.values())
+    angles = next(f for f in drawn if f.name == "angle-by-loss-diagonal").data
+    flow = angles["angle [rad], flow: diagonal, L=2, seed 0"]
+    clock = angles["ln(-ln loss), flow: diagonal, L=2, seed 0"]
+    assert flow[-1] < 1e-2 < flow[0]
+    assert (np.diff(clock[np.isfinite(clock)]) > -1e-9).all()  # the loss only falls
+
+
+def test_flow_and_descent_share_their_path_on_the_shared_clock(data):
+    # steps of length h follow the flow to O(h), so at equal loss the predictors are O(h) apart: halving h halves it
+    family = families(data.X, names=["diagonal"], depths=(2,))[0]
+    apart = []
+    for h in (4e-3, 2e-3):
+        (run,) = measure_family(family, data.y, Plan(steps=round(8.0 / h), schedule=ConstantStep(h)))
+        flow, descent = flow_clock(run), descent_clock(run)
+        at = np.linspace(0.0, np.nanmax(descent), 20)
+        ours = np.interp(at, flow[np.isfinite(flow)], run.angles(run.limit.path.predictors)[np.isfinite(flow)])
+        theirs = np.interp(at, descent[np.isfinite(descent)], run.angles(path(run))[np.isfinite(descent)])
+        apart.append(np.degrees(np.abs(ours - theirs)).max())
+        assert np.nanmax(descent) > 1.0  # loss below e^{−e}, or nothing was compared
+    assert apart[1] < 1.0
+
+
+def test_ctrl_c_keeps_the_families_that_are_finished(data, monkeypatch):
+    calls = []
+
+    def interrupted(family, y, plan):
+        calls.append(family.label)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return measure_family(family, y, plan)
+
+    monkeypatch.setattr(compare.margin, "measure_family", interrupted)
+    report = compare_dataset(data, depths=(2,), plan=SHORT)
+    assert not report.complete
+    assert [row["network"] for row in report.sections[0].rows] == ["fully connected, L=2"]
+    assert "1 of 3 parts" in report.notes[0]
+    monkeypatch.setattr(compare.margin, "measure_family", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    nothing = compare_families(data, families(data.X, depths=(2,)), SHORT)
+    assert not nothing.complete
+    assert nothing.sections == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"y": [1.0, 0.0]}, "labels"),
+        ({"y": [1.0]}, "shape"),
+        ({"X": [[1.0, np.nan], [1.0, 2.0]]}, "finite"),
+        ({"X": [1.0, 2.0]}, "shape"),
+        ({"X": np.ones((0, 2)), "y": []}, "shape"),
+        ({"depths": [0]}, "depths"),
+        ({"depths": []}, "depths"),
+        ({"seeds": [-1]}, "seeds"),
+        ({"architectures": ["transformer"]}, "known are"),
+        ({"architectures": ["convolutional 2-D"]}, "hold none"),
+        ({"image_shape": (3, 3)}, "columns"),
+        ({"models": []}, "empty"),
+        ({"loss": "hinge"}, "loss"),
+    ],
+)
+def test_bad_input_is_refused(change, complaint):
+    arguments = {"X": [[1.0, 2.0], [-1.0, 1.0]], "y": [1.0, -1.0], **change}
+    with pytest.raises(ValueError, match=complaint):
+        compare_margin(arguments.pop("X"), arguments.pop("y"), **{"depths": [1], **arguments})
+
+
+def test_inseparable_data_are_refused():
+    X, y = np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]]), np.array([1.0, 1.0, -1.0, -1.0])
+    with pytest.raises(NotSeparableError):
+        compare_margin(X, y, depths=[1, 2])
+
+
+def test_families_once_each():
+    X = np.ones((3, 12))
+    assert [f.label for f in families(X, depths=(2, 1, 2), image_shape=(3, 4))] == [
+        "linear predictor", "fully connected, L=2", "diagonal, L=2", "convolutional, L=2", "convolutional 2-D, L=2",
+    ]  # fmt: skip
+    assert len(architectures(images=True)) == len(ARCHITECTURES)
+    assert families(X, depths=(3,), seeds=(4, 4, 5))[0].seeds == (4, 5)
+    assert families(X, depths=(3,))[1].regularizer == Bridge(2 / 3)
