@@ -22,20 +22,24 @@ implicit Euler steps.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gd.implicit_weights import explicit_weights, implicit_weights
-from gd.margin_map import Local, MarginMap
+from gd.implicit_weights import explicit_weights
+from gd.margin_map import Local, MarginMap, Step
 
 Array = NDArray[np.float64]
 
 FLOOR = 1e-8
-LARGEST_MOVE = 0.8  # of |θ| in one step: the force is linear in θ at best, so longer steps extrapolate badly
+SETTLED = 1.5e-3  # residual (radians) below which a step of the whole Jacobian pays, where it is offered
+LARGEST_MOVE = 0.8  # of |θ| in one step, while ‖w‖ still matters through the temperature
+LARGEST_MOVE_AT_FLOOR = 3.0  # where only the direction matters, and it is controlled by itself
 SMALLEST_STEP = 1e-14
 
 
@@ -56,6 +60,7 @@ class Flow:
     local: Local
     steps: NDArray[np.int64]
     rejected: NDArray[np.int64]
+    carried: Sequence[Any] | None = None
 
     @classmethod
     def begin(cls, mapping: MarginMap, start: Tensor, *, logistic: bool, tolerance: float) -> Flow:
@@ -115,51 +120,50 @@ class Flow:
     def advance(self) -> NDArray[np.bool_]:
         """Attempt one step of every row; which rows were accepted. Rejected rows only shorten their step."""
         T, h = self.temperature, self.step
-        m, K = self.margins, np.asarray(self.local.gram.cpu().numpy())
-        p_once, ok_once = implicit_weights(m, K, h, T, self.weights, self.logistic)
-        p_first, ok_first = implicit_weights(m, K, h / 2, T, self.weights, self.logistic)
-        once = self.theta + self._push(self.local, h, p_once)
-        half = self.theta + self._push(self.local, h / 2, p_first)
-        middle = self.mapping.at(half)
-        p_last, ok_last = implicit_weights(
-            middle.margins.cpu().numpy(), middle.gram.cpu().numpy(), h / 2, T, p_first, self.logistic
-        )
-        twice = half + self._push(middle, h / 2, p_last)
+        implicit = (T <= FLOOR) & self.mapping.can_be_implicit & (self.residual() < SETTLED)
+        whole = self.local.solve(h, T, self.weights, self.logistic, implicit)
+        first = self.local.solve(h / 2, T, self.weights, self.logistic, implicit)
+        once, half = self.theta + whole.move, self.theta + first.move
+        middle = self.mapping.at(half, first.carried)
+        last = middle.solve(h / 2, T, first.p, self.logistic, implicit)
+        twice = half + last.move
         error = torch.linalg.vector_norm(_unit(once) - _unit(twice), dim=1).cpu().numpy()
         move = torch.linalg.vector_norm(twice - self.theta, dim=1).cpu().numpy()
-        solved = ok_once & ok_first & ok_last & np.isfinite(error) & np.isfinite(move)
+        solved = whole.converged & first.converged & last.converged & np.isfinite(error) & np.isfinite(move)
+        largest = np.where(T <= FLOOR, LARGEST_MOVE_AT_FLOOR, LARGEST_MOVE)
         with np.errstate(divide="ignore"):
-            factor = np.minimum(0.9 * np.sqrt(self.tolerance / error), 0.9 * LARGEST_MOVE / move)
-        accepted = solved & (error <= 2.0 * self.tolerance) & (move <= LARGEST_MOVE)
-        self.step = h * np.where(accepted, np.clip(factor, 0.3, 2.0), np.where(solved, np.clip(factor, 0.1, 0.7), 0.4))
-        self._settle(accepted, 2.0 * twice - once, h, p_last)
+            factor = np.minimum(0.9 * np.sqrt(self.tolerance / error), 0.9 * largest / move)
+        accepted = solved & (error <= 2.0 * self.tolerance) & (move <= largest)
+        self.step = h * np.where(accepted, np.clip(factor, 0.3, 3.0), np.where(solved, np.clip(factor, 0.1, 0.7), 0.4))
+        self._settle(accepted, 2.0 * twice - once, h, 2.0 * (first.growth + last.growth) - whole.growth, last)
         self.steps += accepted
         self.rejected += ~accepted
         return accepted
 
-    def _push(self, local: Local, h: Array, p: Array) -> Tensor:
-        device = self.theta.device
-        return torch.as_tensor(h, device=device)[:, None] * local.pull(torch.as_tensor(p, device=device))
-
-    def _settle(self, accepted: NDArray[np.bool_], moved: Tensor, h: Array, p: Array) -> None:
+    def _settle(self, accepted: NDArray[np.bool_], moved: Tensor, h: Array, growth: Array, last: Step) -> None:
         if not accepted.any():
             return
         norm = torch.linalg.vector_norm(moved, dim=1)
         keep = torch.as_tensor(accepted, device=self.theta.device)
         self.theta = torch.where(keep[:, None], moved / norm[:, None], self.theta)
-        growth = np.where(accepted, np.log(np.where(accepted, norm.cpu().numpy(), 1.0)), 0.0)
-        self.log_norm = self.log_norm + growth
-        # the step ran in time ds = ‖θ‖^{L−2} dτ, ‖θ‖ = 1 … e^growth: the mean of ‖θ‖^{2−L} over it, by trapezoid
-        self.tau = self.tau + np.where(accepted, h * (1.0 + np.exp((2.0 - self.mapping.degree) * growth)) / 2.0, 0.0)
-        self.weights = np.where(accepted[:, None], p, self.weights)
-        self.local = self.mapping.at(self.theta)
+        stretch = np.log(np.where(accepted, norm.cpu().numpy(), 1.0))
+        self.log_norm = self.log_norm + np.where(accepted, stretch + growth, 0.0)
+        # the step ran in time ds = ‖θ‖^{L−2} dτ, ‖θ‖ = 1 … e^stretch: the mean of ‖θ‖^{2−L} over it, by trapezoid
+        self.tau = self.tau + np.where(accepted, h * (1.0 + np.exp((2.0 - self.mapping.degree) * stretch)) / 2.0, 0.0)
+        self.weights = np.where(accepted[:, None], last.p, self.weights)
+        carried = last.carried
+        if carried is not None and self.carried is not None:
+            carried = [new if ok else old for ok, new, old in zip(accepted, carried, self.carried, strict=True)]
+        self.carried = carried
+        self.local = self.mapping.at(self.theta, carried)
 
     def restrict(self, rows: NDArray[np.intp]) -> Flow:
         """The flows of these rows alone."""
         theta = self.theta[torch.as_tensor(rows, device=self.theta.device)]
+        carried = None if self.carried is None else [self.carried[row] for row in rows]
         return Flow(
             self.mapping, self.logistic, self.tolerance, theta, self.log_norm[rows], self.tau[rows], self.step[rows],
-            self.weights[rows], self.mapping.at(theta), self.steps[rows], self.rejected[rows],
+            self.weights[rows], self.mapping.at(theta, carried), self.steps[rows], self.rejected[rows], carried,
         )  # fmt: skip
 
 

@@ -32,8 +32,12 @@ from gd.linear_network import LinearNetwork
 from gd.losses import find_loss
 from gd.margin_map import FullyConnectedMap, MarginMap, ProductMap, same_architecture
 from gd.module_map import ModuleMap
+from gd.multi_channel import MultiChannelCNN
+from gd.multi_channel_map import MultiChannelMap
 from gd.networks import Convolutional, Diagonal, FullyConnected
+from gd.sliding import SlidingMap, held_problem
 from gd.tighten import tighten
+from gd.tighten_weights import tighten_weights
 from solvers.certificate import judge
 from solvers.problem import MarginProblem, check_problem
 from solvers.regularizers import L2
@@ -44,6 +48,8 @@ Array = NDArray[np.float64]
 
 BESIDE = 1e-2
 """Largest distance, between unit vectors of weights, at which the flow counts as having arrived beside a solution."""
+NEAR = 0.1
+"""The same, where the flow was seen to approach the same solution three times."""
 THRESHOLDS = (1e-2, 1e-3, 1e-4, 1e-6, 1e-9)  # of the largest coefficient: which ones may be taken to vanish
 LARGEST_LOG_NORM = 1e5
 
@@ -139,6 +145,10 @@ def margin_map(model: nn.Module, X: Tensor, y: Tensor, seed: int = 0) -> MarginM
         return ProductMap(model, X, y)
     if type(model) is FullyConnected:
         return FullyConnectedMap(model, X, y)
+    if type(model) is MultiChannelCNN:
+        return MultiChannelMap(model, X, y)
+    if y.numel() == X.shape[0] and (sliding := SlidingMap(model, X, y, seed)).n_units:
+        return sliding
     return ModuleMap(model, X, y, seed)
 
 
@@ -178,6 +188,7 @@ class _Run:
         self.label_shape = tuple(labels.shape)
         self.coefficients = mapping.coefficient_problem()
         self.recorder = Recorder(mapping, len(models), density)
+        self.seen: dict[int, list[tuple[Tensor, float]]] = {}
 
     def to_the_end(self, flow: Flow, max_steps: int, progress: Callable[[int, float], None] | None) -> list[Limit]:
         rows = np.arange(len(self.models))
@@ -210,7 +221,7 @@ class _Run:
     def _solve_beside(self, flow: Flow, i: int, row: int) -> _Candidate | None:
         """A point that solves the identified KKT system, with everything that makes it believable; else None."""
         if self.coefficients is None:
-            return self._solve_weights(flow, i)
+            return self._solve_weights(flow, i, row)
         theta = flow.theta[i]
         c = self.mapping.real_coefficients(theta)
         seen = set()
@@ -261,8 +272,64 @@ class _Run:
         zero = self.mapping.coefficients(theta).abs() == 0
         return bool((rates.sum(0)[zero] < growth).all())
 
-    def _solve_weights(self, flow: Flow, i: int) -> _Candidate | None:
-        raise NotImplementedError
+    def _solve_weights(self, flow: Flow, i: int, row: int) -> _Candidate | None:
+        """Newton in weight space, for networks whose price has no closed form in the predictor."""
+        if flow.residual()[i] > 1e-2:
+            return None
+        if isinstance(self.mapping, MultiChannelMap):
+            return self._solve_channels(flow, i, self.mapping)
+        theta = flow.theta[i]
+        active = flow.weights[i] > 1e-7 * flow.weights[i].max()
+        problem, deltas = held_problem(self.mapping, theta, flow.carried[i] if flow.carried else None, active)
+        unit = float(flow.margins[i].min()) ** (-1.0 / self.mapping.degree)
+        solved = tighten_weights(problem, unit * theta, deltas)
+        if solved is None or solved.residual > self.tol:
+            return None
+        norm = float(torch.linalg.vector_norm(solved.w))
+        margins = self.mapping.margins(solved.w[None])[0].cpu().numpy()
+        beside = float(torch.linalg.vector_norm(solved.w / norm - theta))
+        if abs(margins.min() - 1.0) > self.tol or not self._arriving(row, solved.w / norm, beside):
+            return None
+        delta = float((solved.lam * (margins - 1.0)).max())
+        residual = KKT(solved.residual * norm, delta, norm, norm**-self.mapping.degree)
+        certificate = self._judge(solved.w, solved.lam)
+        status = self._verdict(flow, i, certificate, True, solved.w / norm, False)
+        if status is None:
+            return None
+        return _Candidate(solved.w / norm, solved.lam, residual, status, certificate, beside, True)
+
+    def _arriving(self, row: int, theta: Tensor, beside: float) -> bool:
+        """Whether the flow is beside θ, or near it and was seen twice before to be coming closer to the same point.
+
+        Units that die of a two-layer network do so like ‖w‖^{−δ} with small δ, long after nothing else moves.
+        """
+        seen = self.seen.setdefault(row, [])
+        same = all(float(torch.linalg.vector_norm(theta - other)) < 0.1 * beside for other, _ in seen[-2:])
+        closing = [distance for _, distance in seen[-2:]] + [beside]
+        seen.append((theta, beside))
+        coming = len(closing) == 3 and same and closing[0] > closing[1] > closing[2]
+        return beside <= BESIDE or (beside <= NEAR and coming)
+
+    def _solve_channels(self, flow: Flow, i: int, mapping: MultiChannelMap) -> _Candidate | None:
+        """Newton in kernels and multipliers (`gd.multi_channel_map`), judged by the convex problem of many channels."""
+        theta = flow.theta[i]
+        for threshold in (1e-2, 1e-4, 1e-7):
+            solved = mapping.tighten(theta, flow.weights[i], threshold)
+            if solved is None or not solved.stable:
+                continue
+            unit = solved.theta / torch.linalg.vector_norm(solved.theta)
+            beside = float(torch.linalg.vector_norm(unit - theta))
+            if beside > BESIDE or abs(float(mapping.margins(solved.theta[None]).min()) - 1.0) > self.tol:
+                continue
+            residual = kkt(mapping, unit, solved.multipliers)
+            certificate = self._judge(unit, solved.multipliers)
+            price = float(solved.theta @ solved.theta)  # ‖w̃‖² bounds the price of its predictor without another solve
+            closed = certificate is not None and 1.0 - certificate.lower_bound / price <= self.tol
+            if residual.relative > self.tol or (mapping.convex and not closed):
+                continue
+            status = FlowStatus.OPTIMAL if closed else FlowStatus.STATIONARY
+            return _Candidate(unit, solved.multipliers, residual, status, certificate, beside, True)
+        return None
 
     def _judge(self, theta: Tensor, alpha: Array) -> Certificate | None:
         if self.problem is None or self.mapping.regularizer is None:

@@ -31,6 +31,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gd.implicit_weights import implicit_weights
 from gd.networks import Convolutional, Diagonal, FullyConnected
 from gd.tighten import CoefficientProblem
 from solvers.regularizers import Regularizer
@@ -39,12 +40,33 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Step:
+    """One implicit step of a batch."""
+
+    p: Array
+    """The weights at its end (B, N)."""
+    move: Tensor
+    """The change of θ (B, P)."""
+    growth: Array
+    """The part of the change of ln‖w‖ that is not left in the length of θ, (B,)."""
+    converged: NDArray[np.bool_]
+    carried: Sequence[Any] | None
+    """State to hand to the next `MarginMap.at`."""
+
+
 class Local:
     """Margins and Jacobian at one θ (B, P): m (B, N), J Jᵀ (B, N, N), and p ↦ Jᵀp, (B, N) → (B, P)."""
 
-    margins: Tensor
-    gram: Tensor
-    pull: Callable[[Tensor], Tensor]
+    def __init__(self, margins: Tensor, gram: Tensor, pull: Callable[[Tensor], Tensor]) -> None:
+        self.margins, self.gram, self.pull = margins, gram, pull
+
+    def solve(self, h: Array, T: Array, guess: Array, logistic: bool, implicit: NDArray[np.bool_]) -> Step:
+        """One implicit step of every row; `implicit` asks for an implicit J as well, where that is offered."""
+        del implicit
+        p, converged = implicit_weights(self.margins.cpu().numpy(), self.gram.cpu().numpy(), h, T, guess, logistic)
+        device = self.margins.device
+        move = torch.as_tensor(h, device=device)[:, None] * self.pull(torch.as_tensor(p, device=device))
+        return Step(p, move, np.zeros_like(h), converged, None)
 
 
 class MarginMap(ABC):
@@ -52,6 +74,8 @@ class MarginMap(ABC):
 
     degree: int
     n_constraints: int
+    can_be_implicit = False
+    """Whether steps with an implicit J are offered (they need P × P matrices)."""
     regularizer: Regularizer | None = None
     """The induced regularizer, where a closed form is known."""
 
@@ -60,12 +84,16 @@ class MarginMap(ABC):
         """The networks' parameters as θ, shape (B, P); ‖θ_b‖ equals the Euclidean norm of the parameters."""
 
     @abstractmethod
-    def at(self, theta: Tensor) -> Local:
-        """Margins and Jacobian at θ (B, P)."""
+    def at(self, theta: Tensor, carried: Sequence[Any] | None = None) -> Local:
+        """Margins and Jacobian at θ (B, P); `carried` is what the step that led here handed on."""
 
     @abstractmethod
     def margins(self, theta: Tensor) -> Tensor:
         """m (B, N) alone."""
+
+    def smooth_margins(self, theta: Tensor) -> Tensor:
+        """m (N,) of one row (P,), differentiable by `torch.func`."""
+        return self.margins(theta[None])[0]
 
     @abstractmethod
     def weights(self, theta: Tensor) -> dict[str, Array]:
@@ -146,7 +174,8 @@ class ProductMap(MarginMap):
     def margins(self, theta: Tensor) -> Tensor:
         return self._pair(self.coefficients(theta))
 
-    def at(self, theta: Tensor) -> Local:
+    def at(self, theta: Tensor, carried: Sequence[Any] | None = None) -> Local:
+        del carried
         w = self.layers(theta)
         partial = torch.stack(leave_one_out(list(w.unbind(-2)))) * self.coefficient  # (L, B, D)
         speed = (partial.conj() * partial).real.sum(0)
@@ -229,7 +258,8 @@ class FullyConnectedMap(MarginMap):
     def margins(self, theta: Tensor) -> Tensor:
         return (self.y * (self.X @ self.composed(theta).mT)).flatten(1)
 
-    def at(self, theta: Tensor) -> Local:
+    def at(self, theta: Tensor, carried: Sequence[Any] | None = None) -> Local:
+        del carried
         layers = self.layers(theta)
         outputs = self._sizes[-1][0]
         after = [torch.eye(outputs, dtype=theta.dtype, device=theta.device).expand(theta.shape[0], -1, -1)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,12 +89,16 @@ class ModuleMap(MarginMap):
         with torch.no_grad():
             return torch.stack([self._margins(row) for row in theta])
 
+    def smooth_margins(self, theta: Tensor) -> Tensor:
+        return self._margins(theta)
+
     def jacobian(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """J (B, N, P) and m (B, N)."""
         J, m = self._jacobian(theta)
         return J.detach(), m.detach()
 
-    def at(self, theta: Tensor) -> Local:
+    def at(self, theta: Tensor, carried: Sequence[Any] | None = None) -> Local:
+        del carried
         J, m = self.jacobian(theta)
         return Local(m, J @ J.mT, lambda p: (p[:, None, :] @ J).squeeze(1))
 

@@ -1,0 +1,162 @@
+"""The last step for networks without a known price: Newton's method on the weight-space KKT system.
+
+At a limit direction, scaled to unit margin, the weights solve
+
+    min ½‖w‖²   s.t.   m_n(w; γ) = 1, n ∈ A,     z_k(w; γ) = 0, k ∈ K,                          (1)
+
+with A the tied margins, K the kinks the flow slides along, and the other ReLUs' gates γ held: a smooth problem. Newton
+steps are taken in the null space of the constraints' Jacobian, with multipliers by least squares, so that dependent
+constraints (duplicated samples, a unit that is zero on every sample) do no harm; directions without curvature (the
+rotations between linear layers) are left alone. A solution of (1) is a KKT point of the network's own problem
+min ½‖w‖² s.t. m_n(w) ≥ 1 if multipliers
+
+    λ ≥ 0,   0 ≤ μ_k ≤ λ_{n(k)}|δ_k|,     w = Σ_n λ_n ∇m_n(w; γ) − Σ_k μ_k ∇z_k(w; γ)            (2)
+
+exist: μ_k/(λ_n|δ_k|) is the Clarke gate of that kink. They are found by bounded least squares, and what is left of (2)
+is the ε that is reported.
+
+Reference: Lyu, Li (2020), Definition C.4; Nocedal, Wright (2006), section 18.1 and algorithm 18.1 for (1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+from torch import Tensor
+
+Array = NDArray[np.float64]
+
+LARGEST_DENSE = 3000  # weights: the Hessian of the Lagrangian is formed
+FLAT = 1e-8  # added to the reduced Hessian (identity = 1): directions without curvature then stay where they are
+NEUTRAL = 1e-6  # negative curvature above this (identity = 1) is a saddle
+NEWTON_STEPS = 12
+
+
+@dataclass(frozen=True)
+class HeldProblem:
+    """(1) for one network: the functions with gates held, and which constraints are equalities."""
+
+    both: Callable[[Tensor], tuple[Tensor, Tensor]]
+    """w ↦ m (N,) and z at the kinks K (K,)."""
+    active: NDArray[np.bool_]
+    """(N,)."""
+    sample: NDArray[np.intp]
+    """(K,): the constraint n(k) whose margin kink k bends."""
+
+
+@dataclass(frozen=True)
+class Stationary:
+    """A solution of (1) with multipliers (2)."""
+
+    w: Tensor
+    lam: Array
+    """(N,), zero off the active set."""
+    mu: Array
+    residual: float
+    """‖w − Σ λ∇m + Σ μ∇z‖ / ‖w‖ with admissible multipliers."""
+
+
+def tighten_weights(problem: HeldProblem, w: Tensor, deltas: Callable[[Tensor], Array]) -> Stationary | None:
+    """Newton's method for (1) from w at unit margin; None when it does not converge, ends at a saddle, or has too many weights.
+
+    `deltas` gives |δ_k| at new weights.
+    """
+    if w.numel() > LARGEST_DENSE:
+        return None
+    start, size = w, float(torch.linalg.vector_norm(w))
+    active = torch.as_tensor(problem.active, device=w.device)
+    identity = torch.eye(w.numel(), dtype=w.dtype, device=w.device)
+    for _ in range(NEWTON_STEPS):
+        rows, values = _constraints(problem, w, active)
+        lam_mu = _least_norm(rows.T, w)
+        gradient = w - rows.T @ lam_mu
+        H = identity - _curvature(problem, w, active, lam_mu)
+        _, singular, V = torch.linalg.svd(rows, full_matrices=False)
+        V = V[: int((singular > 1e-10 * singular[0]).sum())]
+        along = identity - V.T @ V
+        # the reduced Hessian, completed by the identity across the constraints; FLAT keeps it regular, no more
+        reduced = along @ H @ along + V.T @ V + FLAT * identity
+        if float(torch.linalg.vector_norm(gradient)) < 1e-12 * size and float(values.abs().max()) < 1e-12:
+            if int(torch.linalg.cholesky_ex(reduced + NEUTRAL * identity)[1]):
+                return None  # negative curvature along the constraints: a saddle, which the flow leaves
+            break
+        towards = _least_norm(rows, -values)
+        w = w + towards + along @ torch.linalg.solve(reduced, along @ (-gradient - H @ towards))
+        if not torch.isfinite(w).all() or float(torch.linalg.vector_norm(w - start)) > 0.5 * size:
+            return None
+    else:
+        return None
+    rows, _ = _constraints(problem, w, active)
+    lam, mu, residual = clarke_multipliers(rows.cpu().numpy(), w.cpu().numpy(), problem, deltas(w))
+    full = np.zeros(problem.active.size)
+    full[problem.active] = lam
+    return Stationary(w, full, mu, residual)
+
+
+def _constraints(problem: HeldProblem, w: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows ∇m_A and −∇z_K, and the values m_A − 1, −z_K."""
+
+    def stacked(t: Tensor) -> Tensor:
+        m, z = problem.both(t)
+        return torch.cat([m[active] - 1.0, -z])
+
+    values, back = torch.func.vjp(stacked, w)
+    rows = torch.func.vmap(lambda v: back(v)[0])(torch.eye(values.shape[0], dtype=w.dtype, device=w.device))
+    return rows.detach(), values.detach()
+
+
+def _least_norm(matrix: Tensor, side: Tensor) -> Tensor:
+    solution = torch.linalg.lstsq(matrix.cpu(), side[:, None].cpu(), driver="gelsd", rcond=1e-11).solution
+    return solution[:, 0].to(side)
+
+
+def _curvature(problem: HeldProblem, w: Tensor, active: Tensor, lam_mu: Tensor) -> Tensor:
+    """Σ λ ∇²m − Σ μ ∇²z."""
+
+    def bent(t: Tensor) -> Tensor:
+        m, z = problem.both(t)
+        return lam_mu @ torch.cat([m[active], -z])
+
+    return hessian(bent, w)
+
+
+def hessian(function: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:
+    """The Hessian of a scalar function, column by column in chunks."""
+    slope = torch.func.grad(function)
+    columns = torch.func.vmap(lambda v: torch.func.jvp(slope, (w,), (v,))[1], chunk_size=256)
+    return columns(torch.eye(w.numel(), dtype=w.dtype, device=w.device)).detach()  # type: ignore[no-any-return]
+
+
+def clarke_multipliers(rows: Array, w: Array, problem: HeldProblem, delta: Array) -> tuple[Array, Array, float]:
+    """min ‖w − rowsᵀ(λ, μ)‖ over λ ≥ 0, 0 ≤ μ_k ≤ λ_{n(k)}|δ_k|, relative to ‖w‖; rows are ∇m_A and −∇z_K.
+
+    Solved as nonnegative least squares in (λ, μ, ν), the equations μ_k + ν_k = λ_{n(k)}|δ_k| weighted heavily, and then
+    made exactly admissible, so that the residual returned is that of admissible multipliers.
+    """
+    n_active, n_kinks = int(problem.active.sum()), problem.sample.size
+    position = np.cumsum(problem.active) - 1
+    owned = problem.active[problem.sample]  # kinks of inactive samples: λ = 0 there, so μ = 0
+    usable = np.flatnonzero(owned)
+    columns = np.concatenate([rows[:n_active], rows[n_active:][usable]]).T
+    # the problem is compressed to its column space: columns = QR
+    Q, R = np.linalg.qr(columns)
+    target = Q.T @ w
+    coupling = np.zeros((usable.size, R.shape[1] + usable.size))
+    coupling[np.arange(usable.size), position[problem.sample[usable]]] = delta[usable]
+    coupling[np.arange(usable.size), n_active + np.arange(usable.size)] = -1.0
+    coupling[np.arange(usable.size), R.shape[1] + np.arange(usable.size)] = -1.0
+    heavy = 1e3 * max(float(np.abs(R).max(initial=0.0)), 1.0)
+    stacked = np.vstack([np.hstack([R, np.zeros((R.shape[0], usable.size))]), heavy * coupling])
+    solution, _ = nnls(stacked, np.concatenate([target, np.zeros(usable.size)]), maxiter=50 * stacked.shape[1] + 100)
+    lam = solution[:n_active]
+    mu = np.zeros(n_kinks)
+    mu[usable] = np.clip(
+        solution[n_active : R.shape[1]], 0.0, lam[position[problem.sample[usable]]] * delta[usable]
+    )
+    left = w - columns @ np.concatenate([lam, mu[usable]])
+    return lam, mu, float(np.linalg.norm(left) / np.linalg.norm(w))
