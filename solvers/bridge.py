@@ -166,7 +166,8 @@ def bridge_max_margin(
         elif index <= 1:
             first, weights = 1.0, np.ones(count)
         else:
-            first, weights = 0.1, np.exp(2.0 * rng.standard_normal(count))
+            # a small first ε, or the smoothed problem forgets where it started and all starts end at the same point
+            first, weights = 1e-3, np.exp((2.0 if index % 2 else 4.0) * rng.standard_normal(count))
         b, dual = groups.reweighted(weights, first)
         reached.append(_stationary_point(groups, b, dual, tol, stats))
     from_start = None

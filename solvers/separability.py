@@ -26,6 +26,9 @@ Array = NDArray[np.float64]
 NEGLIGIBLE_MARGIN = 1e-12
 """Below this margin, relative to the largest point, rounding in the data itself decides the sign of the margin."""
 
+ORDINARY_MARGIN = 1e-4
+"""Above this relative margin a problem is not called ill-conditioned."""
+
 
 def least_distance(A: Array) -> tuple[Array, float]:
     """Convex weights α (shape (N,)) of the point of conv{a_n} closest to 0, and its distance γ.
@@ -81,11 +84,16 @@ def raise_if_not_separable(A: Array, label_shape: tuple[int, ...]) -> None:
 
 
 def raise_if_ill_conditioned(A: Array, worst: float) -> None:
-    """Raise IllConditionedError when an answer's worst violation exceeds 1e-3 on data of tiny margin or mixed size."""
+    """Raise IllConditionedError when an answer's worst violation exceeds 1e-3 on data of tiny margin or mixed size.
+
+    Where the relative margin is ordinary, a bad answer has another cause, and blaming the data would mislead.
+    """
     if worst <= 1e-3:
         return
     size = float(np.linalg.norm(A, axis=1).max())
     _, distance = least_distance(A / size)
+    if distance > ORDINARY_MARGIN:
+        return
     raise IllConditionedError(
         distance, "no usable answer" if worst == np.inf else f"the worst violation is {worst:.1e}"
     )
