@@ -198,6 +198,8 @@ class _Record:
         self.objective, self.keep_outputs = objective, keep_outputs
         self.wanted = set(steps.tolist())
         self.steps: list[int] = []
+        self.elapsed: list[float] = []
+        self._began = time.perf_counter()
         self.rows: dict[str, list[NDArray[np.float64]]] = {}
         self._before: tuple[Tensor, Tensor] | None = None
         self.unmoved = np.zeros(objective.start.shape[0], dtype=bool)
@@ -227,6 +229,7 @@ class _Record:
         if self.keep_outputs:
             taken["outputs"] = gradient.outputs
         self.steps.append(t)
+        self.elapsed.append(time.perf_counter() - self._began)
         for name, value in taken.items():
             mask = alive.view(-1, *[1] * (value.ndim - 1))
             self.rows.setdefault(name, []).append(_numpy(torch.where(mask, value, float("nan"))))
@@ -234,4 +237,5 @@ class _Record:
     def arrays(self) -> dict[str, Any]:
         """The fields of `Trajectory` that are recorded."""
         stacked: dict[str, Any] = {name: np.stack(rows, axis=1) for name, rows in self.rows.items()}
-        return {"predictors": None, "outputs": None, "steps": np.array(self.steps), **stacked}
+        times = {"steps": np.array(self.steps), "elapsed": np.array(self.elapsed)}
+        return {"predictors": None, "outputs": None, **times, **stacked}

@@ -207,9 +207,12 @@ class Objective:
             return torch.full_like(W[:, 0], self._input_norm**2)
         with torch.no_grad():
             a = self._linear.operator_norms(self.layers(W))
-        others = torch.where(self._one, 1.0, a[:, None, :]).prod(dim=-1)
-        pairs = torch.where(self._two, 1.0, a[:, None, None, :]).prod(dim=-1) * ~self._one
-        bent = self._input_norm * pairs.sum(dim=-1).amax(dim=-1)
+        if self._linear.depth == 2:  # the formulas below with their single factors written out
+            others, row_sums = a, torch.ones_like(a)
+        else:
+            others = torch.where(self._one, 1.0, a[:, None, :]).prod(dim=-1)
+            row_sums = (torch.where(self._two, 1.0, a[:, None, None, :]).prod(dim=-1) * ~self._one).sum(dim=-1)
+        bent = self._input_norm * row_sums.amax(dim=-1)
         if not self.loss.margin:
             bent = bent * torch.exp(0.5 * (self.log_loss(W) + math.log(2.0)))
         bound = self._input_norm**2 * others.square().sum(dim=-1) + bent

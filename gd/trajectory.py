@@ -57,6 +57,8 @@ class Trajectory:
 
     steps: NDArray[np.int64]
     """Step counts of the snapshots, shape (S,); the first is 0."""
+    elapsed: Array
+    """Wall-clock seconds at the snapshots, of all runs together, snapshots included, shape (S,)."""
     log_loss: Array
     """log L, nats, shape (B, S)."""
     weight_norm: Array

@@ -310,6 +310,9 @@ def test_snapshots_are_log_spaced_and_progress_is_told():
     path = descend(Diagonal(5, 2), X, Y, steps=100, snapshots=9, progress=lambda done, total: seen.append(done))
     assert seen == path.steps.tolist() == snapshot_steps(100, 9).tolist()
     assert (seen[0], seen[-1]) == (0, 100)
+    assert path.elapsed.shape == path.steps.shape
+    assert 0 <= path.elapsed[0] <= path.elapsed[-1] <= path.seconds
+    assert (np.diff(path.elapsed) >= 0).all()
     assert snapshot_steps(1, 2).tolist() == [0, 1]
 
 
