@@ -222,6 +222,8 @@ class _Run:
         """A point that solves the identified KKT system, with everything that makes it believable; else None."""
         if self.coefficients is None:
             return self._solve_weights(flow, i, row)
+        if flow.residual()[i] > BESIDE:
+            return None
         theta = flow.theta[i]
         c = self.mapping.real_coefficients(theta)
         seen = set()

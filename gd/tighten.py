@@ -25,7 +25,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-MAX_CORRECTIONS = 30
+MAX_CORRECTIONS = 20
+NEWTON_STEPS = 15
+COLLAPSED = 1e-2  # of its start: a coefficient that Newton's method shrinks this far
 SINGULAR = 1e-12  # singular values below this, relative, are treated as zero
 
 
@@ -85,6 +87,9 @@ def tighten(problem: CoefficientProblem, c: Array, p_dual: Array, threshold: flo
         solved = _newton(problem, start, support, active)
         if solved is None:
             return None
+        if isinstance(solved, np.ndarray):  # Newton drives these coefficients to zero: they are not in the support
+            support = support & ~solved
+            continue
         c, alpha, residual, stable = solved
         margins = problem.G @ c
         scale = alpha.max()
@@ -113,7 +118,8 @@ def _dual_violation(problem: CoefficientProblem, alpha: Array, support: NDArray[
 
 def _newton(
     problem: CoefficientProblem, c: Array, support: NDArray[np.bool_], active: NDArray[np.bool_]
-) -> tuple[Array, Array, float, bool] | None:
+) -> tuple[Array, Array, float, bool] | NDArray[np.bool_] | None:
+    """c, α, residual, stability; or the coefficients that collapse on the way; or None when Newton gets nowhere."""
     columns = np.flatnonzero(support[problem.owner])
     owner, p = problem.owner[columns], problem.p
     G = problem.G[np.ix_(active, columns)]
@@ -121,13 +127,15 @@ def _newton(
     n_c, n_a = columns.size, G.shape[0]
     alpha_A = np.zeros(n_a)
     residual = np.inf
-    for _ in range(30):
+    before = problem.magnitudes(c)
+    for _ in range(NEWTON_STEPS):
         full = np.zeros_like(c)
         full[columns] = c_S
         magnitude = problem.magnitudes(full)
         size = magnitude[owner]
-        if not (size > 0).all():
-            return None
+        collapsed = support & (magnitude < COLLAPSED * before)
+        if collapsed.any():
+            return collapsed if (support & ~collapsed).any() else None
         unit = c_S / size
         weight = p * (problem.omega[owner]) * size**p  # |c|·(p ω |c|^{p−2})·|c|: the Hessian, scaled by |c| on both sides
         H = np.where(owner[:, None] == owner[None, :], (p - 2.0) * np.outer(weight * unit, unit), 0.0)
