@@ -1,0 +1,173 @@
+"""How far apart two functions of one variable are: the true largest difference on an interval, and the L2 distance.
+
+A grid misses the peak between its points, and a network has its breaks exactly where nobody put a grid point. So both
+functions are cut at every place where either changes its formula, and each piece is treated by what it is:
+
+- linear minus linear: the largest difference sits at an end of the piece;
+- linear minus spline: besides the ends, where g′ equals the slope. g″ = ζℓ changes sign only where ℓ does, so with
+  those zeros among the cuts g′ is monotone on each piece, has at most one such point, and bisection finds it;
+- anything else that is smooth between its knots: the pieces are cut further and each local maximum is refined.
+
+Functions are recognized by what they offer: a network by its `pieces()`, a `LinearPieces` or a `PiecewiseLinear`, a
+`WeightedSpline`, a scipy spline (`x`, `derivative`), any callable with ascending `knots`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+SUBDIVISION = 16
+"""Parts into which a piece is cut when neither function is linear there."""
+
+
+@dataclass(frozen=True)
+class _Piecewise:
+    """A function by its cuts, its values given the piece they belong to, and its slope."""
+
+    cuts: Array
+    linear: tuple[Array, Array] | None
+    """Slopes and intercepts, one more than cuts, for a piecewise-linear function."""
+    value: Callable[[Array], Array]
+    slope: Callable[[Array], Array] | None
+    monotone_slope: bool
+    """Whether the slope is monotone between cuts."""
+
+    def on(self, x: Array, middle: Array) -> Array:
+        """Values at x, on the piece around `middle`: at a jump the side is that of the piece."""
+        if self.linear is None:
+            return self.value(x)
+        k = np.searchsorted(self.cuts, middle)
+        return self.linear[0][k] * x + self.linear[1][k]
+
+
+def uniform_distance(f: Any, g: Any, interval: tuple[float, float]) -> float:
+    """max over x in [low, high] of |f(x) − g(x)|, in units of the functions' values.
+
+    f, g       functions of one variable as the module lists them: networks, splines, interpolants
+    interval   (low, high), low < high, finite
+
+    Where one function is piecewise linear and the other piecewise linear or a `WeightedSpline` this is the maximum to
+    rounding. Else each piece between knots is cut into 16 and every local maximum refined, which is exact unless the
+    difference oscillates faster than that within a piece.
+
+    Raises ValueError for an interval that is not one, and TypeError for a function whose pieces are not known.
+
+    >>> from solvers.rich_regime import rich_interpolant
+    >>> from solvers.weighted_spline import weighted_spline
+    >>> x, y = [0.0, 1.0, 2.0], [0.0, 1.0, 0.0]
+    >>> dots, spline = rich_interpolant(x, y).joined_dots, weighted_spline(x, y)
+    >>> round(uniform_distance(dots, spline, (0.0, 2.0)) * 3**1.5, 12)  # x/2 − x³/2 at 1/√3
+    1.0
+    """
+    left, right, first, second = _common_pieces(f, g, interval)
+    middle = 0.5 * (left + right)
+
+    def difference(x: Array) -> Array:
+        return first.on(x, middle) - second.on(x, middle)
+
+    best = max(float(np.abs(difference(left)).max()), float(np.abs(difference(right)).max()))
+    if first.linear is not None and second.linear is not None:
+        return best
+    curved, other = (first, second) if first.linear is None else (second, first)
+    if other.linear is not None and curved.monotone_slope and curved.slope is not None:
+        inner = _equal_slopes(curved, other, left, right, middle)
+        return max(best, float(np.abs(difference(inner)).max()))
+    return max(best, _refined_maximum(lambda x: np.abs(first.value(x) - second.value(x)), left, right))
+
+
+def l2_distance(f: Any, g: Any, interval: tuple[float, float]) -> float:
+    """( ∫ (f − g)² dx / (high − low) )^½ over the interval: the root mean square difference.
+
+    8-point Gauss–Legendre on every common piece: exact for linear pieces and cubics, to rounding for splines with
+    smooth ζ. Arguments and errors as for `uniform_distance`.
+
+    >>> from solvers.rich_regime import rich_interpolant
+    >>> f, g = (rich_interpolant([0.0, 1.0], [0.0, end]).joined_dots for end in (1.0, 0.0))
+    >>> round(l2_distance(f, g, (0.0, 1.0)) ** 2 * 3, 12)
+    1.0
+    """
+    left, right, first, second = _common_pieces(f, g, interval)
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    middle = 0.5 * (left + right)
+    total = np.zeros_like(left)
+    for node, weight in zip(nodes, weights, strict=True):
+        x = middle + 0.5 * node * (right - left)
+        total += weight * (first.on(x, middle) - second.on(x, middle)) ** 2
+    return float(np.sqrt(np.sum(0.5 * (right - left) * total) / (interval[1] - interval[0])))
+
+
+def _common_pieces(f: Any, g: Any, interval: tuple[float, float]) -> tuple[Array, Array, _Piecewise, _Piecewise]:
+    low, high = (float(end) for end in interval)
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise ValueError(f"interval must be (low, high) with low < high, both finite; got {interval!r}")
+    first, second = _recognize(f), _recognize(g)
+    inner = np.concatenate([first.cuts, second.cuts])
+    edges = np.unique(np.concatenate([[low, high], inner[(inner > low) & (inner < high)]]))
+    return edges[:-1], edges[1:], first, second
+
+
+def _recognize(f: Any) -> _Piecewise:
+    """What is known of a function, from what it offers."""
+    if hasattr(f, "pieces"):
+        f = f.pieces()
+    if hasattr(f, "joined_dots"):
+        f = f.joined_dots
+    if hasattr(f, "breaks") and hasattr(f, "intercepts"):
+        return _Piecewise(f.breaks, (f.slopes, f.intercepts), f, None, True)
+    if hasattr(f, "end_slopes") and hasattr(f, "slopes"):
+        slopes = f.slopes
+        anchor = np.concatenate([[0], np.arange(f.knots.size)])
+        return _Piecewise(f.knots, (slopes, f.values[anchor] - slopes * f.knots[anchor]), f, None, True)
+    if hasattr(f, "density") and hasattr(f, "knots") and getattr(f, "initial", None) is None:
+        a, b, p, q = f.knots[:-1], f.knots[1:], f.density[:-1], f.density[1:]
+        turning = p * q < 0
+        zeros = (a + (b - a) * np.divide(p, p - q, out=np.zeros_like(p), where=turning))[turning]
+        return _Piecewise(np.sort(np.concatenate([f.knots, zeros])), None, f, f.derivative(1), True)
+    knots = f.knots if hasattr(f, "knots") else getattr(f, "x", None)
+    if callable(f) and knots is not None:
+        return _Piecewise(np.asarray(knots, dtype=np.float64), None, f, None, False)
+    raise TypeError(
+        f"the pieces of {type(f).__name__} are not known, so its largest value cannot be found; give a network with "
+        "`pieces()`, a spline, or a callable with an attribute `knots` between which it is smooth"
+    )
+
+
+def _equal_slopes(curved: _Piecewise, other: _Piecewise, left: Array, right: Array, middle: Array) -> Array:
+    """The point of each piece where the monotone slope of `curved` equals the line's; its middle where none does."""
+    assert other.linear is not None
+    assert curved.slope is not None
+    line = other.linear[0][np.searchsorted(other.cuts, middle)]
+    # slopes a hair inside, so that a neighbour's formula at a shared knot is not read
+    low, high = left + 1e-12 * (right - left), right - 1e-12 * (right - left)
+    at_low, at_high = curved.slope(low) - line, curved.slope(high) - line
+    crossing = at_low * at_high < 0
+    a, b, sign = low[crossing], high[crossing], np.sign(at_low[crossing])
+    for _ in range(40):  # the value is flat there: 1e-12 of a piece is 1e-24 of its bend
+        m = 0.5 * (a + b)
+        before = (curved.slope(m) - line[crossing]) * sign > 0
+        a, b = np.where(before, m, a), np.where(before, b, m)
+    found = middle.copy()
+    found[crossing] = 0.5 * (a + b)
+    return found
+
+
+def _refined_maximum(size: Callable[[Array], Array], left: Array, right: Array) -> float:
+    """The largest `size` over pieces on which it is smooth: samples, then golden sections around the best of each."""
+    theta = np.linspace(0.0, 1.0, SUBDIVISION + 1)
+    grid = left[:, None] + (right - left)[:, None] * theta
+    values = size(grid)
+    k = values.argmax(axis=1)
+    rows = np.arange(left.size)
+    a, b = grid[rows, np.maximum(k - 1, 0)], grid[rows, np.minimum(k + 1, SUBDIVISION)]
+    golden = 0.5 * (np.sqrt(5.0) - 1.0)
+    for _ in range(60):
+        c, d = b - golden * (b - a), a + golden * (b - a)
+        rising = size(c) < size(d)
+        a, b = np.where(rising, c, a), np.where(rising, b, d)
+    return max(float(values.max()), float(size(0.5 * (a + b)).max()))
