@@ -38,12 +38,11 @@ def fourier(signal: Sequence[Any], d: Any) -> Any:
 
 def reduced(expression: Any, size: int) -> Any:
     """The normal form of a polynomial in ω for a primitive size-th root of unity ω."""
-    polynomial = sympy.Poly(expression, _OMEGA, domain="EX")
-    total = [sympy.Integer(0)] * size
-    for (power,), coefficient in polynomial.terms():
-        for exponent, share in _power(int(power) % size, size):
-            total[exponent] += share * coefficient
-    return sympy.expand(sum(value * _OMEGA**exponent for exponent, value in enumerate(total)))
+    terms = []
+    for term in sympy.Add.make_args(sympy.expand(expression)):
+        coefficient, power = term.as_coeff_exponent(_OMEGA)
+        terms += [share * coefficient * _OMEGA**exponent for exponent, share in _power(int(power) % size, size)]
+    return sympy.expand(sympy.Add(*terms))
 
 
 @cache
@@ -119,7 +118,8 @@ def _p_conv(formula: Formula, size: int) -> Iterator[Step]:
                 return [sum(w[k] * h[(d + k) % D] for k in range(D)) / sympy.sqrt(D) for d in range(D)]
 
             def flip(w: Sequence[Any]) -> list[Any]:
-                return [w[formula["flip"](k, len(w)) % len(w)] for k in range(len(w))]
+                source = formula.get("flip", lambda k, D: -k)
+                return [w[source(k, len(w)) % len(w)] for k in range(len(w))]
 
             claimed = formula["composition"](layers, correlate, flip)
             beta = predictor(layers, right_layer)
@@ -223,7 +223,7 @@ def _p_conv_claims() -> Iterator[Claim]:
     yield Claim(
         name="p-conv-without-flip", statement="P_conv(w) = w₁ ∗ … ∗ w_L,  (u∗v)[d] = D^{-1/2} Σ_k u[k] v[(d−k) mod D]",
         reference=f"{GUNASEKAR}, P_conv, as plain circular convolution",
-        formula={"flip": right_flip, "composition": _plain},
+        formula={"composition": _plain},
         mutants=(
             Mutant("one layer flipped", {"composition": lambda w, c, f: _plain([f(w[0]), *w[1:]], c, f)}),
             Mutant("sign", {"composition": lambda w, c, f: [-b for b in _plain(w, c, f)]}),

@@ -297,7 +297,7 @@ def _rounded(
     polynomials: list[fmpq_poly], common: fmpq_poly, exact: arb_poly, radius: arb, K: int, proof: str
 ) -> CertifiedFactor:
     """c = G·c′ rounded to doubles; ‖G·h‖₂ ≤ ‖G‖₁‖h‖₂ carries ρ over."""
-    product = (arb_poly(common) * exact).coeffs()
+    product = (arb_poly(common) * arb_poly(exact.coeffs()[::-1])).coeffs()  # as solvers: c's first entries large
     entries = [*product, *[arb(0)] * (K - len(product))]
     sign = -1.0 if next((float(v) for v in entries if float(v) != 0.0), 1.0) < 0 else 1.0
     c = sign * np.array([float(v) for v in entries])

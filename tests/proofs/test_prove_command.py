@@ -1,0 +1,96 @@
+"""`implicitbias prove`: table, JSON, page, exit codes."""
+
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from click.testing import CliRunner
+
+import proofs.catalogue
+from compare.command_line import cli
+from proofs.catalogue import GROUPS, claims, find, verify
+from proofs.claim import Kind
+from proofs.page import render
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(cli, ["prove", *arguments])
+
+
+def test_table_of_named_claims() -> None:
+    result = run("one-tap", "lemma-3-as-printed")
+    assert result.exit_code == 0, result.output
+    assert "PROVED FOR ALL SIZES" in result.output
+    assert "REFUTED" in result.output
+    assert "see lemma-3-unscaled" in result.output
+    assert "2 of 2 claims have the expected verdict" in result.output
+
+
+def test_details_show_every_step() -> None:
+    result = run("ordinary-convolution-ends", "--details")
+    verdict = claims()["ordinary-convolution-ends"].verify()
+    assert all(f"{number}." in result.output for number in range(1, len(verdict.steps) + 1))
+    assert "left − right" in result.output
+
+
+def test_json_is_whole() -> None:
+    (record,) = json.loads(run("two-dimensions", "--json").stdout)
+    assert record["verdict"] == record["expected"] == "PROVED"
+    assert [step["verdict"] for step in record["steps"]] == ["PROVED", "PROVED"]
+    assert record["seconds"] >= 0
+
+
+def test_max_K_reaches_the_identities_in_K() -> None:
+    (small,) = json.loads(run("autocorrelation-polynomial", "--max-K", "2", "--json").stdout)
+    (large,) = json.loads(run("autocorrelation-polynomial", "--max-K", "10", "--json").stdout)
+    assert len(small["steps"]) < len(large["steps"])
+    assert "K ≤ 2," in small["scope"]
+    assert "K ≤ 10," in large["scope"]
+
+
+def test_unknown_name_is_one_line_with_the_nearest() -> None:
+    result = run("lema-5")
+    assert result.exit_code == 2
+    assert "lemma-5" in result.output
+
+
+def test_exit_code_when_a_verdict_is_not_the_expected_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = replace(claims()["one-tap"], expected=Kind.REFUTED)
+    monkeypatch.setattr(proofs.catalogue, "find", lambda names=(): [wrong])
+    result = run("one-tap")
+    assert result.exit_code == 1
+    assert "expected REFUTED" in result.output
+
+
+def test_page_is_self_contained_and_well_formed() -> None:
+    chosen = find(["convolution-lemma-2", "lemma-3-as-printed", "stationarity"])
+    page = render([(claim, claim.verify()) for claim in chosen])
+
+    class Balance(HTMLParser):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stack: list[str] = []
+
+        def handle_starttag(self, tag, attrs):
+            if tag not in {"meta", "br"}:
+                self.stack.append(tag)
+            assert not {name for name, _ in attrs} & {"src", "onload"}
+
+        def handle_endtag(self, tag):
+            assert self.stack.pop() == tag
+
+    parser = Balance()
+    parser.feed(page)
+    assert parser.stack == []
+    assert "http" not in page
+    assert page.count("<math") > 10
+    assert "counterexample" in page
+
+
+def test_groups_and_workers_agree() -> None:
+    names = [claim.name for claim in find(["linear-networks", "generators"])]
+    alone = [verdict for _, verdict in verify(names)]
+    shared = [verdict for _, verdict in verify(names, jobs=2)]
+    assert alone == shared
+    assert all(any(claim.name == name for group in GROUPS for claim in find([group])) for name in names)
