@@ -26,6 +26,9 @@ from solvers.l2 import l2_max_margin
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
+_NEWTON_UP_TO = 200  # C·K·R, unknowns; beyond, the dense Hessian costs more than the digits are worth
+_NEWTON_STEPS = 200
+
 Objective = Callable[[Array], tuple[float, Array]]
 
 
@@ -46,7 +49,25 @@ def fewer_kernels(geometry: KernelLags, beta: ComplexArray, U: Array, C: int, re
         T = geometry.matrix(geometry.lags_of(z))
         return float(np.vdot(kernels, kernels)) + geometry.inner(beta, z), 2.0 * (kernels - kernels @ T)
 
-    return _best_of(objective, U, C, restarts, seed)
+    def hessian(kernels: Array) -> Array:
+        P = geometry.spectrum(geometry.lags(kernels.T @ kernels))
+        z = geometry.divide(P, beta)
+        T = geometry.matrix(geometry.lags_of(z))
+        lag_slopes = _lag_slopes(geometry, kernels)  # ∂r/∂U = 2 E_i U
+        bent = 4.0 * lag_slopes.T @ geometry.curvature(P, z) @ lag_slopes
+        return 2.0 * np.kron(np.eye(kernels.shape[0]), np.eye(geometry.n) - T) + bent
+
+    return _best_of(objective, U, C, restarts, seed, hessian if C * geometry.n <= _NEWTON_UP_TO else None)
+
+
+def _lag_slopes(geometry: KernelLags, kernels: Array) -> Array:
+    """E_i U for every lag, flattened: (q, C·n)."""
+    C, n = kernels.shape
+    slopes = np.zeros((geometry.q, C, n))
+    rows = np.broadcast_to(np.arange(n)[:, None], (n, n))
+    for c in range(C):
+        np.add.at(slopes, (geometry.index, c, rows), np.broadcast_to(kernels[c], (n, n)))
+    return slopes.reshape(geometry.q, C * n)
 
 
 def fewer_kernels_for_margin(geometry: KernelLags, A: Array, U: Array, C: int, restarts: int, seed: int) -> Array:
@@ -82,7 +103,9 @@ def weighted_margin(geometry: KernelLags, rows: ComplexArray, P: NDArray[Any]) -
     return geometry.apply(P, z), alpha
 
 
-def _best_of(objective: Objective, U: Array, C: int, restarts: int, seed: int) -> Array:
+def _best_of(
+    objective: Objective, U: Array, C: int, restarts: int, seed: int, hessian: Callable[[Array], Array] | None = None
+) -> Array:
     generator = np.random.default_rng(seed)
     size = np.sqrt(np.vdot(U, U) / (C * U.shape[1]))
     starts = [leading_kernels(U, C)] + [size * generator.standard_normal((C, U.shape[1])) for _ in range(restarts)]
@@ -91,9 +114,11 @@ def _best_of(objective: Objective, U: Array, C: int, restarts: int, seed: int) -
     best, best_value = starts[0], np.inf
     for start in starts:
         found, value = _descend(objective, start)
+        if hessian is not None:
+            found, value = _newton(objective, hessian, found, value)
         if value < best_value:
             best, best_value = found, value
-    for _ in range(2):  # from where it stopped, with its memory of curvature cleared
+    for _ in range(2 if hessian is None else 0):  # from where it stopped, with its memory of curvature cleared
         best, _ = _descend(objective, best)
     return np.asarray(best)
 
@@ -119,3 +144,36 @@ def _descend(objective: Objective, start: Array) -> tuple[Array, float]:
         options={"maxiter": 3000, "maxfun": 4000, "ftol": 1e-15, "gtol": 1e-10, "maxcor": 20},
     )
     return np.asarray(answer.x).reshape(shape), float(answer.fun) * scale
+
+
+def _newton(
+    objective: Objective, hessian: Callable[[Array], Array], start: Array, value: float
+) -> tuple[Array, float]:
+    """Newton's method with the absolute values of the Hessian's eigenvalues: past saddles, to working precision."""
+    x, trust, refused = start, 1e-2, 0
+    for _ in range(_NEWTON_STEPS):
+        try:
+            current, gradient = objective(x)
+            curvature, directions = np.linalg.eigh(hessian(x))
+        except LinAlgError:
+            break
+        size = float(np.abs(curvature).max())
+        if not np.isfinite(size) or float(np.abs(gradient).max()) <= 1e-14 * size * float(np.abs(x).max()):
+            break
+        along = directions.T @ gradient.reshape(-1)
+        improved = False
+        while trust < 1e8 and not improved:
+            step = -directions @ (along / (np.abs(curvature) + trust * size))
+            try:
+                trial, _ = objective(x + step.reshape(x.shape))
+            except LinAlgError:
+                trial = np.inf
+            improved = bool(trial < current)
+            trust = max(trust / 5.0, 1e-14) if improved else trust * 6.0
+        if not improved:
+            break
+        x, value = x + step.reshape(x.shape), trial
+        refused = refused + 1 if current - trial <= 1e-15 * abs(current) else 0
+        if refused >= 3:
+            break
+    return x, value

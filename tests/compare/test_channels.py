@@ -85,7 +85,8 @@ def test_signals_end_at_the_optimum_for_every_number_of_channels():
 
 
 def runs_with(excess, channels, signals):
-    X, y = np.random.default_rng(0).standard_normal((6, 12) if signals else (6, 4, 4)), np.array([1.0, -1, 1, 1, -1, -1])
+    X = np.random.default_rng(0).standard_normal((6, 12) if signals else (6, 4, 4))
+    y = np.array([1.0, -1, 1, 1, -1, -1])
     optimum = max_margin(X, y, ConvKernel(2 if signals else (2, 2)))
     optimum = replace(optimum, rank=2)
     return [Run(2, channels, 0, optimum, optimum.lower_bound * (1 + excess), FlowStatus.STATIONARY, 10.0, 1.0)]
