@@ -32,7 +32,7 @@ def fourier_blocks(A: Array, shape: tuple[int, ...]) -> tuple[Array, NDArray[np.
     """B (N, G, 2) with Bᵀα = (Re, Im) of (Aᵀα)^ on the half spectrum; and that half spectrum's description."""
     kept, real = half_spectrum(shape)
     spectrum = np.fft.fftn(A.reshape(-1, *shape), axes=tuple(range(1, 1 + len(shape))), norm="ortho")
-    half = spectrum.reshape(A.shape[0], -1)[:, kept]
+    half = np.ascontiguousarray(spectrum.reshape(A.shape[0], -1)[:, kept])  # indexing leaves it in column order
     return np.stack([half.real, np.where(real, 0.0, half.imag)], axis=-1), kept, real
 
 

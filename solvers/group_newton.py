@@ -28,6 +28,7 @@ def newton_on_support(
     weight = p * omega[groups]
     x, alpha = b[groups].reshape(-1)[unknown], dual[rows]
     full = np.zeros(groups.size * m)
+    settled = 0
 
     def by_group(vector: Array) -> Array:
         full[unknown] = vector
@@ -54,7 +55,9 @@ def newton_on_support(
         change = np.linalg.norm(by_group(step[: x.size]), axis=1) / radius
         length = 1.0 / max(1.0, 2.0 * float(change.max()))
         x, alpha = x + length * step[: x.size], alpha + length * step[x.size :]
-        if length == 1.0 and change.max() <= 1e-15:
+        # convergence is quadratic: two steps after 1e-9 only rounding is left
+        settled += length == 1.0 and change.max() <= 1e-9
+        if settled > 2 or (settled and change.max() <= 1e-15):
             break
     result, multipliers = np.zeros_like(b), np.zeros_like(dual)
     result[groups], multipliers[rows] = by_group(x), alpha
