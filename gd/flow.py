@@ -84,7 +84,13 @@ class Flow:
 
     @property
     def temperature(self) -> Array:
-        return np.maximum(np.exp(-self.mapping.degree * np.minimum(self.log_norm, 1e300)), FLOOR)
+        return np.maximum(np.exp(-self.mapping.degree * self.log_norm), self.floor)
+
+    @property
+    def floor(self) -> Array:
+        """The lowest temperature integrated, in units of the margins' gradients (as the data are scaled, so is it)."""
+        squares = np.diagonal(self.local.gram.cpu().numpy(), axis1=1, axis2=2)
+        return np.asarray(FLOOR * np.sqrt(np.maximum(squares.mean(axis=1), 1e-300)))
 
     def force(self) -> Tensor:
         """Jᵀp (B, P), p the weights of the last solve."""
@@ -120,7 +126,8 @@ class Flow:
     def advance(self) -> NDArray[np.bool_]:
         """Attempt one step of every row; which rows were accepted. Rejected rows only shorten their step."""
         T, h = self.temperature, self.step
-        implicit = (T <= FLOOR) & self.mapping.can_be_implicit & (self.residual() < SETTLED)
+        at_floor = self.floor >= T
+        implicit = at_floor & self.mapping.can_be_implicit & (self.residual() < SETTLED)
         whole = self.local.solve(h, T, self.weights, self.logistic, implicit)
         first = self.local.solve(h / 2, T, self.weights, self.logistic, implicit)
         once, half = self.theta + whole.move, self.theta + first.move
@@ -130,7 +137,7 @@ class Flow:
         error = torch.linalg.vector_norm(_unit(once) - _unit(twice), dim=1).cpu().numpy()
         move = torch.linalg.vector_norm(twice - self.theta, dim=1).cpu().numpy()
         solved = whole.converged & first.converged & last.converged & np.isfinite(error) & np.isfinite(move)
-        largest = np.where(T <= FLOOR, LARGEST_MOVE_AT_FLOOR, LARGEST_MOVE)
+        largest = np.where(at_floor, LARGEST_MOVE_AT_FLOOR, LARGEST_MOVE)
         with np.errstate(divide="ignore"):
             factor = np.minimum(0.9 * np.sqrt(self.tolerance / error), 0.9 * largest / move)
         accepted = solved & (error <= 2.0 * self.tolerance) & (move <= largest)

@@ -29,6 +29,7 @@ Array = NDArray[np.float64]
 SMALLEST = 1e-300
 NEGLIGIBLE = 1e-14
 CONVERGED = 1e-11  # on max|Δp|, p summing to one
+ROUNDING = 1e-15  # of the margins; over T it is how well p is defined where constraints are dependent
 
 
 def log_weights(margins: Array, T: Array, logistic: bool) -> tuple[Array, Array]:
@@ -83,7 +84,8 @@ def implicit_weights(
         new = np.maximum(new / new.sum(axis=1, keepdims=True), SMALLEST)
         change = np.abs(new - part).max(axis=1)
         p[todo] = new
-        done = (change < CONVERGED) & (u.max(axis=1) < 1e-2)  # a weight still rising from e^{−690} is no convergence
+        noise = ROUNDING * np.where(new > NEGLIGIBLE, np.abs(mu), 0.0).max(axis=1) / T[todo]
+        done = (change < np.maximum(CONVERGED, noise)) & (u.max(axis=1) < 1e-2)  # a weight still rising from e^{−690} is no convergence
         converged[todo[done]] = True
         todo = todo[~done]
         if todo.size == 0:
