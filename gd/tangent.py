@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -78,9 +79,13 @@ class _WideTangent(Tangent):
 
     def __init__(self, outputs: Tensor, act: Tensor, inner: Tensor | None, x: Tensor, half_signs: Tensor) -> None:
         self.outputs, self._act, self._inner, self._x, self._half_signs = outputs, act, inner, x, half_signs
-        self.kernel = act @ act.mT + half_signs.square().sum()
-        if inner is not None:
-            self.kernel = self.kernel + (inner @ inner.mT) * (1.0 + x.unsqueeze(1) * x)
+
+    @cached_property
+    def kernel(self) -> Tensor:  # type: ignore[override]
+        kernel = self._act @ self._act.mT + self._half_signs.square().sum()
+        if self._inner is not None:
+            kernel = kernel + (self._inner @ self._inner.mT) * (1.0 + self._x.unsqueeze(1) * self._x)
+        return kernel
 
     def pull(self, q: Tensor) -> Tensor:
         rows = q.unsqueeze(1)
