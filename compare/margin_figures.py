@@ -69,7 +69,7 @@ def angle_by_step(runs: Sequence[Run], name: str) -> Figure:
 
     schedule = runs[0].trajectory.schedule
     caption = f"Plain gradient descent, {schedule}: angle to the solver's predictor, one line per seed."
-    if any(run.solution is None for run in runs):
+    if not all(run.convex for run in runs):
         caption += " For L > 2 (nonconvex) it is the angle to the flow's own limit."
     return Figure(f"angle-by-step-{name}", caption, draw, data)
 
@@ -194,7 +194,7 @@ def magnitudes(beta: Array | None, fourier: bool) -> Array:
 
 def legend(run: Run) -> str:
     """The family's name; with what its angles are to where no explicit solution is known."""
-    return literal(run.family.label) + ("" if run.solution is not None else " (to its own limit)")
+    return literal(run.family.label) + ("" if run.convex else " (to its own limit)")
 
 
 def path(run: Run) -> Array | None:

@@ -18,7 +18,9 @@ from gd.flow_limit import flow_limit
 from gd.limit import Limit
 from gd.schedule import Schedule
 from gd.trajectory import Trajectory
+from solvers.bridge import BridgeSolution
 from solvers.max_margin import certify, max_margin
+from solvers.regularizers import Bridge
 from solvers.solution import Certificate, Solution
 
 Array = NDArray[np.float64]
@@ -35,6 +37,8 @@ class Plan:
     """Of plain gradient descent."""
     tol: float = 1e-9
     """Relative certificate violation that the solver may leave."""
+    starts: int = 8
+    """Of the solver's own, where the problem is nonconvex (p < 1)."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,10 @@ class Run:
     """Which of the family's seeds."""
     y: Array = field(repr=False)
     solution: Solution | None
-    """The explicit solution β*; None where R has no solver or no closed form."""
+    """The explicit solution β*. For p < 1 the stationary point that the solver reaches from the flow's limit. None where
+    R has no closed form, or nothing was reached."""
+    best: Solution | None
+    """The cheapest solution known: β* where R is a norm; for p < 1 the best of the stationary points found."""
     limit: Limit
     """Where gradient flow ends."""
     flow: End
@@ -79,6 +86,19 @@ class Run:
     def label(self) -> str:
         """ "convolutional, L=2, seed 0"."""
         return f"{self.family.label}, seed {self.seed}" if self.family.row.build else self.family.label
+
+    @property
+    def convex(self) -> bool:
+        """Whether the induced regularizer is known and a norm, so that β* does not depend on the network's start."""
+        return self.family.regularizer is not None and self.family.regularizer.convex
+
+    @property
+    def excess(self) -> float | None:
+        """R(β)/R(best) − 1 for the flow's limit β at unit margin: what a better stationary point would save."""
+        β, regularizer = self.limit.predictor, self.family.regularizer
+        if β is None or regularizer is None or self.best is None:
+            return None
+        return regularizer.value(β) / self.best.objective - 1.0
 
     @property
     def target(self) -> Array | None:
@@ -111,25 +131,28 @@ def measure_family(family: Family, y: Array, plan: Plan) -> tuple[Run, ...]:
     """
     limits = flow_limit(family.models, family.X, y, loss=plan.loss)
     trajectory = descend(family.models, family.X, y, loss=plan.loss, steps=plan.steps, schedule=plan.schedule)
-    solved = solve(family, y, plan)
+    convex = family.regularizer is not None and family.regularizer.convex
+    shared = max_margin(family.X, y, family.regularizer, tol=plan.tol) if convex else None
     runs = []
     for index, limit in enumerate(limits):
+        solution, best = (shared, shared) if convex else stationary_points(limit, family, y, plan)
         reached = None if trajectory.predictor is None else trajectory.predictor[index]
         # gradient descent at a finite time has no multipliers of its own worth having; with the solver's, its duality
         # gap is exactly its margin gap
-        descent = end_at(reached, family, y, solved, None if solved is None else solved.dual)
-        convex = family.regularizer is not None and family.regularizer.convex
-        flow = end_at(limit.predictor, family, y, solved, limit.dual if convex else None)
-        runs.append(Run(family, index, y, solved, limit, flow, trajectory, descent))
+        descent = end_at(reached, family, y, solution, solution.dual if convex and solution is not None else None)
+        flow = end_at(limit.predictor, family, y, solution, limit.dual if convex else None)
+        runs.append(Run(family, index, y, solution, best, limit, flow, trajectory, descent))
     return tuple(runs)
 
 
-def solve(family: Family, y: Array, plan: Plan) -> Solution | None:
-    """The family's explicit problem; None where R is unknown or not convex."""
-    regularizer = family.regularizer
-    if regularizer is None or not regularizer.convex:
-        return None
-    return max_margin(family.X, y, regularizer, tol=plan.tol)
+def stationary_points(limit: Limit, family: Family, y: Array, plan: Plan) -> tuple[Solution | None, Solution | None]:
+    """For p < 1: the stationary point that the solver reaches from the flow's limit, and the best one it finds."""
+    if not isinstance(family.regularizer, Bridge) or limit.predictor is None:
+        return None, None
+    found = max_margin(
+        family.X, y, family.regularizer, tol=plan.tol, n_starts=plan.starts, start=limit.predictor
+    )
+    return (found.from_start, found) if isinstance(found, BridgeSolution) else (None, found)
 
 
 def end_at(beta: Array | None, family: Family, y: Array, solution: Solution | None, dual: Array | None) -> End:

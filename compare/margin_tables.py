@@ -5,7 +5,8 @@ shown beside it and reads "no prediction".
 
     R a norm     the limit closes the duality gap of min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1; where the minimizer is unique, its
                  angle to the solver's answer is 0
-    R nonconvex  (p = 2/L < 1) the limit is a stationary point of that problem, no more
+    R nonconvex  (p = 2/L < 1) the limit is a stationary point of that problem: its residual is 0, and the solver
+                 started there stays there. That it is the best one is not predicted
     R unknown    the limit is a KKT point of min ‖w‖² s.t. y_n f(x_n; w) ≥ 1
 
 A limit that was not reached, or an initialization that fixes signs, makes no claim: the row says why.
@@ -20,6 +21,7 @@ from compare.families import Family
 from compare.margin_measure import Run
 from compare.report import Check, Column, Value
 from gd.limit import FlowStatus
+from solvers.solution import Solution
 
 FLOW_COLUMNS = (
     Column("network", "network"),
@@ -28,6 +30,7 @@ FLOW_COLUMNS = (
     Column("angle", "angle to β*", unit="rad", format=".2g", about="∠(β, β*): the flow's limit, the solver's answer."),
     Column("gap", "duality gap", format=".2g", about="1 − 1ᵀα/R(β): the limit judged by its own multipliers α."),
     Column("stationarity", "stationarity", format=".2g", about="Distance of Aᵀα from a subgradient of R, relative."),
+    Column("excess", "price over best", format=".2g", about="R(β)/R(best stationary point found) − 1, for L > 2."),
     Column("kkt", "KKT residual", format=".2g", about="‖w − Σ λₙ∇mₙ‖/‖w‖ in weight space, at unit margin."),
     Column("support", "support", about="Nonzero coefficients of the limit (of β̂ for convolutional networks)."),
     Column("best_support", "support of β*"),
@@ -56,7 +59,7 @@ DESCENT_COLUMNS = (
 def flow_row(run: Run) -> dict[str, Value]:
     """One line of the limits' table."""
     certificate = run.flow.certificate
-    best = run.solution
+    best = run.best
     passed = [check.passed for check in run_checks(run)]
     return {
         "network": run.family.label,
@@ -65,11 +68,12 @@ def flow_row(run: Run) -> dict[str, Value]:
         "angle": run.flow.angle,
         "gap": None if certificate is None else certificate.direction_gap,
         "stationarity": None if certificate is None else certificate.stationarity,
+        "excess": None if run.convex else run.excess,
         "kkt": relative_kkt(run),
         "support": None if certificate is None else certificate.support_size,
         "best_support": None if best is None else best.certificate.support_size,
         "loss": run.limit.log_log_loss,
-        "unique": None if best is None else best.unique,
+        "unique": best.unique if best is not None and run.convex else None,
         "theory": False if False in passed else True if True in passed else None,
     }
 
@@ -109,20 +113,32 @@ def run_checks(run: Run) -> list[Check]:
         statement = f"{run.label}: the flow's limit is a KKT point of min ‖w‖ at unit margin"
         return [Check.at_most(statement, relative_kkt(run), tolerance, reference=reference)]
     if certificate.direction_gap is None:
-        statement = f"{run.label}: the flow's limit is a stationary point of min {family.price}"
-        return [Check.at_most(statement, certificate.stationarity, tolerance, reference=reference)]
+        return stationary_checks(run, certificate.stationarity, reference)
     statement = f"{run.label}: the flow's limit closes the duality gap of min {family.price}"
     checks = [Check.at_most(statement, certificate.direction_gap, tolerance, reference=reference)]
     if run.solution is not None and run.flow.angle is not None:
-        checks.append(angle_check(f"{run.label}: the flow's limit is the solver's predictor", run, reference))
+        checks.append(angle_check(run.solution, run.flow.angle, run, reference))
     return checks
 
 
-def angle_check(statement: str, run: Run, reference: str) -> Check:
+def stationary_checks(run: Run, residual: float, reference: str) -> list[Check]:
+    """For p < 1: the limit is stationary, by its residual and by a solver that starts from it; no more is promised."""
+    row, price = run.family.row, run.family.price
+    statement = f"{run.label}: the flow's limit is a stationary point of min {price}"
+    checks = [Check.at_most(statement, residual, row.residual_tolerance, reference=reference)]
+    if run.flow.angle is not None:
+        statement = f"{run.label}: the solver started at the flow's limit stays there"
+        checks.append(Check.at_most(statement, run.flow.angle, row.angle_tolerance, unit="rad", reference=reference))
+    if run.excess is not None:
+        statement = f"{run.label}: {price} of the flow's limit above the best stationary point found"
+        why = "the theorem promises a stationary point, not the best one"
+        checks.append(Check.no_prediction(statement, run.excess, why=why, reference=reference))
+    return checks
+
+
+def angle_check(solution: Solution, measured: float, run: Run, reference: str) -> Check:
     """The angle to the solver's answer, predicted to be 0 where that answer is the only one."""
-    solution, measured = run.solution, run.flow.angle
-    assert solution is not None
-    assert measured is not None
+    statement = f"{run.label}: the flow's limit is the solver's predictor"
     if solution.unique:
         tolerance = run.family.row.angle_tolerance
         return Check.at_most(statement, measured, tolerance, unit="rad", reference=reference)

@@ -1,0 +1,44 @@
+"""`implicitbias compare depth`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from compare.commands.data_options import data_options
+from compare.commands.margin import integers
+from compare.commands.outcome import deliver, report_options
+from compare.data import Scale, load
+from compare.report import Report
+
+
+@click.command(name="depth")
+@data_options("wine:0v1")
+@click.option("--depths", default="1-6", show_default=True, callback=integers, help="Numbers of layers L.")
+@click.option("--seeds", default="0-4", show_default=True, callback=integers, help="Seeds of the initial weights.")
+@click.option("--init", default=0.1, show_default=True, help="Standard deviation of the initial weights.")
+@report_options("implicitbias-report-depth")
+def command(
+    data: str,
+    scale: Scale,
+    offset: bool | None,
+    depths: tuple[int, ...],
+    seeds: tuple[int, ...],
+    init: float,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Limits of diagonal and convolutional networks at every depth: certificates, supports, prices."""
+    from compare.depth import compare_depths
+
+    dataset = load(data, scale=scale, offset=offset)
+    report = compare_depths(dataset, depths=depths, seeds=seeds, scale=init, progress=True)
+    deliver(report, out=out, as_json=as_json)
+
+
+def quick() -> Report:
+    """The part of bare `implicitbias compare`."""
+    from compare.depth import quick
+
+    return quick()
