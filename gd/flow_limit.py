@@ -57,7 +57,9 @@ LARGEST_LOG_NORM = 1e5
 @overload
 def flow_limit(model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor, **options: Any) -> Limit: ...
 @overload
-def flow_limit(model: Sequence[nn.Module], X: ArrayLike | Tensor, y: ArrayLike | Tensor, **options: Any) -> list[Limit]: ...
+def flow_limit(
+    model: Sequence[nn.Module], X: ArrayLike | Tensor, y: ArrayLike | Tensor, **options: Any
+) -> list[Limit]: ...
 
 
 def flow_limit(
@@ -115,7 +117,7 @@ def flow_limit(
     if loss == "squared":
         from gd.squared_flow import squared_flow_limit
 
-        return squared_flow_limit(model, X, y, **options)
+        return squared_flow_limit(model, X, y, **options)  # type: ignore[return-value, arg-type, unused-ignore]
     if options:
         raise TypeError(f"flow_limit does not take {', '.join(sorted(options))} with loss={loss!r}")
     if loss not in ("exponential", "logistic"):
@@ -199,15 +201,16 @@ class _Run:
             accepted = flow.advance()
             self.recorder.keep(flow, rows, accepted)
             finished = []
-            for i in np.flatnonzero(accepted & (flow.log_norm >= next_try[rows]) & (flow.margins.min(axis=1) > 0)):
+            due = accepted & (flow.log_norm >= next_try[rows]) & (flow.margins.min(axis=1) > 0)
+            for i in map(int, np.flatnonzero(due)):
                 next_try[rows[i]] = max(1.25 * flow.log_norm[i], flow.log_norm[i] + 0.5)
-                if (found := self._solve_beside(flow, i, rows[i])) is not None:
-                    limits[rows[i]] = self._limit(flow, i, rows[i], found)
+                if (found := self._solve_beside(flow, i, int(rows[i]))) is not None:
+                    limits[int(rows[i])] = self._limit(flow, i, int(rows[i]), found)
                     finished.append(i)
             spent = (flow.step < SMALLEST_STEP * flow.tau) | (flow.log_norm > LARGEST_LOG_NORM)
-            for i in np.flatnonzero(spent | (attempt == max_steps - 1)):
+            for i in map(int, np.flatnonzero(spent | (attempt == max_steps - 1))):
                 if i not in finished:
-                    limits[rows[i]] = self._limit(flow, i, rows[i], self._unresolved(flow, i))
+                    limits[int(rows[i])] = self._limit(flow, i, int(rows[i]), self._unresolved(flow, i))
                     finished.append(i)
             if finished:
                 staying = np.setdiff1d(np.arange(rows.size), finished)

@@ -85,7 +85,8 @@ def implicit_weights(
         change = np.abs(new - part).max(axis=1)
         p[todo] = new
         noise = ROUNDING * np.where(new > NEGLIGIBLE, np.abs(mu), 0.0).max(axis=1) / T[todo]
-        done = (change < np.maximum(CONVERGED, noise)) & (u.max(axis=1) < 1e-2)  # a weight still rising from e^{−690} is no convergence
+        # a weight still rising from e^{−690} changes nothing yet, and is no convergence
+        done = (change < np.maximum(CONVERGED, noise)) & (u.max(axis=1) < 1e-2)
         converged[todo[done]] = True
         todo = todo[~done]
         if todo.size == 0:

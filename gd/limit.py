@@ -34,10 +34,12 @@ class FlowStatus(Enum):
         "Not proved: the weights are nearly stationary, but the induced problem's duality gap is open, as at a saddle "
         "that the flow had not left within the steps allowed."
     )
-    UNFINISHED = "Not converged: the residuals stayed above the tolerance within the steps allowed; read them, not the limit."
+    UNFINISHED = (
+        "Not converged: the residuals stayed above the tolerance within the steps allowed; read them, not the limit."
+    )
     NOT_SEPARATED = (
-        "Not separated: the smallest margin did not become positive within the steps allowed, so the loss was not shown "
-        "to tend to zero and no theorem on the limit applies."
+        "Not separated: the smallest margin did not become positive within the steps allowed, so the loss was not "
+        "shown to tend to zero and no theorem on the limit applies."
     )
 
     def __str__(self) -> str:

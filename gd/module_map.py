@@ -39,8 +39,8 @@ class NotHomogeneousError(ValueError):
         named = f" Parameters that do not take part in the scaling: {', '.join(culprits)}." if culprits else ""
         super().__init__(
             f"the module is not homogeneous in its parameters: f(x; cθ) differs from c^L f(x; θ) by {deviation:.1e} "
-            f"(relative; best degree L = {degree:.3f}, at most {TOLERATED:.0e} is rounding), so its gradient flow has no "
-            f"limit direction to find.{named} Remove biases (bias=False), normalization layers and smooth activations; "
+            f"(relative; best degree L = {degree:.3f}, at most {TOLERATED:.0e} is rounding), so its gradient flow has "
+            f"no limit direction to find.{named} Remove biases (bias=False), normalization and smooth activations; "
             "ReLU, LeakyReLU, linear, convolution and pooling layers without bias are homogeneous"
         )
 
@@ -120,7 +120,7 @@ class ModuleMap(MarginMap):
                 if float(f.norm()) > 0 and float(scaled.norm()) > 0:
                     ratios.append(float(torch.log(scaled.norm() / f.norm())) / math.log(c))
         if not ratios:
-            raise ValueError("the module's outputs on X are identically zero near its parameters; there is no margin to follow")
+            raise ValueError("the module's outputs on X are identically zero near its parameters: no margin to follow")
         degree = float(np.median(ratios))
         degree = float(round(degree)) if abs(degree - round(degree)) < 0.05 else degree
         for probe in probes:

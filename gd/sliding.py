@@ -120,7 +120,7 @@ class SlidingMap(ModuleMap):
         """Everything a step from θ needs for these gates."""
         opened = gates.open
         kinks = torch.nonzero(gates.sliding, as_tuple=True)
-        J, Z = self.gated.rows(theta, opened, kinks)
+        J, Z = self.gated.rows(theta, opened, (kinks[0], kinks[1]))
         with torch.no_grad():
             m, z = self.gated.gated(theta, opened)
         delta = self.gated.sensitivity(theta, opened).detach()

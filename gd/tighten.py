@@ -137,7 +137,7 @@ def _newton(
         if collapsed.any():
             return collapsed if (support & ~collapsed).any() else None
         unit = c_S / size
-        weight = p * (problem.omega[owner]) * size**p  # |c|·(p ω |c|^{p−2})·|c|: the Hessian, scaled by |c| on both sides
+        weight = p * problem.omega[owner] * size**p  # |c|·(p ω |c|^{p−2})·|c|: the Hessian, scaled by |c| twice
         H = np.where(owner[:, None] == owner[None, :], (p - 2.0) * np.outer(weight * unit, unit), 0.0)
         H[np.arange(n_c), np.arange(n_c)] += weight
         scaled_G = G * size

@@ -62,8 +62,9 @@ class Stationary:
 
 
 def tighten_weights(problem: HeldProblem, w: Tensor, deltas: Callable[[Tensor], Array]) -> Stationary | None:
-    """Newton's method for (1) from w at unit margin; None when it does not converge, ends at a saddle, or has too many weights.
+    """Newton's method for (1) from w at unit margin.
 
+    None when it does not converge, ends at a saddle, or there are too many weights.
     `deltas` gives |δ_k| at new weights.
     """
     if w.numel() > LARGEST_DENSE:
