@@ -76,14 +76,16 @@ class Prices:
     def spectra(self, w: Tensor) -> Tensor:
         """ŵ (B, R, H) of real w (B, R, *grid)."""
         axes = tuple(range(-len(self.plan.grid), 0))
-        return torch.fft.rfftn(w, dim=axes, norm="ortho").flatten(2)
+        hat: Tensor = torch.fft.rfftn(w, dim=axes, norm="ortho")
+        return hat.flatten(2)
 
     def signals(self, hat: Tensor) -> Tensor:
         """The inverse of `spectra`."""
         grid = self.plan.grid
         half = (*grid[:-1], grid[-1] // 2 + 1)
         axes = tuple(range(-len(grid), 0))
-        return torch.fft.irfftn(hat.reshape(*hat.shape[:2], *half), s=grid, dim=axes, norm="ortho")
+        w: Tensor = torch.fft.irfftn(hat.reshape(*hat.shape[:2], *half), s=grid, dim=axes, norm="ortho")
+        return w
 
     def dual(self, U: Tensor, hat: Tensor) -> Tensor:
         """ẑ = P^{-1}ŵ for kernels U (C, n) and one predictor (R, H)."""
@@ -95,7 +97,8 @@ class Prices:
         P = kernels @ kernels.mH
         # without a check: a trial step may land on a singular P, is then not finite and is refused
         inverse = torch.linalg.inv_ex(P)[0]
-        return (inverse @ hat.T.unsqueeze(-1)).squeeze(-1).T
+        z: Tensor = (inverse @ hat.T.unsqueeze(-1)).squeeze(-1).T
+        return z
 
     def price(self, U: Tensor, hat: Tensor) -> Tensor:
         """‖U‖² + Σ ŵ* P^{-1} ŵ."""

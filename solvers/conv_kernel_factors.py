@@ -44,20 +44,31 @@ def fewer_kernels(geometry: KernelLags, beta: ComplexArray, U: Array, C: int, re
     """(1) for a given predictor: the best C kernels found, (C, n). U are the convex solution's kernels."""
 
     def objective(kernels: Array) -> tuple[float, Array]:
-        P = geometry.spectrum(geometry.lags(kernels.T @ kernels))
-        z = geometry.divide(P, beta)
+        _, z = _spectrum_and_dual(geometry, beta, kernels)
         T = geometry.matrix(geometry.lags_of(z))
         return float(np.vdot(kernels, kernels)) + geometry.inner(beta, z), 2.0 * (kernels - kernels @ T)
 
     def hessian(kernels: Array) -> Array:
-        P = geometry.spectrum(geometry.lags(kernels.T @ kernels))
-        z = geometry.divide(P, beta)
+        P, z = _spectrum_and_dual(geometry, beta, kernels)
         T = geometry.matrix(geometry.lags_of(z))
         lag_slopes = _lag_slopes(geometry, kernels)  # ∂r/∂U = 2 E_i U
+        if geometry.channels == 1:
+            P = np.where(beta[0] != 0, P, 1.0)  # z is zero there, so any value does
         bent = 4.0 * lag_slopes.T @ geometry.curvature(P, z) @ lag_slopes
         return 2.0 * np.kron(np.eye(kernels.shape[0]), np.eye(geometry.n) - T) + bent
 
     return _best_of(objective, U, C, restarts, seed, hessian if C * geometry.n <= _NEWTON_UP_TO else None)
+
+
+def _spectrum_and_dual(geometry: KernelLags, beta: ComplexArray, kernels: Array) -> tuple[NDArray[Any], ComplexArray]:
+    """P and P^{-1}β̂; frequencies that β̂ does not use may have P_d = 0. Raises LinAlgError where P is singular."""
+    P = geometry.spectrum(geometry.lags(kernels.T @ kernels))
+    if geometry.channels > 1:
+        return P, geometry.divide(P, beta)
+    used = beta != 0
+    if not (P[used[0]] > 0).all():
+        raise LinAlgError("the kernels' spectrum vanishes where the predictor does not")
+    return P, np.asarray(np.divide(beta, P, out=np.zeros_like(beta), where=used))
 
 
 def _lag_slopes(geometry: KernelLags, kernels: Array) -> Array:
@@ -66,7 +77,7 @@ def _lag_slopes(geometry: KernelLags, kernels: Array) -> Array:
     slopes = np.zeros((geometry.q, C, n))
     rows = np.broadcast_to(np.arange(n)[:, None], (n, n))
     for c in range(C):
-        np.add.at(slopes, (geometry.index, c, rows), np.broadcast_to(kernels[c], (n, n)))
+        np.add.at(slopes[:, c], (geometry.index, rows), np.broadcast_to(kernels[c], (n, n)))
     return slopes.reshape(geometry.q, C * n)
 
 

@@ -129,15 +129,14 @@ def price(
     if C is not None and U.shape[0] > C:
         from solvers.conv_kernel_factors import fewer_kernels
 
-        U = fewer_kernels(geometry, beta, U, C, restarts, seed)
+        U = fewer_kernels(geometry, _leading(geometry, beta, tol), U, C, restarts, seed)
         method = f"local search over {C} channels, {restarts} seeded starts"
     return _assemble(w, geometry, beta, scale, U, z, lower, tol, regularizer, rank, method, iterations)
 
 
 def _convex(geometry: KernelLags, beta: ComplexArray, tol: float) -> tuple[Array, ComplexArray, int, int]:
     """Kernels U (C, n), half the dual vector ẑ (R, H), the rank of X, and iterations."""
-    magnitudes = np.abs(beta)
-    leading = np.where(magnitudes > _negligible(geometry, magnitudes, tol), beta, 0.0)
+    leading = _leading(geometry, beta, tol)
     if geometry.channels == 1:
         end = follow_price_path(geometry, np.abs(leading), 0.5 * tol)
         sizes = np.abs(end.z)
@@ -180,13 +179,15 @@ def full_width_kernel(geometry: KernelLags, beta: ComplexArray) -> Array:
     return np.asarray(np.moveaxis(geometry.inverse(hat), 0, -1).reshape(1, -1))
 
 
-def _negligible(geometry: KernelLags, magnitudes: Array, tol: float) -> float:
-    """Coefficients below this change R by less than tol/50, by 2√D‖δ‖₂ ≥ R(δ) and R(β) ≥ 2 max_r ‖β̂_r‖₁.
+def _leading(geometry: KernelLags, beta: ComplexArray, tol: float) -> ComplexArray:
+    """β̂ without the coefficients that change R by less than tol/50, by 2√D‖δ‖₂ ≥ R(δ) and R(β) ≥ 2 max_r ‖β̂_r‖₁.
 
     They are left to the kernels the others choose: a frequency that wants P_d = 0 makes the path ill-conditioned.
     """
+    magnitudes = np.abs(beta)
     size = float((magnitudes @ geometry.multiplicity).max())
-    return float(max(0.01 * tol * size / (geometry.D * np.sqrt(geometry.channels)), 1e-15 * magnitudes.max()))
+    negligible = max(0.01 * tol * size / (geometry.D * np.sqrt(geometry.channels)), 1e-15 * magnitudes.max())
+    return np.asarray(np.where(magnitudes > negligible, beta, 0.0))
 
 
 def _assemble(
@@ -263,7 +264,8 @@ def read_outs(geometry: KernelLags, U: Array, beta: ComplexArray) -> tuple[Array
     hat = padded_spectra(geometry, U)
     if geometry.channels == 1:
         P = np.sum(hat.real**2 + hat.imag**2, axis=(0, 1))
-        used = np.abs(beta[0]) > 0
+        magnitudes = np.abs(beta[0])
+        used = magnitudes > 1e-15 * magnitudes.max(initial=0.0)  # what is below is the rounding of the transform
         quotient = np.divide(beta[0], P, out=np.zeros_like(beta[0]), where=used & (P > 0))
         hat_V = np.conj(hat[:, 0]) * quotient
     else:  # the least-norm solution of Û_d v̂_d = β̂_d; P_d = Û_d Û_d* is singular for C < R
