@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -27,9 +28,15 @@ class ProgressiveRescaling(Schedule):
 
     With `period` an integer, T_{k+1} − T_k = period as in the theorem, whose constants (how small `growth` must be)
     depend on the data: too large, and w is lifted before it has turned and stays where it is. By default
-    (`period=None`) a run is lifted for the k-th time once the gradient's component across w is at most turned/k times
-    the one along w. The test tightens with k because a support vector with a small multiplier moves that component
-    little; a fixed test would leave it out for ever. The theorem is about fixed periods and does not cover this rule.
+    (`period=None`) a run is lifted when its radius is used up:
+
+        the part of ∇ log L across w is at most `turned` times the part along w, and
+        ‖w‖·‖∇ log L‖/depth − log(1/L(w)) ≤ 1 + log N,          N the number of margins.
+
+    For a linear predictor the left side of the second bounds R_k times the margin gap: ‖∇ log L‖ = ‖Aᵀp‖ ≥ γ* ≥
+    min_n m_n/‖w‖ ≥ log(1/L)/‖w‖. At the best point of the sphere it is the entropy of p, at most log N. So each stage
+    ends with margin gap ≤ (1 + log N)/R_k and the direction cannot freeze, however small a multiplier is; the first
+    keeps lifts from magnifying an error that a few more steps remove. The theorem does not cover this rule.
 
     Reference: Wang, Min, Wu (2024), *Achieving margin maximization exponentially fast via progressive norm rescaling*;
     their rate assumes that the support vectors span the data and that their multipliers do not vanish.
@@ -42,7 +49,7 @@ class ProgressiveRescaling(Schedule):
     warmup: int = 100
     period: int | None = None
     growth: float = 1.5
-    turned: float = 0.3
+    turned: float = 0.03
     name = "progressive rescaling"
     rate = "margin gap e^{−Ω(t)} if growth suits the data, exponential loss; Wang, Min, Wu 2024"
     margin_loss_only = True
@@ -51,39 +58,45 @@ class ProgressiveRescaling(Schedule):
     def __post_init__(self) -> None:
         check_step("ProgressiveRescaling", self.step_size)
         sane = self.warmup >= 0 and (self.period is None or self.period >= 1)
-        if not sane or not 1 < self.growth < float("inf") or not 0 < self.turned <= 1:
+        if not sane or not 1 < self.growth < float("inf") or not 0 < self.turned < 1:
             raise ValueError(
-                "ProgressiveRescaling: warmup ≥ 0, period ≥ 1 or None, growth > 1 and 0 < turned ≤ 1 are needed, got "
+                "ProgressiveRescaling: warmup ≥ 0, period ≥ 1 or None, growth > 1 and 0 < turned < 1 are needed, got "
                 f"warmup={self.warmup!r}, period={self.period!r}, growth={self.growth!r}, turned={self.turned!r}"
             )
 
-    def label(self, degree: int | None) -> str:
-        adaptive = ", radius raised when the gradient has turned: fixed periods are what is proved"
-        return super().label(degree) + (adaptive if self.period is None else "")
+    def heuristic(self, degree: int | None) -> bool:
+        return self.period is None or super().heuristic(degree)
 
-    def start(self, objective: Objective, W: Tensor) -> tuple[Tensor, Tensor] | None:
+    def label(self, degree: int | None) -> str:
+        if self.period is None and degree == 1:
+            return f"{self.name} (heuristic radii; proved for fixed periods: {self.rate})"
+        return super().label(degree)
+
+    def start(self, objective: Objective, W: Tensor) -> Tensor | None:
         return None
 
     def step(
-        self, objective: Objective, t: int, W: Tensor, gradient: Gradient, state: tuple[Tensor, Tensor] | None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+        self, objective: Objective, t: int, W: Tensor, gradient: Gradient, state: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         moved = W - column(step_sizes(self.step_size, objective, W)) * gradient.direction
         if t < self.warmup:
             return moved, None
         norm = torch.linalg.vector_norm(moved, dim=1)
-        radius, lifts = state or (torch.linalg.vector_norm(W, dim=1), torch.ones_like(norm))
-        degree = objective.degree or 1
-        due = self._due(t, W, gradient, lifts)
+        radius, degree = (torch.linalg.vector_norm(W, dim=1) if state is None else state), objective.degree or 1
+        if self.period is None:
+            due = self._used_up(W, gradient, degree, objective.y.numel())
+        else:
+            due = torch.full_like(radius, (t + 1 - self.warmup) % self.period == 0, dtype=torch.bool)
         grown = (radius * self.growth ** (1 / degree)).clamp(max=LARGEST ** (1 / degree))
         new_norm = torch.where(due, grown, torch.minimum(norm, radius))
-        return moved * column(new_norm / norm), (torch.where(due, grown, radius), lifts + due)
+        return moved * column(new_norm / norm), torch.where(due, grown, radius)
 
-    def _due(self, t: int, W: Tensor, gradient: Gradient, lifts: Tensor) -> Tensor:
-        """Which runs are lifted after this step, shape (B,)."""
-        if self.period is not None:
-            return torch.full((W.shape[0],), (t + 1 - self.warmup) % self.period == 0, device=W.device)
-        theta = W / torch.linalg.vector_norm(W, dim=1, keepdim=True)
+    def _used_up(self, W: Tensor, gradient: Gradient, degree: int, margins: int) -> Tensor:
+        """Whether a radius has nothing more to give, shape (B,): the two conditions above."""
+        norm = torch.linalg.vector_norm(W, dim=1)
+        theta = W / column(norm)
         along = -(theta * gradient.direction).sum(dim=1)
         across = torch.linalg.vector_norm(gradient.direction + column(along) * theta, dim=1)
-        due: Tensor = across <= self.turned / lifts * along
-        return due
+        gap = norm * torch.hypot(along, across) / degree + gradient.log_loss
+        used_up: Tensor = (across <= self.turned * along) & (gap <= 1.0 + math.log(margins))
+        return used_up

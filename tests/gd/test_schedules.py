@@ -109,6 +109,17 @@ def test_progressive_rescaling_beats_plain_steps_and_a_clock_that_is_too_fast_do
     assert hasty[-1] > 5 * plain[-1]
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_radii_raised_on_the_gap_never_freeze(seed):
+    """Each stage ends with γ* − γ ≤ (1 + log N)/R_k, so at the next radius (γ* − γ)‖w‖ ≤ growth·(1 + log N)."""
+    rng = np.random.default_rng(seed)
+    points, labels = rng.standard_normal((N, D)), np.where(rng.random(N) < 0.5, -1.0, 1.0)
+    path = descend(FullyConnected(D, 1), points, labels, steps=4000, schedule=ProgressiveRescaling(growth=2.0))
+    gap = largest_margin(points, labels) - path.margin[0, -1]
+    assert path.weight_norm[0, -1] > 1000
+    assert gap * path.weight_norm[0, -1] <= 2.0 * (1.0 + np.log(N))
+
+
 def test_methods_rank_as_their_rates_do():
     constant, normalized, accelerated = (gaps(name)[1][-1] for name in ("constant", "normalized", "accelerated"))
     assert accelerated < 0.01 * normalized
@@ -174,12 +185,13 @@ def test_rescaling_keeps_the_weights_in_the_ball_and_lifts_on_the_clock():
 
 
 def test_theory_for_linear_predictors_only_is_labelled_heuristic_elsewhere():
-    for name in ("accelerated", "rescaled"):
-        assert not SCHEDULES[name].heuristic(1)
+    for schedule in (DualAcceleration(), ProgressiveRescaling(period=5)):
+        assert not schedule.heuristic(1)
+        assert "(proved: " in schedule.label(1)
         for degree in (2, 3, None):
-            assert SCHEDULES[name].heuristic(degree)
-            assert "heuristic here" in SCHEDULES[name].label(degree)
-        path = descend(Diagonal(D, 2), X, Y, steps=5, schedule=name)
+            assert schedule.heuristic(degree)
+            assert "heuristic here" in schedule.label(degree)
+        path = descend(Diagonal(D, 2), X, Y, steps=5, schedule=schedule)
         assert path.heuristic
         assert "heuristic" in path.schedule
     for name in ("constant", "normalized", "armijo"):
@@ -188,8 +200,8 @@ def test_theory_for_linear_predictors_only_is_labelled_heuristic_elsewhere():
     assert "no rate proved" in SCHEDULES["constant"].label(3)
     assert "O(1/t)" in SCHEDULES["normalized"].label(1)
     assert "√t" in LossNormalized(decay=0.5).label(1)
-    assert "fixed periods are what is proved" in SCHEDULES["rescaled"].label(1)
-    assert "fixed periods" not in ProgressiveRescaling(period=5).label(1)
+    assert SCHEDULES["rescaled"].heuristic(1), "radii raised on the gap are not the theorem's"
+    assert "proved for fixed periods" in SCHEDULES["rescaled"].label(1)
 
 
 @pytest.mark.parametrize(
