@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from compare.drawing import literal
 from compare.families import Family
+from compare.margin_clock import clock_of, clock_of_log_loss, shared_clock
 from compare.margin_measure import Run
 from compare.records import slug
 from compare.report import Figure
@@ -24,9 +25,6 @@ Array = NDArray[np.float64]
 
 UNDERFLOW = math.log(745.0)
 """ln(−ln loss) of the smallest positive double, e^{−745}."""
-LINEAR_UP_TO = 10.0
-"""The shared clock is drawn linear to here, where gradient descent ends, and logarithmic beyond."""
-
 
 def figures(runs: Sequence[Run]) -> tuple[Figure, ...]:
     """The plots of one architecture: `runs` of all its depths and seeds."""
@@ -132,18 +130,6 @@ def margin_by_step(runs: Sequence[Run], name: str) -> Figure:
     return Figure(f"margin-{name}", caption, draw, data)
 
 
-def shared_clock(axes: Any) -> None:
-    """The x axis for ln(−ln loss): linear, and where the flow went on, logarithmic beyond LINEAR_UP_TO."""
-    left, right = axes.get_xlim()
-    if right > 2 * LINEAR_UP_TO:
-        axes.set_xscale("symlog", linthresh=LINEAR_UP_TO, linscale=1.5)
-        ticks = [t for t in (-10, -5, 0, 5, 10, 100, 1000, 10**4, 10**5) if left <= t <= right]
-        axes.set_xticks(ticks, [str(t).replace("-", "−") for t in ticks])
-        axes.minorticks_off()
-        axes.set_xlim(left, right)
-    axes.set_xlabel("ln(−ln loss)")
-
-
 def spectra(runs: Sequence[Run]) -> tuple[Figure, ...]:
     """One plot per family: the coefficients' magnitudes, solver beside flow and gradient descent, first seed."""
     return tuple(
@@ -204,20 +190,12 @@ def path(run: Run) -> Array | None:
 
 def descent_clock(run: Run) -> Array:
     """ln(−ln loss) at gradient descent's snapshots; NaN while the loss is above 1."""
-    log_loss = run.trajectory.log_loss[run.index]
-    return np.asarray(np.log(-log_loss, out=np.full_like(log_loss, np.nan), where=log_loss < 0))
+    return clock_of_log_loss(run.trajectory.log_loss[run.index])
 
 
 def flow_clock(run: Run) -> Array:
-    """ln(−ln loss) along the flow, as L·ln‖w‖ + ln γ once −ln loss itself overflows; NaN while the loss is above 1."""
-    trail = run.limit.path
-    log_loss = trail.log_loss
-    clock = np.log(-log_loss, out=np.full_like(log_loss, np.nan), where=(log_loss < 0) & np.isfinite(log_loss))
-    margin = trail.margins.min(axis=1)
-    beyond = ~np.isfinite(log_loss) & (margin > 0)
-    degree = float(run.limit.stats.get("degree", run.family.depth))
-    clock[beyond] = degree * trail.log_norm[beyond] + np.log(margin[beyond])
-    return clock
+    """ln(−ln loss) along the flow."""
+    return clock_of(run.limit, degree=run.family.depth)
 
 
 def positive(values: Array, floor: float = 0.0) -> Array:

@@ -64,8 +64,8 @@ class Run:
     """Which of the family's seeds."""
     y: Array = field(repr=False)
     solution: Solution | None
-    """The explicit solution β*. For p < 1 the stationary point that the solver reaches from the flow's limit. None where
-    R has no closed form, or nothing was reached."""
+    """The explicit solution β*. For p < 1 the stationary point that the solver reaches from the flow's limit. None
+    where R has no closed form, or nothing was reached."""
     best: Solution | None
     """The cheapest solution known: β* where R is a norm; for p < 1 the best of the stationary points found."""
     limit: Limit
