@@ -100,7 +100,8 @@ class TwoLayerGenerator(Generator):
             transposed = np.stack([np.roll(u, j) for j in range(u.size)])
             self.register_buffer("U", torch.as_tensor(transposed).to(dtype))
         else:
-            self.register_buffer("U", torch.fft.rfftn(torch.as_tensor(u).to(dtype)))
+            # real and imaginary parts side by side: Module.to(float32) would drop the latter from a complex buffer
+            self.register_buffer("U", torch.view_as_real(torch.fft.rfftn(torch.as_tensor(u))).to(dtype))
 
     @property
     def coefficients(self) -> list[Tensor]:
@@ -113,7 +114,7 @@ class TwoLayerGenerator(Generator):
             hidden = torch.relu(self.C @ self.U)
             return torch.matmul(self.v.unsqueeze(1), hidden).squeeze(1)
         axes = tuple(range(-len(self.shape), 0))
-        spectrum = torch.fft.rfftn(self.C, dim=axes) * self.U
+        spectrum = torch.fft.rfftn(self.C, dim=axes) * torch.view_as_complex(self.U)
         hidden = torch.relu(torch.fft.irfftn(spectrum, s=self.shape, dim=axes)).flatten(2)
         return torch.matmul(self.v.unsqueeze(1), hidden).view(len(self.seeds), *self.shape)
 

@@ -123,3 +123,24 @@ def test_too_few_channels_for_the_factor():
         channels_for("bilinear", 4.0, depth=5, out_channels=1, output_shape=(16, 16), max_channels=8)
     with pytest.raises(ValueError, match="positive"):
         channels_for("bilinear", 0.0, depth=5, out_channels=1, output_shape=(16, 16))
+
+
+def test_encoder_decoder_shapes_independence_and_the_input_it_sees():
+    from gd.generators_encoder_decoder import EncoderDecoder
+
+    for shape in ((16, 16), (9, 14), (7, 7)):
+        net = EncoderDecoder(5, 2, 3, shape, seeds=(1, 4), dtype=torch.float64)
+        assert tuple(net().shape) == (2, 3, *shape)
+        alone = EncoderDecoder(5, 2, 3, shape, seeds=(4,), dtype=torch.float64)
+        torch.testing.assert_close(net()[1], alone()[0])
+    net = EncoderDecoder(5, 1, 1, (8, 8), dtype=torch.float64)
+    x = nn.functional.conv2d(nn.functional.pad(net.input, (1,) * 4, mode="reflect"), net.weights[0][0], stride=2)
+    x = torch.relu((x - x.mean((2, 3), keepdim=True)) / (x.var((2, 3), keepdim=True, correction=0) + 1e-5).sqrt())
+    x = nn.functional.interpolate(x, size=(8, 8), mode="bilinear")
+    x = nn.functional.conv2d(nn.functional.pad(x, (1,) * 4, mode="reflect"), net.weights[1][0])
+    x = torch.relu((x - x.mean((2, 3), keepdim=True)) / (x.var((2, 3), keepdim=True, correction=0) + 1e-5).sqrt())
+    torch.testing.assert_close(net(), torch.sigmoid(nn.functional.conv2d(x, net.weights[2][0])))
+    with pytest.raises(ValueError, match="fewer levels"):
+        EncoderDecoder(4, 4, 1, (8, 8))
+    with pytest.raises(ValueError, match="must be ≥ 1"):
+        EncoderDecoder(0, 1, 1, (8, 8))
