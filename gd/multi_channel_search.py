@@ -190,8 +190,9 @@ def generation(plan: HuntPlan, seed: Sequence[int], device: str | torch.device |
     best_w, best_gap = w, torch.full((plan.batch,), -np.inf, dtype=torch.float64, device=where)
     for climb in range(plan.climbs + 1):
         hat = prices.spectra(w)
-        few_kernels, few_value, few_z = _minimum(prices, few_kernels, hat)
         many_kernels, _, many_z = _minimum(prices, many_kernels, hat)
+        few_kernels = torch.cat([_leading(plan, many_kernels), few_kernels[:, 1:]], dim=1)
+        few_kernels, few_value, few_z = _minimum(prices, few_kernels, hat)
         lower = prices.lower_bounds(many_z, hat)
         gap = few_value / lower - 1.0
         improved = gap > best_gap
@@ -208,15 +209,24 @@ def generation(plan: HuntPlan, seed: Sequence[int], device: str | torch.device |
         w = w / torch.linalg.vector_norm(w.flatten(1), dim=1).reshape(-1, *[1] * (w.ndim - 1))
     # what climbed may have followed one restart into a bad minimum: measure again from twice as many fresh starts
     hat = prices.spectra(best_w)
-    _, fresh, _ = _minimum(prices, _starts(plan, prices, plan.out_channels, 2 * plan.restarts, rng), hat)
+    many_kernels, _, z = _minimum(prices, many_kernels, hat)
+    again = _starts(plan, prices, plan.out_channels, 2 * plan.restarts, rng)
+    _, fresh, _ = _minimum(prices, torch.cat([_leading(plan, many_kernels), again], dim=1), hat)
     _, kept, _ = _minimum(prices, few_kernels, hat)
-    _, _, z = _minimum(prices, many_kernels, hat)
     gaps = (torch.minimum(fresh, kept) / prices.lower_bounds(z, hat) - 1.0).cpu().numpy()
     order = np.argsort(-gaps)
     instances = best_w.cpu().numpy()[order]
     if plan.in_channels == 1:
         instances = instances[:, 0]
     return Found(instances, gaps[order], tuple(kinds[i] for i in order))
+
+
+def _leading(plan: HuntPlan, many: Tensor) -> Tensor:
+    """The convex solution's leading C kernels, slightly moved off any symmetry: (B, 1, C, n)."""
+    _, sizes, V = torch.linalg.svd(many[:, 0], full_matrices=False)
+    leading = sizes[:, : plan.out_channels, None] * V[:, : plan.out_channels]
+    wave = torch.cos(torch.arange(leading[0].numel(), dtype=leading.dtype, device=leading.device))
+    return (leading + 1e-3 * sizes[:, :1, None] * wave.reshape(leading.shape[1:])).unsqueeze(1)
 
 
 def _starts(plan: HuntPlan, prices: Prices, C: int, restarts: int, rng: np.random.Generator) -> Tensor:
