@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvers.group_norm import group_max_margin
+from solvers.problem import power_of_two
 
 Array = NDArray[np.float64]
 
@@ -60,7 +61,7 @@ def _mirror_mask(pairs: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np
 
 def fourier_l1_max_margin(A: Array, shape: tuple[int, ...], tol: float) -> tuple[Array, Array, dict[str, object]]:
     """β in `shape`, multipliers α (N,) and statistics, for separable rows A (N, D)."""
-    scale = float(np.linalg.norm(A, axis=1).max())
+    scale = power_of_two(float(np.linalg.norm(A, axis=1).max()))
     blocks, kept, real = fourier_blocks(A / scale, shape)
     found = group_max_margin(blocks, tol)
     stats: dict[str, object] = {

@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from solvers.problem import extended_product
+
 Array = NDArray[np.float64]
 
 
@@ -49,7 +51,8 @@ def newton_on_support(
         hessian[index, :, index, :] = (weight * radius ** (p - 2.0))[:, None, None] * blocks
         curvature = hessian.reshape(groups.size * m, -1)[np.ix_(unknown, unknown)]
         kkt = np.block([[curvature, -matrix.T], [-matrix, np.zeros((rows.size, rows.size))]])
-        step = _equilibrated_solve(kkt, np.concatenate([matrix.T @ alpha - gradient, matrix @ x - 1.0]))
+        residual = [extended_product(matrix.T, alpha) - gradient, extended_product(matrix, x) - 1.0]
+        step = _equilibrated_solve(kkt, np.concatenate(residual))
         if not np.isfinite(step).all():
             return None
         change = np.linalg.norm(by_group(step[: x.size]), axis=1) / radius

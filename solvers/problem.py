@@ -13,6 +13,18 @@ from solvers.regularizers import Regularizer
 Array = NDArray[np.float64]
 
 
+def extended_product(matrix: Array, vector: Array) -> Array:
+    """matrix @ vector accumulated in 80 bits where the machine has them (x86), else in float64; rounded to float64."""
+    if np.finfo(np.longdouble).eps == np.finfo(np.float64).eps:
+        return np.asarray(matrix @ vector)
+    return np.asarray(matrix.astype(np.longdouble) @ vector.astype(np.longdouble), dtype=np.float64)
+
+
+def power_of_two(value: float) -> float:
+    """The power of two next below value > 0: dividing by it is exact."""
+    return float(2.0 ** np.floor(np.log2(value)))
+
+
 @dataclass(frozen=True)
 class MarginProblem:
     """The constraints ⟨a_m, β⟩ ≥ 1 of a margin problem, a_m = y_n x_n.
@@ -29,12 +41,24 @@ class MarginProblem:
     """Shape of y, and of the multipliers."""
 
     def margins(self, beta: Array) -> Array:
-        """⟨a_m, β⟩ for every constraint, shape (number of constraints,)."""
-        return np.asarray(self.A @ beta.reshape(-1))
+        """⟨a_m, β⟩ for every constraint, shape (number of constraints,).
+
+        The smallest ones are accumulated in the machine's longest format: at small margins they are differences of
+        large terms, and a float64 sum would be a worse judge than the predictor deserves.
+        """
+        flat = beta.reshape(-1)
+        margins = np.asarray(self.A @ flat)
+        near = np.flatnonzero(np.abs(margins - margins.min()) <= 1e-3 * abs(margins.min()))[: 2 * flat.size]
+        margins[near] = extended_product(self.A[near], flat)
+        return margins
 
     def combine(self, dual: Array) -> Array:
-        """Aᵀα in the shape of β."""
-        return np.asarray(self.A.T @ dual.reshape(-1)).reshape(self.shape)
+        """Aᵀα in the shape of β, in the machine's longest format where few enough α are nonzero (see `margins`)."""
+        alpha = dual.reshape(-1)
+        active = np.flatnonzero(alpha)
+        if active.size > 2 * self.A.shape[1]:
+            return np.asarray(self.A.T @ alpha).reshape(self.shape)
+        return extended_product(self.A[active].T, alpha[active]).reshape(self.shape)
 
 
 def _finite_array(name: str, value: ArrayLike) -> Array:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
-from sklearn.datasets import load_digits, load_wine
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 from solvers import L2, Bridge, FourierBridge, Status, max_margin
 
@@ -245,3 +245,19 @@ def test_norms_order_the_optimal_values() -> None:
     l2 = max_margin(X, y, L2()).objective
     for regularizer in NORMS:
         assert l2 <= max_margin(X, y, regularizer).objective <= 4 * l2 * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("regularizer", NORMS, ids=str)
+@pytest.mark.parametrize("ones", [False, True])
+def test_a_real_table_with_relative_margin_1e_8(regularizer: Bridge, ones: bool) -> None:
+    """Raw breast-cancer columns run to 4254 and ‖β‖ is 2.5e4: margins and Aᵀα are sums of 1e8 that cancel to one."""
+    table = load_breast_cancer()
+    X, y = table.data, 2.0 * table.target - 1
+    if ones:
+        X = np.hstack([X, np.ones((569, 1))])
+    solution = max_margin(X, y, regularizer)
+    # the rounding of the transformed points, half a unit in the last place of |x̂|, times Σα; ℓ1 has no transform
+    rounding = 1.1e-16 * np.linalg.norm(X, axis=1).max() * solution.dual.sum()
+    assert solution.certificate.worst <= (rounding if isinstance(regularizer, FourierBridge) else 1e-9)
+    assert rounding < 2e-8
+    assert (solution.status is Status.OPTIMAL) == (solution.certificate.worst <= 1e-9)
