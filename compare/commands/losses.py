@@ -1,0 +1,44 @@
+"""`implicitbias compare losses`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from compare.commands.data_options import data_options
+from compare.commands.margin import integers
+from compare.commands.outcome import deliver, report_options
+from compare.data import Scale, load
+from compare.report import Report
+
+
+@click.command(name="losses")
+@data_options("wine:0v1")
+@click.option("--depths", default="1,2,3", show_default=True, callback=integers, help="Numbers of layers L.")
+@click.option("--seeds", default="0,1", show_default=True, callback=integers, help="Seeds of the initial weights.")
+@click.option("--init", default=0.1, show_default=True, help="Standard deviation of the initial weights.")
+@report_options("implicitbias-report-losses")
+def command(
+    data: str,
+    scale: Scale,
+    offset: bool | None,
+    depths: tuple[int, ...],
+    seeds: tuple[int, ...],
+    init: float,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Where the flows of the exponential and of the logistic loss end, from the same initial weights."""
+    from compare.losses import compare_losses
+
+    dataset = load(data, scale=scale, offset=offset)
+    report = compare_losses(dataset, depths=depths, seeds=seeds, scale=init, progress=True)
+    deliver(report, out=out, as_json=as_json)
+
+
+def quick() -> Report:
+    """The part of bare `implicitbias compare`."""
+    from compare.losses import quick
+
+    return quick()

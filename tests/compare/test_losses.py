@@ -1,0 +1,55 @@
+from dataclasses import replace
+
+import pytest
+
+from compare.data import load
+from compare.families import families
+from compare.losses import check_of, compare_losses, family_checks, pairs, section
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load("synthetic:6,9,2")
+
+
+@pytest.fixture(scope="module")
+def found(data):
+    return [pair for family in families(data.X, depths=(2, 3), seeds=(0, 1)) for pair in pairs(family, data)]
+
+
+def test_convex_problems_have_one_limit_for_both_losses(found):
+    for pair in found:
+        check = check_of(pair)
+        if pair.family.regularizer.convex:
+            assert check.passed is True
+            assert pair.angle < 1e-9
+        else:
+            assert check.passed is None
+            assert "nonconvex" in check.reason
+
+
+def test_limits_that_differ_are_rejected(found):
+    pair = next(p for p in found if p.family.label == "diagonal, L=2")
+    beta = pair.logistic.predictor.copy()
+    beta[0] += 1e-3 * abs(beta).max()
+    off = replace(pair, logistic=replace(pair.logistic, predictor=beta))
+    assert check_of(off).passed is False
+    assert [check.passed for check in family_checks([pair, off])] == [False]
+
+
+def test_nothing_is_claimed_without_a_single_minimizer_or_a_predictor(found):
+    pair = next(p for p in found if p.family.label == "diagonal, L=2")
+    assert check_of(replace(pair, unique=None)).passed is None
+    assert check_of(replace(pair, logistic=replace(pair.logistic, predictor=None))) is None
+
+
+def test_the_table(found, data):
+    made = section(found, data)
+    assert len(made.rows) == len(found) == 10
+    assert {row["theory"] for row in made.rows if row["network"].endswith("L=2")} == {True}
+    assert max(row["logistic"] for row in made.rows) < 1e-6
+
+
+def test_bad_input(data):
+    with pytest.raises(ValueError, match="known are"):
+        compare_losses(data, architectures=["mlp"])
