@@ -1,8 +1,9 @@
 """Any homogeneous torch module as a margin map, by `torch.func`; and the test for homogeneity at the door.
 
 A network f(x; θ) is homogeneous of degree L in its trainable parameters when f(x; cθ) = c^L f(x; θ) for all c > 0.
-Then its margins along a direction only scale, and gradient flow has a limit direction to speak of. Biases, batch
-normalization, smooth activations and skip connections around layers break it. It is measured, not guessed from the
+Then its margins along a direction only scale, and gradient flow has a limit direction to speak of. Biases behind the
+first layer, batch normalization, smooth activations and skip connections around layers break it. (Biases of the first
+layer alone do not: they are weights of a constant input.) It is measured, not guessed from the
 layers: at the given parameters and at random ones near them, for several c.
 """
 
@@ -40,7 +41,7 @@ class NotHomogeneousError(ValueError):
         super().__init__(
             f"the module is not homogeneous in its parameters: f(x; cθ) differs from c^L f(x; θ) by {deviation:.1e} "
             f"(relative; best degree L = {degree:.3f}, at most {TOLERATED:.0e} is rounding), so its gradient flow has "
-            f"no limit direction to find.{named} Remove biases (bias=False), normalization and smooth activations; "
+            f"no limit direction to find.{named} Remove biases behind the first layer, normalization and smooth activations; "
             "ReLU, LeakyReLU, linear, convolution and pooling layers without bias are homogeneous"
         )
 

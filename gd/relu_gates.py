@@ -99,7 +99,10 @@ class GatedModule:
 
     def push_z(self, theta: Tensor, gates: Tensor, v: Tensor) -> Tensor:
         """dz (N, units) along v."""
-        return torch.func.jvp(lambda t: self.gated(t, gates)[1], (theta,), (v,))[1]
+        z, back = torch.func.vjp(lambda t: self.gated(t, gates)[1], theta)
+        # forward mode as the reverse of the reverse: torch's own forward mode warns that torch.jit is deprecated
+        _, forward = torch.func.vjp(lambda u: back(u)[0], torch.zeros_like(z))
+        return forward(v)[0].detach()
 
 
 def has_relu(model: nn.Module) -> bool:

@@ -127,10 +127,8 @@ def _curvature(problem: HeldProblem, w: Tensor, active: Tensor, lam_mu: Tensor) 
 
 
 def hessian(function: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:
-    """The Hessian of a scalar function, column by column in chunks."""
-    slope = torch.func.grad(function)
-    columns = torch.func.vmap(lambda v: torch.func.jvp(slope, (w,), (v,))[1], chunk_size=256)
-    return columns(torch.eye(w.numel(), dtype=w.dtype, device=w.device)).detach()  # type: ignore[no-any-return]
+    """The Hessian of a scalar function, row by row in chunks."""
+    return torch.func.jacrev(torch.func.grad(function), chunk_size=256)(w).detach()  # type: ignore[no-any-return]
 
 
 def clarke_multipliers(rows: Array, w: Array, problem: HeldProblem, delta: Array) -> tuple[Array, Array, float]:

@@ -1,0 +1,270 @@
+"""Where gradient flow ends: against solvers that know nothing of flows, on every architecture and on degenerate data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import linprog
+from torch import nn
+
+from gd.flow_limit import flow_limit
+from gd.limit import FlowStatus
+from gd.module_map import NotHomogeneousError
+from gd.networks import Convolutional, Diagonal, FullyConnected
+from solvers.certificate import judge
+from solvers.max_margin import max_margin
+from solvers.problem import check_problem
+from solvers.regularizers import L2, Bridge, FourierBridge
+from solvers.solution import NotSeparableError
+
+DEGREES = 180.0 / np.pi
+
+
+def gaussian_data(n: int, d: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d))
+    return X, np.sign(X @ rng.standard_normal(d)) if n > d else rng.choice([-1.0, 1.0], n)
+
+
+def degrees_between(a: np.ndarray, b: np.ndarray) -> float:
+    a, b = a.ravel() / np.linalg.norm(a), b.ravel() / np.linalg.norm(b)
+    return float(2.0 * np.arctan2(np.linalg.norm(a - b), np.linalg.norm(a + b)) * DEGREES)
+
+
+def l1_max_margin(X: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """min ‖β‖₁ s.t. y⟨x, β⟩ ≥ 1 as a linear program in β = β⁺ − β⁻; scipy's, nobody's here."""
+    A = y[:, None] * X
+    solution = linprog(np.ones(2 * X.shape[1]), A_ub=-np.hstack([A, -A]), b_ub=-np.ones(len(y)))
+    return solution.x[: X.shape[1]] - solution.x[X.shape[1] :]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_diagonal_depth_two_ends_at_the_l1_max_margin(seed: int) -> None:
+    X, y = gaussian_data(10, 20, seed)
+    limit = flow_limit(Diagonal(20, 2, scale=0.1, seed=seed), X, y)
+    assert limit.status is FlowStatus.OPTIMAL
+    # both vertices solve the same linear system on the same support: rounding, far below the 1e-5° promised
+    assert degrees_between(limit.predictor, l1_max_margin(X, y)) < 1e-10
+    np.testing.assert_allclose((y * (X @ limit.predictor)).min(), 1.0, rtol=1e-14)
+
+
+@pytest.mark.parametrize(("n", "d", "shape"), [(10, 20, 20), (9, 21, 21), (8, 24, (4, 6))])
+def test_convolutional_depth_two_ends_at_the_fourier_l1_max_margin(n: int, d: int, shape: int | tuple[int, int]) -> None:
+    X, y = gaussian_data(n, d, 5)
+    X = X if isinstance(shape, int) else X.reshape(n, *shape)
+    limit = flow_limit(Convolutional(shape, 2, scale=0.1, seed=5), X, y)
+    assert limit.status is FlowStatus.OPTIMAL
+    reference = max_margin(X, y, FourierBridge(1))
+    # the reference's relative gap is 1e-9 or better; near a nondegenerate optimum angle² is of the order of the gap
+    assert degrees_between(limit.predictor, reference.beta) < 1e-3
+    assert abs(limit.certificate.direction_gap) < 1e-10  # Newton's rounding times the problem's conditioning
+    assert abs(FourierBridge(1).value(limit.predictor) / reference.objective - 1.0) < 1e-8
+
+
+@pytest.mark.parametrize("network", [Diagonal, Convolutional])
+def test_fifty_points_in_128_dimensions(network: type[Diagonal | Convolutional]) -> None:
+    X, y = gaussian_data(50, 128, 0)
+    limit = flow_limit(network(128, 2, scale=0.1, seed=0), X, y)
+    assert limit.status is FlowStatus.OPTIMAL
+    reference = max_margin(X, y, network(128, 2).regularizer)
+    assert degrees_between(limit.predictor, reference.beta) < 1e-3
+
+
+@pytest.mark.parametrize("network", [Diagonal, Convolutional])
+@pytest.mark.parametrize("depth", [3, 4])
+def test_deep_networks_end_at_stationary_points_of_the_bridge(network: type[Diagonal], depth: int) -> None:
+    X, y = gaussian_data(50, 128, 1)
+    limit = flow_limit(network(128, depth, scale=0.1, seed=1), X, y)
+    assert limit.status is FlowStatus.STATIONARY
+    assert limit.kkt_epsilon / limit.norm_at_unit_margin < 1e-9
+    assert limit.kkt_delta < 1e-9
+    # the induced price's own residual, with the multipliers the flow's weights became
+    certificate = judge(check_problem(X, y, Bridge(2 / depth)), limit.predictor, network(128, depth).regularizer, limit.dual)
+    assert certificate.stationarity < 1e-9
+    assert certificate.complementarity < 1e-9
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_fully_connected_networks_end_at_the_l2_max_margin(depth: int) -> None:
+    X, y = gaussian_data(30, 64, 2)
+    limit = flow_limit(FullyConnected(64, depth, scale=0.1, seed=2), X, y)
+    assert limit.status is FlowStatus.OPTIMAL
+    # the reference's own relative gap (1e-12 or so) allows sqrt(2e-12) = 8e-5 degrees
+    assert degrees_between(limit.predictor, max_margin(X, y, L2()).beta) < 1e-4
+    # Lemma 5: the cheapest weights of β cost L‖β‖^{2/L}
+    np.testing.assert_allclose(
+        limit.norm_at_unit_margin**2, depth * np.linalg.norm(limit.predictor) ** (2 / depth), rtol=1e-10
+    )
+
+
+@pytest.mark.parametrize("network", [Diagonal, Convolutional])
+def test_weights_of_the_limit_compute_its_predictor_and_cost_what_the_price_says(network: type[Diagonal]) -> None:
+    X, y = gaussian_data(8, 12, 3)
+    model = network(12, 3, scale=0.1, seed=3)
+    limit = flow_limit(model, X, y)
+    computed = torch.func.functional_call(
+        model, {k: torch.from_numpy(v.copy()) for k, v in limit.weights.items()}, (torch.from_numpy(X),)
+    )
+    np.testing.assert_allclose(y * computed.detach().numpy() / limit.margin, y * (X @ limit.predictor), rtol=1e-10)
+    np.testing.assert_allclose(np.linalg.norm(limit.direction), 1.0, rtol=1e-12)
+    price = 3 * model.regularizer.value(limit.predictor) ** (2 / 3)  # Lemmas 6 and 7: min ‖w‖² = L R^{2/L}
+    np.testing.assert_allclose(limit.norm_at_unit_margin**2, price, rtol=1e-9)
+
+
+def duplicated() -> tuple[np.ndarray, np.ndarray]:
+    X, y = gaussian_data(6, 12, 4)
+    return np.vstack([X, X[:3]]), np.concatenate([y, y[:3]])
+
+
+def orthogonal() -> tuple[np.ndarray, np.ndarray]:
+    return np.eye(6, 9) * np.array([1.0, 2.0, 1.0, 3.0, 1.0, 1.0])[:, None], np.array([1.0, -1, 1, 1, -1, 1])
+
+
+def nearly_inseparable() -> tuple[np.ndarray, np.ndarray]:
+    X, y = gaussian_data(12, 6, 5)
+    b = max_margin(X, y, L2()).beta
+    for n in range(2):  # moved to the far side but for 1e-4
+        X[n] -= b * (X[n] @ b - 1e-4 * y[n]) / (b @ b)
+    return X, y
+
+
+def fourier_tie() -> tuple[np.ndarray, np.ndarray]:
+    t = 2 * np.pi * np.arange(8) / 8
+    return np.stack([np.cos(t) + np.cos(3 * t), np.sin(t) - np.sin(3 * t)]), np.array([1.0, -1.0])
+
+
+def one_point() -> tuple[np.ndarray, np.ndarray]:
+    return np.array([[0.5, -1.5, 0.25, 1.0, 0.75]]), np.array([-1.0])
+
+
+def more_points_than_dimensions() -> tuple[np.ndarray, np.ndarray]:
+    return gaussian_data(40, 5, 6)
+
+
+@pytest.mark.parametrize(
+    "data", [duplicated, orthogonal, nearly_inseparable, fourier_tie, one_point, more_points_than_dimensions]
+)
+@pytest.mark.parametrize("network", [Diagonal, Convolutional, FullyConnected])
+def test_degenerate_data(data: object, network: type[Diagonal]) -> None:
+    X, y = data()  # type: ignore[operator]
+    limit = flow_limit(network(X.shape[1], 2, scale=0.1, seed=1), X, y)
+    # optima may not be unique here, so what is tested is the proof: a gap closed on the package's own certificate
+    assert limit.status is FlowStatus.OPTIMAL
+    certificate = judge(check_problem(X, y, L2()), limit.predictor, network(X.shape[1], 2).regularizer, limit.dual)
+    assert certificate.direction_gap < 1e-9
+    deep = flow_limit(network(X.shape[1], 3, scale=0.1, seed=1), X, y)
+    assert deep.status in (FlowStatus.STATIONARY, FlowStatus.OPTIMAL)
+    assert deep.kkt_epsilon / deep.norm_at_unit_margin < 1e-9
+
+
+def test_logistic_and_exponential_flows_end_at_the_same_convex_optimum() -> None:
+    X, y = gaussian_data(10, 20, 7)
+    exponential = flow_limit(Convolutional(20, 2, seed=7), X, y)
+    logistic = flow_limit(Convolutional(20, 2, seed=7), X, y, loss="logistic")
+    assert logistic.status is FlowStatus.OPTIMAL
+    assert degrees_between(exponential.predictor, logistic.predictor) < 1e-8
+    assert not np.allclose(exponential.path.predictors[20], logistic.path.predictors[20], rtol=1e-3)  # other paths
+
+
+def test_a_sign_locked_network_is_not_said_to_reach_the_max_margin() -> None:
+    X, y = gaussian_data(6, 8, 8)
+    X[0], y[0] = np.abs(X[0]), 1.0  # a positive predictor exists for this family
+    model = Diagonal(8, 2, scale=0.1, seed=8, initialization="balanced")
+    with torch.no_grad():
+        for w in model.weights:
+            w.abs_()  # β ≥ 0 for ever
+    X = np.abs(X) * y[:, None]  # separable by a positive predictor
+    X[:, 0] = -5.0 * y  # and much better by a negative first coefficient
+    limit = flow_limit(model, X, y, max_steps=1500)
+    assert limit.predictor.min() >= 0
+    assert limit.status in (FlowStatus.LOCKED, FlowStatus.SADDLE)
+    assert limit.certificate.direction_gap > 0.1
+    free = flow_limit(Diagonal(8, 2, scale=0.1, seed=8), X, y)
+    assert free.status is FlowStatus.OPTIMAL
+    assert free.predictor[0] < 0
+
+
+def test_a_batch_of_seeds_is_the_single_runs() -> None:
+    X, y = gaussian_data(8, 12, 9)
+    models = [Convolutional(12, 2, scale=s, seed=i) for i, s in enumerate([0.02, 0.1, 0.5])]
+    batch = flow_limit(models, X, y)
+    for model, together in zip(models, batch, strict=True):
+        alone = flow_limit(model, X, y)
+        assert alone.status is together.status
+        np.testing.assert_allclose(together.predictor, alone.predictor, rtol=0, atol=1e-10)
+        assert alone.stats["steps"] == together.stats["steps"]
+        np.testing.assert_allclose(together.path.predictors, alone.path.predictors, atol=1e-9)
+
+
+def test_models_are_not_modified() -> None:
+    X, y = gaussian_data(5, 6, 10)
+    model = Diagonal(6, 2, seed=10)
+    before = model.predictor
+    flow_limit(model, X, y)
+    np.testing.assert_array_equal(model.predictor, before)
+
+
+@pytest.mark.parametrize("smooth", [nn.Tanh(), nn.Sigmoid(), nn.GELU()])
+def test_smooth_activations_are_refused_with_the_measured_deviation(smooth: nn.Module) -> None:
+    torch.manual_seed(0)
+    X, y = gaussian_data(5, 4, 11)
+    model = nn.Sequential(nn.Linear(4, 3, bias=False), smooth, nn.Linear(3, 1, bias=False))
+    with pytest.raises(NotHomogeneousError) as caught:
+        flow_limit(model, X, y)
+    assert caught.value.deviation > 1e-3
+
+
+@pytest.mark.parametrize("zero", [False, True])
+def test_a_bias_is_refused_by_name_even_where_it_starts_at_zero(zero: bool) -> None:
+    torch.manual_seed(0)
+    X, y = gaussian_data(5, 4, 12)
+    model = nn.Sequential(nn.Linear(4, 3, bias=False), nn.ReLU(), nn.Linear(3, 1))
+    if zero:
+        nn.init.zeros_(model[2].bias)
+    with pytest.raises(NotHomogeneousError, match=r"2\.bias"):
+        flow_limit(model, X, y)
+
+
+def test_biases_of_the_first_layer_alone_are_weights_of_a_constant_input() -> None:
+    torch.manual_seed(0)
+    X, y = gaussian_data(3, 4, 12)
+    model = nn.Sequential(nn.Linear(4, 2), nn.Linear(2, 1, bias=False))
+    limit = flow_limit(model, X, y)
+    assert limit.stats["degree"] == 2.0
+    assert limit.status is FlowStatus.STATIONARY
+    with_constant = np.hstack([X, np.ones((3, 1))])
+    beta = limit.weights["1.weight"] @ np.hstack([limit.weights["0.weight"], limit.weights["0.bias"][:, None]])
+    assert degrees_between(beta, max_margin(with_constant, y, L2()).beta) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"loss": "hinge"}, "loss must be"),
+        ({"tol": 0.0}, "tol and path_tolerance"),
+        ({"speed": 3}, "does not take speed"),
+    ],
+)
+def test_bad_options(arguments: dict[str, object], message: str) -> None:
+    X, y = gaussian_data(4, 5, 13)
+    with pytest.raises((ValueError, TypeError), match=message):
+        flow_limit(Diagonal(5, 2), X, y, **arguments)
+
+
+def test_bad_data_and_models() -> None:
+    X, y = gaussian_data(4, 5, 13)
+    with pytest.raises(NotSeparableError):
+        flow_limit(Diagonal(5, 2), np.vstack([X, X[:1]]), np.append(y, -y[0]))
+    with pytest.raises(ValueError, match="finite"):
+        flow_limit(Diagonal(5, 2), np.where(X > 1, np.nan, X), y)
+    with pytest.raises(ValueError, match="one architecture"):
+        flow_limit([Diagonal(5, 2), Diagonal(5, 3)], X, y)
+    with pytest.raises(ValueError, match="empty"):
+        flow_limit([], X, y)
+    still = Diagonal(5, 2)
+    with torch.no_grad():
+        for w in still.weights:
+            w.zero_()
+    with pytest.raises(ValueError, match="w = 0"):
+        flow_limit(still, X, y)
