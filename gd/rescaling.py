@@ -36,7 +36,8 @@ class ProgressiveRescaling(Schedule):
     For a linear predictor the left side of the second bounds R_k times the margin gap: ‖∇ log L‖ = ‖Aᵀp‖ ≥ γ* ≥
     min_n m_n/‖w‖ ≥ log(1/L)/‖w‖. At the best point of the sphere it is the entropy of p, at most log N. So each stage
     ends with margin gap ≤ (1 + log N)/R_k and the direction cannot freeze, however small a multiplier is; the first
-    keeps lifts from magnifying an error that a few more steps remove. The theorem does not cover this rule.
+    keeps lifts from magnifying an error that a few more steps remove: with a smaller `turned` each radius takes more
+    steps, and support vectors with smaller multipliers are found early. The theorem does not cover this rule.
 
     Reference: Wang, Min, Wu (2024), *Achieving margin maximization exponentially fast via progressive norm rescaling*;
     their rate assumes that the support vectors span the data and that their multipliers do not vanish.
@@ -49,7 +50,7 @@ class ProgressiveRescaling(Schedule):
     warmup: int = 100
     period: int | None = None
     growth: float = 1.5
-    turned: float = 0.03
+    turned: float = 0.01
     name = "progressive rescaling"
     rate = "margin gap e^{−Ω(t)} if growth suits the data, exponential loss; Wang, Min, Wu 2024"
     margin_loss_only = True
