@@ -109,7 +109,7 @@ class Flow:
         exponent = self.mapping.degree * self.log_norm
         with np.errstate(over="ignore"):
             s = np.minimum(np.exp(np.minimum(exponent, 709.0)), 1e308)[:, None] * self.margins
-        logs = np.log(np.logaddexp(0.0, -np.maximum(s, -1e300))) if self.logistic and (s < 30).any() else -s
+        logs = np.log(np.logaddexp(0.0, -np.clip(s, -1e300, 30.0))) if self.logistic and (s < 30).any() else -s
         if self.logistic:
             logs = np.where(s > 30, -s, logs)
         top = logs.max(axis=1)
