@@ -45,7 +45,7 @@ def test_nothing_is_claimed_without_a_single_minimizer_or_a_predictor(found):
 
 def test_the_table(found, data):
     made = section(found, data)
-    assert len(made.rows) == len(found) == 10
+    assert len(made.rows) == len(found) == 12
     assert {row["theory"] for row in made.rows if row["network"].endswith("L=2")} == {True}
     assert max(row["logistic"] for row in made.rows) < 1e-6
 
