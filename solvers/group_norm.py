@@ -23,7 +23,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from solvers.group_newton import newton_on_support
 from solvers.reweighting import reweighted
-from solvers.separability import least_distance
+from solvers.separability import NEGLIGIBLE_MARGIN, least_distance
 
 Array = NDArray[np.float64]
 
@@ -115,7 +115,13 @@ def feasible_pair(B: Array, b: Array, dual: Array) -> tuple[Array, Array, float]
 
 def _solve(B: Array, tol: float) -> GroupSolution:
     """Interior point, then Newton; where a tiny margin leaves the first too few digits, reweighted ℓ2 before Newton."""
-    found = polish(B, interior_point(B, tol))
+    flat = B.reshape(B.shape[0], -1)
+    closest, distance = least_distance(flat / np.linalg.norm(flat, axis=1).max())
+    if distance <= NEGLIGIBLE_MARGIN:
+        return GroupSolution(np.zeros(B.shape[1:]), closest, np.inf, 0)
+    # The start, well inside the dual: the l2 multipliers cancel in Bᵀα as the optimal ones must when the margin is
+    # small, and the rest must not drown that.
+    found = polish(B, interior_point(B, closest + distance / closest.size, tol))
     if found.gap <= tol:
         return found
     omega = np.ones(B.shape[1])
@@ -126,7 +132,7 @@ def _solve(B: Array, tol: float) -> GroupSolution:
 
 
 def group_max_margin(B: Array, tol: float) -> GroupSolution:
-    """b and α of the group-norm max margin for separable rows, both feasible, with their duality gap.
+    """b and α of the group-norm max margin, both feasible, with their duality gap; inf for rows that do not separate.
 
     When there are many more rows than unknowns it is solved on the rows that matter: start from the rows nearest to
     the closest point of their hull, add the most violated ones, repeat; each round costs as if N were a few times the
@@ -154,16 +160,13 @@ def group_max_margin(B: Array, tol: float) -> GroupSolution:
         chosen = np.concatenate([chosen, new])
 
 
-def interior_point(B: Array, tol: float, max_iterations: int = 100) -> GroupSolution:
-    """Minimize Σ_g ‖b_g‖ s.t. Bb ≥ 1 (separable rows) to relative gap `tol`, or as far as rounding allows."""
+def interior_point(B: Array, start: Array, tol: float, max_iterations: int = 100) -> GroupSolution:
+    """Minimize Σ_g ‖b_g‖ s.t. Bb ≥ 1 (separable rows) from α ∝ start > 0 to relative gap `tol`, rounding allowing."""
     n, n_groups, m = B.shape
     flat = B.reshape(n, n_groups * m)
     ones = np.ones((n_groups, 1))
-    # a point well inside the dual, and the primal point centred with it: u ∘ v = μ e, s α = μ. The l2 multipliers
-    # cancel in Bᵀα as the optimal ones must when the margin is small; the rest must not drown that.
-    closest, distance = least_distance(flat / np.linalg.norm(flat, axis=1).max())
-    alpha = closest + np.full(n, distance / n)
-    alpha *= 0.5 / np.linalg.norm((alpha @ flat).reshape(n_groups, m), axis=1).max()
+    # half way to the dual's boundary, and the primal point centred with it: u ∘ v = μ e, s α = μ
+    alpha = start * (0.5 / np.linalg.norm((start @ flat).reshape(n_groups, m), axis=1).max())
     mu = float(alpha.sum()) / (n + n_groups)
     u = np.concatenate([ones, (alpha @ flat).reshape(n_groups, m)], axis=1)
     u = u * (mu / _cone_norm(u) ** 2)[:, None]

@@ -4,7 +4,8 @@
 
 A least-distance problem (`separability.least_distance`) finds which constraints carry weight; an orthogonal
 factorization of just those rows then gives β to working precision. When rounding made the first step keep a wrong row
-the active set is repaired one constraint at a time, most violated first.
+the active set is repaired one constraint at a time, most violated first. With D > N and an ordinary margin all of this
+happens in the N × N inner products, and the answer is refined on the rows themselves.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr, solve_triangular
 
+from solvers.problem import extended_product
 from solvers.separability import least_distance
 
 Array = NDArray[np.float64]
 
 
 LARGE_PREDICTOR = 1e3
-"""Beyond this ‖β‖ (points of norm at most one) a float64 margin has lost more than 1e-13, and longer words are used."""
+"""Up to this ‖β‖ (points of norm at most one) inner products of the points leave digits enough."""
 
 
 def _equality_solution(rows: Array) -> tuple[Array, Array] | None:
@@ -31,22 +33,15 @@ def _equality_solution(rows: Array) -> tuple[Array, Array] | None:
     coordinates = solve_triangular(r, np.ones(rows.shape[0]), trans="T")
     beta = q @ coordinates
     for _ in range(2):  # refinement: the margins of a large β are the first to lose digits
-        residual = np.asarray(1.0 - accurate_margins(rows, beta), dtype=np.float64)
+        residual = 1.0 - extended_product(rows, beta)
         beta += q @ solve_triangular(r, residual, trans="T")
     return beta, solve_triangular(r, q.T @ beta)
-
-
-def accurate_margins(rows: Array, beta: Array) -> NDArray[np.floating]:
-    """rows @ β; for large β accumulated in the longest machine format (80 bits on x86, float64 where that is all)."""
-    if np.linalg.norm(beta) <= LARGE_PREDICTOR:
-        return np.asarray(rows @ beta)
-    return np.asarray(rows.astype(np.longdouble) @ beta.astype(np.longdouble))
 
 
 def _smallest_margin(rows: Array, beta: Array) -> float:
     margins = rows @ beta
     near = margins <= margins.min() + 1e-6 * abs(margins.min())
-    return float(accurate_margins(rows[near], beta).min())
+    return float(extended_product(rows[near], beta).min())
 
 
 def _repair(A: Array, active: list[int], max_repairs: int = 50) -> tuple[Array, Array, int] | None:
@@ -70,6 +65,30 @@ def _repair(A: Array, active: list[int], max_repairs: int = 50) -> tuple[Array, 
     return None
 
 
+def _in_inner_products(rows: Array) -> tuple[Array, Array, int, float] | None:
+    """The solution from the Cholesky factor of rows·rowsᵀ, N-dimensional; None when that has lost digits that matter.
+
+    Inner products square the condition number, so the answer is refined and then examined on the rows themselves.
+    """
+    gram = rows @ rows.T
+    try:
+        inner = np.asarray(np.linalg.cholesky(gram), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        return None
+    alpha, distance = least_distance(inner)
+    found = _repair(inner, np.flatnonzero(alpha > 0).tolist()) if distance * LARGE_PREDICTOR > 1.0 else None
+    if found is None:
+        return None
+    _, dual, repairs = found
+    active = np.flatnonzero(dual)
+    for _ in range(2):
+        beta = rows.T @ dual
+        dual[active] += np.linalg.solve(gram[np.ix_(active, active)], 1.0 - rows[active] @ beta)
+    beta = rows.T @ dual
+    exact = dual.min() >= 0 and float((rows @ beta).min()) >= 1.0 - 1e-13 * max(1.0, float(np.linalg.norm(beta)))
+    return (beta, dual, repairs, distance) if exact else None
+
+
 def l2_max_margin(A: Array) -> tuple[Array, Array, dict[str, object]]:
     """β (D,), multipliers α (N,) with β = Aᵀα, and statistics, for separable rows A (N, D).
 
@@ -77,8 +96,12 @@ def l2_max_margin(A: Array) -> tuple[Array, Array, dict[str, object]]:
     """
     scale = float(np.linalg.norm(A, axis=1).max())
     rows = A / scale
+    stats: dict[str, object] = {"method": "least distance (Lawson-Hanson) + active set"}
+    if A.shape[1] > A.shape[0] and (quick := _in_inner_products(rows)) is not None:
+        beta, dual, stats["repairs"], stats["relative_margin"] = quick
+        return beta / float((rows @ beta).min()) / scale, dual / scale**2, stats
     alpha, distance = least_distance(rows)
-    stats: dict[str, object] = {"method": "least distance (Lawson-Hanson) + QR", "relative_margin": distance}
+    stats["relative_margin"] = distance
     if distance == 0.0:
         return np.zeros(A.shape[1]), alpha, stats
     repaired = _repair(rows, np.flatnonzero(alpha > 0).tolist())

@@ -94,7 +94,6 @@ def _own_road(problem: MarginProblem, regularizer: Regularizer, tol: float, opti
         )
     check_options(f"max_margin with {regularizer}", options, {})
     if isinstance(regularizer, FourierBridge) and regularizer.p == 1:
-        raise_if_not_separable(problem.A, problem.label_shape)
         beta, dual, stats = fourier_l1_max_margin(problem.A, problem.shape, tol)
     elif isinstance(regularizer, Bridge) and regularizer.p == 1:
         found = l1_max_margin(problem.A)

@@ -14,10 +14,15 @@ Array = NDArray[np.float64]
 
 
 def extended_product(matrix: Array, vector: Array) -> Array:
-    """matrix @ vector accumulated in 80 bits where the machine has them (x86), else in float64; rounded to float64."""
-    if np.finfo(np.longdouble).eps == np.finfo(np.float64).eps:
-        return np.asarray(matrix @ vector)
-    return np.asarray(matrix.astype(np.longdouble) @ vector.astype(np.longdouble), dtype=np.float64)
+    """matrix @ vector; entries that cancel to less than 10⁻³ of their terms are summed in 80 bits where there are any.
+
+    (On x86; elsewhere the longest format may be float64 itself.)
+    """
+    product = np.asarray(matrix @ vector)
+    cancels = np.abs(matrix) @ np.abs(vector) > 1e3 * np.abs(product)
+    if cancels.any():
+        product[cancels] = matrix[cancels].astype(np.longdouble) @ vector.astype(np.longdouble)
+    return product
 
 
 def power_of_two(value: float) -> float:
