@@ -24,7 +24,7 @@ def compare_spline(
     inits: Sequence[str] = (),
     *,
     widths: Sequence[int] = WIDTHS,
-    seeds: int = 64,
+    seeds: int = 100,
     command: str = "",
     show: bool = False,
 ) -> Report:

@@ -76,7 +76,7 @@ def rate_section(name: str, study: WidthStudy, case: Case, *, enough: bool) -> S
         "Each network is trained by gradient flow to residual 1e-10 on data corrected by the line (u, v) of problem "
         "(21); on the data as they are the limit is another function (problem (18)), and the error would stop falling. "
         "Distances are true maxima, pieces against spline. Widths below 80 are shown and not fitted: their kernel is "
-        f"often nearly singular. {study.unfitted} network(s) could not fit the data and are left out."
+        f"often nearly singular. {study.unfitted} network(s) did not reach the residual within the steps allowed and are left out."
     )
     columns = (
         Column("width", "width n", about="units of one of the two mirrored halves; 2n in all"),

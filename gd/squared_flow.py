@@ -148,6 +148,8 @@ def squared_flow_limit(
             if not bool(run.open.any()):
                 break
             run.step()
+            run.drop_finished()
+        run.restore()
         return run.result(time.perf_counter() - began)
 
 
@@ -191,6 +193,10 @@ def stable_step(model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor) 
         return 2.0 / float(torch.linalg.eigvalsh(bundle.at(bundle.start).kernel)[0, -1])
 
 
+_STATE = ("W", "t", "h", "error", "next", "steps", "rejected", "degenerate", "outputs", "grid_outputs")
+"""What `_Integration` holds of each run, run axis first."""
+
+
 class _Integration:
     """The state of all runs, each with its own time and step; runs that are done stay where they are."""
 
@@ -204,7 +210,8 @@ class _Integration:
         grid: Tensor | None,
         stop_at_last_time: bool,
     ) -> None:
-        self.bundle, self.y, self.accuracy, self.grid = bundle, y, accuracy, grid
+        self.bundle, self.all_runs = bundle, bundle
+        self.y, self.accuracy, self.grid = y, accuracy, grid
         self.goal = tolerance * max(1.0, float(y.abs().max()))
         self.stop_at_last_time = stop_at_last_time
         self.W = bundle.start.clone()
@@ -218,7 +225,37 @@ class _Integration:
         self.h += float("inf")  # the error estimate decides; a frozen Θ takes the flow to its end at once
         self.outputs = self.W.new_full((runs, times.size + 1, y.numel()), float("nan"))
         self.grid_outputs = self.W.new_full((runs, times.size + 1, 0 if grid is None else len(grid)), float("nan"))
+        self.rows = torch.arange(runs, device=self.W.device)
+        self.parked: dict[str, Tensor] = {}
         self._close()
+
+    def drop_finished(self) -> None:
+        """Park the finished runs once they are half of those carried along; a few stubborn runs then cost a few."""
+        if bool(self.open.any()) and 2 * int(self.open.sum()) <= self.rows.numel():
+            self._park()
+            kept = self.open.nonzero().flatten()
+            self.rows = self.rows[kept]
+            for name in _STATE:
+                setattr(self, name, getattr(self, name)[kept])
+            self.bundle = self.all_runs.subset(self.rows)
+            self.tangent = self.bundle.at(self.W)
+            self._close()
+
+    def restore(self) -> None:
+        """All runs again, as they ended."""
+        self._park()
+        for name in _STATE:
+            setattr(self, name, self.parked[name])
+        self.bundle = self.all_runs
+        self.tangent = self.bundle.at(self.W)
+        self._close()
+
+    def _park(self) -> None:
+        for name in _STATE:
+            value = getattr(self, name)
+            if name not in self.parked:
+                self.parked[name] = value.clone()
+            self.parked[name][self.rows] = value
 
     @property
     def r(self) -> Tensor:
@@ -315,7 +352,7 @@ class _Integration:
 
 
 def _integrals(kernel: Tensor, r: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-    """p = ∫_0^h e^{−tΘ} r dt and q = ∫_0^h ψ(t) e^{−tΘ} r dt; h = ∞ allowed. On the null space of Θ, p = hr, q = hr/2.
+    """p = ∫_0^h e^{−tΘ} r dt and q = ∫_0^h ψ(t) e^{−tΘ} r dt; h = ∞ allowed; both 0 on the null space of Θ.
 
     In modes, with φ_j = ∫_0^h e^{−λ_j t} dt and φ_jk = ∫_0^h e^{−(λ_j + λ_k)t} dt,
 
@@ -338,7 +375,7 @@ def _integrals(kernel: Tensor, r: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
     )
     moved = (share * rate * alone).sum(dim=1, keepdim=True)
     ramp = (together @ share.unsqueeze(-1)).squeeze(-1) / torch.where(moved > 0, moved, 1.0)
-    still = torch.where(torch.isinf(h), 0.0, h)  # where Θ is zero so is J's pull
-    p = torch.where(positive, alone, still) * r
-    q = torch.where(positive, ramp, 0.5 * still) * r
+    # Θv = 0 means Jᵀv = 0: such a mode moves no weight, at any h
+    p = torch.where(positive, alone, 0.0) * r
+    q = torch.where(positive, ramp, 0.0) * r
     return (vectors @ p.unsqueeze(-1)).squeeze(-1), (vectors @ q.unsqueeze(-1)).squeeze(-1)

@@ -48,6 +48,10 @@ class TangentBundle(ABC):
         """The tangent at weights W."""
 
     @abstractmethod
+    def subset(self, runs: Tensor) -> TangentBundle:
+        """The same inputs with some of the runs, by index."""
+
+    @abstractmethod
     def values(self, W: Tensor, X: Tensor) -> Tensor:
         """f(X; w_b) at other inputs, shape (B, len(X))."""
 
@@ -109,6 +113,14 @@ class _WideBundle(TangentBundle):
         self._sizes = [self._fixed[name].shape[1] for name in self._names]
         self.start = torch.cat([self._fixed[name] for name in self._names], dim=1)
 
+    def subset(self, runs: Tensor) -> _WideBundle:
+        kept = object.__new__(_WideBundle)
+        kept.__dict__.update(self.__dict__, start=self.start[runs])
+        kept._fixed = {name: part[runs] for name, part in self._fixed.items()}
+        if self._mode == "linearized":
+            kept._point = {name: part[runs] for name, part in self._point.items()}
+        return kept
+
     def named(self, W: Tensor) -> dict[str, Tensor]:
         return dict(zip(self._names, torch.split(W, self._sizes, dim=1), strict=True))
 
@@ -144,9 +156,13 @@ class _DenseTangent(Tangent):
 
 class _ModuleBundle(TangentBundle):
     def __init__(self, models: Sequence[nn.Module], X: Tensor, y: Tensor, device: torch.device) -> None:
-        self._models, self._y = models, y
+        self._models, self._X, self._y = list(models), X, y
         self._objective = Objective(models, X, y, Squared(), device)
         self.start = self._objective.start
+
+    def subset(self, runs: Tensor) -> _ModuleBundle:
+        models = [self._models[run] for run in runs.tolist()]
+        return _ModuleBundle(models, self._X, self._y, self.start.device)
 
     def named(self, W: Tensor) -> dict[str, Tensor]:
         return dict(zip(self._objective.names, self._objective.layers(W), strict=True))

@@ -15,12 +15,12 @@ __all__ = ["command", "quick"]
 
 @click.command("spline")
 @click.option("--init", "inits", multiple=True, metavar="LAW",
-              help="gaussian:SIGMA_W,SIGMA_B (standard deviations), uniform:A_W,A_B, binary:A_B; repeatable.")  # fmt: skip
+              help="gaussian:SIGMA_W,SIGMA_B (deviations), uniform:A_W,A_B, binary:A_B; repeatable.")  # fmt: skip
 @click.option("--data", default="builtin", show_default=True, metavar="FILE.csv|builtin",
               help="Two columns x, y, or the paper's five points.")  # fmt: skip
 @click.option("--widths", default=",".join(map(str, WIDTHS)), show_default=True, metavar="N,N,…",
-              help="Units of one of the two mirrored halves. Slopes are fitted from 80 on.")  # fmt: skip
-@click.option("--seeds", default=64, show_default=True, type=click.IntRange(min=1), help="Networks per width.")
+              help="Units of one of the two mirrored halves; the slope is fitted from 80 on.")  # fmt: skip
+@click.option("--seeds", default=100, show_default=True, type=click.IntRange(min=1), help="Networks per width.")
 @report_options("implicitbias-spline")
 def command(inits: tuple[str, ...], data: str, widths: str, seeds: int, out: Path, as_json: bool) -> None:
     """Train wide one-input ReLU networks to the end of gradient flow and measure their distance to min ∫ g″²/ζ.
