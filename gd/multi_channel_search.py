@@ -24,7 +24,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from solvers.conv_kernel import lag_geometry
+from solvers.conv_kernel import ConvKernel, lag_geometry
+from solvers.induced_regularizer import price
 
 Array = NDArray[np.float64]
 
@@ -120,7 +121,10 @@ class Prices:
         hessian = torch.func.vmap(torch.func.jacrev(torch.func.grad(single)), chunk_size=512)
         f = value(x, hat)
         trust = torch.full_like(f, 1e-2)
+        settled = torch.zeros_like(f)
         for _ in range(self.plan.iterations):
+            if bool(((settled >= 2) | (trust >= 1e10)).all()):  # no digits left to gain, or no step that gains any
+                break
             g, H = slope(x, hat), hessian(x, hat)
             sound = torch.isfinite(H).flatten(1).all(1) & torch.isfinite(g).all(1)
             eye = torch.eye(H.shape[1], dtype=H.dtype, device=H.device)
@@ -132,9 +136,11 @@ class Prices:
             trial = x + step
             f_new = value(trial, hat)
             better = torch.isfinite(f_new) & (f_new <= f) & sound
+            gained = torch.where(better, f - f_new, torch.zeros_like(f)) > 1e-14 * f.abs()
+            settled = torch.where(gained, torch.zeros_like(f), settled + better)
             x = torch.where(better[:, None], trial, x)
             f = torch.where(better, f_new, f)
-            trust = torch.where(better, (trust / 5).clamp(min=1e-14), (trust * 6).clamp(max=1e6))
+            trust = torch.where(better, (trust / 5).clamp(min=1e-14), (trust * 6).clamp(max=1e12))
         kernels = x.reshape(-1, *shape)
         r0 = (x * x).sum(1)
         return kernels, 2.0 * torch.sqrt(r0 * (f - r0).clamp(min=0.0))
@@ -213,11 +219,16 @@ def generation(plan: HuntPlan, seed: Sequence[int], device: str | torch.device |
     again = _starts(plan, prices, plan.out_channels, 2 * plan.restarts, rng)
     _, fresh, _ = _minimum(prices, torch.cat([_leading(plan, many_kernels), again], dim=1), hat)
     _, kept, _ = _minimum(prices, few_kernels, hat)
-    gaps = (torch.minimum(fresh, kept) / prices.lower_bounds(z, hat) - 1.0).cpu().numpy()
-    order = np.argsort(-gaps)
-    instances = best_w.cpu().numpy()[order]
+    instances = best_w.cpu().numpy()
     if plan.in_channels == 1:
         instances = instances[:, 0]
+    kernel = plan.kernel if len(plan.kernel) > 1 else plan.kernel[0]
+    convex = ConvKernel(kernel, plan.in_channels)
+    solved = np.array([price(w, convex).lower_bound for w in instances])  # the hunt's own bound may be a loose one
+    lower = np.maximum(solved, prices.lower_bounds(z, hat).cpu().numpy())
+    gaps = torch.minimum(fresh, kept).cpu().numpy() / lower - 1.0
+    order = np.argsort(-gaps)
+    instances = instances[order]
     return Found(instances, gaps[order], tuple(kinds[i] for i in order))
 
 
@@ -226,7 +237,8 @@ def _leading(plan: HuntPlan, many: Tensor) -> Tensor:
     _, sizes, V = torch.linalg.svd(many[:, 0], full_matrices=False)
     leading = sizes[:, : plan.out_channels, None] * V[:, : plan.out_channels]
     wave = torch.cos(torch.arange(leading[0].numel(), dtype=leading.dtype, device=leading.device))
-    return (leading + 1e-3 * sizes[:, :1, None] * wave.reshape(leading.shape[1:])).unsqueeze(1)
+    moved: Tensor = leading + 1e-3 * sizes[:, :1, None] * wave.reshape(leading.shape[1:])
+    return moved.unsqueeze(1)
 
 
 def _starts(plan: HuntPlan, prices: Prices, C: int, restarts: int, rng: np.random.Generator) -> Tensor:
