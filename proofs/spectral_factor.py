@@ -34,10 +34,10 @@ from solvers.spectral_factorization import spectral_factorization
 Array = NDArray[np.float64]
 
 _PRIME = (1 << 61) - 1  # coprime modulo a prime that spares the leading coefficients is coprime over ℚ
-_DENSE_UP_TO = 48  # below this a many-digit Newton step costs less than it is worth to avoid
-_ATTEMPTS = (("auto", 256), ("constant", 256), ("constant", 768), ("constant", 3072))
+_DENSE_UP_TO = 64  # up to here Newton steps are taken in many digits: J may be singular to double precision
+_ATTEMPTS = (("auto", 256), ("constant", 768), ("constant", 3072))
 """Newton's start and bits. From a constant every zero stays inside the disc; the last is for nearly common roots."""
-_LAST_ATTEMPT_UP_TO = 128  # beyond this K, 3072 bits take longer than anyone waits
+_LAST_ATTEMPT_UP_TO = 64  # beyond this K, 3072 bits take longer than anyone waits
 
 
 @dataclass(frozen=True)
@@ -106,15 +106,13 @@ def spectral_factor(*summands: ArrayLike) -> CertifiedFactor:
     reduced = [p / common for p in polynomials]
     if all(p.degree() <= 0 for p in reduced):
         return _multiple(polynomials, common, reduced, K)
-    proof = ""
-    for start, precision in _ATTEMPTS[: 4 if K <= _LAST_ATTEMPT_UP_TO else 3]:
+    note = f", after division by the common divisor of degree {common.degree()}" if common.degree() else ""
+    for start, precision in _ATTEMPTS[: 3 if K <= _LAST_ATTEMPT_UP_TO else 2]:
         with bits(precision):
             exact, radius, proof = _refined(reduced, start, precision)
             if radius is not None:
-                note = f", after division by the common divisor of degree {common.degree()}" if common.degree() else ""
                 return _rounded(polynomials, common, exact, radius, K, proof + note)
-    c = spectral_factorization(*[np.array([float(v) for v in a]) for a in kernels]).factor
-    return _with_residual(polynomials, c, None, proof)
+    return _rounded(polynomials, common, exact, None, K, proof + note)
 
 
 def _fractions(a: ArrayLike) -> list[fmpq]:
@@ -172,7 +170,7 @@ def _refined(reduced: list[fmpq_poly], begin: str, precision: int) -> tuple[arb_
     target = _lags([arb_poly(p) for p in reduced], size)
     scale = target[0].mid().sqrt()
     rows = np.array([_floats([arb(v) / scale for v in p.coeffs()], size) for p in reduced])
-    start = spectral_factorization(*rows, start=begin).factor[::-1]  # zeros inside the disc, for Schur–Cohn
+    start = _start(rows, begin)[::-1]  # zeros inside the disc, for Schur–Cohn
     c = [(arb(float(v)) * scale).mid() for v in start]
     c = _refine(c, target, start, scale, precision)
     polynomial = arb_poly(c)
@@ -187,6 +185,20 @@ def _refined(reduced: list[fmpq_poly], begin: str, precision: int) -> tuple[arb_
     # (1 − √(1−s))/(2κ) with s = 4κη, written without cancellation
     radius = 2 * eta / (1 + (1 - 4 * kappa * eta).sqrt())
     return polynomial, radius, f"Newton–Kantorovich with 4κη ≤ {float((4 * kappa * eta).upper()):.1e}"
+
+
+def _start(rows: Array, begin: str) -> Array:
+    """The solver's factor; where it gives up, half of the logarithm of the spectrum (Kolmogorov), as good as it is."""
+    try:
+        # tol=1: digits beyond double precision are the business of `_refine`
+        return spectral_factorization(*rows, start=begin, tol=1.0).factor
+    except ArithmeticError:
+        grid = 1 << int(np.ceil(np.log2(256 * rows.shape[1])))
+        spectrum = np.sum(np.abs(np.fft.rfft(rows, grid, axis=1)) ** 2, axis=0)
+        cepstrum = np.fft.irfft(0.5 * np.log(np.maximum(spectrum, 1e-30 * spectrum.max())), grid)
+        cepstrum[1 : grid // 2] *= 2.0
+        cepstrum[grid // 2 + 1 :] = 0.0
+        return np.asarray(np.fft.irfft(np.exp(np.fft.rfft(cepstrum)), grid)[: rows.shape[1]])
 
 
 def _lags(polynomials: list[arb_poly], size: int) -> list[arb]:
@@ -214,19 +226,17 @@ def _floats(values: list[arb], size: int) -> Array:
 
 def _refine(c: list[arb], target: list[arb], start: Array, scale: arb, precision: int) -> list[arb]:
     """Corrections until the residual stops falling: J⁻¹ in double precision, or in many digits for short kernels."""
-    size = len(c)
-    factors = None if size <= _DENSE_UP_TO else scipy.linalg.lu_factor(_derivative(start))
+    factors = None if len(c) <= _DENSE_UP_TO else scipy.linalg.lu_factor(_derivative(start))
     best = _misfit(c, target)
     for _ in range(precision // 4):
-        size_before = _largest(best)
-        if not size_before > 0:
+        if not _largest(best) > 0:
             break
         step = _newton_step(c, best) if factors is None else _cheap_step(factors, best, scale)
         if step is None:
             break
         trial = [(u - h).mid() for u, h in zip(c, step, strict=True)]
         misfit = _misfit(trial, target)
-        if not _largest(misfit) < size_before / 2:
+        if not _largest(misfit) < _largest(best) / 2:
             break
         c, best = trial, misfit
     return c
@@ -260,7 +270,7 @@ def _newton_step(c: list[arb], misfit: list[arb]) -> list[arb] | None:
         for j in range(size)
     ]
     try:
-        solved = arb_mat(rows).solve(arb_mat([[v] for v in misfit]))
+        solved = arb_mat(rows).solve(arb_mat([[v] for v in misfit]), algorithm="approx")
     except ZeroDivisionError:
         return None
     return [value.mid() for value in solved.entries()]
@@ -294,16 +304,16 @@ def _inverse_bound(c: arb_poly, size: int) -> arb | None:
 
 
 def _rounded(
-    polynomials: list[fmpq_poly], common: fmpq_poly, exact: arb_poly, radius: arb, K: int, proof: str
+    polynomials: list[fmpq_poly], common: fmpq_poly, exact: arb_poly, radius: arb | None, K: int, proof: str
 ) -> CertifiedFactor:
-    """c = G·c′ rounded to doubles; ‖G·h‖₂ ≤ ‖G‖₁‖h‖₂ carries ρ over."""
+    """c = G·c′ rounded to doubles; ‖G·h‖₂ ≤ ‖G‖₁‖h‖₂ carries ρ over. No radius, no distance."""
     product = (arb_poly(common) * arb_poly(exact.coeffs()[::-1])).coeffs()  # as solvers: c's first entries large
     entries = [*product, *[arb(0)] * (K - len(product))]
     sign = -1.0 if next((float(v) for v in entries if float(v) != 0.0), 1.0) < 0 else 1.0
     c = sign * np.array([float(v) for v in entries])
     rounding = _norm([sign * v - arb(float(u)) for u, v in zip(c, entries, strict=True)])
     stretch = sum((abs(arb(v)) for v in common.coeffs()), arb(0))
-    return _with_residual(polynomials, c, rounding + stretch * radius, proof)
+    return _with_residual(polynomials, c, None if radius is None else rounding + stretch * radius, proof)
 
 
 def _with_residual(polynomials: list[fmpq_poly], c: Array, distance: arb | None, proof: str) -> CertifiedFactor:

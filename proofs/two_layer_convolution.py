@@ -27,7 +27,6 @@ def _variational(formula: Formula, size: int) -> Iterator[Step]:
     b, u = sympy.symbols("β̂ û_c", complex=True)
     P, modulus2 = sympy.symbols("P_d |β̂|²", positive=True)
     v = formula["attaining"](b, u, P)
-    U = sympy.Symbol("|û_c|²", positive=True)
     yield identity(
         "v̂_c = β̂ conj(û_c)/P meets the constraint: û_c v̂_c is the share |û_c|²/P of β̂, and the shares add to 1",
         u * v, b * (u * sympy.conjugate(u)) / P, kind=ALL,
@@ -44,7 +43,6 @@ def _variational(formula: Formula, size: int) -> Iterator[Step]:
         "v is real: at −d, where β̂ and û_c are conjugate, v̂_c is conjugate",
         formula["attaining"](sympy.conjugate(b), sympy.conjugate(u), P), sympy.conjugate(v), kind=ALL,
     )  # fmt: skip
-    yield nonnegative("and P ≥ 0 is a sum of the shares", U, U, kind=ALL)
     yield from parseval()
 
 
