@@ -48,6 +48,9 @@ EXPERIMENTS = {
     "channels": Row("compare.commands.channels:command", "Multi-channel CNNs against the certified R_K max margin."),
     "conjecture": Row("compare.commands.conjecture:command", "Hunt for predictors that few channels pay more for."),
     "spline": Row("compare.commands.spline:command", "Wide ReLU networks against the weighted spline (regression)."),
+    "generators": Row("compare.commands.generators:command", "Untrained generators: iterations to images and to noise."),
+    "denoising": Row("compare.commands.denoising:command", "Early stopping is a filter; the deep decoder beside TV."),
+    "recovery": Row("compare.commands.recovery:command", "Few measurements: generators and their explicit limit."),
 }
 """`implicitbias compare <name>`. Bare `implicitbias compare` runs `quick()` of each, in this order."""
 

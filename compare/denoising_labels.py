@@ -115,8 +115,8 @@ def label_section(
         Column("end_distance", "distance at the end", "", ".4f"),
     )
     text = (f"{count} of scikit-learn's digits 3 and 8, a random fraction of their labels flipped, fitted by a "
-            f"two-layer ReLU network with {k} hidden units and gradient descent on ½ Σ (f − y)². The correct labels are fitted "
-            "first; the corrupted ones later, further from the start.")
+            f"two-layer ReLU network with {k} hidden units and gradient descent on ½ Σ (f − y)². The correct labels "
+            "are fitted first; the corrupted ones later, further from the start.")
     return Section("The same with corrupted labels", text, columns, tuple(rows), tuple(made), tuple(figures))
 
 

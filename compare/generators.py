@@ -8,6 +8,7 @@ images; and the smallest model that shows it, in one dimension.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ def compare_generators(
         raise ValueError("the images must share one size and number of channels; got "
                          + ", ".join(f"{i.name} {i.pixels.shape}" for i in images))
     jobs: list[tuple[str, Callable[[], list[Fit]]]] = [
-        (f"{kind}, {factor:g}×", lambda kind=kind, factor=factor: fit_pair(kind, factor, images, chosen))  # type: ignore[misc]
+        (f"{kind}, {factor:g}×", partial(fit_pair, kind, factor, images, chosen))
         for kind in kinds for factor in factors
     ]
     done = run_parts(jobs, "Generators", show=progress)

@@ -1,0 +1,99 @@
+"""Recovery: the convex baselines against a second formulation, the sampling mask, and one small run end to end."""
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+
+from compare.generators_images import shipped
+from compare.recovery import (
+    RecoveryPlan,
+    compare_recovery,
+    deep_decoder,
+    image_checks,
+    line_section,
+    variable_density_mask,
+)
+from compare.recovery_convex import rows_and_data, total_variation, wavelet_basis, wavelet_l1
+from solvers.compressive_sensing import DenseMeasurement, FourierMeasurement, gaussian_measurement, kernel_recovery
+from solvers.dual_kernel import dual_kernel, gaussian_kernel
+
+
+def test_total_variation_in_one_dimension_is_the_linear_program():
+    A = gaussian_measurement(10, (16,), seed=0)
+    x = np.repeat([0.0, 1.0, -0.5, 0.2], 4)
+    y = A.forward(x)
+    found = total_variation(A, y)
+    difference = np.diff(np.eye(16), axis=0)
+    blocks = np.block([[difference, -np.eye(15)], [-difference, -np.eye(15)]])
+    reference = linprog(np.r_[np.zeros(16), np.ones(15)], A_ub=blocks, b_ub=np.zeros(30),
+                        A_eq=np.c_[A.matrix, np.zeros((10, 15))], b_eq=y, bounds=[(None, None)] * 16 + [(0, None)] * 15)
+    assert np.abs(np.diff(found)).sum() == pytest.approx(reference.fun, rel=1e-6)
+    np.testing.assert_allclose(A.forward(found), y, atol=1e-6)
+
+
+def test_wavelet_l1_recovers_what_is_sparse_and_beats_other_solutions():
+    W = wavelet_basis((16,))
+    np.testing.assert_allclose(W.T @ W, np.eye(16), atol=1e-12)
+    sparse = np.zeros(16)
+    sparse[[1, 6]] = 1.0, -2.0
+    A = gaussian_measurement(11, (16,), seed=3)
+    np.testing.assert_allclose(wavelet_l1(A, A.forward(W @ sparse)), W @ sparse, atol=1e-5)
+    with pytest.raises(ValueError, match="even sides"):
+        wavelet_basis((9,))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 1.0])
+def test_masks_are_closed_under_reflection_and_have_the_size_asked_for(share):
+    mask = variable_density_mask((12, 10), share, seed=1)
+    measurement = FourierMeasurement(mask)
+    np.testing.assert_array_equal(measurement.full_mask, mask)
+    assert mask[0, 0]
+    assert share * 120 <= mask.sum() <= share * 120 + 1
+
+
+def test_real_equations_are_the_complex_ones():
+    x = np.random.default_rng(0).standard_normal((6, 4))
+    measurement = FourierMeasurement(variable_density_mask((6, 4), 0.5, seed=0))
+    rows, data = rows_and_data(measurement, measurement.forward(x))
+    assert len(data) == measurement.count
+    np.testing.assert_allclose(rows @ x.ravel(), data, atol=1e-12)
+    np.testing.assert_allclose(rows @ rows.T, np.eye(len(rows)), atol=1e-12)
+
+
+def test_the_deep_decoder_fits_every_system_of_its_batch():
+    x = shipped("camera", 16).pixels[0]
+    taken = [gaussian_measurement(m, (16, 16), seed=m) for m in (40, 120)]
+    outputs = deep_decoder(x, taken, RecoveryPlan(channels=24, depth=3, steps=600))
+    for output, measurement in zip(outputs, taken, strict=True):
+        missing = np.linalg.norm(measurement.forward(output - x)) / np.linalg.norm(measurement.forward(x))
+        assert missing < 0.1
+
+
+def test_the_line_holds_and_a_broken_limit_fails():
+    section = line_section(n=64, k=512, counts=(8, 24), steps=60)
+    assert all(check.passed for check in section.checks)
+    x = shipped("camera", 8).pixels[0]
+    kernel = dual_kernel(gaussian_kernel((8, 8), 0.1))
+    measurement = FourierMeasurement(variable_density_mask((8, 8), 0.3, seed=0))
+    limit = kernel_recovery(kernel, measurement, measurement.forward(x))
+    errors = {name: [1.0] for name in ("explicit limit", "deep decoder", "total variation", "wavelet ℓ1")}
+    good = image_checks("Fourier", x, [measurement], [limit], errors)
+    early = kernel_recovery(kernel, measurement, measurement.forward(x), step=0.1 / kernel.largest, t=3)
+    bad = image_checks("Fourier", x, [measurement], [early], errors)
+    assert [c.passed for c in good] == [True, True, None]
+    assert [c.passed for c in bad] == [False, False, None]
+
+
+def test_a_report_from_end_to_end(tmp_path):
+    plan = RecoveryPlan(shares=(0.2, 0.5), channels=12, depth=3, steps=30)
+    report = compare_recovery([shipped("shepp_logan_phantom", 16)], plan)
+    assert len(report.sections) == 3
+    assert report.passed
+    assert "phantom" in report.write(tmp_path).read_text()
+
+
+def test_everything_measured_is_everything_recovered():
+    x = np.random.default_rng(0).standard_normal(8)
+    measurement = DenseMeasurement(np.eye(8), (8,))
+    np.testing.assert_allclose(total_variation(measurement, x), x, atol=1e-6)
+    np.testing.assert_allclose(wavelet_l1(measurement, x), x, atol=1e-6)
