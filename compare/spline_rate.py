@@ -52,7 +52,17 @@ class WidthStudy:
 
     def median(self) -> Array:
         """Median sup distance of each width, shape (W,)."""
-        return np.asarray(np.nanmedian(self.sup, axis=1))
+        return quantiles(self.sup, 0.5)
+
+
+def quantiles(rows: Array, q: float) -> Array:
+    """The q-quantile of every row without its NaN; NaN where a row holds nothing else.
+
+    >>> quantiles(np.array([[1.0, np.nan, 3.0], [np.nan] * 3]), 0.5)
+    array([ 2., nan])
+    """
+    kept = [row[~np.isnan(row)] for row in rows]
+    return np.array([np.quantile(row, q) if row.size else np.nan for row in kept])
 
 
 def corrected_problem(case: Case, init: InitialDistribution) -> tuple[Array, WeightedSpline]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from compare.report import Check, Column, Figure, Section, Value
 from compare.spline_cases import AUTHORS_RMS, BUILTIN, Case
-from compare.spline_rate import FITTED_FROM, WidthStudy, fitted_slope
+from compare.spline_rate import FITTED_FROM, WidthStudy, fitted_slope, quantiles
 from compare.spline_trajectory import TrajectoryStudy
 from compare.uniform_distance import uniform_distance
 from gd.weight_decay import DecayedNetwork
@@ -30,8 +30,8 @@ SLOPE_TOLERANCE = 0.05
 def rate_section(name: str, study: WidthStudy, case: Case, *, enough: bool) -> Section:
     """Error against width. The slope is judged only when there are `enough` seeds and widths to know it to 0.05."""
     median = study.median()
-    low, high = np.nanquantile(study.sup, [0.25, 0.75], axis=1)
-    mean_rms = np.nanmean(study.rms, axis=1)
+    low, high = quantiles(study.sup, 0.25), quantiles(study.sup, 0.75)
+    mean_rms = np.nansum(study.rms, axis=1) / np.maximum((~np.isnan(study.rms)).sum(axis=1), 1)
     rows = tuple(
         {"width": n, "median": median[k], "low": low[k], "high": high[k], "rms": mean_rms[k],
          "fitted": n >= FITTED_FROM, "runs": int((~np.isnan(study.sup[k])).sum())}
@@ -76,7 +76,8 @@ def rate_section(name: str, study: WidthStudy, case: Case, *, enough: bool) -> S
         "Each network is trained by gradient flow to residual 1e-10 on data corrected by the line (u, v) of problem "
         "(21); on the data as they are the limit is another function (problem (18)), and the error would stop falling. "
         "Distances are true maxima, pieces against spline. Widths below 80 are shown and not fitted: their kernel is "
-        f"often nearly singular. {study.unfitted} network(s) did not reach the residual within the steps allowed and are left out."
+        f"often nearly singular. {study.unfitted} network(s) did not reach the residual in the steps allowed and are "
+        "left out."
     )
     columns = (
         Column("width", "width n", about="units of one of the two mirrored halves; 2n in all"),
@@ -144,7 +145,7 @@ def shape_section(case: Case, solutions: Mapping[str, Solution]) -> Section:
 
 def training_section(name: str, widths: tuple[int, ...], gaps: Array, *, enough: bool) -> Section:
     """Training all weights (linearized) against the output layer only."""
-    median = np.nanmedian(gaps, axis=1)
+    median = quantiles(gaps, 0.5)
     slope, low, high = fitted_slope(np.asarray(widths), gaps)
     claim = f"{name}: training all weights of the linearized network and training the output layer differ by O(1/n)"
     reason = f"slope {slope:.3f}, 95 % bootstrap interval [{low:.3f}, {high:.3f}]; O(1/n) is an upper bound"

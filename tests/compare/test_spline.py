@@ -1,0 +1,145 @@
+"""The spline experiment: its statistics, its cases, its report, and that wrong theory would fail it."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from compare.command_line import cli
+from compare.spline import compare_spline, quick
+from compare.spline_cases import BUILTIN, Case, default_inits, load_case, parse_init
+from compare.spline_rate import WidthStudy, fitted_slope, train_batch, training_gaps, width_study
+from compare.spline_sections import rate_section, spline_price
+from compare.spline_trajectory import trajectory_study
+from compare.uniform_distance import uniform_distance
+from solvers.initial_distributions import BinaryUniformInit, GaussianInit
+from solvers.weighted_spline import weighted_spline
+
+WIDTHS = (80, 320, 1280, 5120)
+
+
+def study_with_slope(power: float) -> WidthStudy:
+    noise = np.random.default_rng(0).lognormal(0.0, 0.3, (len(WIDTHS), 40))
+    sup = np.asarray(WIDTHS)[:, None] ** power * noise
+    slope, low, high = fitted_slope(np.asarray(WIDTHS), sup)
+    return WidthStudy(WIDTHS, sup, sup / 2, slope, (low, high))
+
+
+def test_slope_and_its_interval() -> None:
+    study = study_with_slope(-0.5)
+    assert study.interval[0] < -0.5 < study.interval[1]
+    assert study.slope == pytest.approx(-0.5, abs=0.05)
+    assert np.isnan(fitted_slope(np.array([10, 20]), np.ones((2, 3)))[0])  # below 80 nothing is fitted
+
+
+@pytest.mark.parametrize(("power", "verdict"), [(-0.5, True), (-0.35, False), (-0.7, False)])
+def test_the_rate_check_rejects_other_rates(power: float, verdict: bool) -> None:
+    section = rate_section("gaussian:1,1", study_with_slope(power), BUILTIN, enough=True)
+    assert section.checks[0].passed is verdict
+    assert rate_section("gaussian:1,1", study_with_slope(power), BUILTIN, enough=False).checks[0].passed is None
+
+
+def test_measured_rate_of_the_gaussian_case() -> None:
+    """20 seeds, four widths: the slope within four of its bootstrap errors and 0.1 of −1/2, no run left out."""
+    study = width_study(BUILTIN, GaussianInit(1.0, 1.0), (80, 320, 1280), 20)
+    assert study.unfitted == 0
+    assert abs(study.slope + 0.5) < 0.1
+    assert np.all(study.rms <= study.sup)
+    assert np.all(np.diff(study.median()) < 0)
+
+
+def test_uncorrected_data_has_a_floor() -> None:
+    """Trained on the data as they are, a wide network stays away from the spline by the gap of (18) and (21)."""
+    init = BinaryUniformInit(2.5)
+    net = train_batch(BUILTIN, BUILTIN.y, init, 20_000, [0])[0]
+    assert net is not None
+    assert uniform_distance(net, weighted_spline(BUILTIN.x, BUILTIN.y, init), BUILTIN.interval) > 0.004
+
+
+def test_training_gaps_fall_like_one_over_width() -> None:
+    gaps = training_gaps(BUILTIN, GaussianInit(1.0, 1.0), (320, 1280, 5120), 8)
+    slope = fitted_slope(np.array([320, 1280, 5120]), gaps)[0]
+    assert -1.4 < slope < -0.9
+
+
+def test_trajectory_ends_at_the_interpolant_and_lambda_falls() -> None:
+    study = trajectory_study(BUILTIN, GaussianInit(1.0, 1.0), width=3000, snapshots=5)
+    assert study.smoothing[-1] < 1e-3 * study.smoothing[0] + 1e-2
+    assert np.all(study.distance(study.nearest) <= study.distance(study.at_inverse_time) + 1e-6)
+    assert study.distance(study.nearest)[-1] < 0.1
+
+
+def test_price_of_a_spline_is_its_variation() -> None:
+    spline = weighted_spline(BUILTIN.x, BUILTIN.y, GaussianInit(1.0, 0.5))
+    grid = np.linspace(-2, 2, 400_001)
+    assert spline_price(spline) == pytest.approx(np.abs(np.diff(spline.derivative(1)(grid))).sum(), rel=1e-8)
+
+
+def test_cases(tmp_path) -> None:
+    file = tmp_path / "points.csv"
+    file.write_text("x,y\n1,2\n0,1\n\n3,0.5\n1,2\n")
+    case = load_case(str(file))
+    assert case.x.tolist() == [0.0, 1.0, 3.0]
+    assert case.interval == (0.0, 3.0)
+    assert parse_init("gaussian:1,0.5") == GaussianInit(1.0, 0.5)
+    far = Case("far", np.array([0.0, 1.0, 7.0]), np.zeros(3))
+    assert default_inits(far)[-1] == "binary:7"
+    assert case.used.sha256 != replace(case, y=case.y + 1).used.sha256
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x,y\n1,2\n1,3\n2,2\n4,1\n", "different values"),
+        ("1,2\nnan,3\n", "line 2: x and y must be finite"),
+        ("1,2\n2,a\n", "line 2: wanted two numbers"),
+        ("1,2\n2,1,5\n", "line 2: wanted two numbers"),
+        ("1,2\n2,1\n", "three distinct x"),
+    ],
+)
+def test_bad_files(tmp_path, text: str, message: str) -> None:
+    file = tmp_path / "bad.csv"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_case(str(file))
+
+
+@pytest.mark.parametrize("text", ["gaussian", "gaussian:1", "laplace:1,2", "uniform:a,b", "binary:1,2"])
+def test_bad_initializations(text: str) -> None:
+    with pytest.raises(ValueError, match="write gaussian"):
+        parse_init(text)
+
+
+def test_bad_arguments() -> None:
+    with pytest.raises(ValueError, match="ascending"):
+        compare_spline(widths=(100, 50))
+    with pytest.raises(ValueError, match="outside the support"):
+        compare_spline(inits=("binary:1",), widths=(80,), seeds=1)
+    with pytest.raises(ValueError, match="no file"):
+        load_case("nowhere.csv")
+
+
+def test_quick_report_holds_and_is_complete() -> None:
+    report = quick()
+    assert report.passed
+    assert report.complete
+    titles = [section.title for section in report.sections]
+    assert any("Error against width" in title for title in titles)
+    assert {"What ζ does to the shape", "The trajectory beside smoothing splines", "The rich regime"} <= set(titles)
+    assert sum(len(section.figures) for section in report.sections) >= 7
+    json.loads(report.to_json())
+    assert "<svg" in report.to_html()
+
+
+def test_command_line(tmp_path) -> None:
+    file = tmp_path / "points.csv"
+    file.write_text("-1,0\n0,1\n0.5,0\n1.5,2\n")
+    arguments = ["compare", "spline", "--data", str(file), "--init", "uniform:1,2", "--widths", "40,80", "--seeds", "3"]
+    done = CliRunner().invoke(cli, [*arguments, "--out", str(tmp_path / "report")])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "report" / "report.html").is_file()
+    refused = CliRunner().invoke(cli, ["compare", "spline", "--widths", "a,b"])
+    assert refused.exit_code == 2
+    assert "whole numbers" in refused.output
