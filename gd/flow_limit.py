@@ -48,7 +48,7 @@ Array = NDArray[np.float64]
 
 BESIDE = 1e-2
 """Largest distance, between unit vectors of weights, at which the flow counts as having arrived beside a solution."""
-NEAR = 0.1
+NEAR = 0.2
 """The same, where the flow was seen to approach the same solution three times."""
 THRESHOLDS = (1e-2, 1e-3, 1e-4, 1e-6, 1e-9)  # of the largest coefficient: which ones may be taken to vanish
 LARGEST_LOG_NORM = 1e5
@@ -385,6 +385,7 @@ class _Run:
                 "tightened": found.tightened,
                 "tightening_angle": 2.0 * float(np.arcsin(min(found.beside / 2.0, 1.0))),
                 "flow_residual": float(flow.residual()[i]),
+                "kinks": int(flow.carried[i].sliding.sum()) if flow.carried is not None else 0,
                 "device": str(flow.theta.device),
             },
         )

@@ -79,15 +79,18 @@ def tighten_weights(problem: HeldProblem, w: Tensor, deltas: Callable[[Tensor], 
         H = identity - _curvature(problem, w, active, lam_mu)
         _, singular, V = torch.linalg.svd(rows, full_matrices=False)
         V = V[: int((singular > 1e-10 * singular[0]).sum())]
-        along = identity - V.T @ V
+        VH = V @ H  # with Π = I − VᵀV the projection along the constraints, ΠHΠ in thin products
+        projected = H - V.T @ VH - VH.T @ V + V.T @ (VH @ V.T) @ V
         # the reduced Hessian, completed by the identity across the constraints; FLAT keeps it regular, no more
-        reduced = along @ H @ along + V.T @ V + FLAT * identity
+        reduced = projected + V.T @ V + FLAT * identity
         if float(torch.linalg.vector_norm(gradient)) < 1e-12 * size and float(values.abs().max()) < 1e-12:
             if int(torch.linalg.cholesky_ex(reduced + NEUTRAL * identity)[1]):
                 return None  # negative curvature along the constraints: a saddle, which the flow leaves
             break
         towards = _least_norm(rows, -values)
-        w = w + towards + along @ torch.linalg.solve(reduced, along @ (-gradient - H @ towards))
+        side = -gradient - H @ towards
+        move = torch.linalg.solve(reduced, side - V.T @ (V @ side))
+        w = w + towards + move - V.T @ (V @ move)
         if not torch.isfinite(w).all() or float(torch.linalg.vector_norm(w - start)) > 0.5 * size:
             return None
     else:

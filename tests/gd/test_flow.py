@@ -134,7 +134,7 @@ def bdf_path(model: LinearNetwork, X: np.ndarray, y: np.ndarray, tau: float) -> 
     )  # fmt: skip
 
     def at(log_norms: np.ndarray) -> np.ndarray:
-        times = np.linspace(0.0, tau, 20_001)
+        times = np.linspace(0.0, tau, 4_001)
         rhos = solution.sol(times)[-1]
         return np.stack([solution.sol(np.interp(r, rhos, times)) for r in log_norms])
 
@@ -160,7 +160,7 @@ def test_the_path_is_the_one_that_bdf_integrates(model: LinearNetwork) -> None:
             for row in theta
         ])
         errors.append(np.abs(path.predictors[inside] - beta).max() / np.abs(beta).max())
-        assert np.ptp(path.log_norm[inside]) > 0.5
+        assert np.ptp(path.log_norm[inside]) > 0.4
     # the extrapolated step is of second order with local errors ~ tolerance^{3/2}, over ~ tolerance^{−1/2} steps
     assert errors[0] < 2e-2
     assert errors[1] < 5e-4
