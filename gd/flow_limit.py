@@ -52,6 +52,7 @@ NEAR = 0.2
 """The same, where the flow was seen to approach the same solution three times."""
 THRESHOLDS = (1e-2, 1e-3, 1e-4, 1e-6, 1e-9)  # of the largest coefficient: which ones may be taken to vanish
 LARGEST_LOG_NORM = 1e5
+ENDLESS = 1e15  # first steps (of 10^{−3} of |θ|) after which a margin that is not positive yet is given up
 
 
 @overload
@@ -195,6 +196,7 @@ class _Run:
     def to_the_end(self, flow: Flow, max_steps: int, progress: Callable[[int, float], None] | None) -> list[Limit]:
         rows = np.arange(len(self.models))
         next_try = np.full(rows.size, -np.inf)
+        first_step = flow.step.copy()
         limits: dict[int, Limit] = {}
         self.recorder.keep(flow, rows, np.ones(rows.size, dtype=bool))
         for attempt in range(max_steps):
@@ -208,6 +210,8 @@ class _Run:
                     limits[int(rows[i])] = self._limit(flow, i, int(rows[i]), found)
                     finished.append(i)
             spent = (flow.step < SMALLEST_STEP * flow.tau) | (flow.log_norm > LARGEST_LOG_NORM)
+            # a sample on which every unit is dead has no gradient: its margin stays, and time runs out
+            spent |= (flow.tau > ENDLESS * first_step[rows]) & (flow.margins.min(axis=1) <= 0)
             for i in map(int, np.flatnonzero(spent | (attempt == max_steps - 1))):
                 if i not in finished:
                     limits[int(rows[i])] = self._limit(flow, i, int(rows[i]), self._unresolved(flow, i))

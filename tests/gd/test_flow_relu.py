@@ -1,0 +1,168 @@
+"""ReLU networks: sliding along kinks, and limits whose KKT conditions hold with Clarke multipliers.
+
+The judge here is a linear program that knows only the two-layer formulas, and shares no code with the package.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import linprog
+from torch import nn
+
+from gd.flow import Flow
+from gd.flow_limit import flow_limit
+from gd.limit import FlowStatus, Limit
+from gd.relu_gates import GatedModule
+from gd.sliding import SlidingMap
+from gd.tighten_weights import HeldProblem, clarke_multipliers
+
+
+def two_layers(dim: int, width: int, seed: int) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(dim, width, bias=False), nn.ReLU(), nn.Linear(width, 1, bias=False))
+
+
+def data(n: int, d: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((n, d)), rng.choice([-1.0, 1.0], n)
+
+
+def clarke_residual(W: np.ndarray, a: np.ndarray, X: np.ndarray, y: np.ndarray, kink: float) -> float:
+    """min over λ ≥ 0 and gates c_jn ∈ [0, 1] at kinks of the largest entry of w − Σ λ_n ∂m_n, by HiGHS.
+
+    ∂m_n/∂w_j = y_n a_j c_jn x_n and ∂m_n/∂a_j = y_n relu(w_j·x_n); unknowns λ_n, q_jn = λ_n c_jn, t.
+    """
+    z = X @ W.T
+    (n, d), width = X.shape, a.size
+    tied = y * (np.maximum(z, 0) @ a)
+    lam_of = [i for i in range(n) if tied[i] < tied.min() * (1 + 1e-6)]
+    kinks = [(i, j) for i in lam_of for j in range(width) if abs(z[i, j]) <= kink]
+    columns = len(lam_of) + len(kinks) + 1
+    rows = np.zeros((width * d + width, columns))
+    for k, i in enumerate(lam_of):
+        for j in range(width):
+            if z[i, j] > kink:
+                rows[j * d : (j + 1) * d, k] += y[i] * a[j] * X[i]
+            rows[width * d + j, k] = y[i] * max(z[i, j], 0.0)
+    for k, (i, j) in enumerate(kinks):
+        rows[j * d : (j + 1) * d, len(lam_of) + k] = y[i] * a[j] * X[i]
+    w = np.concatenate([W.ravel(), a])
+    upper = rows.copy()
+    upper[:, -1] = -1.0
+    lower = -rows
+    lower[:, -1] = -1.0
+    bounds = np.zeros((len(kinks), columns))  # q_jn ≤ λ_n
+    for k, (i, _) in enumerate(kinks):
+        bounds[k, len(lam_of) + k], bounds[k, lam_of.index(i)] = 1.0, -1.0
+    cost = np.zeros(columns)
+    cost[-1] = 1.0
+    solution = linprog(
+        cost, A_ub=np.vstack([upper, lower, bounds]), b_ub=np.concatenate([w, -w, np.zeros(len(kinks))]),
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+    )  # fmt: skip
+    return float(solution.fun)
+
+
+def scaled_weights(limit: Limit) -> tuple[np.ndarray, np.ndarray]:
+    """Weights at unit margin."""
+    return limit.weights["0.weight"] * limit.norm_at_unit_margin, limit.weights["2.weight"][0] * limit.norm_at_unit_margin
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "dim", "width", "seed"), [(6, 20, 50, 0), (6, 5, 12, 2), (5, 4, 12, 3)])
+def test_a_users_two_layer_network_ends_at_a_clarke_kkt_point(n: int, dim: int, width: int, seed: int) -> None:
+    X, y = data(n, dim, seed)
+    limit = flow_limit(two_layers(dim, width, seed), X, y)
+    assert limit.status is FlowStatus.STATIONARY
+    assert limit.predictor is None
+    assert limit.kkt_epsilon < 1e-6
+    assert limit.kkt_delta < 1e-6
+    W, a = scaled_weights(limit)
+    margins = y * (np.maximum(X @ W.T, 0) @ a)
+    np.testing.assert_allclose(margins.min(), 1.0, atol=1e-8)
+    # kinks hold to Newton's rounding, 1e-12; the program's own tolerance is 1e-10 per row
+    assert clarke_residual(W, a, X, y, kink=1e-9) < 1e-7
+    if limit.stats["kinks"]:
+        # no choice of one-sided subgradients does: with all kinks off, as autograd has it, the conditions fail
+        assert clarke_residual(W, a, X, y, kink=-1.0) > 1e-5
+    moved = W + 1e-3 * np.random.default_rng(0).standard_normal(W.shape)
+    assert clarke_residual(moved, a, X, y, kink=1e-9) > 1e-5  # the judge rejects a point that is no limit
+
+
+def test_sliding_keeps_the_normalized_margin_rising_and_the_force_parallel() -> None:
+    X, y = data(8, 6, 3)
+    model = two_layers(6, 12, 3)
+    mapping = SlidingMap(model, torch.from_numpy(X), torch.from_numpy(y))
+    flow = Flow.begin(mapping, mapping.start([model]), logistic=False, tolerance=1e-3)
+    margins, residuals = [], []
+    for _ in range(150):
+        if flow.advance()[0]:
+            margins.append(flow.margins.min())
+            residuals.append(flow.residual()[0])
+    late = np.array(margins)[len(margins) // 2 :]
+    assert (np.diff(late) > -1e-3 * late[:-1]).all()
+    assert residuals[-1] < 0.05  # chattering keeps it near 0.5 for ever
+    z = X @ mapping.weights(flow.theta[0])["0.weight"].T
+    sliding = flow.carried[0].sliding.numpy()
+    assert sliding.any()
+    assert np.abs(z[sliding]).max() < 1e-3 * np.abs(z).max()  # on the kinks to the path's accuracy
+
+
+def test_gates_reproduce_the_module_and_its_derivatives() -> None:
+    torch.manual_seed(4)
+    model = nn.Sequential(
+        nn.Linear(4, 6, bias=False), nn.ReLU(), nn.Linear(6, 5, bias=False), nn.LeakyReLU(0.1), nn.Linear(5, 1, bias=False)
+    )
+    X, y = data(7, 4, 4)
+    mapping = SlidingMap(model, torch.from_numpy(X), torch.from_numpy(y))
+    theta = mapping.start([model])[0]
+    gated: GatedModule = mapping.gated
+    assert mapping.n_units == 11
+    assert mapping.degree == 3
+    m, z = gated.plain(theta)
+    gates = (z > 0).to(torch.float64)
+    np.testing.assert_allclose(m, mapping.margins(theta[None])[0], atol=1e-15)
+    held, _ = gated.gated(theta, gates)
+    np.testing.assert_allclose(held, m, atol=1e-14)
+    J, Z = gated.rows(theta, gates, (torch.tensor([0, 3]), torch.tensor([1, 9])))
+    np.testing.assert_allclose(J, mapping.jacobian(theta[None])[0][0], atol=1e-14)
+    v = torch.randn(theta.numel(), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    np.testing.assert_allclose(gated.push_z(theta, gates, v)[[0, 3], [1, 9]], Z @ v, atol=1e-13)
+    e = torch.zeros_like(gates)
+    e[2, 3] = 1e-6
+    rise = float((gated.gated(theta, gates, e)[0] - held).sum()) / 1e-6
+    np.testing.assert_allclose(float(gated.sensitivity(theta, gates)[2, 3]), rise, rtol=1e-8)
+
+
+def test_clarke_multipliers_are_admissible_and_refuse_a_direction_they_cannot_make() -> None:
+    rng = np.random.default_rng(5)
+    rows = rng.standard_normal((5, 12))  # three margins, two kinks of margins 0 and 2
+    problem = HeldProblem(lambda t: (t, t), np.array([True, True, True]), np.array([0, 2]))
+    delta = np.array([0.5, 2.0])
+    lam, mu = np.array([1.0, 0.3, 0.7]), np.array([0.25, 1.4])  # the second at its bound
+    found_lam, found_mu, residual = clarke_multipliers(rows, rows.T @ np.concatenate([lam, mu]), problem, delta)
+    assert residual < 1e-9
+    np.testing.assert_allclose(found_lam, lam, atol=1e-8)
+    np.testing.assert_allclose(found_mu, mu, atol=1e-8)
+    _, beyond, residual = clarke_multipliers(rows, rows.T @ np.array([1.0, 0.3, 0.7, 0.9, 1.4]), problem, delta)
+    assert residual > 1e-2  # μ = 0.9 > λδ = 0.5 is not allowed
+    assert (beyond <= found_lam[[0, 2]].max() * delta.max()).all()
+
+
+def test_a_sample_on_which_every_unit_dies_is_reported_not_claimed() -> None:
+    X, y = data(5, 4, 1)
+    limit = flow_limit(two_layers(4, 8, 1), X, y)
+    assert limit.status is FlowStatus.NOT_SEPARATED
+    np.testing.assert_allclose(limit.margin, 0.0, atol=1e-6)
+
+
+def test_data_that_no_unit_separates_are_reported_not_claimed() -> None:
+    X = np.array([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]])  # along one ray a bias-free network has one sign
+    y = np.array([1.0, -1.0, 1.0])
+    limit = flow_limit(two_layers(2, 4, 6), X, y, max_steps=200)
+    assert limit.status is FlowStatus.NOT_SEPARATED
+    assert not limit.status.converged
+    assert limit.margin <= 0
+    assert limit.log_log_loss == -np.inf
