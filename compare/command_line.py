@@ -15,6 +15,7 @@ with the report of what was finished written.
 from __future__ import annotations
 
 import difflib
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -48,7 +49,7 @@ EXPERIMENTS = {
     "channels": Row("compare.commands.channels:command", "Multi-channel CNNs against the certified R_K max margin."),
     "conjecture": Row("compare.commands.conjecture:command", "Hunt for predictors that few channels pay more for."),
     "spline": Row("compare.commands.spline:command", "Wide ReLU networks against the weighted spline (regression)."),
-    "generators": Row("compare.commands.generators:command", "Untrained generators: iterations to images and to noise."),
+    "generators": Row("compare.commands.generators:command", "Untrained generators: iterations, image and noise."),
     "denoising": Row("compare.commands.denoising:command", "Early stopping is a filter; the deep decoder beside TV."),
     "recovery": Row("compare.commands.recovery:command", "Few measurements: generators and their explicit limit."),
 }
@@ -138,6 +139,8 @@ def cli(traceback: bool) -> None:
 def main() -> None:
     """The console command. SIGTERM ends it like Ctrl-C: what is finished is kept."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # threads that wait by spinning take the cores from those that work; torch reads this when it is imported
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         sys.exit(cli.main(prog_name="implicitbias", standalone_mode=True))
     except KeyboardInterrupt:

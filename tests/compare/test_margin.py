@@ -192,15 +192,15 @@ def test_logistic_ends_where_exponential_does(data):
 
 @pytest.fixture(scope="module")
 def report(data):
-    return compare_dataset(data, depths=(1, 2, 3), seeds=(0, 1), plan=SHORT)
+    return compare_dataset(data, depths=(1, 2, 3), seeds=(0,), plan=SHORT)
 
 
 def test_the_report_traces_its_data_and_measures_every_hypothesis(report, data):
     assert report.failures == ()
     assert report.provenance.data[0].sha256 == data.sha256
-    assert report.provenance.seeds == (0, 1)
+    assert report.provenance.seeds == (0,)
     limits, descent = report.sections[0], report.sections[-1]
-    assert len(limits.rows) == len(descent.rows) == 14
+    assert len(limits.rows) == len(descent.rows) == 7
     assert {row["theory"] for row in limits.rows} == {True}
     assert {row["theory"] for row in descent.rows} == {None}
     assert all(math.isfinite(row["loss"]) and row["turn"] >= 0 and row["locked"] is False for row in descent.rows)
@@ -212,8 +212,9 @@ def test_every_plot_can_be_drawn_and_holds_its_numbers(report):
     drawn = [figure for section in report.sections for figure in section.figures]
     assert len({figure.name for figure in drawn}) == len(drawn) == 3 * 3 + 7
     for figure in drawn:
-        assert svg(figure).startswith("<svg")
         assert all(len(np.atleast_1d(values)) for values in figure.data.values())
+    for figure in (*drawn[:4], drawn[-1]):  # one of each kind, and a spectrum of frequencies
+        assert svg(figure).startswith("<svg")
     angles = next(f for f in drawn if f.name == "angle-by-loss-diagonal").data
     flow = angles["angle [rad], flow: diagonal, L=2, seed 0"]
     clock = angles["ln(-ln loss), flow: diagonal, L=2, seed 0"]
