@@ -104,7 +104,7 @@ class DensityInit(InitialDistribution):
             return np.asarray((inner @ rule.weights) * (self.b_max - low[..., 0]))[None]
 
         ends = np.full(first.shape, self.w_max)
-        halves = adaptive_quadrature(integrand, -ends, ends, gauss_legendre(20), kinks=(0.0,), rtol=1e-12)
+        halves = adaptive_quadrature(integrand, -ends, ends, gauss_legendre(20), kinks=(0.0 * ends,), rtol=1e-12)
         return np.asarray(halves[0].reshape(x.shape))
 
     def sample(self, n: int, generator: np.random.Generator) -> tuple[Array, Array]:

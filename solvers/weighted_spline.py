@@ -28,13 +28,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import solve_banded, solveh_banded
 
-from solvers.curvature_weights import Array, ConstantWeight, CurvatureWeight
+from solvers.curvature_weights import BLOCK, Array, ConstantWeight, CurvatureWeight
 from solvers.spline_data import SplineData, spline_data
 
 if TYPE_CHECKING:
     from solvers.spline_certificate import SplineCertificate
-
-BLOCK = 1 << 15  # intervals handled together: the temporaries of one block stay in the cache
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,21 @@ def test_moments_agree_with_adaptive_quadrature_of_zeta(weight: CurvatureWeight)
     np.testing.assert_allclose(weight.hat_moments(a, b), numeric, rtol=1e-13)
 
 
+@pytest.mark.parametrize("gap", [1e-9, 1e-13])
+def test_quadrature_of_close_knots_costs_no_digits_and_no_bisection(gap: float) -> None:
+    """(t − a)/h would be noise here, and bisecting noise would never end."""
+    weight, calls = GaussianInit(1.0, 1.0), []
+
+    def counted(x: np.ndarray) -> np.ndarray:
+        calls.append(x.size)
+        return weight.zeta(x)
+
+    a, b = np.array([0.1, 1.3]), np.array([0.1, 1.3]) + gap
+    numeric = FunctionWeight(counted).hat_moments(a, b)
+    np.testing.assert_allclose(numeric, weight.hat_moments(a, b), rtol=1e-14)
+    assert sum(calls) < 100
+
+
 @given(
     a=st.floats(-100, 100), h1=st.floats(1e-6, 100), h2=st.floats(1e-6, 100), family=st.sampled_from(FAMILIES)
 )
