@@ -1,9 +1,12 @@
 """The claims behind the formulas, checked symbolically or by ball arithmetic."""
 
 from proofs.catalogue import UnknownClaimError, claims, find, verify
+from proofs.certified_factor import CertifiedFactor, spectral_factor
 from proofs.claim import Claim, Kind, Mutant, Step, Verdict
+from proofs.exact_factor import ExactFactor, exact_spectral_factor
 
 __all__ = [
     "Claim", "Kind", "Mutant", "Step", "Verdict",
     "UnknownClaimError", "claims", "find", "verify",
+    "CertifiedFactor", "ExactFactor", "exact_spectral_factor", "spectral_factor",
 ]

@@ -60,8 +60,10 @@ class Step:
     kind: Kind
     """What the line is worth: the strength of its check, or NOT PROVED, or REFUTED."""
     left: Any = None
-    """The two sides, as sympy expressions, where the line is an equation (or an inequality left ≥ right)."""
+    """The two sides, as sympy expressions, where the line is an equation or an inequality."""
     right: Any = None
+    relation: str = "="
+    """What the line claims of the two sides: "=", "≥" or ">"."""
     residual: str = "0"
     """left − right after simplification; what is left over when the line fails."""
     counterexample: Mapping[str, str] = field(default_factory=dict)

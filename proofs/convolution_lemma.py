@@ -204,6 +204,20 @@ def _assembly_steps() -> Iterator[Step]:
     )  # fmt: skip
 
 
+def _many(formula: Formula, size: int) -> Iterator[Step]:
+    """From n kernels to n + 1: the sum of the first n is c⋆c already, and (c, a_{n+1}) is a pair."""
+    S, A, C = sympy.symbols("Σ_{i≤n}|p_i|² |p_{n+1}|² |p_c|²", nonnegative=True)
+    yield identity(
+        "n + 1 kernels: the spectrum is that of the first n, plus |p_{n+1}|²", formula["next"](S, A), S + A, kind=ALL
+    )
+    yield identity(
+        "by hypothesis Σ_{i≤n}|p_i|² = |p_c|², so it is the spectrum of the pair (c, a_{n+1}): the lemma for two",
+        formula["next"](S, A).subs(S, C), C + A, kind=ALL,
+    )  # fmt: skip
+    yield identity("n = 1: c = a_1", formula["next"](sympy.Integer(0), A), A, kind=ALL)
+    yield from _all_sizes({"summand": formula["summand"], "combination": formula["next"]}, size)
+
+
 def _radicals(K: int) -> Any:
     """The argument for an explicit c: its autocorrelation, and that its square roots are of nonnegative numbers."""
 
@@ -286,6 +300,18 @@ def _claims() -> Iterator[Claim]:
             Mutant("lag shifted by one", {"summand": lambda a, k, j: a(k) * a(k + j + 1)}),
             Mutant("factor 2 on b ⋆ b only in the claim", {"combination": lambda A, B: A + 2 * B}),
             Mutant("ordinary convolution's index", {"summand": lambda a, k, j: a(k) * a(j - k)}),
+        ),
+    )  # fmt: skip
+    yield Claim(
+        name="convolution-lemma-many",
+        statement="for all real a_1, …, a_n ∈ ℝ^K there is c ∈ ℝ^K: Σ_i a_i⋆a_i = c⋆c (mod D)",
+        assumptions=("a_i real", "K ≤ D", "⋆ is circular autocorrelation"),
+        reference=f"{JAGADEESAN}, polynomial convolution lemma, repeated", scope="all n, K, D ≥ K",
+        formula={**AUTOCORRELATION, "next": lambda S, A: S + A}, argument=_many, expected=ALL, size="K", max_size=4,
+        mutants=(
+            Mutant("difference", {"next": lambda S, A: S - A}),
+            Mutant("a factor on the next kernel", {"next": lambda S, A: S + 2 * A}),
+            Mutant("lag shifted by one", {"summand": lambda a, k, j: a(k) * a(k + j + 1)}),
         ),
     )  # fmt: skip
     yield Claim(

@@ -18,7 +18,7 @@ from typing import Any
 import sympy
 from flint import acb, acb_poly, arb, ctx, fmpz_poly
 
-from proofs.spectral_factor import bits
+from proofs.certified_factor import bits
 
 _X = sympy.Symbol("x")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 
 import sympy
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from sympy.printing.mathml import MathMLPresentationPrinter
+from sympy.printing.pretty.pretty import PrettyPrinter
+from sympy.printing.pretty.stringpict import prettyForm
 
-from proofs.claim import Claim, Step, Verdict
+from proofs.claim import Claim, Kind, Step, Verdict
 
 _LONGEST = 60
 """Operations in a formula that is still rendered; longer ones are named by their size."""
@@ -46,19 +49,51 @@ def render(results: Sequence[tuple[Claim, Verdict]]) -> str:
         lstrip_blocks=True,
     )  # fmt: skip
     environment.globals["equation"] = equation
+    environment.filters["typeset"] = typeset
     expected = sum(verdict.as_expected for _, verdict in results)
     return environment.get_template("page.html").render(results=results, expected=expected)
 
 
+def typeset(text: str) -> Markup:
+    """Subscripts and superscripts, x_k, x^{p/2}, of a unicode formula as <sub> and <sup>; the rest is escaped."""
+
+    def raised(found: re.Match[str]) -> str:
+        tag = "sub" if found[1] == "_" else "sup"
+        return f"<{tag}>{found[2] or found[3]}</{tag}>"
+
+    return Markup(re.sub(r"([_^])(?:\{([^{}]*)\}|([^\W_]+|\())", lambda m: m[0] if m[3] == "(" else raised(m),
+                         str(escape(text))))  # fmt: skip
+
+
 def equation(step: Step) -> Markup:
-    """left = right in MathML, or how long they are."""
-    if step.left is None or step.right is None:
+    """left = right (or ≠, ≥, …) in MathML, or how long they are."""
+    if _bare(step):
         return Markup("")
     operations = int(sympy.count_ops(step.left)) + int(sympy.count_ops(step.right))
     if operations > _LONGEST:
         return Markup("<span class='long'>an identity with {} operations</span>").format(operations)
     sides = [_mathml(step.left), _mathml(step.right)]
-    return Markup(f'<math display="block"><mrow>{sides[0]}<mo>=</mo>{sides[1]}</mrow></math>')
+    return Markup(f'<math display="block"><mrow>{sides[0]}<mo>{relation(step)}</mo>{sides[1]}</mrow></math>')
+
+
+def pretty(step: Step, widest: int = 110) -> str:
+    """left = right (or ≠, ≥, …) as lines of text for a terminal; nothing where it would not fit."""
+    if _bare(step) or sympy.count_ops(step.left) + sympy.count_ops(step.right) > _LONGEST:
+        return ""
+    printer = PrettyPrinter({"use_unicode": True, "wrap_line": False})
+    left, right = (printer._print(sympy.sympify(side)) for side in (step.left, step.right))
+    text = str(prettyForm(*left.right(f" {relation(step)} ", right)))
+    return text if max(map(len, text.splitlines())) <= widest else ""
+
+
+def _bare(step: Step) -> bool:
+    """No formula to show: none was given, or both sides came out the same, as the check says."""
+    return step.left is None or step.right is None or bool(step.left == step.right)
+
+
+def relation(step: Step) -> str:
+    """The sign between the two sides; crossed out when the line was refuted."""
+    return {"=": "≠", "≥": "≱", ">": "≯"}[step.relation] if step.kind is Kind.REFUTED else step.relation
 
 
 @cache

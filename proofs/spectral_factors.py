@@ -1,7 +1,7 @@
 """Certified instances of the polynomial convolution lemma: a proved residual, and an exact factor at a proved distance.
 
 The claim is about the lags it states (`lags` of the two or more kernels) and the tolerance; the factor comes from
-`proofs.spectral_factor`, and its misfit to the stated lags is enclosed anew, so that lags with an altered sign, factor
+`proofs.certified_factor`, and its misfit to the stated lags is enclosed anew, so that lags with an altered sign, factor
 or index are refuted by a misfit proved to be above the tolerance.
 """
 
@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from flint import arb, arb_poly, fmpq
 
+from proofs.certified_factor import CertifiedFactor, bits, spectral_factor
 from proofs.claim import Claim, Formula, Kind, Mutant, Step
 from proofs.convolution_lemma import JAGADEESAN
 from proofs.exact_factor import exact_spectral_factor
-from proofs.spectral_factor import CertifiedFactor, bits, spectral_factor
 from proofs.steps import decided
 
 Kernels = Sequence[Sequence[float]]

@@ -32,6 +32,8 @@ def identity(
 ) -> Step:
     """left = right for all values of the symbols in them. `where` restricts the values tried for a counterexample."""
     left, right = sympy.sympify(left), sympy.sympify(right)
+    if left == right:
+        return Step(text, f"both sides evaluate to {shorten(left, 60)}", kind, left, right, instance=instance)
     residual = sympy.expand(left - right)
     if residual == 0:
         return Step(text, "expand(left − right) = 0", kind, left, right, instance=instance)
@@ -64,7 +66,7 @@ def nonnegative(
     below = counterexample(expression, None, negative=True, strict=strict)
     if below is not None:
         return Step(
-            text, f"expression = {below[1]}, not {sign} 0", Kind.REFUTED, expression, sympy.Integer(0),
+            text, f"expression = {below[1]}, not {sign} 0", Kind.REFUTED, expression, sympy.Integer(0), relation=sign,
             residual=shorten(expression), counterexample=below[0],
         )  # fmt: skip
     equal = identity(text, expression, certificate, kind=kind)
@@ -72,7 +74,7 @@ def nonnegative(
     if equal.kind is not kind or not readable:
         return Step(text, "certificate not matched", Kind.NOT_PROVED, expression, certificate, residual=equal.residual)
     check = f"equals {shorten(certificate)}, which is {sign} 0 term by term"
-    return Step(text, check, kind, expression, sympy.Integer(0))
+    return Step(text, check, kind, expression, sympy.Integer(0), relation=sign)
 
 
 def decided(

@@ -115,17 +115,16 @@ def _print_failure(verdict: Any, out: Console) -> None:
 
 
 def _print_steps(claim: Any, verdict: Any, out: Console) -> None:
-    import sympy
+    from proofs.page import pretty
 
     out.print(Text(f"\n{claim.name}: {claim.statement}", style="bold"))
     for assumption in claim.assumptions:
         out.print(Text(f"  assuming {assumption}", style="dim"))
     for number, step in enumerate(verdict.steps, start=1):
-        kind = "instance" if step.instance and step.kind.rank < 4 else str(step.kind)
+        kind = f"instance: {step.kind}" if step.instance else str(step.kind)
         out.print(Text.assemble((f"  {number}. ", "bold"), step.text, (f"  [{kind}] {step.check}", "dim")))
-        if step.left is not None and sympy.count_ops(step.left) + sympy.count_ops(step.right) < 40:
-            formula = sympy.pretty(sympy.Eq(step.left, step.right, evaluate=False), use_unicode=True, num_columns=110)
-            out.print(Text("\n".join("       " + line for line in formula.splitlines()), style="cyan"))
+        for line in pretty(step).splitlines():
+            out.print(Text("       " + line, style="cyan"), no_wrap=True)
         if step.counterexample:
             at = ", ".join(f"{name} = {value}" for name, value in step.counterexample.items())
             out.print(Text(f"       counterexample: {at}; left − right: {step.residual}", style="yellow"))

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proofs.catalogue import claims
+from proofs.certified_factor import _inverse_bound, bits, spectral_factor
 from proofs.claim import Kind
 from proofs.exact_factor import exact_spectral_factor
-from proofs.spectral_factor import _inverse_bound, bits, spectral_factor
 
 
 def exact_residual(kernels, c) -> Fraction:
@@ -118,7 +118,7 @@ def test_schur_cohn_rejects_zeros_outside_and_on_the_circle(root: float) -> None
 
 def test_inverse_bound_is_above_the_true_norm() -> None:
     """‖J⁻¹‖₂ from all lags (lag j ≠ 0 twice, hence √2) to h, against numpy's singular values."""
-    from proofs.spectral_factor import _derivative
+    from proofs.certified_factor import _derivative
 
     c = np.poly([0.5, -0.3, 0.2 + 0.6j, 0.2 - 0.6j]).real[::-1].copy()
     weights = np.r_[1.0, np.full(c.size - 1, np.sqrt(2.0))]
