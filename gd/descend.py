@@ -1,10 +1,10 @@
-"""`descend`: gradient descent as it is run, step by step, many seeds at once."""
+"""`descend`: gradient descent as it is run, step by step, many seeds at once, on labelled data or on an image."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from gd.acceleration import DualAcceleration
 from gd.armijo import ArmijoLineSearch
 from gd.data import check_data
+from gd.generator import Generator
+from gd.image_descend import ImageTrajectory, descend_image
 from gd.linear_network import LinearNetwork
 from gd.losses import Loss, find_loss
 from gd.objective import Gradient, Objective
@@ -30,6 +32,13 @@ SCHEDULES: dict[str, Schedule] = {
 }
 
 
+@overload
+def descend(
+    model: Generator, X: ArrayLike | Tensor, *, steps: int, step: float, **options: Any
+) -> ImageTrajectory: ...
+
+
+@overload
 def descend(
     model: nn.Module | Sequence[nn.Module],
     X: ArrayLike | Tensor,
@@ -44,12 +53,20 @@ def descend(
     snapshots: int = 60,
     record_outputs: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> Trajectory:
+) -> Trajectory: ...
+
+
+def descend(
+    model: nn.Module | Sequence[nn.Module], X: ArrayLike | Tensor, y: ArrayLike | Tensor | None = None, **options: Any
+) -> Trajectory | ImageTrajectory:
     """Minimize by gradient steps, and record the way:
 
         w_{t+1} = w_t − η_t ∇L(w_t),    L(w) = Σ_n ℓ(f(x_n; w), y_n),    t = 0 … steps − 1,
 
     with η_t, and momentum or projections where it has them, from the schedule.
+
+    A generator (`ConvGenerator`, `TwoLayerGenerator`, …) has no inputs: `descend(generator, image, steps=…, step=…)`
+    fits it to the image, with the options, stopping rules and record of `gd.image_descend.descend_image`.
 
     Args:
         model: a network, or several of one architecture (other seeds, other scales), which then run as one batch. Any
@@ -81,6 +98,34 @@ def descend(
     >>> path.predictor.shape, bool(path.log_loss[:, -1].max() < -100), path.status[0].name
     ((3, 2), True, 'FINISHED')
     """
+    if isinstance(model, Generator):
+        if y is not None:
+            raise ValueError(
+                f"{type(model).__name__} has no inputs X: it is fitted to one image (or one per seed), as in "
+                "descend(generator, image, steps=1000, step=0.1)"
+            )
+        return descend_image(model, X, **options)
+    if y is None:
+        raise ValueError("labels or targets y are missing: descend(model, X, y)")
+    return _descend_on_data(model, X, y, **options)
+
+
+def _descend_on_data(
+    model: nn.Module | Sequence[nn.Module],
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    loss: str | Loss = "exponential",
+    steps: int = 1000,
+    schedule: str | Schedule = "armijo",
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype = torch.float64,
+    snapshots: int = 60,
+    record_outputs: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Trajectory:
+    """`descend` with inputs and labels."""
     models = [model] if isinstance(model, nn.Module) else list(model)
     if not models:
         raise ValueError("descend needs at least one network; got an empty list")

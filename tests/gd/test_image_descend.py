@@ -47,6 +47,17 @@ def test_a_batch_is_its_members_and_the_model_is_left_alone():
         np.testing.assert_allclose(together.mse[:, b], alone.mse[:, 0], rtol=1e-6)  # Adam's √v amplifies rounding
 
 
+def test_descend_is_the_same_verb():
+    from gd.descend import descend
+
+    direct = descend_image(small(), IMAGE, steps=5, step=0.5, optimizer="momentum")
+    np.testing.assert_array_equal(descend(small(), IMAGE, steps=5, step=0.5, optimizer="momentum").mse, direct.mse)
+    with pytest.raises(ValueError, match="has no inputs X"):
+        descend(small(), IMAGE, IMAGE, steps=5)
+    with pytest.raises(ValueError, match="targets y are missing"):
+        descend(torch.nn.Linear(2, 1), np.ones((3, 2)))
+
+
 def test_curves_snapshots_and_distances():
     path = descend_image(small(), IMAGE, steps=40, step=0.5, snapshots=[0, 7], clean=IMAGE + 0.1)
     assert path.steps.tolist() == [0, 7, 40]
