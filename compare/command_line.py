@@ -46,6 +46,7 @@ EXPERIMENTS = {
     "depth": Row("compare.commands.depth:command", "Depth 1 to 6: the support of the limit as p = 2/L falls."),
     "scale": Row("compare.commands.scale:command", "Initial scale against time: kernel regime to rich regime."),
     "losses": Row("compare.commands.losses:command", "Logistic loss beside exponential loss: one limit or two."),
+    "padding": Row("compare.commands.padding:command", "Zero padding and narrow kernels: KKT points in weight space."),
     "channels": Row("compare.commands.channels:command", "Multi-channel CNNs against the certified R_K max margin."),
     "conjecture": Row("compare.commands.conjecture:command", "Hunt for predictors that few channels pay more for."),
     "spline": Row("compare.commands.spline:command", "Wide ReLU networks against the weighted spline (regression)."),

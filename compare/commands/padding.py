@@ -1,0 +1,46 @@
+"""`implicitbias compare padding`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from compare.commands.data_options import data_options
+from compare.commands.margin import integers
+from compare.commands.outcome import deliver, report_options
+from compare.data import Scale, load
+from compare.report import Report
+
+
+@click.command(name="padding")
+@data_options("wine:0v1")
+@click.option("--kernels", default="3,5", show_default=True, callback=integers, help="Kernel sizes.")
+@click.option("--depths", default="2,3", show_default=True, callback=integers, help="Numbers of layers L ≥ 2.")
+@click.option("--seeds", default="0,1", show_default=True, callback=integers, help="Seeds of the initial weights.")
+@click.option("--init", default=0.1, show_default=True, help="Standard deviation of the initial weights.")
+@report_options("implicitbias-report-padding")
+def command(
+    data: str,
+    scale: Scale,
+    offset: bool | None,
+    kernels: tuple[int, ...],
+    depths: tuple[int, ...],
+    seeds: tuple[int, ...],
+    init: float,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Convolutions without a closed-form price: are the flow's limits KKT points of min ‖w‖² at unit margin?"""
+    from compare.padding import compare_paddings
+
+    dataset = load(data, scale=scale, offset=offset)
+    report = compare_paddings(dataset, kernels=kernels, depths=depths, seeds=seeds, scale=init, progress=True)
+    deliver(report, out=out, as_json=as_json)
+
+
+def quick() -> Report:
+    """The part of bare `implicitbias compare`."""
+    from compare.padding import quick
+
+    return quick()

@@ -1,0 +1,50 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from compare.data import load
+from compare.padding import build, cases, check_of, compare_paddings, predictor_at, section
+from gd.limit import FlowStatus
+
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load("synthetic:5,8,0")
+
+
+@pytest.fixture(scope="module")
+def found(data):
+    return cases(data, 3, (3,), (0,), 0.1)
+
+
+def test_every_limit_is_a_kkt_point_and_separates(found, data):
+    assert [(c.padding, c.kernel) for c in found] == [("zero", 3), ("zero", 8), ("circular", 3)]
+    for case in found:
+        assert check_of(case).passed is True
+        model = build(8, 3, case.kernel, case.padding, 0.1, 0)
+        β = predictor_at(model, case.limit)
+        margins = data.y * (data.X @ β)
+        # the limit's weights have norm 1, so its smallest margin is γ = ‖w̃‖^{−L}
+        assert margins.min() == pytest.approx(case.limit.norm_at_unit_margin**-3, rel=1e-6)
+        assert case.to_circular > 1e-3  # other architectures, other predictors
+
+
+def test_a_residual_above_the_tolerance_is_rejected(found):
+    off = replace(found[0], limit=replace(found[0].limit, kkt_epsilon=1e-3))
+    assert check_of(off).passed is False
+    unfinished = replace(found[0], limit=replace(found[0].limit, status=FlowStatus.UNFINISHED))
+    assert check_of(unfinished).passed is None
+
+
+def test_the_table(found, data):
+    made = section(found, data)
+    assert [row["theory"] for row in made.rows] == [True] * 3
+    assert all(np.isfinite(row["norm"]) for row in made.rows)
+
+
+def test_bad_input(data):
+    with pytest.raises(ValueError, match="kernel"):
+        compare_paddings(data, kernels=[9], depths=[2])
