@@ -26,6 +26,7 @@ from solvers.conv_kernel_path import (
     longest_positive,
     symmetric,
 )
+from solvers.l2 import l2_max_margin
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -35,7 +36,7 @@ def follow_margin_path(geometry: KernelLags, A: Array, tol: float) -> PathEnd:
     """Solve (2) for separable constraints A (N, R·D) until the relative gap is `tol` or rounding stops the progress."""
     rows = geometry.fourier(A)
     flat = rows.reshape(rows.shape[0], -1)
-    X, alpha, slack = _margin_start(geometry, rows)
+    X, alpha, slack = _margin_start(geometry, rows, A)
     N, n = alpha.size, geometry.n
     best = PathEnd(X, rows[0], np.inf, 0.0, 0)
     for iteration in range(MOST_ITERATIONS):
@@ -69,19 +70,34 @@ def follow_margin_path(geometry: KernelLags, A: Array, tol: float) -> PathEnd:
     return best
 
 
-def _margin_start(geometry: KernelLags, rows: ComplexArray) -> tuple[Array, Array, Array]:
-    """α constant with λ_max(T) = 1/2, X = x·I with margins around one, slacks positive."""
-    N = rows.shape[0]
+def _margin_start(geometry: KernelLags, rows: ComplexArray, A: Array) -> tuple[Array, Array, Array]:
+    """X = x·I with the ℓ2 max margin's β, scaled to margin 3/2, so that all slacks are positive; α on the path beside it.
+
+    Rows of very different size would leave a constant α nearly stuck: those of the small ones must be far larger.
+    """
     X = np.eye(geometry.n)
-    P = geometry.spectrum(geometry.lags(X))
-    gram = geometry.gram(rows, P)
-    alpha = np.full(N, 1.0)
-    z = rows.sum(axis=0)
-    largest = largest_eigenvalue(geometry, geometry.lags_of(z))
-    alpha = alpha * np.sqrt(0.5 / largest) if largest > 0 else alpha
-    margins = gram @ alpha
-    x = 1.0 / max(float(np.mean(margins)), 1e-3 * float(np.abs(margins).max()))
-    return X * x, alpha, np.maximum(2.0 * (x * margins - 1.0), 0.5)
+    gram = geometry.gram(rows, geometry.spectrum(geometry.lags(X)))
+    _, support, _ = l2_max_margin(A)
+    margins = gram @ support
+    smallest = float(margins.min())
+    if not smallest > 0 or not np.isfinite(support).all():
+        support = np.ones(rows.shape[0])  # inseparable, or nearly: let the path find out
+        margins = gram @ support
+        smallest = float(np.abs(margins).max())
+
+    def inside(multipliers: Array, largest: float) -> Array:
+        """Scaled to λ_max(T) = `largest`."""
+        found = largest_eigenvalue(geometry, geometry.lags_of(np.tensordot(multipliers, rows, 1)))
+        return multipliers * np.sqrt(largest / found) if found > 0 else multipliers
+
+    alpha = inside(support, 0.25)
+    x = 1.5 / (smallest * float(alpha.sum() / support.sum()))
+    # a slack in proportion to its row, however small the margin, keeps every α = μ/s off the support harmless
+    sizes = np.linalg.norm(A, axis=1)
+    floor = np.maximum(0.45 / smallest * sizes * float(np.max(np.abs(margins) / sizes)), 0.5)
+    slack = np.maximum(2.0 * (x * (gram @ alpha) - 1.0), floor)
+    alpha = inside(np.maximum(alpha, 0.5 * x / slack), 0.5)  # μ of X F
+    return X * x, alpha, np.maximum(2.0 * (x * (gram @ alpha) - 1.0), floor)
 
 
 def _margin_step(

@@ -148,5 +148,5 @@ def dual_feasible_step(geometry: KernelLags, step: float, at: Callable[[float], 
             np.linalg.cholesky(identity - geometry.matrix(at(step)))
             return step
         except LinAlgError:
-            step *= 0.7
+            step *= 0.9
     return 0.0

@@ -110,3 +110,22 @@ def test_signals_need_one_channel():
 def test_unknown_options_are_refused():
     with pytest.raises(TypeError, match="does not take"):
         max_margin(np.eye(3), [1, 1, -1], ConvKernel(2), magic=1)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_rows_of_very_different_size_and_awkward_data(seed):
+    rng = np.random.default_rng(seed)
+    X, w = rng.standard_normal((7 + seed, 15)), rng.standard_normal(15)
+    if seed % 3 == 0:
+        X = X * 10.0 ** rng.uniform(-3, 3, (len(X), 1))
+    elif seed % 3 == 1:
+        X = np.abs(X) + 3  # nearly parallel points
+    else:
+        X = np.cumsum(X, axis=1)
+    y = np.sign(X @ w)
+    answer = max_margin(X, y, ConvKernel(1 + seed))
+    assert answer.status is Status.OPTIMAL
+    # the certificate recomputed from its definition: margins, dual feasibility, dual value
+    assert (y * (X @ answer.beta)).min() >= 1 - 1e-12
+    assert ConvKernel(1 + seed).dual_norm((y * answer.dual) @ X) <= 1 + 1e-12
+    assert answer.dual.sum() >= answer.objective * (1 - 1e-9)
