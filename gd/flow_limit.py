@@ -14,6 +14,7 @@ Otherwise the flow goes on, for the weights that must still grow are growing, ho
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
@@ -197,6 +198,7 @@ class _Run:
         rows = np.arange(len(self.models))
         next_try = np.full(rows.size, -np.inf)
         first_step = flow.step.copy()
+        self.began = time.perf_counter()
         limits: dict[int, Limit] = {}
         self.recorder.keep(flow, rows, np.ones(rows.size, dtype=bool))
         for attempt in range(max_steps):
@@ -389,6 +391,7 @@ class _Run:
                 "tightened": found.tightened,
                 "tightening_angle": 2.0 * float(np.arcsin(min(found.beside / 2.0, 1.0))),
                 "flow_residual": float(flow.residual()[i]),
+                "seconds": time.perf_counter() - self.began,
                 "kinks": int(flow.carried[i].sliding.sum()) if flow.carried is not None else 0,
                 "device": str(flow.theta.device),
             },

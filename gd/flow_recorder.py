@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +18,7 @@ Array = NDArray[np.float64]
 @dataclass
 class _Row:
     next_tau: float = 0.0
-    scalars: list[tuple[float, float, float, float]] = field(default_factory=list)
+    scalars: list[tuple[float, float, float, float, float]] = field(default_factory=list)
     margins: list[Array] = field(default_factory=list)
     predictors: list[Array] = field(default_factory=list)
 
@@ -29,6 +30,7 @@ class Recorder:
         self._mapping = mapping
         self._rows = [_Row() for _ in range(rows)]
         self._factor = 10.0 ** (1.0 / density)
+        self._began = time.perf_counter()
 
     def keep(self, flow: Flow, rows: NDArray[np.intp], accepted: NDArray[np.bool_]) -> None:
         """Record those of the flow's rows (numbered `rows` in the whole batch) that are due."""
@@ -40,7 +42,10 @@ class Recorder:
         for i in due:
             row = self._rows[rows[i]]
             row.next_tau = float(flow.tau[i]) * self._factor
-            row.scalars.append((float(flow.tau[i]), float(flow.log_norm[i]), float(log_loss[i]), float(residual[i])))
+            row.scalars.append((
+                float(flow.tau[i]), time.perf_counter() - self._began,
+                float(flow.log_norm[i]), float(log_loss[i]), float(residual[i]),
+            ))  # fmt: skip
             row.margins.append(margins[i].copy())
             if beta is not None:
                 row.predictors.append(beta[i].copy())
@@ -48,6 +53,6 @@ class Recorder:
     def path(self, row: int) -> FlowPath:
         """What was kept of one row."""
         kept = self._rows[row]
-        tau, log_norm, log_loss, residual = (np.array(column) for column in zip(*kept.scalars, strict=True))
+        tau, elapsed, log_norm, log_loss, residual = (np.array(column) for column in zip(*kept.scalars, strict=True))
         predictors = np.array(kept.predictors) if kept.predictors else None
-        return FlowPath(tau, log_norm, log_loss, np.array(kept.margins), residual, predictors)
+        return FlowPath(tau, elapsed, log_norm, log_loss, np.array(kept.margins), residual, predictors)

@@ -60,6 +60,8 @@ class FlowPath:
 
     tau: Array
     """τ, shape (K,)."""
+    elapsed: Array
+    """Wall-clock seconds at the snapshots, of the whole batch, shape (K,)."""
     log_norm: Array
     """ln‖w‖, shape (K,)."""
     log_loss: Array

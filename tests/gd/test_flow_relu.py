@@ -67,7 +67,8 @@ def clarke_residual(W: np.ndarray, a: np.ndarray, X: np.ndarray, y: np.ndarray, 
 
 def scaled_weights(limit: Limit) -> tuple[np.ndarray, np.ndarray]:
     """Weights at unit margin."""
-    return limit.weights["0.weight"] * limit.norm_at_unit_margin, limit.weights["2.weight"][0] * limit.norm_at_unit_margin
+    size = limit.norm_at_unit_margin
+    return limit.weights["0.weight"] * size, limit.weights["2.weight"][0] * size
 
 
 @pytest.mark.slow
@@ -113,8 +114,10 @@ def test_sliding_keeps_the_normalized_margin_rising_and_the_force_parallel() -> 
 def test_gates_reproduce_the_module_and_its_derivatives() -> None:
     torch.manual_seed(4)
     model = nn.Sequential(
-        nn.Linear(4, 6, bias=False), nn.ReLU(), nn.Linear(6, 5, bias=False), nn.LeakyReLU(0.1), nn.Linear(5, 1, bias=False)
-    )
+        nn.Linear(4, 6, bias=False), nn.ReLU(),
+        nn.Linear(6, 5, bias=False), nn.LeakyReLU(0.1),
+        nn.Linear(5, 1, bias=False),
+    )  # fmt: skip
     X, y = data(7, 4, 4)
     mapping = SlidingMap(model, torch.from_numpy(X), torch.from_numpy(y))
     theta = mapping.start([model])[0]
