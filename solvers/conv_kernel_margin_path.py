@@ -71,7 +71,7 @@ def follow_margin_path(geometry: KernelLags, A: Array, tol: float) -> PathEnd:
 
 
 def _margin_start(geometry: KernelLags, rows: ComplexArray, A: Array) -> tuple[Array, Array, Array]:
-    """X = x·I with the ℓ2 max margin's β, scaled to margin 3/2, so that all slacks are positive; α on the path beside it.
+    """X = x·I with the ℓ2 max margin's β, scaled to margin 3/2, so that slacks are positive; α on the path beside it.
 
     Rows of very different size would leave a constant α nearly stuck: those of the small ones must be far larger.
     """
@@ -81,9 +81,9 @@ def _margin_start(geometry: KernelLags, rows: ComplexArray, A: Array) -> tuple[A
     margins = gram @ support
     smallest = float(margins.min())
     if not smallest > 0 or not np.isfinite(support).all():
-        support = np.ones(rows.shape[0])  # inseparable, or nearly: let the path find out
+        support = np.linspace(1.0, 2.0, rows.shape[0])  # inseparable, or nearly: let the path find out
         margins = gram @ support
-        smallest = float(np.abs(margins).max())
+        smallest = max(float(np.abs(margins).max()), 1e-12 * float(np.diag(gram).max()))
 
     def inside(multipliers: Array, largest: float) -> Array:
         """Scaled to λ_max(T) = `largest`."""
