@@ -63,6 +63,7 @@ def conv_kernel_max_margin(
     scale = float(np.linalg.norm(problem.A, axis=1).max())
     A = problem.A / scale
     if geometry.channels == 1 and geometry.full_width:
+        raise_if_not_separable(problem.A, problem.label_shape)
         beta, alpha, stats = fourier_l1_max_margin(A, problem.shape, tol)
         hat = geometry.fourier(beta)[0]
         return _assemble(problem, regularizer, geometry, full_width_kernel(geometry, hat), hat, alpha, tol, 1, stats)
