@@ -15,8 +15,8 @@ from joblib import Parallel, delayed
 from proofs.claim import Claim, Verdict
 
 GROUPS = (
-    "convolution-lemma", "spectral-factors", "convolution-limits", "linear-networks", "induced-regularizers",
-    "two-layer-convolution", "stationarity", "wide-relu", "splines", "generators",
+    "convolution-lemma", "convolution-radicals", "spectral-factors", "convolution-limits", "linear-networks",
+    "induced-regularizers", "two-layer-convolution", "stationarity", "weight-space", "wide-relu", "splines", "generators",
 )  # fmt: skip
 
 

@@ -25,16 +25,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-import scipy.linalg
-from flint import arb, arb_mat, arb_poly, ctx, fmpq, fmpq_poly, nmod_poly
+from flint import arb, arb_poly, ctx, fmpq, fmpq_poly, nmod_poly
 from numpy.typing import ArrayLike, NDArray
 
-from solvers.spectral_factorization import spectral_factorization
+from proofs.factor_refinement import lags, refine, start_from_solver
 
 Array = NDArray[np.float64]
 
 _PRIME = (1 << 61) - 1  # coprime modulo a prime that spares the leading coefficients is coprime over ℚ
-_DENSE_UP_TO = 64  # up to here Newton steps are taken in many digits: J may be singular to double precision
 _ATTEMPTS = (("auto", 256), ("constant", 768), ("constant", 3072))
 """Newton's start and bits. From a constant every zero stays inside the disc; the last is for nearly common roots."""
 _LAST_ATTEMPT_UP_TO = 64  # beyond this K, 3072 bits take longer than anyone waits
@@ -167,14 +165,14 @@ def _multiple(
 def _refined(reduced: list[fmpq_poly], begin: str, precision: int) -> tuple[arb_poly, arb | None, str]:
     """c′ in many digits (exact midpoints), the Kantorovich radius ρ (None if not proved), and the sentence."""
     size = 1 + max(p.degree() for p in reduced)
-    target = _lags([arb_poly(p) for p in reduced], size)
+    target = lags([arb_poly(p) for p in reduced], size)
     scale = target[0].mid().sqrt()
     rows = np.array([_floats([arb(v) / scale for v in p.coeffs()], size) for p in reduced])
-    start = _start(rows, begin)[::-1]  # zeros inside the disc, for Schur–Cohn
+    start = start_from_solver(rows, begin)[::-1]  # zeros inside the disc, for Schur–Cohn
     c = [(arb(float(v)) * scale).mid() for v in start]
-    c = _refine(c, target, start, scale, precision)
+    c = refine(c, target, start, scale, precision)
     polynomial = arb_poly(c)
-    misfit = [u - v for u, v in zip(_lags([polynomial], size), target, strict=True)]
+    misfit = [u - v for u, v in zip(lags([polynomial], size), target, strict=True)]
     error = _norm([*misfit, *misfit[1:]])
     inverse = _inverse_bound(polynomial, size)
     if inverse is None:
@@ -187,32 +185,6 @@ def _refined(reduced: list[fmpq_poly], begin: str, precision: int) -> tuple[arb_
     return polynomial, radius, f"Newton–Kantorovich with 4κη ≤ {float((4 * kappa * eta).upper()):.1e}"
 
 
-def _start(rows: Array, begin: str) -> Array:
-    """The solver's factor; where it gives up, half of the logarithm of the spectrum (Kolmogorov), as good as it is."""
-    try:
-        # tol=1: digits beyond double precision are the business of `_refine`
-        return spectral_factorization(*rows, start=begin, tol=1.0).factor
-    except ArithmeticError:
-        grid = 1 << int(np.ceil(np.log2(256 * rows.shape[1])))
-        spectrum = np.sum(np.abs(np.fft.rfft(rows, grid, axis=1)) ** 2, axis=0)
-        cepstrum = np.fft.irfft(0.5 * np.log(np.maximum(spectrum, 1e-30 * spectrum.max())), grid)
-        cepstrum[1 : grid // 2] *= 2.0
-        cepstrum[grid // 2 + 1 :] = 0.0
-        return np.asarray(np.fft.irfft(np.exp(np.fft.rfft(cepstrum)), grid)[: rows.shape[1]])
-
-
-def _lags(polynomials: list[arb_poly], size: int) -> list[arb]:
-    """Σ p⋆p at the lags 0, …, size − 1."""
-    total = [arb(0)] * size
-    for p in polynomials:
-        coefficients = p.coeffs()
-        product = (p * arb_poly(coefficients[::-1])).coeffs()
-        middle = len(coefficients) - 1
-        for j, value in enumerate(product[middle:]):
-            total[j] += value
-    return total
-
-
 def _norm(values: list[arb]) -> arb:
     """An upper bound of the 2-norm; squares of balls around zero would reach below it and have no root."""
     return arb(sum((abs(v).upper() ** 2 for v in values), arb(0)).upper()).sqrt()
@@ -222,58 +194,6 @@ def _floats(values: list[arb], size: int) -> Array:
     padded = np.zeros(size)
     padded[: len(values)] = [float(v) for v in values]
     return padded
-
-
-def _refine(c: list[arb], target: list[arb], start: Array, scale: arb, precision: int) -> list[arb]:
-    """Corrections until the residual stops falling: J⁻¹ in double precision, or in many digits for short kernels."""
-    factors = None if len(c) <= _DENSE_UP_TO else scipy.linalg.lu_factor(_derivative(start))
-    best = _misfit(c, target)
-    for _ in range(precision // 4):
-        if not _largest(best) > 0:
-            break
-        step = _newton_step(c, best) if factors is None else _cheap_step(factors, best, scale)
-        if step is None:
-            break
-        trial = [(u - h).mid() for u, h in zip(c, step, strict=True)]
-        misfit = _misfit(trial, target)
-        if not _largest(misfit) < _largest(best) / 2:
-            break
-        c, best = trial, misfit
-    return c
-
-
-def _misfit(c: list[arb], target: list[arb]) -> list[arb]:
-    return [(u - v).mid() for u, v in zip(_lags([arb_poly(c)], len(c)), target, strict=True)]
-
-
-def _largest(values: list[arb]) -> arb:
-    return max((abs(v) for v in values), key=lambda v: v.mid())
-
-
-def _derivative(c: Array) -> Array:
-    """The matrix of h ↦ (c⋆h + h⋆c) at the lags 0, …, K − 1."""
-    lower = scipy.linalg.hankel(c)  # Σ_k h_k c_{k+j}
-    upper = scipy.linalg.toeplitz(np.r_[c[0], np.zeros(c.size - 1)], c)  # Σ_k c_k h_{k+j}
-    return np.asarray(lower + upper)
-
-
-def _cheap_step(factors: tuple[Array, Array], misfit: list[arb], scale: arb) -> list[arb]:
-    unit = _largest(misfit).mid()
-    right = np.array([float(v / unit) for v in misfit])
-    return [arb(float(h)) * unit / scale for h in scipy.linalg.lu_solve(factors, right)]
-
-
-def _newton_step(c: list[arb], misfit: list[arb]) -> list[arb] | None:
-    size = len(c)
-    rows = [
-        [(c[k + j] if k + j < size else arb(0)) + (c[k - j] if k >= j else arb(0)) for k in range(size)]
-        for j in range(size)
-    ]
-    try:
-        solved = arb_mat(rows).solve(arb_mat([[v] for v in misfit]), algorithm="approx")
-    except ZeroDivisionError:
-        return None
-    return [value.mid() for value in solved.entries()]
 
 
 def _inverse_bound(c: arb_poly, size: int) -> arb | None:
@@ -319,8 +239,8 @@ def _rounded(
 def _with_residual(polynomials: list[fmpq_poly], c: Array, distance: arb | None, proof: str) -> CertifiedFactor:
     with bits(256):
         size = c.size
-        target = _lags([arb_poly(p) for p in polynomials if not _zero(p)], size)
-        own = _lags([arb_poly([arb(float(v)) for v in c])], size) if np.any(c) else [arb(0)] * size
+        target = lags([arb_poly(p) for p in polynomials if not _zero(p)], size)
+        own = lags([arb_poly([arb(float(v)) for v in c])], size) if np.any(c) else [arb(0)] * size
         gaps = [abs(u - v) for u, v in zip(own, target, strict=True)]
         residual = gaps[0] + 2 * sum(gaps[1:], arb(0))
         return CertifiedFactor(

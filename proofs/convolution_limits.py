@@ -187,19 +187,15 @@ def _two_channels(formula: Formula, size: int) -> Iterator[Step]:
         (a1 * b2 - a2 * b1) * sympy.conjugate(a1 * b2 - a2 * b1),
     )  # fmt: skip
     a, b = formula["kernels"]
-    minor = [sum(x) * sum(y) for x, y in ((a[0], b[1]), (a[1], b[0]))]
-    gap = minor[0] - minor[1]
+    x = sympy.Symbol("x")
+    A, B = ([sympy.Poly(list(reversed(channel)), x) for channel in pair] for pair in (a, b))
+    minor = A[0] * B[1] - A[1] * B[0]
     yield decided(
-        f"a = {a}, b = {b}: at frequency 0, â_1b̂_2 − â_2b̂_1 = {gap}", True if gap else _proportional(a, b),
-        f"{gap} ≠ 0, so no c" if gap else "the determinant vanishes at frequency 0", kind=Kind.PROVED,
-        counterexample={"c": f"√(1 + t²)·a with b = t·a, a = {a}"}, residual=gap,
+        f"a = {a}, b = {b}: â_1b̂_2 − â_2b̂_1 is the polynomial {minor.as_expr()}, of degree < D, not zero: no c",
+        not minor.is_zero, "a nonzero polynomial of degree 2K − 2 < D is nonzero at some frequency", kind=Kind.PROVED,
+        counterexample={"c": "h·u, where a = f·u, b = g·u with polynomials f, g, and h is a factor of |f|² + |g|²"},
+        residual=minor.as_expr(),
     )  # fmt: skip
-
-
-def _proportional(a: Any, b: Any) -> bool | None:
-    """False (refuted) when b is a multiple of a, so that c = √(1+t²) a works; else undecided."""
-    flat = sympy.Matrix([[*a[0], *a[1]], [*b[0], *b[1]]])
-    return False if flat.rank() < 2 else None
 
 
 def _claims() -> Iterator[Claim]:
@@ -281,7 +277,8 @@ def _beyond_one_dimension() -> Iterator[Claim]:
         name="two-channels",
         statement="a = (1 2 | 0 1), b = (1 0 | 3 1), two channels: no c has the summed cross-correlations",
         assumptions=("two input channels, kernels summed over outputs",),
-        reference=f"the limit of {JAGADEESAN}'s lemma for several input channels", scope="this pair, all real c, any D",
+        reference=f"the limit of {JAGADEESAN}'s lemma for several input channels",
+        scope="this pair, all real c, D ≥ 2K − 1",
         formula={
             "determinant": lambda p, q, r, s: p * s - q * r,
             "kernels": (((1, 2), (0, 1)), ((1, 0), (3, 1))),
