@@ -83,10 +83,11 @@ def test_duplicated_and_redundant_points_change_nothing():
     assert more.objective == pytest.approx(value, rel=3e-9)
 
 
-def test_inseparable_data_raise_with_a_certificate():
+@pytest.mark.parametrize("K", [1, 2, 6])
+def test_inseparable_data_raise_with_a_certificate(K):
     X, y = data(7, 4, (6,))
     with pytest.raises(NotSeparableError) as caught:
-        max_margin(np.concatenate([X, X]), np.concatenate([y, -y]), ConvKernel(2))
+        max_margin(np.concatenate([X, X]), np.concatenate([y, -y]), ConvKernel(K))
     assert caught.value.residual < 1e-12
 
 
