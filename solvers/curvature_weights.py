@@ -176,16 +176,21 @@ def hat_quadrature(
         blocks = [hat_quadrature(zeta, left[i : i + BLOCK], right[i : i + BLOCK], rule, kinks, rtol) for i in cuts]
         return HatMoments(*(np.concatenate(parts).reshape(np.shape(a)) for parts in zip(*blocks, strict=True)))
 
+    # Knots 1e-12 apart leave (t − a)/h no digits, so there the variable is θ, t = a + hθ; an interval much longer than
+    # its distance to 0 needs t itself, because θ near 1 cannot tell points near b apart.
     h = right - left
+    close = (h > 0) & (h < 1e-3 * np.maximum(np.abs(left), np.abs(right)))
+    origin, unit = np.where(close, left, 0.0), np.where(close, h, 1.0)
+    start, end = np.where(close, 0.0, left), np.where(close, 1.0, right)
 
-    def integrand(owner: Index, theta: Array) -> Array:
-        # hats from θ in [0, 1]: (t − a)/h has no digits left when the knots are 1e-12 apart
-        values = zeta(left[owner][:, None] + h[owner][:, None] * theta)
-        return np.stack([values * (1.0 - theta) ** 2, values * (1.0 - theta) * theta, values * theta**2])
+    def integrand(owner: Index, s: Array) -> Array:
+        o, c, p, q = (values[owner][:, None] for values in (origin, unit, start, end))
+        hat_left, hat_right = (q - s) / (q - p), (s - p) / (q - p)
+        values = zeta(o + c * s)
+        return np.stack([values * hat_left**2, values * hat_left * hat_right, values * hat_right**2])
 
-    length = np.where(h > 0, h, 1.0)
-    inner = tuple((kink - left) / length for kink in kinks)
-    total = adaptive_quadrature(integrand, np.zeros_like(h), (h > 0).astype(np.float64), rule, inner, rtol) * h
+    inner = tuple((kink - origin) / unit for kink in kinks)
+    total = adaptive_quadrature(integrand, start, end, rule, inner, rtol) * unit
     return HatMoments(*(row.reshape(np.shape(a)) for row in total))
 
 
