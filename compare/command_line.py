@@ -37,6 +37,7 @@ class Row:
 COMMANDS = {
     "compare": Row("compare.commands.compare:command", "Compare solvers with gradient descent; write a report."),
     "solve": Row("compare.commands.solve:command", "Solve an explicit problem and print its certificate."),
+    "sweep": Row("compare.commands.sweep:command", "Run a grid of networks, data and roads; resumable, on any cores."),
     "prove": Row("compare.commands.prove:command", "Verify the identities both roads rest on."),
 }
 """The top level."""
@@ -47,6 +48,7 @@ EXPERIMENTS = {
     "scale": Row("compare.commands.scale:command", "Initial scale against time: kernel regime to rich regime."),
     "losses": Row("compare.commands.losses:command", "Logistic loss beside exponential loss: one limit or two."),
     "padding": Row("compare.commands.padding:command", "Zero padding and narrow kernels: KKT points in weight space."),
+    "outputs": Row("compare.commands.outputs:command", "Several outputs: the Schatten price, nuclear at depth 2."),
     "channels": Row("compare.commands.channels:command", "Multi-channel CNNs against the certified R_K max margin."),
     "conjecture": Row("compare.commands.conjecture:command", "Hunt for predictors that few channels pay more for."),
     "spline": Row("compare.commands.spline:command", "Wide ReLU networks against the weighted spline (regression)."),

@@ -1,0 +1,45 @@
+"""`implicitbias compare outputs`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from compare.commands.margin import integers
+from compare.commands.outcome import deliver, report_options
+from compare.data import DataError
+from compare.report import Report
+
+
+@click.command(name="outputs")
+@click.option(
+    "--data", default="wine", show_default=True, metavar="SOURCE", help="wine, or synthetic:N,D,M,seed."
+)
+@click.option("--depths", default="1,2,3", show_default=True, callback=integers, help="Numbers of layers L.")
+@click.option("--seeds", default="0,1", show_default=True, callback=integers, help="Seeds of the initial weights.")
+@click.option("--init", default=0.1, show_default=True, help="Standard deviation of the initial weights.")
+@report_options("implicitbias-report-outputs")
+def command(
+    data: str, depths: tuple[int, ...], seeds: tuple[int, ...], init: float, out: Path, as_json: bool
+) -> None:
+    """Fully connected networks with several outputs beside the Schatten (nuclear at L = 2) max margin."""
+    from compare.outputs import compare_outputs, planted, wine
+
+    match = re.fullmatch(r"synthetic:(\d{1,6}),(\d{1,6}),(\d{1,3}),(\d{1,9})", data)
+    if data == "wine":
+        dataset, labels = wine()
+    elif match and 0 not in map(int, match.groups()[:3]):
+        dataset, labels = planted(*map(int, match.groups()))
+    else:
+        raise DataError(f"{data!r}: write wine, or synthetic:N,D,M,seed with N, D, M ≥ 1, such as synthetic:10,8,3,0")
+    report = compare_outputs(dataset, labels, depths=depths, seeds=seeds, scale=init, progress=True)
+    deliver(report, out=out, as_json=as_json)
+
+
+def quick() -> Report:
+    """The part of bare `implicitbias compare`."""
+    from compare.outputs import quick
+
+    return quick()
