@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvers.conv_kernel import ConvKernel
+from solvers.conv_kernel_dense_path import LARGEST, follow_price_path_densely
 from solvers.conv_kernel_lags import KernelLags
 from solvers.conv_kernel_path import largest_eigenvalue
 from solvers.conv_kernel_price_path import follow_price_path
@@ -144,6 +145,10 @@ def _convex(geometry: KernelLags, beta: ComplexArray, tol: float) -> tuple[Array
     else:
         end = follow_price_path(geometry, leading, 0.5 * tol)
         z = end.z
+    if end.gap > 0.8 * tol and geometry.D * geometry.channels <= LARGEST:
+        again = follow_price_path_densely(geometry, leading, 0.5 * tol)
+        if again.gap < end.gap:
+            end, z = again, again.z
     U, rank = factor_second_moment(geometry, end.X, tol)
     return U, z, rank, end.iterations
 
