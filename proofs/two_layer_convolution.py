@@ -131,6 +131,24 @@ def _dual_instances(dim: int, index: Any) -> Iterator[Step]:
         )  # fmt: skip
 
 
+def _kkt(formula: Formula, size: int) -> Iterator[Step]:
+    """w = ∇_w⟨z, P(w)⟩ for the bilinear ⟨z, P(U, V)⟩ = D^{-1/2} Uᵀ(T_K z)V."""
+    u, v, entry, inner = sympy.symbols("u v T ⟨z|β⟩", positive=True)
+    share = u * entry * v / sympy.sqrt(D)
+    term = formula["form"](u, v, entry) / sympy.sqrt(D)
+    yield identity("U·∂/∂U of a term u T v is the term itself, so KKT U = ∇_U gives ‖U‖² = ⟨z, β⟩",
+                   u * sympy.diff(term, u), share, kind=ALL)  # fmt: skip
+    yield identity("and V·∂/∂V as well: ‖V‖² = ⟨z, β⟩", v * sympy.diff(term, v), share, kind=ALL)
+    yield identity("so the price ‖U‖² + ‖V‖² is price(⟨z, β⟩): Fenchel's equality for 2z", inner + inner,
+                   formula["price"](inner), kind=ALL)  # fmt: skip
+    for dim in range(2, size + 1):
+        z, V, U = (sympy.symbols(f"{name}0:{n}", real=True) for name, n in (("z", dim), ("v", dim), ("u", 2)))
+        beta = [sum(U[k] * V[(m - k) % dim] for k in range(2)) / sympy.sqrt(dim) for m in range(dim)]
+        value = sum(p * q for p, q in zip(z, beta, strict=True))
+        gradient = sum(s * sympy.diff(value, s) for s in (*U, *V))
+        yield identity(f"D = {dim}, K = 2: w·∇_w⟨z, P(w)⟩", gradient, formula["price"](value), instance=True)
+
+
 def _claims() -> Iterator[Claim]:
     two_layers = "two layers, the first scaled by 1/√D, as many output channels as needed"
     yield Claim(
@@ -174,6 +192,17 @@ def _claims() -> Iterator[Claim]:
             Mutant("shift d − k", {"index": lambda d, k: d - k}),
             Mutant("constant 1/√D", {"constant": lambda D: 1 / sympy.sqrt(D)}),
             Mutant("constant 1/(2D)", {"constant": lambda D: 1 / (2 * D)}),
+        ),
+    )  # fmt: skip
+    yield Claim(
+        name="kkt-two-layer", statement="KKT of (14) ⇒ ‖U‖² + ‖V‖² = 2⟨z, β⟩, the equality half of 2z ∈ ∂R_K(β)",
+        assumptions=(two_layers, "the other half, R_K°(2z) ≤ 1, is not first-order: saddles are KKT points"),
+        reference=f"{GUNASEKAR}, KKT of (14) ⇒ (10), for the network of {JAGADEESAN}", scope="all K, D, C",
+        formula={"form": lambda u, v, t: u * t * v, "price": lambda m: 2 * m}, argument=_kkt, expected=ALL,
+        mutants=(
+            Mutant("price ⟨z, β⟩", {"price": lambda m: m}),
+            Mutant("a square", {"form": lambda u, v, t: u**2 * t * v}),
+            Mutant("sign", {"price": lambda m: -2 * m}),
         ),
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from compare.commands.outcome import WIDTH_OF_A_FILE
+from compare.commands.outcome import INTERRUPTED, WIDTH_OF_A_FILE
 
 COLOURS = {"REFUTED": "yellow", "NOT PROVED": "red", "CHECKED": "cyan", "CERTIFIED": "green"}
 Result = tuple[Any, Any]
@@ -48,11 +48,14 @@ def command(
         _print_list(find(names))
         return
     results: list[Result] = []
-    console = Console(stderr=True)
-    with console.status("verifying …") as status:
-        for claim, verdict in verify(names, max_K=max_K, jobs=jobs):
-            results.append((claim, verdict))
-            status.update(f"verified {len(results)}: {claim.name}")
+    interrupted = False
+    try:
+        with Console(stderr=True).status("verifying …") as status:
+            for claim, verdict in verify(names, max_K=max_K, jobs=jobs):
+                results.append((claim, verdict))
+                status.update(f"verified {len(results)}: {claim.name}")
+    except KeyboardInterrupt:
+        interrupted = True  # what is finished is still worth printing
     if as_json:
         click.echo(json.dumps([record(*result) for result in results], ensure_ascii=False, indent=1))
     else:
@@ -60,6 +63,8 @@ def command(
     if html is not None:
         write(results, html)
         click.echo(f"page: {os.path.relpath(html) if html.resolve().is_relative_to(Path.cwd()) else html}", err=True)
+    if interrupted:
+        click.get_current_context().exit(INTERRUPTED)
     if not all(verdict.as_expected for _, verdict in results):
         click.get_current_context().exit(1)
 

@@ -112,3 +112,15 @@ def test_proofs_need_neither_torch_nor_cvxpy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_interruption_keeps_what_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object, **options: object):
+        claim = claims()["one-tap"]
+        yield claim, claim.verify()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(proofs.catalogue, "verify", interrupted)
+    result = run()
+    assert result.exit_code == 130
+    assert "1 of 1 claims" in result.output
