@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from compare.data import DataError, Dataset, load
+    from compare.function_distance import l2_distance, uniform_distance
     from compare.margin import compare_margin
     from compare.measures import angle, margin_gap, normalized_margin
     from compare.provenance import Provenance
     from compare.report import Check, Column, Figure, Report, Section
+    from compare.spline import compare_spline
 
 HOMES = {
     "angle": "compare.measures",
     "margin_gap": "compare.measures",
     "normalized_margin": "compare.measures",
+    "uniform_distance": "compare.function_distance",
+    "l2_distance": "compare.function_distance",
     "compare_margin": "compare.margin",
+    "compare_spline": "compare.spline",
     "load": "compare.data",
     "Dataset": "compare.data",
     "DataError": "compare.data",
@@ -31,8 +36,8 @@ HOMES = {
 """Each public name and the file that defines it."""
 
 __all__ = [
-    "angle", "margin_gap", "normalized_margin",
-    "compare_margin",
+    "angle", "margin_gap", "normalized_margin", "uniform_distance", "l2_distance",
+    "compare_margin", "compare_spline",
     "load", "Dataset", "DataError",
     "Report", "Section", "Column", "Check", "Figure", "Provenance",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """How far apart two predictors are: the angle between them, and what one loses in margin.
 
 Both are invariant under positive scaling of either predictor, because only directions have limits: on separable data
-‖β(t)‖ → ∞. Distances between functions are in `compare.uniform_distance`.
+‖β(t)‖ → ∞. Distances between functions are in `compare.function_distance`.
 """
 
 from __future__ import annotations

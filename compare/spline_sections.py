@@ -12,7 +12,7 @@ from compare.report import Check, Column, Figure, Section, Value
 from compare.spline_cases import AUTHORS_RMS, BUILTIN, Case
 from compare.spline_rate import FITTED_FROM, WidthStudy, fitted_slope, quantiles
 from compare.spline_trajectory import TrajectoryStudy
-from compare.uniform_distance import uniform_distance
+from compare.function_distance import uniform_distance
 from gd.weight_decay import DecayedNetwork
 from gd.wide_relu import LinearPieces
 from solvers.initial_distributions import InitialDistribution
@@ -59,9 +59,11 @@ def rate_section(name: str, study: WidthStudy, case: Case, *, enough: bool) -> S
         axes = canvas.subplots()
         axes.fill_between(study.widths, low, high, color="C0", alpha=0.2, linewidth=0)
         axes.loglog(study.widths, median, "o-", color="C0", label="median, quartiles")
-        anchor = int(np.argmax(np.asarray(study.widths) >= FITTED_FROM))
-        guide = median[anchor] * (np.asarray(study.widths) / study.widths[anchor]) ** -0.5
-        axes.loglog(study.widths, guide, "--", color="C1", label="theory: slope −1/2")
+        widths = np.asarray(study.widths)
+        fitted = (widths >= FITTED_FROM) & ~np.isnan(median)
+        if fitted.any():  # through the middle of the fitted medians
+            constant = np.exp(np.mean(np.log(median[fitted] * np.sqrt(widths[fitted]))))
+            axes.loglog(widths, constant / np.sqrt(widths), "--", color="C1", label="theory: slope −1/2")
         axes.set_xlabel("width n (units of one half)")
         axes.set_ylabel("max |network − spline|  (units of y)")
         axes.legend()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import CubicSpline
 
-from compare.uniform_distance import l2_distance, uniform_distance
+from compare.function_distance import l2_distance, uniform_distance
 from gd.wide_relu import LinearPieces, WideReLU
 from solvers.initial_distributions import GaussianInit, UniformInit
 from solvers.kernel_interpolant import kernel_interpolant
