@@ -109,10 +109,11 @@ def compare_outputs(
     parts = [(f"L={depth}", partial(ends, dataset.X, labels, depth, tuple(seeds), scale)) for depth in depths]
     done = run_parts(parts, "Outputs", show=progress)
     found = [end for group in done.results for end in group]
+    used = replace(dataset, y=labels).used
     return Report(
         f"Several outputs: fully connected networks on {dataset.name}",
         (section(found, dataset, labels),) if found else (),
-        Provenance.collect([replace(dataset, y=labels).used], seeds=seeds, command="compare.outputs.compare_outputs(…)"),
+        Provenance.collect([used], seeds=seeds, command="compare.outputs.compare_outputs(…)"),
         notes=(done.note,) if done.note else (),
         complete=done.complete,
     )
