@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from compare.spline_cases import Case
 from compare.function_distance import l2_distance, uniform_distance
+from compare.spline_cases import Case
 from gd.squared_flow import SquaredStatus, squared_flow_limit
 from gd.wide_relu import Train, WideReLU
 from solvers.initial_distributions import InitialDistribution

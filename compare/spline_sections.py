@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from compare.function_distance import uniform_distance
 from compare.report import Check, Column, Figure, Section, Value
 from compare.spline_cases import AUTHORS_RMS, BUILTIN, Case
 from compare.spline_rate import FITTED_FROM, WidthStudy, fitted_slope, quantiles
 from compare.spline_trajectory import TrajectoryStudy
-from compare.function_distance import uniform_distance
 from gd.weight_decay import DecayedNetwork
 from gd.wide_relu import LinearPieces
 from solvers.initial_distributions import InitialDistribution

@@ -8,12 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from compare.command_line import cli
+from compare.function_distance import uniform_distance
 from compare.spline import compare_spline, quick
 from compare.spline_cases import BUILTIN, Case, default_inits, load_case, parse_init
 from compare.spline_rate import WidthStudy, fitted_slope, train_batch, training_gaps, width_study
 from compare.spline_sections import rate_section, spline_price
 from compare.spline_trajectory import trajectory_study
-from compare.function_distance import uniform_distance
 from solvers.initial_distributions import BinaryUniformInit, GaussianInit
 from solvers.weighted_spline import weighted_spline
 
