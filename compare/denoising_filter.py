@@ -215,7 +215,8 @@ def split_plot(kernel: DualKernel, x: Array, e: Array, step: float, width: Width
         for c, name in enumerate(("signal not learned", "noise learned", "predicted error")):
             axes.loglog(t[1:], data[name][1:], "--" if c == 2 else "-", color=f"C{c}", label=name)
         axes.loglog(t[1:], data["measured error"][1:], ".", color="C3", markersize=3, label="measured error")
-        axes.set(xlabel="step t", ylabel="mean square")
+        least = float(split.total.min()) / x.size
+        axes.set(xlabel="step t", ylabel="mean square", ylim=(least / 30, None))
         axes.legend()
 
     caption = f"The error of the early-stopped network and its parts, one seed, k = {width.k}."

@@ -32,6 +32,9 @@ ORDER_OF_MAGNITUDE = 10.0
 STRUCTURED = ("i", "ii")
 """The kinds for which the order of magnitude is claimed."""
 
+PHOTOGRAPHS = ("camera", "astronaut", "coins", "chelsea", "coffee", "rocket")
+"""What the section on many images averages over where no folder is given."""
+
 COLUMNS = (
     Column("kind", "kind"),
     Column("factor", "parameters / pixels", "", ".2f", "The overparameterization reached."),
@@ -51,11 +54,11 @@ def compare_generators(
     factors: Sequence[float] = (1.0, 4.0, 16.0),
     plan: FitPlan | None = None,
     note: str = "",
+    many: Sequence[Image] = (),
     toy: bool = True,
-    many: bool = True,
     progress: bool = False,
 ) -> Report:
-    """The full report on these images, all of one size.
+    """The full report on these images, all of one size; `many` are those that one section averages over.
 
     Raises ValueError for constant images and for images of different sizes.
     """
@@ -64,8 +67,8 @@ def compare_generators(
         raise ValueError("the images must share one size and number of channels; got "
                          + ", ".join(f"{i.name} {i.pixels.shape}" for i in images))
     jobs: list[tuple[str, Callable[[], list[Fit]]]] = [
-        (f"{kind}, {factor:g}×", partial(fit_pair, kind, factor, images, chosen))
-        for kind in kinds for factor in factors
+        (f"{kind}, {factor:g}×, {image.name}", partial(fit_pair, kind, factor, [image], chosen))
+        for kind in kinds for factor in factors for image in images  # apart, so that each ends when it is done
     ]
     done = run_parts(jobs, "Generators", show=progress)
     fits = [fit for batch in done.results for fit in batch]
@@ -73,13 +76,14 @@ def compare_generators(
     shown = [f for f in fits if f.kind == "bilinear" and f.noise_path is not None]
     if shown:
         sections.append(distance_section(shown))
-    if done.complete and many and len(images) > 1:
-        sections.append(many_section(images, chosen))
+    if done.complete and len(many) > 1:
+        sections.append(many_section(many, chosen))
     if done.complete and toy:
         sections.append(toy_section())
     notes = tuple(n for n in (note, done.note, size_note(images, chosen)) if n)
     return Report("Convolutional generators: image against noise", tuple(sections),
-                  Provenance.collect([i.used for i in images], seeds=chosen.seeds), notes, complete=done.complete)
+                  Provenance.collect([i.used for i in (*images, *many)], seeds=chosen.seeds), notes,
+                  complete=done.complete)
 
 
 def size_note(images: Sequence[Image], plan: FitPlan) -> str:
@@ -271,11 +275,12 @@ def compare_named(
 ) -> Report:
     """What the command line runs: images by name or folder. Raises DataError for names and folders without images."""
     images, note = choose(names, folder, size, colour=colour)
-    return compare_generators(images, kinds=kinds, factors=factors, plan=plan, note=note, progress=progress)
+    many = images if folder is not None else [shipped(name, size, colour=colour) for name in PHOTOGRAPHS]
+    return compare_generators(images, kinds=kinds, factors=factors, plan=plan, note=note, many=many, progress=progress)
 
 
 def quick() -> Report:
     """Kinds i and iv on one photograph, 32 × 32, one seed: a few seconds."""
     plan = FitPlan(seeds=(0,), longest_image=800)
     return compare_generators([shipped("camera", 32)], kinds=("bilinear", "deconvolution"), factors=(4.0,), plan=plan,
-                              toy=False, many=False)
+                              toy=False)

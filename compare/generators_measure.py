@@ -39,7 +39,7 @@ class FitPlan:
     output: Output = "sigmoid"
     noise: str = "scrambled"
     """"scrambled" (the image's own pixels in random order) or "gaussian" (for linear outputs)."""
-    longest_image: int = 1500
+    longest_image: int = 1000
     longest_noise: int = 15_000
     reach: float = 10.5
     """Noise is given this many times the steps of the slowest seed of its image."""

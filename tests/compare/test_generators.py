@@ -115,8 +115,9 @@ def test_words_for_spans():
 
 def test_a_report_from_end_to_end(tmp_path):
     plan = FitPlan(seeds=(0,), longest_image=60, longest_noise=200, fraction=0.2)
-    report = compare_generators([SMOOTH, replace(SMOOTH, name="hole", pixels=1 - SMOOTH.pixels)],
-                                kinds=("bilinear", "fixed"), factors=(4.0,), plan=plan, note="one note")
+    both = [SMOOTH, replace(SMOOTH, name="hole", pixels=1 - SMOOTH.pixels)]
+    report = compare_generators(both, many=both, kinds=("bilinear", "fixed"), factors=(4.0,), plan=plan,
+                                note="one note")
     assert report.sections[0].title.startswith("Iterations")
     assert len(report.sections) == 4
     assert report.notes[0] == "one note"
