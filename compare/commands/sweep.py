@@ -1,0 +1,104 @@
+"""`implicitbias sweep PLAN`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from compare.commands.outcome import INTERRUPTED
+
+if TYPE_CHECKING:
+    from compare.sweep import SweepResult
+
+
+@click.command(name="sweep")
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the results; the same folder resumes.  [default: the plan's name without .toml]",
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes on this machine.  [default: all cores]")
+@click.option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster instead: tcp://HOST:PORT of its scheduler.")
+@click.option("--retry-failed", is_flag=True, help="Run again the cells that are stored as failed.")
+@click.option("--check", is_flag=True, help="Read and check the plan, say how many cells it has, run nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def command(
+    plan: Path,
+    out: Path | None,
+    jobs: int | None,
+    scheduler: str | None,
+    retry_failed: bool,
+    check: bool,
+    as_json: bool,
+) -> None:
+    """Run every cell of a grid over data, networks, depths, widths, seeds, scales, losses and roads.
+
+    PLAN is a TOML file; the shortest is a [grid] with data = "wine:0v1". `implicitbias sweep plan.toml` again goes on
+    where it stopped; `compare.load_sweep(DIR)` loads the results as a DataFrame.
+
+    Exit codes: 0 every cell is done, 1 some cells failed, 2 bad plan, 130 interrupted with all finished cells stored.
+    """
+    if jobs is not None and scheduler is not None:
+        raise click.UsageError("--jobs is for this machine and --scheduler for a cluster; give one of them")
+    from compare.sweep import run_sweep
+    from compare.sweep_plan import read_plan
+
+    checked = read_plan(plan)
+    if check:
+        counted = {"plan": checked.name, "cells": len(checked.cells)}
+        click.echo(json.dumps(counted) if as_json else f"{checked.name}: {len(checked.cells)} cells")
+        return
+    folder = out if out is not None else plan.with_suffix("")
+    if folder.exists() and not folder.is_dir():
+        raise click.UsageError(f"{str(folder)!r} is a file; give a folder by --out")
+    result = run_sweep(
+        checked,
+        folder,
+        jobs=jobs,
+        scheduler=scheduler,
+        retry_failed=retry_failed,
+        progress=True,
+        command=shlex.join(["implicitbias", *sys.argv[1:]]),
+    )
+    click.echo(as_text(result) if not as_json else json.dumps(as_dictionary(result), ensure_ascii=False))
+    code = 0 if result.complete and not result.failed else 1 if result.complete else INTERRUPTED
+    click.get_current_context().exit(code)
+
+
+def as_dictionary(result: SweepResult) -> dict[str, object]:
+    """The summary for machines."""
+    return {
+        "folder": str(result.folder),
+        "cells": result.cells,
+        "found": result.found,
+        "done": result.done,
+        "failed": result.failed,
+        "complete": result.complete,
+        "seconds": result.seconds,
+        "note": result.note,
+        "errors": [{"type": kind, "message": message, "count": count} for kind, message, count in result.errors],
+    }
+
+
+def as_text(result: SweepResult) -> str:
+    """The summary for people."""
+    from compare.sweep_progress import duration
+    from compare.wording import clean
+
+    lines = [
+        f"{result.done} cells done in {duration(result.seconds)}, {result.found} were stored before, "
+        f"{result.failed} failed, of {result.cells}"
+    ]
+    for kind, message, count in result.errors[:5]:
+        lines.append(f"  {count} × {kind}: {clean(message)[:300]}")
+    if len(result.errors) > 5:
+        lines.append(f"  and {len(result.errors) - 5} other errors")
+    lines += [result.note] if result.note else []
+    lines.append(f'results: compare.load_sweep("{clean(str(result.folder))}")')
+    return "\n".join(lines)
