@@ -115,7 +115,10 @@ def spectral_factor(*summands: ArrayLike) -> CertifiedFactor:
 
 def _fractions(a: ArrayLike) -> list[fmpq]:
     """The entries as exact rationals: binary fractions for floats."""
-    entries = list(a) if isinstance(a, (list, tuple)) else list(np.asarray(a).ravel())
+    entries = list(a) if isinstance(a, (list, tuple)) else list(np.atleast_1d(np.asarray(a)))
+    if any(np.ndim(entry) > 0 for entry in entries):
+        raise ValueError(f"each kernel must be one vector of length K, got an array of shape {np.shape(a)}; "
+                         "pass several kernels as separate arguments")  # fmt: skip
     try:
         exact = [Fraction(v) if isinstance(v, (int, float, Fraction)) else _number(v) for v in entries]
     except (OverflowError, ValueError) as error:

@@ -9,7 +9,7 @@ A verdict is never better than its weakest step:
     PROVED FOR ALL SIZES   every step of the argument is an identity or inequality with the sizes indeterminate
     PROVED                 symbolic, for all values, at the sizes the scope states
     CERTIFIED              a rigorous enclosure (ball or exact arithmetic) for the inputs the scope states
-    CHECKED                exact arithmetic on random instances; a proof of nothing but those
+    CHECKED                exact arithmetic on the instances named; a proof of nothing but those
     NOT PROVED             neither proved nor refuted: the machine did not decide it
     REFUTED                a step fails, and the counterexample is shown
 

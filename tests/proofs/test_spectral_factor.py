@@ -143,6 +143,10 @@ def test_bad_kernels() -> None:
         spectral_factor([1.0], [1.0, 2.0])
     with pytest.raises(ValueError, match="one length K"):
         spectral_factor([])
+    with pytest.raises(ValueError, match=r"one vector of length K, got an array of shape \(2, 2\)"):
+        spectral_factor(np.ones((2, 2)))
+    with pytest.raises(ValueError, match="finite real numbers"):
+        spectral_factor([1j, 2.0])
 
 
 def test_exact_factors() -> None:
