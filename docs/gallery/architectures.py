@@ -1,0 +1,28 @@
+"""One data set, three architectures, three predictors.
+
+Lines: decision boundaries where gradient flow ends, for a fully connected, a diagonal and a convolutional linear
+network of depth 2, followed to the limit from small random weights. Dots on them: the certified minimum of ‖β‖₂, ‖β‖₁
+and ‖β̂‖₁ under y_n⟨x_n, β⟩ ≥ 1, which knows nothing of networks. Axes in units of the data.
+"""
+
+import numpy as np
+
+from gd import Convolutional, Diagonal, FullyConnected, flow_limit
+from solvers import max_margin
+
+
+def draw(canvas):
+    X = np.array([[2.6, 1.0], [1.7, 2.2], [3.4, 0.2], [3.0, 3.1], [-1.0, -1.9], [-0.6, -3.1], [-2.2, -0.7], [-3.0, -2.4]])
+    y = np.array([1.0, 1, 1, 1, -1, -1, -1, -1])
+    axes = canvas.subplots()
+    axes.scatter(*X[y > 0].T, marker="o", color="C7", label="y = +1")
+    axes.scatter(*X[y < 0].T, marker="x", color="C7", label="y = −1")
+    networks = {"fully connected, ‖β‖₂": FullyConnected, "diagonal, ‖β‖₁": Diagonal, "convolutional, ‖β̂‖₁": Convolutional}
+    for number, (name, network) in enumerate(networks.items()):
+        model = network(2, 2, seed=0)
+        limit, optimum = flow_limit(model, X, y), max_margin(X, y, model.regularizer)
+        for beta, style in ((limit.predictor, {"ls": "-", "label": name}), (optimum.beta, {"ls": "", "marker": ".", "ms": 9})):
+            along = np.array([-beta[1], beta[0]]) / np.linalg.norm(beta)
+            axes.plot(*np.outer(along, np.linspace(-3.6, 3.6, 9)), color=f"C{number}", **style)
+    axes.set(xlim=(-3.8, 3.8), ylim=(-3.8, 3.8), xlabel="x₁", ylabel="x₂", aspect="equal")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -1,0 +1,96 @@
+"""The pictures of the documentation, drawn by the code that the gallery shows, while the site is being built.
+
+Each script in `docs/gallery/` has a docstring (the first line is its title, the rest its caption) and a function
+`draw(canvas)` that computes what it shows. Nothing drawn is kept in the repository: as a hook of MkDocs this file puts
+
+    <!-- picture: NAME -->     the drawing of docs/gallery/NAME.py, inline, in the colours of the reader's scheme
+    <!-- code: NAME -->        that script, folded
+    <!-- claims: A, B -->      the statements of `proofs` with these names and the verdict that the tests hold them to
+
+into the pages that ask for them. `python docs/make_gallery.py FOLDER` writes the same drawings as SVG files.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+import runpy
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same bytes on every machine
+
+GALLERY = Path(__file__).parent / "gallery"
+MARKER = re.compile(r"<!-- (picture|claims): ([^>]*?) -->")
+CODE = re.compile(r"^<!-- code: (\S+) -->$", re.MULTILINE)
+
+
+@cache
+def drawing(name: str) -> tuple[str, str, str]:
+    """Title, caption and SVG of one script."""
+    from compare.drawing import svg
+    from compare.report import Figure
+
+    script = runpy.run_path(str(GALLERY / f"{name}.py"))
+    title, _, caption = script["__doc__"].strip().partition("\n")
+    caption = " ".join(caption.split())
+    figure = Figure(name, caption, script["draw"], size=script.get("SIZE", (5.6, 3.6)))
+    return title.rstrip("."), caption, svg(figure)
+
+
+def picture(name: str) -> str:
+    """The drawing with its caption."""
+    title, caption, markup = drawing(name)
+    return (
+        f'<figure class="drawing" aria-label="{html.escape(title)}">{markup}'
+        f"<figcaption><b>{html.escape(title)}.</b> {html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def claim_table(names: str) -> str:
+    """The claims with these names: statement, verdict expected, and which claim says it right when that is REFUTED."""
+    from proofs import find
+
+    rows = []
+    for claim in find([name.strip() for name in names.split(",")]):
+        verdict = html.escape(str(claim.expected))
+        if claim.corrected_by:
+            verdict += f" – see <code>{html.escape(claim.corrected_by)}</code>"
+        cells = (f"<code>{html.escape(claim.name)}</code>", html.escape(claim.statement), verdict)
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    head = "<tr><th>claim</th><th>statement</th><th>verdict</th></tr>"
+    return f'<div class="claims"><table><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def folded_code(name: str) -> str:
+    """A script of the gallery as a folded code block."""
+    source = (GALLERY / f"{name}.py").read_text(encoding="utf-8")
+    lines = ["```python", *source.splitlines(), "```"]
+    return f'??? example "docs/gallery/{name}.py"\n' + "\n".join(f"    {line}".rstrip() for line in lines)
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """MkDocs: before a page is rendered."""
+    return CODE.sub(lambda found: folded_code(found[1]), markdown)
+
+
+def on_page_content(content: str, **_: Any) -> str:
+    """MkDocs: after a page is rendered."""
+    return MARKER.sub(lambda found: (picture if found[1] == "picture" else claim_table)(found[2].strip()), content)
+
+
+def main() -> None:
+    """Write every drawing into a folder."""
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for script in sorted(GALLERY.glob("*.py")):
+        path = folder / f"{script.stem}.svg"
+        path.write_text(drawing(script.stem)[2], encoding="utf-8")
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""The documentation does what it says: every Python block runs, prints what the page shows, and every command exists.
+
+The blocks of a page share one namespace, in order. A fenced block of class `output` right after a Python block is what
+that block prints, compared as a doctest would (ellipses, whitespace).
+"""
+
+import contextlib
+import doctest
+import io
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from compare.command_line import main
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+FENCE = re.compile(r"^``` ?(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def fences(page):
+    """(first word or classes of the info line, body, line number) of every fenced block of a page."""
+    text = page.read_text(encoding="utf-8")
+    return [(f["info"].strip(), f["body"], text[: f.start()].count("\n") + 2) for f in FENCE.finditer(text)]
+
+
+def with_python(pages):
+    return [page for page in pages if any(info == "python" for info, _, _ in fences(page))]
+
+
+def check(page, folder):
+    """Run a page's blocks in `folder`; the first difference between what it shows and what is printed, else None."""
+    namespace = {"__name__": "page"}
+    blocks = fences(page)
+    for number, (info, body, line) in enumerate(blocks):
+        if info != "python":
+            continue
+        printed = io.StringIO()
+        with contextlib.chdir(folder), contextlib.redirect_stdout(printed):
+            exec(compile("\n" * (line - 1) + body, str(page), "exec"), namespace)
+        follows = blocks[number + 1] if number + 1 < len(blocks) else ("", "", 0)
+        shown = follows[1] if ".output" in follows[0] else ""
+        if not doctest.OutputChecker().check_output(shown, printed.getvalue(), FLAGS):
+            return f"{page.name}:{line} shows\n{shown}\nbut prints\n{printed.getvalue()}"
+    return None
+
+
+@pytest.mark.parametrize("page", with_python(PAGES), ids=lambda page: str(page.relative_to(DOCS)))
+def test_blocks_run_and_print_what_the_page_shows(page, tmp_path):
+    difference = check(page, tmp_path)
+    assert difference is None, difference
+
+
+def test_a_page_that_shows_another_output_is_caught(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("```python\nprint(1 + 1)\n```\n\n``` { .text .output }\n3\n```\n", encoding="utf-8")
+    assert "but prints\n2" in check(page, tmp_path)
+
+
+def commands(page):
+    """The `implicitbias …` lines of the page's shell blocks."""
+    lines = [line for info, body, _ in fences(page) if info == "sh" for line in body.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if re.match(r"(\S*/)?implicitbias\b", line)]
+
+
+def parsed(command, arguments):
+    """Walk a command line down to its last command without running it. Raises click.UsageError where it is none."""
+    while True:
+        with command.make_context(command.name, list(arguments), resilient_parsing=False) as context:
+            if not isinstance(command, click.Group) or not context.protected_args + context.args:
+                return
+            name, command, arguments = command.resolve_command(context, context.protected_args + context.args)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.stem)
+def test_commands_are_known_with_their_options(page):
+    for arguments in commands(page):
+        parsed(main, arguments)
+
+
+def test_an_unknown_option_is_caught():
+    with pytest.raises(click.UsageError):
+        parsed(main, ["compare", "margin", "--no-such-option"])
+
+
+def test_scripts_that_pages_name_exist():
+    for page in PAGES:
+        for script in re.findall(r"\b((?:benchmarks|docs)/\w+\.py)\b", page.read_text(encoding="utf-8")):
+            assert (ROOT / script).is_file(), f"{page.name} names {script}"
+
+
+def gallery_hook():
+    sys.path.insert(0, str(DOCS))
+    try:
+        import make_gallery
+    finally:
+        sys.path.remove(str(DOCS))
+    return make_gallery
+
+
+def test_every_script_of_the_gallery_is_shown_with_its_code():
+    shown = (DOCS / "gallery" / "index.md").read_text(encoding="utf-8")
+    for script in (DOCS / "gallery").glob("*.py"):
+        assert f"<!-- picture: {script.stem} -->" in shown and f"<!-- code: {script.stem} -->" in shown
+
+
+def test_markers_of_every_page_can_be_filled():
+    hook = gallery_hook()
+    for page in PAGES:
+        for kind, names in hook.MARKER.findall(page.read_text(encoding="utf-8")):
+            if kind == "claims":
+                assert hook.claim_table(names).count("<tr>") == names.count(",") + 2
+            else:
+                assert (DOCS / "gallery" / f"{names}.py").is_file()
+
+
+def test_a_drawing_is_the_same_bytes_every_time_and_needs_no_network():
+    hook = gallery_hook()
+    once = hook.picture("rich_regime")
+    hook.drawing.cache_clear()
+    assert hook.picture("rich_regime") == once
+    assert "href" not in re.sub(r'(xlink:)?href="#', "", once) and "<image" not in once
