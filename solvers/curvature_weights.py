@@ -16,7 +16,7 @@ without loss too: ∫ζ = LL + 2LR + RR, ∫(t − a)ζ = h(LR + RR), ∫(t − 
 This file holds the interface, the constant weight, a weight given as a function, and the quadrature used where there
 is no closed form. `initial_distributions` has the weights that come from initializing a network.
 
-Reference: Jin and Montúfar (2023), Theorem 1 and Proposition 8 for ζ.
+Reference: Jin and Montúfar (2023), Theorem 1.
 """
 
 from __future__ import annotations

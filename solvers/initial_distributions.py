@@ -51,7 +51,7 @@ class GaussianInit(InitialDistribution):
     κ = 2σ_b²/(π h²), with δ = atan2(s h, s² + ab) exact to the last digit; the two functions of δ are
     summed from their power series where they would cancel.
 
-    Reference: Jin and Montúfar (2023), Proposition 8(1) (ζ); Cho and Saul (2009), degree 1 (the kernel).
+    Reference: Jin and Montúfar (2023), explicit forms of ζ (Gaussian initialization); Cho and Saul (2009), degree 1 (the kernel).
 
     >>> GaussianInit(1.0, 1.0).zeta(np.array([0.0])) * np.pi
     array([2.])
@@ -136,7 +136,7 @@ class UniformInit(InitialDistribution):
 
     On the tail, ∫(t − a)²t⁻⁴ = h³/(3ab³), ∫(t − a)(b − t)t⁻⁴ = h³/(6a²b²), ∫(b − t)²t⁻⁴ = h³/(3a³b).
 
-    Reference: Jin and Montúfar (2023), Proposition 8(3), which states the constant part.
+    Reference: Jin and Montúfar (2023), explicit forms of ζ (uniform initialization), which states the constant part.
 
     >>> UniformInit(1.0, 2.0).zeta(np.array([0.0, 2.0, 4.0])) * 16
     array([1.    , 1.    , 0.0625])
@@ -210,7 +210,7 @@ class BinaryUniformInit(InitialDistribution):
 
         ζ(x) = 1/(2a_b) on |x| ≤ a_b, zero outside: data must lie in [−a_b, a_b], and the spline is the cubic one.
 
-    Reference: Jin and Montúfar (2023), Proposition 8(2).
+    Reference: Jin and Montúfar (2023), explicit forms of ζ (binary-uniform initialization).
 
     >>> BinaryUniformInit(2.0).support
     (-2.0, 2.0)

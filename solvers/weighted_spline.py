@@ -153,7 +153,7 @@ def weighted_spline(
     A network reaches this function on data corrected by the line (u, v) of `kernel_interpolant(linear="free")`; on
     the data as they are it ends at `kernel_interpolant(linear="penalized")`.
 
-    Reference: Jin and Montúfar (2023), Theorem 1 (interpolation) and Section 5 (smoothing splines along training).
+    Reference: Jin and Montúfar (2023), Theorem 1 (interpolation) and its extension to trajectories (smoothing splines).
 
     >>> g = weighted_spline([-2, -1, 0, 1, 2], [1.5, 0.5, 1.5, 0.5, 1.5])
     >>> round(g.energy * 7, 9), g([0.5, 1.5]).round(6)
