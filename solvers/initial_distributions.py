@@ -51,7 +51,7 @@ class GaussianInit(InitialDistribution):
     κ = 2σ_b²/(π h²), with δ = atan2(s h, s² + ab) exact to the last digit; the two functions of δ are
     summed from their power series where they would cancel.
 
-    Reference: Jin and Montúfar (2023), explicit forms of ζ (Gaussian initialization); Cho and Saul (2009), degree 1 (the kernel).
+    Reference: Jin and Montúfar (2023), explicit forms of ζ (Gaussian); Cho and Saul (2009), degree 1 (the kernel).
 
     >>> GaussianInit(1.0, 1.0).zeta(np.array([0.0])) * np.pi
     array([2.])
