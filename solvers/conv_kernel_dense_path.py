@@ -3,13 +3,16 @@
 `conv_kernel_price_path` eliminates z at each step, which is what makes a million dimensions possible, and divides by
 P_d to do so. Where the optimal P is nearly singular (several input channels that want one kernel, coefficients over ten
 orders of magnitude) that division loses the last digits. Here the Newton system keeps the D·R unknowns Δz,
+in real space, with τ = ½∂(lags of T)/∂z,
 
-    [2 P + 4 τ M τᵀ] Δz = 2 (β − P z) − 2 τ (lags(target)),        z in real space, τ = ½∂(lags of T)/∂z,              (1)
+    [2 P + 4 τ M τᵀ] Δz = 2 (β − P z) − 2 τ·lags(target),                                                         (1)
 
 positive definite without any inverse of P, and costs (D·R)³/3 a step: a second try for small problems.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.linalg import LinAlgError
@@ -84,7 +87,7 @@ def _step(
     target: Array,
     X: Array,
     z: Array,
-    P: NDArray[np.complexfloating],
+    P: NDArray[Any],
     t: Array,
     floor: float,
 ) -> tuple[Array, Array, float]:

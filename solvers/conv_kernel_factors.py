@@ -57,14 +57,23 @@ def fewer_kernels(geometry: KernelLags, beta: ComplexArray, U: Array, C: int, re
         bent = 4.0 * lag_slopes.T @ geometry.curvature(P, z) @ lag_slopes
         return 2.0 * np.kron(np.eye(kernels.shape[0]), np.eye(geometry.n) - T) + bent
 
-    return _best_of(objective, U, C, restarts, seed, hessian if C * geometry.n <= _NEWTON_UP_TO else None)
+    def price(kernels: Array) -> float:
+        """Of the network itself: near a singular P rounding can make the objective too good to be true."""
+        from solvers.induced_regularizer import network_price  # they need each other: the search and its judge
+
+        return network_price(geometry, kernels, beta)
+
+    return _best_of(objective, U, C, restarts, seed, hessian if C * geometry.n <= _NEWTON_UP_TO else None, price)
 
 
 def _spectrum_and_dual(geometry: KernelLags, beta: ComplexArray, kernels: Array) -> tuple[NDArray[Any], ComplexArray]:
     """P and P^{-1}β̂; frequencies that β̂ does not use may have P_d = 0. Raises LinAlgError where P is singular."""
     P = geometry.spectrum(geometry.lags(kernels.T @ kernels))
     if geometry.channels > 1:
-        return P, geometry.divide(P, beta)
+        z = geometry.divide(P, beta)
+        if not float(np.abs(geometry.apply(P, z) - beta).max()) <= 1e-11 * float(np.abs(beta).max()):
+            raise LinAlgError("the kernels' spectrum is singular in a direction that the predictor needs")
+        return P, z
     used = beta != 0
     if not (P[used[0]] > 0).all():
         raise LinAlgError("the kernels' spectrum vanishes where the predictor does not")
@@ -115,7 +124,13 @@ def weighted_margin(geometry: KernelLags, rows: ComplexArray, P: NDArray[Any]) -
 
 
 def _best_of(
-    objective: Objective, U: Array, C: int, restarts: int, seed: int, hessian: Callable[[Array], Array] | None = None
+    objective: Objective,
+    U: Array,
+    C: int,
+    restarts: int,
+    seed: int,
+    hessian: Callable[[Array], Array] | None = None,
+    price: Callable[[Array], float] | None = None,
 ) -> Array:
     generator = np.random.default_rng(seed)
     size = np.sqrt(np.vdot(U, U) / (C * U.shape[1]))
@@ -127,6 +142,8 @@ def _best_of(
         found, value = _descend(objective, start)
         if hessian is not None:
             found, value = _newton(objective, hessian, found, value)
+        if price is not None:
+            value = price(found)
         if value < best_value:
             best, best_value = found, value
     for _ in range(2 if hessian is None else 0):  # from where it stopped, with its memory of curvature cleared

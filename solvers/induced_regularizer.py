@@ -211,12 +211,11 @@ def _assemble(
 ) -> ConvKernelSolution:
     U, V, hat_U = read_outs(geometry, U, beta)
     objective = float(np.vdot(U, U) + np.vdot(V, V))
-    computed = np.einsum("crh,ch->rh", hat_U, _fourier_one(geometry, V))
-    error = geometry.inner(computed - beta, computed - beta) ** 0.5 / geometry.inner(beta, beta) ** 0.5
+    error = _misfit(geometry, hat_U, V, beta)
     if error > _SAME_PREDICTOR:  # fewer channels than inputs cannot compute every predictor
         objective = np.inf
-    lower = min(lower, objective)
-    gap = 1.0 - lower / objective
+    gap = 1.0 - lower / (objective + _price_of_misfit(geometry, error, beta))
+    gap, lower = max(gap, 0.0), min(lower, objective)  # they may cross by rounding
     dual = geometry.inverse(z)
     dual = (dual / regularizer.dual_norm(dual.reshape(w.shape))).reshape(w.shape)
     status = judged(gap, tol, regularizer)
@@ -277,6 +276,27 @@ def read_outs(geometry: KernelLags, U: Array, beta: ComplexArray) -> tuple[Array
         by_frequency = np.moveaxis(hat, (0, 1), (2, 1))
         hat_V = (np.linalg.pinv(by_frequency, rcond=1e-13) @ beta.T[:, :, None])[:, :, 0].T
     return _balanced(geometry, U, hat_V, hat)
+
+
+def network_price(geometry: KernelLags, U: Array, beta: ComplexArray) -> float:
+    """‖U‖² + ‖V‖² of the cheapest network with these kernels, rescaled; inf when they cannot compute β."""
+    U, V, hat = read_outs(geometry, U, beta)
+    error = _misfit(geometry, hat, V, beta)
+    if error > _SAME_PREDICTOR:
+        return np.inf
+    return float(np.vdot(U, U) + np.vdot(V, V)) + _price_of_misfit(geometry, error, beta)
+
+
+def _price_of_misfit(geometry: KernelLags, error: float, beta: ComplexArray) -> float:
+    """What the part of β that the network misses may cost, R(δ) ≤ 2√D‖δ‖_* ≤ 2√(D·R)‖δ‖₂: no price is too good."""
+    size = geometry.inner(beta, beta) ** 0.5
+    return float(2.0 * np.sqrt(geometry.D * geometry.channels) * error * size)
+
+
+def _misfit(geometry: KernelLags, hat: ComplexArray, V: Array, beta: ComplexArray) -> float:
+    """Relative error of the predictor that kernels (as spectra) and read-outs compute."""
+    wrong = np.einsum("crh,ch->rh", hat, _fourier_one(geometry, V)) - beta
+    return float((geometry.inner(wrong, wrong) / geometry.inner(beta, beta)) ** 0.5)
 
 
 def _balanced(
