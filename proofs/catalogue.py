@@ -16,8 +16,8 @@ from proofs.claim import Claim, Verdict
 
 GROUPS = (
     "convolution-lemma", "convolution-radicals", "spectral-factors", "convolution-limits", "linear-networks",
-    "induced-regularizers", "two-layer-convolution", "stationarity", "weight-space", "wide-relu", "splines",
-    "generators",
+    "induced-regularizers", "two-layer-convolution", "kernel-norm-values", "stationarity", "weight-space",
+    "wide-relu", "splines", "generators",
 )  # fmt: skip
 
 

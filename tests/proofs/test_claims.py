@@ -2,9 +2,11 @@
 
 import pytest
 import sympy
+from flint import arb
 
 from proofs.catalogue import UnknownClaimError, claims, find
 from proofs.claim import Claim, Kind, Mutant
+from proofs.kernel_norm_values import _positive_definite
 from proofs.steps import decided, identity, nonnegative
 
 ALL = claims()
@@ -106,3 +108,12 @@ def test_unknown_names_get_the_nearest() -> None:
     with pytest.raises(UnknownClaimError, match="no claim is called 'lema-3'; the nearest are lemma-3"):
         find(["lema-3"])
     assert find(["linear-networks"])[0].name == "lemma-3"
+
+
+def test_elimination_rejects_what_is_not_positive_definite() -> None:
+    def matrix(rows: list[list[float]]) -> list[list[arb]]:
+        return [[arb(value) for value in row] for row in rows]
+
+    assert _positive_definite(matrix([[2, 1], [1, 2]]))
+    assert not _positive_definite(matrix([[1, 2], [2, 1]]))
+    assert not _positive_definite(matrix([[1, 1], [1, 1]]))  # singular is not definite
