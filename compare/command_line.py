@@ -38,6 +38,7 @@ COMMANDS = {
     "compare": Row("compare.commands.compare:command", "Compare solvers with gradient descent; write a report."),
     "solve": Row("compare.commands.solve:command", "Solve an explicit problem and print its certificate."),
     "sweep": Row("compare.commands.sweep:command", "Run a grid of networks, data and roads; resumable, on any cores."),
+    "doctor": Row("compare.commands.doctor:command", "What is installed here, which solvers work, which GPU there is."),
     "prove": Row("compare.commands.prove:command", "Verify the identities both roads rest on."),
 }
 """The top level."""

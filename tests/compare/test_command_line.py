@@ -125,6 +125,17 @@ def test_traceback_when_asked_for():
     assert not isinstance(done.exception, SystemExit)
 
 
+def test_doctor_says_what_is_there_and_fails_when_something_needed_is_not(monkeypatch):
+    facts = {fact["what"]: fact for fact in json.loads(run("doctor", "--json").stdout)}
+    assert facts["numpy"]["good"] is True
+    assert facts["conic solver"]["found"].split()[0] in ("MOSEK", "CLARABEL", "SCS")
+    assert run("doctor").exit_code == 0
+    monkeypatch.setattr("compare.commands.doctor.NEEDED", ("a-package-nobody-has",))
+    done = run("doctor")
+    assert done.exit_code == 1
+    assert "pip install a-package-nobody-has" in done.output
+
+
 def test_solve_prints_a_certificate_anyone_can_check(tmp_path):
     import numpy as np
 

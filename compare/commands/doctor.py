@@ -1,0 +1,97 @@
+"""`implicitbias doctor`: what is installed here, what works, and what is missing for what."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+NEEDED = ("numpy", "scipy", "torch", "cvxpy", "clarabel", "scs", "sympy", "python-flint", "scikit-learn",
+          "scikit-image", "pandas", "joblib", "click", "rich", "jinja2", "matplotlib")  # fmt: skip
+OPTIONAL = {"mosek": "a faster conic solver, with a licence", "pyarrow": "Parquet files"}
+
+
+@click.command(name="doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """Versions, solvers, GPU. Exit code 1 when something that is needed is missing."""
+    facts = [*versions(), conic_solvers(), devices()]
+    if as_json:
+        click.echo(json.dumps([{"what": what, "found": found, "good": good} for what, found, good in facts]))
+    else:
+        table = Table.grid(padding=(0, 2))
+        for what, found, good in facts:
+            mark = {True: ("ok", "green"), False: ("missing", "bold red"), None: ("–", "dim")}[good]
+            table.add_row(Text(mark[0], style=mark[1]), Text(what), Text(found))
+        Console().print(table)
+    ctx.exit(1 if any(good is False for _, _, good in facts) else 0)
+
+
+Fact = tuple[str, str, bool | None]
+"""What was looked for, what was found, and whether that is good; None where it does not matter."""
+
+
+def versions() -> list[Fact]:
+    """The interpreter and every distribution, needed or optional."""
+    facts: list[Fact] = [
+        ("implicitbias", installed("implicitbias") or "from source", None),
+        ("python", f"{platform.python_version()}, {sys.executable}", sys.version_info >= (3, 11)),
+        ("machine", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores", None),
+    ]
+    for name in NEEDED:
+        found = installed(name)
+        facts.append((name, found or f"not installed: pip install {name}", found is not None))
+    for name, purpose in OPTIONAL.items():
+        facts.append((name, installed(name) or f"not installed; optional, for {purpose}", None))
+    return facts
+
+
+def installed(name: str) -> str | None:
+    """A distribution's version."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def conic_solvers() -> Fact:
+    """Which solver `method="conic"` really uses here, asked by solving a small problem."""
+
+    def solve() -> str:
+        from solvers.max_margin import max_margin
+
+        solution = max_margin([[2.0, 1.0], [-1.0, 1.0]], [1.0, -1.0], method="conic")
+        used = str(solution.stats.get("solver", "unknown"))
+        unlicensed = installed("mosek") is not None and used != "MOSEK"
+        return f"{used} (mosek is installed, but finds no licence)" if unlicensed else used
+
+    return tried("conic solver", solve, needed=True)
+
+
+def devices() -> Fact:
+    """The GPU that gradient descent would run on."""
+
+    def look() -> str:
+        import torch
+
+        return torch.cuda.get_device_name() if torch.cuda.is_available() else "none; everything runs on the CPU"
+
+    return tried("GPU", look, needed=False)
+
+
+def tried(what: str, look: Callable[[], Any], *, needed: bool) -> Fact:
+    """What a look finds, or why it could not look."""
+    try:
+        return what, str(look()), True if needed else None
+    except Exception as error:
+        return what, f"{type(error).__name__}: {' '.join(str(error).split())[:150]}", False if needed else None
