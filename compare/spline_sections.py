@@ -31,12 +31,14 @@ def rate_section(name: str, study: WidthStudy, case: Case, *, enough: bool) -> S
     """Error against width. The slope is judged only when there are `enough` seeds and widths to know it to 0.05."""
     median = study.median()
     low, high = quantiles(study.sup, 0.25), quantiles(study.sup, 0.75)
-    mean_rms = np.nansum(study.rms, axis=1) / np.maximum((~np.isnan(study.rms)).sum(axis=1), 1)
+    runs = (~np.isnan(study.rms)).sum(axis=1)
+    mean_rms = np.where(runs > 0, np.nansum(study.rms, axis=1) / np.maximum(runs, 1), np.nan)
+    numbers = {"median": median, "low": low, "high": high, "rms": mean_rms}
     rows = tuple(
-        {"width": n, "median": median[k], "low": low[k], "high": high[k], "rms": mean_rms[k],
-         "fitted": n >= FITTED_FROM, "runs": int((~np.isnan(study.sup[k])).sum())}
+        {"width": n, "fitted": n >= FITTED_FROM, "runs": int(runs[k])}
+        | {key: float(values[k]) if runs[k] else None for key, values in numbers.items()}
         for k, n in enumerate(study.widths)
-    )  # fmt: skip
+    )
     statement = f"{name}: the median sup distance to the weighted spline falls like width^(−1/2)"
     off = abs(study.slope + 0.5)
     interval = f"slope {study.slope:.3f}, 95 % bootstrap interval [{study.interval[0]:.3f}, {study.interval[1]:.3f}]"

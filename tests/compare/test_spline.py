@@ -41,6 +41,14 @@ def test_the_rate_check_rejects_other_rates(power: float, verdict: bool) -> None
     assert rate_section("gaussian:1,1", study_with_slope(power), BUILTIN, enough=False).checks[0].passed is None
 
 
+def test_a_width_without_a_fitted_network_has_empty_cells() -> None:
+    study = study_with_slope(-0.5)
+    sup, rms = study.sup.copy(), study.rms.copy()
+    sup[1], rms[1] = np.nan, np.nan
+    row = rate_section("gaussian:1,1", replace(study, sup=sup, rms=rms), BUILTIN, enough=True).rows[1]
+    assert row == {"width": 320, "fitted": True, "runs": 0, "median": None, "low": None, "high": None, "rms": None}
+
+
 def test_measured_rate_of_the_gaussian_case() -> None:
     """20 seeds, four widths: the slope within four of its bootstrap errors and 0.1 of −1/2, no run left out."""
     study = width_study(BUILTIN, GaussianInit(1.0, 1.0), (80, 320, 1280), 20)
