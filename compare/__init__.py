@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from compare.provenance import Provenance
     from compare.report import Check, Column, Figure, Report, Section
     from compare.spline import compare_spline
+    from compare.sweep import run_sweep
+    from compare.sweep_store import load_sweep
 
 HOMES = {
     "angle": "compare.measures",
@@ -23,6 +25,8 @@ HOMES = {
     "l2_distance": "compare.function_distance",
     "compare_margin": "compare.margin",
     "compare_spline": "compare.spline",
+    "run_sweep": "compare.sweep",
+    "load_sweep": "compare.sweep_store",
     "load": "compare.data",
     "Dataset": "compare.data",
     "DataError": "compare.data",
@@ -38,6 +42,7 @@ HOMES = {
 __all__ = [
     "angle", "margin_gap", "normalized_margin", "uniform_distance", "l2_distance",
     "compare_margin", "compare_spline",
+    "run_sweep", "load_sweep",
     "load", "Dataset", "DataError",
     "Report", "Section", "Column", "Check", "Figure", "Provenance",
 ]  # fmt: skip

@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from compare.sweep_batch import Measure
-from compare.sweep_plan import Cell, SweepPlan, plan_of, read_plan
+from compare.sweep_cell import Cell
+from compare.sweep_plan import SweepPlan, plan_of, read_plan
 from compare.sweep_progress import SweepProgress
 from compare.sweep_store import Outcome, Store, load_sweep
 from compare.sweep_workers import Batch, Workers, WorkersLostError, open_workers
@@ -89,7 +90,7 @@ def run_sweep(
         scheduler: address of a Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers then run the cells. They
             need this package, and files of data at the same paths (their contents are checked).
         retry_failed: run again the cells that are stored as failed.
-        measure: what a cell does, Cell → {column: number}; `compare.sweep_cell.measure_cell` by default.
+        measure: what a cell does, Cell → {column: number}; `compare.sweep_measure.measure_cell` by default.
         progress: whether to draw a bar with an estimate of the time left on standard error.
         command: what the store says to type to get the sweep again.
 
@@ -113,7 +114,7 @@ def run_sweep(
     elif not isinstance(plan, SweepPlan):
         plan = plan_of(plan)
     if measure is None:
-        from compare.sweep_cell import measure_cell
+        from compare.sweep_measure import measure_cell
 
         measure = measure_cell
     with Store(Path(folder)) as store:

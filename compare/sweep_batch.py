@@ -19,7 +19,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from compare.provenance import Provenance
-from compare.sweep_plan import Cell
+from compare.sweep_cell import Cell
 from compare.sweep_store import Outcome
 
 Measure = Callable[[Cell], Mapping[str, Any]]

@@ -28,7 +28,6 @@ data's SHA-256, so that an edited file makes new cells, and a renamed or moved o
 from __future__ import annotations
 
 import difflib
-import hashlib
 import itertools
 import json
 import math
@@ -41,6 +40,7 @@ from typing import Any
 
 from compare.data import FILE_SUFFIXES, Dataset, load
 from compare.networks import ARCHITECTURES
+from compare.sweep_cell import Cell, Options
 
 LARGEST_PLAN = 10**6
 """Bytes of a plan file."""
@@ -66,56 +66,6 @@ LARGEST_INTEGER = {"depth": 1000, "width": 10**6, "seed": 2**63 - 1}
 
 class PlanError(ValueError):
     """The plan cannot be run as written; the message is one line that says where and what to write instead."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is the same for every cell."""
-
-    steps: int = 2000
-    max_steps: int = 20_000
-    tol: float = 1e-9
-    standardize: str = "auto"
-    offset: bool | None = None
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One run: a network on data by one road. None: the parameter cannot change this cell's numbers."""
-
-    data: str
-    """As the plan names it, {seed} replaced."""
-    sha256: str
-    """Of the very numbers, see `Dataset.sha256`."""
-    network: str
-    depth: int
-    width: int | None
-    seed: int | None
-    scale: float | None
-    loss: str | None
-    road: str
-    steps: int | None
-    tol: float
-    image_shape: tuple[int, int] | None = None
-    """(H, W) for networks on images."""
-    source: str = field(default="", compare=False, repr=False)
-    """What `compare.data.load` opens, file paths absolute. Not part of the cell's identity."""
-    kind: tuple[Any, ...] = field(default=(), compare=False, repr=False)
-    """Cells that differ in seed and scale only are of one kind, and take about the same time."""
-    options: Options = field(default=Options(), compare=False, repr=False)
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """The columns that say what this cell is."""
-        names = ("data", "sha256", "network", "depth", "width", "seed", "scale", "loss", "road", "steps", "tol")
-        return {name: getattr(self, name) for name in names}
-
-    @property
-    def key(self) -> str:
-        """What the store files the cell under: 32 hex digits, the same on every machine and in every session."""
-        identity = {**self.parameters, "image_shape": self.image_shape}
-        del identity["data"]  # its contents count, not its name
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)

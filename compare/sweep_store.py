@@ -245,7 +245,7 @@ def load_sweep(folder: str | Path) -> pd.DataFrame:
     """The results of a sweep as one DataFrame, one row per finished or failed cell; also while the sweep runs.
 
     Columns: the cell's parameters (data, sha256, network, depth, width, seed, scale, loss, road, steps, tol), `status`
-    ("done" or "failed"), what was measured (see `compare.sweep_cell`; angles in radians, times in seconds),
+    ("done" or "failed"), what was measured (see `compare.sweep_measure`; angles in radians, times in seconds),
     `error_type`, `error`, `worker`, `session`, `finished` (UTC), `key`. `frame.attrs["sessions"]` and
     `frame.attrs["workers"]` are lists of dictionaries: plan, versions, machines.
 

@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import Any
 
 from compare.sweep_batch import BatchResult, Measure, run_batch, settle
-from compare.sweep_plan import Cell
+from compare.sweep_cell import Cell
 
 Batch = tuple[Cell, ...]
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
