@@ -152,7 +152,7 @@ class Flow:
             return
         norm = torch.linalg.vector_norm(moved, dim=1)
         keep = torch.as_tensor(accepted, device=self.theta.device)
-        self.theta = torch.where(keep[:, None], moved / norm[:, None], self.theta)
+        self.theta = self.mapping.kept_alive(torch.where(keep[:, None], moved / norm[:, None], self.theta))
         stretch = np.log(np.where(accepted, norm.cpu().numpy(), 1.0))
         self.log_norm = self.log_norm + np.where(accepted, stretch + growth, 0.0)
         # the step ran in time ds = ‖θ‖^{L−2} dτ, ‖θ‖ = 1 … e^stretch: the mean of ‖θ‖^{2−L} over it, by trapezoid

@@ -4,7 +4,8 @@ Three steps, each in its own file: the normalized flow is integrated from the mo
 settles, the KKT system that its surviving margins and weights identify is solved by Newton's method (`gd.tighten`,
 `gd.tighten_weights`); and the answer is believed only if
 
-- the flow's own direction is beside it (within `BESIDE` in weight space),
+- the flow's own direction is beside it (within `BESIDE` in weight space), or, where the optimum is proved to be global,
+  the flow's normalized margin, which never falls, is within `TRAPPED` of the optimum's,
 - the KKT residual of min ½‖w‖² s.t. margins ≥ 1 is below the tolerance (`gd.kkt`), and
 - where the induced problem is convex, its duality gap is closed, which no saddle passes; where it is not, the point is
   stable (second-order condition along the active constraints) and the weights it sets to zero are shrinking.
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 from gd.data import check_data
 from gd.flow import SMALLEST_STEP, Flow
 from gd.flow_recorder import Recorder
-from gd.kkt import KKT, kkt
+from gd.kkt import KKT, kkt, kkt_of_force
 from gd.limit import FlowStatus, Limit
 from gd.linear_network import LinearNetwork
 from gd.losses import find_loss
@@ -49,6 +50,8 @@ Array = NDArray[np.float64]
 
 BESIDE = 1e-2
 """Largest distance, between unit vectors of weights, at which the flow counts as having arrived beside a solution."""
+TRAPPED = 1e-3
+"""Relative distance of the normalized margin from a proved global optimum's at which the flow counts as arrived."""
 NEAR = 0.2
 """The same, where the flow was seen to approach the same solution three times."""
 THRESHOLDS = (1e-2, 1e-3, 1e-4, 1e-6, 1e-9)  # of the largest coefficient: which ones may be taken to vanish
@@ -248,16 +251,24 @@ class _Run:
             lifted = self.mapping.lift(solved.c, theta)
             lifted = lifted / torch.linalg.vector_norm(lifted)
             beside = float(torch.linalg.vector_norm(lifted - theta))
-            if beside > BESIDE:
-                continue
             residual = kkt(self.mapping, lifted, solved.alpha)
-            if residual.relative > self.tol:
-                continue
             certificate = self._judge(lifted, solved.alpha)
+            trapped = solved.isolated and self._trapped(flow, i, residual, certificate)
+            if residual.relative > self.tol or (beside > BESIDE and not trapped):
+                continue
             status = self._verdict(flow, i, certificate, solved.stable, lifted, locked)
             if status is not None:
                 return _Candidate(lifted, solved.alpha, residual, status, certificate, beside, True)
         return None
+
+    def _trapped(self, flow: Flow, i: int, solution: KKT, certificate: Certificate | None) -> bool:
+        """Whether the flow's normalized margin, which never falls, is within `TRAPPED` of a proved global optimum.
+
+        Where dual prices are nearly tied, coefficients drift to their places over ln‖w‖ of many thousands.
+        """
+        proved = certificate is not None and certificate.direction_gap is not None
+        proved = proved and certificate is not None and (certificate.direction_gap or 0.0) <= self.tol
+        return proved and float(flow.margins[i].min()) >= (1.0 - TRAPPED) * solution.margin
 
     def _verdict(
         self, flow: Flow, i: int, certificate: Certificate | None, stable: bool, theta: Tensor, locked: bool
@@ -354,7 +365,7 @@ class _Run:
 
     def _unresolved(self, flow: Flow, i: int) -> _Candidate:
         theta, p = flow.theta[i], flow.weights[i]
-        residual = kkt(self.mapping, theta, p)
+        residual = kkt_of_force(theta, flow.force()[i], flow.margins[i], p, self.mapping.degree)
         certificate = self._judge(theta, p)
         open_gap = certificate is not None and certificate.direction_gap is not None
         if residual.margin <= 0:

@@ -38,6 +38,9 @@ from solvers.regularizers import Regularizer
 
 Array = NDArray[np.float64]
 
+ALIVE = 1e-150
+"""Smaller weights are held here: one that has to come back from e^{−1000} does, if sooner. Exact zeros stay zero."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -104,6 +107,10 @@ class MarginMap(ABC):
         del theta
         return None
 
+    def kept_alive(self, theta: Tensor) -> Tensor:
+        """θ with what would underflow held just above it, where weights decay independently."""
+        return theta
+
     def coefficient_problem(self) -> CoefficientProblem | None:
         """The induced problem in the coefficients the architecture prices, where the price is a sum over them."""
         return None
@@ -166,6 +173,11 @@ class ProductMap(MarginMap):
     def coefficients(self, theta: Tensor) -> Tensor:
         """b (B, D): the coefficients of β whose magnitudes the architecture prices."""
         return self.coefficient * self.layers(theta).prod(-2)
+
+    def kept_alive(self, theta: Tensor) -> Tensor:
+        size = theta.abs()
+        tiny = (size < ALIVE) & (size > 0)
+        return torch.where(tiny, theta * (ALIVE / torch.where(tiny, size, 1.0)), theta) if tiny.any() else theta
 
     def _pair(self, b: Tensor) -> Tensor:
         real = torch.view_as_real(b).flatten(-2) if self.fourier else b

@@ -41,8 +41,8 @@ class NotHomogeneousError(ValueError):
         super().__init__(
             f"the module is not homogeneous in its parameters: f(x; cθ) differs from c^L f(x; θ) by {deviation:.1e} "
             f"(relative; best degree L = {degree:.3f}, at most {TOLERATED:.0e} is rounding), so its gradient flow has "
-            f"no limit direction to find.{named} Remove biases behind the first layer, normalization and smooth activations; "
-            "ReLU, LeakyReLU, linear, convolution and pooling layers without bias are homogeneous"
+            f"no limit direction to find.{named} Remove biases behind the first layer, normalization and smooth "
+            "activations; ReLU, LeakyReLU, linear, convolution and pooling layers without bias are homogeneous"
         )
 
 

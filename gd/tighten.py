@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-MAX_CORRECTIONS = 20
+MAX_CORRECTIONS = 40
 NEWTON_STEPS = 15
 COLLAPSED = 1e-2  # of its start: a coefficient that Newton's method shrinks this far
 SINGULAR = 1e-12  # singular values below this, relative, are treated as zero
@@ -63,6 +63,8 @@ class Tightened:
     """Relative residual of the last Newton system."""
     stable: bool
     """Whether the Lagrangian is positive semidefinite along the active constraints (a local minimum, no saddle)."""
+    isolated: bool
+    """Whether it is positive definite there, so that no other solution shares the support."""
 
 
 def tighten(problem: CoefficientProblem, c: Array, p_dual: Array, threshold: float, grow: bool) -> Tightened | None:
@@ -86,11 +88,16 @@ def tighten(problem: CoefficientProblem, c: Array, p_dual: Array, threshold: flo
     for _ in range(MAX_CORRECTIONS):
         solved = _newton(problem, start, support, active)
         if solved is None:
-            return None
+            # more coefficients than constraints: the flow is still drifting along an edge of the linear program
+            slid = _slide(problem, start, support, active) if problem.p == 1.0 and grow else None
+            if slid is None:
+                return None
+            start = slid
+            continue
         if isinstance(solved, np.ndarray):  # Newton drives these coefficients to zero: they are not in the support
             support = support & ~solved
             continue
-        c, alpha, residual, stable = solved
+        c, alpha, residual, curvature = solved
         margins = problem.G @ c
         scale = alpha.max()
         negative = active & (alpha < -1e-10 * scale)
@@ -101,8 +108,10 @@ def tighten(problem: CoefficientProblem, c: Array, p_dual: Array, threshold: flo
             active[np.argmin(margins)] = True
         elif problem.p == 1.0 and grow and (new := _dual_violation(problem, alpha, support)) is not None:
             support[new] = True
+            start = _seeded(problem, start, alpha, new)
         else:
-            return Tightened(c / min(margins.min(), 1.0), np.maximum(alpha, 0.0), residual, stable)
+            c = c / min(margins.min(), 1.0)
+            return Tightened(c, np.maximum(alpha, 0.0), residual, curvature >= -1e-7, curvature > 1e-9)
         if not active.any():
             return None
     return None
@@ -116,10 +125,51 @@ def _dual_violation(problem: CoefficientProblem, alpha: Array, support: NDArray[
     return worst if price[worst] > 1.0 + 1e-9 else None
 
 
+def _slide(
+    problem: CoefficientProblem, c: Array, support: NDArray[np.bool_], active: NDArray[np.bool_]
+) -> Array | None:
+    """Downhill along the active constraints to the next one, or the next zero coefficient; updates the sets.
+
+    For real coefficients (p = 1), where the price is linear until one changes sign. None where there is no way down.
+    """
+    if problem.owner.size != problem.omega.size:
+        return None
+    columns = np.flatnonzero(support)
+    G = problem.G[:, columns]
+    slope = np.sign(c[columns]) * problem.omega[columns]
+    down = -(slope - G[active].T @ np.linalg.lstsq(G[active].T, slope, rcond=SINGULAR)[0])
+    if np.linalg.norm(down) < 1e-9 * np.linalg.norm(slope):
+        return None
+    margins, change = G @ c[columns], G @ down
+    with np.errstate(divide="ignore", invalid="ignore"):
+        to_margin = np.where(~active & (change < 0), (margins - 1.0) / -change, np.inf)
+        to_zero = np.where(c[columns] * down < 0, -c[columns] / down, np.inf)
+    length = max(0.0, float(min(to_margin.min(), to_zero.min())))
+    if not np.isfinite(length):
+        return None
+    moved = c.copy()
+    moved[columns] += length * down
+    if to_margin.min() <= to_zero.min():
+        active[np.argmin(to_margin)] = True
+    else:
+        moved[columns[np.argmin(to_zero)]] = 0.0
+        support[columns[np.argmin(to_zero)]] = False
+    return moved
+
+
+def _seeded(problem: CoefficientProblem, c: Array, alpha: Array, d: int) -> Array:
+    """c with coefficient d, which the flow may hold at e^{−300}, started along its dual price Σ α F."""
+    magnitude = problem.magnitudes(c)
+    mine = problem.owner == d
+    price = np.where(mine, problem.G.T @ alpha, 0.0)
+    seed = max(1e-3 * float(magnitude.max()), float(magnitude[d]))
+    return np.asarray(np.where(mine, seed * price / np.linalg.norm(price), c))
+
+
 def _newton(
     problem: CoefficientProblem, c: Array, support: NDArray[np.bool_], active: NDArray[np.bool_]
-) -> tuple[Array, Array, float, bool] | NDArray[np.bool_] | None:
-    """c, α, residual, stability; or the coefficients that collapse on the way; or None when Newton gets nowhere."""
+) -> tuple[Array, Array, float, float] | NDArray[np.bool_] | None:
+    """c, α, residual, least curvature; or the coefficients that collapse; or None when Newton gets nowhere."""
     columns = np.flatnonzero(support[problem.owner])
     owner, p = problem.owner[columns], problem.p
     G = problem.G[np.ix_(active, columns)]
@@ -160,10 +210,10 @@ def _newton(
     alpha[active] = alpha_A
     _, singular, V = np.linalg.svd(scaled_G, full_matrices=True)
     free = V[np.count_nonzero(singular > 1e-9 * singular[0]) :]
-    curvature = np.linalg.eigvalsh(free @ H @ free.T) if free.size else np.zeros(1)
+    curvature = float(np.linalg.eigvalsh(free @ H @ free.T)[0] / weight.max()) if free.size else np.inf
     full = np.zeros_like(c)
     full[columns] = c_S
-    return full, alpha, residual, bool(curvature.min() >= -1e-7 * weight.max())
+    return full, alpha, residual, curvature
 
 
 def _solve(matrix: Array, side: Array) -> Array:

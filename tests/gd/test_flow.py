@@ -242,7 +242,10 @@ def test_tightening_finds_the_vertex_and_refuses_a_support_that_no_multipliers_f
     assert found is not None
     np.testing.assert_allclose(found.c, [0.875, 0.625, 0.0], atol=1e-12)
     np.testing.assert_allclose(found.alpha, [0.5, 1.0], atol=1e-12)  # (1, 1) = Aᵀα on the support, 0.1 < 1 off it
-    assert tighten(problem, np.array([0.9, 0.5, 0.3]), np.array([0.5, 0.5]), 1e-6, grow=True) is None
+    assert tighten(problem, np.array([0.9, 0.5, 0.3]), np.array([0.5, 0.5]), 1e-6, grow=False) is None
+    slid = tighten(problem, np.array([0.9, 0.5, 0.3]), np.array([0.5, 0.5]), 1e-6, grow=True)  # down the edge instead
+    assert slid is not None
+    np.testing.assert_allclose(slid.c, [0.875, 0.625, 0.0], atol=1e-12)
 
 
 def test_flow_rows_do_not_see_each_other() -> None:

@@ -49,6 +49,14 @@ def test_diagonal_depth_two_ends_at_the_l1_max_margin(seed: int) -> None:
     np.testing.assert_allclose((y * (X @ limit.predictor)).min(), 1.0, rtol=1e-14)
 
 
+def test_coefficients_that_drift_for_thousands_of_log_norms_are_followed_to_their_vertex() -> None:
+    """Dual prices tied to 5e-4: at ln‖w‖ = 3685 the flow itself is still 20° away, with its margin 2e-4 from the best."""
+    X, y = gaussian_data(10, 20, 104)
+    limit = flow_limit(Diagonal(20, 2, scale=0.5, seed=104), X, y)
+    assert limit.status is FlowStatus.OPTIMAL
+    assert degrees_between(limit.predictor, l1_max_margin(X, y)) < 1e-10
+
+
 @pytest.mark.parametrize(("n", "d", "shape"), [(10, 20, 20), (9, 21, 21), (8, 24, (4, 6))])
 def test_convolutional_depth_two_ends_at_the_fourier_l1_optimum(n: int, d: int, shape: int | tuple[int, int]) -> None:
     X, y = gaussian_data(n, d, 5)
