@@ -32,6 +32,8 @@ def identity(
 ) -> Step:
     """left = right for all values of the symbols in them. `where` restricts the values tried for a counterexample."""
     left, right = sympy.sympify(left), sympy.sympify(right)
+    if any(side.has(sympy.nan, sympy.zoo) for side in (left, right)):  # nan is structurally equal to nan
+        return Step(text, "a side is undefined", Kind.NOT_PROVED, residual=shorten(left - right), instance=instance)
     if left == right:
         return Step(text, f"both sides evaluate to {shorten(left, 60)}", kind, left, right, instance=instance)
     residual = sympy.expand(left - right)

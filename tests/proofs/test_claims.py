@@ -77,6 +77,11 @@ def test_identity_refutes_what_differs_by_little() -> None:
     assert (step.left - step.right).subs(values) != 0
 
 
+def test_undefined_sides_prove_nothing() -> None:
+    assert identity("", sympy.nan, sympy.nan).kind is Kind.NOT_PROVED
+    assert identity("", sympy.zoo, sympy.zoo).kind is Kind.NOT_PROVED
+
+
 def test_identity_between_values_of_undefined_functions() -> None:
     f = sympy.Function("f", real=True)
     assert identity("", f(X) * f(1 / X), f(1 / X) * f(X)).kind is Kind.PROVED
