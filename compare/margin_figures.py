@@ -29,7 +29,7 @@ UNDERFLOW = math.log(745.0)
 def figures(runs: Sequence[Run]) -> tuple[Figure, ...]:
     """The plots of one architecture: `runs` of all its depths and seeds."""
     if all(run.target is None for run in runs):
-        return ()
+        return (weight_margin(runs, slug(runs[0].family.label)),)
     name = slug(runs[0].family.row.name)
     return (
         angle_by_step(runs, name),
@@ -127,6 +127,30 @@ def margin_by_step(runs: Sequence[Run], name: str) -> Figure:
         axes.legend(loc="lower right")
 
     caption = "Normalized margin γ(β) = min y⟨x, β⟩/R(β), as a share of its limit's (dashed)."
+    return Figure(f"margin-{name}", caption, draw, data)
+
+
+def weight_margin(runs: Sequence[Run], name: str) -> Figure:
+    """γ(w)/γ(limit) for networks that are no linear predictor, γ(w) = minₙ yₙ f(xₙ; w)/‖w‖^L."""
+    data: dict[str, Any] = {}
+    for run in runs:
+        data[f"ln(-ln loss), flow: {run.label}"] = flow_clock(run)
+        data[f"margin ratio, flow: {run.label}"] = run.limit.path.margins.min(axis=1) / run.limit.margin
+        data[f"ln(-ln loss), descent: {run.label}"] = descent_clock(run)
+        data[f"margin ratio, descent: {run.label}"] = run.trajectory.margin[run.index] / run.limit.margin
+
+    def draw(canvas: Any) -> None:
+        axes = canvas.subplots()
+        for colour, run in enumerate(runs):
+            flow, descent = (data[f"margin ratio, {road}: {run.label}"] for road in ("flow", "descent"))
+            axes.plot(flow_clock(run), flow, color=f"C{colour}", label=literal(run.label))
+            axes.plot(descent_clock(run), descent, color=f"C{colour}", ls="", marker=".", ms=3, alpha=0.7)
+        axes.axhline(1.0, color="C7", ls="--", lw=1)
+        axes.set_ylabel("γ(w)/γ(limit)")
+        shared_clock(axes)
+        axes.legend(loc="lower right")
+
+    caption = "Normalized margin of the weights, flow (line) and gradient descent (dots), as a share of its limit's."
     return Figure(f"margin-{name}", caption, draw, data)
 
 

@@ -153,6 +153,10 @@ def test_a_users_own_network():
     assert "KKT" in report.checks[0].statement
     assert report.checks[0].passed
     assert "my net &lt;b&gt;" in report.to_html()
+    (plot,) = [figure for section in report.sections for figure in section.figures]
+    assert svg(plot).startswith("<svg")
+    ratio = plot.data["margin ratio, flow: my net <b>"]
+    assert ratio[-1] == pytest.approx(1.0, abs=1e-2)  # the flow's last direction is beside the limit
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # inside torch.func
@@ -218,7 +222,7 @@ def test_every_plot_can_be_drawn_and_holds_its_numbers(report):
     angles = next(f for f in drawn if f.name == "angle-by-loss-diagonal").data
     flow = angles["angle [rad], flow: diagonal, L=2, seed 0"]
     clock = angles["ln(-ln loss), flow: diagonal, L=2, seed 0"]
-    assert flow[-1] < 1e-2 < flow[0]
+    assert flow[-1] < 0.1 * flow[0]  # the line ends where the limit was identified, and that is near it
     assert (np.diff(clock[np.isfinite(clock)]) > -1e-9).all()  # the loss only falls
 
 
