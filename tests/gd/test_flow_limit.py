@@ -50,7 +50,7 @@ def test_diagonal_depth_two_ends_at_the_l1_max_margin(seed: int) -> None:
 
 
 def test_coefficients_that_drift_for_thousands_of_log_norms_are_followed_to_their_vertex() -> None:
-    """Dual prices tied to 5e-4: at ln‖w‖ = 3685 the flow itself is still 20° away, with its margin 2e-4 from the best."""
+    """Dual prices tied to 5e-4: at ln‖w‖ = 3685 the flow is still 20° away, its margin 2e-4 from the best."""
     X, y = gaussian_data(10, 20, 104)
     limit = flow_limit(Diagonal(20, 2, scale=0.5, seed=104), X, y)
     assert limit.status is FlowStatus.OPTIMAL
@@ -58,7 +58,7 @@ def test_coefficients_that_drift_for_thousands_of_log_norms_are_followed_to_thei
 
 
 @pytest.mark.parametrize(("n", "d", "shape"), [(10, 20, 20), (9, 21, 21), (8, 24, (4, 6))])
-def test_convolutional_depth_two_ends_at_the_fourier_l1_optimum(n: int, d: int, shape: int | tuple[int, int]) -> None:
+def test_convolutional_depth_two_ends_at_the_fourier_l1(n: int, d: int, shape: int | tuple[int, int]) -> None:
     X, y = gaussian_data(n, d, 5)
     X = X if isinstance(shape, int) else X.reshape(n, *shape)
     limit = flow_limit(Convolutional(shape, 2, scale=0.1, seed=5), X, y)
@@ -204,6 +204,34 @@ def test_a_batch_of_seeds_is_the_single_runs() -> None:
         np.testing.assert_allclose(together.predictor, alone.predictor, rtol=0, atol=1e-10)
         assert alone.stats["steps"] == together.stats["steps"]
         np.testing.assert_allclose(together.path.predictors, alone.path.predictors, atol=1e-9)
+
+
+def test_several_outputs_end_at_the_nuclear_norm_optimum() -> None:
+    rng = np.random.default_rng(14)
+    X, y = rng.standard_normal((5, 6)), rng.choice([-1.0, 1.0], (5, 3))
+    model = FullyConnected(6, 2, outputs=3, seed=14)
+    limit = flow_limit(model, X, y)
+    assert limit.status is FlowStatus.OPTIMAL
+    assert limit.predictor.shape == (3, 6)
+    assert limit.dual.shape == limit.active.shape == y.shape
+    np.testing.assert_allclose((y * (X @ limit.predictor.T)).min(), 1.0, rtol=1e-9)
+    z = (limit.dual * y).T @ X  # weak duality by hand: nuclear norm against spectral norm
+    bound = limit.dual.sum() / np.linalg.norm(z, 2)
+    np.testing.assert_allclose(np.linalg.norm(limit.predictor, "nuc"), bound, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("kernel", "padding"), [(3, "circular"), (3, "zero")])
+def test_narrow_kernels_end_at_kkt_points_of_the_weight_space_problem(kernel: int, padding: str) -> None:
+    X, y = gaussian_data(6, 8, 15)
+    model = Convolutional(8, 3, kernel=kernel, padding=padding, seed=15)
+    limit = flow_limit(model, X, y)
+    assert limit.status is FlowStatus.STATIONARY
+    w = {k: torch.from_numpy(v * limit.norm_at_unit_margin).requires_grad_() for k, v in limit.weights.items()}
+    margins = torch.from_numpy(y) * torch.func.functional_call(model, w, (torch.from_numpy(X),))
+    factor = 3.0 * float(limit.dual @ margins.detach().numpy()) / limit.norm_at_unit_margin**2  # Euler: ⟨w, Σp∇m⟩
+    (torch.from_numpy(limit.dual) @ margins / factor).backward()
+    for v in w.values():  # w = Σ λ ∇m, by autograd, which the linear case needs no more than
+        np.testing.assert_allclose(v.grad, v.detach(), atol=1e-8)
 
 
 def test_models_are_not_modified() -> None:
