@@ -146,12 +146,14 @@ class Prices:
         return kernels, 2.0 * torch.sqrt(r0 * (f - r0).clamp(min=0.0))
 
     def lower_bounds(self, z: Tensor, hat: Tensor) -> Tensor:
-        """2⟨ẑ, ŵ⟩/√λ_max(T(z)), proved for any ẑ: (B,)."""
+        """2⟨ẑ, ŵ⟩/√λ_max(T(z)), proved for any ẑ: (B,); nan where ẑ is not finite."""
         h = torch.einsum("kh,brh->bkrh", self.phases, z.conj()).flatten(1, 2)
         T = torch.einsum("bih,bjh,h->bij", h, h.conj(), self.multiplicity.to(h.dtype)).real
-        largest = torch.linalg.eigvalsh((T + T.mT) / 2)[:, -1]
+        sound = torch.isfinite(T).flatten(1).all(1)
+        T = torch.where(sound[:, None, None], (T + T.mT) / 2, torch.eye(T.shape[1], dtype=T.dtype, device=T.device))
         inner = ((z.conj() * hat).real.sum(1) * self.multiplicity).sum(1)
-        return 2.0 * inner / torch.sqrt(largest)
+        bound = 2.0 * inner / torch.sqrt(torch.linalg.eigvalsh(T)[:, -1])
+        return torch.where(sound, bound, torch.full_like(bound, torch.nan))
 
 
 def draw(plan: HuntPlan, generator: np.random.Generator) -> tuple[Array, tuple[str, ...]]:
@@ -208,6 +210,7 @@ def generation(plan: HuntPlan, seed: Sequence[int], device: str | torch.device |
         if climb == plan.climbs:
             break
         ascent = prices.signals(few_z / few_value[:, None, None] - many_z / lower[:, None, None])
+        ascent = torch.nan_to_num(ascent, posinf=0.0, neginf=0.0)
         ascent = ascent / torch.linalg.vector_norm(ascent.flatten(1), dim=1).clamp(min=1e-300).reshape(
             -1, *[1] * (w.ndim - 1)
         )
@@ -225,7 +228,7 @@ def generation(plan: HuntPlan, seed: Sequence[int], device: str | torch.device |
     kernel = plan.kernel if len(plan.kernel) > 1 else plan.kernel[0]
     convex = ConvKernel(kernel, plan.in_channels)
     solved = np.array([price(w, convex).lower_bound for w in instances])  # the hunt's own bound may be a loose one
-    lower = np.maximum(solved, prices.lower_bounds(z, hat).cpu().numpy())
+    lower = np.fmax(solved, prices.lower_bounds(z, hat).cpu().numpy())
     gaps = torch.minimum(fresh, kept).cpu().numpy() / lower - 1.0
     order = np.argsort(-gaps)
     instances = instances[order]
