@@ -147,8 +147,8 @@ def _convex(geometry: KernelLags, beta: ComplexArray, tol: float) -> tuple[Array
         z = end.z
     if end.gap > 0.8 * tol and geometry.D * geometry.channels <= LARGEST:
         again = follow_price_path_densely(geometry, leading, 0.5 * tol)
-        if again.gap < end.gap:
-            end, z = again, again.z
+        z = again.z if again.lower > end.lower else z
+        end = again if again.upper < end.upper else end
     U, rank = factor_second_moment(geometry, end.X, tol)
     return U, z, rank, end.iterations
 

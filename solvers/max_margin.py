@@ -38,10 +38,12 @@ def max_margin(
     """Solve min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1, with a certificate.
 
     Args:
-        X: points, shape (N, D), or (N, H, W) for images with FourierBridge; converted to float64.
+        X: points, shape (N, D), or (N, H, W) for images with FourierBridge and ConvKernel, which also takes several
+            input channels, (N, R, D) and (N, R, H, W); converted to float64.
         y: labels −1 or +1, shape (N,); (N, M) for a matrix β of M outputs (Schatten), constraints on every (n, m).
-        regularizer: R. L2() (the default), Bridge(p), FourierBridge(p), Schatten(1 or 2). For p < 1 the problem is
-            nonconvex: the answer is a BridgeSolution, the best of the stationary points found.
+        regularizer: R. L2() (the default), Bridge(p), FourierBridge(p), Schatten(1 or 2), ConvKernel(…). For p < 1 the
+            problem is nonconvex: the answer is a BridgeSolution, the best of the stationary points found. ConvKernel
+            answers with a ConvKernelSolution, which holds the network too.
         tol: the certificate's largest allowed violation, relative.
         method: "auto" is this package's road for the regularizer; "conic" goes through cvxpy with MOSEK where a licence
             is found, else Clarabel, else SCS (recorded in `stats["solver"]`). Only norms have a conic form.
