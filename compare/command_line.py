@@ -8,8 +8,8 @@ tables below. **A new experiment is one row in EXPERIMENTS and one file `compare
 
 `compare.commands.outcome` has what these files share: the options --out and --json, and how a report is delivered.
 
-Exit codes: 0 every prediction holds; 1 a prediction fails; 2 the input is bad (one line says what); 130 interrupted,
-with the report of what was finished written.
+Exit codes: 0 every prediction holds; 1 a prediction fails; 2 the input is bad (one line says what); 130 interrupted
+by Ctrl-C and 143 by SIGTERM, with the report of what was finished written.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from importlib import import_module
 from typing import Any
 
 import click
+
+INTERRUPTED = 130
+"""128 + SIGINT, what shells expect of an interrupted command."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,9 @@ class CommandLine(LazyGroup):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise
+        except KeyboardInterrupt:  # click's own exit code is 1, which here says that a prediction fails
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
         except (ValueError, OSError) as error:
             if ctx.params.get("traceback"):
                 raise
@@ -130,7 +136,7 @@ class CommandLine(LazyGroup):
 @click.group(
     cls=CommandLine,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 predictions hold, 1 a prediction fails, 2 bad input, 130 interrupted.",
+    epilog="Exit codes: 0 predictions hold, 1 a prediction fails, 2 bad input, 130 interrupted (143 by SIGTERM).",
 )
 @click.version_option(package_name="implicitbias", prog_name="implicitbias")
 @click.option("--traceback", is_flag=True, help="On bad input show the whole traceback instead of one line.")
@@ -141,14 +147,25 @@ def cli(traceback: bool) -> None:
 
 
 def main() -> None:
-    """The console command. SIGTERM ends it like Ctrl-C: what is finished is kept."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """The console command. SIGTERM ends it like Ctrl-C, what is finished is kept, but with its own exit code."""
+    terminated: list[int] = []
+
+    def terminate(number: int, frame: object) -> None:
+        del frame
+        terminated.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, terminate)
     # threads that wait by spinning take the cores from those that work; torch reads this when it is imported
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    code: str | int | None = INTERRUPTED
     try:
-        sys.exit(cli.main(prog_name="implicitbias", standalone_mode=True))
-    except KeyboardInterrupt:
-        sys.exit(130)
+        cli.main(prog_name="implicitbias", standalone_mode=True)
+    except KeyboardInterrupt:  # before click took over, or after
+        pass
+    except SystemExit as end:
+        code = end.code
+    sys.exit(128 + terminated[0] if terminated and code == INTERRUPTED else code)
 
 
 if __name__ == "__main__":

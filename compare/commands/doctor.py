@@ -17,15 +17,19 @@ from rich.text import Text
 
 NEEDED = ("numpy", "scipy", "torch", "cvxpy", "clarabel", "scs", "sympy", "python-flint", "scikit-learn",
           "scikit-image", "pandas", "joblib", "click", "rich", "jinja2", "matplotlib")  # fmt: skip
-OPTIONAL = {"mosek": "a faster conic solver, with a licence", "pyarrow": "Parquet files"}
+OPTIONAL = {
+    "mosek": "a faster conic solver, with a licence",
+    "pyarrow": "Parquet files",
+    "distributed": "sweeps on a cluster",
+}
 
 
 @click.command(name="doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """Versions, solvers, GPU. Exit code 1 when something that is needed is missing."""
-    facts = [*versions(), conic_solvers(), devices()]
+    """Versions, solvers, licence, threads, GPU. Exit code 1 when something that is needed is missing."""
+    facts = [*versions(), licence(), conic_solvers(), threads(), devices()]
     if as_json:
         click.echo(json.dumps([{"what": what, "found": found, "good": good} for what, found, good in facts]))
     else:
@@ -64,6 +68,17 @@ def installed(name: str) -> str | None:
         return None
 
 
+def licence() -> Fact:
+    """Whether MOSEK may optimize here, asked by letting it."""
+
+    def ask() -> str:
+        from solvers.conic_solvers import mosek_licence
+
+        return "found" if mosek_licence() else "none found; Clarabel and SCS need none"
+
+    return tried("MOSEK licence", ask, needed=False)
+
+
 def conic_solvers() -> Fact:
     """Which solver `method="conic"` really uses here, asked by solving a small problem."""
 
@@ -71,11 +86,23 @@ def conic_solvers() -> Fact:
         from solvers.max_margin import max_margin
 
         solution = max_margin([[2.0, 1.0], [-1.0, 1.0]], [1.0, -1.0], method="conic")
-        used = str(solution.stats.get("solver", "unknown"))
-        unlicensed = installed("mosek") is not None and used != "MOSEK"
-        return f"{used} (mosek is installed, but finds no licence)" if unlicensed else used
+        return str(solution.stats.get("solver", "unknown"))
 
     return tried("conic solver", solve, needed=True)
+
+
+def threads() -> Fact:
+    """How many threads torch and the BLAS libraries would use, and the variable that says so."""
+
+    def count() -> str:
+        import torch
+        from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
+
+        pools = sorted({f"{pool['internal_api']} {pool['num_threads']}" for pool in threadpool_info()})
+        asked = os.environ.get("OMP_NUM_THREADS", "not set")
+        return f"torch {torch.get_num_threads()}, {', '.join(pools)}; OMP_NUM_THREADS {asked}"
+
+    return tried("threads", count, needed=False)
 
 
 def devices() -> Fact:

@@ -282,6 +282,6 @@ def test_sigterm_ends_like_ctrl_c(tmp_path):
         assert process.poll() is None
     process.terminate()
     output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 143
     assert [section["title"] for section in json.loads(output)["sections"]] == ["finished"]
     assert command_line.PROBLEMS
