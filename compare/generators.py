@@ -202,7 +202,7 @@ def distance_section(fits: Sequence[Fit]) -> Section:
         ]
         made.append(Check.at_most(
             f"the weights move less for {fit.image.name} than for noise ({fit.asked:g}×)",
-            float(ours.mean() / noise.mean()), 1.0, reference="Heckel & Soltanolkotabi (2020), Figure on distances",
+            float(ours.mean() / noise.mean()), 1.0, reference="Heckel & Soltanolkotabi (2020)",
             reason="measured: mean over layers, image / noise"))
     return Section("How far the layers move", text, columns, tuple(rows), tuple(made),
                    tuple(distance_figure(f) for f in fits if f.asked == middle(fits)))
