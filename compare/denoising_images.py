@@ -141,7 +141,8 @@ def photograph_checks(mean: dict[str, float]) -> tuple[Check, ...]:
     """The decoder at its best step against each baseline at its best parameter: mean PSNR no lower."""
     best = mean["deep decoder, best step"]
     made = [Check.at_most(f"the deep decoder's mean PSNR is at least that of {name}", mean[name] - best, 0.0, unit="dB",
-                          reference="Heckel & Soltanolkotabi (2020), Table 1", reason="measured: baseline minus decoder")
+                          reference="Heckel & Soltanolkotabi (2020), Table 1",
+                          reason="measured: baseline minus decoder")
             for name in ("total variation, best weight", "wavelets, best rule")]
     if "BM3D" in mean:
         made.append(Check.no_prediction("BM3D minus deep decoder, mean PSNR", mean["BM3D"] - best, unit="dB",
