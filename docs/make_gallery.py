@@ -25,6 +25,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same bytes on every machine
 
 GALLERY = Path(__file__).parent / "gallery"
 MARKER = re.compile(r"<!-- (picture|claims): ([^>]*?) -->")
+VERBATIM = re.compile(r'(<div class="[^"]*formula[^"]*">.*?</div>)|(<(pre|code|svg|nav)\b.*?</\3>)|(<[^>]*>)', re.DOTALL)
+SUBSCRIPT = re.compile(r"(?<=[^\s_])_(?:\{([^{}]*)\}|([A-Za-z0-9Α-ω]+))")
+SUPERSCRIPT = re.compile(r"\^(?:\{([^{}]*)\}|([−-]?[A-Za-z0-9Α-ω]+))")
+TAGS = re.compile(r"(<[^>]*>)|[^<]+")
 CODE = re.compile(r"^<!-- code: (\S+) -->$", re.MULTILINE)
 
 
@@ -72,14 +76,37 @@ def folded_code(name: str) -> str:
     return f'??? example "docs/gallery/{name}.py"\n' + "\n".join(f"    {line}".rstrip() for line in lines)
 
 
+def typeset(text: str) -> str:
+    """x_n and e^{−m} with their indices and exponents set as such.
+
+    >>> typeset("e^{−m_n}")
+    'e<sup>−m<sub>n</sub></sup>'
+    """
+    for _ in range(2):  # an index within an exponent, an exponent within an index
+        text = SUBSCRIPT.sub(lambda found: f"<sub>{found[1] or found[2]}</sub>", text)
+        text = SUPERSCRIPT.sub(lambda found: f"<sup>{found[1] or found[2]}</sup>", text)
+    return text
+
+
+def typeset_page(content: str) -> str:
+    """`typeset` on what a person reads: text and formulas, but no code, drawing or tag."""
+    parts, end = [], 0
+    for found in VERBATIM.finditer(content):
+        parts.append(typeset(content[end : found.start()]))
+        parts.append(TAGS.sub(lambda piece: piece[1] or typeset(piece[0]), found[1]) if found[1] else found[0])
+        end = found.end()
+    return "".join([*parts, typeset(content[end:])])
+
+
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """MkDocs: before a page is rendered."""
     return CODE.sub(lambda found: folded_code(found[1]), markdown)
 
 
-def on_page_content(content: str, **_: Any) -> str:
+def on_page_content(content: str, page: Any, **_: Any) -> str:
     """MkDocs: after a page is rendered."""
-    return MARKER.sub(lambda found: (picture if found[1] == "picture" else claim_table)(found[2].strip()), content)
+    content = MARKER.sub(lambda found: (picture if found[1] == "picture" else claim_table)(found[2].strip()), content)
+    return content if page.file.src_uri.startswith("api/") else typeset_page(content)
 
 
 def main() -> None:

@@ -12,16 +12,17 @@ from solvers import max_margin
 
 
 def draw(canvas):
-    X = np.array([[2.6, 1.0], [1.7, 2.2], [3.4, 0.2], [3.0, 3.1], [-1.0, -1.9], [-0.6, -3.1], [-2.2, -0.7], [-3.0, -2.4]])
-    y = np.array([1.0, 1, 1, 1, -1, -1, -1, -1])
+    X = np.array([[2.0, 1.0], [3.1, 2.2], [2.3, 3.2], [-2.8, -1.9], [-3.3, -0.6], [-2.2, -2.9]])
+    y = np.array([1.0, 1, 1, -1, -1, -1])
     axes = canvas.subplots()
     axes.scatter(*X[y > 0].T, marker="o", color="C7", label="y = +1")
     axes.scatter(*X[y < 0].T, marker="x", color="C7", label="y = −1")
     networks = {"fully connected, ‖β‖₂": FullyConnected, "diagonal, ‖β‖₁": Diagonal, "convolutional, ‖β̂‖₁": Convolutional}
     for number, (name, network) in enumerate(networks.items()):
         model = network(2, 2, seed=0)
-        limit, optimum = flow_limit(model, X, y), max_margin(X, y, model.regularizer)
-        for beta, style in ((limit.predictor, {"ls": "-", "label": name}), (optimum.beta, {"ls": "", "marker": ".", "ms": 9})):
+        line = (flow_limit(model, X, y).predictor, {"ls": "-", "label": name})
+        dots = (max_margin(X, y, model.regularizer).beta, {"ls": "", "marker": ".", "ms": 9})
+        for beta, style in (line, dots):
             along = np.array([-beta[1], beta[0]]) / np.linalg.norm(beta)
             axes.plot(*np.outer(along, np.linspace(-3.6, 3.6, 9)), color=f"C{number}", **style)
     axes.set(xlim=(-3.8, 3.8), ylim=(-3.8, 3.8), xlabel="x₁", ylabel="x₂", aspect="equal")

@@ -1,7 +1,7 @@
 """A convolutional network finds few frequencies.
 
 |β̂_d| over its largest against frequency (cycles per signal length), depths 1, 2 and 3, the same 8 Gaussian points in
-24 dimensions. Circles: the explicit solution (ℓ2; Fourier ℓ1; for depth 3 the stationary point of ‖β̂‖_2/3 that the
+24 dimensions. Circles: the explicit solution (ℓ2; Fourier ℓ1; for depth 3 the stationary point of ‖β̂‖_{2/3} that the
 solver reaches from the flow's limit). Crosses: where gradient flow on the network ends. Below 1e-6 is left out.
 """
 

@@ -1,7 +1,7 @@
 """A diagonal network finds few coefficients.
 
 |β_d| over its largest, for depths 1, 2 and 3 on the same 8 Gaussian points in 24 dimensions. Circles: the explicit
-solution (ℓ2; ℓ1; for depth 3 the stationary point of ‖β‖_2/3 that the solver reaches from the flow's limit). Crosses:
+solution (ℓ2; ℓ1; for depth 3 the stationary point of ‖β‖_{2/3} that the solver reaches from the flow's limit). Crosses:
 where gradient flow on the network ends. Coefficients below 1e-6 are left out.
 """
 

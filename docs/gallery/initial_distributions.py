@@ -6,17 +6,16 @@ natural cubic spline). A wide network with the law on the label approaches the c
 
 import numpy as np
 
-from solvers.initial_distributions import BinaryUniformInit, GaussianInit, UniformInit
-from solvers.weighted_spline import weighted_spline
+from solvers import BinaryUniformInit, GaussianInit, UniformInit, weighted_spline
 
 
 def draw(canvas):
     x, y = np.array([-2.0, -1, 0, 1, 2]), np.array([1.5, 0.5, 1.5, 0.5, 1.5])
     laws = {
-        "Gaussian σ_w = σ_b = 1": GaussianInit(1, 1),
-        "Gaussian σ_w = 1, σ_b = 0.3": GaussianInit(1, 0.3),
-        "uniform a_w = a_b = 1": UniformInit(1, 1),
-        "w = ±1, a_b = 3: ζ constant": BinaryUniformInit(3),
+        "Gaussian $\\sigma_w = \\sigma_b = 1$": GaussianInit(1, 1),
+        "Gaussian $\\sigma_w = 1, \\sigma_b = 0.3$": GaussianInit(1, 0.3),
+        "uniform $a_w = a_b = 1$": UniformInit(1, 1),
+        "w = ±1, $a_b = 3$: ζ constant": BinaryUniformInit(3),
     }
     grid = np.linspace(-2, 2, 401)
     axes = canvas.subplots()

@@ -6,9 +6,7 @@ moves): between the bounds, shaded, every minimizer lies; the one with fewest be
 
 import numpy as np
 
-from solvers.initial_distributions import GaussianInit
-from solvers.rich_regime import rich_interpolant
-from solvers.weighted_spline import weighted_spline
+from solvers import GaussianInit, rich_interpolant, weighted_spline
 
 
 def draw(canvas):

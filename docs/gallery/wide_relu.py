@@ -9,9 +9,7 @@ import numpy as np
 import torch
 
 from gd import WideReLU, squared_flow_limit
-from solvers.initial_distributions import GaussianInit
-from solvers.kernel_interpolant import kernel_interpolant
-from solvers.weighted_spline import weighted_spline
+from solvers import GaussianInit, kernel_interpolant, weighted_spline
 
 
 def draw(canvas):
