@@ -11,8 +11,8 @@ each alone. The death of the driver or of the machine loses one batch for each w
 thread), also nothing else. So with cells above a quarter of a second no more is lost than the cells in flight, and with
 smaller ones no more than `BATCH` seconds of each worker's work, up to the error of that expectation.
 
-**What fails.** A cell that raises is stored as failed with its error. A cell during which `DEATHS` workers died, the
-last while it ran alone, is stored as failed with error type "WorkerDied".
+**What fails.** A cell that raises is stored as failed with its error. A cell that `DEATHS` workers died of while they
+ran it alone is stored as failed with error type "WorkerDied". `retry_failed` runs such cells again.
 """
 
 from __future__ import annotations
@@ -153,6 +153,7 @@ class Driver:
         self.waiting = sum(map(len, self.queues.values()))
         self.suspects: deque[Cell] = deque()
         """Cells whose worker died, to be run alone."""
+        self.suspected: set[str] = set()
         self.deaths: Counter[str] = Counter()
         self.pace: dict[Any, float] = {}
         """Seconds a cell of this kind takes, a moving mean."""
@@ -232,16 +233,20 @@ class Driver:
         self.progress.failed += sum(outcome.error is not None for outcome in outcomes)
 
     def lost(self, batch: Batch, workers: Workers) -> None:
-        """A worker died with this batch: its cells run again alone, or are given up."""
-        for cell in batch:
+        """A worker died with this batch: its cells run again alone, or the one that was alone is given up.
+
+        Only deaths that are certainly a cell's own are counted against it, so that a cell is not given up for having
+        travelled with another one, or for machines that come and go.
+        """
+        cell = batch[0]
+        if len(batch) == 1 and (workers.exclusive or cell.key in self.suspected):
             self.deaths[cell.key] += workers.deaths_per_loss
-        alone = len(batch) == 1 and (workers.exclusive or self.deaths[batch[0].key] > workers.deaths_per_loss)
-        if alone and self.deaths[batch[0].key] >= DEATHS:
-            cell = batch[0]
+        if self.deaths[cell.key] >= DEATHS:
             message = f"{self.deaths[cell.key]} worker processes died while they ran this cell (out of memory, killed?)"
             self.keep(batch, (Outcome(cell.key, cell.parameters, 0.0, "", {}, "WorkerDied", message),))
-        else:
-            self.suspects.extend(batch)
+            return
+        self.suspects.extend(batch)
+        self.suspected.update(cell.key for cell in batch)
 
     def time_left(self, workers: Workers) -> float | None:
         """Seconds to the end by the pace of each kind; None before anything is known."""

@@ -16,7 +16,9 @@ import os
 import time
 from abc import ABC, abstractmethod
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from importlib import import_module
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from compare.sweep_batch import BatchResult, Measure, run_batch, settle
@@ -24,6 +26,9 @@ from compare.sweep_cell import Cell
 
 Batch = tuple[Cell, ...]
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+CONNECT = 30.0
+"""Seconds that a scheduler may take to answer."""
 
 
 class WorkersLostError(OSError):
@@ -128,18 +133,19 @@ class DaskWorkers(Workers):
     exclusive = False
     deaths_per_loss = 3
 
-    def __init__(self, scheduler: str, measure: Measure, *, patience: float = 30.0) -> None:
+    def __init__(self, scheduler: str, measure: Measure) -> None:
         try:
             self._dask: Any = import_module("distributed")
         except ImportError as error:
             raise ValueError("--scheduler needs Dask: pip install 'implicitbias[cluster]'") from error
         try:
-            self._client = self._dask.Client(scheduler, timeout=patience, set_as_default=False)
+            self._client = self._dask.Client(scheduler, timeout=CONNECT, set_as_default=False)
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ValueError(f"no Dask scheduler answers at {scheduler!r}: {reason}") from error
         self.scheduler, self.measure = scheduler, measure
         self._running: dict[Any, Batch] = {}
+        self._ended: SimpleQueue[Any] = SimpleQueue()
         self._threads, self._asked = 1, -1e9
 
     @property
@@ -152,12 +158,14 @@ class DaskWorkers(Workers):
     def submit(self, batch: Batch) -> None:
         future = self._client.submit(run_batch, batch, self.measure, pure=False)
         self._running[future] = batch
+        future.add_done_callback(self._ended.put)
 
     def finished(self, patience: float) -> list[tuple[Batch, BatchResult | None]]:
-        try:
-            ended = self._dask.wait(list(self._running), timeout=patience, return_when="FIRST_COMPLETED").done
-        except TimeoutError:
-            ended = {future for future in self._running if future.done()}
+        ended = []
+        with suppress(Empty):
+            ended.append(self._ended.get(timeout=patience))
+            while True:
+                ended.append(self._ended.get_nowait())
         return [(self._running.pop(future), self._result(future)) for future in ended]
 
     def _result(self, future: Any) -> BatchResult | None:
