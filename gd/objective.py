@@ -133,7 +133,9 @@ class Objective:
         """f(X; w_b), shape (B, N, …)."""
         if self._linear is not None:
             return self._linear.apply_predictor(self._linear.P(self.layers(W)), self.X)
-        return self._call(self._model, "", W, (self.X,))
+        outputs = self._call(self._model, "", W, (self.X,))
+        # a last layer of one unit gives (N, 1) where the labels are (N,)
+        return outputs.squeeze(2) if self.y.ndim == 1 and tuple(outputs.shape[2:]) == (1,) else outputs
 
     def log_loss(self, W: Tensor) -> Tensor:
         """log L, shape (B,), without a gradient."""
