@@ -134,10 +134,11 @@ def weight_margin(runs: Sequence[Run], name: str) -> Figure:
     """γ(w)/γ(limit) for networks that are no linear predictor, γ(w) = minₙ yₙ f(xₙ; w)/‖w‖^L."""
     data: dict[str, Any] = {}
     for run in runs:
+        limit = run.limit.margin if run.limit.margin > 0 else float("nan")  # else not separated
         data[f"ln(-ln loss), flow: {run.label}"] = flow_clock(run)
-        data[f"margin ratio, flow: {run.label}"] = run.limit.path.margins.min(axis=1) / run.limit.margin
+        data[f"margin ratio, flow: {run.label}"] = run.limit.path.margins.min(axis=1) / limit
         data[f"ln(-ln loss), descent: {run.label}"] = descent_clock(run)
-        data[f"margin ratio, descent: {run.label}"] = run.trajectory.margin[run.index] / run.limit.margin
+        data[f"margin ratio, descent: {run.label}"] = run.trajectory.margin[run.index] / limit
 
     def draw(canvas: Any) -> None:
         axes = canvas.subplots()
