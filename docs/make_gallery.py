@@ -25,9 +25,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same bytes on every machine
 
 GALLERY = Path(__file__).parent / "gallery"
 MARKER = re.compile(r"<!-- (picture|claims): ([^>]*?) -->")
-VERBATIM = re.compile(r'(<div class="[^"]*formula[^"]*">.*?</div>)|(<(pre|code|svg|nav)\b.*?</\3>)|(<[^>]*>)', re.DOTALL)
-SUBSCRIPT = re.compile(r"(?<=[^\s_])_(?:\{([^{}]*)\}|([A-Za-z0-9Α-ω]+))")
+VERBATIM = re.compile(  # formulas, in group 1, only look like code
+    r'(<div class="[^"]*formula[^"]*">.*?</div>)|<(pre|code|svg|nav|h\d)\b.*?</\2>|<[^>]*>', re.DOTALL
+)
+SUBSCRIPT = re.compile(  # not within names of code, which are longer words than min, max and inf
+    r"(?<=[^\s_])(?:(?<=min)|(?<=max)|(?<=inf)|(?<![A-Za-z]{3}))_(?:\{([^{}]*)\}|([A-Za-z0-9Α-ω]{1,4})(?![A-Za-z0-9_]))"
+)
 SUPERSCRIPT = re.compile(r"\^(?:\{([^{}]*)\}|([−-]?[A-Za-z0-9Α-ω]+))")
+BACKTICKS = re.compile(r"`([^`]+)`")
 TAGS = re.compile(r"(<[^>]*>)|[^<]+")
 CODE = re.compile(r"^<!-- code: (\S+) -->$", re.MULTILINE)
 
@@ -48,9 +53,10 @@ def drawing(name: str) -> tuple[str, str, str]:
 def picture(name: str) -> str:
     """The drawing with its caption."""
     title, caption, markup = drawing(name)
+    title, caption = html.escape(title), BACKTICKS.sub(r"<code>\1</code>", html.escape(caption))
     return (
-        f'<figure class="drawing" aria-label="{html.escape(title)}">{markup}'
-        f"<figcaption><b>{html.escape(title)}.</b> {html.escape(caption)}</figcaption></figure>"
+        f'<figure class="drawing" aria-label="{title}">{markup}'
+        f"<figcaption><b>{title}.</b> {caption}</figcaption></figure>"
     )
 
 
@@ -73,7 +79,7 @@ def folded_code(name: str) -> str:
     """A script of the gallery as a folded code block."""
     source = (GALLERY / f"{name}.py").read_text(encoding="utf-8")
     lines = ["```python", *source.splitlines(), "```"]
-    return f'??? example "docs/gallery/{name}.py"\n' + "\n".join(f"    {line}".rstrip() for line in lines)
+    return f'??? example "`docs/gallery/{name}.py`"\n' + "\n".join(f"    {line}".rstrip() for line in lines)
 
 
 def typeset(text: str) -> str:
@@ -103,10 +109,10 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return CODE.sub(lambda found: folded_code(found[1]), markdown)
 
 
-def on_page_content(content: str, page: Any, **_: Any) -> str:
+def on_page_content(content: str, **_: Any) -> str:
     """MkDocs: after a page is rendered."""
-    content = MARKER.sub(lambda found: (picture if found[1] == "picture" else claim_table)(found[2].strip()), content)
-    return content if page.file.src_uri.startswith("api/") else typeset_page(content)
+    filled = MARKER.sub(lambda found: (picture if found[1] == "picture" else claim_table)(found[2].strip()), content)
+    return typeset_page(filled)
 
 
 def main() -> None:

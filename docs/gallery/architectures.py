@@ -17,8 +17,8 @@ def draw(canvas):
     axes = canvas.subplots()
     axes.scatter(*X[y > 0].T, marker="o", color="C7", label="y = +1")
     axes.scatter(*X[y < 0].T, marker="x", color="C7", label="y = −1")
-    networks = {"fully connected, ‖β‖₂": FullyConnected, "diagonal, ‖β‖₁": Diagonal, "convolutional, ‖β̂‖₁": Convolutional}
-    for number, (name, network) in enumerate(networks.items()):
+    named = {"fully connected, ‖β‖₂": FullyConnected, "diagonal, ‖β‖₁": Diagonal, "convolutional, ‖β̂‖₁": Convolutional}
+    for number, (name, network) in enumerate(named.items()):
         model = network(2, 2, seed=0)
         line = (flow_limit(model, X, y).predictor, {"ls": "-", "label": name})
         dots = (max_margin(X, y, model.regularizer).beta, {"ls": "", "marker": ".", "ms": 9})

@@ -1,7 +1,7 @@
 """How the initialization bends the spline.
 
-The function of least ∫ g″²/ζ through five points, for three laws of the first layer's weights and biases, and ζ = 1 (the
-natural cubic spline). A wide network with the law on the label approaches the curve beside it.
+The function of least ∫ g″²/ζ through five points, for three laws of the first layer's weights and biases, and for a
+constant ζ (the natural cubic spline). A wide network with the law on the label approaches the curve beside it.
 """
 
 import numpy as np

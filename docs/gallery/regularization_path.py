@@ -1,7 +1,7 @@
 """Gradient descent's path beside the regularization path.
 
 Angle in degrees to the ℓ2 max-margin predictor against ‖β‖₂, logistic loss, 10 separable Gaussian points in 20
-dimensions: gradient descent on the linear predictor from zero-mean weights of size 0.001, and the least loss in the ball
+dimensions: gradient descent on the linear predictor from random weights of size 0.001, and the least loss in the ball
 of radius ‖β‖₂, solved at each radius with a proved gap.
 """
 

@@ -14,7 +14,8 @@ def draw(canvas):
     grid = np.linspace(-2, 3, 501)
     rich = rich_interpolant(x, y)
     axes = canvas.subplots()
-    axes.fill_between(grid, rich.lower(grid), rich.upper(grid), color="C1", alpha=0.3, lw=0, label="all minimizers of ∫|g″|")
+    between = {"color": "C1", "alpha": 0.3, "lw": 0, "label": "all minimizers of ∫|g″|"}
+    axes.fill_between(grid, rich.lower(grid), rich.upper(grid), **between)
     axes.plot(grid, rich.sparsest(grid), "C1", label="the one of fewest bends")
     axes.plot(grid, weighted_spline(x, y, GaussianInit(1, 1))(grid), "C0", label="weighted spline")
     axes.plot(x, y, "o", color="C7")

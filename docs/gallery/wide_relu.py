@@ -22,7 +22,8 @@ def draw(canvas):
         network = WideReLU(width, init, seed=1)
         trained = squared_flow_limit(network, x[:, None], corrected).load(network)
         with torch.no_grad():
-            axes.plot(grid, trained(torch.tensor(grid[:, None])).numpy() + line, f"C{number}", lw=1, label=f"n = {width}")
+            fitted = trained(torch.tensor(grid[:, None])).numpy() + line
+        axes.plot(grid, fitted, f"C{number}", lw=1, label=f"n = {width}")
     axes.plot(grid, weighted_spline(x, y, init)(grid), "C7--", lw=2, label="weighted spline")
     axes.plot(x, y, "ko", mfc="C7", mec="C7", label="data")
     axes.set(xlabel="x", ylabel="g(x)")
