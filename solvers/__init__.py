@@ -1,11 +1,16 @@
 """The explicit problems: induced regularizers, their minimizers, and certificates. numpy and scipy only."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from solvers.bridge import BridgeSolution
+from solvers.compressive_sensing import FourierMeasurement, Recovery, gaussian_measurement, kernel_recovery
 from solvers.conv_kernel import ConvKernel
 from solvers.curvature_weights import ConstantWeight, CurvatureWeight, FunctionWeight
 from solvers.density_initialization import DensityInit
+from solvers.dual_kernel import DualKernel, dual_kernel, gaussian_kernel, triangle_kernel
+from solvers.early_stopping import SpectralFilter, early_stopping_filter, tikhonov_filter, truncated_filter
+from solvers.early_stopping_error import ErrorSplit, StoppingTime, best_stopping_time, predicted_error
 from solvers.induced_regularizer import ConvKernelSolution, induced_regularizer
 from solvers.initial_distributions import BinaryUniformInit, GaussianInit, InitialDistribution, UniformInit
 from solvers.kernel_interpolant import KernelInterpolant, kernel_interpolant
@@ -20,53 +25,40 @@ from solvers.weighted_spline import WeightedSpline, weighted_spline
 
 if TYPE_CHECKING:
     from solvers.classifier import MaxMarginClassifier
+    from solvers.expressions import conv_kernel_norm, fourier_l1
 
 __version__ = "0.1.0"
 
+_ON_DEMAND = {
+    "MaxMarginClassifier": "solvers.classifier",  # needs scikit-learn, which takes seconds to import
+    "fourier_l1": "solvers.expressions",  # needs cvxpy, likewise
+    "conv_kernel_norm": "solvers.expressions",
+}
+
 
 def __getattr__(name: str) -> Any:
-    """MaxMarginClassifier, loaded when it is asked for: importing scikit-learn takes seconds."""
-    if name == "MaxMarginClassifier":
-        from solvers.classifier import MaxMarginClassifier
-
-        return MaxMarginClassifier
+    """The names whose libraries are slow to import, loaded when they are asked for."""
+    if name in _ON_DEMAND:
+        return getattr(import_module(_ON_DEMAND[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = [
-    "max_margin",
-    "certify",
-    "regularization_path",
-    "RegularizationPath",
-    "MaxMarginClassifier",
-    "Regularizer",
-    "L2",
-    "Bridge",
-    "FourierBridge",
-    "Schatten",
-    "ConvKernel",
-    "induced_regularizer",
-    "spectral_factorization",
-    "Solution",
-    "ConvKernelSolution",
-    "BridgeSolution",
-    "Certificate",
-    "Status",
-    "NotSeparableError",
-    "IllConditionedError",
-    "weighted_spline",
-    "WeightedSpline",
-    "SplineCertificate",
-    "kernel_interpolant",
-    "KernelInterpolant",
-    "rich_interpolant",
-    "RichInterpolant",
-    "CurvatureWeight",
-    "ConstantWeight",
-    "FunctionWeight",
-    "InitialDistribution",
-    "GaussianInit",
-    "UniformInit",
-    "BinaryUniformInit",
-    "DensityInit",
-]
+    # max margin: the verbs, the regularizers, the answers
+    "max_margin", "certify", "induced_regularizer", "regularization_path", "MaxMarginClassifier",
+    "Regularizer", "L2", "Bridge", "FourierBridge", "Schatten", "ConvKernel",
+    "Solution", "BridgeSolution", "ConvKernelSolution", "Certificate", "Status", "RegularizationPath",
+    "NotSeparableError", "IllConditionedError",
+    # cvxpy expressions, and the factorization behind the convolution lemma
+    "fourier_l1", "conv_kernel_norm", "spectral_factorization",
+    # one-input networks: splines and the initializations they come from
+    "weighted_spline", "kernel_interpolant", "rich_interpolant",
+    "WeightedSpline", "KernelInterpolant", "RichInterpolant", "SplineCertificate",
+    "InitialDistribution", "GaussianInit", "UniformInit", "BinaryUniformInit", "DensityInit",
+    "CurvatureWeight", "ConstantWeight", "FunctionWeight",
+    # convolutional generators: the kernel, its filters, what they predict
+    "dual_kernel", "triangle_kernel", "gaussian_kernel", "DualKernel",
+    "early_stopping_filter", "tikhonov_filter", "truncated_filter", "SpectralFilter",
+    "predicted_error", "ErrorSplit", "best_stopping_time", "StoppingTime",
+    "kernel_recovery", "Recovery", "FourierMeasurement", "gaussian_measurement",
+]  # fmt: skip
