@@ -26,7 +26,8 @@ __all__ = [
     "WideReLU", "ConvGenerator", "EncoderDecoder", "TwoLayerGenerator", "ToyGenerator",
     "descend", "Trajectory", "RunStatus", "Hypotheses", "descend_image", "ImageTrajectory",
     "Oracle", "NoiseLevel", "RunningVariance",
-    "flow_limit", "Limit", "FlowStatus", "FlowPath", "NotHomogeneousError", "squared_flow_limit", "SquaredLimit", "SquaredStatus",
+    "flow_limit", "Limit", "FlowStatus", "FlowPath", "NotHomogeneousError",
+    "squared_flow_limit", "SquaredLimit", "SquaredStatus",
     "SCHEDULES", "ConstantStep", "LossNormalized", "ArmijoLineSearch", "DualAcceleration", "ProgressiveRescaling",
     "Exponential", "Logistic", "Squared",
 ]  # fmt: skip
