@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvers.certificate import certified, nearest_multipliers
-from solvers.fourier_l1 import fourier_blocks, fourier_l1_max_margin, from_half
+from solvers.fourier_margin import fourier_blocks, fourier_l1_max_margin, from_half
 from solvers.group_newton import newton_on_support
 from solvers.l1 import l1_max_margin
 from solvers.problem import MarginProblem, check_beta

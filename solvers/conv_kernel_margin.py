@@ -16,7 +16,7 @@ from solvers.conv_kernel import ConvKernel
 from solvers.conv_kernel_factors import fewer_kernels_for_margin, weighted_margin
 from solvers.conv_kernel_lags import KernelLags
 from solvers.conv_kernel_margin_path import follow_margin_path
-from solvers.fourier_l1 import fourier_l1_max_margin
+from solvers.fourier_margin import fourier_l1_max_margin
 from solvers.induced_regularizer import (
     ConvKernelSolution,
     factor_second_moment,

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from solvers.conv_kernel import ConvKernel
 from solvers.conv_kernel_conic import second_moment
-from solvers.fourier_l1 import half_spectrum
+from solvers.fourier_margin import half_spectrum
 from solvers.induced_regularizer import price
 
 Array = NDArray[np.float64]

@@ -16,7 +16,7 @@ from solvers.bridge import bridge_max_margin
 from solvers.certificate import certified, judge, nearest_multipliers
 from solvers.conv_kernel import ConvKernel
 from solvers.conv_kernel_margin import conv_kernel_max_margin
-from solvers.fourier_l1 import fourier_blocks, fourier_l1_max_margin
+from solvers.fourier_margin import fourier_blocks, fourier_l1_max_margin
 from solvers.l1 import l1_max_margin
 from solvers.l2 import l2_max_margin
 from solvers.problem import MarginProblem, check_beta, check_multipliers, check_options, check_problem
