@@ -9,6 +9,8 @@ lower bound is the convex one. The answer is a network, kernels and read-outs, a
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,20 +18,18 @@ from solvers.conv_kernel import ConvKernel
 from solvers.conv_kernel_factors import fewer_kernels_for_margin, weighted_margin
 from solvers.conv_kernel_lags import KernelLags
 from solvers.conv_kernel_margin_path import follow_margin_path
+from solvers.conv_kernel_network import full_width_kernel, read_outs
+from solvers.conv_kernel_price import ConvKernelSolution, factor_second_moment, judged
 from solvers.fourier_margin import fourier_l1_max_margin
-from solvers.induced_regularizer import (
-    ConvKernelSolution,
-    factor_second_moment,
-    full_width_kernel,
-    judged,
-    read_outs,
-)
 from solvers.problem import MarginProblem
-from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable
-from solvers.solution import Certificate
+from solvers.separability import least_distance, raise_if_ill_conditioned, raise_if_not_separable
+from solvers.solution import Certificate, IllConditionedError
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
+
+LARGEST_PROGRAM = 150
+"""Order of the semidefinite program up to which it stands in for a jammed central path (seconds)."""
 
 
 def conv_kernel_max_margin(
@@ -72,17 +72,38 @@ def conv_kernel_max_margin(
         raise_if_not_separable(problem.A, problem.label_shape)
         raise_if_ill_conditioned(problem.A, end.gap)
     if end.alpha is None or end.beta is None:
-        raise ArithmeticError("the central path found no predictor with positive margin, though the data are separable")
-    U, rank = factor_second_moment(geometry, end.X, tol)
-    stats = {"method": "central path", "iterations": end.iterations}
-    beta_hat = end.beta
+        U, beta_hat, alpha, rank, stats = _semidefinite(problem, regularizer, geometry)
+    else:
+        U, rank = factor_second_moment(geometry, end.X, tol)
+        stats = {"method": "central path", "iterations": end.iterations}
+        beta_hat, alpha = end.beta, end.alpha
     C = regularizer.out_channels
     if C is not None and U.shape[0] > C:
         U = fewer_kernels_for_margin(geometry, A, U, C, restarts, seed)
         stats["method"] = f"local search over {C} channels, {restarts} seeded starts"
         P = geometry.spectrum(geometry.lags(U.T @ U))
         beta_hat, _ = weighted_margin(geometry, geometry.fourier(A), P)
-    return _assemble(problem, regularizer, geometry, U, beta_hat, end.alpha, tol, rank, stats)
+    return _assemble(problem, regularizer, geometry, U, beta_hat, alpha, tol, rank, stats)
+
+
+def _semidefinite(
+    problem: MarginProblem, regularizer: ConvKernel, geometry: KernelLags
+) -> tuple[Array, ComplexArray, Array, int, dict[str, object]]:
+    """Nearly inseparable data can jam the central path before it has any predictor; the full program still solves.
+
+    Raises IllConditionedError where that program, of order K·R + D, is too large to be worth trying.
+    """
+    from solvers.conv_kernel_conic import conic_conv_kernel_max_margin
+
+    if geometry.n + geometry.D > LARGEST_PROGRAM:
+        _, distance = least_distance(problem.A / float(np.linalg.norm(problem.A, axis=1).max()))
+        raise IllConditionedError(distance, "the central path found no predictor of positive margin")
+    convex = replace(regularizer, out_channels=None)
+    beta, alpha, stats = conic_conv_kernel_max_margin(problem, convex)
+    network = convex.price(beta)
+    kernels = network.kernels.reshape(-1, geometry.channels, *geometry.kernel)
+    U = np.ascontiguousarray(np.moveaxis(kernels, 1, -1)).reshape(kernels.shape[0], -1)
+    return U, geometry.fourier(beta[None])[0], alpha, network.rank, stats
 
 
 def _assemble(
@@ -133,7 +154,7 @@ def _assemble(
         dual=alpha.reshape(problem.label_shape),
         objective=objective,
         lower_bound=lower,
-        status=judged(gap, tol, regularizer),
+        status=judged(gap, tol, regularizer.convex),
         unique=None,
         certificate=certificate,
         stats=stats,

@@ -21,7 +21,7 @@ from solvers.l1 import l1_max_margin
 from solvers.l2 import l2_max_margin
 from solvers.problem import MarginProblem, check_beta, check_multipliers, check_options, check_problem
 from solvers.regularizers import L2, Bridge, FourierBridge, Regularizer, Schatten
-from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable
+from solvers.separability import raise_if_ill_conditioned, raise_if_not_resolved, raise_if_not_separable
 from solvers.solution import Certificate, Solution
 from solvers.uniqueness import unique_on_face
 
@@ -85,9 +85,11 @@ def _own_road(problem: MarginProblem, regularizer: Regularizer, tol: float, opti
         return _conic(problem, regularizer, tol)
     if isinstance(regularizer, Bridge) and not regularizer.convex:
         check_options(f"max_margin with {regularizer}", options, {"n_starts": 8, "seed": 0, "start": None})
+        raise_if_not_resolved(problem.A, problem.label_shape)
         return bridge_max_margin(problem, regularizer, tol, **options)
     if isinstance(regularizer, ConvKernel):
         check_options(f"max_margin with {regularizer}", options, {"restarts": 8, "seed": 0})
+        raise_if_not_resolved(problem.A, problem.label_shape)
         return conv_kernel_max_margin(problem, regularizer, tol, **options)
     if not regularizer.convex:
         raise ValueError(

@@ -83,6 +83,17 @@ def raise_if_not_separable(A: Array, label_shape: tuple[int, ...]) -> None:
         raise NotSeparableError(alpha.reshape(label_shape), residual)
 
 
+def raise_if_not_resolved(A: Array, label_shape: tuple[int, ...]) -> None:
+    """Raise, before a road sets out, when the relative margin is below rounding: every β then has margin 1 ± 1.
+
+    NotSeparableError with its certificate where there is one, else IllConditionedError.
+    """
+    _, distance = least_distance(A / float(np.linalg.norm(A, axis=1).max()))
+    if distance <= np.finfo(np.float64).eps:
+        raise_if_not_separable(A, label_shape)
+        raise IllConditionedError(distance, "no usable answer")
+
+
 def raise_if_ill_conditioned(A: Array, worst: float) -> None:
     """Raise IllConditionedError when an answer's worst violation exceeds 1e-3 on data of tiny margin or mixed size.
 
