@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 from solvers.bridge import BridgeSolution
 from solvers.compressive_sensing import FourierMeasurement, Recovery, gaussian_measurement, kernel_recovery
 from solvers.conv_kernel import ConvKernel
+from solvers.conv_kernel_price import ConvKernelSolution
 from solvers.curvature_weights import ConstantWeight, CurvatureWeight, FunctionWeight
 from solvers.density_initialization import DensityInit
 from solvers.dual_kernel import DualKernel, dual_kernel, gaussian_kernel, triangle_kernel
 from solvers.early_stopping import SpectralFilter, early_stopping_filter, tikhonov_filter, truncated_filter
 from solvers.early_stopping_error import ErrorSplit, StoppingTime, best_stopping_time, predicted_error
-from solvers.induced_regularizer import ConvKernelSolution, induced_regularizer
+from solvers.induced_regularizer import induced_regularizer
 from solvers.initial_distributions import BinaryUniformInit, GaussianInit, InitialDistribution, UniformInit
 from solvers.kernel_interpolant import KernelInterpolant, kernel_interpolant
 from solvers.max_margin import certify, max_margin
@@ -19,7 +20,7 @@ from solvers.regularization_path import RegularizationPath, regularization_path
 from solvers.regularizers import L2, Bridge, FourierBridge, Regularizer, Schatten
 from solvers.rich_regime import RichInterpolant, rich_interpolant
 from solvers.solution import Certificate, IllConditionedError, NotSeparableError, Solution, Status
-from solvers.spectral_factorization import spectral_factorization
+from solvers.spectral_factorization import SpectralFactor, spectral_factorization
 from solvers.spline_certificate import SplineCertificate
 from solvers.weighted_spline import WeightedSpline, weighted_spline
 
@@ -50,7 +51,7 @@ __all__ = [
     "Solution", "BridgeSolution", "ConvKernelSolution", "Certificate", "Status", "RegularizationPath",
     "NotSeparableError", "IllConditionedError",
     # cvxpy expressions, and the factorization behind the convolution lemma
-    "fourier_l1", "conv_kernel_norm", "spectral_factorization",
+    "fourier_l1", "conv_kernel_norm", "spectral_factorization", "SpectralFactor",
     # one-input networks: splines and the initializations they come from
     "weighted_spline", "kernel_interpolant", "rich_interpolant",
     "WeightedSpline", "KernelInterpolant", "RichInterpolant", "SplineCertificate",

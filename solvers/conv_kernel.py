@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvers.conv_kernel_lags import KernelLags
-from solvers.conv_kernel_path import largest_eigenvalue
+from solvers.conv_kernel_path import kernel_dual_norm
+from solvers.conv_kernel_price import ConvKernelSolution, price
 from solvers.regularizers import Regularizer
 
 Array = NDArray[np.float64]
@@ -113,6 +114,13 @@ class ConvKernel(Regularizer):
         beta = np.asarray(beta, dtype=np.float64)
         return _price(self, beta.shape, np.ascontiguousarray(beta).tobytes())
 
+    def price(self, beta: Array, *, tol: float = 1e-9, restarts: int = 8, seed: int = 0) -> ConvKernelSolution:
+        """R_{K,C}(β) with the network that attains it and the proof; arguments as `induced_regularizer`'s."""
+        geometry = self.geometry(beta.shape)
+        return price(
+            beta, geometry, self.out_channels, convex=self.convex, tol=tol, restarts=restarts, seed=seed
+        )
+
     def subgradient_residual(self, beta: Array, z: Array) -> float:
         """Slack in ⟨z, β⟩ ≤ R(β)·R°(z), relative; for a finite C it bounds from above how far β is from optimal."""
         scale = self.value(beta) * self.dual_norm(z)
@@ -121,16 +129,9 @@ class ConvKernel(Regularizer):
     def dual_norm(self, z: Array) -> float:
         """½√λ_max(T(z)): one FFT and one K·R × K·R eigenvalue. The same for every C, since one kernel attains it."""
         z = np.asarray(z, dtype=np.float64)
-        largest = float(np.abs(z).max(initial=0.0))
-        if largest == 0.0:
-            return 0.0
-        geometry = self.geometry(z.shape)
-        lags = geometry.lags_of(geometry.fourier(z / largest)[0])
-        return 0.5 * largest * float(np.sqrt(max(largest_eigenvalue(geometry, lags), 0.0)))
+        return kernel_dual_norm(self.geometry(z.shape), z)
 
 
 @lru_cache(maxsize=16)
 def _price(regularizer: ConvKernel, shape: tuple[int, ...], content: bytes) -> float:
-    from solvers.induced_regularizer import price  # they need each other: the mathematics and its solver
-
-    return price(np.frombuffer(content).reshape(shape), regularizer).objective
+    return regularizer.price(np.frombuffer(content).reshape(shape)).objective

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from solvers.conv_kernel import ConvKernel
 from solvers.conv_kernel_lags import KernelLags
-from solvers.induced_regularizer import factor_second_moment, read_outs
+from solvers.conv_kernel_network import read_outs
+from solvers.conv_kernel_price import factor_second_moment
 from solvers.problem import MarginProblem
 
 Array = NDArray[np.float64]

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from solvers.conv_kernel_lags import KernelLags
+from solvers.conv_kernel_network import network_price
 from solvers.l2 import l2_max_margin
 
 Array = NDArray[np.float64]
@@ -59,8 +60,6 @@ def fewer_kernels(geometry: KernelLags, beta: ComplexArray, U: Array, C: int, re
 
     def price(kernels: Array) -> float:
         """Of the network itself: near a singular P rounding can make the objective too good to be true."""
-        from solvers.induced_regularizer import network_price  # they need each other: the search and its judge
-
         return network_price(geometry, kernels, beta)
 
     return _best_of(objective, U, C, restarts, seed, hessian if C * geometry.n <= _NEWTON_UP_TO else None, price)

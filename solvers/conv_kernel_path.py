@@ -69,6 +69,15 @@ def largest_eigenvalue(geometry: KernelLags, t: Array) -> float:
     return float(eigsh(operator, k=1, which="LA", v0=start, tol=1e-13, return_eigenvectors=False)[0])
 
 
+def kernel_dual_norm(geometry: KernelLags, z: Array) -> float:
+    """R_K°(z) = ½√λ_max(T(z)) for z in the shape of a predictor: one FFT and one eigenvalue."""
+    largest = float(np.abs(z).max(initial=0.0))
+    if largest == 0.0:
+        return 0.0
+    lags = geometry.lags_of(geometry.fourier(z / largest)[0])
+    return 0.5 * largest * float(np.sqrt(max(largest_eigenvalue(geometry, lags), 0.0)))
+
+
 def symmetric(M: Array) -> Array:
     """(M + Mᵀ)/2."""
     return 0.5 * (M + M.T)

@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from solvers.conv_kernel import ConvKernel
 from solvers.conv_kernel_conic import second_moment
 from solvers.fourier_margin import half_spectrum
-from solvers.induced_regularizer import price
 
 Array = NDArray[np.float64]
 cp: Any = cvxpy  # its functions are re-exported in a way that type checkers do not see
@@ -101,7 +100,7 @@ class ConvKernelNorm(Atom):
         """The dual vector z of R_K at W: R_K°(z) = 1 and ⟨z, W⟩ = R_K(W)."""
         from scipy.sparse import csc_array
 
-        solution = price(np.asarray(values[0], dtype=np.float64), self.regularizer)
+        solution = self.regularizer.price(np.asarray(values[0], dtype=np.float64))
         return [csc_array(solution.dual.reshape(-1, 1, order="F"))]
 
 
