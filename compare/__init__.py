@@ -7,12 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from compare.data import DataError, Dataset, load
+    from compare.data import load
+    from compare.dataset import DataError, Dataset
+    from compare.findings import Check, Column, Figure, Section
     from compare.function_distance import l2_distance, uniform_distance
     from compare.margin import compare_margin
     from compare.measures import angle, margin_gap, normalized_margin
     from compare.provenance import Provenance
-    from compare.report import Check, Column, Figure, Report, Section
+    from compare.report import Report
     from compare.spline import compare_spline
     from compare.sweep import run_sweep
     from compare.sweep_store import load_sweep
@@ -28,13 +30,13 @@ HOMES = {
     "run_sweep": "compare.sweep",
     "load_sweep": "compare.sweep_store",
     "load": "compare.data",
-    "Dataset": "compare.data",
-    "DataError": "compare.data",
+    "Dataset": "compare.dataset",
+    "DataError": "compare.dataset",
     "Report": "compare.report",
-    "Section": "compare.report",
-    "Column": "compare.report",
-    "Check": "compare.report",
-    "Figure": "compare.report",
+    "Section": "compare.findings",
+    "Column": "compare.findings",
+    "Check": "compare.findings",
+    "Figure": "compare.findings",
     "Provenance": "compare.provenance",
 }
 """Each public name and the file that defines it."""

@@ -16,63 +16,24 @@ Of "AvB" the first is −1, the second +1; in a file, the smaller value is −1.
 from __future__ import annotations
 
 import difflib
-import hashlib
-import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compare.provenance import DataUsed
+from compare.data_files import read_file
+from compare.dataset import DataError, Dataset
 
 Array = NDArray[np.float64]
 Scale = Literal["auto", "none", "standard"]
 
+__all__ = ["FILE_SUFFIXES", "SOURCES", "DataError", "Dataset", "Scale", "load", "standardized", "with_offset"]
+
 FILE_SUFFIXES = (".csv", ".tsv", ".npz", ".parquet")
-
-
-class DataError(ValueError):
-    """The data could not be had as asked; the message is one line that says what to do."""
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A binary classification problem with labels ±1."""
-
-    name: str
-    """The source and what was done to it: "wine:0v1, standardized"."""
-    X: Array = field(repr=False)
-    """Shape (N, D), float64. Images are flattened in C order."""
-    y: Array = field(repr=False)
-    """Shape (N,), entries −1 and +1."""
-    classes: tuple[str, str]
-    """What −1 and +1 stand for."""
-    image_shape: tuple[int, int] | None = None
-    """(H, W) with H·W = D where the rows are images, else None."""
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of shape, X and y, little-endian float64 in C order: the very numbers that are computed with."""
-        digest = hashlib.sha256(repr((self.X.shape, self.y.shape)).encode())
-        for array in (self.X, self.y):
-            digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
-        return digest.hexdigest()
-
-    @property
-    def used(self) -> DataUsed:
-        """For a report's provenance."""
-        return DataUsed(self.name, self.sha256)
-
-    @property
-    def images(self) -> Array:
-        """X as (N, H, W). Raises DataError where the rows are not images."""
-        if self.image_shape is None:
-            raise DataError(f"{self.name} holds no images; 2-D networks want rows that are (H, W) arrays")
-        return self.X.reshape(len(self.X), *self.image_shape)
 
 
 def load(source: str, *, scale: Scale = "auto", offset: bool | None = None) -> Dataset:
@@ -97,8 +58,6 @@ def load(source: str, *, scale: Scale = "auto", offset: bool | None = None) -> D
 def read(source: str) -> tuple[Dataset, Scale]:
     """The data as stored, and the scaling that suits it."""
     if Path(source).suffix.lower() in FILE_SUFFIXES:
-        from compare.data_files import read_file
-
         return read_file(Path(source)), "none"
     name, _, argument = source.partition(":")
     if name not in SOURCES:
@@ -190,13 +149,3 @@ def with_offset(data: Dataset) -> Dataset:
     """A column of ones appended; the rows are then no images."""
     X = np.column_stack([data.X, np.ones(len(data.X))])
     return replace(data, X=X, name=f"{data.name}, with a column of ones", image_shape=None)
-
-
-def finite_table(X: Array, where: Callable[[int, int], str]) -> Array:
-    """X itself. Raises DataError naming the first entry that is not a finite number, by `where(row, column)`."""
-    bad = np.argwhere(~np.isfinite(X))
-    if len(bad):
-        row, column = map(int, bad[0])
-        kind = "empty or not a number" if math.isnan(X[row, column]) else "infinite"
-        raise DataError(f"{where(row, column)} is {kind} ({len(bad)} such entries); remove or fill them first")
-    return X

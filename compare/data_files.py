@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compare.data import DataError, Dataset, finite_table
+from compare.dataset import DataError, Dataset, finite_table
 
 Array = NDArray[np.float64]
 LABEL_NAMES = ("y", "label")

@@ -15,7 +15,7 @@ from cycler import cycler
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Canvas
 
-from compare.report import Figure
+from compare.findings import Figure
 from compare.wording import clean
 
 INK = "#010203"

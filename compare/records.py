@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from compare.atomic import write_text
-from compare.report import Check, Report, Section
+from compare.findings import Check, Findings, Section
 
 SCHEMA = "implicitbias-report/1"
 """Named in every JSON report; the number changes when a key changes its meaning."""
@@ -47,7 +47,7 @@ def plain(value: Any) -> Any:
     raise TypeError(f"a report cannot hold a {type(value).__name__}: {value!r}; use numbers, text, lists or arrays")
 
 
-def to_json(report: Report) -> str:
+def to_json(report: Findings) -> str:
     """The whole report but its pictures, indented, keys in reading order, one text for one report."""
     record = {
         "schema": SCHEMA,
@@ -81,7 +81,7 @@ def check_record(check: Check) -> dict[str, Any]:
     return {**asdict(check), "verdict": check.verdict}
 
 
-def to_csv(report: Report) -> dict[str, str]:
+def to_csv(report: Findings) -> dict[str, str]:
     """CSV texts by file name: all checks, each section's table, each figure's numbers."""
     checks = [
         [plain({"section": section.title, **check_record(check)}[name]) for name in CHECK_FIELDS]
@@ -128,7 +128,7 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60] or "table"
 
 
-def write(report: Report, folder: Path) -> Path:
+def write(report: Findings, folder: Path) -> Path:
     """report.json, report.html and the CSV files, each in place at once; returns the page's path.
 
     The page comes first: should the disk fill up, what a person reads is there.

@@ -1,151 +1,38 @@
 """The report: what was compared, what theory says about it, and whether it holds.
 
-Every experiment returns a `Report`, a value that knows nothing about screens and files:
-
-    Report ─┬─ Section ─┬─ columns, rows     the table of what was measured
-            │           ├─ Check             one claim of theory beside the number that was measured
-            │           └─ Figure            a plot, and the numbers in it
-            └─ Provenance                    data hashes, seeds, versions, machine, command: how to get it again
+Every experiment returns a `Report`, a value that knows nothing about screens and files. Its parts (`Section`, `Column`,
+`Check`, `Figure`) are in `compare.findings`, and are found here as well, since whoever makes a report needs both.
 
 Three rules. A number carries its unit: angles are radians in rows, checks, JSON and CSV, and are printed in
 degrees. A check passes or fails only where theory predicts a limit; otherwise its `passed` is None, it reads
 "no prediction" and says why. A report is a value: `+` joins two, and nothing in it changes.
 
-How it looks is elsewhere: `compare.terminal` (rich), `compare.webpage` (HTML), `compare.records` (JSON, CSV).
+How it looks is elsewhere: `compare.terminal` (rich), `compare.webpage` (HTML), `compare.records` (JSON, CSV). They are
+imported when they are called, because rich, jinja2 and matplotlib cost a second that an experiment need not wait.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from compare.provenance import Provenance
+from compare.findings import Check, Column, Figure, Findings, Section, Value, verdict
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
     from rich.console import Console
 
-Value = str | int | float | bool | None
-"""What a cell of a table may hold. None is an empty cell."""
+__all__ = ["Check", "Column", "Figure", "Report", "Section", "Value", "verdict"]
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column of a table: where its values are found in a row, and how they read.
-
-    `unit` "rad" is printed in degrees; "" is a pure number or a word. `format` is a format specification such as
-    ".3g", or "" for words and integers; booleans print as yes/no, and `format="verdict"` prints True, False, None
-    as "holds", "fails", "no prediction". `about` is one line shown under the table.
-    """
-
-    key: str
-    label: str
-    unit: str = ""
-    format: str = ""
-    about: str = ""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One prediction beside its measurement. Made by `Check.at_most` or `Check.no_prediction`."""
-
-    statement: str
-    """What theory says, as a sentence: "the limit direction is the Fourier ℓ1 max margin (depth 2, seed 0)"."""
-    measured: float | None
-    """The number that decides, in `unit` (angles in radians)."""
-    unit: str
-    tolerance: float | None
-    """The largest `measured` for which the statement holds; None where nothing is predicted."""
-    passed: bool | None
-    """None: theory predicts nothing here."""
-    reference: str = ""
-    """Author (year), theorem or equation."""
-    reason: str = ""
-    """Why there is no prediction, or what is known about a failure."""
-
-    @classmethod
-    def at_most(
-        cls, statement: str, measured: float, tolerance: float, *, unit: str = "", reference: str = "", reason: str = ""
-    ) -> Check:
-        """A prediction that holds when measured ≤ tolerance. NaN fails.
-
-        >>> Check.at_most("the directions agree", 2e-7, 1e-6, unit="rad").passed
-        True
-        """
-        passed = bool(measured <= tolerance)
-        return cls(statement, float(measured), unit, float(tolerance), passed, reference, reason)
-
-    @classmethod
-    def no_prediction(
-        cls, statement: str, measured: float | None, *, why: str, unit: str = "", reference: str = ""
-    ) -> Check:
-        """A measurement beside which theory has no number; `why` says which hypothesis is missing."""
-        return cls(statement, None if measured is None else float(measured), unit, None, None, reference, why)
-
-    @property
-    def verdict(self) -> str:
-        """One of "holds", "fails", "no prediction"."""
-        return verdict(self.passed)
-
-
-def verdict(passed: bool | None) -> str:
-    """The word for True, False, None."""
-    return "no prediction" if passed is None else "holds" if passed else "fails"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One plot. `draw` receives an empty matplotlib Figure (no pyplot, style already set) and fills it.
-
-    One panel per Figure: the page sets them side by side or, on a phone, under one another. Do not set text or
-    background colours (they follow the reader's dark or light scheme); take line colours from the cycle "C0", "C1", ….
-    `data` holds the plotted numbers as named columns, of equal or different length, units in the names.
-    """
-
-    name: str
-    """A file-name-like word, unique in its report: "angle-depth-2"."""
-    caption: str
-    draw: Callable[[Canvas], None] = field(repr=False, compare=False)
-    data: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
-    size: tuple[float, float] = (5.2, 3.6)
-    """Width and height in inches."""
-
-
-@dataclass(frozen=True)
-class Section:
-    """One experiment, or one question within it."""
-
-    title: str
-    text: str = ""
-    """Plain text, paragraphs separated by an empty line: what is compared. One indented by four spaces is a formula."""
-    columns: tuple[Column, ...] = ()
-    rows: tuple[Mapping[str, Value], ...] = ()
-    checks: tuple[Check, ...] = ()
-    figures: tuple[Figure, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name in ("columns", "rows", "checks", "figures"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        object.__setattr__(self, "rows", tuple({key: unwrap(v) for key, v in row.items()} for row in self.rows))
-        known = {column.key for column in self.columns}
-        for row in self.rows:
-            if unknown := set(row) - known:
-                raise ValueError(
-                    f"section {self.title!r}: a row has entries {sorted(unknown)} without a Column; "
-                    f"the columns are {[column.key for column in self.columns]}"
-                )
-
-
-@dataclass(frozen=True)
-class Report:
+class Report(Findings):
     """What was compared, and whether theory holds.
 
+    >>> from compare.provenance import Provenance
     >>> check = Check.at_most("the directions agree", 2e-7, 1e-6, unit="rad", reference="Theorem 1")
     >>> report = Report("Linear networks", (Section("Depth 2", checks=(check,)),), Provenance.collect())
     >>> report.passed
@@ -153,43 +40,6 @@ class Report:
     >>> report.summary
     '1 prediction: 1 holds, 0 fail; 0 measurements without a prediction'
     """
-
-    title: str
-    sections: tuple[Section, ...]
-    provenance: Provenance
-    notes: tuple[str, ...] = ()
-    """Sentences to read first: what was left out, what was interrupted, which part raised which error."""
-    complete: bool = True
-    """False when the run was interrupted and the report holds what was finished."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "sections", tuple(self.sections))
-        object.__setattr__(self, "notes", tuple(self.notes))
-
-    @property
-    def checks(self) -> tuple[Check, ...]:
-        """All checks of all sections, in order."""
-        return tuple(check for section in self.sections for check in section.checks)
-
-    @property
-    def passed(self) -> bool:
-        """No prediction fails. True as well where theory predicts nothing: ask `checks` for how many there are."""
-        return all(check.passed is not False for check in self.checks)
-
-    @property
-    def failures(self) -> tuple[Check, ...]:
-        """The predictions that fail."""
-        return tuple(check for check in self.checks if check.passed is False)
-
-    @property
-    def summary(self) -> str:
-        """One line: how many predictions, how many hold and fail, how many measurements have none."""
-        passed = [check.passed for check in self.checks]
-        hold, fail, none = passed.count(True), passed.count(False), passed.count(None)
-        return (
-            f"{hold + fail} prediction{'s' * (hold + fail != 1)}: {hold} hold{'s' * (hold == 1)}, "
-            f"{fail} fail{'s' * (fail == 1)}; {none} measurement{'s' * (none != 1)} without a prediction"
-        )
 
     def __add__(self, other: Report) -> Report:
         if not isinstance(other, Report):
@@ -250,9 +100,3 @@ class Report:
         from compare.records import write
 
         return write(self, Path(folder))
-
-
-def unwrap(value: Any) -> Value:
-    """A cell's value as one of Python's own, so that 1 and numpy's 1 are one and the same everywhere."""
-    plain: Value = value.item() if isinstance(value, np.generic) else value
-    return plain

@@ -11,13 +11,13 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from compare.report import Check, Column, Report, Section, Value
+from compare.findings import Check, Column, Findings, Section, Value
 from compare.wording import cell, clean, header, measurement
 
 STYLES = {"holds": "green", "fails": "bold red", "no prediction": "dim"}
 
 
-def print_report(report: Report, console: Console | None = None) -> None:
+def print_report(report: Findings, console: Console | None = None) -> None:
     """Print the report as text; every string is data, never markup."""
     out = console or Console()
     out.print(Rule(Text(clean(report.title), style="bold")))
@@ -32,7 +32,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
         out.print(Text(f"  fails: {clean(check.statement)}: {comparison(check)}{why}", style="red"))
 
 
-def headline(report: Report) -> Text:
+def headline(report: Findings) -> Text:
     """The one line to read: does theory hold?"""
     if not report.passed:
         return Text(f"Theory fails somewhere. {report.summary}.", style="bold red")
@@ -116,7 +116,7 @@ def is_number(value: Value) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def print_provenance(report: Report, out: Console) -> None:
+def print_provenance(report: Findings, out: Console) -> None:
     """Data hashes, seeds, versions, machine, command: small, at the end."""
     source = report.provenance
     lines = [f"data {clean(data.name)}: sha256 {data.sha256[:16]}…" for data in source.data]

@@ -15,24 +15,24 @@ from markupsafe import Markup
 
 from compare import records
 from compare.drawing import svg
-from compare.report import Column, Figure, Report, Section, Value
+from compare.findings import Column, Figure, Findings, Section, Value
 from compare.terminal import comparison, headline
 from compare.wording import cell, clean, header, shown_in_unit
 
 CLASSES = {"holds": "holds", "fails": "fails", "no prediction": "none"}
 
 
-def to_html(report: Report) -> str:
+def to_html(report: Findings) -> str:
     """The whole page; the same bytes for the same report."""
     return render(report, page=True)
 
 
-def notebook_fragment(report: Report) -> str:
+def notebook_fragment(report: Findings) -> str:
     """The same without the page around it, for `_repr_html_`: styles reach only the report, no script."""
     return render(report, page=False)
 
 
-def render(report: Report, *, page: bool) -> str:
+def render(report: Findings, *, page: bool) -> str:
     """Fill the template."""
     return template().render(
         report=report,

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import unicodedata
 
-from compare.report import Column, Value, verdict
+from compare.findings import Column, Value, verdict
 
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 DEGREES_PER_RADIAN = 180.0 / math.pi
