@@ -28,6 +28,11 @@ import click
 INTERRUPTED = 130
 """128 + SIGINT, what shells expect of an interrupted command."""
 
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""One thread each unless the user says otherwise: the matrices here are small, so a second thread gains nothing, and on
+a busy machine threads that wait for each other by spinning were measured to cost ten times the time. The libraries read
+these when they are imported, so `main` sets them first."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -156,8 +161,8 @@ def main() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, terminate)
-    # threads that wait by spinning take the cores from those that work; torch reads this when it is imported
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name in ONE_THREAD:
+        os.environ.setdefault(name, "1")
     code: str | int | None = INTERRUPTED
     try:
         cli.main(prog_name="implicitbias", standalone_mode=True)
