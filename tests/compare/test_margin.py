@@ -143,7 +143,6 @@ def test_several_minimizers_make_no_angle_prediction():
     assert "several minimizers" in measured.reason
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # inside torch.func
 def test_a_users_own_network():
     torch.manual_seed(0)
     data = load("synthetic:6,4,1")
@@ -159,7 +158,6 @@ def test_a_users_own_network():
     assert ratio[-1] == pytest.approx(1.0, abs=1e-2)  # the flow's last direction is beside the limit
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # inside torch.func
 def test_a_network_with_a_bias_is_refused():
     net = nn.Sequential(nn.Linear(5, 3), nn.Linear(3, 1), nn.Flatten(0)).double()
     data = load("synthetic:6,5,1")

@@ -7,8 +7,6 @@ from compare.data import load
 from compare.padding import build, cases, check_of, compare_paddings, predictor_at, section
 from gd.limit import FlowStatus
 
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
-
 
 @pytest.fixture(scope="module")
 def data():

@@ -150,7 +150,6 @@ def test_descend_separates(network):
 
 
 # torch scripts one of its own decompositions the first time a forward derivative is taken, and warns about it
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 def test_relu_flow_runs_to_a_kkt_point():
     X, y = data(11, 6, 8)
     limit = flow_limit(MultiChannelReLU(8, 3, 1, 2, seed=3, scale=0.3), X, y, max_steps=4000)
