@@ -6,11 +6,13 @@ predictor, so that appears once.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -104,7 +106,7 @@ def own_families(models: nn.Module | Sequence[nn.Module] | Mapping[str, nn.Modul
     if not named:
         raise ValueError("models is empty: pass networks, or leave it out to compare the table's architectures")
     return [
-        Family(known_row(name, model), own_depth(model), (0,), (model,), own_shape(model, X))
+        Family(known_row(name, model), own_depth(model), (0,), (model,), fitting(name, model, own_shape(model, X)))
         for name, model in named.items()
     ]
 
@@ -133,4 +135,24 @@ def own_shape(model: nn.Module, X: Array) -> Array:
     shape = getattr(model, "shape", None)
     if isinstance(shape, tuple) and math.prod(shape) == math.prod(X.shape[1:]):
         return X.reshape(len(X), *shape)
+    return X
+
+
+def fitting(name: str, model: nn.Module, X: Array) -> Array:
+    """X itself. Raises ValueError where the module does not take it, or gives other than one number for a point."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"{name} is a {type(model).__name__}; models are torch modules, or names with torch modules")
+    try:
+        with torch.no_grad():
+            outputs = copy.deepcopy(model).to("cpu", torch.float64)(torch.tensor(X))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"the network {name!r} does not take X of shape {X.shape}: {reason}") from error
+    shape = tuple(getattr(outputs, "shape", ()))
+    if shape not in ((len(X),), (len(X), 1)):
+        raise ValueError(
+            f"the network {name!r} must give one number for each of the {len(X)} points, shape ({len(X)},) or "
+            f"({len(X)}, 1); it gives {shape or type(outputs).__name__}. For several outputs use gd.flow_limit with "
+            "labels (N, M)"
+        )
     return X

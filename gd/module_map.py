@@ -19,10 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gd.margin_map import Local, MarginMap
+from solvers.regularizers import Regularizer
 
 Array = NDArray[np.float64]
 
 TOLERATED = 1e-8  # relative deviation from c^L f(x; θ); rounding gives 1e-15 to 1e-12
+LARGEST_BASIS = 4096
+"""Dimension up to which β is read off a module, one unit vector after the other."""
 SCALES = (0.5, 1.7, 3.0)
 
 
@@ -70,10 +73,32 @@ class ModuleMap(MarginMap):
         parts = theta.split([math.prod(size) for size in self._sizes], dim=-1)
         return {n: part.reshape(size) for n, part, size in zip(self._names, parts, self._sizes, strict=True)}
 
-    def _margins(self, theta: Tensor) -> Tensor:
+    def _outputs(self, theta: Tensor, X: Tensor) -> Tensor:
         held = {name: t.clone() for name, t in self._held.items()}
-        outputs = torch.func.functional_call(self.model, self._split(theta) | held, (self.X,))
-        return (self.y * outputs.reshape(self.y.shape)).flatten()
+        outputs: Tensor = torch.func.functional_call(self.model, self._split(theta) | held, (X,))
+        return outputs
+
+    def _margins(self, theta: Tensor) -> Tensor:
+        return (self.y * self._outputs(theta, self.X).reshape(self.y.shape)).flatten()
+
+    def predictors(self, theta: Tensor) -> Array | None:
+        """β of a module that names a `regularizer` of linear predictors and has one output, β_d = f(e_d; θ).
+
+        None for any other, and where f(X) is not ⟨X, β⟩ after all: that it is linear in x is measured, not believed.
+        """
+        shape = self.X.shape[1:]
+        D = math.prod(shape)
+        named = isinstance(getattr(self.model, "regularizer", None), Regularizer)
+        if not named or D > LARGEST_BASIS or self.y.ndim > 1:
+            return None
+        basis = torch.eye(D, dtype=self.X.dtype, device=self.X.device).reshape(D, *shape)
+        with torch.no_grad():
+            beta = torch.stack([self._outputs(row, basis).reshape(D) for row in theta])
+            linear = self.y * (beta @ self.X.flatten(1).T)
+            margins = self.margins(theta)
+        if float((linear - margins).abs().max()) > TOLERATED * max(float(margins.abs().max()), 1e-300):
+            return None
+        return np.asarray(beta.reshape(-1, *shape).cpu().numpy())
 
     def _twice(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         m = self._margins(theta)
