@@ -1,4 +1,4 @@
-"""A report for machines: one JSON text, several CSV tables, and the folder that holds them all.
+"""A report for machines: one JSON text and several CSV tables.
 
 Numbers are in the units of the API (angles in radians), unrounded. JSON has no word for a number that is not finite,
 so those are the strings "nan", "inf", "-inf", which `float` of most languages reads back; CSV uses the same words.
@@ -14,12 +14,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from compare.atomic import write_text
 from compare.findings import Check, Findings, Section
 
 SCHEMA = "implicitbias-report/1"
@@ -126,17 +124,3 @@ def slug(text: str) -> str:
     'depth-2-etc-b'
     """
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60] or "table"
-
-
-def write(report: Findings, folder: Path) -> Path:
-    """report.json, report.html and the CSV files, each in place at once; returns the page's path.
-
-    The page comes first: should the disk fill up, what a person reads is there.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    page = folder / "report.html"
-    write_text(page, report.to_html())
-    write_text(folder / "report.json", report.to_json())
-    for name, text in report.to_csv().items():
-        write_text(folder / name, text)
-    return page

@@ -20,6 +20,7 @@ from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compare.atomic import write_text
 from compare.findings import Check, Column, Figure, Findings, Section, Value, verdict
 
 if TYPE_CHECKING:
@@ -94,9 +95,15 @@ class Report(Findings):
         """Write report.json, report.html and the CSV files into `folder` and return the page's path.
 
         Each file is written beside its place and renamed into it, so a reader, or a crash, never meets half a file.
+        The page comes first: should the disk fill up, what a person reads is there.
 
         Raises OSError when the folder cannot be written.
         """
-        from compare.records import write
-
-        return write(self, Path(folder))
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        page = place / "report.html"
+        write_text(page, self.to_html())
+        write_text(place / "report.json", self.to_json())
+        for name, text in self.to_csv().items():
+            write_text(place / name, text)
+        return page
