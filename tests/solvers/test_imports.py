@@ -58,6 +58,7 @@ def test_gd_works_where_cvxpy_is_not_installed() -> None:
     loaded_after(blocked("cvxpy", "mosek", "clarabel", "scs") + "import gd, solvers")
 
 
-@pytest.mark.parametrize("name", ["solvers", "gd"])
-def test_every_name_on_the_face_is_there(name: str) -> None:
-    loaded_after(f"import {name} as face; assert all(getattr(face, n) is not None for n in face.__all__)")
+@pytest.mark.parametrize("name", ["solvers", "gd", "proofs", "compare"])
+def test_every_name_on_the_face_is_there_and_no_file_hides_it(name: str) -> None:
+    found = "[getattr(face, n) for n in face.__all__]"
+    loaded_after(f"import types, {name} as face; assert not any(isinstance(v, types.ModuleType) for v in {found})")

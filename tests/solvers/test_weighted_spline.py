@@ -49,7 +49,7 @@ def quadratic_program(x: np.ndarray, y: np.ndarray, weight: CurvatureWeight, lam
     return float(z @ z), values
 
 
-@pytest.mark.parametrize("weight", WEIGHTS, ids=str)
+@pytest.mark.parametrize("weight", WEIGHTS, ids=lambda weight: str(weight).split(" at ")[0])
 @pytest.mark.parametrize("lam", [0.0, 1e-3, 2.0])
 def test_agrees_with_an_independent_quadratic_program(weight: CurvatureWeight, lam: float) -> None:
     rng = np.random.default_rng(7)
@@ -96,7 +96,7 @@ def test_derivatives_by_finite_differences_and_linear_outside() -> None:
     np.testing.assert_allclose(g(X), Y, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("weight", WEIGHTS, ids=str)
+@pytest.mark.parametrize("weight", WEIGHTS, ids=lambda weight: str(weight).split(" at ")[0])
 @pytest.mark.parametrize("lam", [0.0, 0.3])
 def test_certificate_accepts(weight: CurvatureWeight, lam: float) -> None:
     # rounding of slopes and quotients; the two quadratures and the closed forms agree to 1e-14
