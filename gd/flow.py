@@ -113,7 +113,8 @@ class Flow:
         if self.logistic:
             logs = np.where(s > 30, -s, logs)
         top = logs.max(axis=1)
-        return np.asarray(top + np.log(np.exp(np.maximum(logs - top[:, None], -745.0)).sum(axis=1)))
+        reference = np.where(np.isfinite(top), top, 0.0)[:, None]  # −inf − (−inf) is no number
+        return np.asarray(top + np.log(np.exp(np.maximum(logs - reference, -745.0)).sum(axis=1)))
 
     def log_log_loss(self) -> Array:
         """ln(−ln loss); −inf where the loss is not below one."""

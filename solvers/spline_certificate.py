@@ -91,7 +91,8 @@ def _density(spline: SplineLike, x: Array) -> tuple[Array, Array, float]:
     h = np.diff(x)
     # inside, and only as near the ends as an interval a few ulp long has room for
     inner = np.clip(x[:-1, None] + h[:, None] * np.array([0.2, 0.55, 0.85]), x[:-1, None], x[1:, None])
-    q = spline.derivative(2)(inner) / spline.weight.zeta(inner)
+    with np.errstate(divide="ignore", invalid="ignore"):  # where ζ underflows nothing is proved: inf, see _largest
+        q = spline.derivative(2)(inner) / spline.weight.zeta(inner)
     theta = (inner - x[:-1, None]) / h[:, None]
     span = theta[:, 2] - theta[:, 0]
     slope = np.divide(q[:, 2] - q[:, 0], span, out=np.zeros_like(h), where=span > 0)
@@ -107,11 +108,12 @@ def _density(spline: SplineLike, x: Array) -> tuple[Array, Array, float]:
 
 
 def _largest(*arrays: Array) -> float:
-    """The largest magnitude among all entries; 0 when there are none."""
-    return max((float(np.abs(a).max(initial=0.0)) for a in arrays), default=0.0)
+    """The largest magnitude among all entries; 0 when there are none, inf when one is no number: it proves nothing."""
+    largest = [float(np.abs(a).max(initial=0.0)) for a in arrays]
+    return np.inf if np.isnan(largest).any() else max(largest, default=0.0)
 
 
 def _relative(residual: Array | float, scale: float) -> float:
     """The largest residual in units of `scale`; absolute where the scale is zero (all data zero)."""
     size = _largest(np.asarray(residual))
-    return size / scale if scale > 0 else size
+    return size / scale if 0 < scale < np.inf else size

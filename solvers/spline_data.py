@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvers.curvature_weights import Array
 
+LARGEST = 1e100
+"""Of |x|, |y|, slopes, and 1/distances."""
+
 
 @dataclass(frozen=True)
 class SplineData:
@@ -39,13 +42,13 @@ def spline_data(
     >>> spline_data([1.0, 0.0, 1.0], [2.0, 5.0, 2.0])
     SplineData(x=array([0., 1.]), y=array([5., 2.]), weights=array([1., 2.]))
     """
-    x, y = np.array(x, dtype=np.float64), np.array(y, dtype=np.float64)
+    x, y = _real("x", x), _real("y", y)
     if x.ndim != 1 or x.shape != y.shape or x.size == 0:
         raise ValueError(
             f"x and y must be one-dimensional of one length ≥ 1, got shapes {x.shape} and {y.shape}; a one-input "
             "network's inputs of shape (M, 1) are given as X[:, 0]"
         )
-    omega = np.ones_like(x) if weights is None else np.array(weights, dtype=np.float64)
+    omega = np.ones_like(x) if weights is None else _real("weights", weights)
     if omega.shape != x.shape:
         raise ValueError(f"weights must have one entry per point, shape {x.shape}, got {omega.shape}")
     for name, values in (("x", x), ("y", y), ("weights", omega)):
@@ -62,7 +65,34 @@ def spline_data(
         x, y, omega = _merged(x, y, omega, repeated, merge_unequal)
     if initial is not None:
         y = y - np.asarray(initial(x), dtype=np.float64).reshape(x.shape)
+    _check_range(x, y)
     return SplineData(x, y, omega)
+
+
+def _real(name: str, value: ArrayLike) -> Array:
+    """A copy in float64. Raises ValueError for what are no real numbers (numpy would drop an imaginary part)."""
+    try:
+        array = np.asarray(value)
+        if np.iscomplexobj(array):
+            raise TypeError("complex numbers")
+        return np.array(array, dtype=np.float64)
+    except (TypeError, ValueError) as cause:
+        raise ValueError(f"{name} must be real numbers; got {type(value).__name__} ({cause})") from None
+
+
+def _check_range(x: Array, y: Array) -> None:
+    """Energies are of the order of slope²/(x_{i+1} − x_i): all three must stay well inside the range of float64."""
+    if np.abs(x).max() > LARGEST or np.diff(x).min(initial=np.inf) < 1.0 / LARGEST:
+        raise ValueError(
+            f"x runs from {x[0]:.3g} to {x[-1]:.3g}; magnitudes above {LARGEST:g} or distances below {1 / LARGEST:g} "
+            "leave the range of float64 when squared. Choose another unit for x"
+        )
+    steepest = float(np.abs(np.diff(y / LARGEST) / np.diff(x)).max(initial=0.0))
+    if np.abs(y).max() > LARGEST or steepest > 1.0:
+        raise ValueError(
+            f"y reaches {np.abs(y).max():.3g}, its slopes {steepest:.3g} times {LARGEST:g}; above {LARGEST:g} squares "
+            "leave the range of float64. Choose another unit for y, or merge points that lie too close"
+        )
 
 
 def _merged(

@@ -1,0 +1,164 @@
+"""A day of abuse: 1,000 random and 100 adversarial calls of every solver verb, each outcome judged independently.
+
+    python benchmarks/abuse.py [--random 1000] [--seed 0] [--verbs max_margin,…] [--show]
+
+Each call ends as one of
+
+    certified       the answer says it is proved, and `abuse_judge` finds every claim true
+    not certified   the answer itself says that it is not proved (and what it does say is true)
+    refused         an error of an intended type; inseparability is checked by the judge's own linear program
+    WRONG           a claim that the judge disproves
+    TRACEBACK       an error, or a warning, that is none of the intended
+    TIMEOUT         more than 60 s
+
+and the exit code is 0 only when the last three are zero. The certified answers of convex problems are besides compared
+with Clarabel's through cvxpy, every tenth. 1,100 calls take about two minutes on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from abuse_data import adversarial_functions, adversarial_margins, dressed, flavoured
+from abuse_judge import Wrong, demand, judge_margin, judge_refusal
+from abuse_verbs import VERBS, against_cvxpy, margin_regularizers
+
+from solvers import IllConditionedError, NotSeparableError
+
+Call = tuple[str, str, Callable[[], str]]
+"""Verb, description, and a function that makes the call, judges the answer, and returns its outcome."""
+
+OUTCOMES = ("certified", "not certified", "refused", "WRONG", "TRACEBACK", "TIMEOUT")
+SHARES = {"max_margin": 0.54, "certify": 0.08, "regularization_path": 0.05, "induced_regularizer": 0.1,
+          "spectral_factorization": 0.04, "weighted_spline": 0.08, "kernel_interpolant": 0.05, "rich_interpolant": 0.04,
+          "flow_limit": 0.02}  # fmt: skip
+"""Of the random calls; flow_limit takes a second each, the others milliseconds."""
+
+
+class TimeOut(Exception):
+    """Sixty seconds have passed."""
+
+
+def outcome(call: Callable[[], str]) -> tuple[str, str]:
+    """How one call ends, and the reason where there is one."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise TimeOut
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.alarm(60)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return call(), ""
+    except Wrong as claim:
+        return "WRONG", str(claim)
+    except TimeOut:
+        return "TIMEOUT", ""
+    except (ValueError, TypeError, IllConditionedError) as error:
+        if isinstance(error, np.linalg.LinAlgError) or not clear(str(error)):
+            return "TRACEBACK", f"{type(error).__name__}: {error}"
+        return "refused", f"{type(error).__name__}: {error}"
+    except Exception as error:  # counting these is what the script is for
+        return "TRACEBACK", f"{type(error).__name__}: {error}"
+    finally:
+        signal.alarm(0)
+
+
+def clear(message: str) -> bool:
+    """Whether an error's text is ours: a sentence, not numpy's or scipy's complaint about something inside."""
+    foreign = ("broadcast", "SVD did not", "array must not contain infs", "unsupported operand", "zero-size array",
+               "matmul:", "cannot convert float", "is out of bounds", "cannot be safely cast")  # fmt: skip
+    return len(message) > 30 and not any(piece in message for piece in foreign)
+
+
+def judged_margin(X: Any, y: Any, regularizer: Any, **options: Any) -> str:
+    """max_margin, judged; data that it refuses as inseparable are held to a linear program."""
+    from solvers import max_margin
+
+    before = np.array(X, copy=True) if isinstance(X, np.ndarray) else None
+    try:
+        solution = max_margin(X, y, regularizer, **options)
+    except NotSeparableError as error:
+        judge_refusal(X, y, error)
+        raise
+    if before is not None:
+        demand(np.array_equal(before, X, equal_nan=True), "the input was written to")
+    return judge_margin(X, y, regularizer, solution)
+
+
+def random_calls(count: int, seed: int, verbs: tuple[str, ...]) -> Iterator[Call]:
+    """`count` calls, the verbs in their shares."""
+    names = [name for name in SHARES if name in verbs]
+    shares = np.array([SHARES[name] for name in names])
+    for i in range(count):
+        rng = np.random.default_rng([seed, i])
+        verb = names[int(rng.choice(len(names), p=shares / shares.sum()))]
+        if verb != "max_margin":
+            yield verb, f"random {i}", lambda verb=verb, rng=rng: VERBS[verb](rng)
+            continue
+        n, d = int(rng.integers(1, 13)), int(rng.integers(1, 17))
+        regularizer, shape, outputs = margin_regularizers(rng, d)
+        X, y = flavoured(rng, n, int(np.prod(shape)))
+        if outputs > 1:
+            y = np.stack([y, *(np.where(X @ rng.standard_normal(X.shape[1]) >= 0, 1.0, -1.0)
+                               for _ in range(outputs - 1))], axis=1)  # fmt: skip
+        elif len(shape) > 1:
+            X = X.reshape(n, *shape)
+        options = {"method": "conic"} if regularizer.convex and rng.random() < 0.05 else {}
+        X = dressed(rng, X)
+        yield (f"max_margin {type(regularizer).__name__}", f"random {i}: {regularizer} {np.shape(X)} {options}",
+               lambda X=X, y=y, r=regularizer, o=options: judged_margin(X, y, r, **o))  # fmt: skip
+
+
+def adversarial_calls(verbs: tuple[str, ...]) -> Iterator[Call]:
+    """The adversarial data through every door they fit; a hundred and more."""
+    from solvers import L2, Bridge, ConvKernel, FourierBridge
+
+    if "max_margin" in verbs:
+        for name, X, y in adversarial_margins():
+            for r in (L2(), Bridge(1), FourierBridge(1), Bridge(2 / 3), ConvKernel(1), ConvKernel(2)):
+                yield f"max_margin {type(r).__name__}", f"{name}, {r}", lambda X=X, y=y, r=r: judged_margin(X, y, r)
+    for name, make in adversarial_functions():
+        for verb in ("weighted_spline", "kernel_interpolant", "rich_interpolant"):
+            if verb in verbs:
+                yield verb, name, lambda verb=verb, make=make: VERBS[verb](None, make())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--random", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--verbs", default=",".join(SHARES))
+    parser.add_argument("--show", action="store_true", help="print refusals too")
+    options = parser.parse_args()
+    verbs = tuple(options.verbs.split(","))
+    counts: Counter[tuple[str, str]] = Counter()
+    begun = time.perf_counter()
+    for source in (random_calls(options.random, options.seed, verbs), adversarial_calls(verbs)):
+        for verb, what, call in source:
+            since = time.perf_counter()
+            ended, why = outcome(call)
+            counts[verb, ended] += 1
+            if ended in OUTCOMES[3:] or options.show or time.perf_counter() - since > 10:
+                print(f"{ended:13} {time.perf_counter() - since:5.1f} s  {verb:28} {what}: {why[:300]}", flush=True)
+    print(f"\n{'':28}" + "".join(f"{name:>15}" for name in OUTCOMES))
+    for verb in sorted({verb for verb, _ in counts}):
+        print(f"{verb:28}" + "".join(f"{counts[verb, name]:15}" for name in OUTCOMES))
+    totals = [sum(counts[key] for key in counts if key[1] == name) for name in OUTCOMES]
+    print(f"{'all':28}" + "".join(f"{total:15}" for total in totals))
+    compared = against_cvxpy(options.seed) if "max_margin" in verbs else "not compared"
+    print(f"\ncvxpy with Clarabel on the same problems: {compared}; {time.perf_counter() - begun:.0f} s in all")
+    return int(sum(totals[3:]) > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
