@@ -6,6 +6,7 @@ that block prints, compared as a doctest would (ellipses, whitespace).
 
 import contextlib
 import doctest
+import importlib
 import io
 import re
 import shlex
@@ -92,6 +93,18 @@ def test_scripts_that_pages_name_exist():
     for page in PAGES:
         for script in re.findall(r"\b((?:benchmarks|docs)/\w+\.py)\b", page.read_text(encoding="utf-8")):
             assert (ROOT / script).is_file(), f"{page.name} names {script}"
+
+
+@pytest.mark.parametrize("package", ["solvers", "gd", "compare", "proofs"])
+def test_every_public_name_is_in_the_reference(package):
+    face = importlib.import_module(package)
+    listed = set(re.findall(r"^::: (\S+)$", (DOCS / "api" / f"{package}.md").read_text(encoding="utf-8"), re.MULTILINE))
+    missing = []
+    for name in face.__all__:
+        home = getattr(getattr(face, name), "__module__", None)  # None: a table, described where it is used
+        if home is not None and not listed & {home, f"{home}.{name}", f"{package}.{name}"}:
+            missing.append(name)
+    assert missing == []
 
 
 def gallery_hook():

@@ -8,8 +8,7 @@ with 2,048 channels did to a signal with energy at every frequency.
 import numpy as np
 
 from gd import TwoLayerGenerator, descend_image
-from solvers.dual_kernel import dual_kernel, gaussian_kernel
-from solvers.early_stopping import early_stopping_filter
+from solvers import dual_kernel, early_stopping_filter, gaussian_kernel
 
 
 def draw(canvas):
