@@ -64,13 +64,15 @@ def farkas_certificate(A: Array) -> tuple[Array, float] | None:
         alpha = np.zeros(A.shape[0])
         alpha[zero_rows[0]] = 1.0
         return alpha, 0.0
-    column_scale = np.abs(A).max(axis=0)
-    scaled = A / np.where(column_scale > 0, column_scale, 1.0)
-    row_scale = np.linalg.norm(scaled, axis=1)
-    alpha, distance = least_distance(scaled / row_scale[:, None])
+    row_scale = np.abs(A).max(axis=1)  # first, and not by norms: the square of a denormal row is zero
+    scaled = A / row_scale[:, None]
+    column_scale = np.abs(scaled).max(axis=0)
+    scaled = scaled / np.where(column_scale > 0, column_scale, 1.0)
+    norms = np.linalg.norm(scaled, axis=1)
+    alpha, distance = least_distance(scaled / norms[:, None])
     if distance > NEGLIGIBLE_MARGIN:
         return None
-    alpha = alpha / row_scale
+    alpha = alpha / norms * (row_scale.min() / row_scale)
     alpha = alpha / alpha.sum()
     return alpha, float(np.linalg.norm(A.T @ alpha) / np.linalg.norm(A, axis=1).max())
 

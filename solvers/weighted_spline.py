@@ -223,7 +223,13 @@ def _solve_tridiagonal(diagonal: Array, off_diagonal: Array, jumps: Array) -> Ar
     bands[0, 0] = 0.0
     bands[0, 1:] = off_diagonal
     bands[1] = diagonal
-    return np.asarray(solveh_banded(bands, jumps, overwrite_ab=True, check_finite=False))
+    try:
+        return np.asarray(solveh_banded(bands, jumps, overwrite_ab=True, check_finite=False))
+    except np.linalg.LinAlgError:
+        raise ValueError(
+            "the integrals ∫ζB_iB_j lose their digits at these knots (far out in the tails of ζ, or of very different "
+            "distances), and their matrix is no longer positive definite: choose a ζ as wide as the data, or rescale x"
+        ) from None
 
 
 def _solve_smoothing(
