@@ -9,6 +9,7 @@ import doctest
 import importlib
 import io
 import re
+import runpy
 import shlex
 import sys
 from pathlib import Path
@@ -89,6 +90,11 @@ def test_a_command_line_that_is_none_is_caught(line):
         parsed(cli, line.split())
 
 
+def test_no_line_of_python_needs_scrolling_on_a_laptop():
+    lines = [line for page in PAGES for info, body, _ in fences(page) if info == "python" for line in body.splitlines()]
+    assert [line for line in lines if len(line) > 100] == []
+
+
 def test_scripts_that_pages_name_exist():
     for page in PAGES:
         for script in re.findall(r"\b((?:benchmarks|docs)/\w+\.py)\b", page.read_text(encoding="utf-8")):
@@ -120,6 +126,16 @@ def test_every_script_of_the_gallery_is_shown_with_its_code():
     shown = (DOCS / "gallery" / "index.md").read_text(encoding="utf-8")
     for script in (DOCS / "gallery").glob("*.py"):
         assert f"<!-- picture: {script.stem} -->\n\n<!-- code: {script.stem} -->" in shown
+
+
+@pytest.mark.parametrize("script", sorted((DOCS / "gallery").glob("*.py")), ids=lambda script: script.stem)
+def test_scripts_of_the_gallery_import_and_say_what_they_show(script):
+    """They are run when the site is built; a name that has moved is found here."""
+    contents = runpy.run_path(str(script))
+    title, _, caption = contents["__doc__"].partition("\n\n")
+    assert title.endswith(".")
+    assert len(caption) > 80
+    assert callable(contents["draw"])
 
 
 def test_markers_of_every_page_can_be_filled():
