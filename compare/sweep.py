@@ -90,14 +90,16 @@ def run_sweep(
         scheduler: address of a Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers then run the cells. They
             need this package, and files of data at the same paths (their contents are checked).
         retry_failed: run again the cells that are stored as failed.
-        measure: what a cell does, Cell → {column: number}; `compare.sweep_measure.measure_cell` by default.
+        measure: what a cell does, Cell → {column: number}; `compare.sweep_measure.measure_cell` by default. It is not
+            part of a cell's key: give another function another folder.
         progress: whether to draw a bar with an estimate of the time left on standard error.
         command: what the store says to type to get the sweep again.
 
     Returns a SweepResult; interrupted by Ctrl-C, what is finished is stored and `complete` is False.
 
     Raises PlanError, DataError: the plan cannot be run as written (nothing has run then). SweepBusyError: another
-    driver is writing to the folder. ValueError: jobs < 1, or no scheduler at that address.
+    driver is writing to the folder. ValueError: jobs < 1, no scheduler at that address, or workers that lack
+    this package. OSError: the disk is full; what was stored stays.
 
     >>> import tempfile
     >>> plan = {"grid": {"data": "synthetic:4,6,0", "road": "max_margin", "network": ["diagonal", "convolutional"]}}

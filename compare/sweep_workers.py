@@ -102,7 +102,7 @@ class LocalWorkers(Workers):
             lane.shutdown(wait=False, kill_workers=True)
             self._idle.insert(0, None)
             if not is_worker_death(error):
-                raise error
+                raise unsendable(error, "worker processes") from error
             found.append((batch, None))
         return found
 
@@ -121,10 +121,19 @@ def new_lane() -> Any:
 
 
 def is_worker_death(error: BaseException) -> bool:
-    """Whether loky means that the process is gone, and not that a cell failed."""
-    from joblib.externals.loky.process_executor import BrokenProcessPool, ShutdownExecutorError
+    """Whether loky means that the process is gone, and not that the work could not be sent to it."""
+    from joblib.externals.loky.process_executor import ShutdownExecutorError, TerminatedWorkerError
 
-    return isinstance(error, BrokenProcessPool | ShutdownExecutorError)
+    return isinstance(error, TerminatedWorkerError | ShutdownExecutorError)
+
+
+def unsendable(error: BaseException, where: str) -> ValueError:
+    """For cells that never began: what the workers lack."""
+    reason = " ".join(str(error).split())[:200]
+    return ValueError(
+        f"cells cannot be run by {where} ({type(error).__name__}: {reason}); workers need the same version of this "
+        "package, and a `measure` of your own must be picklable"
+    )
 
 
 class DaskWorkers(Workers):
@@ -174,12 +183,16 @@ class DaskWorkers(Workers):
         except self._dask.KilledWorker:
             return None
         except (OSError, TimeoutError) as error:
-            raise WorkersLostError(f"the Dask scheduler at {self.scheduler!r} is gone: {error}") from error
+            raise self._gone(error) from error
         except Exception as error:
             if type(error).__name__ in ("CancelledError", "FutureCancelledError"):
-                raise WorkersLostError(f"the Dask scheduler at {self.scheduler!r} is gone: {error}") from error
-            raise
+                raise self._gone(error) from error
+            raise unsendable(error, f"the workers of {self.scheduler}") from error
         return result
+
+    def _gone(self, error: BaseException) -> WorkersLostError:
+        reason = " ".join(str(error).split()).split(". ")[0][:200] or type(error).__name__
+        return WorkersLostError(f"the Dask scheduler at {self.scheduler!r} is gone ({reason})")
 
     def close(self) -> None:
         if self._running and self._client.status == "running":

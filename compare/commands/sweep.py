@@ -42,7 +42,8 @@ def command(
     PLAN is a TOML file; the shortest is a [grid] with data = "wine:0v1". `implicitbias sweep plan.toml` again goes on
     where it stopped; `compare.load_sweep(DIR)` loads the results as a DataFrame.
 
-    Exit codes: 0 every cell is done, 1 some cells failed, 2 bad plan, 130 interrupted with all finished cells stored.
+    Exit codes: 0 every cell is done, 1 some cells failed, 2 bad plan, 130 interrupted or the cluster lost; whatever
+    the end, every finished cell is stored.
     """
     if jobs is not None and scheduler is not None:
         raise click.UsageError("--jobs is for this machine and --scheduler for a cluster; give one of them")
