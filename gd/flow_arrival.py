@@ -4,11 +4,16 @@ A `Run` integrates a batch and, as each row settles, solves the KKT system that 
 identify (`gd.tighten` in the coefficients of β, `gd.tighten_weights` in the weights). A solution is believed to be the
 flow's limit only if
 
-- the flow's own direction is beside it (within `BESIDE` in weight space), or, where the optimum is proved to be global
-  and isolated, the flow's normalized margin, which never falls, is within `TRAPPED` of the optimum's,
+- the flow leads to it, in one of three ways that `Limit.stats["arrival"]` names: "beside", its own direction is within
+  `BESIDE` of the solution in weight space; "approaching", it is within `NEAR` and was seen three times, each closer
+  to the same solution (networks without coefficients, whose dying units take for ever); "margin", the optimum is proved
+  to be global and isolated on its support, and the flow's normalized margin is within `TRAPPED` of it. The smoothed
+  margin never falls (Lyu & Li, Theorem 4.1), so such a flow ends no further from the optimum's margin; that it goes
+  all the way is the theorem's statement and is not measured,
 - the KKT residual of min ½‖w‖² s.t. margins ≥ 1 is below the tolerance (`gd.kkt`), and
-- where the induced problem is convex, its duality gap is closed, which no saddle passes; where it is not, the point is
-  stable (second-order condition along the active constraints) and the weights it sets to zero are shrinking.
+- where the induced problem is convex, its duality gap is closed, which no saddle passes; where it is not, there is no
+  negative curvature along the active constraints (gates of ReLUs held), and the coefficients it sets to zero are
+  shrinking.
 
 Otherwise the flow goes on, for the weights that must still grow are growing, however small they are.
 """
@@ -59,7 +64,7 @@ class _Candidate:
     status: FlowStatus
     certificate: Certificate | None
     beside: float
-    tightened: bool
+    arrival: str
 
 
 class Run:
@@ -141,17 +146,20 @@ class Run:
                 continue
             status = self._verdict(flow, i, certificate, solved.stable, lifted, locked)
             if status is not None:
-                return _Candidate(lifted, solved.alpha, residual, status, certificate, beside, True)
+                arrival = "beside" if beside <= BESIDE else "margin"
+                return _Candidate(lifted, solved.alpha, residual, status, certificate, beside, arrival)
         return None
 
     def _trapped(self, flow: Flow, i: int, solution: KKT, certificate: Certificate | None) -> bool:
-        """Whether the flow's normalized margin, which never falls, is within `TRAPPED` of a proved global optimum.
+        """Whether the flow's smoothed margin, which never falls, is within `TRAPPED` of a proved global optimum.
 
-        Where dual prices are nearly tied, coefficients drift to their places over ln‖w‖ of many thousands.
+        Where dual prices are nearly tied, coefficients drift to their places over ln‖w‖ of many thousands. The
+        smoothed margin −ln(loss)/‖w‖^L is at least min_n m_n − ‖w‖^{−L} ln N.
         """
-        proved = certificate is not None and certificate.direction_gap is not None
-        proved = proved and certificate is not None and (certificate.direction_gap or 0.0) <= self.tol
-        return proved and float(flow.margins[i].min()) >= (1.0 - TRAPPED) * solution.margin
+        gap = None if certificate is None else certificate.direction_gap
+        proved = gap is not None and gap <= self.tol
+        softening = np.exp(-self.mapping.degree * flow.log_norm[i]) * np.log(flow.margins.shape[1])
+        return proved and float(flow.margins[i].min() - softening) >= (1.0 - TRAPPED) * solution.margin
 
     def _verdict(
         self, flow: Flow, i: int, certificate: Certificate | None, stable: bool, theta: Tensor, locked: bool
@@ -201,7 +209,8 @@ class Run:
         status = self._verdict(flow, i, certificate, True, solved.w / norm, False)
         if status is None:
             return None
-        return _Candidate(solved.w / norm, solved.lam, residual, status, certificate, beside, True)
+        arrival = "beside" if beside <= BESIDE else "approaching"
+        return _Candidate(solved.w / norm, solved.lam, residual, status, certificate, beside, arrival)
 
     def _arriving(self, row: int, theta: Tensor, beside: float) -> bool:
         """Whether the flow is beside θ, or near it and was seen twice before to be coming closer to the same point.
@@ -233,7 +242,7 @@ class Run:
             if residual.relative > self.tol or (mapping.convex and not closed):
                 continue
             status = FlowStatus.OPTIMAL if closed else FlowStatus.STATIONARY
-            return _Candidate(unit, solved.multipliers, residual, status, certificate, beside, True)
+            return _Candidate(unit, solved.multipliers, residual, status, certificate, beside, "beside")
         return None
 
     def _judge(self, theta: Tensor, alpha: Array) -> Certificate | None:
@@ -257,7 +266,7 @@ class Run:
             status = FlowStatus.SADDLE
         else:
             status = FlowStatus.UNFINISHED
-        return _Candidate(theta, p, residual, status, certificate, 0.0, False)
+        return _Candidate(theta, p, residual, status, certificate, 0.0, "none")
 
     def _limit(self, flow: Flow, i: int, row: int, found: _Candidate) -> Limit:
         margins = self.mapping.margins(found.theta[None])[0].cpu().numpy()
@@ -282,7 +291,8 @@ class Run:
                 "rejected": int(flow.rejected[i]),
                 "tau": float(flow.tau[i]),
                 "degree": self.mapping.degree,
-                "tightened": found.tightened,
+                "tightened": found.arrival != "none",
+                "arrival": found.arrival,
                 "tightening_angle": 2.0 * float(np.arcsin(min(found.beside / 2.0, 1.0))),
                 "flow_residual": float(flow.residual()[i]),
                 "seconds": time.perf_counter() - self.began,

@@ -19,12 +19,12 @@ class FlowStatus(Enum):
     """What is known about a limit. The value is the sentence to read."""
 
     OPTIMAL = (
-        "Proved: the direction solves the induced convex problem, its duality gap is closed, and the flow has arrived "
-        "beside it, or within 0.1 % of its margin, which never falls again."
+        "Proved optimal: the duality gap of the induced problem is closed, no predictor is better. The flow lay beside "
+        "it, kept approaching it, or had a margin within 0.1 % of it when it was left; stats['arrival'] says which."
     )
     STATIONARY = (
-        "Stationary: a KKT point of min ‖w‖² s.t. margins ≥ 1, stable under the flow that arrived beside it; the "
-        "problem is nonconvex, so no more is claimed."
+        "Stationary: a KKT point of min ‖w‖² s.t. margins ≥ 1, with no negative curvature along its constraints, that "
+        "the flow lay beside or kept approaching (stats['arrival']); the problem is nonconvex, so no more is claimed."
     )
     LOCKED = (
         "Stationary, but not the induced problem's solution: this initialization keeps coefficients of the predictor "
@@ -110,7 +110,8 @@ class Limit:
     """The induced problem's certificate of `predictor`, where the architecture has a known regularizer."""
     stats: Mapping[str, Any] = field(default_factory=dict)
     """`steps`, `rejected`, `tightened` (bool), `tightening_angle` (radians between the flow's last direction and the
-    limit, in weight space), `degree`, `flow_residual`, …"""
+    limit, in weight space), `arrival` (what ties the flow to the limit: "beside", "approaching", "margin", or "none"
+    where no limit was found; `gd.flow_arrival` defines them), `degree`, `flow_residual`, …"""
 
     @property
     def direction(self) -> Array:
