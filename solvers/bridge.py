@@ -161,7 +161,7 @@ def bridge_max_margin(
     reached: list[Solution] = []
     for index in range(n_starts):
         stats: dict[str, object] = {"method": "reweighted l2 + Newton on the support", "start": index}
-        if index == 0 and convex is not None:
+        if index == 0 and convex is not None and convex[0].any():
             first, weights = 1e-2, groups.weights_at(groups.coordinates(convex[0]), 1e-2)
         elif index <= 1:
             first, weights = 1.0, np.ones(count)

@@ -83,7 +83,10 @@ def _in_inner_products(rows: Array) -> tuple[Array, Array, int, float] | None:
     active = np.flatnonzero(dual)
     for _ in range(2):
         beta = rows.T @ dual
-        dual[active] += np.linalg.solve(gram[np.ix_(active, active)], 1.0 - rows[active] @ beta)
+        try:
+            dual[active] += np.linalg.solve(gram[np.ix_(active, active)], 1.0 - rows[active] @ beta)
+        except np.linalg.LinAlgError:
+            return None
     beta = rows.T @ dual
     exact = dual.min() >= 0 and float((rows @ beta).min()) >= 1.0 - 1e-13 * max(1.0, float(np.linalg.norm(beta)))
     return (beta, dual, repairs, distance) if exact else None
