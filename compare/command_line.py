@@ -131,10 +131,12 @@ class CommandLine(LazyGroup):
         except KeyboardInterrupt:  # click's own exit code is 1, which here says that a prediction fails
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, ArithmeticError) as error:
             if ctx.params.get("traceback"):
                 raise
             line = " ".join(str(error).split()) or type(error).__name__
+            if type(error).__name__ == "LinAlgError":  # numpy's, a ValueError that is about no input by name
+                line = f"the numbers broke down on this input ({line}); --traceback before the command shows where"
             raise Refusal("".join(c if c.isprintable() else "�" for c in line)) from error
 
 

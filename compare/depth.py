@@ -64,7 +64,8 @@ def section(runs: Sequence[Run], dataset: Dataset) -> Section:
         "minimizer) of\n\n"
         "    min ‖c‖_p   s.t.   yₙ⟨xₙ, β⟩ ≥ 1,   p = 2/L,\n\n"
         "c = β for diagonal networks and c = β̂, the unitary DFT of β, for convolutional ones. The smaller p, the more "
-        "a nonzero coefficient costs; no theorem says how many are left."
+        "a nonzero coefficient costs; no theorem says how many are left. For L > 2, β* "
+        "is the stationary point that the solver reaches from the limit."
     )
     grouped = groupby(runs, key=lambda run: id(run.family))
     checks = [check for _, members in grouped for check in family_checks(list(members))]

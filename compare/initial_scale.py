@@ -131,8 +131,8 @@ def section(group: Sequence[Ride], dataset: Dataset) -> Section:
     price = ARCHITECTURES[name].price(2)
     text = (
         "At the start every coefficient of w₁ is α and w₂ = 0. The kernel of that start would lead to the ℓ2 max "
-        f"margin; the limit is the max margin in {price} whatever α is. Between them, the larger α, the smaller the "
-        "loss at which the path leaves the kernel's answer."
+        f"margin; the limit is the max margin in {price} whatever α is. Only paths of large α come close to "
+        "the kernel's answer, and the larger α, the smaller the loss at which they leave it."
     )
     checks = [check for ride in group for check in ride_checks(ride, price)]
     plots = (

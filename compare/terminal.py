@@ -36,6 +36,8 @@ def headline(report: Findings) -> Text:
     """The one line to read: does theory hold?"""
     if not report.passed:
         return Text(f"Theory fails somewhere. {report.summary}.", style="bold red")
+    if not report.complete:
+        return Text(f"Not finished; no prediction failed in what was. {report.summary}.", style="bold")
     if any(check.passed for check in report.checks):
         return Text(f"Theory holds. {report.summary}.", style="bold green")
     return Text(f"Nothing was predicted here. {report.summary}.", style="bold")
@@ -58,6 +60,7 @@ def print_section(section: Section, out: Console) -> None:
     if section.rows:
         for columns in split(section, out.width):
             out.print(rich_table(section, columns))
+        print_abouts(section, out)
     if section.checks:
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for name in ("prediction", "measured", "verdict", "reference"):
@@ -71,6 +74,13 @@ def print_section(section: Section, out: Console) -> None:
                 Text(clean(check.reference)),
             )
         out.print(table)
+
+
+def print_abouts(section: Section, out: Console) -> None:
+    """What the columns mean, one line each, under the table."""
+    lines = [f"{clean(column.label)}: {clean(column.about)}" for column in section.columns if column.about]
+    if lines:
+        out.print(Text("\n".join(lines), style="dim"))
 
 
 def rich_table(section: Section, columns: Sequence[Column]) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,27 @@ INTERRUPTED = 130
 """128 + SIGINT, what shells expect of an interrupted command."""
 
 
+def writable(ctx: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """The path itself, if it can be written; asked before the work, not after it.
+
+    Raises click.BadParameter where it cannot: nobody should lose an hour's result to a typing error.
+    """
+    if path is None:
+        return None
+    to_file = isinstance(option.type, click.Path) and not option.type.dir_okay
+    folder = path.absolute().parent if to_file else path.absolute()
+    if to_file and not folder.is_dir():
+        raise click.BadParameter(f"there is no folder {str(folder)!r} to write {path.name!r} into", ctx, option)
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        why = f"{str(path)!r} cannot be written: {str(existing)!r}: {error.strerror or error}"
+        raise click.BadParameter(why, ctx, option) from error
+    return path
+
+
 def report_options(default_folder: str) -> Callable[[F], F]:
     """The options --out DIR and --json; the command receives `out: Path` and `as_json: bool`."""
 
@@ -34,6 +56,7 @@ def report_options(default_folder: str) -> Callable[[F], F]:
         return click.option(
             "--out",
             type=click.Path(path_type=Path, file_okay=False),
+            callback=writable,
             default=Path(default_folder),
             show_default=True,
             help="Folder for report.html, report.json and CSV files.",

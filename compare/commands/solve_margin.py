@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
+from fractions import Fraction
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -14,11 +17,15 @@ from rich.table import Table
 from rich.text import Text
 
 from compare.commands.data_options import data_options
+from compare.commands.outcome import WIDTH_OF_A_FILE, writable
 from compare.data import Dataset, Scale, load
 from compare.records import plain
 from compare.wording import clean, number
 from solvers.regularizers import L2, Bridge, FourierBridge, Regularizer
 from solvers.solution import Solution, Status
+
+NUMBER = r"\d+(\.\d*)?|\.\d+|\d+/[1-9]\d*"
+"""A positive decimal or fraction."""
 
 
 def regularizer_of(text: str) -> Regularizer:
@@ -30,11 +37,10 @@ def regularizer_of(text: str) -> Regularizer:
     try:
         if text in ("l2", "l1", "fourier"):
             return {"l2": L2(), "l1": Bridge(1.0), "fourier": FourierBridge(1.0)}[text]
-        if name in ("bridge", "fourier") and argument:
-            over, _, under = argument.partition("/")
-            p = float(over) / float(under or 1)
+        if name in ("bridge", "fourier") and re.fullmatch(NUMBER, argument):
+            p = float(Fraction(argument))
             return Bridge(p) if name == "bridge" else FourierBridge(p)
-        if name == "kernel" and argument:
+        if name == "kernel" and argument.isdecimal():
             import solvers
 
             kernel: Regularizer = solvers.ConvKernel(int(argument))  # type: ignore[attr-defined,unused-ignore]
@@ -63,7 +69,12 @@ def regularizer_of(text: str) -> Regularizer:
     help="conic: an independent solver, through cvxpy.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, β and multipliers included.")
-@click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help="Write β and multipliers to this .npz.")
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=writable,
+    help="Write β and multipliers to this .npz.",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -136,4 +147,4 @@ def print_facts(facts: dict[str, Any]) -> None:
         else:
             shown = clean(str(value))
         table.add_row(Text(name, style="dim"), Text(shown))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE).print(table)

@@ -119,6 +119,36 @@ def test_data_that_do_not_separate_are_refused(tmp_path):
         assert "not linearly separable" in done.output
 
 
+def test_data_too_close_to_contradiction_are_one_line_and_not_a_traceback(tmp_path):
+    (tmp_path / "thin.csv").write_text("a,b,y\n1e8,1e-8,1\n-1e8,1e-8,1\n1e8,-1,0\n")
+    result = run("solve", "margin", "--data", str(tmp_path / "thin.csv"), "--regularizer", "l1")
+    assert result.exit_code == 2
+    assert result.output.startswith("Error: the data separate only by a relative margin")
+    assert result.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("compare", "margin", "--out", "file/below"), ("compare", "--out", "file/below"),
+     ("solve", "margin", "--save", "missing/x.npz")],
+)  # fmt: skip
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(arguments, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("compare.commands.margin.load", pytest.fail)
+    monkeypatch.setattr("compare.commands.solve_margin.load", pytest.fail)
+    monkeypatch.setattr("compare.commands.compare.every_experiment", pytest.fail)
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "cannot be written" in result.output or "there is no folder" in result.output
+
+
+@pytest.mark.parametrize("text", ["kernel:x", "kernel:-1", "bridge:1/0", "bridge:1e-3x", "fourier:", "bridge:nan"])
+def test_regularizers_are_asked_for_in_our_words(text):
+    result = run("solve", "margin", "--regularizer", text)
+    assert result.exit_code == 2
+    assert "write l2, l1, fourier, bridge:P" in result.output
+
+
 def test_traceback_when_asked_for():
     done = run("--traceback", "compare", "margin", "--data", "absent.csv")
     assert done.exception is not None

@@ -191,6 +191,17 @@ def test_terminal_says_what_was_compared_and_where_theory_fails(report, failing)
     assert "Nothing was predicted" in printed(nothing)
 
 
+def test_terminal_claims_nothing_of_an_unfinished_run(report):
+    text = printed(replace(report, complete=False))
+    assert "Theory holds" not in text
+    assert "Not finished; no prediction failed in what was." in text
+
+
+def test_terminal_says_what_the_columns_mean():
+    column = Column("a", "angle", unit="rad", about="From the limit.")
+    assert "angle: From the limit." in printed(Report("t", (Section("s", "", (column,), ({"a": 1.0},)),), Provenance()))
+
+
 def test_terminal_is_not_painted_by_labels(hostile):
     text = printed(hostile)
     assert "\x1b" not in text
