@@ -5,7 +5,8 @@ Each script in `docs/gallery/` has a docstring (the first line is its title, the
 
     <!-- picture: NAME -->     the drawing of docs/gallery/NAME.py, inline, in the colours of the reader's scheme
     <!-- code: NAME -->        that script, folded
-    <!-- claims: A, B -->      the statements of `proofs` with these names and the verdict that the tests hold them to
+    <!-- commands: TABLE -->   the commands of a table of `compare.command_line`
+    <!-- claims: A, B -->      the statements of `proofs` with these names (*: all) and the verdicts the tests hold them to
 
 into the pages that ask for them. `python docs/make_gallery.py FOLDER` writes the same drawings as SVG files.
 """
@@ -17,6 +18,7 @@ import os
 import re
 import runpy
 import sys
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same bytes on every machine
 
 REMOTE_SHIM = "https://unpkg.com/iframe-worker/shim"
 GALLERY = Path(__file__).parent / "gallery"
-MARKER = re.compile(r"<!-- (picture|claims): ([^>]*?) -->")
+MARKER = re.compile(r"<!-- (picture|claims|commands): ([^>]*?) -->")
 VERBATIM = re.compile(  # formulas, in group 1, only look like code
     r'(<div class="[^"]*formula[^"]*">.*?</div>)|<(pre|code|svg|nav|h\d)\b.*?</\2>|<[^>]*>', re.DOTALL
 )
@@ -66,14 +68,32 @@ def claim_table(names: str) -> str:
     from proofs import find
 
     rows = []
-    for claim in find([name.strip() for name in names.split(",")]):
+    for claim in find([] if names == "*" else [name.strip() for name in names.split(",")]):
         verdict = html.escape(str(claim.expected))
         if claim.corrected_by:
             verdict += f" – see <code>{html.escape(claim.corrected_by)}</code>"
-        cells = (f"<code>{html.escape(claim.name)}</code>", html.escape(claim.statement), verdict)
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    head = "<tr><th>claim</th><th>statement</th><th>verdict</th></tr>"
-    return f'<div class="claims"><table><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table></div>'
+        rows.append((f"<code>{html.escape(claim.name)}</code>", html.escape(claim.statement), verdict))
+    return table(("claim", "statement", "verdict"), rows)
+
+
+def command_table(name: str) -> str:
+    """The commands of one of the tables of `compare.command_line`, "COMMANDS" or "EXPERIMENTS"."""
+    from compare import command_line
+
+    group = "implicitbias compare " if name == "EXPERIMENTS" else "implicitbias "
+    named = getattr(command_line, name).items()
+    rows = [(f"<code>{group}{word}</code>", html.escape(row.help)) for word, row in named]
+    return table(("command", "what it does"), rows)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Cells of HTML as a table that scrolls sideways where it must."""
+    top = "".join(f"<th>{cell}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="claims"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+FILLED_BY = {"picture": picture, "claims": claim_table, "commands": command_table}
 
 
 def folded_code(name: str) -> str:
@@ -112,8 +132,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def on_page_content(content: str, **_: Any) -> str:
     """MkDocs: after a page is rendered."""
-    filled = MARKER.sub(lambda found: (picture if found[1] == "picture" else claim_table)(found[2].strip()), content)
-    return typeset_page(filled)
+    return typeset_page(MARKER.sub(lambda found: FILLED_BY[found[1]](found[2].strip()), content))
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:
