@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import zipfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
