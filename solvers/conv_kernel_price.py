@@ -54,7 +54,7 @@ class ConvKernelSolution(Solution):
 
     @property
     def second_moment(self) -> Array:
-        """Z = [U; V][U; V]ᵀ, shape (K·R + D, K·R + D): the matrix of the semidefinite program, tr Z = objective."""
+        """Z = `[U; V] [U; V]ᵀ`, shape (K·R + D, K·R + D): the matrix of the semidefinite program, tr Z = objective."""
         C = self.kernels.shape[0]
         stacked = np.concatenate([self.kernels.reshape(C, -1), self.weights.reshape(C, -1)], axis=1)
         return np.asarray(stacked.T @ stacked)
