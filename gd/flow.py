@@ -141,7 +141,7 @@ class Flow:
         largest = np.where(at_floor, LARGEST_MOVE_AT_FLOOR, LARGEST_MOVE)
         with np.errstate(divide="ignore"):
             factor = np.minimum(0.9 * np.sqrt(self.tolerance / error), 0.9 * largest / move)
-        accepted = solved & (error <= 2.0 * self.tolerance) & (move <= largest)
+        accepted: NDArray[np.bool_] = solved & (error <= 2.0 * self.tolerance) & (move <= largest)
         self.step = h * np.where(accepted, np.clip(factor, 0.3, 3.0), np.where(solved, np.clip(factor, 0.1, 0.7), 0.4))
         self._settle(accepted, 2.0 * twice - once, h, 2.0 * (first.growth + last.growth) - whole.growth, last)
         self.steps += accepted
@@ -176,4 +176,5 @@ class Flow:
 
 
 def _unit(theta: Tensor) -> Tensor:
-    return theta / torch.linalg.vector_norm(theta, dim=1, keepdim=True)
+    unit: Tensor = theta / torch.linalg.vector_norm(theta, dim=1, keepdim=True)
+    return unit

@@ -75,7 +75,7 @@ class Local:
 class MarginMap(ABC):
     """θ ↦ m(θ), homogeneous of degree `degree`: m(cθ) = c^degree m(θ) for c > 0."""
 
-    degree: int
+    degree: float
     n_constraints: int
     can_be_implicit = False
     """Whether steps with an implicit J are offered (they need P × P matrices)."""
@@ -129,7 +129,7 @@ class ProductMap(MarginMap):
 
     def __init__(self, model: Diagonal | Convolutional, X: Tensor, y: Tensor) -> None:
         self.shape = model.shape
-        self.degree = model.depth
+        self.degree: int = model.depth
         self.regularizer = model.regularizer
         self.n_constraints = X.shape[0]
         self.fourier = isinstance(model, Convolutional) and model.depth > 1
@@ -160,7 +160,8 @@ class ProductMap(MarginMap):
         full[..., self._partner] = scaled.conj()
         full[..., self._own] = scaled
         axes = tuple(range(-len(self.shape), 0))
-        return torch.fft.ifftn(full.unflatten(-1, self.shape), dim=axes, norm="ortho").real
+        signals: Tensor = torch.fft.ifftn(torch.unflatten(full, -1, self.shape), dim=axes, norm="ortho").real
+        return signals
 
     def start(self, models: Sequence[nn.Module]) -> Tensor:
         layers = torch.stack([torch.stack([w.detach() for w in model.weights]) for model in models])  # type: ignore[union-attr]
@@ -168,7 +169,7 @@ class ProductMap(MarginMap):
         return (self.spectrum(layers) if self.fourier else layers).flatten(1)
 
     def layers(self, theta: Tensor) -> Tensor:
-        return theta.unflatten(-1, (self.degree, self.F.shape[1]))
+        return torch.unflatten(theta, -1, (self.degree, self.F.shape[1]))
 
     def coefficients(self, theta: Tensor) -> Tensor:
         """b (B, D): the coefficients of β whose magnitudes the architecture prices."""
@@ -197,7 +198,7 @@ class ProductMap(MarginMap):
         def pull(p: Tensor) -> Tensor:
             g = p @ self._real_F
             if self.fourier:
-                g = torch.view_as_complex(g.unflatten(-1, (-1, 2)))
+                g = torch.view_as_complex(torch.unflatten(g, -1, (-1, 2)))
             return (g * partial.conj()).transpose(0, 1).flatten(1)
 
         return Local(self._pair(w[:, 0] * partial[0]), gram, pull)
@@ -209,7 +210,7 @@ class ProductMap(MarginMap):
 
     def predictors(self, theta: Tensor) -> Array:
         b = self.coefficients(theta)
-        beta = self.signals(b) if self.fourier else b.unflatten(-1, self.shape)
+        beta = self.signals(b) if self.fourier else torch.unflatten(b, -1, self.shape)
         return np.asarray(beta.cpu().numpy())
 
     @cached_property
@@ -260,8 +261,8 @@ class FullyConnectedMap(MarginMap):
         return torch.stack([torch.cat([w.detach().flatten() for w in model.weights]) for model in models]).to(self.X)  # type: ignore[union-attr]
 
     def layers(self, theta: Tensor) -> list[Tensor]:
-        parts = theta.split([rows * columns for rows, columns in self._sizes], dim=-1)
-        return [part.unflatten(-1, size) for part, size in zip(parts, self._sizes, strict=True)]
+        parts = torch.split(theta, [rows * columns for rows, columns in self._sizes], dim=-1)
+        return [torch.unflatten(part, -1, size) for part, size in zip(parts, self._sizes, strict=True)]
 
     def composed(self, theta: Tensor) -> Tensor:
         """W_L ⋯ W_1, shape (B, M, D)."""
@@ -288,7 +289,7 @@ class FullyConnectedMap(MarginMap):
         gram = gram.flatten(3).flatten(1, 2) * signs * signs[:, None]
 
         def pull(p: Tensor) -> Tensor:
-            force = p.unflatten(-1, self.y.shape) * self.y  # (B, N, M)
+            force = torch.unflatten(p, -1, self.y.shape) * self.y  # (B, N, M)
             return torch.cat([(A.mT @ force.mT @ B).flatten(1) for A, B in zip(after, before, strict=True)], -1)
 
         return Local((self.y * (before[-1] @ layers[-1].mT)).flatten(1), gram, pull)

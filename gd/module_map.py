@@ -70,7 +70,7 @@ class ModuleMap(MarginMap):
         self.degree = self.degree_estimate
 
     def _split(self, theta: Tensor) -> dict[str, Tensor]:
-        parts = theta.split([math.prod(size) for size in self._sizes], dim=-1)
+        parts = torch.split(theta, [math.prod(size) for size in self._sizes], dim=-1)
         return {n: part.reshape(size) for n, part, size in zip(self._names, parts, self._sizes, strict=True)}
 
     def _outputs(self, theta: Tensor, X: Tensor) -> Tensor:

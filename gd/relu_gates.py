@@ -75,14 +75,15 @@ class GatedModule:
 
     def gated(self, theta: Tensor, gates: Tensor, offsets: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """m and z with gates (N, units) in {0, 1}; differentiable in θ and the offsets."""
-        split = gates.split(self._widths, 1)
-        with _Gating(split, None if offsets is None else offsets.split(self._widths, 1)) as gating:
+        split = torch.split(gates, self._widths, 1)
+        with _Gating(split, None if offsets is None else torch.split(offsets, self._widths, 1)) as gating:
             m = self._call(theta)
         return m, torch.cat([z.reshape(self._n, -1) for z in gating.seen], 1)
 
     def sensitivity(self, theta: Tensor, gates: Tensor) -> Tensor:
         """δ (N, units): the derivative of sample n's margin(s) by the output of each of its units."""
-        return torch.func.grad(lambda e: self.gated(theta, gates, e)[0].sum())(torch.zeros_like(gates))
+        delta: Tensor = torch.func.grad(lambda e: self.gated(theta, gates, e)[0].sum())(torch.zeros_like(gates))
+        return delta
 
     def rows(self, theta: Tensor, gates: Tensor, kinks: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """J (N, P) of m, and Z (K, P), the gradients of z at the K kinks (sample indices, unit indices)."""
@@ -91,7 +92,7 @@ class GatedModule:
             m, z = self.gated(t, gates)
             return torch.cat([m, z[kinks]])
 
-        (values, back) = torch.func.vjp(both, theta)
+        values, back = torch.func.vjp(both, theta)[:2]
         basis = torch.eye(values.shape[0], dtype=theta.dtype, device=theta.device)
         rows = torch.func.vmap(lambda v: back(v)[0])(basis)
         n = values.shape[0] - kinks[0].shape[0]
@@ -99,10 +100,11 @@ class GatedModule:
 
     def push_z(self, theta: Tensor, gates: Tensor, v: Tensor) -> Tensor:
         """dz (N, units) along v."""
-        z, back = torch.func.vjp(lambda t: self.gated(t, gates)[1], theta)
+        z, back = torch.func.vjp(lambda t: self.gated(t, gates)[1], theta)[:2]
         # forward mode as the reverse of the reverse: torch's own forward mode warns that torch.jit is deprecated
-        _, forward = torch.func.vjp(lambda u: back(u)[0], torch.zeros_like(z))
-        return forward(v)[0].detach()
+        forward = torch.func.vjp(lambda u: back(u)[0], torch.zeros_like(z))[1]
+        pushed: Tensor = forward(v)[0]
+        return pushed.detach()
 
 
 def has_relu(model: nn.Module) -> bool:

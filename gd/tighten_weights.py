@@ -109,14 +109,15 @@ def _constraints(problem: HeldProblem, w: Tensor, active: Tensor) -> tuple[Tenso
         m, z = problem.both(t)
         return torch.cat([m[active] - 1.0, -z])
 
-    values, back = torch.func.vjp(stacked, w)
-    rows = torch.func.vmap(lambda v: back(v)[0])(torch.eye(values.shape[0], dtype=w.dtype, device=w.device))
+    values, back = torch.func.vjp(stacked, w)[:2]
+    rows: Tensor = torch.func.vmap(lambda v: back(v)[0])(torch.eye(values.shape[0], dtype=w.dtype, device=w.device))
     return rows.detach(), values.detach()
 
 
 def _least_norm(matrix: Tensor, side: Tensor) -> Tensor:
     solution = torch.linalg.lstsq(matrix.cpu(), side[:, None].cpu(), driver="gelsd", rcond=1e-11).solution
-    return solution[:, 0].to(side)
+    found: Tensor = solution[:, 0].to(side)
+    return found
 
 
 def _curvature(problem: HeldProblem, w: Tensor, active: Tensor, lam_mu: Tensor) -> Tensor:
