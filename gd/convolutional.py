@@ -40,7 +40,7 @@ class Convolutional(LinearNetwork):
     padding h is continued by zeros instead of periodically, and offsets are centred as usual for "same" padding:
     h[d + k − ⌊(kernel − 1)/2⌋]. A circular network needs no centring, it would only shift the weights.
     `regularizer` is then None, no closed form being known, except for narrow kernels in a circular network of depth 2
-    (`ConvKernel`) and for kernel 1, which is a scalar times β: L D^{(L−1)/L}‖β‖₂^{2/L}, with the minimizers of L2.
+    (`ConvKernel` of one output channel; for images it is no norm) and for kernel 1, which is a scalar times β: L D^{(L−1)/L}‖β‖₂^{2/L}, with the minimizers of L2.
 
     Args:
         shape: D, or (H, W).
@@ -150,8 +150,8 @@ class Convolutional(LinearNetwork):
             return L2()
         if self.full_width:
             return FourierBridge(2.0 / self.depth)
-        if self.padding == "circular" and self.depth == 2 and len(self.shape) == 1:
-            return ConvKernel(self.kernel[0], out_channels=1)
+        if self.padding == "circular" and self.depth == 2:
+            return ConvKernel(self.kernel[0] if len(self.shape) == 1 else self.kernel, out_channels=1)
         return None
 
     @property

@@ -110,7 +110,10 @@ class ConvKernel(Regularizer):
         return lag_geometry(grid, kernel, self.in_channels)
 
     def value(self, beta: Array) -> float:
-        """R_{K,C}(β); for a finite C below the convex range the best of a seeded local search, an upper bound."""
+        """R_{K,C}(β) = min ‖U‖² + ‖V‖², the price itself: L·value^{2/L} of the other regularizers does not apply.
+
+        For a finite C below the convex range the best of a seeded local search, an upper bound.
+        """
         beta = np.asarray(beta, dtype=np.float64)
         return _price(self, beta.shape, np.ascontiguousarray(beta).tobytes())
 

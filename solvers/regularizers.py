@@ -7,7 +7,8 @@ A network with weights w computes the linear predictor β = P(w). Its **induced 
 and gradient descent on separable data, run for ever, is drawn to min R_w(β) s.t. y_n⟨x_n, β⟩ ≥ 1. A
 `Regularizer` holds the mathematics of one such price and nothing about how it is minimized. `value` is always the
 1-homogeneous form (a norm, or a quasi-norm for p < 1); for a network of depth L the price itself is
-L·value(β)^{2/L}. Both have the same minimizers.
+L·value(β)^{2/L}. Both have the same minimizers. `ConvKernel` alone is printed in the literature as the price itself,
+‖U‖² + ‖V‖², which at depth 2 is already 1-homogeneous: there the price is value(β), without the factor 2.
 
 Conventions: the Fourier transform is unitary, x̂[d] = D^{-1/2} Σ_p x[p] e^{-2πi pd/D}, taken over all axes of β.
 """

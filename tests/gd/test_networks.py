@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gd import Convolutional, Diagonal, FullyConnected, LossNormalized, descend
+from gd import Convolutional, Diagonal, FullyConnected, LossNormalized, MultiChannelCNN, descend
 from gd.linear_network import LinearNetwork
 from solvers.regularizers import L2, Bridge, FourierBridge, Schatten
 
@@ -121,10 +121,10 @@ def test_regularizers_by_depth():
     assert Convolutional((3, 2), 4).regularizer == FourierBridge(0.5)
     assert FullyConnected(3, 2, outputs=2).regularizer == Schatten(1.0)
     assert Convolutional(8, 3, kernel=1).regularizer == L2()
+    assert Convolutional((4, 4), 2, kernel=2).regularizer == MultiChannelCNN((4, 4), 2, 1, 1).regularizer
     for unknown in (
         Convolutional(8, 3, kernel=3),
         Convolutional(8, 2, kernel=3, padding="zero"),
-        Convolutional((4, 4), 2, kernel=2),
         Convolutional(8, 2, padding="zero"),
     ):
         assert unknown.regularizer is None
