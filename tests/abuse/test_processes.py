@@ -1,0 +1,176 @@
+"""What the world does to a run: Ctrl-C, SIGTERM, a full disk, a second writer, other numbers of threads, large data."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SMALL = ["compare", "margin", "--data", "synthetic:4,3,0", "--architectures", "fully connected", "--depths", "1,2",
+         "--seeds", "0", "--steps", "5"]  # fmt: skip
+
+COMMAND = "import sys; from compare.command_line import main; sys.argv[0] = 'implicitbias'; main()"
+
+ENDLESS_SECOND_PART = """
+import sys
+import compare.margin as margin
+from compare.command_line import main
+real, calls = margin.measure_family, []
+def measured(*arguments):
+    calls.append(arguments)
+    if len(calls) == 2:
+        print("second part", file=sys.stderr, flush=True)
+        while True:
+            real(*arguments)
+    return real(*arguments)
+margin.measure_family = measured
+sys.argv[0] = "implicitbias"
+main()
+"""
+
+
+def start(script: str, *arguments: str, threads: int = 1, **options: object) -> subprocess.Popen[str]:
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    environment = os.environ | dict.fromkeys(names, str(threads))
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options,
+    )  # fmt: skip
+
+
+def wait_for(process: subprocess.Popen[str], word: str) -> None:
+    assert process.stderr is not None
+    while word not in (line := process.stderr.readline()):
+        assert line, "the process ended before it came so far"
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[signal.Signals, tuple[int, Path]]:
+    """The two signals, each in the second of two parts: exit code and report folder."""
+    folder = tmp_path_factory.mktemp("signals")
+    running = {
+        number: start(ENDLESS_SECOND_PART, *SMALL, "--out", str(folder / number.name))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    for number, process in running.items():
+        wait_for(process, "second part")
+        process.send_signal(number)
+    ended = {}
+    for number, process in running.items():
+        process.communicate(timeout=60)
+        ended[number] = (process.returncode, folder / number.name)
+    return ended
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_what_is_finished(
+    interrupted: dict[signal.Signals, tuple[int, Path]], number: signal.Signals, code: int
+) -> None:
+    returned, folder = interrupted[number]
+    assert returned == code
+    record = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert record["complete"] is False
+    assert any("1 of 2 parts" in note for note in record["notes"])
+    assert len(record["sections"][0]["rows"]) == 1
+    assert (folder / "report.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
+    assert not list(folder.glob(".*"))
+
+
+def test_a_full_disk_leaves_the_old_report(interrupted: dict[signal.Signals, tuple[int, Path]]) -> None:
+    """Files of at most 16 kB stand in for the full disk: the operating system fails the write as it does there."""
+    folder = interrupted[signal.SIGINT][1]
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    process = start(
+        COMMAND, *SMALL, "--out", str(folder),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, 16_384)),
+    )  # fmt: skip
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert [line for line in errors.splitlines() if line.strip()] == [errors.strip()]
+    assert errors.startswith("Error: ")
+    assert "too large" in errors
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+WRITER = """
+import json, sys
+from pathlib import Path
+from compare.atomic import write_text
+for i in range(40):
+    write_text(Path(sys.argv[1]) / "report.json", json.dumps({"who": sys.argv[2], "i": i, "all": "x" * 200_000}))
+"""
+
+
+def test_two_processes_write_one_folder(tmp_path: Path) -> None:
+    writers = [start(WRITER, str(tmp_path), who) for who in "ab"]
+    seen = set()
+    while any(writer.poll() is None for writer in writers):
+        if (tmp_path / "report.json").exists():
+            record = json.loads((tmp_path / "report.json").read_text())  # whole, at any time
+            assert len(record["all"]) == 200_000
+            seen.add(record["who"])
+    for writer in writers:
+        _, errors = writer.communicate()
+        assert (writer.returncode, errors) == (0, "")
+    assert seen
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+SOLVES = """
+import json
+import numpy as np
+import torch
+from gd import Convolutional, Diagonal, flow_limit
+from solvers import *
+rng = np.random.default_rng(3)
+X, y = rng.standard_normal((40, 120)), rng.choice([-1.0, 1.0], 40)
+found = {str(r): max_margin(X, y, r).beta.tolist() for r in (L2(), Bridge(1), FourierBridge(1), ConvKernel(5))}
+found["images"] = max_margin(X[:20, :100].reshape(20, 10, 10), y[:20], FourierBridge(1)).beta.ravel().tolist()
+found["bridge"] = [max_margin(X[:6, :12], y[:6], Bridge(2 / 3)).objective]
+found["induced"] = [induced_regularizer(X[0], 7).objective]
+found["path"] = regularization_path(X, y, [1.0, 2.0]).losses.tolist()
+found["spline"] = weighted_spline(X[0], X[1], GaussianInit(1.0, 1.0))(X[2]).tolist()
+found["kernel"] = kernel_interpolant(X[0, :9], X[1, :9], UniformInit(1.0, 4.0))(X[2]).tolist()
+found["diagonal"] = flow_limit(Diagonal(20, 2, seed=0), X[:8, :20], y[:8]).predictor.tolist()
+found["convolutional"] = flow_limit(Convolutional(20, 2, seed=0), X[:8, :20], y[:8]).predictor.tolist()
+print(json.dumps({"threads": torch.get_num_threads(), "found": found}))
+"""
+
+
+def test_one_thread_or_two() -> None:
+    """Sums in another order: rounding only, 1e-10 of the largest coefficient."""
+    processes = [start(SOLVES, threads=threads) for threads in (1, 2)]
+    one, two = (json.loads(process.communicate(timeout=100)[0]) for process in processes)
+    assert (one["threads"], two["threads"]) == (1, 2)
+    for name, answer in one["found"].items():
+        a, b = np.array(answer), np.array(two["found"][name])
+        assert np.abs(a - b).max() <= 1e-10 * np.abs(a).max(), name
+
+
+LARGE = """
+import resource
+import numpy as np
+from solvers import L2, Bridge, max_margin
+rng = np.random.default_rng(0)
+X, planted = rng.standard_normal((20_000, 50)), rng.standard_normal(50)
+y = np.sign(X @ planted)
+X += 0.2 * y[:, None] * planted / np.linalg.norm(planted)
+max_margin(X[:100], y[:100], Bridge(1))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for regularizer in (L2(), Bridge(1)):
+    assert max_margin(X, y, regularizer).certificate.worst < 1e-9
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_memory_on_twenty_thousand_points() -> None:
+    """An N × N matrix would take 3.2 GB; linear programs hold A and −A, in two copies and their factors."""
+    process = start(LARGE)
+    grown, errors = process.communicate(timeout=100)
+    assert process.returncode == 0, errors
+    assert int(grown) * 1024 < 60 * 20_000 * 50 * 8
