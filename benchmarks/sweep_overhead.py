@@ -80,7 +80,7 @@ def main() -> None:
     for jobs in workers:
         line("that wait 20 ms", 300 * jobs, jobs, waits)
     for jobs in workers:
-        line("that compute 20 ms", 300 * jobs, jobs, computes)
+        line("that compute 20 ms", 100 * jobs, jobs, computes)
 
 
 if __name__ == "__main__":
