@@ -6,7 +6,7 @@ Each script in `docs/gallery/` has a docstring (the first line is its title, the
     <!-- picture: NAME -->     the drawing of docs/gallery/NAME.py, inline, in the colours of the reader's scheme
     <!-- code: NAME -->        that script, folded
     <!-- commands: TABLE -->   the commands of a table of `compare.command_line`
-    <!-- claims: A, B -->      the statements of `proofs` with these names (*: all) and the verdicts the tests hold them to
+    <!-- claims: A, B -->      these statements of `proofs` (*: all) and the verdicts that the tests hold them to
 
 into the pages that ask for them. `python docs/make_gallery.py FOLDER` writes the same drawings as SVG files.
 """
