@@ -5,7 +5,8 @@ each seed the flow of the network itself is followed to its limit. Both are in o
 What theory says:
 
 - no network with any C can be cheaper than the certified optimum;
-- signals with one input channel: the optimum is the same for every C ≥ 1, so the flow is held to it for every C;
+- signals with one input channel: the optimum is the same for every C ≥ 1, so the flow is held to it for every C (no
+  theorem says that the flow finds it, only that it ends at a KKT point: the check tests the expectation, and says so);
 - images, or several input channels: the same once C reaches the rank of the convex solution, which is therefore
   reported; below that rank the optimum itself may be dearer, and a gap is a finding, not a failure.
 """
@@ -28,11 +29,12 @@ from gd.limit import FlowStatus
 from gd.multi_channel import MultiChannelCNN
 from solvers.conv_kernel import ConvKernel
 from solvers.max_margin import max_margin
-from solvers.solution import Solution, Status
+from solvers.solution import Solution
 
 REFERENCE = "Jagadeesan, Razenshteyn, Gunasekar (2021)"
 TOLERANCE = 1e-3
 """Relative excess of the flow's price over the certified optimum that counts as agreement."""
+EXPECTED = "the theorem is about the optimum; the flow is promised a KKT point, and that it is the optimum is tested"
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,11 @@ def checks(groups: Sequence[Sequence[Run]], signals: bool) -> list[Check]:
         first = runs[0]
         excess = max(run.excess for run in runs)
         statement = f"K = {first.kernel}, C = {first.channels}: the flow ends at the certified optimum of R_K"
-        if first.predicted:
-            found.append(Check.at_most(statement, excess, TOLERANCE, reference=REFERENCE))
+        stopped = next((run.status for run in runs if not run.status.converged), None)
+        if stopped is not None:
+            found.append(Check.no_prediction(statement, excess, why=str(stopped), reference=REFERENCE))
+        elif first.predicted:
+            found.append(Check.at_most(statement, excess, TOLERANCE, reference=REFERENCE, reason=EXPECTED))
         else:
             rank = getattr(first.optimum, "rank", None)
             why = f"the convex optimum has rank {rank} > C, so C channels may cost more: a gap is a finding"
@@ -138,7 +143,7 @@ def checks(groups: Sequence[Sequence[Run]], signals: bool) -> list[Check]:
         of_kernel = [run for runs in groups for run in runs if run.kernel == K]
         optimum = of_kernel[0].optimum
         closed = optimum.certificate.gap if optimum.certificate.gap is not None else np.inf
-        bound = 1e-6 if optimum.status is not Status.OPTIMAL else 1e-9
+        bound = 1e-9 if signals else 1e-6
         found.append(Check.at_most(f"K = {K}: the optimum of R_K is certified", closed, bound))
         cheapest = min(run.price for run in of_kernel)
         found.append(
@@ -153,10 +158,11 @@ def checks(groups: Sequence[Sequence[Run]], signals: bool) -> list[Check]:
             prices = [run.price for run in of_kernel]
             found.append(
                 Check.at_most(
-                    f"K = {K}: the price does not depend on C",
+                    f"K = {K}: the price of the flow's limit does not depend on C",
                     float(np.ptp(prices) / np.mean(prices)),
                     TOLERANCE,
                     reference=f"{REFERENCE}, theorem for one input channel in one dimension",
+                    reason=EXPECTED,
                 )
             )
     return found

@@ -41,12 +41,12 @@ def rate_section(name: str, study: WidthStudy, case: Case, *, enough: bool) -> S
     )
     statement = f"{name}: the median sup distance to the weighted spline falls like width^(−1/2)"
     off = abs(study.slope + 0.5)
-    interval = f"slope {study.slope:.3f}, 95 % bootstrap interval [{study.interval[0]:.3f}, {study.interval[1]:.3f}]"
+    interval = slope_in_words(study.slope, *study.interval)
     if enough:
         checks = [Check.at_most(statement, off, SLOPE_TOLERANCE, reference=PAPER, reason=interval)]
     else:
         why = f"{interval}; too few seeds or widths to know the slope to {SLOPE_TOLERANCE}"
-        checks = [Check.no_prediction(statement, off, why=why, reference=PAPER)]
+        checks = [Check.no_prediction(statement, None if np.isnan(off) else off, why=why, reference=PAPER)]
     if case is BUILTIN and name in AUTHORS_RMS and 640 in study.widths:
         front, power = AUTHORS_RMS[name]
         measured, theirs = float(mean_rms[study.widths.index(640)]), front * 640**power
@@ -147,17 +147,26 @@ def shape_section(case: Case, solutions: Mapping[str, Solution]) -> Section:
     )  # fmt: skip
 
 
+def slope_in_words(slope: float, low: float, high: float) -> str:
+    """The fitted slope and its interval, or that there is none."""
+    if np.isnan(slope):
+        return f"no slope: it takes two widths of {FITTED_FROM} or more"
+    return f"slope {slope:.3f}, 95 % bootstrap interval [{low:.3f}, {high:.3f}]"
+
+
 def training_section(name: str, widths: tuple[int, ...], gaps: Array, *, enough: bool) -> Section:
     """Training all weights (linearized) against the output layer only."""
     median = quantiles(gaps, 0.5)
     slope, low, high = fitted_slope(np.asarray(widths), gaps)
     claim = f"{name}: training all weights of the linearized network and training the output layer differ by O(1/n)"
-    reason = f"slope {slope:.3f}, 95 % bootstrap interval [{low:.3f}, {high:.3f}]; O(1/n) is an upper bound"
+    reason = f"{slope_in_words(slope, low, high)}; O(1/n) is an upper bound"
     # an upper bound: only a slope above −1 by more than the fit's own error speaks against it
     check = (
         Check.at_most(claim, slope + 1.0, 0.1, reference="Jin and Montúfar (2023), linearization", reason=reason)
         if enough
-        else Check.no_prediction(claim, slope + 1.0, why=f"{reason}; too few seeds to judge")
+        else Check.no_prediction(
+            claim, None if np.isnan(slope) else slope + 1.0, why=f"{reason}; too few seeds to judge"
+        )
     )
 
     def draw(canvas: Canvas) -> None:

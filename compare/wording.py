@@ -35,6 +35,8 @@ def number(value: float, format: str = "") -> str:
         return "not a number"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
+    if value == 0:
+        return "0"  # without the digits and exponent that a format would give it
     text = f"{value:{format or DEFAULT_FORMAT}}"
     mantissa, _, exponent = text.partition("e")
     mantissa = mantissa.replace("-", "−")
