@@ -6,7 +6,8 @@ with a flipped sign goes through the very same checks (`Claim.altered`). That is
 
 A verdict is never better than its weakest step:
 
-    PROVED FOR ALL SIZES   every step of the argument is an identity or inequality with the sizes indeterminate
+    PROVED FOR ALL SIZES   every step of the argument is an identity or inequality with the sizes indeterminate;
+                           that the steps add up (by induction, in a limit) is said in words, for a reader to judge
     PROVED                 symbolic, for all values, at the sizes the scope states
     CERTIFIED              a rigorous enclosure (ball or exact arithmetic) for the inputs the scope states
     CHECKED                exact arithmetic on the instances named; a proof of nothing but those

@@ -193,11 +193,14 @@ def _assembly_steps() -> Iterator[Step]:
         "degrees: m leading lags zero leave 2(K−1−m) nonzero roots, half of them in f: deg f = K−1−m ≤ K−1",
         (2 * (K - 1) - 2 * m) / 2, K - 1 - m, kind=ALL,
     )  # fmt: skip
-    lam, modulus = sympy.symbols("λ |f|", positive=True)
-    yield nonnegative(
-        "the constant: where |x| = 1 and f ≠ 0, q·x^{1−K} = λ|f|² ≥ 0 and |f|² > 0 force λ = (λ|f|²)/|f|² ≥ 0",
-        (lam * modulus**2) / modulus**2, lam, kind=ALL,
+    real, modulus, value = sympy.Symbol("λ", real=True), sympy.Symbol("|f|", positive=True), sympy.Symbol("q")
+    yield identity(
+        "the constant: where |x| = 1 and f ≠ 0, q·x^{1−K} = λ|f|² gives λ = (q·x^{1−K})/|f|²",
+        sympy.solve(real * modulus**2 - value, real, dict=True)[0][real], value / modulus**2, kind=ALL,
     )  # fmt: skip
+    above = sympy.Symbol("q", nonnegative=True)
+    yield nonnegative("… which is ≥ 0, because q·x^{1−K} ≥ 0", above / modulus**2, above / modulus**2, kind=ALL)
+    lam = sympy.Symbol("λ", nonnegative=True)
     yield identity(
         "c = √λ f: c(x)c(1/x) = λ f(x)f(1/x)",
         (sympy.sqrt(lam) * f(x)) * (sympy.sqrt(lam) * f(1 / x)), lam * f(x) * f(1 / x), kind=ALL,

@@ -22,6 +22,8 @@ def _orthant(formula: Formula, size: int) -> Iterator[Step]:
     for edge, vector in ((upper, sympy.Integer(0)), (lower, theta)):
         yield identity("g is seen through its angle φ in the plane of u, v; the wedge ends where one product is 0",
                        sympy.cos(edge - vector), 0, kind=ALL)  # fmt: skip
+    yield identity("its middle is the bisector θ/2, where both products are cos(θ/2) > 0 for θ < π",
+                   (lower + upper) / 2, theta / 2, kind=ALL)  # fmt: skip
     angle = sympy.integrate(sympy.Integer(1), (phi, lower, upper)) / (2 * sympy.pi)
     yield identity("φ is uniform: the probability is the wedge's share of the circle, with θ = arccos ρ",
                    angle, formula["probability"](theta), kind=ALL, where={theta: [1, 2]})  # fmt: skip

@@ -55,7 +55,7 @@ def _price_steps(formula: Formula) -> Iterator[Step]:
     # whole values of L first in a counterexample: depth 2 on D = 4 reads best
     where = {L: [2, 3, 4], D: [4, 9], b: [sympy.Integer(16), sympy.Integer(81)]}
     yield identity(
-        "lower bound: s_l = |w_l|², ∏|w_l| = b/factor, so Σ s_l ≥ L (b/factor)^{2/L}",
+        "lower bound: s_l = |w_l|², ∏|w_l| ≥ b/factor, so Σ s_l ≥ L (b/factor)^{2/L}",
         L * (b / factor) ** (2 / L), price, kind=ALL, where=where,
     )  # fmt: skip
     yield identity("attaining weights give b", factor * weight**L, b, kind=ALL, where=where)

@@ -37,9 +37,10 @@ def command(
 ) -> None:
     """Verify claims by NAME (or group; all by default) and say exactly what each verdict covers.
 
-    PROVED FOR ALL SIZES and PROVED are symbolic; CERTIFIED is a rigorous enclosure for stated inputs; CHECKED is exact
-    arithmetic on instances; REFUTED shows a counterexample, and some claims, as papers print them, are meant to be
-    refuted. The exit code is 1 when any verdict is not the expected one.
+    PROVED FOR ALL SIZES and PROVED are symbolic: the algebra of every step is checked; that the steps add up (by
+    induction, in a limit) is said in words, for you to judge. CERTIFIED is a rigorous enclosure for stated inputs;
+    CHECKED is exact arithmetic on instances; REFUTED shows a counterexample, and some claims, as papers print them, are
+    meant to be refuted. The exit code is 1 when any verdict is not the expected one.
     """
     from proofs.catalogue import find, verify
     from proofs.page import record, write
