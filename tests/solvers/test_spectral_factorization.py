@@ -78,6 +78,24 @@ def test_many_zeros_on_the_circle(K):
     assert relative_residual(spectral_factorization(*filters).factor, filters) <= 1e-13
 
 
+@pytest.mark.parametrize("K", [129, 512])
+def test_long_smooth_filters_whose_spectrum_vanishes_over_an_interval(K):
+    """A Gaussian's spectrum is below rounding almost everywhere; the factor is that of r + 5e-14 r[0] δ."""
+    bell = np.exp(-(np.linspace(-4.0, 4.0, K) ** 2))
+    filters = np.stack([bell, np.roll(bell, 3) * np.linspace(0.0, 1.0, K)])
+    answer = spectral_factorization(filters)
+    # the lift, and what K sums of K terms round: K·ε of r[0]
+    assert relative_residual(answer.factor, filters) <= 5e-14 + K * 2.3e-16
+
+
+@pytest.mark.parametrize("multiplicity", [6, 12])
+def test_long_filters_with_zeros_of_high_multiplicity(multiplicity):
+    generator = np.random.default_rng(0)
+    zeros = np.poly(np.ones(multiplicity))
+    filters = np.stack([np.convolve(zeros, generator.standard_normal(200 - multiplicity)) for _ in range(2)])
+    assert relative_residual(spectral_factorization(filters).factor, filters) <= 1e-10  # what the docstring promises
+
+
 def test_zero_filters_give_the_zero_factor():
     answer = spectral_factorization([0.0, 0.0], [0.0, 0.0])
     assert answer.factor.tolist() == [0.0, 0.0]
