@@ -74,7 +74,10 @@ def implicit_weights(
         matrix = Q[todo] * root[:, :, None] * root[:, None, :]  # symmetric positive definite after the next line
         matrix[:, diagonal, diagonal] += T_n
         sides = np.stack([root * r, root * T_n], axis=-1)
-        v = np.linalg.solve(matrix, sides)
+        try:
+            v = np.linalg.solve(matrix, sides)
+        except np.linalg.LinAlgError:  # T is lost in rounding beside a singular hK: a shorter step is wanted
+            break
         along = np.einsum("bn,bnk->bk", root, v)
         nu = (part.sum(axis=1) - 1.0 - along[:, 0]) / along[:, 1]
         u = -(v[:, :, 0] + nu[:, None] * v[:, :, 1]) / root

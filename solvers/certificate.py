@@ -83,7 +83,7 @@ def certified(
 ) -> Solution:
     """The solution that this β and these multipliers prove, with the status they earn at `tol`."""
     certificate = judge(problem, beta, regularizer, dual)
-    if certificate.worst > tol:
+    if not certificate.worst <= tol:
         status = Status.INACCURATE
     else:
         status = Status.OPTIMAL if regularizer.convex else Status.STATIONARY

@@ -77,7 +77,8 @@ def max_margin(
     if method == "conic":
         check_options("the conic road", options, {})
         return _conic(problem, regularizer, tol)
-    return _own_road(problem, regularizer, tol, options)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows on the way fails its certificate
+        return _own_road(problem, regularizer, tol, options)
 
 
 def _own_road(problem: MarginProblem, regularizer: Regularizer, tol: float, options: dict[str, Any]) -> Solution:
@@ -136,7 +137,7 @@ def _finish(
     problem: MarginProblem, beta: Any, regularizer: Regularizer, dual: Any, tol: float, stats: dict[str, object]
 ) -> Solution:
     solution = certified(problem, beta, regularizer, dual, tol=tol, unique=None, stats=stats)
-    if solution.certificate.worst > tol:
+    if not solution.certificate.worst <= tol:
         raise_if_not_separable(problem.A, problem.label_shape)
         raise_if_ill_conditioned(problem.A, solution.certificate.worst)
         return solution

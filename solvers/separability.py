@@ -64,15 +64,16 @@ def farkas_certificate(A: Array) -> tuple[Array, float] | None:
         alpha = np.zeros(A.shape[0])
         alpha[zero_rows[0]] = 1.0
         return alpha, 0.0
-    row_scale = np.abs(A).max(axis=1)  # first, and not by norms: the square of a denormal row is zero
-    scaled = A / row_scale[:, None]
+    largest = np.abs(A).max(axis=1)
+    lift = np.where(largest < 1e-150, largest, 1.0)  # rows whose squares would underflow
+    scaled = A / lift[:, None]
     column_scale = np.abs(scaled).max(axis=0)
     scaled = scaled / np.where(column_scale > 0, column_scale, 1.0)
-    norms = np.linalg.norm(scaled, axis=1)
-    alpha, distance = least_distance(scaled / norms[:, None])
+    row_scale = np.linalg.norm(scaled, axis=1)
+    alpha, distance = least_distance(scaled / row_scale[:, None])
     if distance > NEGLIGIBLE_MARGIN:
         return None
-    alpha = alpha / norms * (row_scale.min() / row_scale)
+    alpha = alpha / row_scale * (lift.min() / lift)
     alpha = alpha / alpha.sum()
     return alpha, float(np.linalg.norm(A.T @ alpha) / np.linalg.norm(A, axis=1).max())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -65,6 +66,8 @@ class Certificate:
         Where there is no gap a margin above one takes its place, 1 − 1/margin: no constraint is active at such a β, so
         it is not a stationary point, however good its direction.
         """
+        if math.isnan(self.margin + self.objective + self.stationarity + self.complementarity):
+            return math.inf  # every comparison with a nan is false, and max() drops it: nothing is proved
         scale = max(0.0, 1.0 - 1.0 / self.margin) if self.gap is None and self.margin > 0 else abs(self.gap or 0.0)
         return max(self.primal, scale, self.stationarity, self.complementarity)
 
