@@ -42,7 +42,7 @@ Array = NDArray[np.float64]
 REFERENCE = "Moroshko et al. (2020)"
 COLUMNS = (
     Column("network", "network"),
-    Column("scale", "α", format=".3g", about="Size of every coefficient of w₁ at the start; w₂ = 0."),
+    Column("scale", "α", format=".3g", about="Every coefficient of w₁ (convolution: ŵ₁) at the start; w₂ = 0."),
     Column("kernel", "closest to ℓ2", unit="rad", format=".2g", about="Smallest angle to the ℓ2 max margin."),
     Column("when", "there ln(−ln loss)", format=".3g"),
     Column("rich", "limit to β*", unit="rad", format=".2g", about="The limit and the ℓ1 (Fourier ℓ1) max margin."),
@@ -129,8 +129,9 @@ def section(group: Sequence[Ride], dataset: Dataset) -> Section:
     """One architecture: table, predictions, two plots."""
     name = group[0].name
     price = ARCHITECTURES[name].price(2)
+    first = "w₁" if name == "diagonal" else "ŵ₁"
     text = (
-        "At the start every coefficient of w₁ is α and w₂ = 0. The kernel of that start would lead to the ℓ2 max "
+        f"At the start every coefficient of {first} is α and w₂ = 0. The kernel of that start would lead to the ℓ2 max "
         f"margin; the limit is the max margin in {price} whatever α is. Only paths of large α come close to "
         "the kernel's answer, and the larger α, the smaller the loss at which they leave it."
     )

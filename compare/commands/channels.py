@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from compare.commands.margin import integers
+from compare.commands.network_options import integers, network_options
 from compare.commands.outcome import deliver, report_options
 
 
@@ -18,8 +18,7 @@ from compare.commands.outcome import deliver, report_options
 @click.option("--signals", is_flag=True, help="Flatten images and convolve in one dimension.")
 @click.option("--kernels", default="1,2,3", show_default=True, callback=integers, help="Kernel sizes K.")
 @click.option("--channels", default="1,2,4", show_default=True, callback=integers, help="Output channels C.")
-@click.option("--seeds", default="0,1,2", show_default=True, callback=integers, help="Seeds of the initial weights.")
-@click.option("--init", default=0.1, show_default=True, help="Standard deviation of the initial weights.")
+@network_options(depths=None, seeds="0,1,2")
 @click.option("--loss", type=click.Choice(["exponential", "logistic"]), default="exponential", show_default=True)
 @report_options("implicitbias-report-channels")
 def command(

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from compare.commands.data_options import data_options
-from compare.commands.margin import integers
+from compare.commands.network_options import network_options
 from compare.commands.outcome import deliver, report_options
 from compare.data import Scale, load
 from compare.report import Report
@@ -15,9 +15,7 @@ from compare.report import Report
 
 @click.command(name="losses")
 @data_options("wine:0v1")
-@click.option("--depths", default="1,2,3", show_default=True, callback=integers, help="Numbers of layers L.")
-@click.option("--seeds", default="0,1", show_default=True, callback=integers, help="Seeds of the initial weights.")
-@click.option("--init", default=0.1, show_default=True, help="Standard deviation of the initial weights.")
+@network_options(depths="1,2,3")
 @report_options("implicitbias-report-losses")
 def command(
     data: str,

@@ -7,31 +7,17 @@ from pathlib import Path
 import click
 
 from compare.commands.data_options import data_options
+from compare.commands.network_options import network_options
 from compare.commands.outcome import deliver, report_options
 from compare.data import Scale, load
 
 ARCHITECTURE_HELP = "Comma-separated: fully connected, diagonal, convolutional, convolutional 2-D; all by default."
 
 
-def integers(ctx: click.Context, option: click.Parameter, text: str) -> tuple[int, ...]:
-    """ "1,2,4" or "0-9" or both."""
-    numbers: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not (first.strip().isdigit() and (not last or last.strip().isdigit())):
-            raise click.BadParameter(f"{text!r}: write integers such as 1,2,4 or a range such as 0-9", ctx, option)
-        numbers += range(int(first), int(last or first) + 1)
-    if not numbers:
-        raise click.BadParameter(f"{text!r} names no integer", ctx, option)
-    return tuple(dict.fromkeys(numbers))
-
-
 @click.command(name="margin")
 @data_options("digits:3v8")
 @click.option("--architectures", metavar="NAMES", help=ARCHITECTURE_HELP)
-@click.option("--depths", default="1,2,3", show_default=True, callback=integers, help="Numbers of layers L.")
-@click.option("--seeds", default="0,1", show_default=True, callback=integers, help="Seeds of the initial weights.")
-@click.option("--init", default=0.1, show_default=True, help="Standard deviation of the initial weights.")
+@network_options(depths="1,2,3")
 @click.option("--loss", type=click.Choice(["exponential", "logistic"]), default="exponential", show_default=True)
 @click.option("--steps", default=5000, show_default=True, help="Steps of plain gradient descent.")
 @click.option(

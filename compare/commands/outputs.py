@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from compare.commands.margin import integers
+from compare.commands.network_options import network_options
 from compare.commands.outcome import deliver, report_options
 from compare.data import DataError
 from compare.report import Report
@@ -17,9 +17,7 @@ from compare.report import Report
 @click.option(
     "--data", default="wine", show_default=True, metavar="SOURCE", help="wine, or synthetic:N,D,M,seed."
 )
-@click.option("--depths", default="1,2,3", show_default=True, callback=integers, help="Numbers of layers L.")
-@click.option("--seeds", default="0,1", show_default=True, callback=integers, help="Seeds of the initial weights.")
-@click.option("--init", default=0.1, show_default=True, help="Standard deviation of the initial weights.")
+@network_options(depths="1,2,3")
 @report_options("implicitbias-report-outputs")
 def command(
     data: str, depths: tuple[int, ...], seeds: tuple[int, ...], init: float, out: Path, as_json: bool

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from compare import command_line
 from compare.command_line import COMMANDS, EXPERIMENTS, PROBLEMS, Row, cli, load
 from compare.commands import outcome
-from compare.commands.margin import integers
+from compare.commands.network_options import integers
 from compare.progress import run_parts
 from compare.provenance import Provenance
 from compare.report import Check, Report, Section
