@@ -29,7 +29,7 @@ from solvers.conv_kernel_network import (
     price_of_misfit,
     read_outs,
 )
-from solvers.conv_kernel_path import kernel_dual_norm, largest_eigenvalue
+from solvers.conv_kernel_path import kernel_dual_norm, proved_largest_eigenvalue
 from solvers.conv_kernel_price_path import follow_price_path
 from solvers.solution import Certificate, Solution, Status
 from solvers.spectral_factorization import spectral_factorization
@@ -82,7 +82,7 @@ def price(
         U, z, rank, iterations = full_width_kernel(geometry, beta), directions(beta), 1, 0
     else:
         U, z, rank, iterations = _convex(geometry, beta, tol)
-    lower = 2.0 * geometry.inner(z, beta) / np.sqrt(largest_eigenvalue(geometry, geometry.lags_of(z)))
+    lower = 2.0 * geometry.inner(z, beta) / np.sqrt(proved_largest_eigenvalue(geometry, geometry.lags_of(z)))
     method = "closed form" if geometry.full_width else "central path"
     if out_channels is not None and U.shape[0] > out_channels:
         U = fewer_kernels(geometry, _leading(geometry, beta, tol), U, out_channels, restarts, seed)

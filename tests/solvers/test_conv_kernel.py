@@ -219,6 +219,14 @@ def test_lanczos_agrees_with_the_dense_eigenvalue(monkeypatch):
     assert ConvKernel(64).dual_norm(z) == pytest.approx(dense, rel=1e-12)
 
 
+def test_an_eigenvalue_that_lanczos_found_too_small_is_not_believed(monkeypatch):
+    z = np.random.default_rng(0).standard_normal(300)
+    dense = ConvKernel(64).dual_norm(z)
+    monkeypatch.setattr("solvers.conv_kernel_path._DENSE_UP_TO", 10)
+    monkeypatch.setattr("solvers.conv_kernel_path.eigsh", lambda T, **_: np.array([0.9]) * dense**2)
+    assert ConvKernel(64).dual_norm(z) == pytest.approx(dense, rel=1e-12)
+
+
 GEOMETRIES = [((12,), (5,), 1), ((7,), (7,), 1), ((4, 6), (3, 2), 1), ((4, 5), (2, 3), 2)]
 
 
