@@ -11,7 +11,7 @@ stationary points, and then the angle between them is a fact about the paths, no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -153,7 +153,8 @@ def family_checks(members: Sequence[Pair]) -> list[Check]:
     """One check a family where all its seeds have a prediction (the largest angle), else one a seed."""
     checks = [check for check in map(check_of, members) if check is not None]
     if len(checks) > 1 and all(check.passed is not None for check in checks):
-        return [max(checks, key=lambda check: check.measured or 0.0)]
+        worst = max(checks, key=lambda check: check.measured or 0.0)
+        return [replace(worst, statement=f"{worst.statement} (the worst of {len(checks)} seeds)")]
     return checks
 
 

@@ -34,7 +34,9 @@ def test_limits_that_differ_are_rejected(found):
     beta[0] += 1e-3 * abs(beta).max()
     off = replace(pair, logistic=replace(pair.logistic, predictor=beta))
     assert check_of(off).passed is False
-    assert [check.passed for check in family_checks([pair, off])] == [False]
+    merged = family_checks([pair, off])
+    assert [check.passed for check in merged] == [False]
+    assert merged[0].statement.endswith("(the worst of 2 seeds)")
 
 
 def test_nothing_is_claimed_without_a_single_minimizer_or_a_predictor(found):

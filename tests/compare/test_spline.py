@@ -12,9 +12,11 @@ from compare.function_distance import uniform_distance
 from compare.spline import compare_spline, quick
 from compare.spline_cases import BUILTIN, Case, default_inits, load_case, parse_init
 from compare.spline_rate import WidthStudy, fitted_slope, train_batch, training_gaps, width_study
-from compare.spline_sections import rate_section, spline_price
+from compare.spline_sections import rate_section, rich_section, spline_price
 from compare.spline_trajectory import trajectory_study
+from gd.weight_decay import DecayedNetwork
 from solvers.initial_distributions import BinaryUniformInit, GaussianInit
+from solvers.rich_regime import rich_interpolant
 from solvers.weighted_spline import weighted_spline
 
 WIDTHS = (80, 320, 1280, 5120)
@@ -83,6 +85,14 @@ def test_price_of_a_spline_is_its_variation() -> None:
     spline = weighted_spline(BUILTIN.x, BUILTIN.y, GaussianInit(1.0, 0.5))
     grid = np.linspace(-2, 2, 400_001)
     assert spline_price(spline) == pytest.approx(np.abs(np.diff(spline.derivative(1)(grid))).sum(), rel=1e-8)
+
+
+def test_a_network_that_misses_the_data_is_not_praised_for_its_price() -> None:
+    x, y = BUILTIN.x, BUILTIN.y
+    flat = DecayedNetwork(np.zeros(2), np.zeros(2), np.ones(2), 1.1, 1.0, float(np.abs(y - 1.1).max()), 1)
+    spline = weighted_spline(x, y, GaussianInit())
+    section = rich_section(BUILTIN, rich_interpolant(x, y, "penalized"), flat, spline, "")
+    assert [check.passed for check in section.checks] == [None]
 
 
 def test_cases(tmp_path) -> None:
