@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from solvers.conv_kernel import ConvKernel
 from solvers.conv_kernel_factors import fewer_kernels_for_margin, weighted_margin
 from solvers.conv_kernel_lags import KernelLags
-from solvers.conv_kernel_margin_path import follow_margin_path
+from solvers.conv_kernel_margin_path import solve_margin
 from solvers.conv_kernel_network import full_width_kernel, read_outs
 from solvers.conv_kernel_price import ConvKernelSolution, factor_second_moment, judged
 from solvers.fourier_margin import fourier_l1_max_margin
@@ -67,7 +67,7 @@ def conv_kernel_max_margin(
         beta, alpha, stats = fourier_l1_max_margin(A, problem.shape, tol)
         hat = geometry.fourier(beta)[0]
         return _assemble(problem, regularizer, geometry, full_width_kernel(geometry, hat), hat, alpha, tol, 1, stats)
-    end = follow_margin_path(geometry, A, 0.5 * tol)
+    end = solve_margin(geometry, A, 0.5 * tol)
     if end.alpha is None or end.beta is None or not end.gap <= tol:
         raise_if_not_separable(problem.A, problem.label_shape)
         raise_if_ill_conditioned(problem.A, end.gap)
