@@ -39,8 +39,9 @@ class Convolutional(LinearNetwork):
     Narrow kernels (`kernel` < D): w_1 … w_{L−1} are supported on the first `kernel` offsets, w_L stays full. With zero
     padding h is continued by zeros instead of periodically, and offsets are centred as usual for "same" padding:
     h[d + k − ⌊(kernel − 1)/2⌋]. A circular network needs no centring, it would only shift the weights.
-    `regularizer` is then None, no closed form being known, except for narrow kernels in a circular network of depth 2
-    (`ConvKernel` of one output channel; for images it is no norm) and for kernel 1, which is a scalar times β: L D^{(L−1)/L}‖β‖₂^{2/L}, with the minimizers of L2.
+    `regularizer` is then None, no price being known, except for narrow kernels in a circular network of depth 2
+    (`ConvKernel` of one output channel; for images it is no norm) and for kernel 1, which is a scalar times β:
+    L D^{(L−1)/L}‖β‖₂^{2/L}, with the minimizers of L2.
 
     Args:
         shape: D, or (H, W).

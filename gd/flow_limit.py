@@ -26,6 +26,7 @@ from gd.multi_channel import MultiChannelCNN
 from gd.multi_channel_map import MultiChannelMap
 from gd.networks import Convolutional, Diagonal, FullyConnected
 from gd.sliding import SlidingMap
+from gd.squared_flow import squared_flow_limit
 from solvers.problem import MarginProblem, check_problem
 from solvers.regularizers import L2
 from solvers.separability import raise_if_not_separable
@@ -46,10 +47,10 @@ def flow_limit(
     *,
     loss: str = "exponential",
     seed: int = 0,
-    tol: float = 1e-9,
+    tol: float | None = None,
     device: str | torch.device | None = None,
     path_tolerance: float = 1e-3,
-    max_steps: int = 20_000,
+    max_steps: int | None = None,
     snapshots_per_decade: int = 40,
     progress: Callable[[int, float], None] | None = None,
     **options: Any,
@@ -65,13 +66,14 @@ def flow_limit(
             are integrated as one batch, each with its own steps. Models are not modified.
         X: inputs, shape (N, …).
         y: labels ±1, shape (N,), or (N, M) for M outputs (then every (n, m) is a constraint).
-        loss: "exponential" or "logistic"; "squared" delegates to `gd.squared_flow.squared_flow_limit(model, X, y,
-            **options)`.
+        loss: "exponential" or "logistic". "squared" is another flow with another answer, a `SquaredLimit`: `tol`
+            (there the largest residual), `max_steps`, `device` and `**options` go to `gd.squared_flow_limit`.
         seed: of the random probes that measure homogeneity.
-        tol: largest relative duality gap (convex) and relative KKT residual ε/‖w̃‖ of a limit called found.
+        tol: largest relative duality gap (convex) and relative KKT residual ε/‖w̃‖ of a limit called found; 1e-9
+            unless given.
         device: CUDA where there is one, else the CPU, unless given. Always float64.
         path_tolerance: angle in radians by which one step of the path may err.
-        max_steps: attempted steps per model before giving up.
+        max_steps: attempted steps per model before giving up; 20,000 unless given.
         snapshots_per_decade: density of the recorded path in τ.
         progress: called with (attempted steps, models still running) every 50 steps.
 
@@ -93,9 +95,15 @@ def flow_limit(
     ('OPTIMAL', array([0.4, 0.2, 0. ]))
     """
     if loss == "squared":
-        from gd.squared_flow import squared_flow_limit
-
+        if progress is not None or path_tolerance != 1e-3 or snapshots_per_decade != 40:
+            raise TypeError(
+                "with loss='squared' there is no path_tolerance, snapshots_per_decade or progress; use accuracy= and "
+                "times= of `squared_flow_limit` instead"
+            )
+        shared = {"tolerance": tol, "max_steps": max_steps, "device": device}
+        options = {name: value for name, value in shared.items() if value is not None} | options
         return squared_flow_limit(model, X, y, **options)  # type: ignore[return-value, arg-type, unused-ignore]
+    tol, max_steps = 1e-9 if tol is None else tol, 20_000 if max_steps is None else max_steps
     if options:
         raise TypeError(f"flow_limit does not take {', '.join(sorted(options))} with loss={loss!r}")
     if loss not in ("exponential", "logistic"):

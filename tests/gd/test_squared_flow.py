@@ -6,6 +6,7 @@ import torch
 from scipy.linalg import expm
 
 from gd.descend import descend
+from gd.flow_limit import flow_limit
 from gd.networks import Diagonal, FullyConnected
 from gd.schedule import ConstantStep
 from gd.squared_flow import SquaredStatus, linear_limit, squared_flow_limit, stable_step
@@ -22,6 +23,17 @@ INIT = GaussianInit(1.0, 1.0)
 
 def on_grid(model: torch.nn.Module) -> np.ndarray:
     return model(torch.from_numpy(GRID)).detach().numpy()
+
+
+def test_the_verb_for_every_loss_hands_its_options_on() -> None:
+    net = WideReLU(50, INIT, seed=0)
+    strict = flow_limit(net, X, Y, loss="squared", tol=1e-12, device="cpu")
+    direct = squared_flow_limit(net, X, Y, tolerance=1e-12, device="cpu")
+    assert strict.residual[0] <= 1e-12 * np.abs(Y).max()
+    assert all(np.array_equal(strict.weights[name], direct.weights[name]) for name in direct.weights)
+    assert flow_limit(net, X, Y, loss="squared", max_steps=1, device="cpu").status[0] is SquaredStatus.UNFINISHED
+    with pytest.raises(TypeError, match="path_tolerance"):
+        flow_limit(net, X, Y, loss="squared", path_tolerance=1e-2)
 
 
 @pytest.mark.parametrize("train", ["output", "linearized"])
