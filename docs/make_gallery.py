@@ -32,7 +32,7 @@ VERBATIM = re.compile(  # formulas, in group 1, only look like code
     r'(<div class="[^"]*formula[^"]*">.*?</div>)|<(pre|code|svg|nav|h\d)\b.*?</\2>|<[^>]*>', re.DOTALL
 )
 SUBSCRIPT = re.compile(  # not within names of code, which are longer words than min, max and inf
-    r"(?<=[^\s_])(?:(?<=min)|(?<=max)|(?<=inf)|(?<![A-Za-z]{3}))_(?:\{([^{}]*)\}|([A-Za-z0-9Α-ω]{1,4})(?![A-Za-z0-9_]))"
+    r"(?<=[^\s_])(?:(?<=min)|(?<=max)|(?<=inf)|(?<![A-Za-z]{3}))_(?:\{([^{}]*)\}|([A-Za-z0-9Α-ω∞]{1,4})(?![A-Za-z0-9_]))"
 )
 SUPERSCRIPT = re.compile(r"\^(?:\{([^{}]*)\}|([−-]?[A-Za-z0-9Α-ω]+))")
 BACKTICKS = re.compile(r"`([^`]+)`")
@@ -123,6 +123,23 @@ def typeset_page(content: str) -> str:
         parts.append(TAGS.sub(lambda piece: piece[1] or typeset(piece[0]), found[1]) if found[1] else found[0])
         end = found.end()
     return "".join([*parts, typeset(content[end:])])
+
+
+def on_config(config: Any, **_: Any) -> Any:
+    """MkDocs: after the configuration has been read. Imports what only a build needs; the tests do without it."""
+    from markdown import Markdown
+    from markdown.extensions import Extension
+    from markdown.inlinepatterns import SimpleTextInlineProcessor
+
+    class PlainUnderscores(Extension):
+        """An underscore is an index, never emphasis: ‖β‖_p and ‖β̂‖_p in one line are not italics between them."""
+
+        def extendMarkdown(self, md: Markdown) -> None:
+            """Markdown: a bare underscore is text. Priority: after HTML (90), before emphasis (60)."""
+            md.inlinePatterns.register(SimpleTextInlineProcessor("(_)"), "underscore", 65)
+
+    config.markdown_extensions.append(PlainUnderscores())
+    return config
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
