@@ -274,7 +274,7 @@ class Run:
         margin = found.kkt.margin
         return Limit(
             weights=self.mapping.weights(found.theta),
-            predictor=beta[0] / margin if beta is not None and margin > 0 else None,
+            predictor=beta[0] / margin if beta is not None and margin > 1e-290 else None,  # below, it overflows
             log_norm=float(flow.log_norm[i]),
             log_log_loss=float(flow.log_log_loss()[i]),
             kkt_epsilon=found.kkt.epsilon,

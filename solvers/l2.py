@@ -105,7 +105,7 @@ def l2_max_margin(A: Array) -> tuple[Array, Array, dict[str, object]]:
         return beta / float((rows @ beta).min()) / scale, dual / scale**2, stats
     alpha, distance = least_distance(rows)
     stats["relative_margin"] = distance
-    if distance == 0.0:
+    if distance**2 == 0.0:  # the square is divided by
         return np.zeros(A.shape[1]), alpha, stats
     repaired = _repair(rows, np.flatnonzero(alpha > 0).tolist())
     if repaired is None:

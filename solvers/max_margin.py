@@ -77,7 +77,7 @@ def max_margin(
     if method == "conic":
         check_options("the conic road", options, {})
         return _conic(problem, regularizer, tol)
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows on the way fails its certificate
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows fails its certificate
         return _own_road(problem, regularizer, tol, options)
 
 
