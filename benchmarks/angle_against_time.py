@@ -5,8 +5,9 @@
 Gaussian points with random labels; the limit is the certified optimum of the induced problem. Prints, per network and
 method, the final angle, the seconds taken, the fitted exponent a of angle ~ t^a over the last two decades of steps, and
 what is proved about the method there. With --out also draws angle against seconds and, below, against how small the
-loss has become: over the losses that descent reaches the curves lie on one another, so the flow is the same path, and
-then it goes on to losses of exp(−e^{200}).
+loss has become: the schedules that follow the gradient lie on the flow's curve there, so it is the same path. On deep
+networks the flow goes on from losses of exp(−10⁵), where descent stops, to exp(−10¹²) and less, and its last point is
+the solution of the KKT system found beside it.
 """
 
 from __future__ import annotations
