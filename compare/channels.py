@@ -187,7 +187,8 @@ def figure(groups: Sequence[Sequence[Run]], name: str) -> Figure:
             axes.errorbar(
                 kernels, mean, yerr=spread, color=f"C{i}", marker="o", markersize=4, capsize=3, label=f"flow, C = {C}"
             )
-        axes.plot(kernels, [optimum[K] for K in kernels], "k--", linewidth=1, label="certified optimum")
+        axes.plot(kernels, [optimum[K] for K in kernels], "--", color="C7", linewidth=1, label="certified optimum")
+        axes.set_xticks(kernels)
         axes.set_xlabel("kernel size K")
         axes.set_ylabel("‖w‖² at margin one")
         axes.legend()
