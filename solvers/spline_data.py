@@ -102,8 +102,8 @@ def _merged(
     if differing.size and not merge_unequal:
         i = int(differing[0])
         raise ValueError(
-            f"x = {x[i]!r} appears with different values y = {y[i]!r} and y = {y[i + 1]!r}: no function passes through "
-            "both. Average them, remove one, or pass smoothing > 0"
+            f"x = {float(x[i])} appears with different values y = {float(y[i])} and y = {float(y[i + 1])}: no function "
+            "passes through both. Average them, remove one, or pass smoothing > 0"
         )
     start = np.flatnonzero(np.concatenate([[True], ~repeated]))
     merged = np.add.reduceat(omega, start)
