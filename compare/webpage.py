@@ -34,11 +34,12 @@ def notebook_fragment(report: Findings) -> str:
 
 def render(report: Findings, *, page: bool) -> str:
     """Fill the template."""
+    held = report.complete and any(check.passed for check in report.checks)  # what is unfinished is not green
     return template().render(
         report=report,
         page=page,
         headline=str(headline(report)),
-        state="fails" if not report.passed else "holds" if any(c.passed for c in report.checks) else "none",
+        state="fails" if not report.passed else "holds" if held else "none",
         unpredicted=[check for check in report.checks if check.passed is None],
         checks_csv=download(records.to_csv(report)["checks.csv"]) if report.checks else "",
     )

@@ -195,6 +195,8 @@ def test_terminal_claims_nothing_of_an_unfinished_run(report):
     text = printed(replace(report, complete=False))
     assert "Theory holds" not in text
     assert "Not finished; no prediction failed in what was." in text
+    assert 'class="ib-verdict ib-state-holds"' in report.to_html()
+    assert 'class="ib-verdict ib-state-holds"' not in replace(report, complete=False).to_html()
 
 
 def test_terminal_says_what_the_columns_mean():
