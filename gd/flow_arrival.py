@@ -259,7 +259,8 @@ class Run:
         theta, p = flow.theta[i], flow.weights[i]
         residual = kkt_of_force(theta, flow.force()[i], flow.margins[i], p, self.mapping.degree)
         certificate = self._judge(theta, p)
-        open_gap = certificate is not None and certificate.direction_gap is not None
+        gap = None if certificate is None else certificate.direction_gap
+        open_gap = gap is not None and gap > self.tol
         if residual.margin <= 0:
             status = FlowStatus.NOT_SEPARATED
         elif open_gap and residual.relative < 1e-5:
