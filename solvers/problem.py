@@ -53,6 +53,9 @@ class MarginProblem:
         """
         flat = beta.reshape(-1)
         margins = np.asarray(self.A @ flat)
+        # first those of which rounding leaves no digit: large, but only noise, they would not be among the smallest
+        noise = np.flatnonzero(np.abs(self.A) @ np.abs(flat) >= 1e13 * np.abs(margins))
+        margins[noise] = extended_product(self.A[noise], flat)
         near = np.flatnonzero(np.abs(margins - margins.min()) <= 1e-3 * abs(margins.min()))[: 2 * flat.size]
         margins[near] = extended_product(self.A[near], flat)
         return margins

@@ -65,7 +65,7 @@ def farkas_certificate(A: Array) -> tuple[Array, float] | None:
         alpha[zero_rows[0]] = 1.0
         return alpha, 0.0
     largest = np.abs(A).max(axis=1)
-    lift = np.where(largest < 1e-150, largest, 1.0)  # rows whose squares would underflow
+    lift = np.where(largest < 1e-150 * max(1.0, largest.max()), largest, 1.0)  # rows whose squares would underflow
     scaled = A / lift[:, None]
     column_scale = np.abs(scaled).max(axis=0)
     scaled = scaled / np.where(column_scale > 0, column_scale, 1.0)

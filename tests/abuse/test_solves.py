@@ -25,6 +25,7 @@ from solvers import (
     ConvKernel,
     FourierBridge,
     GaussianInit,
+    IllConditionedError,
     NotSeparableError,
     Regularizer,
     Schatten,
@@ -137,3 +138,9 @@ def test_order_and_repetition_of_points_do_not_matter() -> None:
         lambda x, y: kernel_interpolant(x, y, GaussianInit(1.0, 1.0)),
     ):
         np.testing.assert_allclose(make(x[shuffled], values[shuffled])(at), make(x, values)(at), rtol=1e-9, atol=1e-9)
+
+
+def test_a_margin_that_is_only_rounding_is_no_margin() -> None:
+    """Row 2 is orthogonal to the only candidates float64 has: its margin is 0, and a float64 sum may say 1e42."""
+    with pytest.raises((NotSeparableError, IllConditionedError)):
+        max_margin([[0.0, 9.6e-43], [1e16, -1e16]], [-1, -1])
