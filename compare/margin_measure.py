@@ -101,6 +101,14 @@ class Run:
         return regularizer.value(β) / self.best.objective - 1.0
 
     @property
+    def approach(self) -> float | None:
+        """∠(last β of the integrated flow, β of its limit) in radians: what the last step, Newton's, had to add."""
+        integrated, limit = self.limit.path.predictors, self.limit.predictor
+        if integrated is None or limit is None or not np.isfinite(integrated[-1]).all() or not integrated[-1].any():
+            return None
+        return angle(integrated[-1], limit)
+
+    @property
     def target(self) -> Array | None:
         """What paths are drawn towards: β*, or the flow's own limit where there is no β* (p < 1)."""
         return self.limit.predictor if self.solution is None else self.solution.beta

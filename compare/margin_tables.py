@@ -28,6 +28,10 @@ FLOW_COLUMNS = (
     Column("price", "R(β)"),
     Column("seed", "seed"),
     Column("angle", "angle to β*", unit="rad", format=".2g", about="∠(β, β*); L > 2: β* is reached from the limit."),
+    Column(
+        "approach", "left to Newton", unit="rad", format=".2g",
+        about="∠(last β integrated, its limit): the flow is followed until it is beside the limit, then solved for.",
+    ),
     Column("gap", "duality gap", format=".2g", about="1 − 1ᵀα/R(β): the limit judged by its own multipliers α."),
     Column("stationarity", "stationarity", format=".2g", about="Distance of Aᵀα from a subgradient of R, relative."),
     Column("excess", "price over best", format=".2g", about="R(β)/R(best stationary point found) − 1, for L > 2."),
@@ -66,6 +70,7 @@ def flow_row(run: Run) -> dict[str, Value]:
         "price": run.family.price,
         "seed": run.seed,
         "angle": run.flow.angle,
+        "approach": run.approach,
         "gap": None if certificate is None else certificate.direction_gap,
         "stationarity": None if certificate is None else certificate.stationarity,
         "excess": None if run.convex else run.excess,

@@ -4,12 +4,13 @@ A `Run` integrates a batch and, as each row settles, solves the KKT system that 
 identify (`gd.tighten` in the coefficients of β, `gd.tighten_weights` in the weights). A solution is believed to be the
 flow's limit only if
 
-- the flow leads to it, in one of three ways that `Limit.stats["arrival"]` names: "beside", its own direction is within
-  `BESIDE` of the solution in weight space; "approaching", it is within `NEAR` and was seen three times, each closer
-  to the same solution (networks without coefficients, whose dying units take for ever); "margin", the optimum is proved
-  to be global and isolated on its support, and the flow's normalized margin is within `TRAPPED` of it. The smoothed
-  margin never falls (Lyu & Li, Theorem 4.1), so such a flow ends no further from the optimum's margin; that it goes
-  all the way is the theorem's statement and is not measured,
+- the flow leads to it, in one of three ways that `Limit.stats["arrival"]` names. "beside": its own direction is within
+  `BESIDE` of the solution in weight space (`BESIDE_LATE` after `PATIENCE` steps, and where Newton runs in the weights).
+  "approaching": it is within `NEAR` and was seen three times, each closer to the same solution (networks without
+  coefficients, whose dying units take for ever). "margin": after `PATIENCE` steps, the optimum is proved to be global
+  and isolated on its support, and the flow's normalized margin is within `TRAPPED` of it. The smoothed margin never
+  falls (Lyu & Li, Theorem 4.1), so such a flow ends no further from the optimum's margin; that it goes all the way is
+  the theorem's statement and is not measured,
 - the KKT residual of min ½‖w‖² s.t. margins ≥ 1 is below the tolerance (`gd.kkt`), and
 - where the induced problem is convex, its duality gap is closed, which no saddle passes; where it is not, there is no
   negative curvature along the active constraints (gates of ReLUs held), and the coefficients it sets to zero are
@@ -45,10 +46,14 @@ from solvers.solution import Certificate
 
 Array = NDArray[np.float64]
 
-BESIDE = 1e-2
-"""Largest distance, between unit vectors of weights, at which the flow counts as having arrived beside a solution."""
+BESIDE = 1e-3
+"""Largest distance, between unit vectors of weights, at which the flow counts as having arrived beside a solution;"""
+BESIDE_LATE = 1e-2
+"""and after `PATIENCE` steps: on degenerate data (ties, orthogonal points) the last part of the way is logarithmic."""
 TRAPPED = 1e-3
-"""Relative distance of the normalized margin from a proved global optimum's at which the flow counts as arrived."""
+"""Relative distance of the normalized margin from a proved global optimum's at which the flow counts as arrived, after
+`PATIENCE` steps: where dual prices are nearly tied, coefficients drift to their places over ln‖w‖ of many thousands."""
+PATIENCE = 1000
 NEAR = 0.2
 """The same, where the flow was seen to approach the same solution three times."""
 THRESHOLDS = (1e-2, 1e-3, 1e-4, 1e-6, 1e-9)  # of the largest coefficient: which ones may be taken to vanish
@@ -122,7 +127,7 @@ class Run:
         """A point that solves the identified KKT system, with everything that makes it believable; else None."""
         if self.coefficients is None:
             return self._solve_weights(flow, i, row)
-        if flow.residual()[i] > BESIDE:
+        if flow.residual()[i] > BESIDE_LATE:
             return None
         theta = flow.theta[i]
         c = self.mapping.real_coefficients(theta)
@@ -141,20 +146,21 @@ class Run:
             beside = float(torch.linalg.vector_norm(lifted - theta))
             residual = kkt(self.mapping, lifted, solved.alpha)
             certificate = self._judge(lifted, solved.alpha)
-            trapped = solved.isolated and self._trapped(flow, i, residual, certificate)
-            if residual.relative > self.tol or (beside > BESIDE and not trapped):
+            late = flow.steps[i] >= PATIENCE
+            arrived = beside <= (BESIDE_LATE if late else BESIDE)
+            trapped = late and solved.isolated and self._trapped(flow, i, residual, certificate)
+            if residual.relative > self.tol or not (arrived or trapped):
                 continue
             status = self._verdict(flow, i, certificate, solved.stable, lifted, locked)
             if status is not None:
-                arrival = "beside" if beside <= BESIDE else "margin"
+                arrival = "beside" if arrived else "margin"
                 return _Candidate(lifted, solved.alpha, residual, status, certificate, beside, arrival)
         return None
 
     def _trapped(self, flow: Flow, i: int, solution: KKT, certificate: Certificate | None) -> bool:
         """Whether the flow's smoothed margin, which never falls, is within `TRAPPED` of a proved global optimum.
 
-        Where dual prices are nearly tied, coefficients drift to their places over ln‖w‖ of many thousands. The
-        smoothed margin −ln(loss)/‖w‖^L is at least min_n m_n − ‖w‖^{−L} ln N.
+        The smoothed margin −ln(loss)/‖w‖^L is at least min_n m_n − ‖w‖^{−L} ln N.
         """
         gap = None if certificate is None else certificate.direction_gap
         proved = gap is not None and gap <= self.tol
@@ -209,7 +215,7 @@ class Run:
         status = self._verdict(flow, i, certificate, True, solved.w / norm, False)
         if status is None:
             return None
-        arrival = "beside" if beside <= BESIDE else "approaching"
+        arrival = "beside" if beside <= BESIDE_LATE else "approaching"
         return _Candidate(solved.w / norm, solved.lam, residual, status, certificate, beside, arrival)
 
     def _arriving(self, row: int, theta: Tensor, beside: float) -> bool:
@@ -222,7 +228,7 @@ class Run:
         closing = [distance for _, distance in seen[-2:]] + [beside]
         seen.append((theta, beside))
         coming = len(closing) == 3 and same and closing[0] > closing[1] > closing[2]
-        return beside <= BESIDE or (beside <= NEAR and coming)
+        return beside <= BESIDE_LATE or (beside <= NEAR and coming)
 
     def _solve_channels(self, flow: Flow, i: int, mapping: MultiChannelMap) -> _Candidate | None:
         """Newton in kernels and multipliers (`gd.multi_channel_map`), judged by the convex problem of many channels."""
@@ -233,7 +239,7 @@ class Run:
                 continue
             unit = solved.theta / torch.linalg.vector_norm(solved.theta)
             beside = float(torch.linalg.vector_norm(unit - theta))
-            if beside > BESIDE or abs(float(mapping.margins(solved.theta[None]).min()) - 1.0) > self.tol:
+            if beside > BESIDE_LATE or abs(float(mapping.margins(solved.theta[None]).min()) - 1.0) > self.tol:
                 continue
             residual = kkt(mapping, unit, solved.multipliers)
             certificate = self._judge(unit, solved.multipliers)

@@ -27,7 +27,9 @@ def judge(problem: MarginProblem, beta: Array, regularizer: Regularizer, dual: A
     if regularizer.convex:
         scale = regularizer.dual_norm(z)
         if scale > 0:
-            alpha, z = alpha / scale, z / scale
+            alpha = alpha / scale
+            # where Aᵀα cancels, rounding α moves it: what is claimed is what the rounded α proves
+            z = problem.combine(alpha)
     margins = problem.margins(beta)
     margin = float(margins.min())
     objective = regularizer.value(beta)
@@ -35,9 +37,11 @@ def judge(problem: MarginProblem, beta: Array, regularizer: Regularizer, dual: A
     gap = direction_gap = None
     lower_bound = -np.inf
     if regularizer.convex:
-        lower_bound = total
-        gap = (objective - total) / objective if objective > 0 else 1.0
-        direction_gap = 1.0 - total * margin / objective if margin > 0 and objective > 0 else np.inf
+        reached = regularizer.dual_norm(z)
+        lower_bound = total / reached if reached > 0 else 0.0
+        # the price of a predictor that classifies a point wrongly bounds nothing
+        gap = (objective - lower_bound) / objective if margin > 0 and objective > 0 else np.inf
+        direction_gap = 1.0 - lower_bound * margin / objective if margin > 0 and objective > 0 else np.inf
     return Certificate(
         objective=objective,
         lower_bound=lower_bound,

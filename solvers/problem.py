@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,7 +117,11 @@ def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> Margi
         ValueError: not numbers, not finite, no points, shapes that do not match, labels other than ±1.
     """
     if not isinstance(regularizer, Regularizer):
-        raise TypeError(f"regularizer must be a solvers.Regularizer such as L2() or Bridge(1); got {regularizer!r}")
+        raise TypeError(
+            "regularizer must be a solvers.Regularizer such as L2(), Bridge(1) or FourierBridge(1); "
+            f"got {reprlib.repr(regularizer)} of type {type(regularizer).__name__}. "
+            "The order is max_margin(X, y, regularizer) and certify(X, y, beta, regularizer)."
+        )
     points = _finite_array("X", X)
     if points.ndim < 2:
         raise ValueError(
@@ -148,6 +153,8 @@ def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> Margi
 def check_beta(beta: ArrayLike, problem: MarginProblem) -> Array:
     """A predictor as float64 in the problem's shape. Raises ValueError when it does not fit or is not finite."""
     array = _finite_array("beta", beta)
+    if array.shape == (1, *problem.shape):  # a scikit-learn classifier's coef_
+        array = array[0]
     if array.shape != problem.shape:
         raise ValueError(f"beta must have the shape of one predictor, {problem.shape}; got {array.shape}")
     if not array.any():

@@ -47,7 +47,7 @@ class Certificate:
     primal: float
     """Violation max(0, 1 − margin)."""
     gap: float | None
-    """(R(β) − 1ᵀα) / R(β), β as given; None when R is nonconvex."""
+    """(R(β) − 1ᵀα) / R(β), β as given; None when R is nonconvex; inf when the margin is not positive."""
     direction_gap: float | None
     """The same for β/margin: how far the *direction* is from optimal. inf when the margin is not positive."""
     stationarity: float
@@ -125,6 +125,6 @@ class NotSeparableError(ValueError):
         super().__init__(
             f"the data are not linearly separable through the origin: a convex combination of the {involved.size} "
             f"signed points y_n x_n with n in [{shown}] is zero (relative residual {residual:.1e}; weights in "
-            "`error.farkas`). There is no max-margin predictor. Append a column of ones to allow an offset, or remove "
-            "or relabel points."
+            "`error.farkas`). There is no max-margin predictor. Append a column of ones to X to allow an offset "
+            "(on the command line: --offset), or remove or relabel points."
         )

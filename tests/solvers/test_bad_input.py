@@ -233,7 +233,7 @@ def test_shapes_a_regularizer_has_no_meaning_for() -> None:
     ("beta", "message"),
     [
         (np.ones(7), r"shape of one predictor, \(8,\); got \(7,\)"),
-        (np.ones((1, 8)), r"shape of one predictor"),
+        (np.ones((2, 8)), r"shape of one predictor"),
         (np.zeros(8), "beta is zero"),
         (np.full(8, np.nan), "beta must be finite"),
         (["a"] * 8, "beta must be an array of real numbers"),

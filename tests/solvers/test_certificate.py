@@ -1,5 +1,8 @@
 """The judge: what it must accept, and above all what it must reject."""
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -192,3 +195,21 @@ def test_schatten_below_one_accepts_a_constructed_stationary_point(p: float) -> 
         curve = [(np.eye(4) + t * h * left) @ beta @ (np.eye(5) + t * h * right) for t in (1, -1)]
         powers = [float(np.sum(np.linalg.svd(m, compute_uv=False)[:2] ** p)) for m in curve]
         assert (powers[0] - powers[1]) / (2 * h) == pytest.approx(float(np.vdot(z, direction)), rel=1e-7, abs=1e-7)
+
+
+def test_the_lower_bound_is_what_the_stored_multipliers_prove() -> None:
+    """At condition 1e12 rounding α while scaling it moves Aᵀα; the bound must follow. Checked in exact fractions."""
+    X, y = np.array([[2e-12, 7.0], [0.0, -3.0]]), np.array([-1.0, -1.0])
+    solution = max_margin(X, y, L2())
+    alpha = [Fraction(float(a)) for a in solution.dual]
+    z = [sum(a * Fraction(float(v)) for a, v in zip(alpha, column, strict=True)) for column in (y[:, None] * X).T]
+    proved = float(sum(alpha)) / math.sqrt(float(sum(v * v for v in z)))
+    assert solution.lower_bound == pytest.approx(proved, rel=1e-12)
+
+
+def test_a_predictor_that_is_wrong_on_a_point_has_no_gap_to_show() -> None:
+    X, y = np.array([[2.0, 1.0], [-1.0, 0.5]]), np.array([1.0, -1.0])
+    beta = max_margin(X, y, L2()).beta
+    assert certify(X, y, -beta, L2()).gap == np.inf
+    assert certify(X, y, -beta, L2()).worst == np.inf
+    assert certify(X, y, beta[None, :], L2()).worst <= 1e-12  # coef_ of a scikit-learn classifier
