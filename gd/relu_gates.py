@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -105,8 +105,3 @@ class GatedModule:
         forward = torch.func.vjp(lambda u: back(u)[0], torch.zeros_like(z))[1]
         pushed: Tensor = forward(v)[0]
         return pushed.detach()
-
-
-def has_relu(model: nn.Module) -> bool:
-    """Whether any submodule is a ReLU or leaky ReLU (functional calls are found by running the module)."""
-    return any(isinstance(part, nn.ReLU | nn.LeakyReLU) for part in model.modules())

@@ -41,11 +41,6 @@ def claims() -> dict[str, Claim]:
     return {claim.name: claim for subject in GROUPS for claim in group(subject)}
 
 
-def group_of(name: str) -> str:
-    """The subject a claim belongs to."""
-    return next(subject for subject in GROUPS if any(claim.name == name for claim in group(subject)))
-
-
 def find(names: Sequence[str] = ()) -> list[Claim]:
     """The claims with these names; the name of a claim comes before that of a group; no names means all of them.
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvers.certificate import certified, nearest_multipliers
-from solvers.fourier_margin import fourier_blocks, fourier_l1_max_margin, from_half
+from solvers.fourier_margin import fourier_blocks, fourier_l1_max_margin, from_half, half_spectrum
 from solvers.group_newton import newton_on_support
 from solvers.l1 import l1_max_margin
 from solvers.problem import MarginProblem, check_beta
@@ -67,7 +67,7 @@ class _Groups:
     def predictor(self, b: Array) -> Array:
         if not isinstance(self.regularizer, FourierBridge):
             return b[:, 0].reshape(self.problem.shape) / self.scale
-        _, kept, real = fourier_blocks(self.problem.A[:1], self.problem.shape)
+        kept, real = half_spectrum(self.problem.shape)
         return from_half(b, self.problem.shape, kept, real) / self.scale
 
     def coordinates(self, beta: Array) -> Array:

@@ -17,28 +17,37 @@ from solvers.solution import Certificate, Solution, Status
 Array = NDArray[np.float64]
 
 
+def scaled_to_the_dual(problem: MarginProblem, regularizer: Regularizer, dual: Array) -> tuple[Array, Array, float]:
+    """α ≥ 0 (flat) scaled to R°(Aᵀα) = 1, z = Aᵀα, and the lower bound 1ᵀα/R°(Aᵀα) that this α proves.
+
+    Where Aᵀα cancels, rounding α moves it, so z is formed from the scaled α and the bound follows it. Negative
+    multipliers are set to zero: a certificate may not rest on them.
+    """
+    alpha = np.maximum(np.asarray(dual, dtype=np.float64).reshape(-1), 0.0)
+    scale = regularizer.dual_norm(problem.combine(alpha))
+    alpha = alpha / scale if scale > 0 else alpha
+    z = problem.combine(alpha)
+    reached = regularizer.dual_norm(z)
+    return alpha, z, float(alpha.sum()) / reached if reached > 0 else 0.0
+
+
 def judge(problem: MarginProblem, beta: Array, regularizer: Regularizer, dual: Array) -> Certificate:
     """The certificate of β (in the problem's shape) with multipliers `dual` ≥ 0 (one per constraint, any scale).
 
     Negative multipliers are set to zero: a certificate may not rest on them.
     """
-    alpha = np.maximum(np.asarray(dual, dtype=np.float64).reshape(-1), 0.0)
-    z = problem.combine(alpha)
+    lower_bound = -np.inf
     if regularizer.convex:
-        scale = regularizer.dual_norm(z)
-        if scale > 0:
-            alpha = alpha / scale
-            # where Aᵀα cancels, rounding α moves it: what is claimed is what the rounded α proves
-            z = problem.combine(alpha)
+        alpha, z, lower_bound = scaled_to_the_dual(problem, regularizer, dual)
+    else:
+        alpha = np.maximum(np.asarray(dual, dtype=np.float64).reshape(-1), 0.0)
+        z = problem.combine(alpha)
     margins = problem.margins(beta)
     margin = float(margins.min())
     objective = regularizer.value(beta)
     total = float(alpha.sum())
     gap = direction_gap = None
-    lower_bound = -np.inf
     if regularizer.convex:
-        reached = regularizer.dual_norm(z)
-        lower_bound = total / reached if reached > 0 else 0.0
         # the price of a predictor that classifies a point wrongly bounds nothing
         gap = (objective - lower_bound) / objective if margin > 0 and objective > 0 else np.inf
         direction_gap = 1.0 - lower_bound * margin / objective if margin > 0 and objective > 0 else np.inf

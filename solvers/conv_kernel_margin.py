@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from solvers.certificate import scaled_to_the_dual
 from solvers.conv_kernel import ConvKernel
 from solvers.conv_kernel_factors import fewer_kernels_for_margin, weighted_margin
 from solvers.conv_kernel_lags import KernelLags
@@ -22,7 +23,7 @@ from solvers.conv_kernel_network import full_width_kernel, read_outs
 from solvers.conv_kernel_price import ConvKernelSolution, factor_second_moment, judged
 from solvers.fourier_margin import fourier_l1_max_margin
 from solvers.problem import MarginProblem
-from solvers.separability import least_distance, raise_if_ill_conditioned, raise_if_not_separable
+from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable, relative_margin
 from solvers.solution import Certificate, IllConditionedError
 
 Array = NDArray[np.float64]
@@ -96,8 +97,7 @@ def _semidefinite(
     from solvers.conv_kernel_conic import conic_conv_kernel_max_margin
 
     if geometry.n + geometry.D > LARGEST_PROGRAM:
-        _, distance = least_distance(problem.A / float(np.linalg.norm(problem.A, axis=1).max()))
-        raise IllConditionedError(distance, "the central path found no predictor of positive margin")
+        raise IllConditionedError(relative_margin(problem.A), "the central path found no predictor of positive margin")
     convex = replace(regularizer, out_channels=None)
     beta, alpha, stats = conic_conv_kernel_max_margin(problem, convex)
     network = convex.price(beta)
@@ -129,11 +129,8 @@ def _assemble(
     beta, margins = beta / smallest, margins / smallest
     U, V = U / np.sqrt(smallest), V / np.sqrt(smallest)
     objective = float(np.vdot(U, U) + np.vdot(V, V))
-    alpha = np.maximum(alpha, 0.0).reshape(-1)
-    z = problem.combine(alpha)
-    norm = regularizer.dual_norm(z)
-    alpha, z = alpha / norm, z / norm
-    lower = min(float(alpha.sum()), objective)
+    alpha, z, proved = scaled_to_the_dual(problem, regularizer, alpha)
+    lower = min(proved, objective)
     gap = 1.0 - lower / objective
     certificate = Certificate(
         objective=objective,

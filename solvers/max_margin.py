@@ -7,6 +7,7 @@ One road for each regularizer; `method="conic"` is the same problem by an indepe
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -141,9 +142,7 @@ def _finish(
         raise_if_not_separable(problem.A, problem.label_shape)
         raise_if_ill_conditioned(problem.A, solution.certificate.worst)
         return solution
-    return certified(
-        problem, beta, regularizer, dual, tol=tol, unique=_unique(problem, regularizer, solution), stats=stats
-    )
+    return replace(solution, unique=_unique(problem, regularizer, solution))
 
 
 def _unique(problem: MarginProblem, regularizer: Regularizer, solution: Solution) -> bool | None:

@@ -54,6 +54,11 @@ def least_distance(A: Array) -> tuple[Array, float]:
     return alpha, distance
 
 
+def relative_margin(A: Array) -> float:
+    """The ℓ2 margin 1/‖β‖₂ of the rows over the largest ‖a_n‖₂: what there is to resolve, dimensionless."""
+    return least_distance(A / float(np.linalg.norm(A, axis=1).max()))[1]
+
+
 def farkas_certificate(A: Array) -> tuple[Array, float] | None:
     """α ≥ 0, Σα = 1 with Σα_n a_n ≈ 0 and its relative residual ‖Aᵀα‖₂ / max‖a_n‖₂; None when the data separate.
 
@@ -91,7 +96,7 @@ def raise_if_not_resolved(A: Array, label_shape: tuple[int, ...]) -> None:
 
     NotSeparableError with its certificate where there is one, else IllConditionedError.
     """
-    _, distance = least_distance(A / float(np.linalg.norm(A, axis=1).max()))
+    distance = relative_margin(A)
     if distance <= np.finfo(np.float64).eps:
         raise_if_not_separable(A, label_shape)
         raise IllConditionedError(distance, "no usable answer")
@@ -104,8 +109,7 @@ def raise_if_ill_conditioned(A: Array, worst: float) -> None:
     """
     if worst <= 1e-3:
         return
-    size = float(np.linalg.norm(A, axis=1).max())
-    _, distance = least_distance(A / size)
+    distance = relative_margin(A)
     if distance > ORDINARY_MARGIN:
         return
     raise IllConditionedError(

@@ -21,6 +21,7 @@ from compare.commands.outcome import WIDTH_OF_A_FILE, writable
 from compare.data import Dataset, Scale, load
 from compare.records import plain
 from compare.wording import clean, number
+from solvers.conv_kernel import ConvKernel
 from solvers.regularizers import L2, Bridge, FourierBridge, Regularizer
 from solvers.solution import Solution, Status
 
@@ -41,10 +42,7 @@ def regularizer_of(text: str) -> Regularizer:
             p = float(Fraction(argument))
             return Bridge(p) if name == "bridge" else FourierBridge(p)
         if name == "kernel" and argument.isdecimal():
-            import solvers
-
-            kernel: Regularizer = solvers.ConvKernel(int(argument))  # type: ignore[attr-defined,unused-ignore]
-            return kernel
+            return ConvKernel(int(argument))
     except (ValueError, ZeroDivisionError) as error:
         raise click.BadParameter(f"{text!r}: {error}") from error
     raise click.BadParameter(f"{text!r}: write l2, l1, fourier, bridge:P, fourier:P (P = 2/L, such as 2/3) or kernel:K")
