@@ -17,6 +17,11 @@ is, and how far C_i reaches in space, makes the paper's four kinds:
 Upsampling targets the exact size of the next layer (halved and rounded up from the output's), so odd and non-square
 shapes work; a transposed convolution that overshoots an odd size is cropped by one.
 
+**The border of the 4×4 kernels.** An even kernel needs one pixel more before than after. As in the authors' code, one
+pixel is reflected before the first, and then one zero is put on every side. Reflection alone would not do for "fixed":
+with x₂ x₁ | x₀ x₁ … the first two outputs of [1 3 3 1] are both 3x₀ + 4x₁ + x₂, so the first two rows, and columns, of
+every image would be the same, whatever the weights, and neither noise nor a sharp image could be fitted there.
+
 **Many networks at once.** One module holds one independent network per seed, in a leading axis of every weight; its
 output is (seeds, channels, *shape). The layers of all networks run as one grouped convolution or one batched product.
 
@@ -56,8 +61,8 @@ class ConvGenerator(Generator):
         channels: k ≥ 1, the number of channels of every hidden layer.
         depth: d ≥ 1, the number of hidden layers.
         out_channels: channels of the image (1 grey, 3 colour).
-        output_shape: (H, W), or (n,) for a signal; any sizes, except that "fixed" and "learned" need sizes ≥ 3 (they
-            reflect two pixels at the border).
+        output_shape: (H, W), or (n,) for a signal; any sizes, except that "fixed" and "learned" need sizes ≥ 2 (they
+            reflect a pixel at the border).
         seeds: one network for each; a seed fixes its input, uniform on [0, 0.1], and its start, uniform on
             ±1/√fan_in.
         normalization: each channel is centred, divided by √(variance + eps) over its pixels, scaled by a learned γ
@@ -206,11 +211,10 @@ class ConvGenerator(Generator):
             cropped: Tensor = x[(..., *(slice(s) for s in self.sizes[i + 1]))]  # type: ignore[index]
             return cropped
         convolve = F.conv1d if len(self.shape) == 1 else F.conv2d
-        padding = (2, 1) * len(self.shape)
+        x = F.pad(x, (1, 0) * len(self.shape), mode="reflect")  # and one zero around: see the module
         if self.kind == "fixed":
-            x = convolve(F.pad(x, padding, mode="reflect"), self.stencil, groups=x.shape[1])
-            return self._mix(x, weight)
-        return convolve(F.pad(x, padding, mode="reflect"), weight.flatten(0, 1), groups=len(self.seeds))
+            return self._mix(convolve(x, self.stencil, padding=1, groups=x.shape[1]), weight)
+        return convolve(x, weight.flatten(0, 1), padding=1, groups=len(self.seeds))
 
     def _mix(self, x: Tensor, weight: Tensor) -> Tensor:
         """B C, the 1×1 convolution: torch's for one network, else a batched product, which is faster than groups."""
@@ -297,7 +301,7 @@ def _check(
             raise ValueError(f"{name} must be a whole number ≥ 1, got {count!r}")
     if len(shape) not in (1, 2) or min(shape) < 1:
         raise ValueError(f"output_shape must be (n,) or (H, W) with sizes ≥ 1, got {shape}")
-    if kind in ("fixed", "learned") and min(shape) < 3:
-        raise ValueError(f"kind {kind!r} reflects two pixels at the border, so it needs sizes ≥ 3, got {shape}")
+    if kind in ("fixed", "learned") and min(shape) < 2:
+        raise ValueError(f"kind {kind!r} reflects a pixel at the border, so it needs sizes ≥ 2, got {shape}")
     if len(seeds) < 1:
         raise ValueError("seeds is empty: give at least one, for example seeds=(0,)")
