@@ -31,12 +31,12 @@ def plain_module(net: ConvGenerator) -> nn.Sequential:
         if net.kind == "deconvolution":
             layers.append(nn.ConvTranspose2d(k, k, 4, stride=2, padding=1, bias=False))
         elif net.kind == "learned":
-            layers += [nn.ReflectionPad2d((2, 1, 2, 1)), nn.Conv2d(k, k, 4, bias=False)]
+            layers += [nn.ReflectionPad2d((1, 0, 1, 0)), nn.Conv2d(k, k, 4, padding=1, bias=False)]
         else:
             if net.kind == "fixed":
-                stencil = nn.Conv2d(k, k, 4, groups=k, bias=False)
+                stencil = nn.Conv2d(k, k, 4, padding=1, groups=k, bias=False)
                 stencil.requires_grad_(False)
-                layers += [nn.ReflectionPad2d((2, 1, 2, 1)), stencil]
+                layers += [nn.ReflectionPad2d((1, 0, 1, 0)), stencil]
             layers.append(nn.Conv2d(k, k, 1, bias=False))
         if net.kind == "bilinear" and i < net.depth - 1:
             layers.append(nn.Upsample(scale_factor=2, mode="bilinear"))

@@ -2,8 +2,8 @@
 
 For one architecture and one image x the generator is fitted, from several seeds, to x and to noise of the same mean and
 variance; what is counted is the first iteration at which the mean squared error is `fraction` of the target's
-variance. Two ways to end early keep it affordable and say so: images that are not reached in `longest_image` steps
-have no ratio, and noise that is not reached in `reach` times the image's steps gives a lower bound on the ratio.
+variance. Two ways to end early keep it affordable and say so: images that are not fitted in `longest_image` steps
+have no ratio, and noise that is not fitted in `reach` times the image's steps gives a lower bound on the ratio.
 """
 
 from __future__ import annotations
@@ -23,24 +23,29 @@ from gd.image_stopping import NoiseLevel
 
 Array = NDArray[np.float64]
 KINDS: tuple[Kind, ...] = ("bilinear", "fixed", "learned", "deconvolution")
+PUBLISHED_STEP = 0.1
 NUMERAL: dict[Kind, str] = {"bilinear": "i", "fixed": "ii", "learned": "iii", "deconvolution": "iv"}
 
 
 @dataclass(frozen=True)
 class FitPlan:
-    """How generators are fitted. The defaults are those of the code behind the published figure."""
+    """How generators are fitted. All but the step is as in the code behind the published figure.
+
+    There the step is 0.1 (`PUBLISHED_STEP`), at 256 × 256. At 64 × 64 and below a larger one, well inside the range
+    where all four kinds are stable, fits image and noise alike two to four times sooner.
+    """
 
     seeds: tuple[int, ...] = (0, 1)
     fraction: float = 0.01
     """The mean squared error to reach, in units of the target's variance."""
-    step: float = 0.1
+    step: float = 0.5
     optimizer: Optimizer = "momentum"
     normalization: Normalization = "after_relu"
     output: Output = "sigmoid"
     noise: str = "scrambled"
     """"scrambled" (the image's own pixels in random order) or "gaussian" (for linear outputs)."""
-    longest_image: int = 1000
-    longest_noise: int = 15_000
+    longest_image: int = 10_000
+    """Images get at most this many steps."""
     reach: float = 10.5
     """Noise is given this many times the steps of the slowest seed of its image."""
 
@@ -127,7 +132,7 @@ def fit_pair(
     tried = [i for i in range(len(images)) if np.isfinite(steps[i]).all()]
     noise_path, noise_steps, limit = None, {}, 0
     if tried:
-        limit = min(plan.longest_noise, max(200, math.ceil(plan.reach * float(steps[tried].max()))))
+        limit = max(200, math.ceil(plan.reach * float(steps[tried].max())))
         make = scrambled if plan.noise == "scrambled" else gaussian_noise
         noises = [make(images[i], seed) for i in tried for seed in plan.seeds]
         noise_path = _fit(network(len(tried)), noises, [images[i] for i in tried], plan, limit)

@@ -49,7 +49,8 @@ def compare_margin(
 
         min R(β)   s.t.   y_n⟨x_n, β⟩ ≥ 1   for every n,
 
-    R being what each architecture's weights cost: min ‖w‖² = L·R(β)^{2/L}.
+    R being what each architecture's weights cost: min ‖w‖² = L·R(β)^{2/L}
+    (for `ConvKernel`, R(β) = min ‖w‖² itself).
 
     Args:
         X: points, shape (N, D), real, any units; images flattened or as (N, H, W).
@@ -114,9 +115,10 @@ def limits_section(runs: Sequence[Run], dataset: Dataset, loss: str) -> Section:
         f"Gradient flow of the {loss} loss is followed from each network's own initial weights to its limit direction, "
         "which is judged by itself and beside the solution β* of\n\n"
         "    min R(β)   s.t.   yₙ⟨xₙ, β⟩ ≥ 1,   n = 1 … N\n\n"
-        "where a network of depth L pays min{‖w‖² : P(w) = β} = L·R(β)^(2/L) for the predictor β. Where R is "
-        "no norm (diagonal and convolutional, L > 2) β* is the stationary point that the solver reaches from the limit "
-        "itself: a small angle confirms that the limit is stationary, and no more."
+        "where a network of depth L pays min{‖w‖² : P(w) = β} = L·R(β)^(2/L) for the predictor β, except that the "
+        "price of two-layer multi-channel networks is printed as that minimum itself, R(β) = min ‖U‖² + ‖V‖². "
+        "Where R is no norm (diagonal and convolutional, L > 2) β* is the stationary point that the solver reaches "
+        "from the limit itself: a small angle confirms that the limit is stationary, and no more."
     )
     checks = [check for family in by_identity(runs) for check in family_checks(family)]
     title = f"{dataset.name}: where gradient flow ends"

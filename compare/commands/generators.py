@@ -37,16 +37,17 @@ def numbers(ctx: click.Context, option: click.Parameter, text: str) -> tuple[flo
 @click.option("--fraction", default=0.01, show_default=True, help="Error to reach, as a share of the variance.")
 @click.option("--text-version", is_flag=True,
               help="As the paper's text has it: normalization before the ReLU, linear output, plain gradient descent.")
-@click.option("--step", default=0.1, show_default=True, help="Step size for the mean squared error.")
-@click.option("--full", is_flag=True, help="The published size and iterations; for a GPU.")
+@click.option("--step", type=click.FloatRange(0, min_open=True),
+              help="Step size for the mean squared error. [default: 0.5; 0.1 with --full or --text-version]")
+@click.option("--full", is_flag=True, help="The published size, step and iterations; for a GPU.")
 @report_options("implicitbias-report-generators")
 def command(
     images: str, folder: Path | None, size: int | None, colour: bool, kinds: str, factors: tuple[float, ...],
-    seeds: int, fraction: float, text_version: bool, step: float, full: bool, out: Path, as_json: bool,
+    seeds: int, fraction: float, text_version: bool, step: float | None, full: bool, out: Path, as_json: bool,
 ) -> None:
     """Convolutional generators: iterations to fit an image and to fit noise, four architectures."""
     from compare.generators import compare_named
-    from compare.generators_measure import FitPlan
+    from compare.generators_measure import PUBLISHED_STEP, FitPlan
     from gd.generators import Kind
 
     wanted = [name.strip() for name in kinds.split(",")]
@@ -54,11 +55,13 @@ def command(
         raise click.UsageError(f"--kinds: {', '.join(sorted(unknown))} is none of {', '.join(get_args(Kind))}")
     if not 0 < fraction < 1:
         raise click.UsageError(f"--fraction is a share of the variance, between 0 and 1; got {fraction}")
-    plan = FitPlan(tuple(range(seeds)), fraction, step)
+    plan = FitPlan(tuple(range(seeds)), fraction)
     if text_version:
-        plan = replace(plan, optimizer="gd", normalization="before_relu", output="linear")
+        plan = replace(plan, optimizer="gd", normalization="before_relu", output="linear", step=PUBLISHED_STEP)
     if full:
-        plan = replace(plan, longest_image=20_000, longest_noise=100_000)
+        plan = replace(plan, longest_image=20_000, step=PUBLISHED_STEP)
+    if step is not None:
+        plan = replace(plan, step=step)
     report = compare_named(
         [name.strip() for name in images.split(",")], folder, size or (256 if full else 32), colour=colour,
         progress=True, kinds=[kind for kind in get_args(Kind) if kind in wanted], factors=factors, plan=plan,

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image as Pillow
 
 from compare.data import DataError
-from compare.generators import checks, compare_generators, order_of_magnitude, span
+from compare.generators import checks, compare_generators, many_section, order_of_magnitude, row, span
 from compare.generators_images import (
     NAMES,
     Image,
@@ -20,7 +20,7 @@ from compare.generators_images import (
 )
 from compare.generators_measure import FitPlan, fit_pair, fitting_depth
 
-PLAN = FitPlan(seeds=(0, 1), longest_image=400, longest_noise=4000, fraction=0.05)
+PLAN = FitPlan(seeds=(0, 1), longest_image=400, fraction=0.05)
 SMOOTH = Image("hill", np.exp(-np.add.outer(np.linspace(-2, 2, 16) ** 2, np.linspace(-2, 2, 16) ** 2))[None])
 
 
@@ -106,6 +106,18 @@ def test_the_verdict_fails_when_noise_is_fast_and_is_withheld_when_unknown(fits)
     assert order_of_magnitude(board, "", PLAN).passed is None
 
 
+def test_divergence_is_called_by_its_name():
+    wild = FitPlan(seeds=(0,), optimizer="gd", normalization="before_relu", output="linear", step=100.0,
+                   longest_image=40)
+    (fit,) = fit_pair("bilinear", 4.0, [SMOOTH], wild)
+    assert row(fit)["image_steps"] == "diverged"
+    verdict = order_of_magnitude(fit, "", wild)
+    assert verdict.passed is None
+    assert "step 100" in str(verdict)
+    (together,) = many_section([SMOOTH, shipped("camera", 16)], wild, steps=40).checks
+    assert together.passed is None
+
+
 def test_words_for_spans():
     assert span(np.array([3.0])) == "3"
     assert span(np.array([3.0, 5.0])) == "4 (3–5)"
@@ -114,7 +126,7 @@ def test_words_for_spans():
 
 
 def test_a_report_from_end_to_end(tmp_path):
-    plan = FitPlan(seeds=(0,), longest_image=60, longest_noise=200, fraction=0.2)
+    plan = FitPlan(seeds=(0,), longest_image=60, fraction=0.2)
     both = [SMOOTH, replace(SMOOTH, name="hole", pixels=1 - SMOOTH.pixels)]
     report = compare_generators(both, many=both, kinds=("bilinear", "fixed"), factors=(4.0,), plan=plan,
                                 note="one note")
