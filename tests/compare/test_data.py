@@ -133,6 +133,8 @@ def test_npz_images(tmp_path):
 BAD_TEXT = {
     "empty": ("", "is empty"),
     "one column": ("1\n2\n", "one column"),
+    "semicolons": ("a;b;y\n1;2;0\n", "separated by semicolons"),
+    "decimal commas": ("1,5;2,5;0\n3,5;4,5;1\n", "separated by semicolons"),
     "header only": ("a,b,y\n", "no rows"),
     "word": ("a,b,y\n1,red,0\n2,3,1\n", "column 'b' holds 'red'"),
     "missing": ("a,b,y\n1,,0\n2,3,1\n", r"line 2, column 'b' is empty"),
