@@ -77,7 +77,7 @@ def compare_generators(
     done = run_parts(parts, "Generators", show=progress, jobs=jobs)
     fits = [fit for batch in done.results for fit in batch]
     sections = [steps_section(fits, chosen)] if fits else []
-    shown = [f for f in fits if f.kind == "bilinear" and f.noise_path is not None]
+    shown = [f for f in fits if f.kind == "bilinear" and f.noise_path is not None and not f.diverged]
     if shown:
         sections.append(distance_section(shown))
     if done.complete and len(many) > 1:
@@ -138,12 +138,14 @@ def span(values: Array, form: str = ".0f", prefix: str = "") -> str:
 def row(fit: Fit) -> dict[str, Value]:
     """One line of the table."""
     limit = f"> {fit.noise_limit}" if fit.noise_steps is not None and np.isinf(fit.noise_steps).all() else None
+    if fit.noise_path is not None and fit.noise_path.diverged.any():
+        limit = "diverged"
     return {
         "kind": f"{NUMERAL[fit.kind]} {fit.kind}", "factor": fit.reached, "channels": fit.channels, "depth": fit.depth,
         "image": fit.image.name,
         "image_steps": "diverged" if fit.image_path.diverged.any() else span(fit.image_steps),
         "noise_steps": limit or ("" if fit.noise_steps is None else span(fit.noise_steps)),
-        "ratio": span(fit.ratios, ".3g", "≥ " if fit.bound_only else ""),
+        "ratio": "" if fit.diverged else span(fit.ratios, ".3g", "≥ " if fit.bound_only else ""),
     }
 
 
@@ -162,10 +164,10 @@ def checks(fits: Sequence[Fit], plan: FitPlan) -> list[Check]:
 def order_of_magnitude(fit: Fit, where: str, plan: FitPlan) -> Check:
     """Image iterations divided by noise iterations at most 1/10, for the worst seed."""
     statement = f"noise takes at least {ORDER_OF_MAGNITUDE:g} times as many iterations as the image ({where})"
-    if np.isnan(fit.ratios).any():
+    if fit.diverged or np.isnan(fit.ratios).any():
         reason = (f"the image was not fitted to {100 * plan.fraction:g}% of its variance within {plan.longest_image} "
                   "iterations: too few parameters, or too few iterations")
-        if fit.image_path.diverged.any():
+        if fit.diverged:
             reason = f"gradient descent diverged with step {plan.step:g}; take a smaller one (--step)"
         return Check.no_prediction(statement, None, why=reason, reference=REFERENCE)
     worst = float(fit.ratios.min())
@@ -183,7 +185,7 @@ def smaller(fit: Fit, fits: Sequence[Fit], where: str) -> Check:
     """Ratio of iii or iv divided by that of i at the same overparameterization and image: at most 1."""
     statement = f"the ratio is smaller than with bilinear upsampling ({where})"
     beside = [f for f in fits if f.kind == "bilinear" and f.asked == fit.asked and f.image.name == fit.image.name]
-    if not beside or np.isnan(fit.ratios).any() or np.isnan(beside[0].ratios).any():
+    if not beside or any(f.diverged or np.isnan(f.ratios).any() for f in (fit, beside[0])):
         return Check.no_prediction(statement, None, why="one of the two was not measured", reference=REFERENCE)
     share = float(np.median(fit.ratios) / np.median(beside[0].ratios))
     if fit.bound_only and share > 1:

@@ -88,6 +88,12 @@ class Fit:
         return np.minimum(self.noise_steps, self.noise_limit) / np.maximum(self.image_steps, 1.0)
 
     @property
+    def diverged(self) -> bool:
+        """Whether gradient descent diverged on the image or on the noise, so that nothing was measured."""
+        paths = (self.image_path, self.noise_path)
+        return any(bool(path.diverged.any()) for path in paths if path is not None)
+
+    @property
     def bound_only(self) -> bool:
         """Whether some noise was not reached, so that its ratio is a lower bound."""
         return self.noise_steps is not None and bool(np.isinf(self.noise_steps).any())

@@ -106,7 +106,7 @@ def test_the_verdict_fails_when_noise_is_fast_and_is_withheld_when_unknown(fits)
     assert order_of_magnitude(board, "", PLAN).passed is None
 
 
-def test_divergence_is_called_by_its_name():
+def test_divergence_is_called_by_its_name(fits):
     wild = FitPlan(seeds=(0,), optimizer="gd", normalization="before_relu", output="linear", step=100.0,
                    longest_image=40)
     (fit,) = fit_pair("bilinear", 4.0, [SMOOTH], wild)
@@ -114,6 +114,10 @@ def test_divergence_is_called_by_its_name():
     verdict = order_of_magnitude(fit, "", wild)
     assert verdict.passed is None
     assert "step 100" in str(verdict)
+    noisy = replace(fits[0], noise_steps=np.full(2, np.inf),
+                    noise_path=replace(fits[0].noise_path, diverged=np.array([False, True])))
+    assert order_of_magnitude(noisy, "", PLAN).passed is None, "a diverged fit is no slow fit"
+    assert row(noisy)["noise_steps"] == "diverged"
     (together,) = many_section([SMOOTH, shipped("camera", 16)], wild, steps=40).checks
     assert together.passed is None
 
