@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from compare.measures import angle
-from gd.descend import SCHEDULES, descend
-from gd.flow_limit import flow_limit
-from gd.linear_network import LinearNetwork
-from gd.networks import Convolutional, Diagonal, FullyConnected
+from gd.descent.descend import SCHEDULES, descend
+from gd.flow.flow_limit import flow_limit
+from gd.networks.linear import Convolutional, Diagonal, FullyConnected
+from gd.networks.linear_network import LinearNetwork
 from solvers.max_margin import max_margin
 
 NETWORKS: dict[str, Any] = {

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from solvers.conv_kernel import ConvKernel
-from solvers.conv_kernel_conic import conic_price
-from solvers.induced_regularizer import induced_regularizer
+from solvers.conv_kernel.conic import conic_price
+from solvers.conv_kernel.induced_regularizer import induced_regularizer
+from solvers.conv_kernel.regularizer import ConvKernel
 from solvers.max_margin import max_margin
 
 
@@ -94,8 +94,8 @@ def scaling(largest: int) -> dict[str, list[tuple[int, float]]]:
 
 def images(path: str) -> None:
     """Section 4."""
-    from gd.flow_limit import flow_limit
-    from gd.multi_channel import MultiChannelCNN
+    from gd.flow.flow_limit import flow_limit
+    from gd.networks.multi_channel import MultiChannelCNN
 
     with np.load(path, allow_pickle=False) as arrays:
         X, y = arrays["X"].astype(np.float64), arrays["y"].astype(np.float64)

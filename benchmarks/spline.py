@@ -20,11 +20,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-from gd.squared_flow import squared_flow_limit, stable_step
-from gd.tangent import tangent_bundle
-from gd.wide_relu import WideReLU
-from solvers.initial_distributions import GaussianInit, UniformInit
-from solvers.weighted_spline import weighted_spline
+from gd.networks.wide_relu import WideReLU
+from gd.squared_loss.flow import squared_flow_limit, stable_step
+from gd.squared_loss.tangent import tangent_bundle
+from solvers.splines.initial_distributions import GaussianInit, UniformInit
+from solvers.splines.weighted_spline import weighted_spline
 
 X, Y = np.array([-2.0, -1.0, 0.0, 1.0, 2.0]), np.array([1.5, 0.5, 1.5, 0.5, 1.5])
 

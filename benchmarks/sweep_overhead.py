@@ -17,12 +17,12 @@ import platform
 import tempfile
 import time
 
-from compare.sweep import run_sweep
-from compare.sweep_batch import Measure
-from compare.sweep_cell import Cell
-from compare.sweep_measure import measure_cell
-from compare.sweep_plan import plan_of
-from compare.sweep_store import load_sweep
+from compare.sweep.batch import Measure
+from compare.sweep.cell import Cell
+from compare.sweep.measure import measure_cell
+from compare.sweep.plan import plan_of
+from compare.sweep.store import load_sweep
+from compare.sweep.sweep import run_sweep
 
 
 def nothing(cell: Cell) -> dict[str, object]:

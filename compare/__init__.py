@@ -7,24 +7,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from compare.channels import compare_channels
-    from compare.channels_data import load_channels
-    from compare.data import load
-    from compare.dataset import DataError, Dataset
-    from compare.depth import compare_depths
-    from compare.findings import Check, Column, Figure, Section
+    from compare.channels.channels import compare_channels
+    from compare.channels.data import load_channels
+    from compare.data.dataset import DataError, Dataset
+    from compare.data.load import load
     from compare.function_distance import l2_distance, uniform_distance
-    from compare.initial_scale import compare_scales
-    from compare.losses import compare_losses
-    from compare.margin import compare_margin
+    from compare.margin.depth import compare_depths
+    from compare.margin.initial_scale import compare_scales
+    from compare.margin.losses import compare_losses
+    from compare.margin.margin import compare_margin
+    from compare.margin.outputs import compare_outputs
+    from compare.margin.padding import compare_paddings
     from compare.measures import angle, margin_gap, normalized_margin
-    from compare.outputs import compare_outputs
-    from compare.padding import compare_paddings
-    from compare.provenance import Provenance
-    from compare.report import Report
-    from compare.spline import compare_spline
-    from compare.sweep import run_sweep
-    from compare.sweep_store import load_sweep
+    from compare.reports.findings import Check, Column, Figure, Section
+    from compare.reports.provenance import Provenance
+    from compare.reports.report import Report
+    from compare.spline.spline import compare_spline
+    from compare.sweep.store import load_sweep
+    from compare.sweep.sweep import run_sweep
 
 HOMES = {
     "angle": "compare.measures",
@@ -32,26 +32,26 @@ HOMES = {
     "normalized_margin": "compare.measures",
     "uniform_distance": "compare.function_distance",
     "l2_distance": "compare.function_distance",
-    "compare_margin": "compare.margin",
-    "compare_depths": "compare.depth",
-    "compare_scales": "compare.initial_scale",
-    "compare_losses": "compare.losses",
-    "compare_paddings": "compare.padding",
-    "compare_outputs": "compare.outputs",
-    "compare_channels": "compare.channels",
-    "compare_spline": "compare.spline",
-    "run_sweep": "compare.sweep",
-    "load_sweep": "compare.sweep_store",
-    "load": "compare.data",
-    "load_channels": "compare.channels_data",
-    "Dataset": "compare.dataset",
-    "DataError": "compare.dataset",
-    "Report": "compare.report",
-    "Section": "compare.findings",
-    "Column": "compare.findings",
-    "Check": "compare.findings",
-    "Figure": "compare.findings",
-    "Provenance": "compare.provenance",
+    "compare_margin": "compare.margin.margin",
+    "compare_depths": "compare.margin.depth",
+    "compare_scales": "compare.margin.initial_scale",
+    "compare_losses": "compare.margin.losses",
+    "compare_paddings": "compare.margin.padding",
+    "compare_outputs": "compare.margin.outputs",
+    "compare_channels": "compare.channels.channels",
+    "compare_spline": "compare.spline.spline",
+    "run_sweep": "compare.sweep.sweep",
+    "load_sweep": "compare.sweep.store",
+    "load": "compare.data.load",
+    "load_channels": "compare.channels.data",
+    "Dataset": "compare.data.dataset",
+    "DataError": "compare.data.dataset",
+    "Report": "compare.reports.report",
+    "Section": "compare.reports.findings",
+    "Column": "compare.reports.findings",
+    "Check": "compare.reports.findings",
+    "Figure": "compare.reports.findings",
+    "Provenance": "compare.reports.provenance",
 }
 """Each public name and the file that defines it."""
 

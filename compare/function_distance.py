@@ -58,8 +58,8 @@ def uniform_distance(f: Any, g: Any, interval: tuple[float, float]) -> float:
 
     Raises ValueError for an interval that is not one, and TypeError for a function whose pieces are not known.
 
-    >>> from solvers.rich_regime import rich_interpolant
-    >>> from solvers.weighted_spline import weighted_spline
+    >>> from solvers.splines.rich_regime import rich_interpolant
+    >>> from solvers.splines.weighted_spline import weighted_spline
     >>> x, y = [0.0, 1.0, 2.0], [0.0, 1.0, 0.0]
     >>> dots, spline = rich_interpolant(x, y).joined_dots, weighted_spline(x, y)
     >>> round(uniform_distance(dots, spline, (0.0, 2.0)) * 3**1.5, 12)  # x/2 − x³/2 at 1/√3
@@ -87,7 +87,7 @@ def l2_distance(f: Any, g: Any, interval: tuple[float, float]) -> float:
     8-point Gauss–Legendre on every common piece: exact for linear pieces and cubics, to rounding for splines with
     smooth ζ. Arguments and errors as for `uniform_distance`.
 
-    >>> from solvers.rich_regime import rich_interpolant
+    >>> from solvers.splines.rich_regime import rich_interpolant
     >>> f, g = (rich_interpolant([0.0, 1.0], [0.0, end]).joined_dots for end in (1.0, 0.0))
     >>> round(l2_distance(f, g, (0.0, 1.0)) ** 2 * 3, 12)
     1.0

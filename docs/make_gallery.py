@@ -44,7 +44,7 @@ CODE = re.compile(r"^<!-- code: (\S+) -->$", re.MULTILINE)
 def drawing(name: str) -> tuple[str, str, str]:
     """Title, caption and SVG of one script."""
     from compare import Figure
-    from compare.drawing import svg
+    from compare.reports.drawing import svg
 
     script = runpy.run_path(str(GALLERY / f"{name}.py"))
     title, _, caption = script["__doc__"].strip().partition("\n")

@@ -1,25 +1,26 @@
 """The networks, and how gradient descent trains them: step by step (`descend`) or to the limit (`flow_limit`)."""
 
-from gd.acceleration import DualAcceleration
-from gd.armijo import ArmijoLineSearch
-from gd.descend import SCHEDULES, descend
-from gd.flow_limit import flow_limit
-from gd.generators import ConvGenerator
-from gd.generators_encoder_decoder import EncoderDecoder
-from gd.image_descend import ImageTrajectory, descend_image
-from gd.image_stopping import NoiseLevel, Oracle, RunningVariance
-from gd.limit import FlowPath, FlowStatus, Limit
-from gd.linear_network import LinearNetwork
+from gd.descent.acceleration import DualAcceleration
+from gd.descent.armijo import ArmijoLineSearch
+from gd.descent.descend import SCHEDULES, descend
+from gd.descent.rescaling import ProgressiveRescaling
+from gd.descent.schedule import ConstantStep, LossNormalized
+from gd.descent.trajectory import Hypotheses, RunStatus, Trajectory
+from gd.flow.flow_limit import flow_limit
+from gd.flow.limit import FlowPath, FlowStatus, Limit
+from gd.flow.module_map import NotHomogeneousError
+from gd.generators.conv_generator import ConvGenerator
+from gd.generators.descend_image import ImageTrajectory, descend_image
+from gd.generators.encoder_decoder import EncoderDecoder
+from gd.generators.stopping import NoiseLevel, Oracle, RunningVariance
+from gd.generators.two_layer import ToyGenerator, TwoLayerGenerator
 from gd.losses import Exponential, Logistic, Squared
-from gd.module_map import NotHomogeneousError
-from gd.multi_channel import MultiChannelCNN, MultiChannelReLU
-from gd.networks import Convolutional, Diagonal, FullyConnected
-from gd.rescaling import ProgressiveRescaling
-from gd.schedule import ConstantStep, LossNormalized
-from gd.squared_flow import SquaredLimit, SquaredStatus, squared_flow_limit
-from gd.trajectory import Hypotheses, RunStatus, Trajectory
-from gd.two_layer_generators import ToyGenerator, TwoLayerGenerator
-from gd.wide_relu import WideReLU
+from gd.networks.linear import Convolutional, Diagonal, FullyConnected
+from gd.networks.linear_network import LinearNetwork
+from gd.networks.multi_channel import MultiChannelCNN, MultiChannelReLU
+from gd.networks.wide_relu import WideReLU
+from gd.squared_loss.flow import SquaredLimit, SquaredStatus, squared_flow_limit
+from gd.squared_loss.weight_decay import DecayedNetwork, train_with_decay
 
 __all__ = [
     "LinearNetwork", "FullyConnected", "Diagonal", "Convolutional", "MultiChannelCNN", "MultiChannelReLU",
@@ -28,6 +29,7 @@ __all__ = [
     "Oracle", "NoiseLevel", "RunningVariance",
     "flow_limit", "Limit", "FlowStatus", "FlowPath", "NotHomogeneousError",
     "squared_flow_limit", "SquaredLimit", "SquaredStatus",
+    "train_with_decay", "DecayedNetwork",
     "SCHEDULES", "ConstantStep", "LossNormalized", "ArmijoLineSearch", "DualAcceleration", "ProgressiveRescaling",
     "Exponential", "Logistic", "Squared",
 ]  # fmt: skip

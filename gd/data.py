@@ -9,8 +9,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from gd.linear_network import LinearNetwork
 from gd.losses import Loss
+from gd.networks.linear_network import LinearNetwork
 from solvers.problem import check_labels
 
 

@@ -11,7 +11,7 @@ minima to working precision. By the envelope theorem the gradient of ln R_C in w
 minimizer, so one step of the climb costs one minimization from the last kernels.
 
 What comes out are *candidates*: the smaller side, R, is a proved lower bound (from the dual, by an eigenvalue), the
-larger, R_C, is the best of the restarts. `solvers.rank_certificate` proves some of them.
+larger, R_C, is the best of the restarts. `solvers.conv_kernel.rank_certificate` proves some of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from solvers.conv_kernel import ConvKernel, lag_geometry
+from solvers.conv_kernel.regularizer import ConvKernel, lag_geometry
 
 Array = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ import scipy.linalg
 from flint import arb, arb_mat, arb_poly
 from numpy.typing import NDArray
 
-from solvers.spectral_factorization import spectral_factorization
+from solvers.conv_kernel.spectral_factorization import spectral_factorization
 
 Array = NDArray[np.float64]
 

@@ -21,9 +21,9 @@ from cvxpy.atoms.atom import Atom
 from cvxpy.reductions.dcp2cone.canonicalizers import CANON_METHODS
 from numpy.typing import NDArray
 
-from solvers.conv_kernel import ConvKernel
-from solvers.conv_kernel_conic import second_moment
-from solvers.fourier_margin import half_spectrum
+from solvers.conv_kernel.conic import second_moment
+from solvers.conv_kernel.regularizer import ConvKernel
+from solvers.margin.fourier import half_spectrum
 
 Array = NDArray[np.float64]
 cp: Any = cvxpy  # its functions are re-exported in a way that type checkers do not see

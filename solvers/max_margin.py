@@ -13,18 +13,18 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from solvers.bridge import bridge_max_margin
 from solvers.certificate import certified, judge, nearest_multipliers
-from solvers.conv_kernel import ConvKernel
-from solvers.conv_kernel_margin import conv_kernel_max_margin
-from solvers.fourier_margin import fourier_blocks, fourier_l1_max_margin
-from solvers.l1 import l1_max_margin
-from solvers.l2 import l2_max_margin
+from solvers.conv_kernel.margin import conv_kernel_max_margin
+from solvers.conv_kernel.regularizer import ConvKernel
+from solvers.margin.bridge import bridge_max_margin
+from solvers.margin.fourier import fourier_blocks, fourier_l1_max_margin
+from solvers.margin.l1 import l1_max_margin
+from solvers.margin.l2 import l2_max_margin
+from solvers.margin.uniqueness import unique_on_face
 from solvers.problem import MarginProblem, check_beta, check_multipliers, check_options, check_problem
 from solvers.regularizers import L2, Bridge, FourierBridge, Regularizer, Schatten
 from solvers.separability import raise_if_ill_conditioned, raise_if_not_resolved, raise_if_not_separable
 from solvers.solution import Certificate, Solution
-from solvers.uniqueness import unique_on_face
 
 
 def max_margin(
@@ -122,7 +122,7 @@ def _conic(problem: MarginProblem, regularizer: Regularizer, tol: float) -> Solu
         raise ValueError(f'{regularizer} is not a norm (p < 1), so it has no conic form; use method="auto"')
     try:
         if isinstance(regularizer, ConvKernel):
-            from solvers.conv_kernel_conic import conic_conv_kernel_max_margin
+            from solvers.conv_kernel.conic import conic_conv_kernel_max_margin
 
             beta, dual, stats = conic_conv_kernel_max_margin(problem, regularizer)
         else:

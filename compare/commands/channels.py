@@ -26,8 +26,8 @@ def command(
     seeds: tuple[int, ...], init: float, loss: str, out: Path, as_json: bool,
 ) -> None:
     """Multi-channel linear CNNs: the certified R_K max margin and where gradient flow ends, for each K and C."""
-    from compare.channels import ChannelPlan, compare_channels
-    from compare.channels_data import load_channels
+    from compare.channels.channels import ChannelPlan, compare_channels
+    from compare.channels.data import load_channels
 
     loaded = load_channels(data, folder=folder, count=count)
     if signals:
@@ -45,6 +45,6 @@ def command(
 
 def quick() -> object:
     """The part of bare `implicitbias compare`."""
-    from compare.channels import quick
+    from compare.channels.channels import quick
 
     return quick()

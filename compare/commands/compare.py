@@ -10,9 +10,9 @@ import click
 
 from compare.command_line import EXPERIMENTS, LazyGroup, Row, load
 from compare.commands.outcome import deliver, report_options
-from compare.progress import run_parts
-from compare.provenance import Provenance
-from compare.report import Check, Report, Section
+from compare.reports.progress import run_parts
+from compare.reports.provenance import Provenance
+from compare.reports.report import Check, Report, Section
 
 
 class Experiments(LazyGroup):

@@ -36,7 +36,7 @@ def command(
     batch: int, restarts: int, climbs: int, seed: int, device: str | None, state: Path | None, out: Path, as_json: bool,
 ) -> None:
     """Hunt for a predictor that few channels pay more for than many."""
-    from compare.conjecture import report, run_hunt
+    from compare.channels.conjecture import report, run_hunt
     from gd.multi_channel_search import HuntPlan
 
     if len(kernel) != len(grid) or any(k > d for k, d in zip(kernel, grid, strict=True)):
@@ -48,6 +48,6 @@ def command(
 
 def quick() -> object:
     """The part of bare `implicitbias compare`."""
-    from compare.conjecture import quick
+    from compare.channels.conjecture import quick
 
     return quick()

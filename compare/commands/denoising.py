@@ -25,8 +25,8 @@ def command(
     """Early stopping as a filter; deep decoder denoising beside total variation and wavelets."""
     from dataclasses import replace
 
-    from compare.denoising import compare_named
-    from compare.denoising_images import FULL, DecoderPlan
+    from compare.generators.denoising import compare_named
+    from compare.generators.denoising_images import FULL, DecoderPlan
 
     if not 0 < noise <= 255:
         raise click.UsageError(f"--noise is a standard deviation on the scale 0 to 255; got {noise}")
@@ -38,6 +38,6 @@ def command(
 
 def quick() -> object:
     """The part of bare `implicitbias compare`."""
-    from compare.denoising import quick
+    from compare.generators.denoising import quick
 
     return quick()

@@ -9,8 +9,8 @@ import click
 from compare.commands.data_options import data_options
 from compare.commands.network_options import network_options
 from compare.commands.outcome import deliver, report_options
-from compare.data import Scale, load
-from compare.report import Report
+from compare.data.load import Scale, load
+from compare.reports.report import Report
 
 
 @click.command(name="depth")
@@ -28,7 +28,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Limits of diagonal and convolutional networks at every depth: certificates, supports, prices."""
-    from compare.depth import compare_depths
+    from compare.margin.depth import compare_depths
 
     dataset = load(data, scale=scale, offset=offset)
     report = compare_depths(dataset, depths=depths, seeds=seeds, scale=init, progress=True)
@@ -37,6 +37,6 @@ def command(
 
 def quick() -> Report:
     """The part of bare `implicitbias compare`."""
-    from compare.depth import quick
+    from compare.margin.depth import quick
 
     return quick()

@@ -52,9 +52,9 @@ def command(
     Photographs shrunk to 32 pixels are rough, and some are then fitted less than ten times faster than noise; at 64 an
     image takes minutes.
     """
-    from compare.generators import compare_named
-    from compare.generators_measure import PUBLISHED_STEP, FitPlan
-    from gd.generators import Kind
+    from compare.generators.generators import compare_named
+    from compare.generators.measure import PUBLISHED_STEP, FitPlan
+    from gd.generators.conv_generator import Kind
 
     wanted = [name.strip() for name in kinds.split(",")]
     if unknown := set(wanted) - set(get_args(Kind)):
@@ -79,6 +79,6 @@ def command(
 
 def quick() -> object:
     """The part of bare `implicitbias compare`."""
-    from compare.generators import quick
+    from compare.generators.generators import quick
 
     return quick()

@@ -9,8 +9,8 @@ import click
 from compare.commands.data_options import data_options
 from compare.commands.network_options import network_options
 from compare.commands.outcome import deliver, report_options
-from compare.data import Scale, load
-from compare.report import Report
+from compare.data.load import Scale, load
+from compare.reports.report import Report
 
 
 @click.command(name="losses")
@@ -28,7 +28,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Where the flows of the exponential and of the logistic loss end, from the same initial weights."""
-    from compare.losses import compare_losses
+    from compare.margin.losses import compare_losses
 
     dataset = load(data, scale=scale, offset=offset)
     report = compare_losses(dataset, depths=depths, seeds=seeds, scale=init, progress=True)
@@ -37,6 +37,6 @@ def command(
 
 def quick() -> Report:
     """The part of bare `implicitbias compare`."""
-    from compare.losses import quick
+    from compare.margin.losses import quick
 
     return quick()

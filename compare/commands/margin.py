@@ -9,7 +9,7 @@ import click
 from compare.commands.data_options import data_options
 from compare.commands.network_options import network_options
 from compare.commands.outcome import deliver, report_options
-from compare.data import Scale, load
+from compare.data.load import Scale, load
 
 ARCHITECTURE_HELP = "Comma-separated: fully connected, diagonal, convolutional, convolutional 2-D; all by default."
 
@@ -43,8 +43,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Max margin of linear networks: the explicit solution, gradient flow's limit, and plain gradient descent."""
-    from compare.margin import compare_dataset
-    from compare.margin_measure import Plan
+    from compare.margin.margin import compare_dataset
+    from compare.margin.measure import Plan
 
     names = [name.strip() for name in architectures.split(",")] if architectures else None
     report = compare_dataset(
@@ -61,6 +61,6 @@ def command(
 
 def quick() -> object:
     """The part of bare `implicitbias compare`."""
-    from compare.margin import quick
+    from compare.margin.margin import quick
 
     return quick()

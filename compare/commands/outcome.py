@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 from rich.console import Console
 
-from compare.report import Report
+from compare.reports.report import Report
 
 F = TypeVar("F", bound=Callable[..., Any])
 

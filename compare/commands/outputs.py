@@ -9,8 +9,8 @@ import click
 
 from compare.commands.network_options import network_options
 from compare.commands.outcome import deliver, report_options
-from compare.data import DataError
-from compare.report import Report
+from compare.data.load import DataError
+from compare.reports.report import Report
 
 
 @click.command(name="outputs")
@@ -23,7 +23,7 @@ def command(
     data: str, depths: tuple[int, ...], seeds: tuple[int, ...], init: float, out: Path, as_json: bool
 ) -> None:
     """Fully connected networks with several outputs beside the Schatten (nuclear at L = 2) max margin."""
-    from compare.outputs import compare_outputs, planted, wine
+    from compare.margin.outputs import compare_outputs, planted, wine
 
     match = re.fullmatch(r"synthetic:(\d{1,6}),(\d{1,6}),(\d{1,3}),(\d{1,9})", data)
     if data == "wine":
@@ -38,6 +38,6 @@ def command(
 
 def quick() -> Report:
     """The part of bare `implicitbias compare`."""
-    from compare.outputs import quick
+    from compare.margin.outputs import quick
 
     return quick()

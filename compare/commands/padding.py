@@ -9,8 +9,8 @@ import click
 from compare.commands.data_options import data_options
 from compare.commands.network_options import integers, network_options
 from compare.commands.outcome import deliver, report_options
-from compare.data import Scale, load
-from compare.report import Report
+from compare.data.load import Scale, load
+from compare.reports.report import Report
 
 
 @click.command(name="padding")
@@ -30,7 +30,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Convolutions without a closed-form price: are the flow's limits KKT points of min ‖w‖² at unit margin?"""
-    from compare.padding import compare_paddings
+    from compare.margin.padding import compare_paddings
 
     dataset = load(data, scale=scale, offset=offset)
     report = compare_paddings(dataset, kernels=kernels, depths=depths, seeds=seeds, scale=init, progress=True)
@@ -39,6 +39,6 @@ def command(
 
 def quick() -> Report:
     """The part of bare `implicitbias compare`."""
-    from compare.padding import quick
+    from compare.margin.padding import quick
 
     return quick()

@@ -22,7 +22,7 @@ def command(
     images: str, size: str | None, shares: tuple[float, ...], full: bool, out: Path, as_json: bool
 ) -> None:
     """Signals from few measurements: generators, their explicit limit, total variation and wavelets."""
-    from compare.recovery import RecoveryPlan, compare_named
+    from compare.generators.recovery import RecoveryPlan, compare_named
 
     if max(shares) > 1:
         raise click.UsageError(f"--shares: more measurements than pixels ({max(shares):g}); give numbers up to 1")
@@ -34,6 +34,6 @@ def command(
 
 def quick() -> object:
     """The part of bare `implicitbias compare`."""
-    from compare.recovery import quick
+    from compare.generators.recovery import quick
 
     return quick()

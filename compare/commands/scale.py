@@ -8,8 +8,8 @@ import click
 
 from compare.commands.data_options import data_options
 from compare.commands.outcome import deliver, report_options
-from compare.data import Scale, load
-from compare.report import Report
+from compare.data.load import Scale, load
+from compare.reports.report import Report
 
 
 def positive(ctx: click.Context, option: click.Parameter, text: str) -> tuple[float, ...]:
@@ -31,7 +31,7 @@ def command(
     data: str, scale: Scale, offset: bool | None, inits: tuple[float, ...], out: Path, as_json: bool
 ) -> None:
     """Depth-2 networks from initial weights of every size: how long the kernel's answer lasts, and where they end."""
-    from compare.initial_scale import compare_scales
+    from compare.margin.initial_scale import compare_scales
 
     report = compare_scales(load(data, scale=scale, offset=offset), scales=inits, progress=True)
     deliver(report, out=out, as_json=as_json)
@@ -39,6 +39,6 @@ def command(
 
 def quick() -> Report:
     """The part of bare `implicitbias compare`."""
-    from compare.initial_scale import quick
+    from compare.margin.initial_scale import quick
 
     return quick()

@@ -18,10 +18,10 @@ from rich.text import Text
 
 from compare.commands.data_options import data_options
 from compare.commands.outcome import WIDTH_OF_A_FILE, writable
-from compare.data import Dataset, Scale, load
-from compare.records import plain
-from compare.wording import clean, number
-from solvers.conv_kernel import ConvKernel
+from compare.data.load import Dataset, Scale, load
+from compare.reports.records import plain
+from compare.reports.wording import clean, number
+from solvers.conv_kernel.regularizer import ConvKernel
 from solvers.regularizers import L2, Bridge, FourierBridge, Regularizer
 from solvers.solution import Solution, Status
 

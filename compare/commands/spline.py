@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from compare.commands.outcome import deliver, report_options
-from compare.spline import WIDTHS, compare_spline, quick
-from compare.spline_cases import load_case
+from compare.spline.cases import load_case
+from compare.spline.spline import WIDTHS, compare_spline, quick
 
 __all__ = ["command", "quick"]
 

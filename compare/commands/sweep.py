@@ -13,7 +13,7 @@ import click
 from compare.commands.outcome import INTERRUPTED
 
 if TYPE_CHECKING:
-    from compare.sweep import SweepResult
+    from compare.sweep.sweep import SweepResult
 
 
 @click.command(name="sweep")
@@ -47,8 +47,8 @@ def command(
     """
     if jobs is not None and scheduler is not None:
         raise click.UsageError("--jobs is for this machine and --scheduler for a cluster; give one of them")
-    from compare.sweep import run_sweep
-    from compare.sweep_plan import read_plan
+    from compare.sweep.plan import read_plan
+    from compare.sweep.sweep import run_sweep
 
     checked = read_plan(plan)
     if check:
@@ -89,8 +89,8 @@ def as_dictionary(result: SweepResult) -> dict[str, object]:
 
 def as_text(result: SweepResult) -> str:
     """The summary for people."""
-    from compare.sweep_progress import duration
-    from compare.wording import clean
+    from compare.reports.wording import clean
+    from compare.sweep.progress import duration
 
     lines = [
         f"{result.done} cells done in {duration(result.seconds)}, {result.found} were stored before, "

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import solvers.conv_kernel_margin_path as path
+import solvers.conv_kernel.margin_path as path
 from solvers import ConvKernel, Status, max_margin
 
 

@@ -18,7 +18,7 @@ COMMAND = "import sys; from compare.command_line import main; sys.argv[0] = 'imp
 
 ENDLESS_SECOND_PART = """
 import sys
-import compare.margin as margin
+import compare.margin.margin as margin
 from compare.command_line import main
 real, calls = margin.measure_family, []
 def measured(*arguments):
@@ -100,7 +100,7 @@ def test_a_full_disk_leaves_the_old_report(interrupted: dict[signal.Signals, tup
 WRITER = """
 import json, sys
 from pathlib import Path
-from compare.atomic import write_text
+from compare.reports.atomic import write_text
 for i in range(40):
     write_text(Path(sys.argv[1]) / "report.json", json.dumps({"who": sys.argv[2], "i": i, "all": "x" * 200_000}))
 """

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from compare.provenance import DataUsed, Provenance
-from compare.report import Check, Column, Figure, Report, Section
+from compare.reports.provenance import DataUsed, Provenance
+from compare.reports.report import Check, Column, Figure, Report, Section
 
 HOSTILE = "<script>alert('x')</script><img src=http://evil.example/x onerror=alert(1)>\x1b[31m$\\frac{\"&\u202e'"
 """A label as an enemy would write it: markup, a remote image, a terminal escape, TeX, quotes, a direction override."""

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compare.channels import TOLERANCE, ChannelPlan, Run, checks, compare_channels
-from compare.channels_data import load_channels
-from compare.data import DataError
-from gd.limit import FlowStatus
+from compare.channels.channels import TOLERANCE, ChannelPlan, Run, checks, compare_channels
+from compare.channels.data import load_channels
+from compare.data.load import DataError
+from gd.flow.limit import FlowStatus
 from solvers import ConvKernel, max_margin
 
 

@@ -13,9 +13,9 @@ from compare import command_line
 from compare.command_line import COMMANDS, EXPERIMENTS, PROBLEMS, Row, cli, load
 from compare.commands import outcome
 from compare.commands.network_options import integers
-from compare.progress import run_parts
-from compare.provenance import Provenance
-from compare.report import Check, Report, Section
+from compare.reports.progress import run_parts
+from compare.reports.provenance import Provenance
+from compare.reports.report import Check, Report, Section
 
 
 def run(*arguments):
@@ -169,7 +169,7 @@ def test_doctor_says_what_is_there_and_fails_when_something_needed_is_not(monkey
 def test_solve_prints_a_certificate_anyone_can_check(tmp_path):
     import numpy as np
 
-    from compare.data import load as load_data
+    from compare.data.load import load as load_data
 
     done = run("solve", "margin", "--data", "wine:0v1", "--regularizer", "l1", "--json", "--save", "s.npz")
     assert done.exit_code == 0
@@ -296,8 +296,8 @@ def test_sigterm_ends_like_ctrl_c(tmp_path):
         "import sys, time\n"
         "from compare import command_line\n"
         "import compare.commands.compare as bare\n"
-        "from compare.provenance import Provenance\n"
-        "from compare.report import Report, Section\n"
+        "from compare.reports.provenance import Provenance\n"
+        "from compare.reports.report import Report, Section\n"
         "def slow():\n"
         "    print('started', file=sys.stderr, flush=True)\n"
         "    time.sleep(60)\n"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from compare.conjecture import NOISE, Hunt, Verdict, report, run_hunt, verify
-from compare.data import DataError
+from compare.channels.conjecture import NOISE, Hunt, Verdict, report, run_hunt, verify
+from compare.data.load import DataError
 from gd.multi_channel_search import HuntPlan, Prices, generation
 from solvers import induced_regularizer
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from compare.data import DataError, Dataset, load
+from compare.data.load import DataError, Dataset, load
 from solvers.separability import farkas_certificate
 
 

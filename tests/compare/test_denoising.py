@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compare.denoising_bands import BANDS, band_errors, band_section, learned
-from compare.denoising_filter import (
+from compare.generators.denoising_bands import BANDS, band_errors, band_section, learned
+from compare.generators.denoising_filter import (
     closest,
     example_signal,
     fluctuation,
@@ -15,10 +15,16 @@ from compare.denoising_filter import (
     stopping_section,
     width_section,
 )
-from compare.denoising_images import DecoderPlan, baselines, noisy_images, photograph_checks, photograph_section
-from compare.denoising_labels import LabelFitter, corrupted_run, label_curves, label_section, two_digits
-from compare.generators_images import Image, shipped
-from solvers.dual_kernel import dual_kernel, gaussian_kernel
+from compare.generators.denoising_images import (
+    DecoderPlan,
+    baselines,
+    noisy_images,
+    photograph_checks,
+    photograph_section,
+)
+from compare.generators.denoising_labels import LabelFitter, corrupted_run, label_curves, label_section, two_digits
+from compare.generators.images import Image, shipped
+from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
 
 
 def test_fluctuation_is_the_spread_of_the_kernels_of_trained_starts():

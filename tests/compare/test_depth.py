@@ -1,8 +1,8 @@
 import pytest
 
-from compare.data import load
-from compare.depth import compare_depths
-from compare.drawing import svg
+from compare.data.load import load
+from compare.margin.depth import compare_depths
+from compare.reports.drawing import svg
 from solvers.solution import NotSeparableError
 
 
@@ -37,7 +37,7 @@ def test_plot(report):
 def test_inseparable_data():
     import numpy as np
 
-    from compare.data import Dataset
+    from compare.data.load import Dataset
 
     with pytest.raises(NotSeparableError):
         compare_depths(Dataset("d", np.array([[1.0], [1.0]]), np.array([1.0, -1.0]), ("a", "b")))

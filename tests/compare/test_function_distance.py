@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from scipy.interpolate import CubicSpline
 
 from compare.function_distance import l2_distance, uniform_distance
-from gd.wide_relu import LinearPieces, WideReLU
-from solvers.initial_distributions import GaussianInit, UniformInit
-from solvers.kernel_interpolant import kernel_interpolant
-from solvers.rich_regime import PiecewiseLinear, rich_interpolant
-from solvers.weighted_spline import weighted_spline
+from gd.networks.wide_relu import LinearPieces, WideReLU
+from solvers.splines.initial_distributions import GaussianInit, UniformInit
+from solvers.splines.kernel_interpolant import kernel_interpolant
+from solvers.splines.rich_regime import PiecewiseLinear, rich_interpolant
+from solvers.splines.weighted_spline import weighted_spline
 
 X, Y = np.array([-2.0, -1.0, 0.0, 1.0, 2.0]), np.array([1.5, 0.5, 1.5, 0.5, 1.5])
 

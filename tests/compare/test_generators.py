@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from compare.data import DataError
-from compare.generators import checks, compare_generators, many_section, order_of_magnitude, row, span
-from compare.generators_images import (
+from compare.data.load import DataError
+from compare.generators.generators import checks, compare_generators, many_section, order_of_magnitude, row, span
+from compare.generators.images import (
     NAMES,
     Image,
     gaussian_noise,
@@ -18,7 +18,7 @@ from compare.generators_images import (
     scrambled,
     shipped,
 )
-from compare.generators_measure import FitPlan, fit_pair, fitting_depth
+from compare.generators.measure import FitPlan, fit_pair, fitting_depth
 
 PLAN = FitPlan(seeds=(0, 1), longest_image=400, fraction=0.05)
 SMOOTH = Image("hill", np.exp(-np.add.outer(np.linspace(-2, 2, 16) ** 2, np.linspace(-2, 2, 16) ** 2))[None])

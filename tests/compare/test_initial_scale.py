@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from compare.data import Dataset, load
-from compare.drawing import svg
-from compare.initial_scale import compare_scales, network
-from compare.margin_clock import clock_of_log_loss
+from compare.data.load import Dataset, load
+from compare.margin.clock import clock_of_log_loss
+from compare.margin.initial_scale import compare_scales, network
+from compare.reports.drawing import svg
 
 
 @pytest.fixture(scope="module")

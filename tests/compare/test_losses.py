@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from compare.data import load
-from compare.families import families
-from compare.losses import check_of, compare_losses, family_checks, pairs, section
+from compare.data.load import load
+from compare.margin.families import families
+from compare.margin.losses import check_of, compare_losses, family_checks, pairs, section
 
 
 @pytest.fixture(scope="module")

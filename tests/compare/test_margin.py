@@ -6,18 +6,18 @@ import pytest
 import torch
 from torch import nn
 
-import compare.margin
-from compare.data import load
-from compare.drawing import svg
-from compare.families import families, own_families
-from compare.margin import compare_dataset, compare_families, compare_margin
-from compare.margin_figures import descent_clock, flow_clock, path
-from compare.margin_measure import Plan, end_at, measure_family
-from compare.margin_tables import family_checks, no_claim, run_checks
-from compare.networks import ARCHITECTURES, architectures
-from gd.limit import FlowStatus
-from gd.networks import Convolutional, Diagonal, FullyConnected
-from gd.schedule import ConstantStep
+import compare.margin.margin
+from compare.data.load import load
+from compare.margin.families import families, own_families
+from compare.margin.figures import descent_clock, flow_clock, path
+from compare.margin.margin import compare_dataset, compare_families, compare_margin
+from compare.margin.measure import Plan, end_at, measure_family
+from compare.margin.networks import ARCHITECTURES, architectures
+from compare.margin.tables import family_checks, no_claim, run_checks
+from compare.reports.drawing import svg
+from gd.descent.schedule import ConstantStep
+from gd.flow.limit import FlowStatus
+from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from solvers.regularizers import Bridge
 from solvers.solution import NotSeparableError
 
@@ -248,12 +248,12 @@ def test_ctrl_c_keeps_the_families_that_are_finished(data, monkeypatch):
             raise KeyboardInterrupt
         return measure_family(family, y, plan)
 
-    monkeypatch.setattr(compare.margin, "measure_family", interrupted)
+    monkeypatch.setattr(compare.margin.margin, "measure_family", interrupted)
     report = compare_dataset(data, depths=(2,), plan=SHORT)
     assert not report.complete
     assert [row["network"] for row in report.sections[0].rows] == ["fully connected, L=2"]
     assert "1 of 3 parts" in report.notes[0]
-    monkeypatch.setattr(compare.margin, "measure_family", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(compare.margin.margin, "measure_family", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
     nothing = compare_families(data, families(data.X, depths=(2,)), SHORT)
     assert not nothing.complete
     assert nothing.sections == ()

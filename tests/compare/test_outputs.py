@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compare.outputs import compare_outputs, end_checks, ends, planted, wine
+from compare.margin.outputs import compare_outputs, end_checks, ends, planted, wine
 from solvers.separability import farkas_certificate
 from solvers.solution import NotSeparableError
 

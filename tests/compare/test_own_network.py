@@ -10,7 +10,7 @@ from torch import nn
 
 from compare import DataError, compare_margin, load
 from gd import NotHomogeneousError, flow_limit
-from gd.module_map import ModuleMap
+from gd.flow.module_map import ModuleMap
 from solvers import L2, Bridge, max_margin
 
 RNG = np.random.default_rng(0)

@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compare.data import load
-from compare.padding import build, cases, check_of, compare_paddings, predictor_at, section
-from gd.limit import FlowStatus
+from compare.data.load import load
+from compare.margin.padding import build, cases, check_of, compare_paddings, predictor_at, section
+from gd.flow.limit import FlowStatus
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from compare.progress import run_parts
+from compare.reports.progress import run_parts
 
 
 def interrupted():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from compare.generators_images import shipped
-from compare.recovery import (
+from compare.generators.images import shipped
+from compare.generators.recovery import (
     RecoveryPlan,
     compare_recovery,
     deep_decoder,
@@ -13,9 +13,14 @@ from compare.recovery import (
     line_section,
     variable_density_mask,
 )
-from compare.recovery_convex import rows_and_data, total_variation, wavelet_basis, wavelet_l1
-from solvers.compressive_sensing import DenseMeasurement, FourierMeasurement, gaussian_measurement, kernel_recovery
-from solvers.dual_kernel import dual_kernel, gaussian_kernel
+from compare.generators.recovery_convex import rows_and_data, total_variation, wavelet_basis, wavelet_l1
+from solvers.generators.compressive_sensing import (
+    DenseMeasurement,
+    FourierMeasurement,
+    gaussian_measurement,
+    kernel_recovery,
+)
+from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
 
 
 def test_total_variation_in_one_dimension_is_the_linear_program():

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from compare.atomic import write_text
-from compare.provenance import DataUsed, Provenance
-from compare.records import plain, slug, to_json
-from compare.report import Check, Column, Report, Section
-from compare.wording import cell, clean, header, measurement, number
+from compare.reports.atomic import write_text
+from compare.reports.provenance import DataUsed, Provenance
+from compare.reports.records import plain, slug, to_json
+from compare.reports.report import Check, Column, Report, Section
+from compare.reports.wording import cell, clean, header, measurement, number
 
 
 def printed(report, width=200):

@@ -9,15 +9,15 @@ from click.testing import CliRunner
 
 from compare.command_line import cli
 from compare.function_distance import uniform_distance
-from compare.spline import compare_spline, quick
-from compare.spline_cases import BUILTIN, Case, default_inits, load_case, parse_init
-from compare.spline_rate import WidthStudy, fitted_slope, train_batch, training_gaps, width_study
-from compare.spline_sections import rate_section, rich_section, spline_price
-from compare.spline_trajectory import trajectory_study
-from gd.weight_decay import DecayedNetwork
-from solvers.initial_distributions import BinaryUniformInit, GaussianInit
-from solvers.rich_regime import rich_interpolant
-from solvers.weighted_spline import weighted_spline
+from compare.spline.cases import BUILTIN, Case, default_inits, load_case, parse_init
+from compare.spline.rate import WidthStudy, fitted_slope, train_batch, training_gaps, width_study
+from compare.spline.sections import rate_section, rich_section, spline_price
+from compare.spline.spline import compare_spline, quick
+from compare.spline.trajectory import trajectory_study
+from gd.squared_loss.weight_decay import DecayedNetwork
+from solvers.splines.initial_distributions import BinaryUniformInit, GaussianInit
+from solvers.splines.rich_regime import rich_interpolant
+from solvers.splines.weighted_spline import weighted_spline
 
 WIDTHS = (80, 320, 1280, 5120)
 

@@ -17,11 +17,11 @@ from rich.console import Console
 
 from compare import load_sweep, run_sweep
 from compare.command_line import cli
-from compare.sweep import Driver
-from compare.sweep_measure import data_of, measure_cell
-from compare.sweep_plan import plan_of
-from compare.sweep_progress import SweepProgress
-from compare.sweep_store import FILE, Outcome, Store, StoreError, SweepBusyError
+from compare.sweep.measure import data_of, measure_cell
+from compare.sweep.plan import plan_of
+from compare.sweep.progress import SweepProgress
+from compare.sweep.store import FILE, Outcome, Store, StoreError, SweepBusyError
+from compare.sweep.sweep import Driver
 from solvers import NotSeparableError
 
 
@@ -85,9 +85,9 @@ def test_real_cells_on_every_road(tmp_path):
     result = run_sweep(both, tmp_path, jobs=1)  # each process would import torch, which is most of the time
     assert (result.done, result.failed, result.complete) == (12, 0, True)
     frame = load_sweep(tmp_path).set_index(["network", "depth", "road"])
-    from compare.data import load
-    from gd.descend import descend
-    from gd.networks import Diagonal, FullyConnected
+    from compare.data.load import load
+    from gd.descent.descend import descend
+    from gd.networks.linear import Diagonal, FullyConnected
     from solvers import Bridge, max_margin
 
     data = load("synthetic:4,6,1")
@@ -378,7 +378,7 @@ def test_time_left_is_by_the_pace_of_each_kind(tmp_path):
 
 
 def test_progress_says_how_far_and_how_long(monkeypatch):
-    monkeypatch.setattr("compare.sweep_progress.LINE_EVERY", 0.0)
+    monkeypatch.setattr("compare.sweep.progress.LINE_EVERY", 0.0)
     text = io.StringIO()
     with SweepProgress("[red]n", 10, 8, show=True, console=Console(file=text, width=200)) as progress:
         progress.failed = 1

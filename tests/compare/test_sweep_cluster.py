@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from compare import load_sweep, run_sweep
 from compare.command_line import cli
-from compare.sweep_plan import plan_of
+from compare.sweep.plan import plan_of
 
 QUIET = {
     "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",  # two deaths instead of four, for the test's time
@@ -121,7 +121,7 @@ def test_the_command_line_takes_the_schedulers_address(cluster, tmp_path):
 
 
 def test_no_scheduler_at_the_address_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("compare.sweep_workers.CONNECT", 0.5)
+    monkeypatch.setattr("compare.sweep.workers.CONNECT", 0.5)
     for address in ("tcp://127.0.0.1:9", "nonsense://x", "tcp://"):
         with pytest.raises(ValueError, match="no Dask scheduler answers at"):
             run_sweep(plan(2), tmp_path / "out", scheduler=address)

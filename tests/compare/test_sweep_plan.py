@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compare.data import DataError
-from compare.sweep_plan import PlanError, described, plan_of, read_plan
+from compare.data.load import DataError
+from compare.sweep.plan import PlanError, described, plan_of, read_plan
 
 TINY = "synthetic:3,4,0"
 

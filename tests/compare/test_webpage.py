@@ -5,9 +5,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from compare.drawing import literal, svg
-from compare.provenance import Provenance
-from compare.report import Figure, Report, Section
+from compare.reports.drawing import literal, svg
+from compare.reports.provenance import Provenance
+from compare.reports.report import Figure, Report, Section
 
 VOID = {"meta", "link", "br", "img", "path", "use", "input"}
 

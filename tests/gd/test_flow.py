@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 from scipy.optimize import minimize
 
-from gd.descend import descend
-from gd.flow import Flow
-from gd.flow_limit import flow_limit, margin_map
-from gd.implicit_weights import explicit_weights, implicit_weights
-from gd.kkt import kkt
-from gd.linear_network import LinearNetwork
-from gd.module_map import ModuleMap
-from gd.networks import Convolutional, Diagonal, FullyConnected
-from gd.schedule import ConstantStep
-from gd.tighten import tighten
+from gd.descent.descend import descend
+from gd.descent.schedule import ConstantStep
+from gd.flow.flow_limit import flow_limit, margin_map
+from gd.flow.implicit_weights import explicit_weights, implicit_weights
+from gd.flow.integration import Flow
+from gd.flow.kkt import kkt
+from gd.flow.module_map import ModuleMap
+from gd.flow.tighten import tighten
+from gd.networks.linear import Convolutional, Diagonal, FullyConnected
+from gd.networks.linear_network import LinearNetwork
 
 NETWORKS: list[Callable[[], LinearNetwork]] = [
     lambda: Diagonal(6, 3, scale=0.5, seed=1),
@@ -65,7 +65,7 @@ def test_several_outputs_are_one_constraint_each() -> None:
     X, y = torch.from_numpy(rng.standard_normal((5, 4))), torch.from_numpy(rng.choice([-1.0, 1.0], (5, 3)))
     generic = ModuleMap(model, X, y)
     expected = generic.at(generic.start([model]))
-    from gd.margin_map import FullyConnectedMap
+    from gd.flow.margin_map import FullyConnectedMap
 
     closed = FullyConnectedMap(model, X, y)
     found = closed.at(closed.start([model]))

@@ -8,10 +8,10 @@ import torch
 from scipy.optimize import linprog
 from torch import nn
 
-from gd.flow_limit import flow_limit
-from gd.limit import FlowStatus
-from gd.module_map import NotHomogeneousError
-from gd.networks import Convolutional, Diagonal, FullyConnected
+from gd.flow.flow_limit import flow_limit
+from gd.flow.limit import FlowStatus
+from gd.flow.module_map import NotHomogeneousError
+from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from solvers.certificate import judge
 from solvers.max_margin import max_margin
 from solvers.problem import check_problem

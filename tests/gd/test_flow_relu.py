@@ -11,12 +11,12 @@ import torch
 from scipy.optimize import linprog
 from torch import nn
 
-from gd.flow import Flow
-from gd.flow_limit import flow_limit
-from gd.limit import FlowStatus, Limit
-from gd.relu_gates import GatedModule
-from gd.sliding import SlidingMap
-from gd.tighten_weights import HeldProblem, clarke_multipliers
+from gd.flow.flow_limit import flow_limit
+from gd.flow.integration import Flow
+from gd.flow.limit import FlowStatus, Limit
+from gd.flow.relu_gates import GatedModule
+from gd.flow.sliding import SlidingMap
+from gd.flow.tighten_weights import HeldProblem, clarke_multipliers
 
 
 def two_layers(dim: int, width: int, seed: int) -> nn.Sequential:

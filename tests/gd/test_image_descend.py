@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from gd.generators import ConvGenerator
-from gd.image_descend import descend_image
-from gd.image_stopping import NoiseLevel, Oracle, RunningVariance
-from gd.two_layer_generators import TwoLayerGenerator
-from solvers.dual_kernel import dual_kernel, gaussian_kernel
-from solvers.early_stopping import early_stopping_filter
+from gd.generators.conv_generator import ConvGenerator
+from gd.generators.descend_image import descend_image
+from gd.generators.stopping import NoiseLevel, Oracle, RunningVariance
+from gd.generators.two_layer import TwoLayerGenerator
+from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
+from solvers.generators.early_stopping import early_stopping_filter
 
 RNG = np.random.default_rng(0)
 IMAGE = 0.5 + 0.4 * np.outer(np.sin(np.arange(8) / 2), np.cos(np.arange(12) / 3))[None]
@@ -48,7 +48,7 @@ def test_a_batch_is_its_members_and_the_model_is_left_alone():
 
 
 def test_descend_is_the_same_verb():
-    from gd.descend import descend
+    from gd.descent.descend import descend
 
     direct = descend_image(small(), IMAGE, steps=5, step=0.5, optimizer="momentum")
     np.testing.assert_array_equal(descend(small(), IMAGE, steps=5, step=0.5, optimizer="momentum").mse, direct.mse)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gd import Convolutional, Diagonal, FullyConnected, LossNormalized, descend
-from gd.linear_network import LinearNetwork
+from gd.networks.linear_network import LinearNetwork
 
 seeds = st.integers(0, 10_000)
 builders = st.sampled_from([FullyConnected, Diagonal, Convolutional])

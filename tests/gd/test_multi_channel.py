@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from gd import descend
-from gd.flow_limit import flow_limit
-from gd.limit import FlowStatus
-from gd.module_map import ModuleMap
-from gd.multi_channel import MultiChannelCNN, MultiChannelReLU
-from gd.multi_channel_map import MultiChannelMap
+from gd.flow.flow_limit import flow_limit
+from gd.flow.limit import FlowStatus
+from gd.flow.module_map import ModuleMap
+from gd.flow.multi_channel_map import MultiChannelMap
+from gd.networks.multi_channel import MultiChannelCNN, MultiChannelReLU
 from solvers import ConvKernel, induced_regularizer, max_margin
 
 SIZES = [((9,), (3,), 1, 2), ((4, 6), (2, 3), 1, 3), ((5,), (5,), 3, 2), ((4, 5), (2, 3), 2, 3)]

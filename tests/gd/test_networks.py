@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gd import Convolutional, Diagonal, FullyConnected, LossNormalized, MultiChannelCNN, descend
-from gd.linear_network import LinearNetwork
+from gd.networks.linear_network import LinearNetwork
 from solvers.regularizers import L2, Bridge, FourierBridge, Schatten
 
 

@@ -5,15 +5,15 @@ import pytest
 import torch
 from scipy.linalg import expm
 
-from gd.descend import descend
-from gd.flow_limit import flow_limit
-from gd.networks import Diagonal, FullyConnected
-from gd.schedule import ConstantStep
-from gd.squared_flow import SquaredStatus, linear_limit, squared_flow_limit, stable_step
-from gd.tangent import tangent_bundle
-from gd.wide_relu import WideReLU
-from solvers.initial_distributions import GaussianInit, UniformInit
-from solvers.kernel_interpolant import kernel_interpolant
+from gd.descent.descend import descend
+from gd.descent.schedule import ConstantStep
+from gd.flow.flow_limit import flow_limit
+from gd.networks.linear import Diagonal, FullyConnected
+from gd.networks.wide_relu import WideReLU
+from gd.squared_loss.flow import SquaredStatus, linear_limit, squared_flow_limit, stable_step
+from gd.squared_loss.tangent import tangent_bundle
+from solvers.splines.initial_distributions import GaussianInit, UniformInit
+from solvers.splines.kernel_interpolant import kernel_interpolant
 
 x = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
 X, Y = x[:, None], np.array([1.5, 0.5, 1.5, 0.5, 1.5])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from gd.two_layer_generators import ToyGenerator, TwoLayerGenerator
-from solvers.dual_kernel import dual_kernel, gaussian_kernel
-from solvers.early_stopping import early_stopping_filter
+from gd.generators.two_layer import ToyGenerator, TwoLayerGenerator
+from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
+from solvers.generators.early_stopping import early_stopping_filter
 
 
 def circulant(u):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
-from gd.weight_decay import _objective, train_with_decay
-from solvers.rich_regime import rich_interpolant
+from gd.squared_loss.weight_decay import _objective, train_with_decay
+from solvers.splines.rich_regime import rich_interpolant
 
 
 def test_gradient() -> None:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from gd.tangent import tangent_bundle
-from gd.wide_relu import WideReLU
-from solvers.initial_distributions import BinaryUniformInit, GaussianInit, UniformInit
+from gd.networks.wide_relu import WideReLU
+from gd.squared_loss.tangent import tangent_bundle
+from solvers.splines.initial_distributions import BinaryUniformInit, GaussianInit, UniformInit
 
 X = torch.tensor([[-2.0], [-1.0], [0.0], [1.0], [2.0]], dtype=torch.float64)
 INITS = [GaussianInit(1.0, 0.1**0.5), UniformInit(1.0, 2.0), BinaryUniformInit(2.5)]

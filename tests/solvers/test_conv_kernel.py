@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from solvers import ConvKernel, Status, induced_regularizer, max_margin
-from solvers.conv_kernel_conic import conic_price, reduce_rank
-from solvers.conv_kernel_lags import KernelLags
+from solvers.conv_kernel.conic import conic_price, reduce_rank
+from solvers.conv_kernel.lags import KernelLags
 
 RAMP = np.arange(1.0, 9.0)
 
@@ -71,7 +71,7 @@ def test_limits_in_the_kernel_size():
 
 def full_width_by_path(w):
     """K = D through the central path, which does not know the closed form."""
-    from solvers.conv_kernel_price_path import follow_price_path
+    from solvers.conv_kernel.price_path import follow_price_path
 
     geometry = KernelLags(w.shape, w.shape)
     return follow_price_path(geometry, np.abs(geometry.fourier(w)[0]), 1e-10)
@@ -215,15 +215,15 @@ def test_the_certificate_rejects_a_wrong_dual():
 def test_lanczos_agrees_with_the_dense_eigenvalue(monkeypatch):
     z = np.random.default_rng(0).standard_normal(300)
     dense = ConvKernel(64).dual_norm(z)
-    monkeypatch.setattr("solvers.conv_kernel_path._DENSE_UP_TO", 10)
+    monkeypatch.setattr("solvers.conv_kernel.path._DENSE_UP_TO", 10)
     assert ConvKernel(64).dual_norm(z) == pytest.approx(dense, rel=1e-12)
 
 
 def test_an_eigenvalue_that_lanczos_found_too_small_is_not_believed(monkeypatch):
     z = np.random.default_rng(0).standard_normal(300)
     dense = ConvKernel(64).dual_norm(z)
-    monkeypatch.setattr("solvers.conv_kernel_path._DENSE_UP_TO", 10)
-    monkeypatch.setattr("solvers.conv_kernel_path.eigsh", lambda T, **_: np.array([1e-6]))
+    monkeypatch.setattr("solvers.conv_kernel.path._DENSE_UP_TO", 10)
+    monkeypatch.setattr("solvers.conv_kernel.path.eigsh", lambda T, **_: np.array([1e-6]))
     assert ConvKernel(64).dual_norm(z) == pytest.approx(dense, rel=1e-12)
 
 
@@ -234,7 +234,7 @@ GEOMETRIES = [((12,), (5,), 1), ((7,), (7,), 1), ((4, 6), (3, 2), 1), ((4, 5), (
 @pytest.mark.parametrize("table", [True, False])
 def test_the_lag_algebra_against_its_definitions(grid, kernel, R, table, monkeypatch):
     if not table:
-        monkeypatch.setattr("solvers.conv_kernel_lags._TABLE_UP_TO", 0)
+        monkeypatch.setattr("solvers.conv_kernel.lags._TABLE_UP_TO", 0)
     geometry = KernelLags(grid, kernel, R)
     rng = np.random.default_rng(0)
     X, Q = (M @ M.T for M in rng.standard_normal((2, geometry.n, geometry.n)))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm, uniform
 
-from solvers.curvature_weights import (
+from solvers.splines.curvature_weights import (
     ConstantWeight,
     CurvatureWeight,
     FunctionWeight,
@@ -16,8 +16,8 @@ from solvers.curvature_weights import (
     fejer,
     gauss_legendre,
 )
-from solvers.density_initialization import DensityInit
-from solvers.initial_distributions import BinaryUniformInit, GaussianInit, InitialDistribution, UniformInit
+from solvers.splines.density_initialization import DensityInit
+from solvers.splines.initial_distributions import BinaryUniformInit, GaussianInit, InitialDistribution, UniformInit
 
 FAMILIES = [GaussianInit(1.0, 1.0), GaussianInit(2.0, 0.1**0.5), UniformInit(1.0, 2.0), UniformInit(3.0, 0.5)]
 FAMILIES += [BinaryUniformInit(2.5)]

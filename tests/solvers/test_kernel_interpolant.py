@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from solvers.density_initialization import DensityInit
-from solvers.initial_distributions import BinaryUniformInit, GaussianInit, InitialDistribution, UniformInit
-from solvers.kernel_interpolant import kernel_interpolant
-from solvers.weighted_spline import weighted_spline
+from solvers.splines.density_initialization import DensityInit
+from solvers.splines.initial_distributions import BinaryUniformInit, GaussianInit, InitialDistribution, UniformInit
+from solvers.splines.kernel_interpolant import kernel_interpolant
+from solvers.splines.weighted_spline import weighted_spline
 
 X, Y = np.array([-2.0, -1.0, 0.0, 1.0, 2.0]), np.array([1.5, 0.5, 1.5, 0.5, 1.5])
 AT = np.linspace(-2.5, 2.5, 301)

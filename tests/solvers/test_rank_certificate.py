@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from solvers.conv_kernel import ConvKernel
-from solvers.rank_certificate import _distance, one_kernel_bound
+from solvers.conv_kernel.rank_certificate import _distance, one_kernel_bound
+from solvers.conv_kernel.regularizer import ConvKernel
 
 
 def price_of_kernel(c, w):

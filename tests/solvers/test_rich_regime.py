@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from solvers.rich_regime import rich_interpolant
+from solvers.splines.rich_regime import rich_interpolant
 
 
 def linear_program(x: np.ndarray, y: np.ndarray, linear: str, objective_at: int | None = None, sign: float = 0.0):

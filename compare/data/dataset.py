@@ -1,0 +1,65 @@
+"""A data set as a value: points, labels ±1, what the labels stand for, and the hash of the very numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compare.reports.provenance import DataUsed
+
+Array = NDArray[np.float64]
+
+
+class DataError(ValueError):
+    """The data could not be had as asked; the message is one line that says what to do."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A binary classification problem with labels ±1."""
+
+    name: str
+    """The source and what was done to it: "wine:0v1, standardized"."""
+    X: Array = field(repr=False)
+    """Shape (N, D), float64. Images are flattened in C order."""
+    y: Array = field(repr=False)
+    """Shape (N,), entries −1 and +1."""
+    classes: tuple[str, str]
+    """What −1 and +1 stand for."""
+    image_shape: tuple[int, int] | None = None
+    """(H, W) with H·W = D where the rows are images, else None."""
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of shape, X and y, little-endian float64 in C order: the very numbers that are computed with."""
+        digest = hashlib.sha256(repr((self.X.shape, self.y.shape)).encode())
+        for array in (self.X, self.y):
+            digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
+        return digest.hexdigest()
+
+    @property
+    def used(self) -> DataUsed:
+        """For a report's provenance."""
+        return DataUsed(self.name, self.sha256)
+
+    @property
+    def images(self) -> Array:
+        """X as (N, H, W). Raises DataError where the rows are not images."""
+        if self.image_shape is None:
+            raise DataError(f"{self.name} holds no images; 2-D networks want rows that are (H, W) arrays")
+        return self.X.reshape(len(self.X), *self.image_shape)
+
+
+def finite_table(X: Array, where: Callable[[int, int], str]) -> Array:
+    """X itself. Raises DataError naming the first entry that is not a finite number, by `where(row, column)`."""
+    bad = np.argwhere(~np.isfinite(X))
+    if len(bad):
+        row, column = map(int, bad[0])
+        kind = "empty or not a number" if math.isnan(X[row, column]) else "infinite"
+        raise DataError(f"{where(row, column)} is {kind} ({len(bad)} such entries); remove or fill them first")
+    return X

@@ -1,0 +1,151 @@
+"""Data by name: real tables that ship with scikit-learn, a user's files, and synthetic families.
+
+    digits:3v8         two of scikit-learn's handwritten digits, 8×8 pixels scaled from 0…16 to [0, 1]
+    wine:0v1           two of three cultivars, 13 chemical measurements, standardized
+    iris:0v1           two of three species, 4 measurements, standardized
+    breast_cancer      malignant (−1) and benign (+1), 30 measurements, standardized, with a column of ones
+    synthetic:N,D,seed N Gaussian points in D dimensions, labelled by the sign of a Gaussian linear predictor
+    FILE.csv .tsv .npz .parquet   see `compare.data.files` for where the label is
+
+"Standardized": every column less its mean, divided by its standard deviation. A column of ones makes a predictor
+⟨x, β⟩ through the origin of D+1 dimensions one with an offset in D; breast_cancer is separable only with an offset, all
+pairs of digits, wine and iris (0v1, 0v2) without. `scale` and `offset` override both.
+Of "AvB" the first is −1, the second +1; in a file, the smaller value is −1.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compare.data.dataset import DataError, Dataset
+from compare.data.files import read_file
+
+Array = NDArray[np.float64]
+Scale = Literal["auto", "none", "standard"]
+
+__all__ = ["FILE_SUFFIXES", "SOURCES", "DataError", "Dataset", "Scale", "load", "standardized", "with_offset"]
+
+FILE_SUFFIXES = (".csv", ".tsv", ".npz", ".parquet")
+
+
+def load(source: str, *, scale: Scale = "auto", offset: bool | None = None) -> Dataset:
+    """The data set that `source` names, as in the module's table; scale="auto" and offset=None do what it says there.
+
+    Raises DataError when the name is unknown (with the nearest known one), the file cannot be read, or its contents
+    are not a table of finite numbers with two label values.
+
+    >>> data = load("digits:3v8")
+    >>> data.X.shape, data.classes, data.image_shape
+    ((357, 64), ('3', '8'), (8, 8))
+    """
+    data, default = read(source.strip())
+    if scale not in ("auto", "none", "standard"):
+        raise DataError(f"scale is one of auto, none, standard; got {scale!r}")
+    if scale == "standard" or (scale == "auto" and default == "standard"):
+        data = standardized(data)
+    wanted = source.strip() == "breast_cancer" if offset is None else offset
+    return with_offset(data) if wanted else data
+
+
+def read(source: str) -> tuple[Dataset, Scale]:
+    """The data as stored, and the scaling that suits it."""
+    if Path(source).suffix.lower() in FILE_SUFFIXES:
+        return read_file(Path(source)), "none"
+    name, _, argument = source.partition(":")
+    if name not in SOURCES:
+        near = difflib.get_close_matches(name, SOURCES, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        known = f"{', '.join(USAGE)}, and files {' '.join(FILE_SUFFIXES)}"
+        raise DataError(f"there is no data called {source!r}; {hint}known are {known}")
+    return SOURCES[name](source, argument)
+
+
+def digits(source: str, argument: str) -> tuple[Dataset, Scale]:
+    """`digits:AvB`."""
+    from sklearn.datasets import load_digits
+
+    table = load_digits()
+    X, y, classes = pair(source, argument, table.data / 16.0, table.target)
+    return Dataset(source, X, y, classes, (8, 8)), "none"
+
+
+def three_classes(source: str, argument: str) -> tuple[Dataset, Scale]:
+    """`wine:AvB` and `iris:AvB`."""
+    from sklearn import datasets
+
+    table = getattr(datasets, f"load_{source.partition(':')[0]}")()
+    X, y, classes = pair(source, argument, table.data, table.target)
+    return Dataset(source, X, y, classes), "standard"
+
+
+def breast_cancer(source: str, argument: str) -> tuple[Dataset, Scale]:
+    """`breast_cancer`."""
+    from sklearn.datasets import load_breast_cancer
+
+    if argument:
+        raise DataError(f"{source!r}: breast_cancer has two classes and takes no argument")
+    table = load_breast_cancer()
+    return Dataset(source, table.data, np.where(table.target == 1, 1.0, -1.0), ("malignant", "benign")), "standard"
+
+
+def synthetic(source: str, argument: str) -> tuple[Dataset, Scale]:
+    """`synthetic:N,D,seed`: separable by construction, N rows in D columns."""
+    match = re.fullmatch(r"(\d+),(\d+),(\d+)", argument.replace(" ", ""))
+    if not match or 0 in (N := int(match[1]), D := int(match[2])):
+        raise DataError(f"{source!r}: write synthetic:N,D,seed with N, D ≥ 1, for instance synthetic:10,20,0")
+    if N * D > 10**9:
+        raise DataError(f"{source!r}: {N}×{D} numbers would need {8 * N * D / 2**30:.0f} GiB")
+    rng = np.random.default_rng(int(match[3]))
+    X, planted = rng.standard_normal((N, D)), rng.standard_normal(D)
+    y = np.where(X @ planted > 0, 1.0, -1.0)
+    return Dataset(f"synthetic:{N},{D},{int(match[3])}", X, y, ("below", "above")), "none"
+
+
+SOURCES: dict[str, Callable[[str, str], tuple[Dataset, Scale]]] = {
+    "digits": digits,
+    "wine": three_classes,
+    "iris": three_classes,
+    "breast_cancer": breast_cancer,
+    "synthetic": synthetic,
+}
+USAGE = ("digits:3v8", "wine:0v1", "iris:0v1", "breast_cancer", "synthetic:N,D,seed")
+
+
+def pair(source: str, argument: str, X: Array, target: NDArray[Any]) -> tuple[Array, Array, tuple[str, str]]:
+    """The rows of two classes "AvB"; A becomes −1, B becomes +1."""
+    known = [str(c) for c in np.unique(target)]
+    match = re.fullmatch(r"(\d+)v(\d+)", argument)
+    if not match or match[1] not in known or match[2] not in known or match[1] == match[2]:
+        name = source.partition(":")[0]
+        raise DataError(
+            f"{source!r}: write {name}:AvB with two different classes of {', '.join(known)}, "
+            f"for instance {name}:{known[0]}v{known[1]}"
+        )
+    first, second = int(match[1]), int(match[2])
+    rows = (target == first) | (target == second)
+    return X[rows], np.where(target[rows] == second, 1.0, -1.0), (match[1], match[2])
+
+
+def standardized(data: Dataset) -> Dataset:
+    """Every column less its mean, divided by its standard deviation; a constant column becomes zero."""
+    largest = np.abs(data.X).max(axis=0)
+    X = np.divide(data.X, largest, out=np.zeros_like(data.X), where=largest > 0)  # so that squares cannot overflow
+    spread = X.std(axis=0)
+    centred = X - X.mean(axis=0)
+    constant = spread <= 1e-14  # what rounding leaves of a column of equal numbers
+    X = np.divide(centred, spread, out=np.zeros_like(X), where=~constant)
+    return replace(data, X=X, name=f"{data.name}, standardized")
+
+
+def with_offset(data: Dataset) -> Dataset:
+    """A column of ones appended; the rows are then no images."""
+    X = np.column_stack([data.X, np.ones(len(data.X))])
+    return replace(data, X=X, name=f"{data.name}, with a column of ones", image_shape=None)

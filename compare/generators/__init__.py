@@ -1,0 +1,1 @@
+"""Experiments on convolutional generators: fitting speed, denoising, recovery."""

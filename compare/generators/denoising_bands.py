@@ -1,0 +1,127 @@
+"""The order in which frequencies are learned: band by band, for networks and for the filter that predicts one of them.
+
+The error of an output in a band of radial frequency is
+
+    e_band(t) = Σ_{d in band} |F(G_t − y)|²[d] / Σ_{d in band} |F y|²[d],
+
+1 for nothing learned (of a zero start), 0 for all. A band counts as learned at the first step with e_band ≤ ½. For the
+two-layer generator the filter predicts e_band(t) = Σ (1 − ησ²_d)^{2t} |ŷ_d|² / Σ |ŷ_d|², so its whole curve is known
+before training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compare.generators.images import Image
+from compare.reports.report import Check, Column, Figure, Section, Value
+from gd.generators.conv_generator import ConvGenerator
+from gd.generators.descend_image import descend_image
+from gd.generators.encoder_decoder import EncoderDecoder
+from gd.generators.generator import Generator
+from gd.generators.two_layer import TwoLayerGenerator
+from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
+from solvers.generators.early_stopping import early_stopping_filter
+
+Array = NDArray[np.float64]
+REFERENCE = "Chakrabarty & Maji (2019), \"The spectral bias of the deep image prior\""
+BANDS = ((0.0, 0.05), (0.05, 0.125), (0.125, 0.25), (0.25, 0.5))
+"""Edges of the radial frequency bands, in cycles per pixel; corners beyond 1/2 are in none, the mean in the first."""
+
+
+WIDTH = 256
+"""Channels k of the two-layer generator."""
+
+
+def band_power(signals: Array) -> Array:
+    """Σ_{d in band} |F s|²[d] of signals (…, H, W) under the unitary DFT: (…, bands)."""
+    height, width = signals.shape[-2:]
+    radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
+    power = np.abs(np.fft.fft2(signals, norm="ortho")) ** 2
+    return np.stack([power[..., (radius >= low) & (radius < high)].sum(axis=-1) for low, high in BANDS], axis=-1)
+
+
+def band_errors(outputs: Array, y: Array) -> Array:
+    """e_band of outputs (T, H, W) against y (H, W): shape (T, bands)."""
+    return band_power(outputs - y) / band_power(y)
+
+
+def learned(errors: Array, steps: NDArray[np.int64]) -> Array:
+    """The first step at which each band's error is at most ½ and stays there at the next snapshot; inf if never."""
+    below = errors <= 0.5
+    below[:-1] &= below[1:]
+    return np.where(below.any(axis=0), steps[below.argmax(axis=0)].astype(np.float64), np.inf)
+
+
+def trajectories(image: Image, level: float, steps: int) -> tuple[Array, dict[str, tuple[NDArray[np.int64], Array]]]:
+    """y, and per model (snapshot steps, band errors)."""
+    x = image.pixels[0]
+    y = np.clip(x + level * np.random.default_rng(0).standard_normal(x.shape), 0, 1)
+    networks: Mapping[str, Generator] = {
+        "deep decoder": ConvGenerator("bilinear", 32, 4, 1, x.shape),
+        "encoder–decoder": EncoderDecoder(24, 3, 1, x.shape),
+    }
+    found = {}
+    for name, net in networks.items():
+        path = descend_image(net, y[None], steps=steps, step=0.01, optimizer="adam", snapshots=60)
+        found[name] = path.steps, band_errors(path.outputs[:, 0, 0].astype(np.float64), y)
+    u = gaussian_kernel(x.shape, 0.05)
+    kernel = dual_kernel(u)
+    net = TwoLayerGenerator(x.shape, WIDTH, u, scale=float(np.linalg.norm(y)))
+    path = descend_image(net, y, steps=steps, step=1 / kernel.largest, reduction="half_sum", snapshots=60)
+    found["two-layer generator"] = path.steps, band_errors(path.outputs[:, 0], y)
+    predicted = early_stopping_filter(kernel, 1 / kernel.largest, path.steps)(y)
+    found["filter (prediction)"] = path.steps, band_errors(predicted, y)
+    return y, found
+
+
+def band_section(image: Image, *, level: float = 25 / 255, steps: int = 400) -> Section:
+    """When each band is learned, and whether low frequencies come first."""
+    y, found = trajectories(image, level, steps)
+    rows: list[dict[str, Value]] = []
+    made = []
+    for name, (at, errors) in found.items():
+        times = learned(errors, at)
+        rows.append({"model": name, **{f"band {i}": "not learned" if np.isinf(t) else str(int(t))
+                                       for i, t in enumerate(times)}})
+        late = max((float(a) for a, b in pairwise(times) if a > b), default=0.0)
+        made.append(Check.at_most(
+            f"{name}: no band is learned before one of lower frequency", late, 0.0, unit="steps", reference=REFERENCE,
+            reason="measured: the step of a lower band learned after a higher"))
+    gap = np.abs(found["two-layer generator"][1] - found["filter (prediction)"][1]) * band_power(y) / np.sum(y**2)
+    # | ‖a‖² − ‖b‖² | ≤ ‖a − b‖ (‖a‖ + ‖b‖) ≤ (2‖y‖/√k)(2‖y‖): residuals are no longer than y
+    made.append(Check.at_most(
+        "the filter predicts the power of the two-layer generator's error in every band", float(gap.max()),
+        4 / np.sqrt(WIDTH), reference="Heckel & Soltanolkotabi (2020), Theorem 1",
+        reason=f"measured: largest difference, share of the power of y; tolerance 4/√k, k = {WIDTH}"))
+    about = "Cycles per pixel; first iteration at which half of the band's power is fitted."
+    columns = (Column("model", "model"), *(
+        Column(f"band {i}", f"{low:g} to {high:g}", "iterations", "", about if i == 0 else "")
+        for i, (low, high) in enumerate(BANDS)))
+    text = (f"{image.name} with noise of standard deviation {level:.3f}, fitted until the noise is fitted too. The "
+            "error against the noisy target, by bands of radial frequency: structure first, noise last.")
+    return Section("Which frequencies are learned first", text, columns, tuple(rows), tuple(made),
+                   tuple(band_plot(name, at, errors) for name, (at, errors) in found.items()))
+
+
+def band_plot(name: str, steps: NDArray[np.int64], errors: Array) -> Figure:
+    """Band errors over the iterations."""
+    data: dict[str, Any] = {"iteration": steps}
+    names = [f"{low:g}–{high:g} cycles/pixel" for low, high in BANDS]
+    data |= {f"relative error: {label}": errors[:, i] for i, label in enumerate(names)}
+
+    def draw(canvas: Any) -> None:
+        axes = canvas.subplots()
+        for i, label in enumerate(names):
+            axes.loglog(steps[1:], np.maximum(errors[1:, i], 1e-6), color=f"C{i}", label=label)
+        axes.axhline(0.5, color="C7", linewidth=0.8, linestyle=":")
+        axes.set(xlabel="iteration", ylabel="error / power, in the band", title=name, ylim=(1e-3, 3))
+        axes.legend()
+
+    slug = "".join(c if c.isalnum() else "-" for c in name.lower())
+    return Figure(f"bands-{slug}", f"{name}: relative error by frequency band. Dotted: half learned.", draw, data)

@@ -1,0 +1,277 @@
+"""The trained two-layer generator beside the spectral filter that predicts it, step by step.
+
+The prediction is for k → ∞. At finite k the Jacobian's Gram matrix J Jᵀ at the start differs from its mean Σ by an
+average over k/2 independent draws (the channels come in antisymmetric pairs). On the first step that alone puts the
+output η(J Jᵀ − Σ)y away from the filter's, whose root mean square is known before anything is trained:
+
+    fluctuation(k) = η √(2/k) · √E‖(M − Σ)y‖₂² / ‖y‖₂,     M = (s sᵀ) ⊙ U Uᵀ,  s = 1[U c > 0],  c ~ N(0, I).
+
+It is the scale that the uniform distance is held against. The start has standard deviation ‖y‖₂: then the weights that
+fit y stay close to it, and signs of U C rarely change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compare.generators.figures import strip
+from compare.generators.images import Image
+from compare.reports.report import Check, Column, Figure, Section, Value
+from gd.generators.descend_image import ImageTrajectory, descend_image
+from gd.generators.two_layer import TwoLayerGenerator
+from solvers.generators.dual_kernel import DualKernel, dual_kernel, gaussian_kernel
+from solvers.generators.early_stopping import early_stopping_filter, tikhonov_filter, truncated_filter
+from solvers.generators.early_stopping_error import best_stopping_time, predicted_error
+
+Array = NDArray[np.float64]
+REFERENCE = "Heckel & Soltanolkotabi (2020), Theorem 1"
+FLUCTUATIONS = 2.0
+"""A maximum over the trajectory and a mean over a few seeds stay within this many root mean squares."""
+
+
+@dataclass(frozen=True)
+class Width:
+    """One width k: the distances of every seed, and the trajectories behind them."""
+
+    k: int
+    distance: Array
+    """max_t ‖G(C_t) − Ĝ_t‖₂ / ‖y‖₂, (seeds,)."""
+    later: Array
+    """The same over t ≥ 10."""
+    fluctuation: float
+    path: ImageTrajectory = field(repr=False)
+    error: Array = field(repr=False)
+    """‖G(C_t) − Ĝ_t‖₂ / ‖y‖₂ at every t, (T + 1, seeds)."""
+
+
+def example_signal(n: int) -> Array:
+    """Three low frequencies, of unit root mean square."""
+    t = 2 * np.pi * np.arange(n) / n
+    x = np.sin(t) + 0.5 * np.sin(2 * t + 1) + 0.3 * np.cos(3 * t)
+    return np.asarray(x / np.sqrt(np.mean(x**2)))
+
+
+def noisy_copies(x: Array, level: float, seeds: Sequence[int]) -> Array:
+    """x plus Gaussian noise of standard deviation `level`, one copy per seed."""
+    return np.stack([x + level * np.random.default_rng([seed, 3]).standard_normal(x.shape) for seed in seeds])
+
+
+def fluctuation(u: Array, kernel: DualKernel, y: Array, step: float, k: int, draws: int = 4000) -> float:
+    """η √(2/k) √E‖(M − Σ)y‖₂² / ‖y‖₂, by Monte Carlo over single channels; its own error is below 3%."""
+    rng = np.random.default_rng(0)
+    spectrum = np.fft.rfft(u)
+
+    def through(z: Array, power: NDArray[Any]) -> Array:
+        return np.asarray(np.fft.irfft(np.fft.rfft(z, axis=-1) * power, n=u.size, axis=-1))
+
+    active = through(rng.standard_normal((draws, u.size)), spectrum) > 0
+    one = active * through(active * y, np.abs(spectrum) ** 2)
+    spread = np.mean(np.sum((one - kernel.apply(y)) ** 2, axis=1))
+    return float(step * np.sqrt(2.0 / k * spread) / np.linalg.norm(y))
+
+
+def train_widths(
+    x: Array, ys: Array, kernel_width: float, widths: Sequence[int], seeds: Sequence[int], steps: int, share: float
+) -> tuple[DualKernel, float, Array, list[Width]]:
+    """Train every width on the same noisy signals with η = share/σ²_max; the filter's outputs (T + 1, seeds, n)."""
+    u = gaussian_kernel(x.size, kernel_width)
+    kernel = dual_kernel(u)
+    step = share / kernel.largest
+    predicted = early_stopping_filter(kernel, step, np.arange(steps + 1)[:, None] * np.ones(len(seeds)))(ys)
+    lengths = np.linalg.norm(ys, axis=1)
+    found = []
+    for k in widths:
+        net = TwoLayerGenerator(x.size, k, u, seeds=seeds, scale=float(lengths.mean()))
+        path = descend_image(net, ys, steps=steps, step=step, reduction="half_sum", snapshots=range(steps + 1), clean=x)
+        error = np.linalg.norm(path.outputs - predicted, axis=2) / lengths
+        typical = float(np.mean([fluctuation(u, kernel, y, step, k) for y in ys]))
+        found.append(Width(k, error.max(axis=0), error[min(10, steps):].max(axis=0), typical, path, error))
+    return kernel, step, predicted, found
+
+
+def width_section(
+    *, n: int = 128, kernel_width: float = 0.1, level: float = 0.2, widths: Sequence[int] = (256, 1024, 4096),
+    seeds: Sequence[int] = (0, 1, 2, 3, 4, 5), steps: int = 40,
+) -> Section:
+    """Filter against trained network along the whole trajectory, for growing k, at η = 1/σ²_max."""
+    x = example_signal(n)
+    ys = noisy_copies(x, level, seeds)
+    _, _, predicted, found = train_widths(x, ys, kernel_width, widths, seeds, steps, 1.0)
+    rows: list[dict[str, Value]] = [
+        {"k": w.k, "mean": float(w.distance.mean()), "worst": float(w.distance.max()), "later": float(w.later.mean()),
+         "fluctuation": w.fluctuation} for w in found
+    ]
+    made = [Check.at_most(
+        f"at k = {w.k} the trajectory stays within {FLUCTUATIONS:g} kernel fluctuations of the filter",
+        float(w.distance.mean()), FLUCTUATIONS * w.fluctuation, reference=REFERENCE) for w in found]
+    if len(found) > 1:
+        slope = float(np.polyfit(np.log([w.k for w in found]), np.log([w.distance.mean() for w in found]), 1)[0])
+        made.append(Check.at_most(
+            f"the distance falls like k^(−1/2): fitted exponent {slope:.2f}", abs(slope + 0.5), 0.25,
+            reference=REFERENCE, reason=f"measured: |exponent + 1/2|; {len(seeds)} seeds determine it to about ±0.15"))
+    columns = (
+        Column("k", "channels k"),
+        Column("mean", "uniform distance", "‖·‖₂ / ‖y‖₂", ".4f", f"Largest over t ≤ {steps}, mean of seeds."),
+        Column("worst", "worst seed", "‖·‖₂ / ‖y‖₂", ".4f"),
+        Column("later", "from t = 10 on", "‖·‖₂ / ‖y‖₂", ".4f"),
+        Column("fluctuation", "kernel fluctuation", "‖·‖₂ / ‖y‖₂", ".4f", "Known before training; see the text."),
+    )
+    text = (
+        f"G(C) = ReLU(UC)v with n = {n}, a Gaussian kernel of width {kernel_width:g}, an antisymmetric start, trained "
+        f"by gradient descent on ½‖G − y‖² with η = 1/σ²_max, y a smooth signal of unit root mean square plus noise of "
+        f"standard deviation {level:g}. The filter is 1 − (1 − ησ²)^t on the eigenvectors of the dual kernel, no "
+        "parameter fitted. A finite k alone puts the first step a known fluctuation away from it, "
+        "η‖(JJᵀ − Σ)y‖/‖y‖ ∝ k^(−1/2)."
+    )
+    return Section("The filter against the trained network", text, columns, tuple(rows), tuple(made),
+                   (distance_plot(found), outputs_plot(x, ys[0], found[-1], predicted[:, 0])))
+
+
+def stopping_section(
+    *, n: int = 128, kernel_width: float = 0.1, level: float = 0.2, k: int = 2048, seeds: Sequence[int] = (0, 1, 2),
+    steps: int = 160, share: float = 0.2,
+) -> Section:
+    """The best time to stop: predicted from the signal and noise spectra, and measured on the trained network."""
+    x = example_signal(n)
+    ys = noisy_copies(x, level, seeds)
+    kernel, step, _, (width,) = train_widths(x, ys, kernel_width, (k,), seeds, steps, share)
+    assert width.path.clean_mse is not None
+    expected = best_stopping_time(kernel, x, level, step, longest=steps)
+    rows: list[dict[str, Value]] = []
+    worst = 0.0
+    for i, seed in enumerate(seeds):
+        told = best_stopping_time(kernel, x, ys[i] - x, step, longest=steps)
+        measured = int(width.path.clean_mse[:, i].argmin())
+        worst = max(worst, abs(told.step - measured) / max(measured, 1))
+        rows.append({"seed": seed, "predicted": told.step, "measured": measured, "expected": expected.step,
+                     "predicted_error": told.error / n, "measured_error": float(width.path.clean_mse[measured, i])})
+    columns = (Column("seed", "seed"), Column("predicted", "predicted best t", "steps", "", "For the noise at hand."),
+               Column("measured", "measured best t", "steps"),
+               Column("expected", "in expectation", "steps", "", "For the noise level alone."),
+               Column("predicted_error", "predicted error", "mean square", ".5f"),
+               Column("measured_error", "measured error", "mean square", ".5f"))
+    check = Check.at_most("the predicted best stopping time is within 10% of the measured one, every seed", worst, 0.1,
+                          reference=REFERENCE, reason=f"at step {share:g}/σ²_max one step is 1% to 5% of it")
+    text = ("The error ‖G(C_t) − x‖² splits into signal not yet learned, falling in t, and noise learned, rising; its "
+            "minimum is the time to stop.")
+    return Section("The best time to stop", text, columns, tuple(rows), (check,),
+                   (split_plot(kernel, x, ys[0] - x, step, width),))
+
+
+def distance_plot(found: Sequence[Width]) -> Figure:
+    """‖G(C_t) − Ĝ_t‖/‖y‖ over t, every width, mean over seeds."""
+    data: dict[str, Any] = {"step": np.arange(len(found[0].error))}
+    data |= {f"relative distance: k = {w.k}": w.error.mean(axis=1) for w in found}
+
+    def draw(canvas: Any) -> None:
+        axes = canvas.subplots()
+        for c, w in enumerate(found):
+            distance = data[f"relative distance: k = {w.k}"]
+            axes.semilogy(data["step"][1:], distance[1:], color=f"C{c}", label=f"k = {w.k}")
+            axes.axhline(w.fluctuation, color=f"C{c}", linewidth=0.8, linestyle=":")
+        axes.set(xlabel="step t", ylabel="‖G(C_t) − filter‖₂ / ‖y‖₂")
+        axes.legend()
+
+    return Figure("filter-distance", "Distance between the trained network and the filter; dotted, the kernel's "
+                  "fluctuation at that width.", draw, data)
+
+
+def outputs_plot(x: Array, y: Array, width: Width, predicted: Array) -> Figure:
+    """Outputs at three steps, network and filter."""
+    times = [1, 5, len(predicted) - 1]
+    data: dict[str, Any] = {"position": np.arange(x.size), "signal": x, "noisy": y}
+    for t in times:
+        data[f"network, t = {t}"], data[f"filter, t = {t}"] = width.path.outputs[t, 0], predicted[t]
+
+    def draw(canvas: Any) -> None:
+        axes = canvas.subplots()
+        axes.plot(y, ".", color="C7", markersize=3, label="y")
+        axes.plot(x, color="C7", linewidth=1, label="x")
+        for c, t in enumerate(times):
+            axes.plot(data[f"network, t = {t}"], color=f"C{c}", label=f"t = {t}")
+            axes.plot(data[f"filter, t = {t}"], "--", color=f"C{c}", linewidth=2.2, alpha=0.6)
+        axes.set(xlabel="position", ylabel="value")
+        axes.legend(ncols=3)
+
+    return Figure("filter-outputs", f"Network (k = {width.k}, solid) and filter (dashed) at three steps; noisy y and "
+                  "clean x in grey.", draw, data, size=(6.2, 3.6))
+
+
+def split_plot(kernel: DualKernel, x: Array, e: Array, step: float, width: Width) -> Figure:
+    """Predicted signal and noise parts of the error, and the measured error."""
+    assert width.path.clean_mse is not None
+    t = np.arange(len(width.error))
+    split = predicted_error(kernel, x, e, step, t)
+    data = {"step": t, "signal not learned": split.signal / x.size, "noise learned": split.noise / x.size,
+            "predicted error": split.total / x.size, "measured error": width.path.clean_mse[:, 0]}
+
+    def draw(canvas: Any) -> None:
+        axes = canvas.subplots()
+        for c, name in enumerate(("signal not learned", "noise learned", "predicted error")):
+            axes.loglog(t[1:], data[name][1:], "--" if c == 2 else "-", color=f"C{c}", label=name)
+        axes.loglog(t[1:], data["measured error"][1:], ".", color="C3", markersize=3, label="measured error")
+        least = float(split.total.min()) / x.size
+        axes.set(xlabel="step t", ylabel="mean square", ylim=(least / 30, None))
+        axes.legend()
+
+    caption = f"The error of the early-stopped network and its parts, one seed, k = {width.k}."
+    return Figure("error-split", caption, draw, data)
+
+
+def image_section(image: Image, *, level: float = 25 / 255, kernel_width: float = 0.05, k: int = 256,
+                  steps: int = 400) -> Section:
+    """The same on an image: early stopping, Tikhonov, truncated SVD and the trained generator, each at its best."""
+    x = image.pixels[0]
+    y = x + level * np.random.default_rng(0).standard_normal(x.shape)
+    u = gaussian_kernel(x.shape, kernel_width)
+    kernel = dual_kernel(u)
+    step = 1 / kernel.largest
+    best = best_stopping_time(kernel, x, y - x, step, longest=steps)
+    net = TwoLayerGenerator(x.shape, k, u, scale=float(np.linalg.norm(y)))
+    path = descend_image(net, y, steps=steps, step=step, reduction="half_sum", snapshots=[best.step], clean=x)
+    assert path.clean_mse is not None
+    measured = int(path.clean_mse[:, 0].argmin())
+    at = path.outputs[path.steps.tolist().index(best.step), 0]
+    outputs: Mapping[str, Array] = {
+        "noisy": y,
+        f"early stopping, t = {best.step}": early_stopping_filter(kernel, step, best.step)(y),
+        "trained network, same t": at,
+        "Tikhonov, best ridge": closest(x, [tikhonov_filter(kernel, r)(y) for r in np.geomspace(1e-4, 1, 49)
+                                            * kernel.largest]),
+        "truncated SVD, best rank": closest(x, [truncated_filter(kernel, r)(y)
+                                                for r in np.geomspace(1, x.size, 60).astype(int)]),
+    }
+    rows: list[dict[str, Value]] = [{"method": name, "psnr": psnr(x, out)} for name, out in outputs.items()]
+    filtered = outputs[f"early stopping, t = {best.step}"]
+    distance = float(np.linalg.norm(at - filtered) / np.linalg.norm(y))
+    checks = (
+        Check.at_most("on the image, too, the trained network is close to the filter at the best time", distance,
+                      3 / np.sqrt(k), reference=REFERENCE, reason=f"k = {k}; ‖·‖₂ / ‖y‖₂"),
+        Check.no_prediction("measured minus predicted best time, in steps", measured - best.step,
+                            why="the minimum is flat in two dimensions; read the PSNRs"),
+    )
+    columns = (Column("method", "method"), Column("psnr", "PSNR", "dB", ".2f"))
+    pictures = [("clean", x[None]), *((name.split(",")[0], out[None]) for name, out in outputs.items())]
+    figure = strip([("", pictures)], "filters-on-an-image", f"{image.name}, noise of standard deviation {level:.3f}: "
+                   "the linear filters and the trained two-layer generator.")
+    text = (f"{image.name} ({x.shape[0]} × {x.shape[1]}), Gaussian noise of standard deviation {level:.3f}, "
+            f"two-layer generator with k = {k} and a Gaussian kernel of width {kernel_width:g}. Stopping time, ridge "
+            "and rank are the best for this image and noise.")
+    title = "Early stopping, Tikhonov and truncated SVD on an image"
+    return Section(title, text, columns, tuple(rows), checks, (figure,))
+
+
+def psnr(x: Array, estimate: Array) -> float:
+    """10 log₁₀(1 / mean squared error), in dB, for images in [0, 1]; infinite for a perfect estimate."""
+    error = float(np.mean((np.asarray(x) - np.asarray(estimate)) ** 2))
+    return float("inf") if error == 0 else -10.0 * float(np.log10(error))
+
+
+def closest(x: Array, candidates: Sequence[Array]) -> Array:
+    """The candidate with the least mean squared error to x."""
+    return min(candidates, key=lambda c: float(np.mean((c - x) ** 2)))

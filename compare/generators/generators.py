@@ -1,0 +1,301 @@
+"""`implicitbias compare generators`: untrained convolutional generators fit images fast and noise slowly.
+
+Four questions, one section each: how many iterations an image and noise of the same mean and variance take, for four
+architectures and several overparameterizations; how far each layer moves meanwhile; the same averaged over many
+images; and the smallest model that shows it, in one dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from joblib import cpu_count
+from numpy.typing import NDArray
+
+from compare.generators.figures import curve_figure, distance_figure, gallery, mean_figure, toy_figure
+from compare.generators.images import Image, choose, scrambled, shipped
+from compare.generators.measure import KINDS, NUMERAL, Fit, FitPlan, fit_pair, fitting_depth
+from compare.reports.progress import run_parts
+from compare.reports.provenance import Provenance
+from compare.reports.report import Check, Column, Report, Section, Value
+from gd.generators.conv_generator import ConvGenerator, Kind
+from gd.generators.descend_image import ImageTrajectory, descend_image
+from gd.generators.two_layer import ToyGenerator
+
+Array = NDArray[np.float64]
+
+REFERENCE = "Heckel & Soltanolkotabi (2020), Section 2"
+ORDER_OF_MAGNITUDE = 10.0
+STRUCTURED = ("i", "ii")
+"""The kinds for which the order of magnitude is claimed."""
+
+PHOTOGRAPHS = ("camera", "astronaut", "coins", "chelsea", "coffee", "rocket")
+"""What the section on many images averages over where no folder is given."""
+
+COLUMNS = (
+    Column("kind", "kind"),
+    Column("factor", "parameters / pixels", "", ".2f", "The overparameterization reached."),
+    Column("channels", "channels"),
+    Column("depth", "layers"),
+    Column("image", "image"),
+    Column("image_steps", "image", "iterations", "", "First iteration at the level: median of seeds (least–largest)."),
+    Column("noise_steps", "noise", "iterations", "", "The same for noise of the image's mean and variance."),
+    Column("ratio", "noise / image", "", "", "Per seed: median (least–largest); ≥ where noise was stopped before."),
+)
+
+
+def compare_generators(
+    images: Sequence[Image],
+    *,
+    kinds: Sequence[Kind] = KINDS,
+    factors: Sequence[float] = (1.0, 4.0, 16.0),
+    plan: FitPlan | None = None,
+    note: str = "",
+    many: Sequence[Image] = (),
+    toy: bool = True,
+    progress: bool = False,
+    jobs: int = 1,
+) -> Report:
+    """The full report on these images, all of one size; `many` are those that one section averages over.
+
+    With `jobs` > 1 that many processes share the fits; the numbers are the same.
+
+    Raises ValueError for constant images and for images of different sizes.
+    """
+    chosen = plan or FitPlan()
+    if len({image.pixels.shape for image in images}) != 1:
+        raise ValueError("the images must share one size and number of channels; got "
+                         + ", ".join(f"{i.name} {i.pixels.shape}" for i in images))
+    parts: list[tuple[str, Callable[[], list[Fit]]]] = [
+        (f"{kind}, {factor:g}×, {image.name}", partial(fit_pair, kind, factor, [image], chosen))
+        for kind in kinds for factor in factors for image in images  # apart, so that each ends when it is done
+    ]
+    done = run_parts(parts, "Generators", show=progress, jobs=jobs)
+    fits = [fit for batch in done.results for fit in batch]
+    sections = [steps_section(fits, chosen)] if fits else []
+    shown = [f for f in fits if f.kind == "bilinear" and f.noise_path is not None and not f.diverged]
+    if shown:
+        sections.append(distance_section(shown))
+    if done.complete and len(many) > 1:
+        sections.append(many_section(many, chosen))
+    if done.complete and toy:
+        sections.append(toy_section())
+    notes = tuple(n for n in (note, done.note, size_note(images, chosen)) if n)
+    return Report("Convolutional generators: image against noise", tuple(sections),
+                  Provenance.collect([i.used for i in (*images, *many)], seeds=chosen.seeds), notes,
+                  complete=done.complete)
+
+
+def size_note(images: Sequence[Image], plan: FitPlan) -> str:
+    """How these sizes differ from the published ones."""
+    height, width = images[0].pixels.shape[1:]
+    return (f"Images are {height} × {width}; the published figure is at 256 × 256 (--full). The smaller a photograph, "
+            "the less smooth it is from pixel to pixel, and the smaller the ratio. Depths are the published ones "
+            f"except where the input would have fewer than 4 pixels on a side. Step {plan.step:g}, "
+            f"{plan.optimizer}, normalization {plan.normalization.replace('_', ' the ')}, {plan.output} output.")
+
+
+def steps_section(fits: Sequence[Fit], plan: FitPlan) -> Section:
+    """Iterations for the image and for noise, the ratio, and what is predicted of it."""
+    noise = "the pixels in random order" if plan.noise == "scrambled" else "Gaussian"
+    text = (
+        f"Each generator is fitted to an image and to noise of the same mean and variance ({noise}), from the same "
+        f"starts. Counted is the first iteration whose mean squared error is at most {100 * plan.fraction:g}% of the "
+        "target's variance.\n\n"
+        "Predicted: an order of magnitude and more for i (bilinear upsampling) and ii (fixed interpolation), whose "
+        "smooth fixed filters favour smooth images; little or none for iii (learned convolutions) and iv "
+        "(deconvolutions)."
+    )
+    figures = [curve_figure(fits, factor, plan) for factor in dict.fromkeys(f.asked for f in fits)]
+    figures += [gallery(f) for f in fits if f.asked == middle(fits) and f.noise_path is not None]
+    return Section("Iterations to fit an image and to fit noise", text, COLUMNS, tuple(row(f) for f in fits),
+                   tuple(checks(fits, plan)), tuple(figures))
+
+
+def middle(fits: Sequence[Fit]) -> float:
+    """The overparameterization whose pictures are shown: the middle one."""
+    factors = sorted({f.asked for f in fits})
+    return factors[len(factors) // 2]
+
+
+def span(values: Array, form: str = ".0f", prefix: str = "") -> str:
+    """Median (least–largest), in words where a seed never got there."""
+    if np.isinf(values).all():
+        return "not reached"
+    if np.isinf(values).any():
+        return f"{np.isinf(values).sum()} of {values.size} seeds not reached"
+    if np.isnan(values).any():
+        return ""
+    if values.size == 1:
+        return f"{prefix}{values[0]:{form}}"
+    return f"{prefix}{np.median(values):{form}} ({values.min():{form}}–{values.max():{form}})"
+
+
+def row(fit: Fit) -> dict[str, Value]:
+    """One line of the table."""
+    limit = f"> {fit.noise_limit}" if fit.noise_steps is not None and np.isinf(fit.noise_steps).all() else None
+    if fit.noise_path is not None and fit.noise_path.diverged.any():
+        limit = "diverged"
+    return {
+        "kind": f"{NUMERAL[fit.kind]} {fit.kind}", "factor": fit.reached, "channels": fit.channels, "depth": fit.depth,
+        "image": fit.image.name,
+        "image_steps": "diverged" if fit.image_path.diverged.any() else span(fit.image_steps),
+        "noise_steps": limit or ("" if fit.noise_steps is None else span(fit.noise_steps)),
+        "ratio": "" if fit.diverged else span(fit.ratios, ".3g", "≥ " if fit.bound_only else ""),
+    }
+
+
+def checks(fits: Sequence[Fit], plan: FitPlan) -> list[Check]:
+    """i and ii: every seed's ratio at least 10. iii and iv: a smaller ratio than i on the same image."""
+    made = []
+    for fit in fits:
+        where = f"{NUMERAL[fit.kind]} {fit.kind}, {fit.asked:g}×, {fit.image.name}"
+        if NUMERAL[fit.kind] in STRUCTURED:
+            made.append(order_of_magnitude(fit, where, plan))
+        else:
+            made.append(smaller(fit, fits, where))
+    return made
+
+
+def order_of_magnitude(fit: Fit, where: str, plan: FitPlan) -> Check:
+    """Image iterations divided by noise iterations at most 1/10, for the worst seed."""
+    statement = f"noise takes at least {ORDER_OF_MAGNITUDE:g} times as many iterations as the image ({where})"
+    if fit.diverged or np.isnan(fit.ratios).any():
+        reason = (f"the image was not fitted to {100 * plan.fraction:g}% of its variance within {plan.longest_image} "
+                  "iterations: too few parameters, or too few iterations")
+        if fit.diverged:
+            reason = f"gradient descent diverged with step {plan.step:g}; take a smaller one (--step)"
+        return Check.no_prediction(statement, None, why=reason, reference=REFERENCE)
+    worst = float(fit.ratios.min())
+    if fit.image.name == "checkerboard":
+        why = "its edges are high frequencies: the claim is about natural images"
+        return Check.no_prediction(statement, 1 / worst, why=why, reference=REFERENCE)
+    if worst < ORDER_OF_MAGNITUDE and fit.bound_only:
+        why = f"noise was stopped after {fit.noise_limit} iterations, under {ORDER_OF_MAGNITUDE:g} times the image's"
+        return Check.no_prediction(statement, 1 / worst, why=why, reference=REFERENCE)
+    return Check.at_most(statement, 1 / worst, 1 / ORDER_OF_MAGNITUDE, reference=REFERENCE,
+                         reason="measured: image iterations / noise iterations, worst seed")
+
+
+def smaller(fit: Fit, fits: Sequence[Fit], where: str) -> Check:
+    """Ratio of iii or iv divided by that of i at the same overparameterization and image: at most 1."""
+    statement = f"the ratio is smaller than with bilinear upsampling ({where})"
+    beside = [f for f in fits if f.kind == "bilinear" and f.asked == fit.asked and f.image.name == fit.image.name]
+    if not beside or any(f.diverged or np.isnan(f.ratios).any() for f in (fit, beside[0])):
+        return Check.no_prediction(statement, None, why="one of the two was not measured", reference=REFERENCE)
+    share = float(np.median(fit.ratios) / np.median(beside[0].ratios))
+    if fit.bound_only and share > 1:
+        return Check.no_prediction(statement, share, why="only lower bounds were measured", reference=REFERENCE)
+    return Check.at_most(statement, share, 1.0, reference=REFERENCE, reason="measured: ratio / ratio of i, medians")
+
+
+def distance_section(fits: Sequence[Fit]) -> Section:
+    """How far each layer moves: less for the image than for noise, once both have the same loss."""
+    text = ("Relative distance ‖C − C⁰‖ / (‖C‖ + ‖C⁰‖) of every layer's coefficients from their start, dimensionless, "
+            "over the iterations, for the deep decoder (kind i). Fitting noise moves the weights further.")
+    columns = (Column("image", "image"), Column("factor", "parameters / pixels", "", ".2f"), Column("layer", "layer"),
+               Column("for_image", "fitting the image", "", ".3f", "At the last iteration, median of seeds."),
+               Column("for_noise", "fitting noise", "", ".3f"))
+    rows: list[dict[str, Value]] = []
+    made = []
+    for fit in fits:
+        assert fit.noise_path is not None
+        ours, noise = (np.median(p.distances[-1], axis=1) for p in (fit.image_path, fit.noise_path))
+        rows += [
+            {"image": fit.image.name, "factor": fit.reached, "layer": i + 1, "for_image": float(a),
+             "for_noise": float(b)}
+            for i, (a, b) in enumerate(zip(ours, noise, strict=True))
+        ]
+        made.append(Check.at_most(
+            f"the weights move less for {fit.image.name} than for noise ({fit.asked:g}×)",
+            float(ours.mean() / noise.mean()), 1.0, reference="Heckel & Soltanolkotabi (2020)",
+            reason="measured: mean over layers, image / noise"))
+    return Section("How far the layers move", text, columns, tuple(rows), tuple(made),
+                   tuple(distance_figure(f) for f in fits if f.asked == middle(fits)))
+
+
+def many_section(images: Sequence[Image], plan: FitPlan, *, steps: int = 400, factor: float = 4.0) -> Section:
+    """Mean and standard deviation, over the images, of the relative error along the fit (kind i)."""
+    shape = images[0].pixels.shape
+    net = ConvGenerator.with_overparameterization(
+        "bilinear", factor, depth=fitting_depth("bilinear", min(shape[1:])), out_channels=shape[0],
+        output_shape=shape[1:], seeds=range(len(images)), normalization=plan.normalization, output=plan.output)
+    variance = np.array([image.variance for image in images])
+    targets = {"images": [i.pixels for i in images], "noise": [scrambled(i, n) for n, i in enumerate(images)]}
+    paths: dict[str, ImageTrajectory] = {
+        name: descend_image(net, np.stack(t), steps=steps, step=plan.step, optimizer=plan.optimizer, snapshots=2)
+        for name, t in targets.items()
+    }
+    curves = {name: path.mse / variance for name, path in paths.items()}
+    rows: list[dict[str, Value]] = [
+        {"what": name, "mean": float(c[-1].mean()), "sd": float(c[-1].std(ddof=1))} for name, c in curves.items()
+    ]
+    columns = (Column("what", f"{len(images)} targets"),
+               Column("mean", "mean", "share of variance", ".4f", f"Mean squared error after {steps} iterations."),
+               Column("sd", "standard deviation", "share of variance", ".4f"))
+    (mean, sd), (noise_mean, noise_sd) = ((c[-1].mean(), c[-1].std(ddof=1)) for c in curves.values())
+    statement = f"after {steps} iterations the two bands, mean ± one standard deviation, are apart"
+    if any(path.diverged.any() for path in paths.values()):
+        why = f"gradient descent diverged with step {plan.step:g}; take a smaller one (--step)"
+        check = Check.no_prediction(statement, None, why=why, reference=REFERENCE)
+    else:
+        check = Check.at_most(statement, float((mean + sd) / max(noise_mean - noise_sd, 1e-300)), 1.0,
+                              reference=REFERENCE, reason="measured: upper edge of images / lower edge of noise")
+    text = (f"The deep decoder (kind i, {net.overparameterization:.2f} parameters per pixel) fitted to each of "
+            f"{len(images)} images and to the same images with their pixels in random order: mean ± one standard "
+            "deviation of the relative error over the targets.")
+    return Section("The same over many images", text, columns, tuple(rows), (check,), (mean_figure(curves),))
+
+
+def toy_section(*, n: int = 128, k: int = 64, steps: int = 1000) -> Section:
+    """The toy model on a step and on noise, for three interpolation kernels of increasing width."""
+    step = np.where(np.arange(n) < n // 2, 0.0, 1.0)
+    noise = np.random.default_rng(0).permutation(step)
+    kernels = {"none (zero insertion)": [1.0], "linear": [0.5, 1.0, 0.5],
+               "Gaussian, 8 pixels": list(np.exp(-((np.arange(-16, 17) / 8.0) ** 2)))}
+    rows: list[dict[str, Value]] = []
+    curves: dict[str, tuple[Array, Array]] = {}
+    for name, taps in kernels.items():
+        kernel = np.array(taps) / np.linalg.norm(taps)
+        net = ToyGenerator(n, k, kernel, seeds=(0, 1), dtype=torch.float64)
+        path = descend_image(net, np.stack([step, noise]), steps=steps, step=0.2 / n, reduction="half_sum", snapshots=2)
+        relative = path.mse / step.var()
+        curves[name] = (relative[:, 0], relative[:, 1])
+        reached = path.iterations_to(0.1 * step.var())
+        rows.append({"kernel": name, "step": span(reached[:1]), "noise": span(reached[1:]),
+                     "end_step": float(relative[-1, 0]), "end_noise": float(relative[-1, 1])})
+    smooth = curves["Gaussian, 8 pixels"]
+    check = Check.at_most(
+        "with a smooth kernel the step's error at the end is below the noise's",
+        float(smooth[0][-1] / smooth[1][-1]), 1.0, reference="Heckel & Soltanolkotabi (2020), toy model")
+    columns = (Column("kernel", "interpolation kernel"), Column("step", "step", "iterations to 10%"),
+               Column("noise", "noise", "iterations to 10%"),
+               Column("end_step", f"step, error after {steps}", "share of variance", ".3g"),
+               Column("end_noise", f"noise, error after {steps}", "share of variance", ".3g"))
+    text = (f"G = ReLU(T(u) U B₁ C₁) c₂ with n = {n}, k = {k}, trained by plain gradient descent on ½‖G − y‖², y a "
+            "step or its values in random order. The wider the interpolation kernel u, the larger the difference.")
+    figures = (toy_figure(curves),)
+    return Section("The smallest model: a step against noise", text, columns, tuple(rows), (check,), figures)
+
+
+def compare_named(
+    names: Sequence[str], folder: Path | None, size: int, *, colour: bool = False, progress: bool = False,
+    kinds: Sequence[Kind] = KINDS, factors: Sequence[float] = (1.0, 4.0, 16.0), plan: FitPlan | None = None,
+) -> Report:
+    """What the command line runs: images by name or folder. Raises DataError for names and folders without images."""
+    images, note = choose(names, folder, size, colour=colour)
+    many = images if folder is not None else [shipped(name, size, colour=colour) for name in PHOTOGRAPHS]
+    jobs = 1 if torch.cuda.is_available() else int(cpu_count())
+    return compare_generators(images, kinds=kinds, factors=factors, plan=plan, note=note, many=many, progress=progress,
+                              jobs=jobs)
+
+
+def quick() -> Report:
+    """Kinds i and iv on one photograph, 32 × 32, one seed: a few seconds."""
+    plan = FitPlan(seeds=(0,))
+    return compare_generators([shipped("camera", 32)], kinds=("bilinear", "deconvolution"), factors=(4.0,), plan=plan,
+                              toy=False)

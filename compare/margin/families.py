@@ -1,0 +1,158 @@
+"""Which networks a margin comparison trains: families of one architecture and depth, one member per seed.
+
+A family is trained as one batch and shares one explicit problem. At depth 1 every architecture is the same linear
+predictor, so that appears once.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from compare.margin.networks import ARCHITECTURES, Architecture, architectures, row_of
+from gd.networks.linear_network import LinearNetwork
+from solvers.regularizers import Regularizer
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Networks of one architecture and depth that differ in their initial weights."""
+
+    row: Architecture
+    depth: int
+    """L; for a user's own module its `depth` or `degree`, else 0 (unknown)."""
+    seeds: tuple[int, ...]
+    models: tuple[nn.Module, ...] = field(repr=False)
+    X: Array = field(repr=False)
+    """The data in the shape that these networks take: (N, D) or (N, H, W)."""
+
+    @property
+    def regularizer(self) -> Regularizer | None:
+        """R; None where only the weight-space problem is known."""
+        return self.row.regularizer(self.depth)
+
+    @property
+    def label(self) -> str:
+        """ "convolutional, L=2"; "linear predictor" at depth 1."""
+        if self.row.build is None:
+            return self.row.name
+        return "linear predictor" if self.depth == 1 else f"{self.row.name}, L={self.depth}"
+
+    @property
+    def price(self) -> str:
+        """R as a formula."""
+        return self.row.price(self.depth)
+
+
+def families(
+    X: Array,
+    *,
+    names: Sequence[str] | None = None,
+    depths: Sequence[int] = (1, 2),
+    seeds: Sequence[int] = (0,),
+    scale: float = 0.1,
+    image_shape: tuple[int, int] | None = None,
+) -> list[Family]:
+    """The families of the table's architectures that fit data X (N, D), flattened images where `image_shape` is given.
+
+    Raises ValueError for an unknown architecture, a depth or seed that is none, or images of another size than D.
+    """
+    depths, seeds = tuple(dict.fromkeys(depths)), tuple(dict.fromkeys(seeds))
+    if not depths or min(depths) < 1:
+        raise ValueError(f"depths must be integers ≥ 1, at least one; got {depths}")
+    if not seeds or min(seeds) < 0:
+        raise ValueError(f"seeds must be integers ≥ 0, at least one; got {seeds}")
+    if image_shape is not None and math.prod(image_shape) != X.shape[1]:
+        raise ValueError(f"images of {image_shape[0]}×{image_shape[1]} have not the {X.shape[1]} columns of X")
+    found = []
+    if 1 in depths:
+        found.append(family(ARCHITECTURES["fully connected"], 1, seeds, scale, X, None))
+    for row in architectures(names, images=image_shape is not None):
+        found += [family(row, depth, seeds, scale, X, image_shape) for depth in depths if depth > 1]
+    return found
+
+
+def family(
+    row: Architecture, depth: int, seeds: tuple[int, ...], scale: float, X: Array, image_shape: tuple[int, int] | None
+) -> Family:
+    """One architecture at one depth, a network per seed."""
+    if row.build is None:
+        raise ValueError(f"{row.name} is a module of a user's own; there is nothing to build")
+    shape = image_shape if row.images and image_shape is not None else (X.shape[1],)
+    models = tuple(row.build(shape, depth, scale, seed) for seed in seeds)
+    return Family(row, depth, seeds, models, X.reshape(-1, *shape))
+
+
+def own_families(models: nn.Module | Sequence[nn.Module] | Mapping[str, nn.Module], X: Array) -> list[Family]:
+    """One family per module of a user's own, trained from the weights it has.
+
+    Linear networks of this package are recognized and judged by their own row's theorem.
+    """
+    if isinstance(models, nn.Module):
+        models = [models]
+    unnamed = () if isinstance(models, Mapping) else models
+    named = {f"{type(m).__name__} {i}": m for i, m in enumerate(unnamed)}
+    if isinstance(models, Mapping):
+        named = dict(models)
+    if not named:
+        raise ValueError("models is empty: pass networks, or leave it out to compare the table's architectures")
+    return [
+        Family(known_row(name, model), own_depth(model), (0,), (model,), fitting(name, model, own_shape(model, X)))
+        for name, model in named.items()
+    ]
+
+
+def known_row(name: str, model: nn.Module) -> Architecture:
+    """The table's row for a network of this package, under the user's name; else a row made from the module."""
+    own = row_of(model, name)
+    price = own.regularizer(0)
+    kind = {"FullyConnected": "fully connected", "Diagonal": "diagonal", "Convolutional": "convolutional"}
+    table = ARCHITECTURES.get(kind.get(type(model).__name__, ""))
+    if table is None or not isinstance(model, LinearNetwork) or price is None:
+        return own
+    if table.regularizer(model.depth) != price:  # narrow kernels, several outputs: another theorem
+        return own
+    return replace(own, price=table.price, reference=table.reference)
+
+
+def own_depth(model: nn.Module) -> int:
+    """The number of layers, where the module says it."""
+    depth = getattr(model, "depth", getattr(model, "degree", 0))
+    return depth if isinstance(depth, int) else 0
+
+
+def own_shape(model: nn.Module, X: Array) -> Array:
+    """The data in the shape that the module takes, where it says it."""
+    shape = getattr(model, "shape", None)
+    if isinstance(shape, tuple) and math.prod(shape) == math.prod(X.shape[1:]):
+        return X.reshape(len(X), *shape)
+    return X
+
+
+def fitting(name: str, model: nn.Module, X: Array) -> Array:
+    """X itself. Raises ValueError where the module does not take it, or gives other than one number for a point."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"{name} is a {type(model).__name__}; models are torch modules, or names with torch modules")
+    try:
+        with torch.no_grad():
+            outputs = copy.deepcopy(model).to("cpu", torch.float64)(torch.tensor(X))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"the network {name!r} does not take X of shape {X.shape}: {reason}") from error
+    shape = tuple(getattr(outputs, "shape", ()))
+    if shape not in ((len(X),), (len(X), 1)):
+        raise ValueError(
+            f"the network {name!r} must give one number for each of the {len(X)} points, shape ({len(X)},) or "
+            f"({len(X)}, 1); it gives {shape or type(outputs).__name__}. For several outputs use gd.flow_limit with "
+            "labels (N, M)"
+        )
+    return X

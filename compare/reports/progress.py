@@ -1,0 +1,80 @@
+"""Long work in named parts: a progress bar on standard error, and Ctrl-C that keeps what is finished."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from compare.reports.wording import clean
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Done(Generic[T]):
+    """What `run_parts` finished."""
+
+    results: tuple[T, ...]
+    """The results of the parts that finished, in order."""
+    note: str = ""
+    """For a report's notes when the rest was interrupted, else empty."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every part finished."""
+        return not self.note
+
+
+def run_parts(
+    parts: Sequence[tuple[str, Callable[[], T]]], title: str, *, show: bool = True, jobs: int = 1
+) -> Done[T]:
+    """Run each (name, function) in turn. KeyboardInterrupt ends the run and keeps the results so far.
+
+    `show` draws the bar on standard error, where that is a terminal. With `jobs` > 1 that many processes share the
+    parts, whose functions and results must then be picklable; results come in order all the same. Any other exception
+    of a part passes through.
+
+    >>> run_parts([("one", lambda: 1), ("two", lambda: 2)], "Counting", show=False).results
+    (1, 2)
+    """
+    results: list[T] = []
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not (show and console.is_terminal)) as bar:
+        task = bar.add_task(clean(title), total=len(parts))
+        running = _running([run for _, run in parts], jobs)
+        for name, _ in parts:
+            bar.update(task, description=f"{clean(title)}: {clean(name)}")
+            try:
+                results.append(next(running))
+            except KeyboardInterrupt:
+                note = f"Interrupted during {name!r}: {len(results)} of {len(parts)} parts of {title!r} are finished."
+                return Done(tuple(results), note)
+            bar.advance(task)
+    return Done(tuple(results))
+
+
+def _running(functions: Sequence[Callable[[], T]], jobs: int) -> Iterator[T]:
+    """Their results, in order."""
+    if jobs == 1:
+        return (run() for run in functions)
+    from joblib import Parallel, delayed
+
+    # Ctrl-C reaches every process of a terminal's group: this one alone answers, and joblib ends the workers
+    workers = Parallel(n_jobs=jobs, return_as="generator", initializer=_deaf)
+    return iter(workers(delayed(run)() for run in functions))
+
+
+def _deaf() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,126 @@
+"""A report for machines: one JSON text and several CSV tables.
+
+Numbers are in the units of the API (angles in radians), unrounded. JSON has no word for a number that is not finite,
+so those are the strings "nan", "inf", "-inf", which `float` of most languages reads back; CSV uses the same words.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+from compare.reports.findings import Check, Findings, Section
+
+SCHEMA = "implicitbias-report/1"
+"""Named in every JSON report; the number changes when a key changes its meaning."""
+
+CHECK_FIELDS = ("section", "statement", "measured", "tolerance", "unit", "verdict", "reference", "reason")
+
+
+def plain(value: Any) -> Any:
+    """The value in JSON's own types: numpy unwrapped, complex as [real, imaginary], non-finite floats in words."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, complex):
+        return [plain(value.real), plain(value.imag)]
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    raise TypeError(f"a report cannot hold a {type(value).__name__}: {value!r}; use numbers, text, lists or arrays")
+
+
+def to_json(report: Findings) -> str:
+    """The whole report but its pictures, indented, keys in reading order, one text for one report."""
+    record = {
+        "schema": SCHEMA,
+        "title": report.title,
+        "passed": report.passed,
+        "summary": report.summary,
+        "complete": report.complete,
+        "notes": report.notes,
+        "sections": [section_record(section) for section in report.sections],
+        "provenance": asdict(report.provenance),
+    }
+    return json.dumps(plain(record), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def section_record(section: Section) -> dict[str, Any]:
+    """One section in JSON's shape."""
+    return {
+        "title": section.title,
+        "text": section.text,
+        "columns": [asdict(column) for column in section.columns],
+        "rows": [dict(row) for row in section.rows],
+        "checks": [check_record(check) for check in section.checks],
+        "figures": [
+            {"name": figure.name, "caption": figure.caption, "data": figure.data} for figure in section.figures
+        ],
+    }
+
+
+def check_record(check: Check) -> dict[str, Any]:
+    """One check in JSON's shape, with its verdict in words."""
+    return {**asdict(check), "verdict": check.verdict}
+
+
+def to_csv(report: Findings) -> dict[str, str]:
+    """CSV texts by file name: all checks, each section's table, each figure's numbers."""
+    checks = [
+        [plain({"section": section.title, **check_record(check)}[name]) for name in CHECK_FIELDS]
+        for section in report.sections
+        for check in section.checks
+    ]
+    files = {"checks.csv": table(CHECK_FIELDS, checks)}
+    for number, section in enumerate(report.sections, 1):
+        if section.rows:
+            files[f"{number:02d}-{slug(section.title)}.csv"] = section_csv(section)
+        for figure in section.figures:
+            if figure.data:
+                files[f"{number:02d}-figure-{slug(figure.name)}.csv"] = columns_csv(figure.data)
+    return files
+
+
+def section_csv(section: Section) -> str:
+    """A section's table: one line per row, the units in the header."""
+    names = [f"{c.key} [{c.unit}]" if c.unit else c.key for c in section.columns]
+    return table(names, [[plain(row.get(c.key)) for c in section.columns] for row in section.rows])
+
+
+def columns_csv(data: Mapping[str, Any]) -> str:
+    """Named columns of possibly different lengths side by side; a missing entry is an empty cell."""
+    columns = [np.atleast_1d(np.asarray(values)).ravel().tolist() for values in data.values()]
+    return table(tuple(data), [[plain(value) for value in row] for row in zip_longest(*columns)])
+
+
+def table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """RFC 4180 with newline line ends; None is an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def slug(text: str) -> str:
+    """A file name of letters, digits and hyphens that resembles the text.
+
+    >>> slug("Depth 2: ../../etc/<b>")
+    'depth-2-etc-b'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60] or "table"

@@ -1,0 +1,109 @@
+"""The report: what was compared, what theory says about it, and whether it holds.
+
+Every experiment returns a `Report`, a value that knows nothing about screens and files. Its parts (`Section`, `Column`,
+`Check`, `Figure`) are in the file `findings`, and are found here as well, since whoever makes a report needs both.
+
+Three rules. A number carries its unit: angles are radians in rows, checks, JSON and CSV, and are printed in
+degrees. A check passes or fails only where theory predicts a limit; otherwise its `passed` is None, it reads
+"no prediction" and says why. A report is a value: `+` joins two, and nothing in it changes.
+
+How it looks is elsewhere: `terminal` (rich), `webpage` (HTML), `records` (JSON, CSV), beside this file. They are
+imported when they are called, because rich, jinja2 and matplotlib cost a second that an experiment need not wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compare.reports.atomic import write_text
+from compare.reports.findings import Check, Column, Figure, Findings, Section, Value, verdict
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["Check", "Column", "Figure", "Report", "Section", "Value", "verdict"]
+
+
+@dataclass(frozen=True)
+class Report(Findings):
+    """What was compared, and whether theory holds.
+
+    >>> from compare.reports.provenance import Provenance
+    >>> check = Check.at_most("the directions agree", 2e-7, 1e-6, unit="rad", reference="Theorem 1")
+    >>> report = Report("Linear networks", (Section("Depth 2", checks=(check,)),), Provenance.collect())
+    >>> report.passed
+    True
+    >>> report.summary
+    '1 prediction: 1 holds, 0 fail; 0 measurements without a prediction'
+    """
+
+    def __add__(self, other: Report) -> Report:
+        if not isinstance(other, Report):
+            return NotImplemented
+        return Report(
+            self.title if self.title == other.title else f"{self.title}; {other.title}",
+            self.sections + other.sections,
+            self.provenance + other.provenance,
+            self.notes + other.notes,
+            self.complete and other.complete,
+        )
+
+    @classmethod
+    def merge(cls, reports: Iterable[Report], title: str, *, notes: Iterable[str] = ()) -> Report:
+        """One report of many, under one title. Raises ValueError when there is none."""
+        parts = tuple(reports)
+        if not parts:
+            raise ValueError("a merged report needs at least one report")
+        joined = reduce(add, parts)
+        return replace(joined, title=title, notes=joined.notes + tuple(notes))
+
+    def print(self, console: Console | None = None) -> None:
+        """Print it as tables, to standard output unless a rich Console is given."""
+        from compare.reports.terminal import print_report
+
+        print_report(self, console)
+
+    def _repr_html_(self) -> str:
+        from compare.reports.webpage import notebook_fragment
+
+        return notebook_fragment(self)
+
+    def to_json(self) -> str:
+        """Everything but the pictures, as JSON. Non-finite numbers are the strings "nan", "inf", "-inf"."""
+        from compare.reports.records import to_json
+
+        return to_json(self)
+
+    def to_csv(self) -> dict[str, str]:
+        """One CSV text per table, by file name: checks.csv, one per section, one per figure's data."""
+        from compare.reports.records import to_csv
+
+        return to_csv(self)
+
+    def to_html(self) -> str:
+        """One self-contained page: no network, dark and light, plots inline."""
+        from compare.reports.webpage import to_html
+
+        return to_html(self)
+
+    def write(self, folder: str | Path) -> Path:
+        """Write report.json, report.html and the CSV files into `folder` and return the page's path.
+
+        Each file is written beside its place and renamed into it, so a reader, or a crash, never meets half a file.
+        The page comes first: should the disk fill up, what a person reads is there.
+
+        Raises OSError when the folder cannot be written.
+        """
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        page = place / "report.html"
+        write_text(page, self.to_html())
+        write_text(place / "report.json", self.to_json())
+        for name, text in self.to_csv().items():
+            write_text(place / name, text)
+        return page

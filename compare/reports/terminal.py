@@ -1,0 +1,137 @@
+"""A report in a terminal: what was compared, whether theory holds, where not, then the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Console
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from compare.reports.findings import Check, Column, Findings, Section, Value
+from compare.reports.wording import cell, clean, header, measurement
+
+STYLES = {"holds": "green", "fails": "bold red", "no prediction": "dim"}
+
+
+def print_report(report: Findings, console: Console | None = None) -> None:
+    """Print the report as text; every string is data, never markup."""
+    out = console or Console()
+    out.print(Rule(Text(clean(report.title), style="bold")))
+    for note in report.notes:
+        out.print(Text(f"! {clean(note)}", style="yellow"))
+    for section in report.sections:
+        print_section(section, out)
+    print_provenance(report, out)
+    out.print(headline(report))
+    for check in report.failures:
+        why = f" ({clean(check.reason)})" if check.reason else ""
+        out.print(Text(f"  fails: {clean(check.statement)}: {comparison(check)}{why}", style="red"))
+
+
+def headline(report: Findings) -> Text:
+    """The one line to read: does theory hold?"""
+    if not report.passed:
+        return Text(f"Theory fails somewhere. {report.summary}.", style="bold red")
+    if not report.complete:
+        return Text(f"Not finished; no prediction failed in what was. {report.summary}.", style="bold")
+    if any(check.passed for check in report.checks):
+        return Text(f"Theory holds. {report.summary}.", style="bold green")
+    return Text(f"Nothing was predicted here. {report.summary}.", style="bold")
+
+
+def comparison(check: Check) -> str:
+    """ "2·10⁻⁷° ≤ 10⁻³°", with the sign that is true."""
+    measured = measurement(check.measured, check.unit)
+    if check.tolerance is None or check.measured is None:
+        return measured
+    return f"{measured} {'≤' if check.passed else '>'} {measurement(check.tolerance, check.unit)}"
+
+
+def print_section(section: Section, out: Console) -> None:
+    """Title, text, table, checks."""
+    out.print()
+    out.print(Text(clean(section.title), style="bold"))
+    if section.text:
+        out.print(Text(clean(section.text)))
+    if section.rows:
+        for columns in split(section, out.width):
+            out.print(rich_table(section, columns))
+        print_abouts(section, out)
+    if section.checks:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for name in ("prediction", "measured", "verdict", "reference"):
+            table.add_column(name)
+        for check in section.checks:
+            statement = clean(check.statement) + (f" ({clean(check.reason)})" if check.reason else "")
+            table.add_row(
+                Text(statement),
+                Text(comparison(check)),
+                Text(check.verdict, style=STYLES[check.verdict]),
+                Text(clean(check.reference)),
+            )
+        out.print(table)
+
+
+def print_abouts(section: Section, out: Console) -> None:
+    """What the columns mean, one line each, under the table."""
+    lines = [f"{clean(column.label)}: {clean(column.about)}" for column in section.columns if column.about]
+    if lines:
+        out.print(Text("\n".join(lines), style="dim"))
+
+
+def rich_table(section: Section, columns: Sequence[Column]) -> Table:
+    """These columns of a section's rows."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        numeric = any(is_number(row.get(column.key)) for row in section.rows)
+        table.add_column(Text(header(column)), justify="right" if numeric else "left")
+    for row in section.rows:
+        texts = [cell(row.get(column.key), column) for column in columns]
+        table.add_row(*(Text(text, style=STYLES.get(text, "")) for text in texts))
+    return table
+
+
+def split(section: Section, width: int) -> list[list[Column]]:
+    """The columns in groups that fit the terminal, the columns that name a row (words, up to the first number that is
+    no integer) repeated in each."""
+    names: list[Column] = []
+    for column in section.columns:
+        if any(isinstance(row.get(column.key), float) for row in section.rows) or column.format == "verdict":
+            break
+        names.append(column)
+    names = names[:3]
+    groups, room = [list(names)], width - sum(extent(section, column) for column in names)
+    for column in section.columns[len(names) :]:
+        need = extent(section, column)
+        if need > room and len(groups[-1]) > len(names):
+            groups.append(list(names))
+            room = width - sum(extent(section, name) for name in names)
+        groups[-1].append(column)
+        room -= need
+    return groups
+
+
+def extent(section: Section, column: Column) -> int:
+    """The width a column asks for: its longest cell or word of its header, and the gap."""
+    cells = [cell_len(cell(row.get(column.key), column)) for row in section.rows]
+    return max([*cells, *(cell_len(word) for word in header(column).split()), 1]) + 3
+
+
+def is_number(value: Value) -> bool:
+    """Whether a cell stands right-aligned."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def print_provenance(report: Findings, out: Console) -> None:
+    """Data hashes, seeds, versions, machine, command: small, at the end."""
+    source = report.provenance
+    lines = [f"data {clean(data.name)}: sha256 {data.sha256[:16]}…" for data in source.data]
+    lines += [f"seeds {', '.join(map(str, source.seeds))}"] if source.seeds else []
+    lines += [", ".join(f"{name} {number}" for name, number in source.versions.items())]
+    lines += [f"{source.machine}, {source.time}", *(f"again: {clean(command)}" for command in source.commands)]
+    out.print()
+    out.print(Text("\n".join(lines), style="dim"))

@@ -1,0 +1,105 @@
+"""A report as ONE HTML page that opens from disk, without a network, dark or light, on a phone.
+
+The template `webpage.html` escapes every string; the only markup passed through is the SVG that matplotlib drew, which
+escapes its own text. The CSV files ride along as data links, so the page alone is enough to get at the numbers.
+"""
+
+from __future__ import annotations
+
+import base64
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from compare.reports import records
+from compare.reports.drawing import svg
+from compare.reports.findings import Column, Figure, Findings, Section, Value
+from compare.reports.terminal import comparison, headline
+from compare.reports.wording import cell, clean, header, shown_in_unit
+
+CLASSES = {"holds": "holds", "fails": "fails", "no prediction": "none"}
+
+
+def to_html(report: Findings) -> str:
+    """The whole page; the same bytes for the same report."""
+    return render(report, page=True)
+
+
+def notebook_fragment(report: Findings) -> str:
+    """The same without the page around it, for `_repr_html_`: styles reach only the report, no script."""
+    return render(report, page=False)
+
+
+def render(report: Findings, *, page: bool) -> str:
+    """Fill the template."""
+    held = report.complete and any(check.passed for check in report.checks)  # what is unfinished is not green
+    return template().render(
+        report=report,
+        page=page,
+        headline=str(headline(report)),
+        state="fails" if not report.passed else "holds" if held else "none",
+        unpredicted=[check for check in report.checks if check.passed is None],
+        checks_csv=download(records.to_csv(report)["checks.csv"]) if report.checks else "",
+    )
+
+
+@cache
+def template() -> Template:
+    """The page's template, with everything it calls."""
+    environment = Environment(
+        loader=PackageLoader("compare.reports", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "cell": cell,
+        "classes": CLASSES,
+        "comparison": comparison,
+        "header": header,
+        "is_numeric": is_numeric,
+        "picture": picture,
+        "section_csv": lambda section: download(records.section_csv(section)),
+        "figure_csv": lambda figure: download(records.columns_csv(figure.data)),
+        "slug": records.slug,
+        "sort_key": sort_key,
+    }
+    environment.filters |= {"clean": clean, "paragraphs": paragraphs}
+    return environment.get_template("webpage.html")
+
+
+def paragraphs(text: str) -> list[str]:
+    """The paragraphs of a plain text, separated by empty lines; one that begins with four spaces is a formula."""
+    return [part.strip("\n") for part in clean(text).split("\n\n") if part.strip()]
+
+
+def download(text: str) -> str:
+    """A data link to a CSV text."""
+    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode("utf-8", "backslashreplace")).decode()
+
+
+def is_numeric(section: Section, column: Column) -> bool:
+    """Whether a column holds numbers, which stand right-aligned."""
+    values = [row.get(column.key) for row in section.rows]
+    return any(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+
+
+def sort_key(value: Value, column: Column) -> str:
+    """What a column sorts by: the number itself rather than its print; empty for an empty cell."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    return repr(shown_in_unit(float(value), column.unit)) if isinstance(value, (int, float)) else clean(value)
+
+
+def picture(figure: Figure) -> Any:
+    """The figure's SVG; a plot that cannot be drawn leaves a sentence, for it must not cost the numbers around it."""
+    try:
+        return Markup(svg(figure))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {clean(str(error))}"
+        return f"This plot could not be drawn ({reason}). Its numbers are in the CSV."

@@ -1,0 +1,79 @@
+"""How a value reads: numbers with their units, angles in degrees, verdicts in words, hostile text made harmless.
+
+The terminal and the page print through this file, so that they say the same. Files for machines (JSON, CSV) do not:
+they hold the numbers as they are.
+
+>>> number(2.0e-7, ".2g")
+'2·10⁻⁷'
+>>> measurement(0.5, "rad", ".3f")
+'28.648°'
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+
+from compare.reports.findings import Column, Value, verdict
+
+SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+DEGREES_PER_RADIAN = 180.0 / math.pi
+DEFAULT_FORMAT = ".3g"
+
+
+def clean(text: str) -> str:
+    """The text without control characters, which could repaint a terminal or break the page's SVG.
+
+    Text direction overrides (Unicode Cf) go as well: they can make a file name read backwards.
+    """
+    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
+
+
+def number(value: float, format: str = "") -> str:
+    """A number as a person reads it: 2·10⁻⁷ rather than 2e-07, ∞, and "not a number"."""
+    if math.isnan(value):
+        return "not a number"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value == 0:
+        return "0"  # without the digits and exponent that a format would give it
+    text = f"{value:{format or DEFAULT_FORMAT}}"
+    mantissa, _, exponent = text.partition("e")
+    mantissa = mantissa.replace("-", "−")
+    return f"{mantissa}·10{str(int(exponent)).translate(SUPERSCRIPTS)}" if exponent else mantissa
+
+
+def measurement(value: float | None, unit: str, format: str = "") -> str:
+    """A number with its unit; radians are shown in degrees, None as a dash."""
+    if value is None:
+        return "–"
+    shown = shown_in_unit(value, unit)
+    if unit == "rad":
+        return number(shown, format) + ("°" if math.isfinite(shown) else "")
+    return f"{number(shown, format)} {unit}".rstrip()
+
+
+def shown_in_unit(value: float, unit: str) -> float:
+    """The value in the unit that people are shown: degrees for radians, else unchanged."""
+    return value * DEGREES_PER_RADIAN if unit == "rad" else value
+
+
+def header(column: Column) -> str:
+    """A column's label with the unit its printed numbers are in."""
+    unit = "°" if column.unit == "rad" else column.unit
+    return clean(f"{column.label} [{unit}]" if unit else column.label)
+
+
+def cell(value: Value, column: Column) -> str:
+    """One cell of a table, in the unit its header names."""
+    if column.format == "verdict":
+        return verdict(value if isinstance(value, bool) else None)
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, int) and not column.format:
+        return str(value)
+    return number(shown_in_unit(float(value), column.unit), column.format)

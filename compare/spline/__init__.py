@@ -1,0 +1,1 @@
+"""The wide ReLU network beside its spline."""

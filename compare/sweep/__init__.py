@@ -1,0 +1,1 @@
+"""Grids of solves and flows, on all cores or a cluster, resumable."""

@@ -1,0 +1,261 @@
+"""`run_sweep`: every cell of a plan once, on all cores or a cluster, whatever dies on the way.
+
+The driver (`Driver`) holds the queue, hands batches to workers (`compare.sweep.workers`) and writes what comes back to
+the store (`compare.sweep.store`), each batch durable before the next is handed out. What is stored is never run again,
+so the same plan resumes by being run again.
+
+**What can be lost.** Small cells travel in batches, to pay the way to the worker and the disk once: a batch holds one
+cell, or as many as are expected to take `BATCH` seconds together, at most `LARGEST_BATCH`; a kind of cell never timed
+before goes alone. The death of a worker loses the batch that it was running, nothing else, and its cells are run again,
+each alone. The death of the driver or of the machine loses one batch for each worker process (on a cluster two for each
+thread), also nothing else. So with cells above a quarter of a second no more is lost than the cells in flight, and with
+smaller ones no more than `BATCH` seconds of each worker's work, up to the error of that expectation.
+
+**What fails.** A cell that raises is stored as failed with its error. A cell that `DEATHS` workers died of while they
+ran it alone is stored as failed with error type "WorkerDied". `retry_failed` runs such cells again.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compare.sweep.batch import Measure
+from compare.sweep.cell import Cell
+from compare.sweep.plan import SweepPlan, plan_of, read_plan
+from compare.sweep.progress import SweepProgress
+from compare.sweep.store import Outcome, Store, load_sweep
+from compare.sweep.workers import Batch, Workers, WorkersLostError, open_workers
+
+BATCH = 0.25
+"""Seconds that the cells of one batch are expected to take together."""
+LARGEST_BATCH = 100
+"""Cells."""
+DEATHS = 3
+"""Workers that may die with a cell before it is given up."""
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """How one run of the driver ended."""
+
+    folder: Path
+    """Where the store is; `load_sweep(folder)` has the numbers."""
+    cells: int
+    """Of the plan."""
+    found: int
+    """Of them, stored before."""
+    done: int
+    """Cells finished in this run."""
+    failed: int
+    """Of the plan's cells, stored as failed, in this run or before."""
+    errors: tuple[tuple[str, str, int], ...]
+    """(type, message, how often) of the failed cells, the most frequent first."""
+    seconds: float
+    """Wall-clock of this run."""
+    worked: float
+    """Seconds that this run's cells took on their workers, all together."""
+    complete: bool
+    """Whether every cell of the plan is stored; False after Ctrl-C or the loss of the cluster."""
+    note: str = ""
+    """Why it is not complete."""
+
+    def frame(self) -> Any:
+        """The results as one DataFrame, see `load_sweep`."""
+        return load_sweep(self.folder)
+
+
+def run_sweep(
+    plan: SweepPlan | Mapping[str, Any] | str | Path,
+    folder: str | Path,
+    *,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    retry_failed: bool = False,
+    measure: Measure | None = None,
+    progress: bool = False,
+    command: str = "compare.run_sweep(plan, folder)",
+) -> SweepResult:
+    """Run every cell of a plan that the folder does not hold yet.
+
+    Args:
+        plan: a TOML file, a dictionary of the same shape, or a checked plan; see `compare.sweep.plan`.
+        folder: where results are stored, made when it is not there; the same folder resumes.
+        jobs: worker processes on this machine; one for each core by default.
+        scheduler: address of a Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers then run the cells. They
+            need this package, and files of data at the same paths (their contents are checked).
+        retry_failed: run again the cells that are stored as failed.
+        measure: what a cell does, Cell → {column: number}; `compare.sweep.measure.measure_cell` by default. It is not
+            part of a cell's key: give another function another folder.
+        progress: whether to draw a bar with an estimate of the time left on standard error.
+        command: what the store says to type to get the sweep again.
+
+    Returns a SweepResult; interrupted by Ctrl-C, what is finished is stored and `complete` is False.
+
+    Raises PlanError, DataError: the plan cannot be run as written (nothing has run then). SweepBusyError: another
+    driver is writing to the folder. ValueError: jobs < 1, no scheduler at that address, or workers that lack
+    this package. OSError: the disk is full; what was stored stays.
+
+    >>> import tempfile
+    >>> plan = {"grid": {"data": "synthetic:4,6,0", "road": "max_margin", "network": ["diagonal", "convolutional"]}}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     result = run_sweep(plan, folder, jobs=1)
+    ...     frame = load_sweep(folder)
+    >>> result.done, result.complete, list(frame.outcome)
+    (2, True, ['OPTIMAL', 'OPTIMAL'])
+    """
+    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
+        raise ValueError(f"jobs must be an integer of at least 1, got {jobs!r}")
+    if isinstance(plan, str | Path):
+        plan = read_plan(plan)
+    elif not isinstance(plan, SweepPlan):
+        plan = plan_of(plan)
+    if measure is None:
+        from compare.sweep.measure import measure_cell
+
+        measure = measure_cell
+    with Store(Path(folder)) as store:
+        stored = store.statuses()
+        skipped = {key for key, status in stored.items() if not (retry_failed and status == "failed")}
+        todo = [cell for cell in plan.cells if cell.key not in skipped]
+        store.begin(plan.name, plan.text, command)
+        driver = Driver(store, todo, SweepProgress(plan.name, len(plan.cells), len(todo), show=progress))
+        began = time.perf_counter()
+        note = driver.run(jobs, scheduler, measure) if todo else ""
+        errors = tuple(store.errors({cell.key for cell in plan.cells}))
+    return SweepResult(
+        folder=Path(folder),
+        cells=len(plan.cells),
+        found=len(plan.cells) - len(todo),
+        done=driver.done,
+        failed=sum(count for _, _, count in errors),
+        errors=errors,
+        seconds=time.perf_counter() - began,
+        worked=driver.worked,
+        complete=driver.stored == len(todo),
+        note=note,
+    )
+
+
+class Driver:
+    """The queue, and what is known about how long cells take."""
+
+    def __init__(self, store: Store, todo: Iterable[Cell], progress: SweepProgress) -> None:
+        self.store, self.progress = store, progress
+        self.queues: dict[Any, deque[Cell]] = defaultdict(deque)
+        for cell in todo:
+            self.queues[cell.kind].append(cell)
+        # the first cell of every kind goes before the rest, so that the time left is an estimate and not a guess
+        self.unseen = deque(self.queues)
+        self.waiting = sum(map(len, self.queues.values()))
+        self.suspects: deque[Cell] = deque()
+        """Cells whose worker died, to be run alone."""
+        self.suspected: set[str] = set()
+        self.deaths: Counter[str] = Counter()
+        self.pace: dict[Any, float] = {}
+        """Seconds a cell of this kind takes, a moving mean."""
+        self.in_flight: Counter[Any] = Counter()
+        self.workers_seen: set[str] = set()
+        self.stored = self.done = 0
+        self.worked = 0.0
+
+    def run(self, jobs: int | None, scheduler: str | None, measure: Measure) -> str:
+        """Run everything; returns why it stopped early, or an empty string."""
+        workers = open_workers(jobs, scheduler, measure)
+        with self.progress:
+            try:
+                self._run(workers)
+            except KeyboardInterrupt:
+                return "Interrupted: every finished cell is stored; the same command goes on from here."
+            except WorkersLostError as error:
+                return f"{error}. Every finished cell is stored; the same command goes on from here."
+            finally:
+                workers.close()
+        return ""
+
+    def _run(self, workers: Workers) -> None:
+        flying = 0
+        while True:
+            while flying < workers.slots and (batch := self.next_batch(workers, flying)):
+                workers.submit(batch)
+                self.in_flight[batch[0].kind] += len(batch)
+                flying += 1
+            if not flying:
+                return
+            for batch, result in workers.finished(patience=1.0):
+                flying -= 1
+                self.in_flight[batch[0].kind] -= len(batch)
+                if result is None:
+                    self.lost(batch, workers)
+                    continue
+                if result.worker not in self.workers_seen:
+                    self.workers_seen.add(result.worker)
+                    self.store.add_worker(result.worker, result.machine, dict(result.versions))
+                self.keep(batch, result.outcomes)
+            if self.progress.due():
+                self.progress.update(self.stored, self.time_left(workers), flying)
+
+    def next_batch(self, workers: Workers, flying: int) -> Batch:
+        """The next cells to hand out, empty when there are none now."""
+        if self.suspects and (workers.exclusive or (flying == 0 and not self.waiting)):
+            return (self.suspects.popleft(),)
+        if self.unseen:
+            return self.taken(self.unseen.popleft(), 1)
+        for kind, pace in self.pace.items():
+            if kind in self.queues:
+                share = math.ceil(self.waiting / (2 * workers.slots))  # so that the last batches end together
+                return self.taken(kind, max(1, min(int(BATCH / max(pace, 1e-9)), share, LARGEST_BATCH)))
+        # the kinds that are left are being timed for the first time
+        return self.taken(next(iter(self.queues)), 1) if self.queues else ()
+
+    def taken(self, kind: Any, count: int) -> Batch:
+        """The first `count` cells of a kind, or what is left."""
+        queue = self.queues[kind]
+        batch = tuple(queue.popleft() for _ in range(min(count, len(queue))))
+        self.waiting -= len(batch)
+        if not queue:
+            del self.queues[kind]
+        return batch
+
+    def keep(self, batch: Batch, outcomes: tuple[Outcome, ...]) -> None:
+        """Store a finished batch."""
+        self.store.add(outcomes)
+        self.stored += len(outcomes)
+        self.done += sum(outcome.error is None for outcome in outcomes)
+        seconds = sum(outcome.seconds for outcome in outcomes)
+        self.worked += seconds
+        kind, mean = batch[0].kind, seconds / len(outcomes)
+        # quick to forget: the first cell of a process pays for imports
+        self.pace[kind] = 0.5 * (self.pace[kind] + mean) if kind in self.pace else mean
+        self.progress.failed += sum(outcome.error is not None for outcome in outcomes)
+
+    def lost(self, batch: Batch, workers: Workers) -> None:
+        """A worker died with this batch: its cells run again alone, or the one that was alone is given up.
+
+        Only deaths that are certainly a cell's own are counted against it, so that a cell is not given up for having
+        travelled with another one, or for machines that come and go.
+        """
+        cell = batch[0]
+        if len(batch) == 1 and (workers.exclusive or cell.key in self.suspected):
+            self.deaths[cell.key] += workers.deaths_per_loss
+        if self.deaths[cell.key] >= DEATHS:
+            message = f"{self.deaths[cell.key]} worker processes died while they ran this cell (out of memory, killed?)"
+            self.keep(batch, (Outcome(cell.key, cell.parameters, 0.0, "", {}, "WorkerDied", message),))
+            return
+        self.suspects.extend(batch)
+        self.suspected.update(cell.key for cell in batch)
+
+    def time_left(self, workers: Workers) -> float | None:
+        """Seconds to the end by the pace of each kind; None before anything is known."""
+        if not self.pace:
+            return None
+        usual = sum(self.pace.values()) / len(self.pace)
+        remaining = Counter({kind: len(queue) for kind, queue in self.queues.items()})
+        remaining += self.in_flight
+        remaining.update(cell.kind for cell in self.suspects)
+        return sum(self.pace.get(kind, usual) * count for kind, count in remaining.items()) / workers.slots

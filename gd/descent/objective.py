@@ -1,0 +1,227 @@
+"""Many networks of one architecture as ONE function of a (B, P) matrix of weights, on one device.
+
+Row b holds all P weights of run b. Linear networks are evaluated through P(w) with the batch axis in front, so a
+gradient costs one product with X each way and a backward pass through P alone; any other module goes through
+`torch.func.functional_call` under `vmap`. Either way B runs cost one sequence of kernels, not B of them.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from gd.losses import Loss
+from gd.networks.linear_network import LinearNetwork
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """∇L = e^{log_scale} · `direction` for every run; for margin losses `direction` is ∇ log L."""
+
+    log_loss: Tensor
+    """log L, shape (B,)."""
+    direction: Tensor
+    """Shape (B, P)."""
+    log_scale: Tensor
+    """Shape (B,)."""
+    slope: Tensor
+    """∂L/∂f · e^{−log_scale}, the shape of the outputs (B, N, …)."""
+    outputs: Tensor
+    """f(x_n; w_b), shape (B, N, …)."""
+
+
+class _Predictor(nn.Module):
+    """A module whose forward pass is another module's `compose`, because functional calls reach `forward` only."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self) -> Tensor:
+        beta: Tensor = self.model.compose()  # type: ignore[operator]
+        return beta
+
+
+def check_one_architecture(models: Sequence[nn.Module]) -> None:
+    """Raise ValueError unless all modules are of one type, print alike, and have the same parameters to train."""
+
+    def described(model: nn.Module) -> str:
+        trained = {name: tuple(p.shape) for name, p in model.named_parameters() if p.requires_grad}
+        return f"{type(model).__qualname__} training {trained}: {model}"
+
+    kinds = sorted({described(model) for model in models})
+    if len(kinds) > 1:
+        raise ValueError(
+            "descend runs networks of one architecture as one batch; these differ; call it once for each.\n"
+            + "\n".join(kinds)
+        )
+
+
+class Objective:
+    """L(f(X; w_b), y) for b = 1 … B.
+
+    Args:
+        models: modules of one architecture; the parameters that require gradients are trained, from `start`, the others
+            and all buffers stay as they are in each. Not modified.
+        X: inputs, the first axis counts the N points.
+        y: labels or targets, the shape of the outputs of one run.
+        loss: the loss.
+        device, dtype: where, and in which precision, everything is computed.
+
+    Raises ValueError when the models differ in architecture or the outputs do not match y.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[nn.Module],
+        X: Tensor,
+        y: Tensor,
+        loss: Loss,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        self.X, self.y, self.loss = X.to(device, dtype), y.to(device, dtype), loss
+        self._model = copy.deepcopy(models[0]).to(device, dtype)
+        self._linear = self._model if isinstance(self._model, LinearNetwork) else None
+        check_one_architecture(models)
+        trained = {name: tuple(p.shape) for name, p in models[0].named_parameters() if p.requires_grad}
+        if not trained:
+            raise ValueError(f"{type(models[0]).__name__} has no parameters to train")
+        self.names, self.shapes = list(trained), list(trained.values())
+        self.sizes = [math.prod(shape) for shape in self.shapes]
+        copies = [copy.deepcopy(model).to(device, dtype) for model in models]
+        parameters, buffers = stack_module_state(copies)  # type: ignore[arg-type,unused-ignore]
+        self._fixed = buffers | {name: p.detach() for name, p in parameters.items() if name not in trained}
+        self.start = torch.cat([parameters[name].detach().flatten(1) for name in self.names], dim=1)
+        self.degree = self._measured_degree()
+        if self._linear is not None:
+            rows = self.X.flatten(1)
+            norm = torch.linalg.vector_norm(rows, dim=1).max() if loss.margin else torch.linalg.matrix_norm(rows, 2)
+            self._input_norm = float(norm)
+            self._one = torch.eye(self._linear.depth, dtype=torch.bool, device=self.X.device)
+            self._two = self._one[:, None, :] | self._one[None, :, :]
+        with torch.no_grad():
+            shape = tuple(self.outputs(self.start).shape[1:])
+        if shape != tuple(self.y.shape):
+            raise ValueError(
+                f"targets y of shape {tuple(self.y.shape)} do not match the network's outputs, of shape {shape} for "
+                f"inputs X of shape {tuple(self.X.shape)}"
+            )
+
+    def layers(self, W: Tensor) -> list[Tensor]:
+        """The parameters, in order, each with the run axis in front; views of W."""
+        flat = torch.split(W, self.sizes, dim=1)
+        return [part.view(-1, *shape) for part, shape in zip(flat, self.shapes, strict=True)]
+
+    def _call(self, module: nn.Module, prefix: str, W: Tensor, arguments: tuple[Tensor, ...]) -> Tensor:
+        parameters = {prefix + name: part for name, part in zip(self.names, self.layers(W), strict=True)}
+        fixed = {prefix + name: part for name, part in self._fixed.items()}
+        one = lambda state: functional_call(module, state, arguments)  # noqa: E731
+        return vmap(one, randomness="same")({**parameters, **fixed})  # type: ignore[no-any-return]
+
+    def outputs(self, W: Tensor) -> Tensor:
+        """f(X; w_b), shape (B, N, …)."""
+        if self._linear is not None:
+            return self._linear.apply_predictor(self._linear.P(self.layers(W)), self.X)
+        outputs = self._call(self._model, "", W, (self.X,))
+        # a last layer of one unit gives (N, 1) where the labels are (N,)
+        return outputs.squeeze(2) if self.y.ndim == 1 and tuple(outputs.shape[2:]) == (1,) else outputs
+
+    def log_loss(self, W: Tensor) -> Tensor:
+        """log L, shape (B,), without a gradient."""
+        with torch.no_grad():
+            return self.loss.log_value(self.outputs(W), self.y)
+
+    def gradient(self, W: Tensor) -> Gradient:
+        """log L and ∇L, scaled."""
+        W = W.detach().requires_grad_(True)
+        outputs = self.outputs(W)
+        with torch.no_grad():
+            log_loss = self.loss.log_value(outputs, self.y)
+            slope = self.loss.slope(outputs, self.y, log_loss)
+        (direction,) = torch.autograd.grad(outputs, W, slope)
+        return Gradient(log_loss, direction, self.loss.log_scale(log_loss), slope, outputs.detach())
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the networks have a predictor β (a `compose` method)."""
+        return hasattr(self._model, "compose")
+
+    def predictors(self, W: Tensor) -> Tensor:
+        """β of every run, shape (B, *shape of β)."""
+        with torch.no_grad():
+            if self._linear is not None:
+                return self._linear.P(self.layers(W))
+            return self._call(_Predictor(self._model), "model.", W, ())
+
+    def predictor_gradient(self, slope: Tensor) -> Tensor | None:
+        """∇_β L up to a positive factor, Σ_n slope_n x_n; None where outputs are not ⟨x, β⟩."""
+        if self._linear is None:
+            return None
+        rows = self.X.flatten(1)
+        return (slope.mT @ rows if slope.ndim == 3 else slope @ rows).flatten(1)
+
+    def _measured_degree(self) -> int | None:
+        """L with f(x; c·w) = c^L f(x; w): stated by the model, else measured at the start; None if there is none."""
+        stated = getattr(self._model, "degree", None)
+        if stated is not None:
+            return int(stated)
+        with torch.no_grad():
+            # a power of two scales floats exactly, so that a homogeneous network of degree L gives exactly 2^L f
+            once, twice = self.outputs(self.start), self.outputs(2.0 * self.start)
+        scale = once.abs().max()
+        if not torch.isfinite(twice).all() or scale == 0:
+            return None
+        degree = round(math.log2(max(float(twice.abs().max() / scale), 1e-300)))
+        tolerance = 1e3 * torch.finfo(once.dtype).eps * 2.0**degree * scale
+        return degree if degree >= 1 and bool((twice - 2.0**degree * once).abs().max() <= tolerance) else None
+
+    def curvature(self, W: Tensor) -> Tensor:
+        """An upper bound, shape (B,), on the norm of ∇² log L (margin losses) or ∇²L (squared loss) at W.
+
+        In a linear network m_n is linear in each layer, and with R = max_n ‖x_n‖₂ and a_l the operator norm of layer l
+        (`LinearNetwork.operator_norms`)
+
+            ‖∇m_n‖² ≤ R² Σ_l Π_{k≠l} a_k²,    ‖∇²m_n‖ ≤ R max_l Σ_{j≠l} Π_{k≠l,j} a_k,
+
+        the second because the norm of a block matrix is at most its largest row sum of block norms. And
+        ‖∇² log L‖ ≤ max ‖∇m_n‖² + max ‖∇²m_n‖ since Σp ≤ 1. At L = 1 this is R², the constant of the linear theory.
+        For the squared loss R² becomes ‖X‖² and R becomes ‖X‖·‖f − y‖, with the spectral norm of X.
+
+        Raises ValueError for modules that are not this package's linear networks: no such bound is known.
+        """
+        if self._linear is None:
+            raise ValueError(
+                f"no safe step size is known for {type(self._model).__name__}, which is not one of this package's "
+                "linear networks: give the schedule a step, as in ConstantStep(1e-3), or use ArmijoLineSearch()"
+            )
+        if self._linear.depth == 1:
+            return torch.full_like(W[:, 0], self._input_norm**2)
+        with torch.no_grad():
+            a = self._linear.operator_norms(self.layers(W))
+        if self._linear.depth == 2:  # the formulas below with their single factors written out
+            others, row_sums = a, torch.ones_like(a)
+        else:
+            others = torch.where(self._one, 1.0, a[:, None, :]).prod(dim=-1)
+            row_sums = (torch.where(self._two, 1.0, a[:, None, None, :]).prod(dim=-1) * ~self._one).sum(dim=-1)
+        bent = self._input_norm * row_sums.amax(dim=-1)
+        if not self.loss.margin:
+            bent = bent * torch.exp(0.5 * (self.log_loss(W) + math.log(2.0)))
+        bound = self._input_norm**2 * others.square().sum(dim=-1) + bent
+        return bound.clamp(min=torch.finfo(W.dtype).tiny)  # at w = 0 with L > 2 the gradient is zero too
+
+    def parameters(self, W: Tensor) -> Mapping[str, Array]:
+        """The weights by name, each with the run axis in front."""
+        return {
+            name: part.detach().cpu().numpy().copy() for name, part in zip(self.names, self.layers(W), strict=True)
+        }

@@ -1,0 +1,143 @@
+"""Schedules: how far to go along the gradient. Here the two plain ones, a constant step and a loss-normalized step.
+
+A schedule is a value; what it remembers between steps is a state it makes in `start` and is handed back in `step`.
+Every tensor has the run axis first, so each run of a batch has its own step size. A schedule also says what is proved
+about it, because the methods differ in little else: `rate` for linear predictors (degree 1), and `heuristic` when it
+is used where its theory does not apply.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gd.descent.objective import Gradient, Objective
+
+# A computed log-loss is uncertain by this much, relative to 1 + |log L|: a smaller increase is not an increase.
+ROUNDING = 1e-13
+
+
+class Schedule(ABC):
+    """One way to turn gradients into steps."""
+
+    name: str
+    rate: str
+    """The rate proved for linear predictors on separable data, for which loss, with its source."""
+    margin_loss_only = False
+    """Whether the method is defined through ∇ log L, so that the squared loss is refused."""
+    linear_theory_only = False
+    """Whether nothing is proved beyond linear predictors."""
+
+    def heuristic(self, degree: int | None) -> bool:
+        """Whether no theorem covers this method on networks of this degree of homogeneity (None: not homogeneous)."""
+        return self.linear_theory_only and degree != 1
+
+    def label(self, degree: int | None) -> str:
+        """What a report prints: the name, and the proved rate or the word heuristic."""
+        if self.heuristic(degree):
+            return f"{self.name} (heuristic here: proved for linear predictors only, {self.rate})"
+        if degree == 1:
+            return f"{self.name} (proved: {self.rate})"
+        return f"{self.name} (no rate proved for networks of this kind)"
+
+    @abstractmethod
+    def start(self, objective: Objective, W: Tensor) -> Any:
+        """The state before the first step."""
+
+    @abstractmethod
+    def step(self, objective: Objective, t: int, W: Tensor, gradient: Gradient, state: Any) -> tuple[Tensor, Any]:
+        """Weights after step t = 0, 1, … from W, and the new state. `gradient` is at W."""
+
+
+def column(value: Tensor) -> Tensor:
+    """(B,) → (B, 1), to multiply the rows of W."""
+    return value.unsqueeze(1)
+
+
+def step_sizes(step: float | None, objective: Objective, W: Tensor) -> Tensor:
+    """η for every run, shape (B,): the step asked for, or 1 over the curvature bound at the current norm of w."""
+    if step is not None:
+        return torch.full((W.shape[0],), step, dtype=W.dtype, device=W.device)
+    return 1.0 / objective.curvature(W)
+
+
+def check_step(name: str, step: float | None) -> None:
+    """Raise ValueError unless step is None or a positive finite number."""
+    if step is not None and not 0 < step < float("inf"):
+        raise ValueError(f"{name}: step must be a positive number, or None for the documented default; got {step!r}")
+
+
+@dataclass(frozen=True)
+class ConstantStep(Schedule):
+    """Gradient descent as the theorems have it, w ← w − η∇L(w).
+
+    With `step_size` given, η is that throughout, whatever happens. Without it η starts at the inverse of a bound on the
+    curvature of L at the start, and is halved for good whenever a step would raise the loss, so it is constant after
+    finitely many halvings. Only a linear network has such a bound.
+
+    Reference: Soudry, Hoffer, Nacson, Gunasekar, Srebro (2018): direction and margin at rate 1/log t.
+    Gunasekar et al. (2018), Theorems 1 and 2: the limit on linear networks, at no stated rate.
+    """
+
+    step_size: float | None = None
+    name = "constant step"
+    rate = "margin gap O(1/log t) and loss O(1/t), exponential and logistic loss; Soudry et al. 2018"
+
+    def __post_init__(self) -> None:
+        check_step("ConstantStep", self.step_size)
+
+    def start(self, objective: Objective, W: Tensor) -> Tensor:
+        eta = step_sizes(self.step_size, objective, W)
+        if self.step_size is None and objective.loss.margin:
+            eta = eta * torch.exp(-objective.log_loss(W).clamp(min=0.0))  # ∇²L ⪯ L·(∇² log L + ∇ log L ∇ log Lᵀ)
+        return eta
+
+    def step(self, objective: Objective, t: int, W: Tensor, gradient: Gradient, state: Tensor) -> tuple[Tensor, Tensor]:
+        trial = W - column(state * torch.exp(gradient.log_scale)) * gradient.direction
+        if self.step_size is not None:
+            return trial, state
+        slack = ROUNDING * (1.0 + gradient.log_loss.abs())
+        accepted = objective.log_loss(trial) <= gradient.log_loss + slack
+        return torch.where(column(accepted), trial, W), torch.where(accepted, state, state / 2)
+
+
+@dataclass(frozen=True)
+class LossNormalized(Schedule):
+    """Gradient descent with steps inversely proportional to the loss,
+
+        w ← w − η_t ∇L(w)/L(w) = w − η_t ∇ log L(w),    η_t = η/(t + 1)^decay.
+
+    Without `step_size`, η is 1 over a bound on the curvature of log L at the current w: at degree 1 the constant
+    1/max‖x_n‖₂² of the linear theory; at degree L it falls like ‖w‖^{−(2L−2)} as the weights grow, without which the
+    iteration would end in oscillation.
+
+    Reference: Nacson, Lee, Gunasekar, Savarese, Srebro, Soudry (2019), decay = 1/2, margin gap O(log t/√t);
+    Ji and Telgarsky (2021), *Characterizing the implicit bias via a primal-dual analysis*, decay = 0, O(1/t).
+    """
+
+    step_size: float | None = None
+    decay: float = 0.0
+    name = "loss-normalized"
+    margin_loss_only = True
+
+    def __post_init__(self) -> None:
+        check_step("LossNormalized", self.step_size)
+        if not 0 <= self.decay < 1:
+            raise ValueError(f"LossNormalized: decay must lie in [0, 1) so that Σ η_t diverges, got {self.decay!r}")
+
+    @property
+    def rate(self) -> str:  # type: ignore[override]
+        if self.decay == 0:
+            return "margin gap O(1/t), exponential loss; Ji and Telgarsky 2021"
+        return "margin gap O(log t/√t) at decay 1/2, exponential loss; Nacson et al. 2019"
+
+    def start(self, objective: Objective, W: Tensor) -> None:
+        return None
+
+    def step(self, objective: Objective, t: int, W: Tensor, gradient: Gradient, state: None) -> tuple[Tensor, None]:
+        eta = step_sizes(self.step_size, objective, W) / (t + 1) ** self.decay
+        return W - column(eta) * gradient.direction, None

@@ -1,0 +1,180 @@
+"""Gradient flow in normalized coordinates: the path of w/‖w‖ when ‖w‖ runs to e^{1000} and the loss to e^{−e^{2000}}.
+
+Write w = e^ρ θ with ‖θ‖ = 1, and let the network be homogeneous of degree L. With the temperature T = e^{−Lρ} the
+loss weights are p_n ∝ φ(m_n(θ)/T), φ(s) = e^{−s} or σ(−s), and in the time dτ = loss·‖w‖^{L−2} dt the flow is
+
+    dθ/dτ = (I − θθᵀ) Jᵀp,    dρ/dτ = ⟨θ, Jᵀp⟩,    J = ∂m/∂θ.                                    (1)
+
+Neither overflows. One step leaves θ free of its sphere: with T held, θ′ = J(θ)ᵀ p(m(θ)/T) is the same flow in another
+time, exactly, because m(e^ρ θ) = e^{Lρ} m(θ); afterwards the length of θ is moved into ρ, which is what lowers T. No
+projection is ever formed, so a weight of e^{−40} keeps its relative accuracy, and weights that must come back from
+there do.
+
+The step is the linearly implicit Euler method with J held and p taken at the end (`implicit_weights`), once with h
+and twice with h/2, extrapolated to second order; their difference, as an angle, controls h. The stiffness 1/T sits in
+p and is solved for, so h follows the curvature of the path and grows to order one where the direction has settled.
+Below `FLOOR` the temperature is held: the path is then that of T → 0 to O(T), and the last digits of its end are the
+business of `tighten`.
+
+Reference: Lyu, Li (2020), section 3, for the normalized flow; Deuflhard, Hairer, Zugck (1987) for extrapolated linearly
+implicit Euler steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gd.flow.implicit_weights import explicit_weights
+from gd.flow.margin_map import Local, MarginMap, Step
+
+Array = NDArray[np.float64]
+
+FLOOR = 1e-8
+SETTLED = 1.5e-3  # residual (radians) below which a step of the whole Jacobian pays, where it is offered
+LARGEST_MOVE = 0.8  # of |θ| in one step, while ‖w‖ still matters through the temperature
+LARGEST_MOVE_AT_FLOOR = 3.0  # where only the direction matters, and it is controlled by itself
+SMALLEST_STEP = 1e-14
+
+
+@dataclass
+class Flow:
+    """A batch of B flows, each at its own τ with its own step; the rows step independently of one another."""
+
+    mapping: MarginMap
+    logistic: bool
+    tolerance: float
+    """Of the angle (radians) between the one-step and the two-step result, per step."""
+    theta: Tensor
+    log_norm: Array
+    tau: Array
+    step: Array
+    weights: Array
+    """p of the last solve, (B, N)."""
+    local: Local
+    steps: NDArray[np.int64]
+    rejected: NDArray[np.int64]
+    carried: Sequence[Any] | None = None
+
+    @classmethod
+    def begin(cls, mapping: MarginMap, start: Tensor, *, logistic: bool, tolerance: float) -> Flow:
+        """At the parameters `start` (B, P), not normalized."""
+        norm = torch.linalg.vector_norm(start, dim=1)
+        theta = start / norm[:, None]
+        local = mapping.at(theta)
+        B = start.shape[0]
+        flow = cls(
+            mapping, logistic, tolerance, theta, np.log(norm.cpu().numpy()), np.zeros(B), np.ones(B),
+            np.ones((B, mapping.n_constraints)), local, np.zeros(B, dtype=np.int64), np.zeros(B, dtype=np.int64),
+        )  # fmt: skip
+        flow.weights = explicit_weights(flow.margins, flow.temperature, logistic)
+        force = np.linalg.norm(flow.force().cpu().numpy(), axis=1)
+        flow.step = 1e-3 / np.maximum(force, 1e-300)
+        return flow
+
+    @property
+    def margins(self) -> Array:
+        return np.asarray(self.local.margins.cpu().numpy())
+
+    @property
+    def temperature(self) -> Array:
+        return np.maximum(np.exp(-self.mapping.degree * self.log_norm), self.floor)
+
+    @property
+    def floor(self) -> Array:
+        """The lowest temperature integrated, in units of the margins' gradients (as the data are scaled, so is it)."""
+        squares = np.diagonal(self.local.gram.cpu().numpy(), axis1=1, axis2=2)
+        return np.asarray(FLOOR * np.sqrt(np.maximum(squares.mean(axis=1), 1e-300)))
+
+    def force(self) -> Tensor:
+        """Jᵀp (B, P), p the weights of the last solve."""
+        return self.local.pull(torch.as_tensor(self.weights, device=self.theta.device))
+
+    def residual(self) -> Array:
+        """Sine of the angle between θ and the force; 1 where the force points inwards."""
+        force = self.force()
+        length = torch.linalg.vector_norm(force, dim=1)
+        along = (self.theta.conj() * force).real.sum(1)
+        aside = torch.linalg.vector_norm(force - self.theta * along[:, None], dim=1)
+        return np.where(along.cpu().numpy() > 0, (aside / torch.clamp(length, min=1e-300)).cpu().numpy(), 1.0)
+
+    def log_loss(self) -> Array:
+        """ln Σ_n ℓ(m_n) at the true temperature e^{−Lρ}."""
+        exponent = self.mapping.degree * self.log_norm
+        with np.errstate(over="ignore"):
+            s = np.minimum(np.exp(np.minimum(exponent, 709.0)), 1e308)[:, None] * self.margins
+        logs = np.log(np.logaddexp(0.0, -np.clip(s, -1e300, 30.0))) if self.logistic and (s < 30).any() else -s
+        if self.logistic:
+            logs = np.where(s > 30, -s, logs)
+        top = logs.max(axis=1)
+        reference = np.where(np.isfinite(top), top, 0.0)[:, None]  # −inf − (−inf) is no number
+        return np.asarray(top + np.log(np.exp(np.maximum(logs - reference, -745.0)).sum(axis=1)))
+
+    def log_log_loss(self) -> Array:
+        """ln(−ln loss); −inf where the loss is not below one."""
+        exponent, smallest = self.mapping.degree * self.log_norm, self.margins.min(axis=1)
+        direct = -self.log_loss()
+        huge = exponent + np.log(np.maximum(smallest, 1e-300))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(huge > 40, huge, np.where(direct > 0, np.log(np.maximum(direct, 1e-300)), -np.inf))
+
+    def advance(self) -> NDArray[np.bool_]:
+        """Attempt one step of every row; which rows were accepted. Rejected rows only shorten their step."""
+        T, h = self.temperature, self.step
+        at_floor = self.floor >= T
+        implicit = at_floor & self.mapping.can_be_implicit & (self.residual() < SETTLED)
+        whole = self.local.solve(h, T, self.weights, self.logistic, implicit)
+        first = self.local.solve(h / 2, T, self.weights, self.logistic, implicit)
+        once, half = self.theta + whole.move, self.theta + first.move
+        middle = self.mapping.at(half, first.carried)
+        last = middle.solve(h / 2, T, first.p, self.logistic, implicit)
+        twice = half + last.move
+        error = torch.linalg.vector_norm(_unit(once) - _unit(twice), dim=1).cpu().numpy()
+        move = torch.linalg.vector_norm(twice - self.theta, dim=1).cpu().numpy()
+        solved = whole.converged & first.converged & last.converged & np.isfinite(error) & np.isfinite(move)
+        largest = np.where(at_floor, LARGEST_MOVE_AT_FLOOR, LARGEST_MOVE)
+        with np.errstate(divide="ignore"):
+            factor = np.minimum(0.9 * np.sqrt(self.tolerance / error), 0.9 * largest / move)
+        accepted: NDArray[np.bool_] = solved & (error <= 2.0 * self.tolerance) & (move <= largest)
+        self.step = h * np.where(accepted, np.clip(factor, 0.3, 3.0), np.where(solved, np.clip(factor, 0.1, 0.7), 0.4))
+        self._settle(accepted, 2.0 * twice - once, h, 2.0 * (first.growth + last.growth) - whole.growth, last)
+        self.steps += accepted
+        self.rejected += ~accepted
+        return accepted
+
+    def _settle(self, accepted: NDArray[np.bool_], moved: Tensor, h: Array, growth: Array, last: Step) -> None:
+        if not accepted.any():
+            return
+        norm = torch.linalg.vector_norm(moved, dim=1)
+        keep = torch.as_tensor(accepted, device=self.theta.device)
+        self.theta = self.mapping.kept_alive(torch.where(keep[:, None], moved / norm[:, None], self.theta))
+        stretch = np.log(np.where(accepted, norm.cpu().numpy(), 1.0))
+        self.log_norm = self.log_norm + np.where(accepted, stretch + growth, 0.0)
+        # the step ran in time ds = ‖θ‖^{L−2} dτ, ‖θ‖ = 1 … e^stretch: the mean of ‖θ‖^{2−L} over it, by trapezoid
+        self.tau = self.tau + np.where(accepted, h * (1.0 + np.exp((2.0 - self.mapping.degree) * stretch)) / 2.0, 0.0)
+        self.weights = np.where(accepted[:, None], last.p, self.weights)
+        carried = last.carried
+        if carried is not None and self.carried is not None:
+            carried = [new if ok else old for ok, new, old in zip(accepted, carried, self.carried, strict=True)]
+        self.carried = carried
+        self.local = self.mapping.at(self.theta, carried)
+
+    def restrict(self, rows: NDArray[np.intp]) -> Flow:
+        """The flows of these rows alone."""
+        theta = self.theta[torch.as_tensor(rows, device=self.theta.device)]
+        carried = None if self.carried is None else [self.carried[row] for row in rows]
+        return Flow(
+            self.mapping, self.logistic, self.tolerance, theta, self.log_norm[rows], self.tau[rows], self.step[rows],
+            self.weights[rows], self.mapping.at(theta, carried), self.steps[rows], self.rejected[rows], carried,
+        )  # fmt: skip
+
+
+def _unit(theta: Tensor) -> Tensor:
+    unit: Tensor = theta / torch.linalg.vector_norm(theta, dim=1, keepdim=True)
+    return unit

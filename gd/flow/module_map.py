@@ -1,0 +1,160 @@
+"""Any homogeneous torch module as a margin map, by `torch.func`; and the test for homogeneity at the door.
+
+A network f(x; θ) is homogeneous of degree L in its trainable parameters when f(x; cθ) = c^L f(x; θ) for all c > 0.
+Then its margins along a direction only scale, and gradient flow has a limit direction to speak of. Biases behind the
+first layer, batch normalization, smooth activations and skip connections around layers break it. (Biases of the first
+layer alone do not: they are weights of a constant input.) It is measured, not guessed from the
+layers: at the given parameters and at random ones near them, for several c.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gd.flow.margin_map import Local, MarginMap
+from solvers.regularizers import Regularizer
+
+Array = NDArray[np.float64]
+
+TOLERATED = 1e-8  # relative deviation from c^L f(x; θ); rounding gives 1e-15 to 1e-12
+LARGEST_BASIS = 4096
+"""Dimension up to which β is read off a module, one unit vector after the other."""
+SCALES = (0.5, 1.7, 3.0)
+
+
+class NotHomogeneousError(ValueError):
+    """The module's outputs do not scale like a power of its parameters.
+
+    Attributes:
+        deviation: largest |f(x; cθ) − c^L f(x; θ)| / max|f(x; cθ)| measured, L the best integer-free fit.
+        degree: that L.
+    """
+
+    def __init__(self, deviation: float, degree: float, culprits: Sequence[str]) -> None:
+        self.deviation = deviation
+        self.degree = degree
+        named = f" Parameters that do not take part in the scaling: {', '.join(culprits)}." if culprits else ""
+        super().__init__(
+            f"the module is not homogeneous in its parameters: f(x; cθ) differs from c^L f(x; θ) by {deviation:.1e} "
+            f"(relative; best degree L = {degree:.3f}, at most {TOLERATED:.0e} is rounding), so its gradient flow has "
+            f"no limit direction to find.{named} Remove biases behind the first layer, normalization and smooth "
+            "activations; ReLU, LeakyReLU, linear, convolution and pooling layers without bias are homogeneous"
+        )
+
+
+class ModuleMap(MarginMap):
+    """m(θ) = y ⊙ f(X; θ) for a torch module, θ its trainable parameters in their order; J by reverse mode."""
+
+    def __init__(self, model: nn.Module, X: Tensor, y: Tensor, seed: int = 0) -> None:
+        self.model = model
+        self.X, self.y = X, y
+        trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        if not trained:
+            raise ValueError("the model has no trainable parameter (requires_grad), so there is no flow to follow")
+        self._names = [name for name, _ in trained]
+        self._sizes = [tuple(p.shape) for _, p in trained]
+        held = [(n, p) for n, p in model.named_parameters() if not p.requires_grad] + list(model.named_buffers())
+        self._held = {
+            name: t.detach().to(X.device, torch.float64 if t.is_floating_point() else t.dtype) for name, t in held
+        }
+        self.n_constraints = y.numel()
+        self._jacobian = torch.func.vmap(torch.func.jacrev(self._twice, has_aux=True), randomness="error")
+        self.degree_estimate = self._measure_degree(self.start([model])[0], seed)
+        self.degree = self.degree_estimate
+
+    def _split(self, theta: Tensor) -> dict[str, Tensor]:
+        parts = torch.split(theta, [math.prod(size) for size in self._sizes], dim=-1)
+        return {n: part.reshape(size) for n, part, size in zip(self._names, parts, self._sizes, strict=True)}
+
+    def _outputs(self, theta: Tensor, X: Tensor) -> Tensor:
+        held = {name: t.clone() for name, t in self._held.items()}
+        outputs: Tensor = torch.func.functional_call(self.model, self._split(theta) | held, (X,))
+        return outputs
+
+    def _margins(self, theta: Tensor) -> Tensor:
+        return (self.y * self._outputs(theta, self.X).reshape(self.y.shape)).flatten()
+
+    def predictors(self, theta: Tensor) -> Array | None:
+        """β of a module that names a `regularizer` of linear predictors and has one output, β_d = f(e_d; θ).
+
+        None for any other, and where f(X) is not ⟨X, β⟩ after all: that it is linear in x is measured, not believed.
+        """
+        shape = self.X.shape[1:]
+        D = math.prod(shape)
+        named = isinstance(getattr(self.model, "regularizer", None), Regularizer)
+        if not named or D > LARGEST_BASIS or self.y.ndim > 1:
+            return None
+        basis = torch.eye(D, dtype=self.X.dtype, device=self.X.device).reshape(D, *shape)
+        with torch.no_grad():
+            beta = torch.stack([self._outputs(row, basis).reshape(D) for row in theta])
+            linear = self.y * (beta @ self.X.flatten(1).T)
+            margins = self.margins(theta)
+        if float((linear - margins).abs().max()) > TOLERATED * max(float(margins.abs().max()), 1e-300):
+            return None
+        return np.asarray(beta.reshape(-1, *shape).cpu().numpy())
+
+    def _twice(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        m = self._margins(theta)
+        return m, m
+
+    def start(self, models: Sequence[nn.Module]) -> Tensor:
+        rows = []
+        for model in models:
+            parameters = dict(model.named_parameters())
+            rows.append(torch.cat([parameters[name].detach().flatten() for name in self._names]))
+        return torch.stack(rows).to(self.X.device, torch.float64)
+
+    def margins(self, theta: Tensor) -> Tensor:
+        with torch.no_grad():
+            return torch.stack([self._margins(row) for row in theta])
+
+    def smooth_margins(self, theta: Tensor) -> Tensor:
+        return self._margins(theta)
+
+    def jacobian(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """J (B, N, P) and m (B, N)."""
+        J, m = self._jacobian(theta)
+        return J.detach(), m.detach()
+
+    def at(self, theta: Tensor, carried: Sequence[Any] | None = None) -> Local:
+        del carried
+        J, m = self.jacobian(theta)
+        return Local(m, J @ J.mT, lambda p: (p[:, None, :] @ J).squeeze(1))
+
+    def weights(self, theta: Tensor) -> dict[str, Array]:
+        return {name: part.cpu().numpy() for name, part in self._split(theta).items()}
+
+    def _measure_degree(self, theta: Tensor, seed: int) -> float:
+        generator = torch.Generator().manual_seed(seed)
+        spread = float(theta.abs().mean()) or 1.0
+        noise = torch.randn(2, theta.numel(), generator=generator, dtype=torch.float64).to(theta.device)
+        probes = [theta + spread * n for n in noise] + [theta]
+        ratios, deviations = [], []
+        for probe in probes[:2]:
+            f = self.margins(probe[None])[0]
+            if not torch.isfinite(f).all():
+                raise ValueError("the module's outputs on X are not finite at (and near) its parameters")
+            for c in SCALES:
+                scaled = self.margins(c * probe[None])[0]
+                if float(f.norm()) > 0 and float(scaled.norm()) > 0:
+                    ratios.append(float(torch.log(scaled.norm() / f.norm())) / math.log(c))
+        if not ratios:
+            raise ValueError("the module's outputs on X are identically zero near its parameters: no margin to follow")
+        degree = float(np.median(ratios))
+        degree = float(round(degree)) if abs(degree - round(degree)) < 0.05 else degree
+        for probe in probes:
+            f = self.margins(probe[None])[0]
+            for c in SCALES:
+                scaled = self.margins(c * probe[None])[0]
+                size = max(float(scaled.abs().max()), c**degree * float(f.abs().max()), 1e-300)
+                deviations.append(float((scaled - c**degree * f).abs().max()) / size)
+        if max(deviations) > TOLERATED or degree <= 0:
+            raise NotHomogeneousError(max(deviations), degree, [n for n in self._names if "bias" in n])
+        return degree

@@ -1,0 +1,1 @@
+"""Convolutional generators, and how they are fitted to images."""

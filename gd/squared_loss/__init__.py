@@ -1,0 +1,1 @@
+"""Gradient flow of the squared loss, in function space, with and without weight decay."""

@@ -1,0 +1,1 @@
+"""R_{K,C}, the induced regularizer of two-layer CNNs: its price, its max margin, and the factorization behind both."""

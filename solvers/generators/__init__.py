@@ -1,0 +1,1 @@
+"""What convolutional generators do: the dual kernel, early stopping as a filter, recovery from few measurements."""

@@ -1,0 +1,1 @@
+"""What wide ReLU networks of one input learn: initial distributions, the weights ζ they induce, and the splines."""

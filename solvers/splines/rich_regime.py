@@ -1,0 +1,172 @@
+"""The rich regime: what a one-input ReLU network learns when its first layer moves too.
+
+With weight decay (or from a small initialization) the price of a function is no longer quadratic. Minimizing
+½Σ(a_j² + w_j²) over all networks Σ a_j[w_j x + b_j]₊ + c that compute g costs
+
+    R(g) = max( ∫ |g″|, |g′(−∞) + g′(+∞)| ),                      biases free,                             (penalized)
+    R(g) = ∫ |g″|,                                              a linear unit ux + v free as well,              (free)
+
+with ∫|g″| the total variation of g′. Both programs min R(g) s.t. g(x_i) = y_i are solved here exactly. With chord
+slopes s_1, …, s_{M−1}, V = Σ|s_{i+1} − s_i| and E = |s_1 + s_{M−1}|:
+
+- free: the value is V, and joining the dots attains it. Between x_i and x_{i+1} any g has a slope ≥ s_i and one ≤ s_i
+  (mean value theorem), so its slope's variation is at least V.
+- penalized: the value is max(V, (V + E)/2). Writing p, q for the changes of slope spent outside the chords,
+  ∫|g″| ≥ V + |p| + |q| while |g′(−∞) + g′(+∞)| ≥ E − |p| − |q|; the best |p| + |q| is max(0, (E − V)/2).
+
+The minimizer is **not unique** as soon as two consecutive bends have the same sign: on the interval between them g may
+be any convex (concave) function that keeps the slopes monotone. `lower` and `upper` bound every minimizer of the free
+program; where bends alternate they meet. The fewest bends of any minimizer are found run by run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from solvers.splines.curvature_weights import Array
+from solvers.splines.data import spline_data
+
+Linear = Literal["free", "penalized"]
+
+
+@dataclass(frozen=True)
+class PiecewiseLinear:
+    """A continuous piecewise-linear function: knots, values there, and slopes outside. Callable."""
+
+    knots: Array
+    values: Array = field(repr=False)
+    end_slopes: tuple[float, float]
+
+    def __call__(self, x: ArrayLike) -> Array:
+        points = np.asarray(x, dtype=np.float64)
+        inside = np.clip(points, self.knots[0], self.knots[-1])
+        slope = np.where(points < self.knots[0], *self.end_slopes)
+        return np.interp(inside, self.knots, self.values) + slope * (points - inside)
+
+    @property
+    def slopes(self) -> Array:
+        """Slopes of all pieces from left to right, shape (number of knots + 1,)."""
+        inner = np.diff(self.values) / np.diff(self.knots)
+        return np.concatenate([[self.end_slopes[0]], inner, [self.end_slopes[1]]])
+
+    @property
+    def variation(self) -> float:
+        """∫|g″|, the total variation of the slope."""
+        return float(np.abs(np.diff(self.slopes)).sum())
+
+
+@dataclass(frozen=True)
+class RichInterpolant:
+    """The minimizers of R(g) s.t. g(x_i) = y_i: the value, two of them, and bounds on the rest.
+
+    Callable: g joins the dots, a minimizer always.
+    """
+
+    value: float
+    """min R, in units of y/x."""
+    joined_dots: PiecewiseLinear = field(repr=False)
+    """The minimizer that bends at the data (and, penalized with E > V, bends there once more than the chords do)."""
+    sparsest: PiecewiseLinear = field(repr=False)
+    """The minimizer with the fewest bends: half of each run of bends of one sign, rounded up."""
+    unique: bool
+    """Whether it is the only minimizer: no two neighbouring bends of one sign, and nothing spent outside the data."""
+
+    def __call__(self, x: ArrayLike) -> Array:
+        return self.joined_dots(x)
+
+    def lower(self, x: ArrayLike) -> Array:
+        """The lower bound of all minimizers at x in [x_1, x_M]; attained at each x by one of them."""
+        chord, bound, sign = self._bounds(x)
+        return np.where(sign > 0, bound, chord)
+
+    def upper(self, x: ArrayLike) -> Array:
+        """The upper bound of all minimizers at x in [x_1, x_M]; attained at each x by one of them."""
+        chord, bound, sign = self._bounds(x)
+        return np.where(sign < 0, bound, chord)
+
+    def _bounds(self, x: ArrayLike) -> tuple[Array, Array, Array]:
+        """The chord, the extension of its neighbours' chords, and the sign of the bends where these two can differ.
+
+        Between two convex bends a minimizer lies below the chord and above both neighbouring chords' lines.
+        """
+        points = np.asarray(x, dtype=np.float64)
+        knots, values = self.joined_dots.knots, self.joined_dots.values
+        if points.size and (points.min() < knots[0] or points.max() > knots[-1]):
+            raise ValueError(f"bounds are given on the data's interval [{knots[0]:g}, {knots[-1]:g}] only")
+        chord = self.joined_dots(points)
+        if knots.size < 4:
+            return chord, chord, np.zeros(points.shape)
+        slopes = np.diff(values) / np.diff(knots)
+        signs = np.sign(np.diff(slopes))
+        i = np.clip(np.searchsorted(knots, points, side="right") - 1, 0, knots.size - 2)
+        before, after = np.clip(i - 1, 0, None), np.clip(i + 1, None, slopes.size - 1)
+        both = np.where((i > 0) & (i < slopes.size - 1), signs[before], 0.0)
+        sign = np.where(both == signs[np.clip(i, None, signs.size - 1)], both, 0.0)
+        from_left = values[i] + slopes[before] * (points - knots[i])
+        from_right = values[i + 1] + slopes[after] * (points - knots[i + 1])
+        return chord, np.where(sign > 0, np.maximum(from_left, from_right), np.minimum(from_left, from_right)), sign
+
+
+def rich_interpolant(x: ArrayLike, y: ArrayLike, linear: Linear = "free") -> RichInterpolant:
+    """Least ∫|g″| through the data, exactly; O(M).
+
+        minimize ∫|g″|                                s.t. g(x_i) = y_i        linear="free"
+        minimize max(∫|g″|, |g′(−∞) + g′(+∞)|)        s.t. g(x_i) = y_i        linear="penalized"
+
+    x, y   (M,)   data, in any order; repeated x must carry one y
+
+    Returns a `RichInterpolant`; look at `unique` before comparing a trained network with one of its functions.
+
+    Raises ValueError for the data errors of `spline_data`, fewer than two distinct x, and another `linear`.
+
+    Reference: Savarese, Evron, Soudry and Srebro (2019), Theorem 3.1, for R of networks without a linear unit;
+    Debarre, Denoyelle, Unser and Fageot (2022) for all minimizers and the sparsest of the free program.
+
+    >>> g = rich_interpolant([0, 1, 2, 3], [1, 0, 0, 1])
+    >>> g.value, g.unique, g.sparsest.knots, float(g.sparsest(1.5))
+    (2.0, False, array([1.5]), -0.5)
+    """
+    if linear not in get_args(Linear):
+        raise ValueError(f"linear={linear!r}: choose 'free' (a linear unit costs nothing) or 'penalized'")
+    data = spline_data(x, y)
+    if data.x.size < 2:
+        raise ValueError("one distinct x only: every line through the point costs the same; give two points or more")
+    slopes = np.diff(data.y) / np.diff(data.x)
+    bends = np.diff(slopes)
+    variation, excess = float(np.abs(bends).sum()), float(abs(slopes[0] + slopes[-1]))
+    left = float(slopes[0])
+    value, spent = variation, 0.0
+    if linear == "penalized" and excess > variation:
+        value, spent = 0.5 * (variation + excess), 0.5 * (excess - variation)
+        left -= spent * float(np.sign(slopes[0] + slopes[-1]))
+    joined = PiecewiseLinear(data.x, data.y, (left, float(slopes[-1])))
+    one_sign = bends[1:] * bends[:-1] > 0
+    return RichInterpolant(value, joined, _sparsest(data.x, data.y, slopes, left), not (one_sign.any() or spent > 0))
+
+
+def _sparsest(x: Array, y: Array, slopes: Array, left: float) -> PiecewiseLinear:
+    """Walk through each run of bends of one sign, replacing two bends by the meeting point of the outer chords."""
+    signs = np.sign(np.diff(slopes))
+    knots: list[float] = [float(x[0])] if left != slopes[0] else []
+    values: list[float] = [float(y[0])] if knots else []
+    i = 0  # bend i sits at x[i + 1], between chords i and i + 1
+    while i < signs.size:
+        if signs[i] == 0:
+            i += 1
+        elif i + 1 < signs.size and signs[i + 1] == signs[i]:
+            # chords i and i + 2 meet inside [x[i + 1], x[i + 2]]
+            step = (y[i + 2] - y[i + 1] - slopes[i + 2] * (x[i + 2] - x[i + 1])) / (slopes[i] - slopes[i + 2])
+            knots.append(float(x[i + 1] + step))
+            values.append(float(y[i + 1] + slopes[i] * step))
+            i += 2
+        else:
+            knots.append(float(x[i + 1]))
+            values.append(float(y[i + 1]))
+            i += 1
+    if not knots:
+        knots, values = [float(x[0])], [float(y[0])]
+    return PiecewiseLinear(np.array(knots), np.array(values), (left, float(slopes[-1])))

@@ -1,0 +1,273 @@
+"""The weighted cubic spline that a wide one-input ReLU network converges to, exactly and in O(M).
+
+    minimize ∫ (g″ − f₀″)² / ζ dx   s.t.  g(x_i) = y_i,                                                        (1)
+    minimize Σ_i ω_i (g(x_i) − y_i)² + λ ∫ (g″ − f₀″)² / ζ dx,   λ > 0.                                         (2)
+
+f₀ only shifts the problem: g = f₀ + s, with s the spline of the data y − f₀(x). For s, the Euler–Lagrange equation
+says that s″/ζ is linear between knots, continuous at them, and zero at the two end knots and beyond. So
+
+    s″ = ζ ℓ,   ℓ = Σ_i ℓ_i B_i,   B_i the hat functions on the knots,   ℓ_1 = ℓ_M = 0,
+
+and testing s″ against B_i leaves M − 2 equations: ∫ s″ B_i is the jump of the slopes of the chords at x_i, that is
+
+    A ℓ = Q y,   A_ij = ∫ ζ B_i B_j  (tridiagonal, positive definite, from the hat moments of ζ),              (1′)
+    (A + λ Q Ω⁻¹ Qᵀ) ℓ = Q y,   fitted values y − λ Ω⁻¹ Qᵀ ℓ  (Reinsch 1967, with ζ).                          (2′)
+
+ζ = 1 is the natural cubic spline. Energy is ℓᵀAℓ. Values between knots come from the same hat moments, taken on the
+two pieces [a, x] and [x, b]: the correction of the chord is −u v h times a sum of moments, u = (x − a)/h, v = 1 − u.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.linalg import solve_banded, solveh_banded
+
+from solvers.splines.curvature_weights import BLOCK, Array, ConstantWeight, CurvatureWeight
+from solvers.splines.data import SplineData, spline_data
+
+if TYPE_CHECKING:
+    from solvers.splines.certificate import SplineCertificate
+
+
+@dataclass(frozen=True)
+class WeightedSpline:
+    """The solution g of (1), or of (2) when `smoothing` > 0. Callable; linear outside the knots (when f₀ = 0).
+
+    Values have the units of y, derivatives those of y/xᵏ.
+    """
+
+    knots: Array
+    """The distinct x, ascending, shape (M,)."""
+    values: Array = field(repr=False)
+    """s at the knots, shape (M,): y − f₀ for the interpolant, the fitted values for λ > 0."""
+    density: Array = field(repr=False)
+    """ℓ = s″/ζ at the knots, shape (M,); zero at both ends."""
+    end_slopes: tuple[float, float]
+    """s′ left of the first and right of the last knot."""
+    energy: float
+    """∫ (g″ − f₀″)²/ζ."""
+    weight: CurvatureWeight
+    """ζ."""
+    smoothing: float = 0.0
+    """λ."""
+    initial: Callable[[Array], Array] | None = field(default=None, repr=False)
+    """f₀, or None for zero."""
+    data: SplineData | None = field(default=None, repr=False)
+    """The data after sorting and merging, f₀ subtracted."""
+
+    def __call__(self, x: ArrayLike) -> Array:
+        """g(x), elementwise."""
+        return self.derivative(0)(x)
+
+    def derivative(self, k: int = 1) -> Callable[[ArrayLike], Array]:
+        """The k-th derivative as a function, k = 0, 1, 2.
+
+        Raises ValueError for other k (g‴ jumps at the knots), and when f₀ was given without a `derivative`.
+        """
+        if k not in (0, 1, 2):
+            raise ValueError(f"derivative(k={k!r}): k must be 0, 1 or 2; g is twice differentiable and no more")
+        initial = None if self.initial is None else _derivative_of(self.initial, k)
+
+        def evaluate(x: ArrayLike) -> Array:
+            points = np.asarray(x, dtype=np.float64)
+            own = self._evaluate(points.ravel(), k).reshape(points.shape)
+            return own if initial is None else own + initial(points)
+
+        return evaluate
+
+    def second_derivative(self, x: ArrayLike) -> Array:
+        """g″(x); of the spline part it is ζ(x) ℓ(x)."""
+        return self.derivative(2)(x)
+
+    @cached_property
+    def certificate(self) -> SplineCertificate:
+        """Interpolation and Euler–Lagrange residuals by a quadrature the solver did not use; computed on first use."""
+        from solvers.splines.certificate import certify_spline
+
+        if self.data is None:
+            raise ValueError("this WeightedSpline was built without its data, so there is nothing to judge it by")
+        return certify_spline(self.data, replace(self, initial=None))
+
+    def _evaluate(self, x: Array, k: int) -> Array:
+        out = np.empty_like(x)
+        for start in range(0, x.size, BLOCK):
+            block = slice(start, start + BLOCK)
+            out[block] = self._evaluate_block(x[block], k)
+        return out
+
+    def _evaluate_block(self, x: Array, k: int) -> Array:
+        knots, values, density = self.knots, self.values, self.density
+        if knots.size == 1:
+            return np.full_like(x, values[0] if k == 0 else 0.0)
+        inside = np.clip(x, knots[0], knots[-1])
+        i = np.clip(np.searchsorted(knots, inside, side="right") - 1, 0, knots.size - 2)
+        a, b = knots[i], knots[i + 1]
+        h = b - a
+        u, v = (inside - a) / h, (b - inside) / h
+        at_x = v * density[i] + u * density[i + 1]
+        if k == 2:
+            return np.where(inside == x, self.weight.zeta(inside) * at_x, 0.0)
+        before, after = self.weight.hat_moments(a, inside), self.weight.hat_moments(inside, b)
+        lower = density[i] * before.LR + at_x * before.RR
+        upper = at_x * after.LL + density[i + 1] * after.LR
+        if k == 1:
+            slope = (values[i + 1] - values[i]) / h + u * lower - v * upper
+            return np.where(x < knots[0], self.end_slopes[0], np.where(x > knots[-1], self.end_slopes[1], slope))
+        g = v * values[i] + u * values[i + 1] - u * v * h * (lower + upper)
+        return g + np.where(x < knots[0], self.end_slopes[0], self.end_slopes[1]) * (x - inside)
+
+
+def weighted_spline(
+    x: ArrayLike,
+    y: ArrayLike,
+    init: CurvatureWeight | None = None,
+    *,
+    smoothing: float = 0.0,
+    weights: ArrayLike | None = None,
+    initial: Callable[[Array], Array] | None = None,
+) -> WeightedSpline:
+    """The function of least ζ-weighted curvature through, or near, the data.
+
+        minimize ∫ (g″ − f₀″)²/ζ   s.t. g(x_i) = y_i                   (λ = 0)
+        minimize Σ ω_i (g(x_i) − y_i)² + λ ∫ (g″ − f₀″)²/ζ             (λ > 0)
+
+    x, y       (M,)   data, in any order; an x repeated with the same y counts once (with λ > 0: as one point of
+                      added weight, at the weighted mean of its y)
+    init              ζ: an initial distribution such as `GaussianInit`, any `CurvatureWeight`, None for ζ = 1
+    smoothing         λ ≥ 0, in units of y²/energy; ∞ is not accepted (it is the least-squares line)
+    weights    (M,)   ω > 0, default 1; used only when λ > 0
+    initial           f₀, the function the network starts at; default 0
+
+    Returns a `WeightedSpline`, unique for M ≥ 2; for M = 1 the constant is returned, one of many minimizers (any
+    line through the point costs nothing). O(M) time and memory.
+
+    Raises ValueError when shapes differ, a number is not finite, one x carries different y at λ = 0, a point lies
+    outside the support of ζ, or ζ vanishes around an interior knot.
+
+    A network reaches this function on data corrected by the line (u, v) of `kernel_interpolant(linear="free")`; on
+    the data as they are it ends at `kernel_interpolant(linear="penalized")`.
+
+    Reference: Jin and Montúfar (2023), Theorem 1 (interpolation) and its extension to trajectories (smoothing splines).
+
+    >>> g = weighted_spline([-2, -1, 0, 1, 2], [1.5, 0.5, 1.5, 0.5, 1.5])
+    >>> round(g.energy * 7, 9), g([0.5, 1.5]).round(6)
+    (192.0, array([1.053571, 0.732143]))
+    """
+    weight = ConstantWeight() if init is None else init
+    if not (np.isfinite(smoothing) and smoothing >= 0):
+        raise ValueError(f"smoothing={smoothing!r}: λ must be finite and ≥ 0; 0 interpolates")
+    data = spline_data(x, y, weights, initial, merge_unequal=smoothing > 0)
+    weight.check_inside_support(data.x)
+    if data.x.size < 3:
+        # the line through one or two points costs nothing, at any λ
+        values, density = data.y, np.zeros_like(data.x)
+        end_slope = float(np.diff(values)[0] / np.diff(data.x)[0]) if values.size == 2 else 0.0
+        return WeightedSpline(data.x, values, density, (end_slope, end_slope), 0.0, weight, smoothing, initial, data)
+    h = np.diff(data.x)
+    diagonal, off_diagonal = _gram(weight, data.x)
+    _require_bending(diagonal, data.x)
+    if smoothing == 0:
+        values, slopes, density = data.y, np.diff(data.y) / h, np.zeros_like(data.x)
+        density[1:-1] = _solve_tridiagonal(diagonal, off_diagonal[1:-1], np.diff(slopes))
+    else:
+        density, slopes, values = _solve_smoothing(diagonal, off_diagonal, h, data.y, smoothing / data.weights)
+    first = float(slopes[0] - density[1] * off_diagonal[0])
+    last = float(slopes[-1] + density[-2] * off_diagonal[-1])
+    energy = float(density[1:-1] @ np.diff(slopes))
+    return WeightedSpline(data.x, values, density, (first, last), energy, weight, smoothing, initial, data)
+
+
+def _derivative_of(initial: Callable[[Array], Array], k: int) -> Callable[[Array], Array]:
+    if k == 0:
+        return initial
+    if not hasattr(initial, "derivative"):
+        raise ValueError(
+            f"derivative(k={k}) needs the derivative of f₀, and {initial!r} has no method `derivative`; give f₀ as an "
+            "object with one (a scipy spline, another WeightedSpline), or differentiate the parts yourself"
+        )
+    derivative: Callable[[Array], Array] = initial.derivative(k)
+    return derivative
+
+
+def _gram(weight: CurvatureWeight, knots: Array) -> tuple[Array, Array]:
+    """Diagonal ∫ζB_i² of the interior knots, shape (M−2,), and ∫ζB_iB_{i+1} of every interval, shape (M−1,)."""
+    right_square, left_square = np.empty(knots.size - 1), np.empty(knots.size - 1)
+    cross = np.empty(knots.size - 1)
+    for start in range(0, knots.size - 1, BLOCK):
+        stop = min(start + BLOCK, knots.size - 1)
+        moments = weight.hat_moments(knots[start:stop], knots[start + 1 : stop + 1])
+        left_square[start:stop], cross[start:stop], right_square[start:stop] = moments
+    return right_square[:-1] + left_square[1:], cross
+
+
+def _require_bending(diagonal: Array, knots: Array) -> None:
+    flat = np.flatnonzero(~(diagonal > 0))
+    if flat.size:
+        i = int(flat[0]) + 1
+        raise ValueError(
+            f"ζ vanishes (or underflows) on the whole of [{knots[i - 1]:g}, {knots[i + 1]:g}] around the knot "
+            f"x = {knots[i]:g}: no unit bends there, so the data cannot be interpolated"
+        )
+
+
+def _solve_tridiagonal(diagonal: Array, off_diagonal: Array, jumps: Array) -> Array:
+    if diagonal.size == 1:
+        return jumps / diagonal
+    bands = np.empty((2, diagonal.size))
+    bands[0, 0] = 0.0
+    bands[0, 1:] = off_diagonal
+    bands[1] = diagonal
+    try:
+        return np.asarray(solveh_banded(bands, jumps, overwrite_ab=True, check_finite=False))
+    except np.linalg.LinAlgError:
+        raise ValueError(
+            "the integrals ∫ζB_iB_j lose their digits at these knots (far out in the tails of ζ, or of very different "
+            "distances), and their matrix is no longer positive definite: choose a ζ as wide as the data, or rescale x"
+        ) from None
+
+
+def _solve_smoothing(
+    diagonal: Array, off_diagonal: Array, h: Array, y: Array, ratio: Array
+) -> tuple[Array, Array, Array]:
+    """Solve (2′) for ℓ at all knots, the chords' slopes c and the fitted values; ratio = λ/ω.
+
+    Q and Qᵀ divide by h, twice, and the pentadiagonal matrix loses definiteness for knots 1e-8 apart. So the two
+    quotients stay unknowns, σ = (slope of ℓ) and c = (slope of the fitted values v), and nothing is divided:
+
+        h_i σ_i = ℓ_{i+1} − ℓ_i,    h_i c_i = v_{i+1} − v_i,    v_i = y_i − (λ/ω_i)(σ_i − σ_{i−1}),
+        Σ_j A_ij ℓ_j = c_i − c_{i−1}   (interior i),   ℓ_1 = ℓ_M = 0,
+
+    banded (4 below, 3 above the diagonal) in the order ℓ_1, σ_1, c_1, ℓ_2, …; v is eliminated.
+    """
+    size = 3 * h.size + 1
+    bands = np.zeros((8, size))  # entry (row, column) at [3 + row − column, column]
+
+    def put(row: int, column: int, start: int, stop: int, values: Array | float) -> None:
+        """Entries of the equations `row` (0: A, 1: σ, 2: c) of intervals start..stop, in the unknown at `column`."""
+        bands[3 + row - column, 3 * start + column : 3 * stop + column : 3] = values
+
+    n = h.size
+    bands[3, 0] = bands[3, -1] = 1.0
+    put(0, 0, 1, n, diagonal)
+    put(0, -3, 1, n, np.concatenate([[0.0], off_diagonal[1:-1]]))
+    put(0, 3, 1, n, np.concatenate([off_diagonal[1:-1], [0.0]]))
+    put(0, 2, 1, n, -1.0)
+    put(0, -1, 1, n, 1.0)
+    put(1, 0, 0, n, 1.0)
+    put(1, 1, 0, n, h)
+    bands[3 - 2, 3 : 3 * n + 1 : 3] = -1.0
+    put(2, 2, 0, n, h)
+    put(2, 1, 0, n, -(ratio[:-1] + ratio[1:]))
+    put(2, 4, 0, n - 1, ratio[1:-1])
+    put(2, -2, 1, n, ratio[1:-1])
+    right = np.zeros(size)
+    right[2::3] = np.diff(y)
+    solution = solve_banded((4, 3), bands, right, check_finite=False)
+    turn = np.diff(solution[1::3], prepend=0.0, append=0.0)
+    return solution[0::3], solution[2::3], y - ratio * turn
