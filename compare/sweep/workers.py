@@ -72,20 +72,21 @@ class LocalWorkers(Workers):
         self.measure = measure
         self._idle: list[Any] = [None] * jobs  # None: a lane whose process is not started
         self._running: dict[Future[BatchResult], tuple[Batch, Any]] = {}
+        self._open: list[Any] = []  # every lane: Ctrl-C can fall while one is in neither of the above
 
     @property
     def slots(self) -> int:
         return len(self._idle) + len(self._running)
 
     def submit(self, batch: Batch) -> None:
-        lane = self._idle.pop() or new_lane()
+        lane = self._idle.pop() or self._new_lane()
         try:
             future = lane.submit(run_batch, batch, self.measure)
         except Exception as error:  # the process died while idle; the next one has done nothing yet
             if not is_worker_death(error):
                 raise
-            lane.shutdown(wait=False, kill_workers=True)
-            lane = new_lane()
+            self._kill(lane)
+            lane = self._new_lane()
             future = lane.submit(run_batch, batch, self.measure)
         self._running[future] = batch, lane
 
@@ -99,7 +100,7 @@ class LocalWorkers(Workers):
                 self._idle.append(lane)
                 found.append((batch, future.result()))
                 continue
-            lane.shutdown(wait=False, kill_workers=True)
+            self._kill(lane)
             self._idle.insert(0, None)
             if not is_worker_death(error):
                 raise unsendable(error, "worker processes") from error
@@ -107,17 +108,23 @@ class LocalWorkers(Workers):
         return found
 
     def close(self) -> None:
-        for lane in [lane for _, lane in self._running.values()] + [lane for lane in self._idle if lane is not None]:
-            lane.shutdown(wait=True, kill_workers=True)
+        while self._open:
+            self._open[-1].shutdown(wait=True, kill_workers=True)
+            self._open.pop()
         self._running.clear()
         self._idle = [None] * len(self._idle)
 
+    def _new_lane(self) -> Any:
+        """An executor of one process, which starts with its first batch."""
+        from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
-def new_lane() -> Any:
-    """An executor of one process."""
-    from joblib.externals.loky.process_executor import ProcessPoolExecutor
+        lane = ProcessPoolExecutor(max_workers=1, initializer=settle, initargs=(os.getpid(),), env=ONE_THREAD)
+        self._open.append(lane)
+        return lane
 
-    return ProcessPoolExecutor(max_workers=1, initializer=settle, initargs=(os.getpid(),), env=ONE_THREAD)
+    def _kill(self, lane: Any) -> None:
+        lane.shutdown(wait=False, kill_workers=True)
+        self._open.remove(lane)
 
 
 def is_worker_death(error: BaseException) -> bool:

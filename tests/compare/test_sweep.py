@@ -13,6 +13,7 @@ import time
 
 import pytest
 from click.testing import CliRunner
+from joblib.externals.loky.process_executor import ProcessPoolExecutor
 from rich.console import Console
 
 from compare import load_sweep, run_sweep
@@ -202,6 +203,22 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
     assert "Interrupted" in result.note
     assert 20 <= result.done < 400
     assert len(load_sweep(tmp_path / "out")) == result.done
+    assert not any(alive(file.name) for file in (tmp_path / "log").iterdir())
+
+
+def test_ctrl_c_while_a_batch_is_being_handed_out_leaves_no_worker(tmp_path, monkeypatch):
+    submit, calls = ProcessPoolExecutor.submit, []
+
+    def interrupted(*arguments, **options):
+        future = submit(*arguments, **options)
+        calls.append(future)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return future
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", interrupted)
+    result = run_sweep(plan(40), tmp_path / "out", jobs=2, measure=recorder(tmp_path / "log", 0.02))
+    assert not result.complete
     assert not any(alive(file.name) for file in (tmp_path / "log").iterdir())
 
 
