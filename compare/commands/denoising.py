@@ -30,9 +30,10 @@ def command(
 
     if not 0 < noise <= 255:
         raise click.UsageError(f"--noise is a standard deviation on the scale 0 to 255; got {noise}")
-    plan = replace(FULL if full else DecoderPlan(), level=noise / 255, same_noise=same_noise)
+    pixels = size or (512 if full else 64)
+    plan = replace(FULL if full else DecoderPlan.for_size(pixels), level=noise / 255, same_noise=same_noise)
     names = tuple(name.strip() for name in images.split(","))
-    report = compare_named(names, folder, size or (512 if full else 64), plan, full=full, progress=True)
+    report = compare_named(names, folder, pixels, plan, full=full, progress=True)
     deliver(report, out=out, as_json=as_json)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from math import log2, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,15 @@ class DecoderPlan:
     same_noise: bool = False
     """One noise for all channels, as in the published table; otherwise independent."""
     seed: int = 0
+
+    @classmethod
+    def for_size(cls, size: int) -> DecoderPlan:
+        """For images of `size` pixels a side: an 8 × 8 start, 6√size channels (48 at 64, 136 at 512; published 128).
+
+        A finer image needs a longer way down to its details, and more channels to be near it at all.
+        """
+        return cls(channels=max(48, round(6 * sqrt(size))), depth=max(4, round(log2(size)) - 2),
+                   steps=max(600, 600 * size // 64))
 
 
 FULL = DecoderPlan(channels=128, depth=6, steps=4000, window=100, patience=1000)

@@ -16,6 +16,7 @@ from compare.generators.denoising_filter import (
     width_section,
 )
 from compare.generators.denoising_images import (
+    FULL,
     DecoderPlan,
     baselines,
     noisy_images,
@@ -72,6 +73,15 @@ def test_baselines_improve_on_noise_and_noise_has_its_level():
     np.testing.assert_allclose(same[0][free], same[2][free], atol=1e-12)
     for name, estimate in baselines(image.pixels, y, 0.1).items():
         assert psnr(image.pixels, estimate) > psnr(image.pixels, y), name
+
+
+@pytest.mark.parametrize("size", [64, 128, 256, 512])
+def test_the_decoder_grows_with_the_image(size):
+    """Every size starts at 8 × 8, after depth − 1 doublings; 64 × 64 is the default, 512 × 512 as published."""
+    plan = DecoderPlan.for_size(size)
+    assert size // 2 ** (plan.depth - 1) == 8
+    assert DecoderPlan.for_size(64) == DecoderPlan()
+    assert DecoderPlan.for_size(512).channels == pytest.approx(FULL.channels, rel=0.1)
 
 
 def test_photographs_end_to_end_and_verdicts_both_ways():
