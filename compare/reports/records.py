@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,8 +57,19 @@ def to_json(report: Findings) -> str:
         "notes": report.notes,
         "sections": [section_record(section) for section in report.sections],
         "provenance": asdict(report.provenance),
+        "tables": list(to_csv(report)),
     }
     return json.dumps(plain(record), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def tables_of(record: Path) -> set[str]:
+    """The CSV files that the report in this JSON file was written with; none where there is no such report."""
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+        names = found["tables"] if found["schema"] == SCHEMA else []
+        return {name for name in names if Path(name).name == name and name.endswith(".csv")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def section_record(section: Section) -> dict[str, Any]:

@@ -94,16 +94,24 @@ class Report(Findings):
     def write(self, folder: str | Path) -> Path:
         """Write report.json, report.html and the CSV files into `folder` and return the page's path.
 
+        A report takes the place of an earlier one: CSV files that an earlier report.json names, and this one does not,
+        are removed at the end. Other files in the folder are left alone.
+
         Each file is written beside its place and renamed into it, so a reader, or a crash, never meets half a file.
         The page comes first: should the disk fill up, what a person reads is there.
 
         Raises OSError when the folder cannot be written.
         """
+        from compare.reports.records import tables_of
+
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
         page = place / "report.html"
+        earlier, tables = tables_of(place / "report.json"), self.to_csv()
         write_text(page, self.to_html())
         write_text(place / "report.json", self.to_json())
-        for name, text in self.to_csv().items():
+        for name, text in tables.items():
             write_text(place / name, text)
+        for name in earlier - tables.keys():
+            (place / name).unlink(missing_ok=True)
         return page

@@ -225,6 +225,27 @@ def test_write_leaves_whole_files_only(report, tmp_path):
     assert sorted(p.name for p in page.parent.iterdir()) == names
 
 
+def test_a_report_takes_the_place_of_an_earlier_one_and_of_nothing_else(report, tmp_path):
+    report.write(tmp_path)
+    for name in ("own.csv", "99-own.txt"):
+        (tmp_path / name).write_text("x")
+    shorter = Report(report.title, (), report.provenance)
+    shorter.write(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        [*shorter.to_csv(), "report.html", "report.json", "own.csv", "99-own.txt"])
+
+
+@pytest.mark.parametrize("tables", ['["../victim.csv"]', '["report.html"]', "[1]", "3", "null"])
+def test_a_damaged_or_hostile_record_removes_nothing(report, tmp_path, tables):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (tmp_path / "victim.csv").write_text("x")
+    (folder / "report.json").write_text(f'{{"schema": "implicitbias-report/1", "tables": {tables}}}')
+    report.write(folder)
+    assert (tmp_path / "victim.csv").exists()
+    assert (folder / "report.html").exists()
+
+
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
     path = tmp_path / "a.txt"
     write_text(path, "old")
