@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from solvers.certificate import certified, judge, nearest_multipliers
-from solvers.conv_kernel.margin import conv_kernel_max_margin
+from solvers.conv_kernel.margin import conic_conv_kernel, conv_kernel_max_margin
 from solvers.conv_kernel.regularizer import ConvKernel
 from solvers.margin.bridge import bridge_max_margin
 from solvers.margin.fourier import fourier_blocks, fourier_l1_max_margin
@@ -110,7 +110,7 @@ def _own_road(problem: MarginProblem, regularizer: Regularizer, tol: float, opti
     elif isinstance(regularizer, L2 | Bridge | Schatten):  # p = 2: the transforms are isometries
         beta, dual, stats = l2_max_margin(problem.A)
     else:
-        raise TypeError(f"{regularizer} has no road in max_margin; certify() judges a predictor for it")
+        raise TypeError(f"{regularizer} has no road in max_margin; certify(…, dual=α) judges a predictor for it")
     return _finish(problem, beta.reshape(problem.shape), regularizer, dual, tol, stats)
 
 
@@ -122,11 +122,8 @@ def _conic(problem: MarginProblem, regularizer: Regularizer, tol: float) -> Solu
         raise ValueError(f'{regularizer} is not a norm (p < 1), so it has no conic form; use method="auto"')
     try:
         if isinstance(regularizer, ConvKernel):
-            from solvers.conv_kernel.conic import conic_conv_kernel_max_margin
-
-            beta, dual, stats = conic_conv_kernel_max_margin(problem, regularizer)
-        else:
-            beta, dual, stats = conic_max_margin(problem, regularizer)
+            return _checked(problem, conic_conv_kernel(problem, regularizer, tol), tol)
+        beta, dual, stats = conic_max_margin(problem, regularizer)
     except ConicSolverError:
         raise_if_not_separable(problem.A, problem.label_shape)
         raise_if_ill_conditioned(problem.A, np.inf)
@@ -138,11 +135,17 @@ def _finish(
     problem: MarginProblem, beta: Any, regularizer: Regularizer, dual: Any, tol: float, stats: dict[str, object]
 ) -> Solution:
     solution = certified(problem, beta, regularizer, dual, tol=tol, unique=None, stats=stats)
+    if not _checked(problem, solution, tol).certificate.worst <= tol:
+        return solution
+    return replace(solution, unique=_unique(problem, regularizer, solution))
+
+
+def _checked(problem: MarginProblem, solution: Solution, tol: float) -> Solution:
+    """The solution; where it misses the tolerance because of the data, the refusal that says so."""
     if not solution.certificate.worst <= tol:
         raise_if_not_separable(problem.A, problem.label_shape)
         raise_if_ill_conditioned(problem.A, solution.certificate.worst)
-        return solution
-    return replace(solution, unique=_unique(problem, regularizer, solution))
+    return solution
 
 
 def _unique(problem: MarginProblem, regularizer: Regularizer, solution: Solution) -> bool | None:

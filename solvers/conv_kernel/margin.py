@@ -72,7 +72,10 @@ def conv_kernel_max_margin(
     if end.alpha is None or end.beta is None or not end.gap <= tol:
         raise_if_not_separable(problem.A, problem.label_shape)
         raise_if_ill_conditioned(problem.A, end.gap)
-    if end.alpha is None or end.beta is None:
+    if end.alpha is None or end.beta is None:  # nearly inseparable data can jam the path; the full program still solves
+        if geometry.n + geometry.D > LARGEST_PROGRAM:
+            raise IllConditionedError(
+                relative_margin(problem.A), "the central path found no predictor of positive margin")
         U, beta_hat, alpha, rank, stats = _semidefinite(problem, regularizer, geometry)
     else:
         U, rank = factor_second_moment(geometry, end.X, tol)
@@ -87,17 +90,22 @@ def conv_kernel_max_margin(
     return _assemble(problem, regularizer, geometry, U, beta_hat, alpha, tol, rank, stats)
 
 
+def conic_conv_kernel(problem: MarginProblem, regularizer: ConvKernel, tol: float = 1e-9) -> ConvKernelSolution:
+    """The same by the full semidefinite program through cvxpy; the network is the cheapest for the program's β.
+
+    Raises ConicSolverError when no solver answers.
+    """
+    geometry = regularizer.geometry(problem.shape)
+    U, beta_hat, alpha, rank, stats = _semidefinite(problem, regularizer, geometry)
+    return _assemble(problem, regularizer, geometry, U, beta_hat, alpha, tol, rank, stats)
+
+
 def _semidefinite(
     problem: MarginProblem, regularizer: ConvKernel, geometry: KernelLags
 ) -> tuple[Array, ComplexArray, Array, int, dict[str, object]]:
-    """Nearly inseparable data can jam the central path before it has any predictor; the full program still solves.
-
-    Raises IllConditionedError where that program, of order K·R + D, is too large to be worth trying.
-    """
+    """Kernels, β̂, multipliers, rank and stats from the program of order K·R + D."""
     from solvers.conv_kernel.conic import conic_conv_kernel_max_margin
 
-    if geometry.n + geometry.D > LARGEST_PROGRAM:
-        raise IllConditionedError(relative_margin(problem.A), "the central path found no predictor of positive margin")
     convex = replace(regularizer, out_channels=None)
     beta, alpha, stats = conic_conv_kernel_max_margin(problem, convex)
     network = convex.price(beta)

@@ -38,6 +38,7 @@ def test_the_semidefinite_program_agrees(shape, regularizer):
     ours, conic = max_margin(X, y, regularizer), max_margin(X, y, regularizer, method="conic")
     assert ours.status is Status.OPTIMAL
     assert ours.objective == pytest.approx(conic.objective, rel=1e-7)  # Clarabel stops near 1e-8
+    assert np.sum(conic.kernels**2) + np.sum(conic.weights**2) == pytest.approx(conic.objective, rel=1e-12)
     # where β is unique both find it, to the square root of the solvers' gaps
     np.testing.assert_allclose(ours.beta, conic.beta, atol=1e-3 * np.abs(ours.beta).max())
 
