@@ -56,6 +56,8 @@ def command(
     from compare.generators.measure import PUBLISHED_STEP, FitPlan
     from gd.generators.conv_generator import Kind
 
+    if images is not None and folder is not None:
+        raise click.UsageError("give --images or --folder, not both")
     wanted = [name.strip() for name in kinds.split(",")]
     if unknown := set(wanted) - set(get_args(Kind)):
         raise click.UsageError(f"--kinds: {', '.join(sorted(unknown))} is none of {', '.join(get_args(Kind))}")

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from compare.generators.denoising_filter import closest, psnr
 from compare.generators.figures import strip
 from compare.generators.images import Image
+from compare.generators.measure import batches
 from compare.reports.report import Check, Column, Figure, Section, Value
 from gd.generators.conv_generator import ConvGenerator
 from gd.generators.descend_image import ImageTrajectory, descend_image
@@ -101,11 +102,19 @@ def block_matching(y: Array, level: float) -> Array:
 
 
 def decoder_estimates(x: Array, y: Array, plan: DecoderPlan) -> tuple[dict[str, Array], ImageTrajectory]:
-    """The decoder's estimates of every image under each stopping rule, all images in one batch, and the trajectory."""
-    net = ConvGenerator("bilinear", plan.channels, plan.depth, x.shape[1], x.shape[2:],
-                        seeds=[plan.seed + i for i in range(len(x))])
+    """The decoder's estimates of every image under each stopping rule, and the trajectory of the first images."""
+    runs = [fit_decoder(x[at], y[at], plan, [plan.seed + i for i in at])
+            for at in batches(len(x), plan.channels * x[0, 0].size)]
+    return {name: np.concatenate([found[name] for found, _ in runs]) for name in runs[0][0]}, runs[0][1]
+
+
+def fit_decoder(
+    x: Array, y: Array, plan: DecoderPlan, seeds: Sequence[int]
+) -> tuple[dict[str, Array], ImageTrajectory]:
+    """The same for images that are fitted in one batch."""
+    net = ConvGenerator("bilinear", plan.channels, plan.depth, x.shape[1], x.shape[2:], seeds=seeds)
     rules = (Oracle(x), RunningVariance(plan.window, plan.patience), NoiseLevel(plan.level))
-    path = descend_image(net, y, steps=plan.steps, step=plan.step, optimizer="adam", rules=rules, clean=x, snapshots=16)
+    path = descend_image(net, y, steps=plan.steps, step=plan.step, optimizer="adam", rules=rules, snapshots=16)
     names = {"deep decoder, best step": "oracle", "deep decoder, running variance": "running variance",
              "deep decoder, noise level": "noise level"}
     found = {}

@@ -7,6 +7,7 @@ images; and the smallest model that shows it, in one dimension.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,17 @@ from numpy.typing import NDArray
 
 from compare.generators.figures import curve_figure, distance_figure, gallery, mean_figure, toy_figure
 from compare.generators.images import Image, choose, scrambled, shipped
-from compare.generators.measure import KINDS, NUMERAL, Fit, FitPlan, fit_pair, fitting_depth
+from compare.generators.measure import (
+    KINDS,
+    NUMERAL,
+    ORDER_OF_MAGNITUDE,
+    Fit,
+    FitPlan,
+    batches,
+    fit_pair,
+    fitting_depth,
+    unstable,
+)
 from compare.reports.progress import run_parts
 from compare.reports.provenance import Provenance
 from compare.reports.report import Check, Column, Report, Section, Value
@@ -29,7 +40,8 @@ from gd.generators.two_layer import ToyGenerator
 Array = NDArray[np.float64]
 
 REFERENCE = "Heckel & Soltanolkotabi (2020), Section 2"
-ORDER_OF_MAGNITUDE = 10.0
+LESS = 0.99
+"""What counts as a shorter distance: a hundredth, well above what interpolation between snapshots can make."""
 STRUCTURED = ("i", "ii")
 """The kinds for which the order of magnitude is claimed."""
 
@@ -62,7 +74,7 @@ def compare_generators(
 ) -> Report:
     """The full report on these images, all of one size; `many` are those that one section averages over.
 
-    With `jobs` > 1 that many processes share the fits; the numbers are the same.
+    With `jobs` > 1 that many processes share the fits; the numbers are the same to the rounding of float32.
 
     Raises ValueError for constant images and for images of different sizes.
     """
@@ -70,14 +82,14 @@ def compare_generators(
     if len({image.pixels.shape for image in images}) != 1:
         raise ValueError("the images must share one size and number of channels; got "
                          + ", ".join(f"{i.name} {i.pixels.shape}" for i in images))
-    parts: list[tuple[str, Callable[[], list[Fit]]]] = [
-        (f"{kind}, {factor:g}×, {image.name}", partial(fit_pair, kind, factor, [image], chosen))
-        for kind in kinds for factor in factors for image in images  # apart, so that each ends when it is done
+    parts: list[tuple[str, Callable[[], Fit]]] = [
+        (f"{kind}, {factor:g}×, {image.name}", partial(fit_pair, kind, factor, image, chosen))
+        for kind in kinds for factor in factors for image in images
     ]
     done = run_parts(parts, "Generators", show=progress, jobs=jobs)
-    fits = [fit for batch in done.results for fit in batch]
+    fits = list(done.results)
     sections = [steps_section(fits, chosen)] if fits else []
-    shown = [f for f in fits if f.kind == "bilinear" and f.noise_path is not None and not f.diverged]
+    shown = [f for f in fits if f.kind == "bilinear" and f.noise_path is not None and not f.unstable_on]
     if shown:
         sections.append(distance_section(shown))
     if done.complete and len(many) > 1:
@@ -101,11 +113,10 @@ def size_note(images: Sequence[Image], plan: FitPlan) -> str:
 
 def steps_section(fits: Sequence[Fit], plan: FitPlan) -> Section:
     """Iterations for the image and for noise, the ratio, and what is predicted of it."""
-    noise = "the pixels in random order" if plan.noise == "scrambled" else "Gaussian"
     text = (
-        f"Each generator is fitted to an image and to noise of the same mean and variance ({noise}), from the same "
-        f"starts. Counted is the first iteration whose mean squared error is at most {100 * plan.fraction:g}% of the "
-        "target's variance.\n\n"
+        "Each generator is fitted to an image and to noise of the same mean and variance (its pixels in random order), "
+        "from the same starts. Counted is the first iteration whose mean squared error is at most "
+        f"{100 * plan.fraction:g}% of the target's variance.\n\n"
         "Predicted: an order of magnitude and more for i (bilinear upsampling) and ii (fixed interpolation), whose "
         "smooth fixed filters favour smooth images; little or none for iii (learned convolutions) and iv "
         "(deconvolutions)."
@@ -137,15 +148,15 @@ def span(values: Array, form: str = ".0f", prefix: str = "") -> str:
 
 def row(fit: Fit) -> dict[str, Value]:
     """One line of the table."""
-    limit = f"> {fit.noise_limit}" if fit.noise_steps is not None and np.isinf(fit.noise_steps).all() else None
-    if fit.noise_path is not None and fit.noise_path.diverged.any():
-        limit = "diverged"
+    noise = "" if fit.noise_steps is None else span(fit.noise_steps)
+    if fit.noise_steps is not None and np.isinf(fit.noise_steps).all():
+        noise = f"> {fit.noise_limit}"
     return {
         "kind": f"{NUMERAL[fit.kind]} {fit.kind}", "factor": fit.reached, "channels": fit.channels, "depth": fit.depth,
         "image": fit.image.name,
-        "image_steps": "diverged" if fit.image_path.diverged.any() else span(fit.image_steps),
-        "noise_steps": limit or ("" if fit.noise_steps is None else span(fit.noise_steps)),
-        "ratio": "" if fit.diverged else span(fit.ratios, ".3g", "≥ " if fit.bound_only else ""),
+        "image_steps": "unstable" if "image" in fit.unstable_on else span(fit.image_steps),
+        "noise_steps": "unstable" if "noise" in fit.unstable_on else noise,
+        "ratio": "" if fit.unstable_on else span(fit.ratios, ".3g", "≥ " if fit.bound_only else ""),
     }
 
 
@@ -162,75 +173,109 @@ def checks(fits: Sequence[Fit], plan: FitPlan) -> list[Check]:
 
 
 def order_of_magnitude(fit: Fit, where: str, plan: FitPlan) -> Check:
-    """Image iterations divided by noise iterations at most 1/10, for the worst seed."""
+    """Image iterations divided by noise iterations at most 1/10, for the worst seed.
+
+    Noise gets at least ten times the iterations of the slowest seed, so that a lower bound is enough to decide.
+    """
     statement = f"noise takes at least {ORDER_OF_MAGNITUDE:g} times as many iterations as the image ({where})"
-    if fit.diverged or np.isnan(fit.ratios).any():
-        reason = (f"the image was not fitted to {100 * plan.fraction:g}% of its variance within {plan.longest_image} "
-                  "iterations: too few parameters, or too few iterations")
-        if fit.diverged:
-            reason = f"gradient descent diverged with step {plan.step:g}; take a smaller one (--step)"
-        return Check.no_prediction(statement, None, why=reason, reference=REFERENCE)
-    worst = float(fit.ratios.min())
+    if fit.unstable_on:
+        return Check.no_prediction(statement, None, why=astray(fit.unstable_on, plan), reference=REFERENCE)
+    if np.isnan(fit.ratios).any():
+        why = (f"the image was not fitted to {100 * plan.fraction:g}% of its variance within {plan.longest_image} "
+               "iterations: too few parameters, or too few iterations")
+        return Check.no_prediction(statement, None, why=why, reference=REFERENCE)
+    share = 1 / float(fit.ratios.min())
     if fit.image.name == "checkerboard":
         why = "its edges are high frequencies: the claim is about natural images"
-        return Check.no_prediction(statement, 1 / worst, why=why, reference=REFERENCE)
-    if worst < ORDER_OF_MAGNITUDE and fit.bound_only:
-        why = f"noise was stopped after {fit.noise_limit} iterations, under {ORDER_OF_MAGNITUDE:g} times the image's"
-        return Check.no_prediction(statement, 1 / worst, why=why, reference=REFERENCE)
-    return Check.at_most(statement, 1 / worst, 1 / ORDER_OF_MAGNITUDE, reference=REFERENCE,
+        return Check.no_prediction(statement, share, why=why, reference=REFERENCE)
+    return Check.at_most(statement, share, 1 / ORDER_OF_MAGNITUDE, reference=REFERENCE,
                          reason="measured: image iterations / noise iterations, worst seed")
 
 
+def astray(targets: Sequence[str], plan: FitPlan) -> str:
+    """Why an unstable fit says nothing."""
+    return (f"gradient descent was unstable on the {' and the '.join(targets)} with step {plan.step:g} (the error came "
+            "back, or stayed above that of a constant); take a smaller one (--step)")
+
+
 def smaller(fit: Fit, fits: Sequence[Fit], where: str) -> Check:
-    """Ratio of iii or iv divided by that of i at the same overparameterization and image: at most 1."""
+    """Ratio of iii or iv divided by that of i at the same overparameterization and image: at most 1.
+
+    Where a noise was stopped, its ratio is a lower bound, and so is the median. Below the line that proves the share
+    too small, above it too large: only what is proved is judged.
+    """
     statement = f"the ratio is smaller than with bilinear upsampling ({where})"
     beside = [f for f in fits if f.kind == "bilinear" and f.asked == fit.asked and f.image.name == fit.image.name]
-    if not beside or any(f.diverged or np.isnan(f.ratios).any() for f in (fit, beside[0])):
+    if not beside or any(f.unstable_on or np.isnan(f.ratios).any() for f in (fit, beside[0])):
         return Check.no_prediction(statement, None, why="one of the two was not measured", reference=REFERENCE)
     share = float(np.median(fit.ratios) / np.median(beside[0].ratios))
-    if fit.bound_only and share > 1:
-        return Check.no_prediction(statement, share, why="only lower bounds were measured", reference=REFERENCE)
-    return Check.at_most(statement, share, 1.0, reference=REFERENCE, reason="measured: ratio / ratio of i, medians")
+    if (share <= 1 and fit.bound_only) or (share > 1 and beside[0].bound_only):
+        why = "the noise was stopped before it was fitted, and the bounds on the two ratios do not decide"
+        return Check.no_prediction(statement, share, why=why, reference=REFERENCE)
+    bounds = {(True, False): "; a lower bound", (False, True): "; an upper bound"}
+    reason = "measured: ratio / ratio of i, medians" + bounds.get((fit.bound_only, beside[0].bound_only), "")
+    return Check.at_most(statement, share, 1.0, reference=REFERENCE, reason=reason)
 
 
 def distance_section(fits: Sequence[Fit]) -> Section:
-    """How far each layer moves: less for the image than for noise, once both have the same loss."""
+    """How far each layer has moved for the image and for noise when both have the same error."""
     text = ("Relative distance ‖C − C⁰‖ / (‖C‖ + ‖C⁰‖) of every layer's coefficients from their start, dimensionless, "
-            "over the iterations, for the deep decoder (kind i). Fitting noise moves the weights further.")
-    columns = (Column("image", "image"), Column("factor", "parameters / pixels", "", ".2f"), Column("layer", "layer"),
-               Column("for_image", "fitting the image", "", ".3f", "At the last iteration, median of seeds."),
+            "over the iterations, for the deep decoder (kind i). To the same error, fitting noise moves the weights "
+            "further. The error at which they are compared is the least that both reached.")
+    columns = (Column("image", "image"), Column("factor", "parameters / pixels", "", ".2f"),
+               Column("error", "at the error", "share of variance", ".3f", "Median of seeds."),
+               Column("layer", "layer"),
+               Column("for_image", "fitting the image", "", ".3f", "Median of seeds, at that error."),
                Column("for_noise", "fitting noise", "", ".3f"))
     rows: list[dict[str, Value]] = []
     made = []
     for fit in fits:
         assert fit.noise_path is not None
-        ours, noise = (np.median(p.distances[-1], axis=1) for p in (fit.image_path, fit.noise_path))
+        error, ours, noise = distances_at_one_error(fit.image_path, fit.noise_path)
         rows += [
-            {"image": fit.image.name, "factor": fit.reached, "layer": i + 1, "for_image": float(a),
-             "for_noise": float(b)}
+            {"image": fit.image.name, "factor": fit.reached, "error": error / fit.image.variance, "layer": i + 1,
+             "for_image": float(a), "for_noise": float(b)}
             for i, (a, b) in enumerate(zip(ours, noise, strict=True))
         ]
         made.append(Check.at_most(
-            f"the weights move less for {fit.image.name} than for noise ({fit.asked:g}×)",
-            float(ours.mean() / noise.mean()), 1.0, reference="Heckel & Soltanolkotabi (2020)",
-            reason="measured: mean over layers, image / noise"))
+            f"to the same error, the weights move less for {fit.image.name} than for noise ({fit.asked:g}×)",
+            float(ours.mean() / noise.mean()), LESS, reference="Heckel & Soltanolkotabi (2020)",
+            reason="measured: mean over layers, image / noise; at least a hundredth less"))
     return Section("How far the layers move", text, columns, tuple(rows), tuple(made),
                    tuple(distance_figure(f) for f in fits if f.asked == middle(fits)))
+
+
+def distances_at_one_error(first: ImageTrajectory, second: ImageTrajectory) -> tuple[float, Array, Array]:
+    """The least mean squared error that both runs reached, and each layer's relative distance where each first had it.
+
+    Distances are known at the snapshots and linear in ln(1 + t) between them. Medians over the seeds.
+    """
+    level = np.maximum(first.mse.min(axis=0), second.mse.min(axis=0))
+    medians = []
+    for path in (first, second):
+        at = np.log1p((path.mse <= level).argmax(axis=0))
+        known = np.log1p(path.steps)
+        found = [[np.interp(t, known, path.distances[:, layer, b]) for b, t in enumerate(at)]
+                 for layer in range(path.distances.shape[1])]
+        medians.append(np.median(found, axis=1))
+    return float(np.median(level)), medians[0], medians[1]
 
 
 def many_section(images: Sequence[Image], plan: FitPlan, *, steps: int = 400, factor: float = 4.0) -> Section:
     """Mean and standard deviation, over the images, of the relative error along the fit (kind i)."""
     shape = images[0].pixels.shape
-    net = ConvGenerator.with_overparameterization(
-        "bilinear", factor, depth=fitting_depth("bilinear", min(shape[1:])), out_channels=shape[0],
-        output_shape=shape[1:], seeds=range(len(images)), normalization=plan.normalization, output=plan.output)
+    network = partial(
+        ConvGenerator.with_overparameterization, "bilinear", factor, depth=fitting_depth("bilinear", min(shape[1:])),
+        out_channels=shape[0], output_shape=shape[1:], normalization=plan.normalization, output=plan.output)
+    net = network()
     variance = np.array([image.variance for image in images])
     targets = {"images": [i.pixels for i in images], "noise": [scrambled(i, n) for n, i in enumerate(images)]}
-    paths: dict[str, ImageTrajectory] = {
-        name: descend_image(net, np.stack(t), steps=steps, step=plan.step, optimizer=plan.optimizer, snapshots=2)
-        for name, t in targets.items()
-    }
-    curves = {name: path.mse / variance for name, path in paths.items()}
+    curves = {name: np.concatenate([
+        descend_image(network(seeds=at), np.stack([t[i] for i in at]), steps=steps, step=plan.step,
+                      optimizer=plan.optimizer, snapshots=2).mse
+        for at in batches(len(images), net.channels * math.prod(shape[1:]))], axis=1) / variance
+        for name, t in targets.items()}
+    curves = {name: np.where(np.isfinite(curve), curve, np.nan) for name, curve in curves.items()}
     rows: list[dict[str, Value]] = [
         {"what": name, "mean": float(c[-1].mean()), "sd": float(c[-1].std(ddof=1))} for name, c in curves.items()
     ]
@@ -239,9 +284,8 @@ def many_section(images: Sequence[Image], plan: FitPlan, *, steps: int = 400, fa
                Column("sd", "standard deviation", "share of variance", ".4f"))
     (mean, sd), (noise_mean, noise_sd) = ((c[-1].mean(), c[-1].std(ddof=1)) for c in curves.values())
     statement = f"after {steps} iterations the two bands, mean ± one standard deviation, are apart"
-    if any(path.diverged.any() for path in paths.values()):
-        why = f"gradient descent diverged with step {plan.step:g}; take a smaller one (--step)"
-        check = Check.no_prediction(statement, None, why=why, reference=REFERENCE)
+    if wild := [name for name, curve in curves.items() if unstable(curve, 1.0).any()]:
+        check = Check.no_prediction(statement, None, why=astray(wild, plan), reference=REFERENCE)
     else:
         check = Check.at_most(statement, float((mean + sd) / max(noise_mean - noise_sd, 1e-300)), 1.0,
                               reference=REFERENCE, reason="measured: upper edge of images / lower edge of noise")

@@ -155,7 +155,7 @@ def read_image(path: Path, size: int | tuple[int, int], *, colour: bool = False)
     return Image(path.name, pixels)
 
 
-def read_folder(folder: Path, size: int | tuple[int, int], *, colour: bool = False, limit: int | None = None) -> Folder:
+def read_folder(folder: Path, size: int | tuple[int, int], *, colour: bool = False) -> Folder:
     """Every image below a folder, at any depth (class folders as in ImageNet), in the order of their paths.
 
     Raises DataError when it is no folder, or not one file in it can be used.
@@ -165,8 +165,6 @@ def read_folder(folder: Path, size: int | tuple[int, int], *, colour: bool = Fal
     images: list[Image] = []
     skipped: list[tuple[str, str]] = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES):
-        if limit is not None and len(images) >= limit:
-            break
         name = str(path.relative_to(folder))
         try:
             images.append(Image(name, read_image(path, size, colour=colour).pixels))
@@ -189,7 +187,7 @@ def choose(
 
 
 def scrambled(image: Image, seed: int) -> Array:
-    """White noise of the image's mean and variance: its pixels, all channels together, in random order.
+    """White noise of the image's mean and variance: its pixels in random order, each with all its channels.
 
     The histogram is kept exactly, so the noise lies in [0, 1] whenever the image does; only the structure is gone.
     """
@@ -197,11 +195,3 @@ def scrambled(image: Image, seed: int) -> Array:
     order = np.random.default_rng([seed, 7]).permutation(flat.shape[1])
     return np.ascontiguousarray(flat[:, order].reshape(image.pixels.shape))
 
-
-def gaussian_noise(image: Image, seed: int) -> Array:
-    """Gaussian noise with exactly the mean and variance of the image, per channel; leaves [0, 1]."""
-    rng = np.random.default_rng([seed, 11])
-    noise = rng.standard_normal(image.pixels.shape)
-    axes = (1, 2)
-    noise = (noise - noise.mean(axis=axes, keepdims=True)) / noise.std(axis=axes, keepdims=True)
-    return np.asarray(noise * image.pixels.std(axis=axes, keepdims=True) + image.pixels.mean(axis=axes, keepdims=True))

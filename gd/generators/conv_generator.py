@@ -17,8 +17,9 @@ is, and how far C_i reaches in space, makes the paper's four kinds:
 Upsampling targets the exact size of the next layer (halved and rounded up from the output's), so odd and non-square
 shapes work; a transposed convolution that overshoots an odd size is cropped by one.
 
-**The border of the 4×4 kernels.** An even kernel needs one pixel more before than after. As in the authors' code, one
-pixel is reflected before the first, and then one zero is put on every side. Reflection alone would not do for "fixed":
+**The border of the 4×4 kernels.** An even kernel needs one pixel more before than after. As in the authors' code for
+the fixed kernel (its learned ones are 3×3, and have no such border), one pixel is reflected before the first, and then
+one zero is put on every side. Reflection alone would not do for "fixed":
 with x₂ x₁ | x₀ x₁ … the first two outputs of [1 3 3 1] are both 3x₀ + 4x₁ + x₂, so the first two rows, and columns, of
 every image would be the same, whatever the weights, and neither noise nor a sharp image could be fitted there.
 

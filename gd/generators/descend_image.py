@@ -51,7 +51,7 @@ class ImageTrajectory:
     stops: Mapping[str, Stop] = field(repr=False)
     """Where each stopping rule stopped, by its name."""
     diverged: NDArray[np.bool_]
-    """(B,): the loss became infinite or NaN."""
+    """(B,): the loss became infinite or NaN. A sigmoid output saturates and stays finite: there, look at `mse`."""
     model: Generator = field(repr=False)
     """The trained generators."""
     seconds_per_step: float
@@ -171,6 +171,7 @@ def descend_image(
         (weight * mse).sum().backward()  # type: ignore[no-untyped-call]
         update.step()
     seconds = (time.perf_counter() - began) / max(t, 1)
+    update.zero_grad(set_to_none=True)
     stops = {name: watch.stop() for name, watch in watches.items()}
     return ImageTrajectory(
         **record.arrays(t, weight), stops=stops, model=trained, seconds_per_step=seconds, device=_device_name(where)
@@ -209,11 +210,14 @@ def _as_targets(value: ArrayLike | Tensor, like: Tensor, what: str) -> Tensor:
 
 
 def _snapshot_steps(snapshots: int | Sequence[int], steps: int) -> frozenset[int]:
-    if isinstance(snapshots, int):
+    if isinstance(snapshots, int | np.integer):
         if snapshots < 2:
             raise ValueError(f"snapshots must be at least 2 (the first and the last step), got {snapshots}")
-        spaced = np.geomspace(1, steps, snapshots - 1).round().astype(int)
+        spaced = np.geomspace(1, steps, int(snapshots) - 1).round().astype(int)
         return frozenset([0, steps, *spaced.tolist()])
+    wrong = [t for t in snapshots if int(t) != t or not 0 <= t <= steps]
+    if wrong:
+        raise ValueError(f"snapshots must be whole numbers from 0 to {steps}, the steps asked for; got {wrong[0]!r}")
     return frozenset([0, steps, *(int(t) for t in snapshots)])
 
 

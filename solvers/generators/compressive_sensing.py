@@ -159,8 +159,8 @@ def kernel_recovery(
 
     Returns a Recovery. Dense A costs one (m, m) eigendecomposition; Fourier A one FFT.
 
-    Raises ValueError when shapes do not match, y has NaN or infinities, a finite t comes without a step, or the
-    step is at or above 2/λ_max(K); TypeError for another kind of measurement.
+    Raises ValueError when shapes do not match, y has NaN or infinities or is complex for dense A, a finite t comes
+    without a step, or the step is not in (0, 2/λ_max(K)); TypeError for another kind of measurement.
 
     Reference: Heckel & Soltanolkotabi (2020), "Compressive sensing with un-trained neural networks: gradient
     descent finds the smoothest approximation" (ICML), the linearized problem behind its Theorem 1.
@@ -177,6 +177,8 @@ def kernel_recovery(
         raise ValueError(f"the kernel is for signals of shape {kernel.shape}, "
                          f"the measurement for {tuple(measurement.shape)}")
     blank = measurement.forward(np.zeros(kernel.shape))
+    if np.iscomplexobj(y) and not np.iscomplexobj(blank):
+        raise ValueError("y is complex, but this measurement gives real numbers; stack real and imaginary rows")
     data: NDArray[Any] = np.asarray(y, dtype=blank.dtype)
     expected = blank.shape
     if data.shape != expected or not np.isfinite(data).all():
@@ -204,10 +206,10 @@ def _multiplier_gains(values: Array, step: float | None, t: float, rcond: float)
     largest = float(values.max())
     reachable = values > rcond * largest
     fitted = np.ones_like(values)
+    if step is not None and not 0 < step * largest < 2:
+        raise ValueError(f"the step must lie in (0, {2 / largest:.6g}) = (0, 2/λ_max(AΣA*)), got {step!r}")
     if np.isfinite(t):
         assert step is not None
-        if not 0 < step * largest < 2:
-            raise ValueError(f"the step must lie in (0, {2 / largest:.6g}) = (0, 2/λ_max(AΣA*)), got {step!r}")
         fitted = power_complement(step * values, np.asarray(float(t)))
     return np.divide(fitted, values, out=np.zeros_like(values), where=reachable)
 

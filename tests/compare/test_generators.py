@@ -7,11 +7,20 @@ import pytest
 from PIL import Image as Pillow
 
 from compare.data.load import DataError
-from compare.generators.generators import checks, compare_generators, many_section, order_of_magnitude, row, span
+from compare.generators.generators import (
+    checks,
+    compare_generators,
+    distance_section,
+    distances_at_one_error,
+    many_section,
+    order_of_magnitude,
+    row,
+    smaller,
+    span,
+)
 from compare.generators.images import (
     NAMES,
     Image,
-    gaussian_noise,
     prepared,
     read_folder,
     read_image,
@@ -19,14 +28,15 @@ from compare.generators.images import (
     shipped,
 )
 from compare.generators.measure import FitPlan, fit_pair, fitting_depth
+from gd import descend_image
 
-PLAN = FitPlan(seeds=(0, 1), longest_image=400, fraction=0.05)
+PLAN = FitPlan(seeds=(0, 1), longest_image=400, fraction=0.05, reach=60.0)  # long enough to measure noise
 SMOOTH = Image("hill", np.exp(-np.add.outer(np.linspace(-2, 2, 16) ** 2, np.linspace(-2, 2, 16) ** 2))[None])
 
 
 @pytest.fixture(scope="module")
 def fits():
-    return fit_pair("bilinear", 4.0, [SMOOTH], PLAN) + fit_pair("deconvolution", 4.0, [SMOOTH], PLAN)
+    return [fit_pair(kind, 4.0, SMOOTH, PLAN) for kind in ("bilinear", "deconvolution")]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -49,11 +59,11 @@ def test_cropping_is_central_and_integers_are_scaled_by_their_type():
 
 def test_noise_has_the_images_mean_and_variance_and_no_structure():
     image = shipped("camera", 64)
-    for noise in (scrambled(image, 0), gaussian_noise(image, 0)):
-        assert noise.mean() == pytest.approx(image.pixels.mean())
-        assert noise.var() == pytest.approx(image.variance)
-        neighbours = np.corrcoef(noise[0, :, 1:].ravel(), noise[0, :, :-1].ravel())[0, 1]
-        assert abs(neighbours) < 0.08  # 5 standard errors of 64·63 pairs
+    noise = scrambled(image, 0)
+    assert noise.mean() == pytest.approx(image.pixels.mean())
+    assert noise.var() == pytest.approx(image.variance)
+    neighbours = np.corrcoef(noise[0, :, 1:].ravel(), noise[0, :, :-1].ravel())[0, 1]
+    assert abs(neighbours) < 0.08  # 5 standard errors of 64·63 pairs
     np.testing.assert_array_equal(np.sort(scrambled(image, 0).ravel()), np.sort(image.pixels.ravel()))
     assert np.corrcoef(image.pixels[0, :, 1:].ravel(), image.pixels[0, :, :-1].ravel())[0, 1] > 0.8
 
@@ -98,28 +108,84 @@ def test_a_smooth_image_is_fitted_ten_times_faster_and_the_checks_say_so(fits):
 def test_the_verdict_fails_when_noise_is_fast_and_is_withheld_when_unknown(fits):
     fast = replace(fits[0], noise_steps=3.0 * fits[0].image_steps)
     assert order_of_magnitude(fast, "", PLAN).passed is False
-    stopped = replace(fast, noise_steps=np.array([np.inf, 3.0]), noise_limit=int(5 * fits[0].image_steps.max()))
-    assert order_of_magnitude(stopped, "", PLAN).passed is None
+    one = replace(fast, noise_steps=np.array([np.inf, 3.0]) * fits[0].image_steps)
+    assert order_of_magnitude(one, "", PLAN).passed is False, "one measured seed refutes, whatever the others' bounds"
+    slow = replace(fast, noise_steps=np.full(2, np.inf), noise_limit=int(10 * fits[0].image_steps.max()))
+    assert order_of_magnitude(slow, "", PLAN).passed is True
     lost = replace(fast, image_steps=np.array([np.inf, 5.0]), noise_steps=None)
     assert order_of_magnitude(lost, "", PLAN).passed is None
     board = replace(fits[0], image=replace(SMOOTH, name="checkerboard"))
     assert order_of_magnitude(board, "", PLAN).passed is None
 
 
-def test_divergence_is_called_by_its_name(fits):
-    wild = FitPlan(seeds=(0,), optimizer="gd", normalization="before_relu", output="linear", step=100.0,
-                   longest_image=40)
-    (fit,) = fit_pair("bilinear", 4.0, [SMOOTH], wild)
-    assert row(fit)["image_steps"] == "diverged"
+@pytest.mark.parametrize(("ours", "beside", "verdict"), [
+    ([8, 9], [20, 30], True), ([40, 50], [20, 30], False),  # all measured
+    ([8, 9], [np.inf, np.inf], True),  # below i's bound: smaller
+    ([10.2, 30], [np.inf, np.inf], None),  # above i's bound, which says nothing
+    ([np.inf, np.inf], [np.inf, np.inf], None), ([np.inf, 9], [20, 30], None),
+    ([np.inf, np.inf], [2, 3], False),  # even iii's bound is above i
+])  # fmt: skip
+def test_bounds_decide_only_what_they_prove(fits, ours, beside, verdict):
+    """Ratios of kind iv beside those of kind i; infinity is a noise that was stopped, at 10.5 times."""
+    def with_ratios(fit, ratios):
+        limit = 420 if np.inf in ratios else 4000
+        return replace(fit, image_steps=np.full(2, 40.0), noise_steps=40 * np.array(ratios), noise_limit=limit)
+
+    pair = [with_ratios(fits[0], beside), with_ratios(fits[1], ours)]
+    assert smaller(pair[1], pair, "").passed is verdict
+
+
+@pytest.mark.parametrize("output", ["sigmoid", "linear"])
+def test_an_unstable_fit_is_called_by_its_name(output):
+    """A sigmoid saturates, so its error stays finite whatever the step."""
+    wild = FitPlan(seeds=(0,), step=1000.0, output=output, longest_image=60)
+    fit = fit_pair("bilinear", 4.0, SMOOTH, wild)
+    assert row(fit)["image_steps"] == "unstable"
     verdict = order_of_magnitude(fit, "", wild)
     assert verdict.passed is None
-    assert "step 100" in str(verdict)
-    noisy = replace(fits[0], noise_steps=np.full(2, np.inf),
-                    noise_path=replace(fits[0].noise_path, diverged=np.array([False, True])))
-    assert order_of_magnitude(noisy, "", PLAN).passed is None, "a diverged fit is no slow fit"
-    assert row(noisy)["noise_steps"] == "diverged"
-    (together,) = many_section([SMOOTH, shipped("camera", 16)], wild, steps=40).checks
+    assert "step 1000" in str(verdict)
+    (together,) = many_section([SMOOTH, shipped("camera", 16)], wild, steps=60).checks
     assert together.passed is None
+
+
+def test_an_unstable_fit_of_noise_is_no_slow_fit(fits):
+    there = fits[0].noise_path
+    back = np.concatenate([there.mse, np.full((len(there.mse), 2), 3 * there.mse.min())])
+    noisy = replace(fits[0], noise_steps=np.full(2, np.inf), noise_path=replace(there, mse=back))
+    assert order_of_magnitude(noisy, "", PLAN).passed is None
+    assert smaller(fits[1], [noisy, fits[1]], "").passed is None
+    assert row(noisy)["noise_steps"] == "unstable"
+    reached = replace(noisy, noise_steps=np.array([50.0, 60.0]))  # what happens after the level was reached is no matter
+    assert not reached.unstable_on
+
+
+def test_distances_are_compared_at_one_error(fits):
+    """An image beside a longer run of itself has moved as far, at the error both reached; noise has moved further."""
+    short = descend_image(fits[0].image_path.model, SMOOTH.pixels, steps=30, step=0.5, snapshots=range(31))
+    long = descend_image(fits[0].image_path.model, SMOOTH.pixels, steps=300, step=0.5, snapshots=range(0, 301, 3))
+    error, first, second = distances_at_one_error(short, long)
+    assert error == pytest.approx(np.median(short.mse.min(axis=0)))
+    np.testing.assert_allclose(first, second, rtol=2e-2)
+    copied = replace(fits[0], image_path=short, noise_path=long)
+    assert distance_section([copied]).checks[0].passed is False
+    assert distance_section([fits[0]]).checks[0].passed is True
+
+
+def test_batches_change_nothing(monkeypatch):
+    images = [shipped(name, 16) for name in ("camera", "coins", "moon")]
+    together = many_section(images, PLAN, steps=20).rows
+    monkeypatch.setattr("compare.generators.measure.AT_ONCE", 1)
+    for row_a, row_b in zip(together, many_section(images, PLAN, steps=20).rows, strict=True):
+        assert row_a["mean"] == pytest.approx(row_b["mean"], rel=1e-4)  # 20 steps in float32
+
+
+def test_processes_change_nothing():
+    plan = FitPlan(seeds=(0,), longest_image=60, fraction=0.3)
+    alone, shared = (
+        compare_generators([SMOOTH], kinds=("bilinear", "deconvolution"), factors=(4.0,), plan=plan, toy=False, jobs=n)
+        for n in (1, 2))
+    assert [c.passed for s in alone.sections for c in s.checks] == [c.passed for s in shared.sections for c in s.checks]
+    assert [r["image_steps"] for r in alone.sections[0].rows] == [r["image_steps"] for r in shared.sections[0].rows]
 
 
 def test_words_for_spans():
@@ -144,11 +210,11 @@ def test_a_report_from_end_to_end(tmp_path):
 def test_bad_input():
     flat = Image("flat", np.full((1, 16, 16), 0.5))
     with pytest.raises(ValueError, match="flat is constant"):
-        fit_pair("bilinear", 1.0, [flat], PLAN)
+        fit_pair("bilinear", 1.0, flat, PLAN)
     with pytest.raises(ValueError, match="share one size"):
         compare_generators([SMOOTH, shipped("camera", 8)])
-    with pytest.raises(ValueError, match="fraction"):
-        FitPlan(fraction=1.0)
-    with pytest.raises(ValueError, match="sigmoid"):
-        FitPlan(noise="gaussian")
+    for name, value, word in (("fraction", 1.0, "fraction"), ("step", -1.0, "step"), ("seeds", (), "seed"),
+                              ("longest_image", 0, "longest_image"), ("reach", 5.0, "reach")):
+        with pytest.raises(ValueError, match=word):
+            FitPlan(**{name: value})
     assert fitting_depth("bilinear", 8) == 2
