@@ -102,7 +102,7 @@ def network(U: np.ndarray, V: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def judge_margin(X: Any, y: Any, regularizer: Any, solution: Any) -> str:
-    """"certified" or "not certified"; raises Wrong when anything it says is not so."""
+    """ "certified" or "not certified"; raises Wrong when anything it says is not so."""
     A, shape = constraints(X, y)
     beta, alpha = solution.beta, solution.dual.ravel()
     demand(np.isfinite(beta).all() and beta.shape == shape, "β is not finite or misshapen")

@@ -68,8 +68,10 @@ def main() -> None:
     chosen = options.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.processor() or platform.machine()}"
-    print(f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, {chosen.size}×{chosen.size}, "
-          f"{chosen.channels} channels")
+    print(
+        f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, {chosen.size}×{chosen.size}, "
+        f"{chosen.channels} channels"
+    )
     target = np.random.default_rng(0).random((1, chosen.size, chosen.size))
     on_device = torch.as_tensor(target, dtype=torch.float32, device=device)
     for kind in chosen.kinds:
@@ -94,9 +96,11 @@ def measure(kind: Kind, target: np.ndarray, on_device: torch.Tensor, chosen: arg
             theirs.append(b)
     ratios = [x / y for x, y in zip(ours, theirs, strict=True)]
     a, b = statistics.median(ours), statistics.median(theirs)
-    print(f"{kind:14s} descend {1e3 * a:8.3f} ms/step   plain {1e3 * b:8.3f} ms/step   "
-          f"ratio {statistics.median(ratios):.3f} (rounds {min(ratios):.3f} to {max(ratios):.3f})   "
-          f"{1 / a:.1f} images·steps/s")
+    print(
+        f"{kind:14s} descend {1e3 * a:8.3f} ms/step   plain {1e3 * b:8.3f} ms/step   "
+        f"ratio {statistics.median(ratios):.3f} (rounds {min(ratios):.3f} to {max(ratios):.3f})   "
+        f"{1 / a:.1f} images·steps/s"
+    )
 
 
 def per_step(fit: Callable[[int], None], steps: int, device: torch.device) -> float:

@@ -6,7 +6,17 @@ from proofs.claim import Claim, Kind, Mutant, Step, Verdict
 from proofs.exact_factor import ExactFactor, exact_spectral_factor
 
 __all__ = [
-    "Claim", "Kind", "Mutant", "Step", "Verdict",
-    "UnknownClaimError", "claims", "find", "verify",
-    "CertifiedFactor", "ExactFactor", "exact_spectral_factor", "spectral_factor",
+    "Claim",
+    "Kind",
+    "Mutant",
+    "Step",
+    "Verdict",
+    "UnknownClaimError",
+    "claims",
+    "find",
+    "verify",
+    "CertifiedFactor",
+    "ExactFactor",
+    "exact_spectral_factor",
+    "spectral_factor",
 ]

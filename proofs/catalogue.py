@@ -63,9 +63,7 @@ def find(names: Sequence[str] = ()) -> list[Claim]:
     return list(chosen.values())
 
 
-def verify(
-    names: Sequence[str] = (), *, max_K: int | None = None, jobs: int = 1
-) -> Iterator[tuple[Claim, Verdict]]:
+def verify(names: Sequence[str] = (), *, max_K: int | None = None, jobs: int = 1) -> Iterator[tuple[Claim, Verdict]]:
     """Verify the claims with these names, in order, each as soon as it is done; `jobs` processes share the work.
 
     max_K is the largest kernel length K at which the identities in K are checked; None leaves each claim its own.

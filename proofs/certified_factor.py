@@ -155,9 +155,7 @@ def _common_divisor(polynomials: list[fmpq_poly]) -> fmpq_poly:
     return power * monic / monic.coeffs()[-1]
 
 
-def _multiple(
-    polynomials: list[fmpq_poly], common: fmpq_poly, reduced: list[fmpq_poly], K: int
-) -> CertifiedFactor:
+def _multiple(polynomials: list[fmpq_poly], common: fmpq_poly, reduced: list[fmpq_poly], K: int) -> CertifiedFactor:
     """All kernels multiples t_i·G: c = √(Σt_i²)·G."""
     with bits(256):
         weight = arb(sum((p.coeffs()[0] ** 2 for p in reduced if not _zero(p)), fmpq(0))).sqrt()
@@ -254,5 +252,3 @@ def _with_residual(polynomials: list[fmpq_poly], c: Array, distance: arb | None,
 def _up(value: arb) -> float:
     """A double that is certainly not smaller."""
     return float(np.nextafter(float(value.upper()), np.inf))
-
-

@@ -124,14 +124,20 @@ class Claim:
         >>> from proofs.steps import identity
         >>> x, y = sympy.symbols("x y", real=True)
         >>> def argument(formula, size):
-        ...     yield identity("the square of a sum", formula["square"](x, y), x**2 + 2*x*y + y**2)
+        ...     yield identity("the square of a sum", formula["square"](x, y), x**2 + 2 * x * y + y**2)
         >>> binomial = Claim(
-        ...     name="binomial", statement="(x + y)² = x² + 2xy + y²", assumptions=("x, y real",),
-        ...     reference="school", scope="all x, y", formula={"square": lambda x, y: (x + y)**2}, argument=argument,
-        ...     mutants=(Mutant("the sign", {"square": lambda x, y: (x - y)**2}),))
+        ...     name="binomial",
+        ...     statement="(x + y)² = x² + 2xy + y²",
+        ...     assumptions=("x, y real",),
+        ...     reference="school",
+        ...     scope="all x, y",
+        ...     formula={"square": lambda x, y: (x + y) ** 2},
+        ...     argument=argument,
+        ...     mutants=(Mutant("the sign", {"square": lambda x, y: (x - y) ** 2}),),
+        ... )
         >>> print(binomial.verify().kind)
         PROVED
-        >>> print(binomial.altered(square=lambda x, y: (x - y)**2).verify().kind)
+        >>> print(binomial.altered(square=lambda x, y: (x - y) ** 2).verify().kind)
         REFUTED
     """
 

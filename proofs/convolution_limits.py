@@ -48,9 +48,7 @@ def _square_root_tails(
             spectrum[d] = sign * roots[d]
             spectrum[-d % dim] = spectrum[d] if 2 * d == dim else acb(spectrum[d].real, -spectrum[d].imag)
         unit = [(acb(2 * p) / dim).exp_pi_i() for p in range(dim)]
-        entries = [
-            (sum((spectrum[d] * unit[p * d % dim] for d in range(dim)), acb(0)) / dim).real for p in range(dim)
-        ]
+        entries = [(sum((spectrum[d] * unit[p * d % dim] for d in range(dim)), acb(0)) / dim).real for p in range(dim)]
         yield "".join("+" if s > 0 else "−" for s in (1, *signs)), entries[len(a) :]
 
 
@@ -118,9 +116,7 @@ def autocorrelation_2d(c: Sequence[Sequence[Any]]) -> dict[tuple[int, int], Any]
     rows, columns = len(c), len(c[0])
     lags = [(s, t) for s in range(rows) for t in range(-columns + 1, columns) if s > 0 or t >= 0]
     return {
-        (s, t): sum(
-            c[i][j] * c[i + s][j + t] for i in range(rows - s) for j in range(columns) if 0 <= j + t < columns
-        )
+        (s, t): sum(c[i][j] * c[i + s][j + t] for i in range(rows - s) for j in range(columns) if 0 <= j + t < columns)
         for s, t in lags
     }
 

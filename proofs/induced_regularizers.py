@@ -228,5 +228,3 @@ def _claims() -> Iterator[Claim]:
 
 
 CLAIMS: tuple[Claim, ...] = tuple(_claims())
-
-

@@ -11,8 +11,13 @@ from compare.commands.outcome import deliver, report_options
 
 
 @click.command(name="channels")
-@click.option("--data", default="digits:0v1", show_default=True, metavar="SOURCE",
-              help="mnist:AvB, cifar10:AvB, digits:AvB, FILE.npz, synthetic:N,D,seed, …")
+@click.option(
+    "--data",
+    default="digits:0v1",
+    show_default=True,
+    metavar="SOURCE",
+    help="mnist:AvB, cifar10:AvB, digits:AvB, FILE.npz, synthetic:N,D,seed, …",
+)
 @click.option("--folder", type=click.Path(path_type=Path), help="Where MNIST's or CIFAR-10's standard files are.")
 @click.option("--count", default=128, show_default=True, help="Images taken of MNIST or CIFAR-10.")
 @click.option("--signals", is_flag=True, help="Flatten images and convolve in one dimension.")
@@ -22,8 +27,17 @@ from compare.commands.outcome import deliver, report_options
 @click.option("--loss", type=click.Choice(["exponential", "logistic"]), default="exponential", show_default=True)
 @report_options("implicitbias-report-channels")
 def command(
-    data: str, folder: Path | None, count: int, signals: bool, kernels: tuple[int, ...], channels: tuple[int, ...],
-    seeds: tuple[int, ...], init: float, loss: str, out: Path, as_json: bool,
+    data: str,
+    folder: Path | None,
+    count: int,
+    signals: bool,
+    kernels: tuple[int, ...],
+    channels: tuple[int, ...],
+    seeds: tuple[int, ...],
+    init: float,
+    loss: str,
+    out: Path,
+    as_json: bool,
 ) -> None:
     """Multi-channel linear CNNs: the certified R_K max margin and where gradient flow ends, for each K and C."""
     from compare.channels.channels import ChannelPlan, compare_channels

@@ -28,12 +28,26 @@ def sizes(ctx: click.Context, option: click.Parameter, text: str) -> tuple[int, 
 @click.option("--climbs", default=6, show_default=True, type=click.IntRange(0), help="Steps up the gap.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--device", help="cpu or cuda. [default: cuda where there is one]")
-@click.option("--state", type=click.Path(path_type=Path, dir_okay=False),
-              help="File that keeps the hunt and its best instance; an existing one is gone on with.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File that keeps the hunt and its best instance; an existing one is gone on with.",
+)
 @report_options("implicitbias-report-conjecture")
 def command(
-    grid: tuple[int, ...], kernel: tuple[int, ...], channels_in: int, channels_out: int | None, generations: int,
-    batch: int, restarts: int, climbs: int, seed: int, device: str | None, state: Path | None, out: Path, as_json: bool,
+    grid: tuple[int, ...],
+    kernel: tuple[int, ...],
+    channels_in: int,
+    channels_out: int | None,
+    generations: int,
+    batch: int,
+    restarts: int,
+    climbs: int,
+    seed: int,
+    device: str | None,
+    state: Path | None,
+    out: Path,
+    as_json: bool,
 ) -> None:
     """Hunt for a predictor that few channels pay more for than many."""
     from compare.channels.conjecture import report, run_hunt

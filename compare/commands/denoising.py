@@ -20,7 +20,13 @@ PHOTOGRAPHS = "astronaut,coffee,chelsea,rocket"
 @click.option("--full", is_flag=True, help="The published network and size; for a GPU.")
 @report_options("implicitbias-report-denoising")
 def command(
-    images: str | None, folder: Path | None, size: int | None, noise: float, same_noise: bool, full: bool, out: Path,
+    images: str | None,
+    folder: Path | None,
+    size: int | None,
+    noise: float,
+    same_noise: bool,
+    full: bool,
+    out: Path,
     as_json: bool,
 ) -> None:
     """Early stopping as a filter; deep decoder denoising beside total variation and wavelets."""

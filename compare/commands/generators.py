@@ -26,26 +26,50 @@ def numbers(ctx: click.Context, option: click.Parameter, text: str) -> tuple[flo
 
 
 @click.command(name="generators")
-@click.option("--images",
-              help=f"Names in scikit-image, comma-separated; also checkerboard. [default: {USUAL_IMAGES}]")
+@click.option("--images", help=f"Names in scikit-image, comma-separated; also checkerboard. [default: {USUAL_IMAGES}]")
 @click.option("--folder", type=click.Path(path_type=Path), help="Your own images instead, also in subfolders.")
-@click.option("--size", type=click.IntRange(8, 1024),
-              help="Pixels on a side. [default: 32, and 64 for images of your choice; 256 with --full]")
+@click.option(
+    "--size",
+    type=click.IntRange(8, 1024),
+    help="Pixels on a side. [default: 32, and 64 for images of your choice; 256 with --full]",
+)
 @click.option("--colour", is_flag=True, help="Three channels instead of grey.")
 @click.option("--kinds", default=",".join(KIND_NAMES), show_default=True, help="Architectures, comma-separated.")
-@click.option("--factors", default="1,4,16", show_default=True, callback=numbers,
-              help="Overparameterizations: parameters per output number.")
+@click.option(
+    "--factors",
+    default="1,4,16",
+    show_default=True,
+    callback=numbers,
+    help="Overparameterizations: parameters per output number.",
+)
 @click.option("--seeds", type=click.IntRange(1, 100), default=2, show_default=True, help="How many starts.")
 @click.option("--fraction", default=0.01, show_default=True, help="Error to reach, as a share of the variance.")
-@click.option("--text-version", is_flag=True,
-              help="As the paper's text has it: normalization before the ReLU, linear output, plain gradient descent.")
-@click.option("--step", type=click.FloatRange(0, min_open=True),
-              help="Step size for the mean squared error. [default: 0.5; 0.1 with --full or --text-version]")
+@click.option(
+    "--text-version",
+    is_flag=True,
+    help="As the paper's text has it: normalization before the ReLU, linear output, plain gradient descent.",
+)
+@click.option(
+    "--step",
+    type=click.FloatRange(0, min_open=True),
+    help="Step size for the mean squared error. [default: 0.5; 0.1 with --full or --text-version]",
+)
 @click.option("--full", is_flag=True, help="The published size, step and iterations; for a GPU.")
 @report_options("implicitbias-report-generators")
 def command(
-    images: str | None, folder: Path | None, size: int | None, colour: bool, kinds: str, factors: tuple[float, ...],
-    seeds: int, fraction: float, text_version: bool, step: float | None, full: bool, out: Path, as_json: bool,
+    images: str | None,
+    folder: Path | None,
+    size: int | None,
+    colour: bool,
+    kinds: str,
+    factors: tuple[float, ...],
+    seeds: int,
+    fraction: float,
+    text_version: bool,
+    step: float | None,
+    full: bool,
+    out: Path,
+    as_json: bool,
 ) -> None:
     """Convolutional generators: iterations to fit an image and to fit noise, four architectures.
 
@@ -73,8 +97,14 @@ def command(
     usual = images is None and folder is None
     pixels = size or (256 if full else 32 if usual else 64)
     report = compare_named(
-        [name.strip() for name in (images or USUAL_IMAGES).split(",")], folder, pixels, colour=colour, progress=True,
-        kinds=[kind for kind in get_args(Kind) if kind in wanted], factors=factors, plan=plan,
+        [name.strip() for name in (images or USUAL_IMAGES).split(",")],
+        folder,
+        pixels,
+        colour=colour,
+        progress=True,
+        kinds=[kind for kind in get_args(Kind) if kind in wanted],
+        factors=factors,
+        plan=plan,
     )
     deliver(report, out=out, as_json=as_json)
 

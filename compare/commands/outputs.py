@@ -14,14 +14,10 @@ from compare.reports.report import Report
 
 
 @click.command(name="outputs")
-@click.option(
-    "--data", default="wine", show_default=True, metavar="SOURCE", help="wine, or synthetic:N,D,M,seed."
-)
+@click.option("--data", default="wine", show_default=True, metavar="SOURCE", help="wine, or synthetic:N,D,M,seed.")
 @network_options(depths="1,2,3")
 @report_options("implicitbias-report-outputs")
-def command(
-    data: str, depths: tuple[int, ...], seeds: tuple[int, ...], init: float, out: Path, as_json: bool
-) -> None:
+def command(data: str, depths: tuple[int, ...], seeds: tuple[int, ...], init: float, out: Path, as_json: bool) -> None:
     """Fully connected networks with several outputs beside the Schatten (nuclear at L = 2) max margin."""
     from compare.margin.outputs import compare_outputs, planted, wine
 

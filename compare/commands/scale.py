@@ -27,9 +27,7 @@ def positive(ctx: click.Context, option: click.Parameter, text: str) -> tuple[fl
 @data_options("wine:0v1")
 @click.option("--inits", default="0.01,0.1,1,10", show_default=True, callback=positive, help="Initial scales α.")
 @report_options("implicitbias-report-scale")
-def command(
-    data: str, scale: Scale, offset: bool | None, inits: tuple[float, ...], out: Path, as_json: bool
-) -> None:
+def command(data: str, scale: Scale, offset: bool | None, inits: tuple[float, ...], out: Path, as_json: bool) -> None:
     """Depth-2 networks from initial weights of every size: how long the kernel's answer lasts, and where they end."""
     from compare.margin.initial_scale import compare_scales
 

@@ -51,8 +51,10 @@ def read_text(path: Path) -> Dataset:
     if first is None:
         raise DataError(f"{str(path)!r} is empty")
     if separator == "," and any(";" in cell for cell in first):
-        raise DataError(f"{str(path)!r} is separated by semicolons; separate the values by commas, with decimal points "
-                        "(pandas: read_csv(…, sep=';', decimal=',') and then to_csv(…, index=False))")
+        raise DataError(
+            f"{str(path)!r} is separated by semicolons; separate the values by commas, with decimal points "
+            "(pandas: read_csv(…, sep=';', decimal=',') and then to_csv(…, index=False))"
+        )
     if len(first) < 2:
         raise DataError(f"{str(path)!r} has one column in its first line; write one row per example, values and label "
                         f"separated by {'tabs' if separator == chr(9) else 'commas'}")  # fmt: skip

@@ -23,7 +23,12 @@ TITLE = "Early stopping of generators is a spectral filter"
 
 
 def compare_denoising(
-    photographs: tuple[Image, ...], plan: DecoderPlan, grey: Image, *, full: bool = False, note: str = "",
+    photographs: tuple[Image, ...],
+    plan: DecoderPlan,
+    grey: Image,
+    *,
+    full: bool = False,
+    note: str = "",
     progress: bool = False,
 ) -> Report:
     """All sections; Ctrl-C keeps those that are finished."""
@@ -38,21 +43,34 @@ def compare_denoising(
     ]
     done = run_parts(parts, "Denoising", show=progress)
     size = photographs[0].pixels.shape
-    sizes = (f"Photographs are {size[1]} × {size[2]}, not the published 512 × 512: PSNRs are lower and compare among "
-             "themselves." if min(size[1:]) < 512 else "")
+    sizes = (
+        f"Photographs are {size[1]} × {size[2]}, not the published 512 × 512: PSNRs are lower and compare among "
+        "themselves."
+        if min(size[1:]) < 512
+        else ""
+    )
     used = [image.used for image in (*photographs, grey)]
-    return Report(TITLE, done.results, Provenance.collect(used, seeds=(plan.seed,)),
-                  tuple(n for n in (note, done.note, sizes) if n), complete=done.complete)
+    return Report(
+        TITLE,
+        done.results,
+        Provenance.collect(used, seeds=(plan.seed,)),
+        tuple(n for n in (note, done.note, sizes) if n),
+        complete=done.complete,
+    )
 
 
 def compare_named(
-    names: tuple[str, ...], folder: Path | None, size: int, plan: DecoderPlan, *, full: bool = False,
+    names: tuple[str, ...],
+    folder: Path | None,
+    size: int,
+    plan: DecoderPlan,
+    *,
+    full: bool = False,
     progress: bool = False,
 ) -> Report:
     """What the command line runs. Raises DataError for unknown names and folders without images."""
     images, note = choose(names, folder, size, colour=True)
-    return compare_denoising(images, plan, shipped("camera", 32), full=full, note=note,
-                             progress=progress)
+    return compare_denoising(images, plan, shipped("camera", 32), full=full, note=note, progress=progress)
 
 
 def quick() -> Report:

@@ -29,7 +29,7 @@ from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
 from solvers.generators.early_stopping import early_stopping_filter
 
 Array = NDArray[np.float64]
-REFERENCE = "Chakrabarty & Maji (2019), \"The spectral bias of the deep image prior\""
+REFERENCE = 'Chakrabarty & Maji (2019), "The spectral bias of the deep image prior"'
 BANDS = ((0.0, 0.05), (0.05, 0.125), (0.125, 0.25), (0.25, 0.5))
 """Edges of the radial frequency bands, in cycles per pixel; corners beyond 1/2 are in none, the mean in the first."""
 
@@ -87,26 +87,51 @@ def band_section(image: Image, *, level: float = 25 / 255, steps: int = 400) -> 
     made = []
     for name, (at, errors) in found.items():
         times = learned(errors, at)
-        rows.append({"model": name, **{f"band {i}": "not learned" if np.isinf(t) else str(int(t))
-                                       for i, t in enumerate(times)}})
+        rows.append(
+            {"model": name, **{f"band {i}": "not learned" if np.isinf(t) else str(int(t)) for i, t in enumerate(times)}}
+        )
         late = max((float(a) for a, b in pairwise(times) if a > b), default=0.0)
-        made.append(Check.at_most(
-            f"{name}: no band is learned before one of lower frequency", late, 0.0, unit="steps", reference=REFERENCE,
-            reason="measured: the step of a lower band learned after a higher"))
+        made.append(
+            Check.at_most(
+                f"{name}: no band is learned before one of lower frequency",
+                late,
+                0.0,
+                unit="steps",
+                reference=REFERENCE,
+                reason="measured: the step of a lower band learned after a higher",
+            )
+        )
     gap = np.abs(found["two-layer generator"][1] - found["filter (prediction)"][1]) * band_power(y) / np.sum(y**2)
     # | ‖a‖² − ‖b‖² | ≤ ‖a − b‖ (‖a‖ + ‖b‖) ≤ (2‖y‖/√k)(2‖y‖): residuals are no longer than y
-    made.append(Check.at_most(
-        "the filter predicts the power of the two-layer generator's error in every band", float(gap.max()),
-        4 / np.sqrt(WIDTH), reference="Heckel & Soltanolkotabi (2020), Theorem 1",
-        reason=f"measured: largest difference, share of the power of y; tolerance 4/√k, k = {WIDTH}"))
+    made.append(
+        Check.at_most(
+            "the filter predicts the power of the two-layer generator's error in every band",
+            float(gap.max()),
+            4 / np.sqrt(WIDTH),
+            reference="Heckel & Soltanolkotabi (2020), Theorem 1",
+            reason=f"measured: largest difference, share of the power of y; tolerance 4/√k, k = {WIDTH}",
+        )
+    )
     about = "Cycles per pixel; first iteration at which half of the band's power is fitted."
-    columns = (Column("model", "model"), *(
-        Column(f"band {i}", f"{low:g} to {high:g}", "iterations", "", about if i == 0 else "")
-        for i, (low, high) in enumerate(BANDS)))
-    text = (f"{image.name} with noise of standard deviation {level:.3f}, fitted until the noise is fitted too. The "
-            "error against the noisy target, by bands of radial frequency: structure first, noise last.")
-    return Section("Which frequencies are learned first", text, columns, tuple(rows), tuple(made),
-                   tuple(band_plot(name, at, errors) for name, (at, errors) in found.items()))
+    columns = (
+        Column("model", "model"),
+        *(
+            Column(f"band {i}", f"{low:g} to {high:g}", "iterations", "", about if i == 0 else "")
+            for i, (low, high) in enumerate(BANDS)
+        ),
+    )
+    text = (
+        f"{image.name} with noise of standard deviation {level:.3f}, fitted until the noise is fitted too. The "
+        "error against the noisy target, by bands of radial frequency: structure first, noise last."
+    )
+    return Section(
+        "Which frequencies are learned first",
+        text,
+        columns,
+        tuple(rows),
+        tuple(made),
+        tuple(band_plot(name, at, errors) for name, (at, errors) in found.items()),
+    )
 
 
 def band_plot(name: str, steps: NDArray[np.int64], errors: Array) -> Figure:

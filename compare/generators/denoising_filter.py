@@ -90,30 +90,53 @@ def train_widths(
         path = descend_image(net, ys, steps=steps, step=step, reduction="half_sum", snapshots=range(steps + 1), clean=x)
         error = np.linalg.norm(path.outputs - predicted, axis=2) / lengths
         typical = float(np.mean([fluctuation(u, kernel, y, step, k) for y in ys]))
-        found.append(Width(k, error.max(axis=0), error[min(10, steps):].max(axis=0), typical, path, error))
+        found.append(Width(k, error.max(axis=0), error[min(10, steps) :].max(axis=0), typical, path, error))
     return kernel, step, predicted, found
 
 
 def width_section(
-    *, n: int = 128, kernel_width: float = 0.1, level: float = 0.2, widths: Sequence[int] = (256, 1024, 4096),
-    seeds: Sequence[int] = (0, 1, 2, 3, 4, 5), steps: int = 40,
+    *,
+    n: int = 128,
+    kernel_width: float = 0.1,
+    level: float = 0.2,
+    widths: Sequence[int] = (256, 1024, 4096),
+    seeds: Sequence[int] = (0, 1, 2, 3, 4, 5),
+    steps: int = 40,
 ) -> Section:
     """Filter against trained network along the whole trajectory, for growing k, at η = 1/σ²_max."""
     x = example_signal(n)
     ys = noisy_copies(x, level, seeds)
     _, _, predicted, found = train_widths(x, ys, kernel_width, widths, seeds, steps, 1.0)
     rows: list[dict[str, Value]] = [
-        {"k": w.k, "mean": float(w.distance.mean()), "worst": float(w.distance.max()), "later": float(w.later.mean()),
-         "fluctuation": w.fluctuation} for w in found
+        {
+            "k": w.k,
+            "mean": float(w.distance.mean()),
+            "worst": float(w.distance.max()),
+            "later": float(w.later.mean()),
+            "fluctuation": w.fluctuation,
+        }
+        for w in found
     ]
-    made = [Check.at_most(
-        f"at k = {w.k} the trajectory stays within {FLUCTUATIONS:g} kernel fluctuations of the filter",
-        float(w.distance.mean()), FLUCTUATIONS * w.fluctuation, reference=REFERENCE) for w in found]
+    made = [
+        Check.at_most(
+            f"at k = {w.k} the trajectory stays within {FLUCTUATIONS:g} kernel fluctuations of the filter",
+            float(w.distance.mean()),
+            FLUCTUATIONS * w.fluctuation,
+            reference=REFERENCE,
+        )
+        for w in found
+    ]
     if len(found) > 1:
         slope = float(np.polyfit(np.log([w.k for w in found]), np.log([w.distance.mean() for w in found]), 1)[0])
-        made.append(Check.at_most(
-            f"the distance falls like k^(−1/2): fitted exponent {slope:.2f}", abs(slope + 0.5), 0.25,
-            reference=REFERENCE, reason=f"measured: |exponent + 1/2|; {len(seeds)} seeds determine it to about ±0.15"))
+        made.append(
+            Check.at_most(
+                f"the distance falls like k^(−1/2): fitted exponent {slope:.2f}",
+                abs(slope + 0.5),
+                0.25,
+                reference=REFERENCE,
+                reason=f"measured: |exponent + 1/2|; {len(seeds)} seeds determine it to about ±0.15",
+            )
+        )
     columns = (
         Column("k", "channels k"),
         Column("mean", "uniform distance", "‖·‖₂ / ‖y‖₂", ".4f", f"Largest over t ≤ {steps}, mean of seeds."),
@@ -128,13 +151,25 @@ def width_section(
         "parameter fitted. A finite k alone puts the first step a known fluctuation away from it, "
         "η‖(JJᵀ − Σ)y‖/‖y‖ ∝ k^(−1/2)."
     )
-    return Section("The filter against the trained network", text, columns, tuple(rows), tuple(made),
-                   (distance_plot(found), outputs_plot(x, ys[0], found[-1], predicted[:, 0])))
+    return Section(
+        "The filter against the trained network",
+        text,
+        columns,
+        tuple(rows),
+        tuple(made),
+        (distance_plot(found), outputs_plot(x, ys[0], found[-1], predicted[:, 0])),
+    )
 
 
 def stopping_section(
-    *, n: int = 128, kernel_width: float = 0.1, level: float = 0.2, k: int = 2048, seeds: Sequence[int] = (0, 1, 2),
-    steps: int = 160, share: float = 0.2,
+    *,
+    n: int = 128,
+    kernel_width: float = 0.1,
+    level: float = 0.2,
+    k: int = 2048,
+    seeds: Sequence[int] = (0, 1, 2),
+    steps: int = 160,
+    share: float = 0.2,
 ) -> Section:
     """The best time to stop: predicted from the signal and noise spectra, and measured on the trained network."""
     x = example_signal(n)
@@ -148,19 +183,38 @@ def stopping_section(
         told = best_stopping_time(kernel, x, ys[i] - x, step, longest=steps)
         measured = int(width.path.clean_mse[:, i].argmin())
         worst = max(worst, abs(told.step - measured) / max(measured, 1))
-        rows.append({"seed": seed, "predicted": told.step, "measured": measured, "expected": expected.step,
-                     "predicted_error": told.error / n, "measured_error": float(width.path.clean_mse[measured, i])})
-    columns = (Column("seed", "seed"), Column("predicted", "predicted best t", "steps", "", "For the noise at hand."),
-               Column("measured", "measured best t", "steps"),
-               Column("expected", "in expectation", "steps", "", "For the noise level alone."),
-               Column("predicted_error", "predicted error", "mean square", ".5f"),
-               Column("measured_error", "measured error", "mean square", ".5f"))
-    check = Check.at_most("the predicted best stopping time is within 10% of the measured one, every seed", worst, 0.1,
-                          reference=REFERENCE, reason=f"at step {share:g}/σ²_max one step is 1% to 5% of it")
-    text = ("The error ‖G(C_t) − x‖² splits into signal not yet learned, falling in t, and noise learned, rising; its "
-            "minimum is the time to stop.")
-    return Section("The best time to stop", text, columns, tuple(rows), (check,),
-                   (split_plot(kernel, x, ys[0] - x, step, width),))
+        rows.append(
+            {
+                "seed": seed,
+                "predicted": told.step,
+                "measured": measured,
+                "expected": expected.step,
+                "predicted_error": told.error / n,
+                "measured_error": float(width.path.clean_mse[measured, i]),
+            }
+        )
+    columns = (
+        Column("seed", "seed"),
+        Column("predicted", "predicted best t", "steps", "", "For the noise at hand."),
+        Column("measured", "measured best t", "steps"),
+        Column("expected", "in expectation", "steps", "", "For the noise level alone."),
+        Column("predicted_error", "predicted error", "mean square", ".5f"),
+        Column("measured_error", "measured error", "mean square", ".5f"),
+    )
+    check = Check.at_most(
+        "the predicted best stopping time is within 10% of the measured one, every seed",
+        worst,
+        0.1,
+        reference=REFERENCE,
+        reason=f"at step {share:g}/σ²_max one step is 1% to 5% of it",
+    )
+    text = (
+        "The error ‖G(C_t) − x‖² splits into signal not yet learned, falling in t, and noise learned, rising; its "
+        "minimum is the time to stop."
+    )
+    return Section(
+        "The best time to stop", text, columns, tuple(rows), (check,), (split_plot(kernel, x, ys[0] - x, step, width),)
+    )
 
 
 def distance_plot(found: Sequence[Width]) -> Figure:
@@ -177,8 +231,12 @@ def distance_plot(found: Sequence[Width]) -> Figure:
         axes.set(xlabel="step t", ylabel="‖G(C_t) − filter‖₂ / ‖y‖₂")
         axes.legend()
 
-    return Figure("filter-distance", "Distance between the trained network and the filter; dotted, the kernel's "
-                  "fluctuation at that width.", draw, data)
+    return Figure(
+        "filter-distance",
+        "Distance between the trained network and the filter; dotted, the kernel's fluctuation at that width.",
+        draw,
+        data,
+    )
 
 
 def outputs_plot(x: Array, y: Array, width: Width, predicted: Array) -> Figure:
@@ -198,8 +256,13 @@ def outputs_plot(x: Array, y: Array, width: Width, predicted: Array) -> Figure:
         axes.set(xlabel="position", ylabel="value")
         axes.legend(ncols=3)
 
-    return Figure("filter-outputs", f"Network (k = {width.k}, solid) and filter (dashed) at three steps; noisy y and "
-                  "clean x in grey.", draw, data, size=(6.2, 3.6))
+    return Figure(
+        "filter-outputs",
+        f"Network (k = {width.k}, solid) and filter (dashed) at three steps; noisy y and clean x in grey.",
+        draw,
+        data,
+        size=(6.2, 3.6),
+    )
 
 
 def split_plot(kernel: DualKernel, x: Array, e: Array, step: float, width: Width) -> Figure:
@@ -207,8 +270,13 @@ def split_plot(kernel: DualKernel, x: Array, e: Array, step: float, width: Width
     assert width.path.clean_mse is not None
     t = np.arange(len(width.error))
     split = predicted_error(kernel, x, e, step, t)
-    data = {"step": t, "signal not learned": split.signal / x.size, "noise learned": split.noise / x.size,
-            "predicted error": split.total / x.size, "measured error": width.path.clean_mse[:, 0]}
+    data = {
+        "step": t,
+        "signal not learned": split.signal / x.size,
+        "noise learned": split.noise / x.size,
+        "predicted error": split.total / x.size,
+        "measured error": width.path.clean_mse[:, 0],
+    }
 
     def draw(canvas: Any) -> None:
         axes = canvas.subplots()
@@ -223,8 +291,9 @@ def split_plot(kernel: DualKernel, x: Array, e: Array, step: float, width: Width
     return Figure("error-split", caption, draw, data)
 
 
-def image_section(image: Image, *, level: float = 25 / 255, kernel_width: float = 0.05, k: int = 256,
-                  steps: int = 400) -> Section:
+def image_section(
+    image: Image, *, level: float = 25 / 255, kernel_width: float = 0.05, k: int = 256, steps: int = 400
+) -> Section:
     """The same on an image: early stopping, Tikhonov, truncated SVD and the trained generator, each at its best."""
     x = image.pixels[0]
     y = x + level * np.random.default_rng(0).standard_normal(x.shape)
@@ -241,27 +310,43 @@ def image_section(image: Image, *, level: float = 25 / 255, kernel_width: float 
         "noisy": y,
         f"early stopping, t = {best.step}": early_stopping_filter(kernel, step, best.step)(y),
         "trained network, same t": at,
-        "Tikhonov, best ridge": closest(x, [tikhonov_filter(kernel, r)(y) for r in np.geomspace(1e-4, 1, 49)
-                                            * kernel.largest]),
-        "truncated SVD, best rank": closest(x, [truncated_filter(kernel, r)(y)
-                                                for r in np.geomspace(1, x.size, 60).astype(int)]),
+        "Tikhonov, best ridge": closest(
+            x, [tikhonov_filter(kernel, r)(y) for r in np.geomspace(1e-4, 1, 49) * kernel.largest]
+        ),
+        "truncated SVD, best rank": closest(
+            x, [truncated_filter(kernel, r)(y) for r in np.geomspace(1, x.size, 60).astype(int)]
+        ),
     }
     rows: list[dict[str, Value]] = [{"method": name, "psnr": psnr(x, out)} for name, out in outputs.items()]
     filtered = outputs[f"early stopping, t = {best.step}"]
     distance = float(np.linalg.norm(at - filtered) / np.linalg.norm(y))
     checks = (
-        Check.at_most("on the image, too, the trained network is close to the filter at the best time", distance,
-                      3 / np.sqrt(k), reference=REFERENCE, reason=f"k = {k}; ‖·‖₂ / ‖y‖₂"),
-        Check.no_prediction("measured minus predicted best time, in steps", measured - best.step,
-                            why="the minimum is flat in two dimensions; read the PSNRs"),
+        Check.at_most(
+            "on the image, too, the trained network is close to the filter at the best time",
+            distance,
+            3 / np.sqrt(k),
+            reference=REFERENCE,
+            reason=f"k = {k}; ‖·‖₂ / ‖y‖₂",
+        ),
+        Check.no_prediction(
+            "measured minus predicted best time, in steps",
+            measured - best.step,
+            why="the minimum is flat in two dimensions; read the PSNRs",
+        ),
     )
     columns = (Column("method", "method"), Column("psnr", "PSNR", "dB", ".2f"))
     pictures = [("clean", x[None]), *((name.split(",")[0], out[None]) for name, out in outputs.items())]
-    figure = strip([("", pictures)], "filters-on-an-image", f"{image.name}, noise of standard deviation {level:.3f}: "
-                   "the linear filters and the trained two-layer generator.")
-    text = (f"{image.name} ({x.shape[0]} × {x.shape[1]}), Gaussian noise of standard deviation {level:.3f}, "
-            f"two-layer generator with k = {k} and a Gaussian kernel of width {kernel_width:g}. Stopping time, ridge "
-            "and rank are the best for this image and noise.")
+    figure = strip(
+        [("", pictures)],
+        "filters-on-an-image",
+        f"{image.name}, noise of standard deviation {level:.3f}: "
+        "the linear filters and the trained two-layer generator.",
+    )
+    text = (
+        f"{image.name} ({x.shape[0]} × {x.shape[1]}), Gaussian noise of standard deviation {level:.3f}, "
+        f"two-layer generator with k = {k} and a Gaussian kernel of width {kernel_width:g}. Stopping time, ridge "
+        "and rank are the best for this image and noise."
+    )
     title = "Early stopping, Tikhonov and truncated SVD on an image"
     return Section(title, text, columns, tuple(rows), checks, (figure,))
 

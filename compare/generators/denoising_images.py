@@ -26,8 +26,10 @@ from gd.generators.descend_image import ImageTrajectory, descend_image
 from gd.generators.stopping import NoiseLevel, Oracle, RunningVariance
 
 Array = NDArray[np.float64]
-PUBLISHED = ("Published (512 × 512, 100 ImageNet images, one noise for all channels, k = 128): 20.60 dB noisy, "
-             "27.84 dB deep decoder")
+PUBLISHED = (
+    "Published (512 × 512, 100 ImageNet images, one noise for all channels, k = 128): 20.60 dB noisy, "
+    "27.84 dB deep decoder"
+)
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,11 @@ class DecoderPlan:
 
         A finer image needs a longer way down to its details, and more channels to be near it at all.
         """
-        return cls(channels=max(48, round(6 * sqrt(size))), depth=max(4, round(log2(size)) - 2),
-                   steps=max(600, 600 * size // 64))
+        return cls(
+            channels=max(48, round(6 * sqrt(size))),
+            depth=max(4, round(log2(size)) - 2),
+            steps=max(600, 600 * size // 64),
+        )
 
 
 FULL = DecoderPlan(channels=128, depth=6, steps=4000, window=100, patience=1000)
@@ -78,14 +83,23 @@ def baselines(x: Array, y: Array, level: float) -> dict[str, Array]:
         return np.asarray(denoise_tv_chambolle(y, weight=weight, channel_axis=0))  # type: ignore[no-untyped-call]
 
     def wavelets(method: str, colours: bool) -> Array:
-        return np.asarray(denoise_wavelet(y, method=method, mode="soft", channel_axis=0, rescale_sigma=True,
-                                          convert2ycbcr=colours and y.shape[0] == 3))
+        return np.asarray(
+            denoise_wavelet(
+                y,
+                method=method,
+                mode="soft",
+                channel_axis=0,
+                rescale_sigma=True,
+                convert2ycbcr=colours and y.shape[0] == 3,
+            )
+        )
 
     found = {
         "total variation, best weight": closest(x, [total_variation(w) for w in np.geomspace(0.02, 0.4, 14)]),
         "total variation, default weight": total_variation(0.1),
         "wavelets, best rule": closest(
-            x, [wavelets(rule, colours) for rule in ("BayesShrink", "VisuShrink") for colours in (False, True)]),
+            x, [wavelets(rule, colours) for rule in ("BayesShrink", "VisuShrink") for colours in (False, True)]
+        ),
     }
     if find_spec("bm3d") is not None:
         found["BM3D"] = block_matching(y, level)
@@ -103,8 +117,10 @@ def block_matching(y: Array, level: float) -> Array:
 
 def decoder_estimates(x: Array, y: Array, plan: DecoderPlan) -> tuple[dict[str, Array], ImageTrajectory]:
     """The decoder's estimates of every image under each stopping rule, and the trajectory of the first images."""
-    runs = [fit_decoder(x[at], y[at], plan, [plan.seed + i for i in at])
-            for at in batches(len(x), plan.channels * x[0, 0].size)]
+    runs = [
+        fit_decoder(x[at], y[at], plan, [plan.seed + i for i in at])
+        for at in batches(len(x), plan.channels * x[0, 0].size)
+    ]
     return {name: np.concatenate([found[name] for found, _ in runs]) for name in runs[0][0]}, runs[0][1]
 
 
@@ -115,8 +131,11 @@ def fit_decoder(
     net = ConvGenerator("bilinear", plan.channels, plan.depth, x.shape[1], x.shape[2:], seeds=seeds)
     rules = (Oracle(x), RunningVariance(plan.window, plan.patience), NoiseLevel(plan.level))
     path = descend_image(net, y, steps=plan.steps, step=plan.step, optimizer="adam", rules=rules, snapshots=16)
-    names = {"deep decoder, best step": "oracle", "deep decoder, running variance": "running variance",
-             "deep decoder, noise level": "noise level"}
+    names = {
+        "deep decoder, best step": "oracle",
+        "deep decoder, running variance": "running variance",
+        "deep decoder, noise level": "noise level",
+    }
     found = {}
     for label, rule in names.items():
         output = path.stops[rule].output.astype(np.float64)
@@ -142,9 +161,11 @@ def photograph_section(images: Sequence[Image], plan: DecoderPlan | None = None)
         {"method": name, **{f"image {i}": value for i, value in enumerate(values)}, "mean": mean[name]}
         for name, values in scores.items()
     ]
-    columns = (Column("method", "method"),
-               *(Column(f"image {i}", image.name, "dB", ".2f") for i, image in enumerate(images)),
-               Column("mean", "mean", "dB", ".2f"))
+    columns = (
+        Column("method", "method"),
+        *(Column(f"image {i}", image.name, "dB", ".2f") for i, image in enumerate(images)),
+        Column("mean", "mean", "dB", ".2f"),
+    )
     noise = "one for all channels" if chosen.same_noise else "independent in each channel"
     text = (
         f"Gaussian noise of standard deviation {255 * chosen.level:.0f}/255 ({noise}), clipped to [0, 1]; "
@@ -152,24 +173,48 @@ def photograph_section(images: Sequence[Image], plan: DecoderPlan | None = None)
         f"Adam with step {chosen.step:g}, {chosen.steps} iterations, stopped at its best step, by the "
         f"running variance of its outputs, or at the noise level. {PUBLISHED}; these images and sizes differ."
     )
-    return Section("Denoising photographs", text, columns, tuple(rows), photograph_checks(mean),
-                   (pictures(images[0], path, estimates),))
+    return Section(
+        "Denoising photographs",
+        text,
+        columns,
+        tuple(rows),
+        photograph_checks(mean),
+        (pictures(images[0], path, estimates),),
+    )
 
 
 def photograph_checks(mean: dict[str, float]) -> tuple[Check, ...]:
     """The decoder at its best step against each baseline at its best parameter: mean PSNR no lower."""
     best = mean["deep decoder, best step"]
-    made = [Check.at_most(f"the deep decoder's mean PSNR is at least that of {name}", mean[name] - best, 0.0, unit="dB",
-                          reference="Heckel & Soltanolkotabi (2020), Table 1",
-                          reason="measured: baseline minus decoder")
-            for name in ("total variation, best weight", "wavelets, best rule")]
+    made = [
+        Check.at_most(
+            f"the deep decoder's mean PSNR is at least that of {name}",
+            mean[name] - best,
+            0.0,
+            unit="dB",
+            reference="Heckel & Soltanolkotabi (2020), Table 1",
+            reason="measured: baseline minus decoder",
+        )
+        for name in ("total variation, best weight", "wavelets, best rule")
+    ]
     if "BM3D" in mean:
-        made.append(Check.no_prediction("BM3D minus deep decoder, mean PSNR", mean["BM3D"] - best, unit="dB",
-                                        why="published as close, either way"))
+        made.append(
+            Check.no_prediction(
+                "BM3D minus deep decoder, mean PSNR",
+                mean["BM3D"] - best,
+                unit="dB",
+                why="published as close, either way",
+            )
+        )
     practice = mean["deep decoder, running variance"] - mean["total variation, default weight"]
-    made.append(Check.no_prediction(
-        "without the clean image: decoder stopped by running variance minus total variation with its default weight",
-        practice, unit="dB", why="no theory for either choice"))
+    made.append(
+        Check.no_prediction(
+            "without the clean image: decoder stopped by running variance minus total variation with its default weight",
+            practice,
+            unit="dB",
+            why="no theory for either choice",
+        )
+    )
     return tuple(made)
 
 
@@ -179,5 +224,8 @@ def pictures(image: Image, path: ImageTrajectory, estimates: dict[str, list[Arra
     way = [(f"iteration {path.steps[s]}", path.outputs[s, 0].astype(np.float64)) for s in picked]
     chosen = [("clean", image.pixels)] + [(name.replace(", ", "\n"), found[0]) for name, found in estimates.items()]
     half = (len(chosen) + 1) // 2
-    return strip([("decoder", way), ("", chosen[:half]), ("", chosen[half:])], "photographs",
-                 f"{image.name}: the deep decoder on its way from structure to noise, and every method's estimate.")
+    return strip(
+        [("decoder", way), ("", chosen[:half]), ("", chosen[half:])],
+        "photographs",
+        f"{image.name}: the deep decoder on its way from structure to noise, and every method's estimate.",
+    )

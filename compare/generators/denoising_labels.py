@@ -80,7 +80,11 @@ def corrupted_run(
 
 
 def label_section(
-    *, count: int = 200, fractions: Sequence[float] = (0.1, 0.3), seeds: Sequence[int] = (0, 1), steps: int = 4000,
+    *,
+    count: int = 200,
+    fractions: Sequence[float] = (0.1, 0.3),
+    seeds: Sequence[int] = (0, 1),
+    steps: int = 4000,
     k: int = 200,
 ) -> Section:
     """Accuracy on the true labels over the iterations, and the distance from the start, per fraction flipped."""
@@ -92,30 +96,42 @@ def label_section(
         _, flipped, path = corrupted_run(X, truth, fraction, seeds, steps, k)
         curves = label_curves(path, truth, flipped)
         best = int(curves["true labels"].argmax())
-        rows.append({
-            "fraction": fraction, "best": float(curves["true labels"][best]), "at": int(path.steps[best]),
-            "best_distance": float(curves["relative distance"][best]),
-            "end": float(curves["true labels"][-1]),
-            "memorized": float(curves["corrupted labels memorized"][-1]),
-            "end_distance": float(curves["relative distance"][-1]),
-        })
-        made.append(Check.at_most(
-            f"stopped early, fewer training labels are wrong than were flipped ({fraction:.0%})",
-            (1 - float(curves["true labels"][best])) / fraction, 0.5, reference=REFERENCE,
-            reason="measured: wrong at the best time / flipped; at most half"))
+        rows.append(
+            {
+                "fraction": fraction,
+                "best": float(curves["true labels"][best]),
+                "at": int(path.steps[best]),
+                "best_distance": float(curves["relative distance"][best]),
+                "end": float(curves["true labels"][-1]),
+                "memorized": float(curves["corrupted labels memorized"][-1]),
+                "end_distance": float(curves["relative distance"][-1]),
+            }
+        )
+        made.append(
+            Check.at_most(
+                f"stopped early, fewer training labels are wrong than were flipped ({fraction:.0%})",
+                (1 - float(curves["true labels"][best])) / fraction,
+                0.5,
+                reference=REFERENCE,
+                reason="measured: wrong at the best time / flipped; at most half",
+            )
+        )
         made.append(memorizing_check(curves, best, fraction))
         figures.append(label_plot(fraction, path.steps, curves))
     columns = (
         Column("fraction", "labels flipped", "", ".0%"),
         Column("best", "best accuracy", "", ".1%", "Against the true labels of the training points, mean over seeds."),
-        Column("at", "at iteration"), Column("best_distance", "distance there", "", ".4f", "‖W − W⁰‖/(‖W‖ + ‖W⁰‖)."),
+        Column("at", "at iteration"),
+        Column("best_distance", "distance there", "", ".4f", "‖W − W⁰‖/(‖W‖ + ‖W⁰‖)."),
         Column("end", "accuracy at the end", "", ".1%"),
         Column("memorized", "corrupted labels memorized", "", ".1%", "Predicted as corrupted, at the end."),
         Column("end_distance", "distance at the end", "", ".4f"),
     )
-    text = (f"{count} of scikit-learn's digits 3 and 8, a random fraction of their labels flipped, fitted by a "
-            f"two-layer ReLU network with {k} hidden units and gradient descent on ½ Σ (f − y)². The correct labels "
-            "are fitted first; the corrupted ones later, further from the start.")
+    text = (
+        f"{count} of scikit-learn's digits 3 and 8, a random fraction of their labels flipped, fitted by a "
+        f"two-layer ReLU network with {k} hidden units and gradient descent on ½ Σ (f − y)². The correct labels "
+        "are fitted first; the corrupted ones later, further from the start."
+    )
     return Section("The same with corrupted labels", text, columns, tuple(rows), tuple(made), tuple(figures))
 
 
@@ -124,13 +140,19 @@ def memorizing_check(curves: dict[str, Array], best: int, fraction: float) -> Ch
     statement = f"memorizing the corrupted labels needs a larger distance from the start ({fraction:.0%})"
     memorized = curves["corrupted labels memorized"] >= MEMORIZED
     if not memorized.any():
-        why = (f"only {curves['corrupted labels memorized'].max():.0%} of them were memorized in these iterations, "
-               f"less than {MEMORIZED:.0%}")
+        why = (
+            f"only {curves['corrupted labels memorized'].max():.0%} of them were memorized in these iterations, "
+            f"less than {MEMORIZED:.0%}"
+        )
         return Check.no_prediction(statement, None, why=why, reference=REFERENCE)
     distance = curves["relative distance"]
     return Check.at_most(
-        statement, float(distance[best] / distance[memorized.argmax()]), 0.9, reference=REFERENCE,
-        reason=f"measured: distance at the best time / where {MEMORIZED:.0%} are memorized first; a tenth less or more")
+        statement,
+        float(distance[best] / distance[memorized.argmax()]),
+        0.9,
+        reference=REFERENCE,
+        reason=f"measured: distance at the best time / where {MEMORIZED:.0%} are memorized first; a tenth less or more",
+    )
 
 
 def label_curves(path: ImageTrajectory, truth: Array, flipped: NDArray[np.bool_]) -> dict[str, Array]:
@@ -138,8 +160,11 @@ def label_curves(path: ImageTrajectory, truth: Array, flipped: NDArray[np.bool_]
     right = np.sign(path.outputs) == truth  # (S, seeds, N)
     memorized = np.stack([(~right[:, i, flipped[i]]).mean(axis=1) for i in range(len(flipped))], axis=1)
     memorized[0] = 0.0  # f = 0 at the start predicts nothing
-    return {"true labels": right.mean(axis=(1, 2)), "corrupted labels memorized": memorized.mean(axis=1),
-            "relative distance": path.distances[:, 0].mean(axis=1)}
+    return {
+        "true labels": right.mean(axis=(1, 2)),
+        "corrupted labels memorized": memorized.mean(axis=1),
+        "relative distance": path.distances[:, 0].mean(axis=1),
+    }
 
 
 def label_plot(fraction: float, steps: NDArray[np.int64], curves: dict[str, Array]) -> Figure:
@@ -151,10 +176,20 @@ def label_plot(fraction: float, steps: NDArray[np.int64], curves: dict[str, Arra
         for c, name in enumerate(("true labels", "corrupted labels memorized")):
             axes.semilogx(steps[1:], curves[name][1:], color=f"C{c}", label=name)
         scale = float(curves["relative distance"].max())
-        axes.semilogx(steps[1:], curves["relative distance"][1:] / scale, "--", color="C2",
-                      label=f"distance from the start / {scale:.3g}")
+        axes.semilogx(
+            steps[1:],
+            curves["relative distance"][1:] / scale,
+            "--",
+            color="C2",
+            label=f"distance from the start / {scale:.3g}",
+        )
         axes.set(xlabel="iteration", ylabel="share", ylim=(0, 1.03))
         axes.legend()
 
-    return Figure(f"labels-{100 * fraction:.0f}-percent", f"{fraction:.0%} of the labels flipped: share predicted as "
-                  "the true label, share of flipped labels memorized, and the distance from the start.", draw, data)
+    return Figure(
+        f"labels-{100 * fraction:.0f}-percent",
+        f"{fraction:.0%} of the labels flipped: share predicted as "
+        "the true label, share of flipped labels memorized, and the distance from the start.",
+        draw,
+        data,
+    )

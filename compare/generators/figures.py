@@ -34,22 +34,29 @@ def curve_figure(fits: Sequence[Fit], factor: float, plan: FitPlan) -> Figure:
                 at = thinned(len(path.mse))
                 data[f"iteration: {fit.kind}, {what}"] = at
                 data[f"error [share of variance]: {fit.kind}, {what}"] = (
-                    np.median(path.mse, axis=1)[at] / fit.image.variance)
+                    np.median(path.mse, axis=1)[at] / fit.image.variance
+                )
 
     def draw(canvas: Any) -> None:
         axes = canvas.subplots()
         for c, fit in enumerate(chosen):
             for what, style in (("image", "-"), ("noise", "--")):
                 if f"iteration: {fit.kind}, {what}" in data:
-                    axes.loglog(data[f"iteration: {fit.kind}, {what}"],
-                                data[f"error [share of variance]: {fit.kind}, {what}"], style, color=f"C{c}",
-                                label=f"{NUMERAL[fit.kind]} {fit.kind}, {what}")
+                    axes.loglog(
+                        data[f"iteration: {fit.kind}, {what}"],
+                        data[f"error [share of variance]: {fit.kind}, {what}"],
+                        style,
+                        color=f"C{c}",
+                        label=f"{NUMERAL[fit.kind]} {fit.kind}, {what}",
+                    )
         axes.axhline(plan.fraction, color="C7", linewidth=0.8, linestyle=":")
         axes.set(xlabel="iteration", ylabel="mean squared error / variance")
         axes.legend(ncols=2)
 
-    caption = (f"Fitting {chosen[0].image.name if chosen else ''} (solid) and noise of its mean and variance (dashed), "
-               f"overparameterization {factor:g}; median over seeds. Dotted: the level that is counted to.")
+    caption = (
+        f"Fitting {chosen[0].image.name if chosen else ''} (solid) and noise of its mean and variance (dashed), "
+        f"overparameterization {factor:g}; median over seeds. Dotted: the level that is counted to."
+    )
     return Figure(f"fitting-{factor:g}x", caption, draw, data, size=(6.2, 4.2))
 
 
@@ -68,14 +75,24 @@ def distance_figure(fit: Fit) -> Figure:
             if name.startswith("relative"):
                 layer, what = name.split(": layer ")[1].split(", ")
                 steps = data[f"iteration: {what}"]
-                axes.semilogx(steps[1:], values[1:], "-" if what == "image" else "--", color=f"C{int(layer) - 1}",
-                              label=f"layer {layer}, {what}")
+                axes.semilogx(
+                    steps[1:],
+                    values[1:],
+                    "-" if what == "image" else "--",
+                    color=f"C{int(layer) - 1}",
+                    label=f"layer {layer}, {what}",
+                )
         axes.set(xlabel="iteration", ylabel="‖C − C⁰‖ / (‖C‖ + ‖C⁰‖)")
         axes.legend(ncols=2)
 
-    return Figure(f"distances-{slug(fit.image.name)}-{fit.asked:g}x",
-                  f"Relative distance of each layer from its start while fitting {fit.image.name} (solid) and noise "
-                  "(dashed); kind i, median over seeds.", draw, data, size=(6.2, 4.2))
+    return Figure(
+        f"distances-{slug(fit.image.name)}-{fit.asked:g}x",
+        f"Relative distance of each layer from its start while fitting {fit.image.name} (solid) and noise "
+        "(dashed); kind i, median over seeds.",
+        draw,
+        data,
+        size=(6.2, 4.2),
+    )
 
 
 def shown(pixels: Array) -> Array:
@@ -111,9 +128,12 @@ def gallery(fit: Fit) -> Figure:
         rows.append((label, [(f"iteration {path.steps[s]}", path.outputs[s, 0]) for s in picked]))
     rows[0][1].insert(0, ("target", fit.image.pixels))
     rows[1][1].insert(0, ("target", scrambled(fit.image, 0)))
-    return strip(rows, f"pictures-{fit.kind}-{slug(fit.image.name)}",
-                 f"Kind {NUMERAL[fit.kind]} ({fit.kind}), overparameterization {fit.asked:g}: the output on the way, "
-                 f"for {fit.image.name} and for its pixels in random order.")
+    return strip(
+        rows,
+        f"pictures-{fit.kind}-{slug(fit.image.name)}",
+        f"Kind {NUMERAL[fit.kind]} ({fit.kind}), overparameterization {fit.asked:g}: the output on the way, "
+        f"for {fit.image.name} and for its pixels in random order.",
+    )
 
 
 def mean_figure(curves: Mapping[str, Array]) -> Figure:

@@ -80,11 +80,15 @@ def compare_generators(
     """
     chosen = plan or FitPlan()
     if len({image.pixels.shape for image in images}) != 1:
-        raise ValueError("the images must share one size and number of channels; got "
-                         + ", ".join(f"{i.name} {i.pixels.shape}" for i in images))
+        raise ValueError(
+            "the images must share one size and number of channels; got "
+            + ", ".join(f"{i.name} {i.pixels.shape}" for i in images)
+        )
     parts: list[tuple[str, Callable[[], Fit]]] = [
         (f"{kind}, {factor:g}×, {image.name}", partial(fit_pair, kind, factor, image, chosen))
-        for kind in kinds for factor in factors for image in images
+        for kind in kinds
+        for factor in factors
+        for image in images
     ]
     done = run_parts(parts, "Generators", show=progress, jobs=jobs)
     fits = list(done.results)
@@ -97,18 +101,24 @@ def compare_generators(
     if done.complete and toy:
         sections.append(toy_section())
     notes = tuple(n for n in (note, done.note, size_note(images, chosen)) if n)
-    return Report("Convolutional generators: image against noise", tuple(sections),
-                  Provenance.collect([i.used for i in (*images, *many)], seeds=chosen.seeds), notes,
-                  complete=done.complete)
+    return Report(
+        "Convolutional generators: image against noise",
+        tuple(sections),
+        Provenance.collect([i.used for i in (*images, *many)], seeds=chosen.seeds),
+        notes,
+        complete=done.complete,
+    )
 
 
 def size_note(images: Sequence[Image], plan: FitPlan) -> str:
     """How these sizes differ from the published ones."""
     height, width = images[0].pixels.shape[1:]
-    return (f"Images are {height} × {width}; the published figure is at 256 × 256 (--full). The smaller a photograph, "
-            "the less smooth it is from pixel to pixel, and the smaller the ratio. Depths are the published ones "
-            f"except where the input would have fewer than 4 pixels on a side. Step {plan.step:g}, "
-            f"{plan.optimizer}, normalization {plan.normalization.replace('_', ' the ')}, {plan.output} output.")
+    return (
+        f"Images are {height} × {width}; the published figure is at 256 × 256 (--full). The smaller a photograph, "
+        "the less smooth it is from pixel to pixel, and the smaller the ratio. Depths are the published ones "
+        f"except where the input would have fewer than 4 pixels on a side. Step {plan.step:g}, "
+        f"{plan.optimizer}, normalization {plan.normalization.replace('_', ' the ')}, {plan.output} output."
+    )
 
 
 def steps_section(fits: Sequence[Fit], plan: FitPlan) -> Section:
@@ -123,8 +133,14 @@ def steps_section(fits: Sequence[Fit], plan: FitPlan) -> Section:
     )
     figures = [curve_figure(fits, factor, plan) for factor in dict.fromkeys(f.asked for f in fits)]
     figures += [gallery(f) for f in fits if f.asked == middle(fits) and f.noise_path is not None]
-    return Section("Iterations to fit an image and to fit noise", text, COLUMNS, tuple(row(f) for f in fits),
-                   tuple(checks(fits, plan)), tuple(figures))
+    return Section(
+        "Iterations to fit an image and to fit noise",
+        text,
+        COLUMNS,
+        tuple(row(f) for f in fits),
+        tuple(checks(fits, plan)),
+        tuple(figures),
+    )
 
 
 def middle(fits: Sequence[Fit]) -> float:
@@ -152,7 +168,10 @@ def row(fit: Fit) -> dict[str, Value]:
     if fit.noise_steps is not None and np.isinf(fit.noise_steps).all():
         noise = f"> {fit.noise_limit}"
     return {
-        "kind": f"{NUMERAL[fit.kind]} {fit.kind}", "factor": fit.reached, "channels": fit.channels, "depth": fit.depth,
+        "kind": f"{NUMERAL[fit.kind]} {fit.kind}",
+        "factor": fit.reached,
+        "channels": fit.channels,
+        "depth": fit.depth,
         "image": fit.image.name,
         "image_steps": "unstable" if "image" in fit.unstable_on else span(fit.image_steps),
         "noise_steps": "unstable" if "noise" in fit.unstable_on else noise,
@@ -181,21 +200,30 @@ def order_of_magnitude(fit: Fit, where: str, plan: FitPlan) -> Check:
     if fit.unstable_on:
         return Check.no_prediction(statement, None, why=astray(fit.unstable_on, plan), reference=REFERENCE)
     if np.isnan(fit.ratios).any():
-        why = (f"the image was not fitted to {100 * plan.fraction:g}% of its variance within {plan.longest_image} "
-               "iterations: too few parameters, or too few iterations")
+        why = (
+            f"the image was not fitted to {100 * plan.fraction:g}% of its variance within {plan.longest_image} "
+            "iterations: too few parameters, or too few iterations"
+        )
         return Check.no_prediction(statement, None, why=why, reference=REFERENCE)
     share = 1 / float(fit.ratios.min())
     if fit.image.name == "checkerboard":
         why = "its edges are high frequencies: the claim is about natural images"
         return Check.no_prediction(statement, share, why=why, reference=REFERENCE)
-    return Check.at_most(statement, share, 1 / ORDER_OF_MAGNITUDE, reference=REFERENCE,
-                         reason="measured: image iterations / noise iterations, worst seed")
+    return Check.at_most(
+        statement,
+        share,
+        1 / ORDER_OF_MAGNITUDE,
+        reference=REFERENCE,
+        reason="measured: image iterations / noise iterations, worst seed",
+    )
 
 
 def astray(targets: Sequence[str], plan: FitPlan) -> str:
     """Why an unstable fit says nothing."""
-    return (f"gradient descent was unstable on the {' and the '.join(targets)} with step {plan.step:g} (the error came "
-            "back, or stayed above that of a constant); take a smaller one (--step)")
+    return (
+        f"gradient descent was unstable on the {' and the '.join(targets)} with step {plan.step:g} (the error came "
+        "back, or stayed above that of a constant); take a smaller one (--step)"
+    )
 
 
 def smaller(fit: Fit, fits: Sequence[Fit], where: str) -> Check:
@@ -219,30 +247,52 @@ def smaller(fit: Fit, fits: Sequence[Fit], where: str) -> Check:
 
 def distance_section(fits: Sequence[Fit]) -> Section:
     """How far each layer has moved for the image and for noise when both have the same error."""
-    text = ("Relative distance ‖C − C⁰‖ / (‖C‖ + ‖C⁰‖) of every layer's coefficients from their start, dimensionless, "
-            "over the iterations, for the deep decoder (kind i). To the same error, fitting noise moves the weights "
-            "further. The error at which they are compared is the least that both reached.")
-    columns = (Column("image", "image"), Column("factor", "parameters / pixels", "", ".2f"),
-               Column("error", "at the error", "share of variance", ".3f", "Median of seeds."),
-               Column("layer", "layer"),
-               Column("for_image", "fitting the image", "", ".3f", "Median of seeds, at that error."),
-               Column("for_noise", "fitting noise", "", ".3f"))
+    text = (
+        "Relative distance ‖C − C⁰‖ / (‖C‖ + ‖C⁰‖) of every layer's coefficients from their start, dimensionless, "
+        "over the iterations, for the deep decoder (kind i). To the same error, fitting noise moves the weights "
+        "further. The error at which they are compared is the least that both reached."
+    )
+    columns = (
+        Column("image", "image"),
+        Column("factor", "parameters / pixels", "", ".2f"),
+        Column("error", "at the error", "share of variance", ".3f", "Median of seeds."),
+        Column("layer", "layer"),
+        Column("for_image", "fitting the image", "", ".3f", "Median of seeds, at that error."),
+        Column("for_noise", "fitting noise", "", ".3f"),
+    )
     rows: list[dict[str, Value]] = []
     made = []
     for fit in fits:
         assert fit.noise_path is not None
         error, ours, noise = distances_at_one_error(fit.image_path, fit.noise_path)
         rows += [
-            {"image": fit.image.name, "factor": fit.reached, "error": error / fit.image.variance, "layer": i + 1,
-             "for_image": float(a), "for_noise": float(b)}
+            {
+                "image": fit.image.name,
+                "factor": fit.reached,
+                "error": error / fit.image.variance,
+                "layer": i + 1,
+                "for_image": float(a),
+                "for_noise": float(b),
+            }
             for i, (a, b) in enumerate(zip(ours, noise, strict=True))
         ]
-        made.append(Check.at_most(
-            f"to the same error, the weights move less for {fit.image.name} than for noise ({fit.asked:g}×)",
-            float(ours.mean() / noise.mean()), LESS, reference="Heckel & Soltanolkotabi (2020)",
-            reason="measured: mean over layers, image / noise; at least a hundredth less"))
-    return Section("How far the layers move", text, columns, tuple(rows), tuple(made),
-                   tuple(distance_figure(f) for f in fits if f.asked == middle(fits)))
+        made.append(
+            Check.at_most(
+                f"to the same error, the weights move less for {fit.image.name} than for noise ({fit.asked:g}×)",
+                float(ours.mean() / noise.mean()),
+                LESS,
+                reference="Heckel & Soltanolkotabi (2020)",
+                reason="measured: mean over layers, image / noise; at least a hundredth less",
+            )
+        )
+    return Section(
+        "How far the layers move",
+        text,
+        columns,
+        tuple(rows),
+        tuple(made),
+        tuple(distance_figure(f) for f in fits if f.asked == middle(fits)),
+    )
 
 
 def distances_at_one_error(first: ImageTrajectory, second: ImageTrajectory) -> tuple[float, Array, Array]:
@@ -255,8 +305,10 @@ def distances_at_one_error(first: ImageTrajectory, second: ImageTrajectory) -> t
     for path in (first, second):
         at = np.log1p((path.mse <= level).argmax(axis=0))
         known = np.log1p(path.steps)
-        found = [[np.interp(t, known, path.distances[:, layer, b]) for b, t in enumerate(at)]
-                 for layer in range(path.distances.shape[1])]
+        found = [
+            [np.interp(t, known, path.distances[:, layer, b]) for b, t in enumerate(at)]
+            for layer in range(path.distances.shape[1])
+        ]
         medians.append(np.median(found, axis=1))
     return float(np.median(level)), medians[0], medians[1]
 
@@ -265,33 +317,62 @@ def many_section(images: Sequence[Image], plan: FitPlan, *, steps: int = 400, fa
     """Mean and standard deviation, over the images, of the relative error along the fit (kind i)."""
     shape = images[0].pixels.shape
     network = partial(
-        ConvGenerator.with_overparameterization, "bilinear", factor, depth=fitting_depth("bilinear", min(shape[1:])),
-        out_channels=shape[0], output_shape=shape[1:], normalization=plan.normalization, output=plan.output)
+        ConvGenerator.with_overparameterization,
+        "bilinear",
+        factor,
+        depth=fitting_depth("bilinear", min(shape[1:])),
+        out_channels=shape[0],
+        output_shape=shape[1:],
+        normalization=plan.normalization,
+        output=plan.output,
+    )
     net = network()
     variance = np.array([image.variance for image in images])
     targets = {"images": [i.pixels for i in images], "noise": [scrambled(i, n) for n, i in enumerate(images)]}
-    curves = {name: np.concatenate([
-        descend_image(network(seeds=at), np.stack([t[i] for i in at]), steps=steps, step=plan.step,
-                      optimizer=plan.optimizer, snapshots=2).mse
-        for at in batches(len(images), net.channels * math.prod(shape[1:]))], axis=1) / variance
-        for name, t in targets.items()}
+    curves = {
+        name: np.concatenate(
+            [
+                descend_image(
+                    network(seeds=at),
+                    np.stack([t[i] for i in at]),
+                    steps=steps,
+                    step=plan.step,
+                    optimizer=plan.optimizer,
+                    snapshots=2,
+                ).mse
+                for at in batches(len(images), net.channels * math.prod(shape[1:]))
+            ],
+            axis=1,
+        )
+        / variance
+        for name, t in targets.items()
+    }
     curves = {name: np.where(np.isfinite(curve), curve, np.nan) for name, curve in curves.items()}
     rows: list[dict[str, Value]] = [
         {"what": name, "mean": float(c[-1].mean()), "sd": float(c[-1].std(ddof=1))} for name, c in curves.items()
     ]
-    columns = (Column("what", f"{len(images)} targets"),
-               Column("mean", "mean", "share of variance", ".4f", f"Mean squared error after {steps} iterations."),
-               Column("sd", "standard deviation", "share of variance", ".4f"))
+    columns = (
+        Column("what", f"{len(images)} targets"),
+        Column("mean", "mean", "share of variance", ".4f", f"Mean squared error after {steps} iterations."),
+        Column("sd", "standard deviation", "share of variance", ".4f"),
+    )
     (mean, sd), (noise_mean, noise_sd) = ((c[-1].mean(), c[-1].std(ddof=1)) for c in curves.values())
     statement = f"after {steps} iterations the two bands, mean ± one standard deviation, are apart"
     if wild := [name for name, curve in curves.items() if unstable(curve, 1.0).any()]:
         check = Check.no_prediction(statement, None, why=astray(wild, plan), reference=REFERENCE)
     else:
-        check = Check.at_most(statement, float((mean + sd) / max(noise_mean - noise_sd, 1e-300)), 1.0,
-                              reference=REFERENCE, reason="measured: upper edge of images / lower edge of noise")
-    text = (f"The deep decoder (kind i, {net.overparameterization:.2f} parameters per pixel) fitted to each of "
-            f"{len(images)} images and to the same images with their pixels in random order: mean ± one standard "
-            "deviation of the relative error over the targets.")
+        check = Check.at_most(
+            statement,
+            float((mean + sd) / max(noise_mean - noise_sd, 1e-300)),
+            1.0,
+            reference=REFERENCE,
+            reason="measured: upper edge of images / lower edge of noise",
+        )
+    text = (
+        f"The deep decoder (kind i, {net.overparameterization:.2f} parameters per pixel) fitted to each of "
+        f"{len(images)} images and to the same images with their pixels in random order: mean ± one standard "
+        "deviation of the relative error over the targets."
+    )
     return Section("The same over many images", text, columns, tuple(rows), (check,), (mean_figure(curves),))
 
 
@@ -299,8 +380,11 @@ def toy_section(*, n: int = 128, k: int = 64, steps: int = 1000) -> Section:
     """The toy model on a step and on noise, for three interpolation kernels of increasing width."""
     step = np.where(np.arange(n) < n // 2, 0.0, 1.0)
     noise = np.random.default_rng(0).permutation(step)
-    kernels = {"none (zero insertion)": [1.0], "linear": [0.5, 1.0, 0.5],
-               "Gaussian, 8 pixels": list(np.exp(-((np.arange(-16, 17) / 8.0) ** 2)))}
+    kernels = {
+        "none (zero insertion)": [1.0],
+        "linear": [0.5, 1.0, 0.5],
+        "Gaussian, 8 pixels": list(np.exp(-((np.arange(-16, 17) / 8.0) ** 2))),
+    }
     rows: list[dict[str, Value]] = []
     curves: dict[str, tuple[Array, Array]] = {}
     for name, taps in kernels.items():
@@ -310,36 +394,60 @@ def toy_section(*, n: int = 128, k: int = 64, steps: int = 1000) -> Section:
         relative = path.mse / step.var()
         curves[name] = (relative[:, 0], relative[:, 1])
         reached = path.iterations_to(0.1 * step.var())
-        rows.append({"kernel": name, "step": span(reached[:1]), "noise": span(reached[1:]),
-                     "end_step": float(relative[-1, 0]), "end_noise": float(relative[-1, 1])})
+        rows.append(
+            {
+                "kernel": name,
+                "step": span(reached[:1]),
+                "noise": span(reached[1:]),
+                "end_step": float(relative[-1, 0]),
+                "end_noise": float(relative[-1, 1]),
+            }
+        )
     smooth = curves["Gaussian, 8 pixels"]
     check = Check.at_most(
         "with a smooth kernel the step's error at the end is below the noise's",
-        float(smooth[0][-1] / smooth[1][-1]), 1.0, reference="Heckel & Soltanolkotabi (2020), toy model")
-    columns = (Column("kernel", "interpolation kernel"), Column("step", "step", "iterations to 10%"),
-               Column("noise", "noise", "iterations to 10%"),
-               Column("end_step", f"step, error after {steps}", "share of variance", ".3g"),
-               Column("end_noise", f"noise, error after {steps}", "share of variance", ".3g"))
-    text = (f"G = ReLU(T(u) U B₁ C₁) c₂ with n = {n}, k = {k}, trained by plain gradient descent on ½‖G − y‖², y a "
-            "step or its values in random order. The wider the interpolation kernel u, the larger the difference.")
+        float(smooth[0][-1] / smooth[1][-1]),
+        1.0,
+        reference="Heckel & Soltanolkotabi (2020), toy model",
+    )
+    columns = (
+        Column("kernel", "interpolation kernel"),
+        Column("step", "step", "iterations to 10%"),
+        Column("noise", "noise", "iterations to 10%"),
+        Column("end_step", f"step, error after {steps}", "share of variance", ".3g"),
+        Column("end_noise", f"noise, error after {steps}", "share of variance", ".3g"),
+    )
+    text = (
+        f"G = ReLU(T(u) U B₁ C₁) c₂ with n = {n}, k = {k}, trained by plain gradient descent on ½‖G − y‖², y a "
+        "step or its values in random order. The wider the interpolation kernel u, the larger the difference."
+    )
     figures = (toy_figure(curves),)
     return Section("The smallest model: a step against noise", text, columns, tuple(rows), (check,), figures)
 
 
 def compare_named(
-    names: Sequence[str], folder: Path | None, size: int, *, colour: bool = False, progress: bool = False,
-    kinds: Sequence[Kind] = KINDS, factors: Sequence[float] = (1.0, 4.0, 16.0), plan: FitPlan | None = None,
+    names: Sequence[str],
+    folder: Path | None,
+    size: int,
+    *,
+    colour: bool = False,
+    progress: bool = False,
+    kinds: Sequence[Kind] = KINDS,
+    factors: Sequence[float] = (1.0, 4.0, 16.0),
+    plan: FitPlan | None = None,
 ) -> Report:
     """What the command line runs: images by name or folder. Raises DataError for names and folders without images."""
     images, note = choose(names, folder, size, colour=colour)
     many = images if folder is not None else [shipped(name, size, colour=colour) for name in PHOTOGRAPHS]
     jobs = 1 if torch.cuda.is_available() else int(cpu_count())
-    return compare_generators(images, kinds=kinds, factors=factors, plan=plan, note=note, many=many, progress=progress,
-                              jobs=jobs)
+    return compare_generators(
+        images, kinds=kinds, factors=factors, plan=plan, note=note, many=many, progress=progress, jobs=jobs
+    )
 
 
 def quick() -> Report:
     """Kinds i and iv on one photograph, 32 × 32, one seed: a few seconds."""
     plan = FitPlan(seeds=(0,))
-    return compare_generators([shipped("camera", 32)], kinds=("bilinear", "deconvolution"), factors=(4.0,), plan=plan,
-                              toy=False)
+    return compare_generators(
+        [shipped("camera", 32)], kinds=("bilinear", "deconvolution"), factors=(4.0,), plan=plan, toy=False
+    )

@@ -128,8 +128,9 @@ def _scaled(raw: NDArray[np.generic]) -> Array:
     if bad:
         raise DataError(f"{bad} of {image.size} values are NaN or infinite")
     if image.min() < 0 or image.max() > 1:
-        raise DataError(f"floating-point images must lie in [0, 1], this one goes from {image.min():.4g} to "
-                        f"{image.max():.4g}")
+        raise DataError(
+            f"floating-point images must lie in [0, 1], this one goes from {image.min():.4g} to {image.max():.4g}"
+        )
     return image
 
 
@@ -194,4 +195,3 @@ def scrambled(image: Image, seed: int) -> Array:
     flat = image.pixels.reshape(image.pixels.shape[0], -1)
     order = np.random.default_rng([seed, 7]).permutation(flat.shape[1])
     return np.ascontiguousarray(flat[:, order].reshape(image.pixels.shape))
-

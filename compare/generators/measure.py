@@ -64,8 +64,10 @@ class FitPlan:
         if self.longest_image < 1:
             raise ValueError(f"images need at least one iteration, got longest_image={self.longest_image!r}")
         if not (math.isfinite(self.reach) and self.reach >= ORDER_OF_MAGNITUDE):
-            raise ValueError(f"reach must be at least {ORDER_OF_MAGNITUDE:g}, or noise would be stopped before it is "
-                             f"known to be slow; got {self.reach!r}")
+            raise ValueError(
+                f"reach must be at least {ORDER_OF_MAGNITUDE:g}, or noise would be stopped before it is "
+                f"known to be slow; got {self.reach!r}"
+            )
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,13 @@ class Fit:
     def unstable_on(self) -> tuple[str, ...]:
         """Which of "image" and "noise" gradient descent was unstable on, so that nothing was measured."""
         fitted = (("image", self.image_path, self.image_steps), ("noise", self.noise_path, self.noise_steps))
-        return tuple(what for what, path, steps in fitted if path is not None and steps is not None
-                     and bool((unstable(path.mse, self.image.variance) & np.isinf(steps)).any()))
+        return tuple(
+            what
+            for what, path, steps in fitted
+            if path is not None
+            and steps is not None
+            and bool((unstable(path.mse, self.image.variance) & np.isinf(steps)).any())
+        )
 
 
 def unstable(mse: Array, variance: float) -> NDArray[np.bool_]:
@@ -156,8 +163,15 @@ def fit_pair(kind: Kind, factor: float, image: Image, plan: FitPlan) -> Fit:
     shape = image.pixels.shape
     depth = fitting_depth(kind, min(shape[1:]))
     model = ConvGenerator.with_overparameterization(
-        kind, factor, depth=depth, out_channels=shape[0], output_shape=shape[1:], seeds=plan.seeds,
-        normalization=plan.normalization, output=plan.output)
+        kind,
+        factor,
+        depth=depth,
+        out_channels=shape[0],
+        output_shape=shape[1:],
+        seeds=plan.seeds,
+        normalization=plan.normalization,
+        output=plan.output,
+    )
     image_path = _fit(model, image.pixels, image, plan, plan.longest_image)
     image_steps, noise_path, noise_steps, limit = _steps(image_path), None, None, 0
     if np.isfinite(image_steps).all():
@@ -165,14 +179,26 @@ def fit_pair(kind: Kind, factor: float, image: Image, plan: FitPlan) -> Fit:
         noises = np.stack([scrambled(image, seed) for seed in plan.seeds])
         noise_path = _fit(model, noises, image, plan, limit)
         noise_steps = _steps(noise_path)
-    return Fit(kind, factor, model.overparameterization, model.channels, depth, image, image_steps, noise_steps, limit,
-               image_path, noise_path)
+    return Fit(
+        kind,
+        factor,
+        model.overparameterization,
+        model.channels,
+        depth,
+        image,
+        image_steps,
+        noise_steps,
+        limit,
+        image_path,
+        noise_path,
+    )
 
 
 def _fit(model: ConvGenerator, target: Array, image: Image, plan: FitPlan, steps: int) -> ImageTrajectory:
     level = NoiseLevel(math.sqrt(plan.fraction * image.variance), name="level")
-    return descend_image(model, target, steps=steps, step=plan.step, optimizer=plan.optimizer, rules=(level,),
-                         snapshots=20)
+    return descend_image(
+        model, target, steps=steps, step=plan.step, optimizer=plan.optimizer, rules=(level,), snapshots=20
+    )
 
 
 def _steps(path: ImageTrajectory) -> Array:

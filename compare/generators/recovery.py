@@ -38,7 +38,7 @@ from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
 
 Array = NDArray[np.float64]
 TITLE = "Recovery from few measurements"
-REFERENCE = "Heckel & Soltanolkotabi (2020), \"Compressive sensing with un-trained neural networks\""
+REFERENCE = 'Heckel & Soltanolkotabi (2020), "Compressive sensing with un-trained neural networks"'
 METHODS = ("explicit limit", "deep decoder", "total variation", "wavelet ℓ1")
 
 
@@ -82,8 +82,9 @@ def variable_density_mask(shape: tuple[int, int], share: float, seed: int) -> ND
     return mask.reshape(shape)
 
 
-def line_section(*, n: int = 128, k: int = 1024, counts: Sequence[int] = (8, 16, 32, 64), steps: int = 200,
-                 kernel_width: float = 0.1) -> Section:
+def line_section(
+    *, n: int = 128, k: int = 1024, counts: Sequence[int] = (8, 16, 32, 64), steps: int = 200, kernel_width: float = 0.1
+) -> Section:
     """The two-layer generator against its explicit trajectory and limit, in one dimension."""
     x = example_signal(n)
     u = gaussian_kernel(n, kernel_width)
@@ -97,16 +98,31 @@ def line_section(*, n: int = 128, k: int = 1024, counts: Sequence[int] = (8, 16,
         step = 1.0 / float(np.linalg.eigvalsh(A.matrix @ kernel.matrix() @ A.matrix.T)[-1])
         matrix = torch.as_tensor(A.matrix)
         net = TwoLayerGenerator(n, k, u, scale=float(np.linalg.norm(x)))
-        path = descend_image(net, y, steps=steps, step=step, reduction="half_sum", clean=x, snapshots=8,
-                             measurement=lambda image, matrix=matrix: image @ matrix.T)  # type: ignore[misc]
+        path = descend_image(
+            net,
+            y,
+            steps=steps,
+            step=step,
+            reduction="half_sum",
+            clean=x,
+            snapshots=8,
+            measurement=lambda image, matrix=matrix: image @ matrix.T,
+        )  # type: ignore[misc]
         at = [kernel_recovery(kernel, A, y, step=step, t=int(t)).signal for t in path.steps]
         gap = max(relative(x, x + path.outputs[s, 0] - predicted) for s, predicted in enumerate(at))
         limit = kernel_recovery(kernel, A, y)
         worst = max(worst, gap)
         errors["explicit limit"].append(relative(x, limit.signal))
         errors["trained network"].append(relative(x, path.output[0]))
-        rows.append({"count": count, "limit": errors["explicit limit"][-1], "residual": limit.residual,
-                     "trained": errors["trained network"][-1], "gap": gap})
+        rows.append(
+            {
+                "count": count,
+                "limit": errors["explicit limit"][-1],
+                "residual": limit.residual,
+                "trained": errors["trained network"][-1],
+                "gap": gap,
+            }
+        )
     columns = (
         Column("count", "measurements"),
         Column("limit", "explicit limit", "relative error", ".4f", "‖x̂ − x‖₂/‖x‖₂ of the least-norm signal."),
@@ -115,16 +131,33 @@ def line_section(*, n: int = 128, k: int = 1024, counts: Sequence[int] = (8, 16,
         Column("gap", "network to prediction", "‖·‖₂ / ‖x‖₂", ".4f", "Largest over the snapshots, same step."),
     )
     made = (
-        Check.at_most("the trained network follows the explicit trajectory", worst, 4 / np.sqrt(k), reference=REFERENCE,
-                      reason=f"k = {k}; the tolerance is 4/√k"),
-        Check.at_most("more measurements, smaller error: the last against the first",
-                      errors["explicit limit"][-1] / errors["explicit limit"][0], 1.0, reference=REFERENCE),
+        Check.at_most(
+            "the trained network follows the explicit trajectory",
+            worst,
+            4 / np.sqrt(k),
+            reference=REFERENCE,
+            reason=f"k = {k}; the tolerance is 4/√k",
+        ),
+        Check.at_most(
+            "more measurements, smaller error: the last against the first",
+            errors["explicit limit"][-1] / errors["explicit limit"][0],
+            1.0,
+            reference=REFERENCE,
+        ),
     )
-    text = (f"A smooth signal of length {n}, Gaussian measurements, the two-layer generator with k = {k} and a "
-            f"Gaussian kernel of width {kernel_width:g}, η = 1/λ_max(AΣA*). Prediction: "
-            f"x_t = ΣA*K⁺[I − (I − ηK)^t]y, K = AΣA*.")
-    return Section("One dimension: the trajectory and its limit", text, columns, tuple(rows), made,
-                   (error_plot("line", np.array(counts) / n, errors),))
+    text = (
+        f"A smooth signal of length {n}, Gaussian measurements, the two-layer generator with k = {k} and a "
+        f"Gaussian kernel of width {kernel_width:g}, η = 1/λ_max(AΣA*). Prediction: "
+        f"x_t = ΣA*K⁺[I − (I − ηK)^t]y, K = AΣA*."
+    )
+    return Section(
+        "One dimension: the trajectory and its limit",
+        text,
+        columns,
+        tuple(rows),
+        made,
+        (error_plot("line", np.array(counts) / n, errors),),
+    )
 
 
 def measurements(kind: str, shape: tuple[int, int], plan: RecoveryPlan) -> list[Measurement]:
@@ -170,39 +203,75 @@ def image_section(image: Image, kind: str, plan: RecoveryPlan) -> Section:
         {"count": m.count, "share": m.count / x.size, **{name: errors[name][i] for name in METHODS}}
         for i, m in enumerate(taken)
     ]
-    columns = (Column("count", "measurements"), Column("share", "of the pixels", "", ".0%"),
-               *(Column(name, name, "relative error", ".4f") for name in METHODS))
-    text = (f"{image.name} ({x.shape[0]} × {x.shape[1]}) from {kind} measurements without noise. The explicit limit "
-            f"is that of a two-layer generator with a Gaussian kernel of width {plan.kernel_width:g}; the deep decoder "
-            f"has {plan.channels} channels and {plan.steps} Adam steps. Total variation and wavelets (Daubechies 2) "
-            "are solved exactly.")
-    strips = [(f"{m.count / x.size:.0%}", [("image", x[None]), *((name, found[name][i][None]) for name in METHODS)])
-              for i, m in enumerate(taken)]
-    figures = (error_plot(f"{image.name}-{kind}", np.array([m.count / x.size for m in taken]), errors),
-               strip(strips, slug(f"recovered-{image.name}-{kind}"),
-                     f"{image.name} recovered from {kind} measurements: rows by their number, columns by method."))
-    return Section(f"{image.name}, {kind} measurements", text, columns, tuple(rows),
-                   image_checks(kind, x, taken, limits, errors), figures)
+    columns = (
+        Column("count", "measurements"),
+        Column("share", "of the pixels", "", ".0%"),
+        *(Column(name, name, "relative error", ".4f") for name in METHODS),
+    )
+    text = (
+        f"{image.name} ({x.shape[0]} × {x.shape[1]}) from {kind} measurements without noise. The explicit limit "
+        f"is that of a two-layer generator with a Gaussian kernel of width {plan.kernel_width:g}; the deep decoder "
+        f"has {plan.channels} channels and {plan.steps} Adam steps. Total variation and wavelets (Daubechies 2) "
+        "are solved exactly."
+    )
+    strips = [
+        (f"{m.count / x.size:.0%}", [("image", x[None]), *((name, found[name][i][None]) for name in METHODS)])
+        for i, m in enumerate(taken)
+    ]
+    figures = (
+        error_plot(f"{image.name}-{kind}", np.array([m.count / x.size for m in taken]), errors),
+        strip(
+            strips,
+            slug(f"recovered-{image.name}-{kind}"),
+            f"{image.name} recovered from {kind} measurements: rows by their number, columns by method.",
+        ),
+    )
+    return Section(
+        f"{image.name}, {kind} measurements",
+        text,
+        columns,
+        tuple(rows),
+        image_checks(kind, x, taken, limits, errors),
+        figures,
+    )
 
 
-def image_checks(kind: str, x: Array, taken: Sequence[Measurement], limits: Sequence[Any],
-                 errors: Mapping[str, Sequence[float]]) -> tuple[Check, ...]:
+def image_checks(
+    kind: str, x: Array, taken: Sequence[Measurement], limits: Sequence[Any], errors: Mapping[str, Sequence[float]]
+) -> tuple[Check, ...]:
     """The limit's certificate; zero filling for Fourier rows; and, without a prediction, who is closest."""
-    made = [Check.at_most("the explicit limit fits the measurements", max(r.residual for r in limits), 1e-6,
-                          reference=REFERENCE, reason="‖Ax̂ − y‖/‖y‖; with x̂ = ΣA*α this proves least kernel norm")]
+    made = [
+        Check.at_most(
+            "the explicit limit fits the measurements",
+            max(r.residual for r in limits),
+            1e-6,
+            reference=REFERENCE,
+            reason="‖Ax̂ − y‖/‖y‖; with x̂ = ΣA*α this proves least kernel norm",
+        )
+    ]
     if kind == "Fourier":
         spectrum = np.fft.fft2(x)
         masks = [m.full_mask for m in taken if isinstance(m, FourierMeasurement)]
         filled = [np.fft.ifft2(np.where(mask, spectrum, 0)).real for mask in masks]
-        made.append(Check.at_most(
-            "the explicit limit is the zero-filled image, whatever the kernel",
-            max(relative(f, r.signal) for f, r in zip(filled, limits, strict=True)), 1e-8, reference=REFERENCE,
-            reason="a circulant kernel is diagonal in the measured basis"))
-    difference = min(min(errors["total variation"][i], errors["wavelet ℓ1"][i]) - e
-                     for i, e in enumerate(errors["deep decoder"]))
-    made.append(Check.no_prediction(
-        "the better of total variation and wavelets minus deep decoder, worst share", difference,
-        why="the theory covers the two-layer generator only"))
+        made.append(
+            Check.at_most(
+                "the explicit limit is the zero-filled image, whatever the kernel",
+                max(relative(f, r.signal) for f, r in zip(filled, limits, strict=True)),
+                1e-8,
+                reference=REFERENCE,
+                reason="a circulant kernel is diagonal in the measured basis",
+            )
+        )
+    difference = min(
+        min(errors["total variation"][i], errors["wavelet ℓ1"][i]) - e for i, e in enumerate(errors["deep decoder"])
+    )
+    made.append(
+        Check.no_prediction(
+            "the better of total variation and wavelets minus deep decoder, worst share",
+            difference,
+            why="the theory covers the two-layer generator only",
+        )
+    )
     return tuple(made)
 
 
@@ -225,11 +294,19 @@ def error_plot(name: str, shares: Array, errors: Mapping[str, Sequence[float]]) 
 def compare_recovery(images: Sequence[Image], plan: RecoveryPlan, *, note: str = "", progress: bool = False) -> Report:
     """The line, and every image with Gaussian and with Fourier measurements; Ctrl-C keeps what is finished."""
     parts: list[tuple[str, Callable[[], Section]]] = [("one dimension", line_section)]
-    parts += [(f"{image.name}, {kind}", partial(image_section, image, kind, plan))
-              for image in images for kind in ("Gaussian", "Fourier")]
+    parts += [
+        (f"{image.name}, {kind}", partial(image_section, image, kind, plan))
+        for image in images
+        for kind in ("Gaussian", "Fourier")
+    ]
     done = run_parts(parts, "Recovery", show=progress)
-    return Report(TITLE, done.results, Provenance.collect([i.used for i in images], seeds=(plan.seed,)),
-                  tuple(n for n in (note, done.note) if n), complete=done.complete)
+    return Report(
+        TITLE,
+        done.results,
+        Provenance.collect([i.used for i in images], seeds=(plan.seed,)),
+        tuple(n for n in (note, done.note) if n),
+        complete=done.complete,
+    )
 
 
 def quick() -> Report:

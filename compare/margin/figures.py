@@ -26,6 +26,7 @@ Array = NDArray[np.float64]
 UNDERFLOW = math.log(745.0)
 """ln(−ln loss) of the smallest positive double, e^{−745}."""
 
+
 def figures(runs: Sequence[Run]) -> tuple[Figure, ...]:
     """The plots of one architecture: `runs` of all its depths and seeds."""
     if all(run.target is None for run in runs):

@@ -101,9 +101,7 @@ def pairs(family: Family, dataset: Dataset) -> list[Pair]:
     unique = None
     if family.regularizer is not None and family.regularizer.convex:
         unique = max_margin(family.X, dataset.y, family.regularizer).unique
-    return [
-        Pair(family, seed, a, b, unique) for seed, a, b in zip(family.seeds, exponential, logistic, strict=True)
-    ]
+    return [Pair(family, seed, a, b, unique) for seed, a, b in zip(family.seeds, exponential, logistic, strict=True)]
 
 
 def section(found: Sequence[Pair], dataset: Dataset) -> Section:

@@ -157,9 +157,7 @@ def stationary_points(limit: Limit, family: Family, y: Array, plan: Plan) -> tup
     """For p < 1: the stationary point that the solver reaches from the flow's limit, and the best one it finds."""
     if not isinstance(family.regularizer, Bridge) or limit.predictor is None:
         return None, None
-    found = max_margin(
-        family.X, y, family.regularizer, tol=plan.tol, n_starts=plan.starts, start=limit.predictor
-    )
+    found = max_margin(family.X, y, family.regularizer, tol=plan.tol, n_starts=plan.starts, start=limit.predictor)
     return (found.from_start, found) if isinstance(found, BridgeSolution) else (None, found)
 
 

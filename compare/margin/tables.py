@@ -29,7 +29,10 @@ FLOW_COLUMNS = (
     Column("seed", "seed"),
     Column("angle", "angle to β*", unit="rad", format=".2g", about="∠(β, β*); L > 2: β* is reached from the limit."),
     Column(
-        "approach", "left to Newton", unit="rad", format=".2g",
+        "approach",
+        "left to Newton",
+        unit="rad",
+        format=".2g",
         about="∠(last β integrated, its limit): the flow is followed until it is beside the limit, then solved for.",
     ),
     Column("gap", "duality gap", format=".2g", about="1 − 1ᵀα/R(β): the limit judged by its own multipliers α."),

@@ -30,9 +30,7 @@ class Done(Generic[T]):
         return not self.note
 
 
-def run_parts(
-    parts: Sequence[tuple[str, Callable[[], T]]], title: str, *, show: bool = True, jobs: int = 1
-) -> Done[T]:
+def run_parts(parts: Sequence[tuple[str, Callable[[], T]]], title: str, *, show: bool = True, jobs: int = 1) -> Done[T]:
     """Run each (name, function) in turn. KeyboardInterrupt ends the run and keeps the results so far.
 
     `show` draws the bar on standard error, where that is a terminal. With `jobs` > 1 that many processes share the

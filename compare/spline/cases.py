@@ -45,7 +45,7 @@ AUTHORS_RMS = {"uniform:1,2": (0.602, -0.495), "gaussian:1,0.316228": (0.608, -0
 
 
 def load_case(source: str) -> Case:
-    """"builtin", or a CSV file of two columns x, y, with or without a header.
+    """ "builtin", or a CSV file of two columns x, y, with or without a header.
 
     Raises ValueError naming the file and line of what is not a pair of finite numbers, a file that is missing, or fewer
     than three distinct x; and, through `spline_data`, one x with different y.

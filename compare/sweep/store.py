@@ -282,5 +282,3 @@ def load_sweep(folder: str | Path) -> pd.DataFrame:
 def now() -> str:
     """UTC, ISO 8601, milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-

@@ -217,5 +217,3 @@ def open_workers(jobs: int | None, scheduler: str | None, measure: Measure) -> W
 
         jobs = int(cpu_count())
     return LocalWorkers(jobs, measure)
-
-

@@ -33,9 +33,7 @@ SCHEDULES: dict[str, Schedule] = {
 
 
 @overload
-def descend(
-    model: Generator, X: ArrayLike | Tensor, *, steps: int, step: float, **options: Any
-) -> ImageTrajectory: ...
+def descend(model: Generator, X: ArrayLike | Tensor, *, steps: int, step: float, **options: Any) -> ImageTrajectory: ...
 
 
 @overload

@@ -222,6 +222,4 @@ class Objective:
 
     def parameters(self, W: Tensor) -> Mapping[str, Array]:
         """The weights by name, each with the run axis in front."""
-        return {
-            name: part.detach().cpu().numpy().copy() for name, part in zip(self.names, self.layers(W), strict=True)
-        }
+        return {name: part.detach().cpu().numpy().copy() for name, part in zip(self.names, self.layers(W), strict=True)}

@@ -345,6 +345,7 @@ def conjugate_pairs(shape: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[
 
 def same_architecture(models: Sequence[nn.Module]) -> None:
     """Raise ValueError unless every model has the parameters' names and shapes, and the type, of the first."""
+
     def signature(model: nn.Module) -> tuple[str, Mapping[str, tuple[int, ...]]]:
         return type(model).__name__, {name: tuple(p.shape) for name, p in model.named_parameters()}
 

@@ -193,8 +193,9 @@ def _newton(
         scaled_G = G * size
         stationarity = weight * unit - scaled_G.T @ alpha_A
         feasibility = 1.0 - G @ c_S
-        previous, residual = residual, float(
-            max(np.abs(stationarity).max() / np.abs(weight * unit).max(), np.abs(feasibility).max())
+        previous, residual = (
+            residual,
+            float(max(np.abs(stationarity).max() / np.abs(weight * unit).max(), np.abs(feasibility).max())),
         )
         if residual < 1e-13 or (residual < 1e-9 and residual > 0.5 * previous):
             break
@@ -220,8 +221,10 @@ def _solve(matrix: Array, side: Array) -> Array:
     """The solution, of least norm where the matrix is numerically singular."""
     try:
         x = np.linalg.solve(matrix, side)
-        if np.isfinite(x).all() and np.linalg.norm(matrix @ x - side) <= 1e-10 * np.linalg.norm(side) and (
-            np.linalg.norm(x) < 1e6 * max(1.0, float(np.linalg.norm(side)))
+        if (
+            np.isfinite(x).all()
+            and np.linalg.norm(matrix @ x - side) <= 1e-10 * np.linalg.norm(side)
+            and (np.linalg.norm(x) < 1e6 * max(1.0, float(np.linalg.norm(side))))
         ):
             return np.asarray(x)
     except np.linalg.LinAlgError:

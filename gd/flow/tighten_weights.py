@@ -158,8 +158,6 @@ def clarke_multipliers(rows: Array, w: Array, problem: HeldProblem, delta: Array
     solution, _ = nnls(stacked, np.concatenate([target, np.zeros(usable.size)]), maxiter=50 * stacked.shape[1] + 100)
     lam = solution[:n_active]
     mu = np.zeros(n_kinks)
-    mu[usable] = np.clip(
-        solution[n_active : R.shape[1]], 0.0, lam[position[problem.sample[usable]]] * delta[usable]
-    )
+    mu[usable] = np.clip(solution[n_active : R.shape[1]], 0.0, lam[position[problem.sample[usable]]] * delta[usable])
     left = w - columns @ np.concatenate([lam, mu[usable]])
     return lam, mu, float(np.linalg.norm(left) / np.linalg.norm(w))

@@ -118,10 +118,12 @@ class ConvGenerator(Generator):
             generator = torch.Generator().manual_seed(int(seed))
             inputs.append(0.1 * torch.rand((channels, *self.sizes[0]), generator=generator, dtype=torch.float64))
             bounds = [1.0 / math.sqrt(math.prod(shape[1:])) for shape in shapes]
-            start.append([
-                bound * (2.0 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1.0)
-                for shape, bound in zip(shapes, bounds, strict=True)
-            ])
+            start.append(
+                [
+                    bound * (2.0 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1.0)
+                    for shape, bound in zip(shapes, bounds, strict=True)
+                ]
+            )
         self.register_buffer("input", torch.cat(inputs).unsqueeze(0).to(dtype))
         self.weights = nn.ParameterList([nn.Parameter(torch.stack(w).to(dtype)) for w in zip(*start, strict=True)])
         affine = depth if normalization != "none" else 0
@@ -160,12 +162,25 @@ class ConvGenerator(Generator):
         (57, 4.119)
         """
         channels = channels_for(
-            kind, factor, depth=depth, out_channels=out_channels, output_shape=output_shape,
-            normalized=normalization != "none", max_channels=max_channels,
+            kind,
+            factor,
+            depth=depth,
+            out_channels=out_channels,
+            output_shape=output_shape,
+            normalized=normalization != "none",
+            max_channels=max_channels,
         )
         return cls(
-            kind, channels, depth, out_channels, output_shape,
-            seeds=seeds, normalization=normalization, output=output, eps=eps, dtype=dtype,
+            kind,
+            channels,
+            depth,
+            out_channels,
+            output_shape,
+            seeds=seeds,
+            normalization=normalization,
+            output=output,
+            eps=eps,
+            dtype=dtype,
         )
 
     @property
@@ -232,8 +247,10 @@ class ConvGenerator(Generator):
         )
 
     def extra_repr(self) -> str:
-        return (f"{self.kind}, channels={self.channels}, depth={self.depth}, output={self.out_channels}×{self.shape}, "
-                f"seeds={len(self.seeds)}, overparameterization={self.overparameterization:.3g}")
+        return (
+            f"{self.kind}, channels={self.channels}, depth={self.depth}, output={self.out_channels}×{self.shape}, "
+            f"seeds={len(self.seeds)}, overparameterization={self.overparameterization:.3g}"
+        )
 
 
 def layer_sizes(kind: Kind, depth: int, output_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -257,7 +274,13 @@ def parameter_count(kind: Kind, channels: int, depth: int, out_channels: int, di
 
 
 def channels_for(
-    kind: Kind, factor: float, *, depth: int, out_channels: int, output_shape: Sequence[int], normalized: bool = True,
+    kind: Kind,
+    factor: float,
+    *,
+    depth: int,
+    out_channels: int,
+    output_shape: Sequence[int],
+    normalized: bool = True,
     max_channels: int | None = None,
 ) -> int:
     """The smallest k with parameters(k) ≥ factor · (numbers in the output).
@@ -283,18 +306,29 @@ def channels_for(
         low, high = (middle, high) if count(middle) < wanted else (low, middle)
     if max_channels is not None and high > max_channels:
         reached = count(max_channels) / (out_channels * math.prod(output_shape))
-        raise ValueError(f"{max_channels} channels reach an overparameterization of only {reached:.3g}, less than the "
-                         f"{factor:g} asked for; {high} channels are needed")
+        raise ValueError(
+            f"{max_channels} channels reach an overparameterization of only {reached:.3g}, less than the "
+            f"{factor:g} asked for; {high} channels are needed"
+        )
     return high
 
 
 def _check(
-    kind: str, channels: int, depth: int, out_channels: int, shape: tuple[int, ...], seeds: Sequence[int],
-    normalization: str, output: str,
+    kind: str,
+    channels: int,
+    depth: int,
+    out_channels: int,
+    shape: tuple[int, ...],
+    seeds: Sequence[int],
+    normalization: str,
+    output: str,
 ) -> None:
     """One clear error at the door."""
-    for name, value, allowed in (("kind", kind, get_args(Kind)), ("output", output, get_args(Output)),
-                                 ("normalization", normalization, get_args(Normalization))):
+    for name, value, allowed in (
+        ("kind", kind, get_args(Kind)),
+        ("output", output, get_args(Output)),
+        ("normalization", normalization, get_args(Normalization)),
+    ):
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     for name, count in (("channels", channels), ("depth", depth), ("out_channels", out_channels)):

@@ -141,8 +141,10 @@ def descend_image(
         measured = forward(first)
     y = _as_targets(target, measured, "target")
     if getattr(model, "output", None) == "sigmoid" and measurement is None and bool(((y < 0) | (y > 1)).any()):
-        raise ValueError(f"the generator's sigmoid reaches (0, 1) only, but the target's values go from "
-                         f"{float(y.min()):.4g} to {float(y.max()):.4g}; scale it, or use output='linear'")
+        raise ValueError(
+            f"the generator's sigmoid reaches (0, 1) only, but the target's values go from "
+            f"{float(y.min()):.4g} to {float(y.max()):.4g}; scale it, or use output='linear'"
+        )
     truth = None if clean is None else _as_targets(clean, first, "clean image")
     record = _Record(trained, _snapshot_steps(snapshots, steps), y.shape[0], steps, truth)
     pixels = y[0].numel()
@@ -204,8 +206,10 @@ def _as_targets(value: ArrayLike | Tensor, like: Tensor, what: str) -> Tensor:
     if bad:
         raise ValueError(f"the {what} must be finite; {bad} of its {tensor.numel()} entries are NaN or infinite")
     if tuple(tensor.shape) not in (tuple(like.shape), tuple(like.shape[1:])):
-        raise ValueError(f"the {what} has shape {tuple(tensor.shape)}, but each network's output has shape "
-                         f"{tuple(like.shape[1:])}; give that shape, or {tuple(like.shape)} for one per network")
+        raise ValueError(
+            f"the {what} has shape {tuple(tensor.shape)}, but each network's output has shape "
+            f"{tuple(like.shape[1:])}; give that shape, or {tuple(like.shape)} for one per network"
+        )
     return tensor.to(like.device, like.dtype).expand_as(like)
 
 

@@ -41,14 +41,22 @@ class EncoderDecoder(Generator):
     input: Tensor
 
     def __init__(
-        self, channels: int, levels: int, out_channels: int, output_shape: Sequence[int], *,
-        seeds: Sequence[int] = (0,), dtype: torch.dtype = torch.float32,
+        self,
+        channels: int,
+        levels: int,
+        out_channels: int,
+        output_shape: Sequence[int],
+        *,
+        seeds: Sequence[int] = (0,),
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
         shape = tuple(int(s) for s in output_shape)
         if min(channels, levels, out_channels) < 1 or len(shape) != 2 or not seeds:
-            raise ValueError("channels, levels and out_channels must be ≥ 1, output_shape (H, W) and seeds not empty; "
-                             f"got {channels}, {levels}, {out_channels}, {shape}, {tuple(seeds)}")
+            raise ValueError(
+                "channels, levels and out_channels must be ≥ 1, output_shape (H, W) and seeds not empty; "
+                f"got {channels}, {levels}, {out_channels}, {shape}, {tuple(seeds)}"
+            )
         self.sizes = [shape]
         for _ in range(levels):
             self.sizes.append((-(-self.sizes[-1][0] // 2), -(-self.sizes[-1][1] // 2)))
@@ -62,8 +70,12 @@ class EncoderDecoder(Generator):
         for seed in self.seeds:
             random = torch.Generator().manual_seed(int(seed))
             inputs.append(0.1 * torch.rand((channels, *shape), generator=random, dtype=torch.float64))
-            start.append([(2 * torch.rand(s, generator=random, dtype=torch.float64) - 1) / math.sqrt(math.prod(s[1:]))
-                          for s in shapes])
+            start.append(
+                [
+                    (2 * torch.rand(s, generator=random, dtype=torch.float64) - 1) / math.sqrt(math.prod(s[1:]))
+                    for s in shapes
+                ]
+            )
         self.register_buffer("input", torch.cat(inputs).unsqueeze(0).to(dtype))
         self.weights = nn.ParameterList([nn.Parameter(torch.stack(w).to(dtype)) for w in zip(*start, strict=True)])
         affine = (len(self.seeds) * channels,)
@@ -82,8 +94,12 @@ class EncoderDecoder(Generator):
             if i >= self.levels:
                 x = F.interpolate(x, size=self.sizes[2 * self.levels - 1 - i], mode="bilinear", align_corners=False)
             stride = 2 if i < self.levels else 1
-            x = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), self.weights[i].flatten(0, 1), stride=stride,
-                         groups=len(self.seeds))
+            x = F.conv2d(
+                F.pad(x, (1, 1, 1, 1), mode="reflect"),
+                self.weights[i].flatten(0, 1),
+                stride=stride,
+                groups=len(self.seeds),
+            )
             x = F.relu(F.batch_norm(x, None, None, self.scale[i], self.shift[i], training=True))
         image = F.conv2d(x, self.weights[-1].flatten(0, 1), groups=len(self.seeds))
         return torch.sigmoid(image.view(len(self.seeds), self.out_channels, *self.shape))

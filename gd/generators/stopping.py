@@ -82,13 +82,15 @@ class Oracle(StoppingRule):
     def watch(self, target: Tensor) -> Watch:
         clean = torch.as_tensor(np.asarray(self.clean)).to(target)
         if bad := int((~torch.isfinite(clean)).sum()):
-            raise ValueError(f"the oracle's clean image must be finite; {bad} of its {clean.numel()} entries are NaN "
-                             "or infinite")
+            raise ValueError(
+                f"the oracle's clean image must be finite; {bad} of its {clean.numel()} entries are NaN or infinite"
+            )
         try:
             return _Closest(target, clean.expand_as(target))
         except RuntimeError:
-            raise ValueError(f"the oracle's clean image has shape {tuple(clean.shape)}, "
-                             f"the targets {tuple(target.shape)}") from None
+            raise ValueError(
+                f"the oracle's clean image has shape {tuple(clean.shape)}, the targets {tuple(target.shape)}"
+            ) from None
 
 
 class _Closest(Watch):

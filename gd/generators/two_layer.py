@@ -26,9 +26,11 @@ def _kernel_array(kernel: ArrayLike, shape: tuple[int, ...]) -> np.ndarray[tuple
     """The interpolation kernel, checked against the signal's shape."""
     u = np.asarray(kernel, dtype=np.float64)
     if u.shape != shape or not np.isfinite(u).all() or not u.any():
-        raise ValueError(f"the kernel must be a finite, nonzero array of shape {shape} (that of the output), "
-                         f"got shape {u.shape} with {int((~np.isfinite(u)).sum())} NaN or infinite entries; "
-                         "solvers.gaussian_kernel and solvers.triangle_kernel make such kernels")
+        raise ValueError(
+            f"the kernel must be a finite, nonzero array of shape {shape} (that of the output), "
+            f"got shape {u.shape} with {int((~np.isfinite(u)).sum())} NaN or infinite entries; "
+            "solvers.gaussian_kernel and solvers.triangle_kernel make such kernels"
+        )
     return u
 
 
@@ -142,7 +144,12 @@ class ToyGenerator(Generator):
     features: Tensor
 
     def __init__(
-        self, n: int, k: int, kernel: ArrayLike = (0.5, 1.0, 0.5), *, seeds: Sequence[int] = (0,),
+        self,
+        n: int,
+        k: int,
+        kernel: ArrayLike = (0.5, 1.0, 0.5),
+        *,
+        seeds: Sequence[int] = (0,),
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()

@@ -173,9 +173,7 @@ def _descend(objective: Objective, start: Array) -> tuple[Array, float]:
     return np.asarray(answer.x).reshape(shape), float(answer.fun) * scale
 
 
-def _newton(
-    objective: Objective, hessian: Callable[[Array], Array], start: Array, value: float
-) -> tuple[Array, float]:
+def _newton(objective: Objective, hessian: Callable[[Array], Array], start: Array, value: float) -> tuple[Array, float]:
     """Newton's method with the absolute values of the Hessian's eigenvalues: past saddles, to working precision."""
     x, trust, refused = start, 1e-2, 0
     for _ in range(_NEWTON_STEPS):

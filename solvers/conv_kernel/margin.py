@@ -75,7 +75,8 @@ def conv_kernel_max_margin(
     if end.alpha is None or end.beta is None:  # nearly inseparable data can jam the path; the full program still solves
         if geometry.n + geometry.D > LARGEST_PROGRAM:
             raise IllConditionedError(
-                relative_margin(problem.A), "the central path found no predictor of positive margin")
+                relative_margin(problem.A), "the central path found no predictor of positive margin"
+            )
         U, beta_hat, alpha, rank, stats = _semidefinite(problem, regularizer, geometry)
     else:
         U, rank = factor_second_moment(geometry, end.X, tol)
@@ -167,4 +168,3 @@ def _assemble(
         weights=V.reshape(-1, *geometry.grid),
         rank=rank,
     )
-

@@ -120,9 +120,7 @@ class ConvKernel(Regularizer):
     def price(self, beta: Array, *, tol: float = 1e-9, restarts: int = 8, seed: int = 0) -> ConvKernelSolution:
         """R_{K,C}(β) with the network that attains it and the proof; arguments as `induced_regularizer`'s."""
         geometry = self.geometry(beta.shape)
-        return price(
-            beta, geometry, self.out_channels, convex=self.convex, tol=tol, restarts=restarts, seed=seed
-        )
+        return price(beta, geometry, self.out_channels, convex=self.convex, tol=tol, restarts=restarts, seed=seed)
 
     def subgradient_residual(self, beta: Array, z: Array) -> float:
         """Slack in ⟨z, β⟩ ≤ R(β)·R°(z), relative; for a finite C it bounds from above how far β is from optimal."""

@@ -61,8 +61,10 @@ class DenseMeasurement(Measurement):
 
     def __post_init__(self) -> None:
         if self.matrix.ndim != 2 or self.matrix.shape[1] != int(np.prod(self.shape)) or not self.matrix.size:
-            raise ValueError(f"the measurement matrix must have shape (m, {int(np.prod(self.shape))}) for signals of "
-                             f"shape {self.shape}, got {self.matrix.shape}")
+            raise ValueError(
+                f"the measurement matrix must have shape (m, {int(np.prod(self.shape))}) for signals of "
+                f"shape {self.shape}, got {self.matrix.shape}"
+            )
         if not np.isfinite(self.matrix).all():
             raise ValueError("the measurement matrix has NaN or infinite entries")
 
@@ -90,9 +92,11 @@ class FourierMeasurement(Measurement):
 
     def __post_init__(self) -> None:
         if self.mask.dtype != np.bool_ or self.mask.ndim not in (1, 2) or not self.mask.any():
-            raise ValueError("the mask must be a boolean array (n,) or (H, W) with some True, "
-                             f"got {self.mask.dtype} of shape {self.mask.shape} "
-                             f"with {int(np.count_nonzero(self.mask))} nonzero entries")
+            raise ValueError(
+                "the mask must be a boolean array (n,) or (H, W) with some True, "
+                f"got {self.mask.dtype} of shape {self.mask.shape} "
+                f"with {int(np.count_nonzero(self.mask))} nonzero entries"
+            )
 
     @property
     def shape(self) -> tuple[int, ...]:  # type: ignore[override]
@@ -145,7 +149,12 @@ class Recovery:
 
 
 def kernel_recovery(
-    kernel: DualKernel, measurement: Measurement, y: ArrayLike, *, step: float | None = None, t: float = np.inf,
+    kernel: DualKernel,
+    measurement: Measurement,
+    y: ArrayLike,
+    *,
+    step: float | None = None,
+    t: float = np.inf,
     rcond: float = 1e-12,
 ) -> Recovery:
     """The output of gradient descent on ½‖A G(C) − y‖₂² in the linearized model, after t steps or in the limit.
@@ -174,19 +183,23 @@ def kernel_recovery(
     (True, True)
     """
     if kernel.shape != tuple(measurement.shape):
-        raise ValueError(f"the kernel is for signals of shape {kernel.shape}, "
-                         f"the measurement for {tuple(measurement.shape)}")
+        raise ValueError(
+            f"the kernel is for signals of shape {kernel.shape}, the measurement for {tuple(measurement.shape)}"
+        )
     blank = measurement.forward(np.zeros(kernel.shape))
     if np.iscomplexobj(y) and not np.iscomplexobj(blank):
         raise ValueError("y is complex, but this measurement gives real numbers; stack real and imaginary rows")
     data: NDArray[Any] = np.asarray(y, dtype=blank.dtype)
     expected = blank.shape
     if data.shape != expected or not np.isfinite(data).all():
-        raise ValueError(f"y must be {expected[0]} finite numbers, got shape {data.shape} "
-                         f"with {int((~np.isfinite(data)).sum())} NaN or infinite")
+        raise ValueError(
+            f"y must be {expected[0]} finite numbers, got shape {data.shape} "
+            f"with {int((~np.isfinite(data)).sum())} NaN or infinite"
+        )
     if np.isnan(t) or t < 0 or (np.isfinite(t) and (t % 1 or step is None)):
-        raise ValueError("t must be a whole number of steps ≥ 0, given with a step size, or infinity; "
-                         f"got t={t!r}, step={step!r}")
+        raise ValueError(
+            f"t must be a whole number of steps ≥ 0, given with a step size, or infinity; got t={t!r}, step={step!r}"
+        )
     if isinstance(measurement, FourierMeasurement):
         multiplier = _fourier_multiplier(kernel, measurement, data, step, t, rcond)
     elif isinstance(measurement, DenseMeasurement):

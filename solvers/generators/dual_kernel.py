@@ -62,8 +62,10 @@ def triangle_kernel(n: int | Sequence[int], width: int) -> Array:
     """
     shape = _shape(n)
     if int(width) != width or not 1 <= width <= min(shape) / 2:
-        raise ValueError(f"the triangle's width must be a whole number from 1 to {min(shape) // 2} pixels "
-                         f"(half of the shortest side of {shape}), got {width!r}")
+        raise ValueError(
+            f"the triangle's width must be a whole number from 1 to {min(shape) // 2} pixels "
+            f"(half of the shortest side of {shape}), got {width!r}"
+        )
     factors = [np.maximum(0.0, width - np.abs(_lags(s))) for s in shape]
     return _centred(factors[0] if len(shape) == 1 else np.outer(factors[0], factors[1]))
 
@@ -163,11 +165,14 @@ def dual_kernel(u: ArrayLike) -> DualKernel:
     """
     weights = np.asarray(u, dtype=np.float64)
     if weights.ndim not in (1, 2) or min(weights.shape, default=0) < 2:
-        raise ValueError(f"the interpolation kernel must be an array (n,) or (H, W) with sides ≥ 2, "
-                         f"got shape {weights.shape}")
+        raise ValueError(
+            f"the interpolation kernel must be an array (n,) or (H, W) with sides ≥ 2, got shape {weights.shape}"
+        )
     if not np.isfinite(weights).all() or not weights.any():
-        raise ValueError("the interpolation kernel must be finite and not all zero: "
-                         f"{int((~np.isfinite(weights)).sum())} of its {weights.size} entries are NaN or infinite")
+        raise ValueError(
+            "the interpolation kernel must be finite and not all zero: "
+            f"{int((~np.isfinite(weights)).sum())} of its {weights.size} entries are NaN or infinite"
+        )
     inner = np.fft.ifftn(np.abs(np.fft.fftn(weights)) ** 2).real  # ⟨u_0, u_d⟩ for every lag d, by Wiener–Khinchin
     inner = (inner + _reflected(inner)) / 2  # symmetric exactly, not only to rounding
     cosine = np.clip(inner / inner.flat[0], -1.0, 1.0)

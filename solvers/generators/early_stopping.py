@@ -63,9 +63,11 @@ def learned_per_step(kernel: DualKernel, step: float, loss: Loss = "half_squared
         raise ValueError(f"the step must be a positive number, got {step!r}")
     # written as not (<) so that rounding at exactly 2/σ² is still refused
     if not factor * step * kernel.largest < 2.0:
-        raise ValueError(f"step {step:.6g} is at or above {2 / (factor * kernel.largest):.6g} = 2/({factor:g}·σ²_max): "
-                         f"gradient descent on this loss does not converge; take 1/({factor:g}·σ²_max) = "
-                         f"{1 / (factor * kernel.largest):.6g}")
+        raise ValueError(
+            f"step {step:.6g} is at or above {2 / (factor * kernel.largest):.6g} = 2/({factor:g}·σ²_max): "
+            f"gradient descent on this loss does not converge; take 1/({factor:g}·σ²_max) = "
+            f"{1 / (factor * kernel.largest):.6g}"
+        )
     return np.asarray(factor * step * kernel.eigenvalues)
 
 

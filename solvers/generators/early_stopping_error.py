@@ -58,8 +58,10 @@ def _spectra(kernel: DualKernel, signal: ArrayLike, noise: ArrayLike | float) ->
     x = np.asarray(signal, dtype=np.float64)
     e = np.asarray(noise, dtype=np.float64)
     if x.shape != kernel.shape or e.shape not in ((), kernel.shape):
-        raise ValueError(f"the kernel is for signals of shape {kernel.shape}, got a signal of shape {x.shape} "
-                         f"and noise of shape {e.shape}; noise is one standard deviation, or an array like the signal")
+        raise ValueError(
+            f"the kernel is for signals of shape {kernel.shape}, got a signal of shape {x.shape} "
+            f"and noise of shape {e.shape}; noise is one standard deviation, or an array like the signal"
+        )
     if not (np.isfinite(x).all() and np.isfinite(e).all()):
         raise ValueError("signal and noise must be finite; at least one has NaN or infinite entries")
     x_hat = np.fft.fftn(x, norm="ortho")
@@ -72,8 +74,13 @@ def _spectra(kernel: DualKernel, signal: ArrayLike, noise: ArrayLike | float) ->
 
 
 def predicted_error(
-    kernel: DualKernel, signal: ArrayLike, noise: ArrayLike | float, step: float, steps: ArrayLike,
-    *, loss: Loss = "half_squared",
+    kernel: DualKernel,
+    signal: ArrayLike,
+    noise: ArrayLike | float,
+    step: float,
+    steps: ArrayLike,
+    *,
+    loss: Loss = "half_squared",
 ) -> ErrorSplit:
     """The predicted ‖G(C_t) − x‖₂² of gradient descent on y = x + e, at each t in `steps`, split in parts.
 
@@ -106,8 +113,13 @@ def predicted_error(
 
 
 def best_stopping_time(
-    kernel: DualKernel, signal: ArrayLike, noise: ArrayLike | float, step: float,
-    *, longest: int = 10**7, loss: Loss = "half_squared",
+    kernel: DualKernel,
+    signal: ArrayLike,
+    noise: ArrayLike | float,
+    step: float,
+    *,
+    longest: int = 10**7,
+    loss: Loss = "half_squared",
 ) -> StoppingTime:
     """The whole number t ≤ `longest` that minimizes the predicted error of `predicted_error`.
 
@@ -140,8 +152,12 @@ def best_stopping_time(
     low, high = coarse[max(best - 1, 0)], coarse[min(best + 1, coarse.size - 1)]
     candidates = np.arange(low, high + 1)
     if candidates.size > 4096:
-        found = minimize_scalar(lambda t: float(error(np.array([np.rint(t)]))[0]), bounds=(low, high), method="bounded",
-                                options={"xatol": 0.5})
+        found = minimize_scalar(
+            lambda t: float(error(np.array([np.rint(t)]))[0]),
+            bounds=(low, high),
+            method="bounded",
+            options={"xatol": 0.5},
+        )
         candidates = np.clip(np.rint(found.x) + np.arange(-512, 513), low, high)
         candidates = np.unique(np.append(candidates, coarse[best]))
     refined = error(candidates)

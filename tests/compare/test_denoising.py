@@ -124,7 +124,8 @@ def test_corrupted_labels():
     outputs = path.outputs[at]
     assert curves["true labels"][at] == pytest.approx((np.sign(outputs) == truth).mean())
     assert curves["corrupted labels memorized"][at] == pytest.approx(
-        np.mean([(np.sign(outputs[b]) != truth)[flipped[b]].mean() for b in range(2)]))
+        np.mean([(np.sign(outputs[b]) != truth)[flipped[b]].mean() for b in range(2)])
+    )
     net = LabelFitter(X, 40, (0,))
     W, v = net.W[0].detach().numpy(), net.v.numpy()
     np.testing.assert_allclose(net().detach().numpy()[0], np.maximum(X @ W.T, 0) @ v, atol=1e-12)

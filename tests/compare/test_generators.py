@@ -82,8 +82,14 @@ def test_a_folder_with_every_kind_of_bad_file(tmp_path):
     (tmp_path / "notes.txt").write_text("no image, not counted")
     found = read_folder(tmp_path, 16)
     assert sorted(image.name for image in found.images) == ["class a/good.png", "grey.png"]
-    assert {name for name, _ in found.skipped} == {"constant.png", "broken.jpg", "empty.png", "nan.npy", "loud.npy",
-                                                   "deep.npy"}
+    assert {name for name, _ in found.skipped} == {
+        "constant.png",
+        "broken.jpg",
+        "empty.png",
+        "nan.npy",
+        "loud.npy",
+        "deep.npy",
+    }
     assert found.note.startswith("6 of 8 files were skipped")
     for word in ("constant", "25 of 25 values are NaN", "[0, 1]"):
         assert word in found.note
@@ -127,6 +133,7 @@ def test_the_verdict_fails_when_noise_is_fast_and_is_withheld_when_unknown(fits)
 ])  # fmt: skip
 def test_bounds_decide_only_what_they_prove(fits, ours, beside, verdict):
     """Ratios of kind iv beside those of kind i; infinity is a noise that was stopped, at 10.5 times."""
+
     def with_ratios(fit, ratios):
         limit = 420 if np.inf in ratios else 4000
         return replace(fit, image_steps=np.full(2, 40.0), noise_steps=40 * np.array(ratios), noise_limit=limit)
@@ -155,7 +162,9 @@ def test_an_unstable_fit_of_noise_is_no_slow_fit(fits):
     assert order_of_magnitude(noisy, "", PLAN).passed is None
     assert smaller(fits[1], [noisy, fits[1]], "").passed is None
     assert row(noisy)["noise_steps"] == "unstable"
-    reached = replace(noisy, noise_steps=np.array([50.0, 60.0]))  # what happens after the level was reached is no matter
+    reached = replace(
+        noisy, noise_steps=np.array([50.0, 60.0])
+    )  # what happens after the level was reached is no matter
     assert not reached.unstable_on
 
 
@@ -183,7 +192,8 @@ def test_processes_change_nothing():
     plan = FitPlan(seeds=(0,), longest_image=60, fraction=0.3)
     alone, shared = (
         compare_generators([SMOOTH], kinds=("bilinear", "deconvolution"), factors=(4.0,), plan=plan, toy=False, jobs=n)
-        for n in (1, 2))
+        for n in (1, 2)
+    )
     assert [c.passed for s in alone.sections for c in s.checks] == [c.passed for s in shared.sections for c in s.checks]
     assert [r["image_steps"] for r in alone.sections[0].rows] == [r["image_steps"] for r in shared.sections[0].rows]
 
@@ -198,8 +208,9 @@ def test_words_for_spans():
 def test_a_report_from_end_to_end(tmp_path):
     plan = FitPlan(seeds=(0,), longest_image=60, fraction=0.2)
     both = [SMOOTH, replace(SMOOTH, name="hole", pixels=1 - SMOOTH.pixels)]
-    report = compare_generators(both, many=both, kinds=("bilinear", "fixed"), factors=(4.0,), plan=plan,
-                                note="one note")
+    report = compare_generators(
+        both, many=both, kinds=("bilinear", "fixed"), factors=(4.0,), plan=plan, note="one note"
+    )
     assert report.sections[0].title.startswith("Iterations")
     assert len(report.sections) == 4
     assert report.notes[0] == "one note"
@@ -213,8 +224,13 @@ def test_bad_input():
         fit_pair("bilinear", 1.0, flat, PLAN)
     with pytest.raises(ValueError, match="share one size"):
         compare_generators([SMOOTH, shipped("camera", 8)])
-    for name, value, word in (("fraction", 1.0, "fraction"), ("step", -1.0, "step"), ("seeds", (), "seed"),
-                              ("longest_image", 0, "longest_image"), ("reach", 5.0, "reach")):
+    for name, value, word in (
+        ("fraction", 1.0, "fraction"),
+        ("step", -1.0, "step"),
+        ("seeds", (), "seed"),
+        ("longest_image", 0, "longest_image"),
+        ("reach", 5.0, "reach"),
+    ):
         with pytest.raises(ValueError, match=word):
             FitPlan(**{name: value})
     assert fitting_depth("bilinear", 8) == 2

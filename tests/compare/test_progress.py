@@ -23,13 +23,18 @@ def test_processes_give_the_same_results_in_the_same_order():
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_error_passes_through(jobs):
     with pytest.raises(ValueError, match="negative"):
-        run_parts([("1!", partial(math.factorial, 1)), ("(-1)!", partial(math.factorial, -1))], "Factorials",
-                  show=False, jobs=jobs)
+        run_parts(
+            [("1!", partial(math.factorial, 1)), ("(-1)!", partial(math.factorial, -1))],
+            "Factorials",
+            show=False,
+            jobs=jobs,
+        )
 
 
 def test_an_interruption_keeps_what_is_finished():
-    done = run_parts([("one", partial(abs, -1)), ("two", interrupted), ("three", partial(abs, -3))], "Counting",
-                     show=False)
+    done = run_parts(
+        [("one", partial(abs, -1)), ("two", interrupted), ("three", partial(abs, -3))], "Counting", show=False
+    )
     assert done.results == (1,)
     assert not done.complete
     assert done.note == "Interrupted during 'two': 1 of 3 parts of 'Counting' are finished."

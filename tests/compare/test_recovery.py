@@ -30,8 +30,14 @@ def test_total_variation_in_one_dimension_is_the_linear_program():
     found = total_variation(A, y)
     difference = np.diff(np.eye(16), axis=0)
     blocks = np.block([[difference, -np.eye(15)], [-difference, -np.eye(15)]])
-    reference = linprog(np.r_[np.zeros(16), np.ones(15)], A_ub=blocks, b_ub=np.zeros(30),
-                        A_eq=np.c_[A.matrix, np.zeros((10, 15))], b_eq=y, bounds=[(None, None)] * 16 + [(0, None)] * 15)
+    reference = linprog(
+        np.r_[np.zeros(16), np.ones(15)],
+        A_ub=blocks,
+        b_ub=np.zeros(30),
+        A_eq=np.c_[A.matrix, np.zeros((10, 15))],
+        b_eq=y,
+        bounds=[(None, None)] * 16 + [(0, None)] * 15,
+    )
     assert np.abs(np.diff(found)).sum() == pytest.approx(reference.fun, rel=1e-6)
     np.testing.assert_allclose(A.forward(found), y, atol=1e-6)
 

@@ -232,7 +232,8 @@ def test_a_report_takes_the_place_of_an_earlier_one_and_of_nothing_else(report, 
     shorter = Report(report.title, (), report.provenance)
     shorter.write(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
-        [*shorter.to_csv(), "report.html", "report.json", "own.csv", "99-own.txt"])
+        [*shorter.to_csv(), "report.html", "report.json", "own.csv", "99-own.txt"]
+    )
 
 
 @pytest.mark.parametrize("tables", ['["../victim.csv"]', '["report.html"]', "[1]", "3", "null"])

@@ -57,7 +57,10 @@ def test_the_page_loads_nothing(html):
     assert not re.search(r"url\((?!#)", html)
     assert not [a for tag, a in page.elements if tag in ("img", "iframe", "object", "embed", "form", "base")]
     # what remains of http are the names of XML namespaces, which nobody fetches
-    assert set(re.findall(r"https?://[^\s\"'<)]+", html)) <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert set(re.findall(r"https?://[^\s\"'<)]+", html)) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
 
 
 def test_the_same_report_is_the_same_bytes(report):
@@ -67,9 +70,7 @@ def test_the_same_report_is_the_same_bytes(report):
 
 @pytest.mark.parametrize("kind", ["page", "fragment"])
 def test_hostile_text_stays_text(hostile, report, kind):
-    evil, good = [
-        Page(r.to_html() if kind == "page" else r._repr_html_()) for r in (hostile, report)
-    ]
+    evil, good = [Page(r.to_html() if kind == "page" else r._repr_html_()) for r in (hostile, report)]
     # not one element or attribute name more than with harmless text
     assert [(t, sorted(a)) for t, a in evil.elements] == [(t, sorted(a)) for t, a in good.elements]
     assert "<script>alert('x')</script>" in evil.text

@@ -155,10 +155,12 @@ def test_the_path_is_the_one_that_bdf_integrates(model: LinearNetwork) -> None:
         states = reference(path.log_norm[inside])
         theta = states[:, : last - 1]
         mapping = ModuleMap(model, torch.from_numpy(X), torch.from_numpy(y))
-        beta = np.stack([
-            model.P([torch.from_numpy(w) for w in mapping.weights(torch.from_numpy(row)).values()]).detach().numpy()
-            for row in theta
-        ])
+        beta = np.stack(
+            [
+                model.P([torch.from_numpy(w) for w in mapping.weights(torch.from_numpy(row)).values()]).detach().numpy()
+                for row in theta
+            ]
+        )
         errors.append(np.abs(path.predictors[inside] - beta).max() / np.abs(beta).max())
         assert np.ptp(path.log_norm[inside]) > 0.4
     # the extrapolated step is of second order with local errors ~ tolerance^{3/2}, over ~ tolerance^{−1/2} steps

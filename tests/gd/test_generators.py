@@ -35,7 +35,8 @@ def plain(net, b=0):
             layers.append(nn.Upsample(size=net.sizes[i + 1], mode="bilinear"))
         norm = nn.BatchNorm2d(k, eps=net.eps, track_running_stats=False, dtype=weight.dtype)
         layers += {"after_relu": [nn.ReLU(), norm], "before_relu": [norm, nn.ReLU()], "none": [nn.ReLU()]}[
-            net.normalization]
+            net.normalization
+        ]
     last = nn.Conv2d(k, net.out_channels, 1, bias=False)
     last.weight = nn.Parameter(net.weights[-1][b].detach().clone())
     layers += [last] + ([nn.Sigmoid()] if net.output == "sigmoid" else [])
@@ -46,8 +47,9 @@ def plain(net, b=0):
 @pytest.mark.parametrize("normalization", ["after_relu", "before_relu", "none"])
 @pytest.mark.parametrize("output", ["sigmoid", "linear"])
 def test_outputs_and_gradients_are_those_of_plain_torch_layers(kind, normalization, output):
-    net = ConvGenerator(kind, 6, 3, 2, (16, 8), seeds=(0, 7), normalization=normalization, output=output,
-                        dtype=torch.float64)
+    net = ConvGenerator(
+        kind, 6, 3, 2, (16, 8), seeds=(0, 7), normalization=normalization, output=output, dtype=torch.float64
+    )
     target = torch.rand(2, 2, 16, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     out = net()
     gradients = torch.autograd.grad(((out - target) ** 2).sum(), list(net.weights))

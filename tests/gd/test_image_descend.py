@@ -97,8 +97,15 @@ def test_two_layer_generator_follows_the_filter_through_this_loop_for_each_reduc
 def test_measurements_fit_what_was_measured():
     keep = torch.zeros(8, 12, dtype=torch.float64)
     keep[::2] = 1
-    path = descend_image(small(output="linear"), (torch.as_tensor(IMAGE) * keep), steps=300, step=0.3,
-                         optimizer="momentum", measurement=lambda x: x * keep, clean=IMAGE)
+    path = descend_image(
+        small(output="linear"),
+        (torch.as_tensor(IMAGE) * keep),
+        steps=300,
+        step=0.3,
+        optimizer="momentum",
+        measurement=lambda x: x * keep,
+        clean=IMAGE,
+    )
     seen = ((path.output - IMAGE) ** 2 * keep.numpy()).mean(axis=(1, 2, 3))
     np.testing.assert_allclose(path.mse[-1], seen, rtol=1e-9)
     assert (path.mse[-1] < 0.1 * path.mse[0]).all()
@@ -109,8 +116,9 @@ def test_measurements_fit_what_was_measured():
 def test_oracle_and_noise_level_are_their_definitions():
     noisy = np.clip(IMAGE + 0.1 * RNG.standard_normal(IMAGE.shape), 0, 1)
     rules = (Oracle(IMAGE), NoiseLevel(0.15))
-    path = descend_image(small(), noisy, steps=150, step=0.02, optimizer="adam", rules=rules, clean=IMAGE,
-                         snapshots=range(151))
+    path = descend_image(
+        small(), noisy, steps=150, step=0.02, optimizer="adam", rules=rules, clean=IMAGE, snapshots=range(151)
+    )
     assert path.clean_mse is not None
     np.testing.assert_array_equal(path.stops["oracle"].step, path.clean_mse.argmin(axis=0))
     np.testing.assert_array_equal(path.stops["noise level"].step, path.iterations_to(0.15**2))
@@ -122,8 +130,10 @@ def test_oracle_and_noise_level_are_their_definitions():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_running_variance_is_its_definition(dtype):
     """Against the variance of every window computed anew; outputs here are far from constant, so 1e-4 is ample."""
-    outputs = [torch.as_tensor(np.sin(0.1 * t) * np.ones((2, 5)) + 5 + 0.02 * t * RNG.standard_normal((2, 5))).to(dtype)
-               for t in range(80)]
+    outputs = [
+        torch.as_tensor(np.sin(0.1 * t) * np.ones((2, 5)) + 5 + 0.02 * t * RNG.standard_normal((2, 5))).to(dtype)
+        for t in range(80)
+    ]
     watch = RunningVariance(window=6, patience=20).watch(outputs[0])
     least, since, chosen = np.full(2, np.inf), np.zeros(2), np.full(2, -1)
     for t, x in enumerate(outputs):

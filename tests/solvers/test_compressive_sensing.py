@@ -21,9 +21,14 @@ MASK[[0, 0, 1, 3, 5, 2], [0, 1, 2, 0, 3, 4]] = True  # self-conjugate, single, a
 FOURIER = FourierMeasurement(MASK)
 
 
-@pytest.mark.parametrize(("kernel", "A"), [
-    (LINE, gaussian_measurement(8, (20,), seed=1)), (PLANE, gaussian_measurement(9, (6, 5), seed=2)), (PLANE, FOURIER),
-])
+@pytest.mark.parametrize(
+    ("kernel", "A"),
+    [
+        (LINE, gaussian_measurement(8, (20,), seed=1)),
+        (PLANE, gaussian_measurement(9, (6, 5), seed=2)),
+        (PLANE, FOURIER),
+    ],
+)
 def test_finite_times_are_gradient_descent_and_the_limit_is_its_end(kernel, A):
     y = A.forward(RNG.standard_normal(kernel.shape))
     step = 0.5 / (kernel.largest * (np.linalg.norm(A.matrix, 2) ** 2 if isinstance(A, DenseMeasurement) else 1))
@@ -72,8 +77,9 @@ def test_everything_measured_is_the_early_stopping_filter():
     A = DenseMeasurement(np.eye(20), (20,))
     np.testing.assert_allclose(kernel_recovery(LINE, A, y).signal, y, atol=1e-10)
     for t in (1, 7, 300):
-        np.testing.assert_allclose(kernel_recovery(LINE, A, y, step=0.2, t=t).signal,
-                                   early_stopping_filter(LINE, 0.2, t)(y), atol=1e-11)
+        np.testing.assert_allclose(
+            kernel_recovery(LINE, A, y, step=0.2, t=t).signal, early_stopping_filter(LINE, 0.2, t)(y), atol=1e-11
+        )
 
 
 def test_unreachable_data_show_in_the_residual():

@@ -80,12 +80,11 @@ def test_quadrature_of_close_knots_costs_no_digits_and_no_bisection(gap: float) 
     assert sum(calls) < 100
 
 
-@given(
-    a=st.floats(-100, 100), h1=st.floats(1e-6, 100), h2=st.floats(1e-6, 100), family=st.sampled_from(FAMILIES)
-)
+@given(a=st.floats(-100, 100), h1=st.floats(1e-6, 100), h2=st.floats(1e-6, 100), family=st.sampled_from(FAMILIES))
 @settings(max_examples=100, deadline=None)
 def test_moments_are_additive_and_mirror(a: float, h1: float, h2: float, family: CurvatureWeight) -> None:
     """∫ζ = LL + 2LR + RR adds over neighbours; ζ is even, so reflecting an interval swaps LL and RR."""
+
     def mass(p: float, q: float) -> float:
         m = family.hat_moments(np.array([p]), np.array([q]))
         return float((m.LL + 2 * m.LR + m.RR)[0])

@@ -54,8 +54,9 @@ def test_monte_carlo_agrees_and_a_wrong_factor_does_not():
     assert np.abs(average - 2 * exact).max() > 0.4
 
 
-@pytest.mark.parametrize("u", [triangle_kernel(15, 4), gaussian_kernel(16, 0.1),
-                               np.random.default_rng(1).standard_normal(9)])
+@pytest.mark.parametrize(
+    "u", [triangle_kernel(15, 4), gaussian_kernel(16, 0.1), np.random.default_rng(1).standard_normal(9)]
+)
 def test_circulant_matrix_is_the_dense_formula(u):
     # arccos loses √ε of the entries with ρ near 1; here ρ < 1 − 1e-3 off the diagonal
     np.testing.assert_allclose(dual_kernel(u).matrix(), dense_dual(u), atol=1e-8)
