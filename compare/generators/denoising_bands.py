@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compare.generators.images import Image
+from compare.generators.image_sources import Image
 from compare.reports.report import Check, Column, Figure, Section, Value
 from gd.generators.conv_generator import ConvGenerator
 from gd.generators.descend_image import descend_image

@@ -1,4 +1,4 @@
-"""The trained two-layer generator beside the spectral filter that predicts it, step by step.
+"""The trained two-layer generator and the spectral filter that predicts it, step by step.
 
 The prediction is for k → ∞. At finite k the Jacobian's Gram matrix J Jᵀ at the start differs from its mean Σ by an
 average over k/2 independent draws (the channels come in antisymmetric pairs). On the first step that alone puts the
@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compare.generators.figures import strip
-from compare.generators.images import Image
+from compare.generators.generator_figures import strip
+from compare.generators.image_sources import Image
 from compare.reports.report import Check, Column, Figure, Section, Value
 from gd.generators.descend_image import ImageTrajectory, descend_image
 from gd.generators.two_layer import TwoLayerGenerator

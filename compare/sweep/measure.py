@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from compare.data.load import Dataset
-from compare.margin.networks import ARCHITECTURES
+from compare.margin.architectures import ARCHITECTURES
 from compare.sweep.cell import Cell, Options
 from compare.sweep.plan import opened
 from solvers.max_margin import max_margin
@@ -126,7 +126,7 @@ def network_of(cell: Cell, X: np.ndarray[Any, Any]) -> tuple[LinearNetwork, Fami
 
 def flow_cell(cell: Cell, dataset: Dataset) -> dict[str, Number]:
     """road = "flow": the limit of gradient flow, beside the explicit solution."""
-    from compare.margin.measure import Plan, end_at, stationary_points
+    from compare.margin.flow_and_solution import end_at, stationary_points
     from gd.flow.flow_limit import flow_limit
 
     X, R = shaped(cell, dataset), regularizer_of(cell)
@@ -138,7 +138,7 @@ def flow_cell(cell: Cell, dataset: Dataset) -> dict[str, Number]:
     if R.convex:
         solution = best = shared_solution(cell.source, cell.options, cell.sha256, X.shape, R)
     else:
-        solution, best = stationary_points(limit, family, dataset.y, Plan(tol=cell.tol))  # type: ignore[assignment]
+        solution, best = stationary_points(limit, family, dataset.y, tol=cell.tol)  # type: ignore[assignment]
     end = end_at(limit.predictor, family, dataset.y, solution, limit.dual if R.convex else None)
     objective = None if limit.predictor is None else R.value(limit.predictor)
     return {
@@ -162,7 +162,7 @@ def flow_cell(cell: Cell, dataset: Dataset) -> dict[str, Number]:
 
 def descent_cell(cell: Cell, dataset: Dataset) -> dict[str, Number]:
     """road = "descend:…": gradient descent after its last step, beside the explicit solution (where R is a norm)."""
-    from compare.margin.measure import end_at
+    from compare.margin.flow_and_solution import end_at
     from gd.descent.descend import descend
 
     X, R = shaped(cell, dataset), regularizer_of(cell)

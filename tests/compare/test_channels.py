@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compare.channels.channels import TOLERANCE, ChannelPlan, Run, checks, compare_channels
-from compare.channels.data import load_channels
+from compare.channels.channel_data import load_channels
+from compare.channels.channel_limits import TOLERANCE, ChannelPlan, Run, checks, compare_channels
 from compare.data.load import DataError
+from compare.reports.verdict import Verdict
 from gd.flow.limit import FlowStatus
 from solvers import ConvKernel, max_margin
 
@@ -94,11 +95,11 @@ def runs_with(excess, channels, signals):
 
 def test_a_gap_fails_only_where_theory_predicts_none():
     (first, *_) = checks([runs_with(10 * TOLERANCE, 1, True)], True)
-    assert first.passed is False
+    assert first.verdict is Verdict.REFUTED
     (first, *_) = checks([runs_with(10 * TOLERANCE, 2, False)], False)
-    assert first.passed is False
+    assert first.verdict is Verdict.REFUTED
     (first, *_) = checks([runs_with(10 * TOLERANCE, 1, False)], False)
-    assert first.passed is None
+    assert first.verdict is Verdict.NO_PREDICTION
     # cheaper than a proved lower bound is impossible, for whatever network
     found = checks([runs_with(-10 * TOLERANCE, 1, False)], False)
-    assert [check.passed for check in found if "cheaper" in check.statement] == [False]
+    assert [check.verdict for check in found if "cheaper" in check.statement] == [Verdict.REFUTED]

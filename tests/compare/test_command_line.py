@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from compare.commands.network_options import integers
 
 from compare import command_line
 from compare.command_line import COMMANDS, EXPERIMENTS, PROBLEMS, Row, cli, load
 from compare.commands import outcome
-from compare.commands.network_options import integers
 from compare.reports.progress import run_parts
 from compare.reports.provenance import Provenance
 from compare.reports.report import Check, Report, Section

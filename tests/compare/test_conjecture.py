@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from compare.channels.conjecture import NOISE, Hunt, Verdict, report, run_hunt, verify
+from compare.channels.counterexample_search import NOISE, Hunt, Verdict, report, run_hunt, verify
 from compare.data.load import DataError
+from compare.reports.verdict import Verdict
 from gd.multi_channel_search import HuntPlan, Prices, generation
 from solvers import induced_regularizer
 
@@ -40,7 +41,7 @@ def test_where_a_theorem_decides_there_is_no_gap(plan):
     assert hunt.best_gap <= NOISE
     judged = report(hunt, restarts=6)
     assert judged.passed
-    assert [check.passed for check in judged.checks] == [True]
+    assert [check.verdict for check in judged.checks] == [Verdict.CONFIRMED]
 
 
 def test_images_have_a_certified_gap():
@@ -50,7 +51,7 @@ def test_images_have_a_certified_gap():
     assert judged.verdict is Verdict.CERTIFIED
     assert 0 < judged.certified_gap <= judged.gap
     made = report(hunt, restarts=8)
-    assert [check.passed for check in made.checks] == [None]  # a finding, not a failure
+    assert [check.verdict for check in made.checks] == [Verdict.NO_PREDICTION]  # a finding, not a failure
     made.to_html()
 
 

@@ -24,7 +24,8 @@ from compare.generators.denoising_images import (
     photograph_section,
 )
 from compare.generators.denoising_labels import LabelFitter, corrupted_run, label_curves, label_section, two_digits
-from compare.generators.images import Image, shipped
+from compare.generators.image_sources import Image, shipped
+from compare.reports.verdict import Verdict
 from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
 
 
@@ -43,10 +44,10 @@ def test_fluctuation_is_the_spread_of_the_kernels_of_trained_starts():
 
 def test_the_filter_sections_hold_and_a_poor_network_fails():
     good = width_section(n=64, widths=(128, 1024), seeds=(0, 1, 2), steps=20)
-    assert [c.passed for c in good.checks[:2]] == [True, True]
+    assert [c.verdict for c in good.checks[:2]] == [Verdict.CONFIRMED, Verdict.CONFIRMED]
     assert good.rows[1]["mean"] < good.rows[0]["mean"]
     timed = stopping_section(n=64, k=1024, seeds=(0,), steps=120)
-    assert timed.checks[0].passed
+    assert timed.checks[0].verdict is Verdict.CONFIRMED
 
 
 def test_psnr_and_closest():
@@ -59,7 +60,7 @@ def test_image_filters_improve_on_noise():
     section = image_section(shipped("camera", 32), k=128, steps=40)
     scores = {row["method"]: row["psnr"] for row in section.rows}
     assert all(score > scores["noisy"] for name, score in scores.items() if name != "noisy")
-    assert section.checks[0].passed
+    assert section.checks[0].verdict is Verdict.CONFIRMED
 
 
 def test_baselines_improve_on_noise_and_noise_has_its_level():
@@ -92,8 +93,8 @@ def test_photographs_end_to_end_and_verdicts_both_ways():
     assert scores["deep decoder, best step"] >= scores["deep decoder, noise level"]
     won = photograph_checks(scores | {"deep decoder, best step": 99.0})
     lost = photograph_checks(scores | {"deep decoder, best step": 1.0})
-    assert [c.passed for c in won[:2]] == [True, True]
-    assert [c.passed for c in lost[:2]] == [False, False]
+    assert [c.verdict for c in won[:2]] == [Verdict.CONFIRMED, Verdict.CONFIRMED]
+    assert [c.verdict for c in lost[:2]] == [Verdict.REFUTED, Verdict.REFUTED]
 
 
 def test_band_errors_see_the_band_that_is_missing():
@@ -110,7 +111,7 @@ def test_band_errors_see_the_band_that_is_missing():
 def test_bands_end_to_end():
     section = band_section(shipped("camera", 16), steps=40)
     assert len(section.rows) == 4
-    assert section.checks[-1].passed  # the filter's prediction
+    assert section.checks[-1].verdict is Verdict.CONFIRMED  # the filter's prediction
 
 
 def test_corrupted_labels():

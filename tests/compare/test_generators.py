@@ -7,7 +7,8 @@ import pytest
 from PIL import Image as Pillow
 
 from compare.data.load import DataError
-from compare.generators.generators import (
+from compare.generators.fit_pairs import FitPlan, fit_pair, fitting_depth
+from compare.generators.fitting_speed import (
     checks,
     compare_generators,
     distance_section,
@@ -18,7 +19,7 @@ from compare.generators.generators import (
     smaller,
     span,
 )
-from compare.generators.images import (
+from compare.generators.image_sources import (
     NAMES,
     Image,
     prepared,
@@ -27,7 +28,7 @@ from compare.generators.images import (
     scrambled,
     shipped,
 )
-from compare.generators.measure import FitPlan, fit_pair, fitting_depth
+from compare.reports.verdict import Verdict
 from gd import descend_image
 
 PLAN = FitPlan(seeds=(0, 1), longest_image=400, fraction=0.05, reach=60.0)  # long enough to measure noise
@@ -108,20 +109,20 @@ def test_a_smooth_image_is_fitted_ten_times_faster_and_the_checks_say_so(fits):
     structured, free = fits
     assert (structured.ratios > 10).all()
     assert np.median(free.ratios) < np.median(structured.ratios)
-    assert [check.passed for check in checks(fits, PLAN)] == [True, True]
+    assert [check.verdict for check in checks(fits, PLAN)] == [Verdict.CONFIRMED, Verdict.CONFIRMED]
 
 
 def test_the_verdict_fails_when_noise_is_fast_and_is_withheld_when_unknown(fits):
     fast = replace(fits[0], noise_steps=3.0 * fits[0].image_steps)
-    assert order_of_magnitude(fast, "", PLAN).passed is False
+    assert order_of_magnitude(fast, "", PLAN).verdict is Verdict.REFUTED
     one = replace(fast, noise_steps=np.array([np.inf, 3.0]) * fits[0].image_steps)
-    assert order_of_magnitude(one, "", PLAN).passed is False, "one measured seed refutes, whatever the others' bounds"
+    assert order_of_magnitude(one, "", PLAN).verdict is Verdict.REFUTED, "one measured seed refutes, whatever the others' bounds"
     slow = replace(fast, noise_steps=np.full(2, np.inf), noise_limit=int(10 * fits[0].image_steps.max()))
-    assert order_of_magnitude(slow, "", PLAN).passed is True
+    assert order_of_magnitude(slow, "", PLAN).verdict is Verdict.CONFIRMED
     lost = replace(fast, image_steps=np.array([np.inf, 5.0]), noise_steps=None)
-    assert order_of_magnitude(lost, "", PLAN).passed is None
+    assert order_of_magnitude(lost, "", PLAN).verdict is Verdict.NO_PREDICTION
     board = replace(fits[0], image=replace(SMOOTH, name="checkerboard"))
-    assert order_of_magnitude(board, "", PLAN).passed is None
+    assert order_of_magnitude(board, "", PLAN).verdict is Verdict.NO_PREDICTION
 
 
 @pytest.mark.parametrize(("ours", "beside", "verdict"), [
@@ -149,18 +150,18 @@ def test_an_unstable_fit_is_called_by_its_name(output):
     fit = fit_pair("bilinear", 4.0, SMOOTH, wild)
     assert row(fit)["image_steps"] == "unstable"
     verdict = order_of_magnitude(fit, "", wild)
-    assert verdict.passed is None
+    assert verdict.verdict is Verdict.NO_PREDICTION
     assert "step 1000" in str(verdict)
     (together,) = many_section([SMOOTH, shipped("camera", 16)], wild, steps=60).checks
-    assert together.passed is None
+    assert together.verdict is Verdict.NO_PREDICTION
 
 
 def test_an_unstable_fit_of_noise_is_no_slow_fit(fits):
     there = fits[0].noise_path
     back = np.concatenate([there.mse, np.full((len(there.mse), 2), 3 * there.mse.min())])
     noisy = replace(fits[0], noise_steps=np.full(2, np.inf), noise_path=replace(there, mse=back))
-    assert order_of_magnitude(noisy, "", PLAN).passed is None
-    assert smaller(fits[1], [noisy, fits[1]], "").passed is None
+    assert order_of_magnitude(noisy, "", PLAN).verdict is Verdict.NO_PREDICTION
+    assert smaller(fits[1], [noisy, fits[1]], "").verdict is Verdict.NO_PREDICTION
     assert row(noisy)["noise_steps"] == "unstable"
     reached = replace(
         noisy, noise_steps=np.array([50.0, 60.0])
@@ -176,14 +177,14 @@ def test_distances_are_compared_at_one_error(fits):
     assert error == pytest.approx(np.median(short.mse.min(axis=0)))
     np.testing.assert_allclose(first, second, rtol=2e-2)
     copied = replace(fits[0], image_path=short, noise_path=long)
-    assert distance_section([copied]).checks[0].passed is False
-    assert distance_section([fits[0]]).checks[0].passed is True
+    assert distance_section([copied]).checks[0].verdict is Verdict.REFUTED
+    assert distance_section([fits[0]]).checks[0].verdict is Verdict.CONFIRMED
 
 
 def test_batches_change_nothing(monkeypatch):
     images = [shipped(name, 16) for name in ("camera", "coins", "moon")]
     together = many_section(images, PLAN, steps=20).rows
-    monkeypatch.setattr("compare.generators.measure.AT_ONCE", 1)
+    monkeypatch.setattr("compare.generators.fit_pairs.AT_ONCE", 1)
     for row_a, row_b in zip(together, many_section(images, PLAN, steps=20).rows, strict=True):
         assert row_a["mean"] == pytest.approx(row_b["mean"], rel=1e-4)  # 20 steps in float32
 
@@ -194,7 +195,7 @@ def test_processes_change_nothing():
         compare_generators([SMOOTH], kinds=("bilinear", "deconvolution"), factors=(4.0,), plan=plan, toy=False, jobs=n)
         for n in (1, 2)
     )
-    assert [c.passed for s in alone.sections for c in s.checks] == [c.passed for s in shared.sections for c in s.checks]
+    assert [c.verdict for s in alone.sections for c in s.checks] == [c.passed for s in shared.sections for c in s.checks]
     assert [r["image_steps"] for r in alone.sections[0].rows] == [r["image_steps"] for r in shared.sections[0].rows]
 
 

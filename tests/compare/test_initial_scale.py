@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from compare.data.load import Dataset, load
-from compare.margin.clock import clock_of_log_loss
-from compare.margin.initial_scale import compare_scales, network
+from compare.margin.loss_clock import clock_of_log_loss
+from compare.margin.scale_paths import compare_scales, network
 from compare.reports.drawing import svg
+from compare.reports.verdict import Verdict
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def test_every_scale_ends_at_the_same_max_margin(report):
     assert report.failures == ()
     assert len(report.checks) == 8
     for section in report.sections:
-        assert all(row["theory"] is True and row["rich"] < 1e-9 and row["gap"] < 1e-9 for row in section.rows)
+        assert all(row["theory"] is Verdict.CONFIRMED and row["rich"] < 1e-9 and row["gap"] < 1e-9 for row in section.rows)
 
 
 def test_a_large_start_stays_longer_with_the_kernel(report):

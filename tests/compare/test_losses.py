@@ -4,7 +4,8 @@ import pytest
 
 from compare.data.load import load
 from compare.margin.families import families
-from compare.margin.losses import check_of, compare_losses, family_checks, pairs, section
+from compare.margin.loss_pairs import check_of, compare_losses, family_checks, pairs, section
+from compare.reports.verdict import Verdict
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +22,10 @@ def test_convex_problems_have_one_limit_for_both_losses(found):
     for pair in found:
         check = check_of(pair)
         if pair.family.regularizer.convex:
-            assert check.passed is True
+            assert check.verdict is Verdict.CONFIRMED
             assert pair.angle < 1e-9
         else:
-            assert check.passed is None
+            assert check.verdict is Verdict.NO_PREDICTION
             assert "nonconvex" in check.reason
 
 
@@ -33,15 +34,15 @@ def test_limits_that_differ_are_rejected(found):
     beta = pair.logistic.predictor.copy()
     beta[0] += 1e-3 * abs(beta).max()
     off = replace(pair, logistic=replace(pair.logistic, predictor=beta))
-    assert check_of(off).passed is False
+    assert check_of(off).verdict is Verdict.REFUTED
     merged = family_checks([pair, off])
-    assert [check.passed for check in merged] == [False]
+    assert [check.verdict for check in merged] == [Verdict.REFUTED]
     assert merged[0].statement.endswith("(the worst of 2 seeds)")
 
 
 def test_nothing_is_claimed_without_a_single_minimizer_or_a_predictor(found):
     pair = next(p for p in found if p.family.label == "diagonal, L=2")
-    assert check_of(replace(pair, unique=None)).passed is None
+    assert check_of(replace(pair, unique=None)).verdict is Verdict.NO_PREDICTION
     assert check_of(replace(pair, logistic=replace(pair.logistic, predictor=None))) is None
 
 

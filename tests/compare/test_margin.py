@@ -6,15 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-import compare.margin.margin
+import compare.margin.margin_report
 from compare.data.load import load
+from compare.margin.architectures import ARCHITECTURES, architectures
 from compare.margin.families import families, own_families
-from compare.margin.figures import descent_clock, flow_clock, path
-from compare.margin.margin import compare_dataset, compare_families, compare_margin
-from compare.margin.measure import Plan, end_at, measure_family
-from compare.margin.networks import ARCHITECTURES, architectures
-from compare.margin.tables import family_checks, no_claim, run_checks
+from compare.margin.flow_and_solution import Plan, end_at, measure_family
+from compare.margin.margin_figures import descent_clock, flow_clock, path
+from compare.margin.margin_predictions import family_checks, no_claim, run_checks
+from compare.margin.margin_report import compare_dataset, compare_families, compare_margin
 from compare.reports.drawing import svg
+from compare.reports.verdict import Verdict
 from gd.descent.schedule import ConstantStep
 from gd.flow.limit import FlowStatus
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
@@ -99,7 +100,7 @@ def test_a_limit_that_is_off_is_rejected(runs, data, size):
         assert off.flow.angle == pytest.approx(size, rel=1e-6)
         # one bad seed of two is the one that is reported
         (worst, *_) = family_checks([members[1], off])
-        assert worst.passed is False
+        assert worst.verdict is Verdict.REFUTED
         assert f"worst: seed {off.seed}" in worst.statement
 
 
@@ -107,7 +108,7 @@ def test_a_nan_is_worse_than_any_number(runs):
     good, bad = runs["diagonal, L=2"]
     broken = replace(bad, flow=replace(bad.flow, angle=math.nan))
     angles = [check for check in family_checks([good, broken]) if check.unit == "rad"]
-    assert [check.passed for check in angles] == [False]
+    assert [check.verdict for check in angles] == [Verdict.REFUTED]
     assert f"worst: seed {broken.seed}" in angles[0].statement
 
 
@@ -115,7 +116,7 @@ def test_a_nan_is_worse_than_any_number(runs):
 def test_no_claim_where_the_limit_was_not_reached(runs, status):
     run = runs["diagonal, L=2"][0]
     checks = run_checks(replace(run, limit=replace(run.limit, status=status)))
-    assert [check.passed for check in checks] == [None]
+    assert [check.verdict for check in checks] == [Verdict.NO_PREDICTION]
     assert checks[0].reason == str(status)
 
 
@@ -128,7 +129,7 @@ def test_a_sign_locked_start_is_named_and_nothing_is_claimed():
     assert run.limit.status is FlowStatus.LOCKED
     assert "sign-locked" in no_claim(run)
     report = compare_margin(X, y, wrong, steps=40)
-    assert [check.passed for check in report.checks] == [None]
+    assert [check.verdict for check in report.checks] == [Verdict.NO_PREDICTION]
     assert "sign-locked" in report.to_html()
     # the solver's answer is one the network cannot have
     assert run.solution.beta[1] < 0 <= run.limit.predictor[1]
@@ -138,8 +139,8 @@ def test_several_minimizers_make_no_angle_prediction():
     # min ‖β‖₁ s.t. β_0 + β_1 ≥ 1: every point of a segment
     report = compare_margin([[1.0, 1.0]], [1.0], architectures=["diagonal"], depths=[2], steps=20)
     gap, measured = report.checks
-    assert gap.passed is True
-    assert measured.passed is None
+    assert gap.verdict is Verdict.CONFIRMED
+    assert measured.verdict is Verdict.NO_PREDICTION
     assert "several minimizers" in measured.reason
 
 
@@ -150,7 +151,7 @@ def test_a_users_own_network():
     report = compare_margin(data.X, data.y, {"my net <b>": net}, steps=40, name="mine")
     assert len(report.checks) == 1
     assert "KKT" in report.checks[0].statement
-    assert report.checks[0].passed
+    assert report.checks[0].verdict is Verdict.CONFIRMED
     assert "my net &lt;b&gt;" in report.to_html()
     (plot,) = [figure for section in report.sections for figure in section.figures]
     assert svg(plot).startswith("<svg")
@@ -188,7 +189,7 @@ def test_images(data):
 def test_logistic_ends_where_exponential_does(data):
     for loss in ("exponential", "logistic"):
         report = compare_margin(data.X, data.y, architectures=["convolutional"], depths=[2], loss=loss, steps=20)
-        assert [check.passed for check in report.checks] == [True, True]
+        assert [check.verdict for check in report.checks] == [Verdict.CONFIRMED, Verdict.CONFIRMED]
         assert loss in report.sections[0].text
 
 
@@ -248,12 +249,12 @@ def test_ctrl_c_keeps_the_families_that_are_finished(data, monkeypatch):
             raise KeyboardInterrupt
         return measure_family(family, y, plan)
 
-    monkeypatch.setattr(compare.margin.margin, "measure_family", interrupted)
+    monkeypatch.setattr(compare.margin.margin_report, "measure_family", interrupted)
     report = compare_dataset(data, depths=(2,), plan=SHORT)
     assert not report.complete
     assert [row["network"] for row in report.sections[0].rows] == ["fully connected, L=2"]
     assert "1 of 3 parts" in report.notes[0]
-    monkeypatch.setattr(compare.margin.margin, "measure_family", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(compare.margin.margin_report, "measure_family", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
     nothing = compare_families(data, families(data.X, depths=(2,)), SHORT)
     assert not nothing.complete
     assert nothing.sections == ()

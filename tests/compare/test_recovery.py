@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from compare.generators.images import shipped
-from compare.generators.recovery import (
+from compare.generators.image_sources import shipped
+from compare.generators.recovery_convex import rows_and_data, total_variation, wavelet_basis, wavelet_l1
+from compare.generators.recovery_sections import (
     RecoveryPlan,
     compare_recovery,
     deep_decoder,
@@ -13,7 +14,7 @@ from compare.generators.recovery import (
     line_section,
     variable_density_mask,
 )
-from compare.generators.recovery_convex import rows_and_data, total_variation, wavelet_basis, wavelet_l1
+from compare.reports.verdict import Verdict
 from solvers.generators.compressive_sensing import (
     DenseMeasurement,
     FourierMeasurement,
@@ -91,8 +92,8 @@ def test_the_line_holds_and_a_broken_limit_fails():
     good = image_checks("Fourier", x, [measurement], [limit], errors)
     early = kernel_recovery(kernel, measurement, measurement.forward(x), step=0.1 / kernel.largest, t=3)
     bad = image_checks("Fourier", x, [measurement], [early], errors)
-    assert [c.passed for c in good] == [True, True, None]
-    assert [c.passed for c in bad] == [False, False, None]
+    assert [c.verdict for c in good] == [Verdict.CONFIRMED, Verdict.CONFIRMED, Verdict.NO_PREDICTION]
+    assert [c.verdict for c in bad] == [Verdict.REFUTED, Verdict.REFUTED, Verdict.NO_PREDICTION]
 
 
 def test_a_report_from_end_to_end(tmp_path):

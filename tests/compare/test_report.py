@@ -15,6 +15,7 @@ from compare.reports.atomic import write_text
 from compare.reports.provenance import DataUsed, Provenance
 from compare.reports.records import plain, slug, to_json
 from compare.reports.report import Check, Column, Report, Section
+from compare.reports.verdict import Verdict
 from compare.reports.wording import cell, clean, header, measurement, number
 
 
@@ -39,7 +40,7 @@ def test_a_check_holds_up_to_its_tolerance_and_never_for_nan(measured, passed):
 
 def test_no_prediction_is_neither():
     check = Check.no_prediction("s", 3.0, why="the loss did not go to 0")
-    assert check.passed is None
+    assert check.verdict is Verdict.NO_PREDICTION
     assert check.tolerance is None
     assert check.verdict == "no prediction"
 

@@ -6,14 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from compare.spline.spline import compare_spline, quick
 
 from compare.command_line import cli
 from compare.function_distance import uniform_distance
-from compare.spline.cases import BUILTIN, Case, default_inits, load_case, parse_init
-from compare.spline.rate import WidthStudy, fitted_slope, train_batch, training_gaps, width_study
-from compare.spline.sections import rate_section, rich_section, spline_price
-from compare.spline.spline import compare_spline, quick
-from compare.spline.trajectory import trajectory_study
+from compare.reports.verdict import Verdict
+from compare.spline.smoothing_trajectory import trajectory_study
+from compare.spline.spline_cases import BUILTIN, SplineCase, default_inits, load_case, parse_init
+from compare.spline.spline_sections import rate_section, rich_section, spline_price
+from compare.spline.width_rates import WidthStudy, fitted_slope, train_batch, training_gaps, width_study
 from gd.squared_loss.weight_decay import DecayedNetwork
 from solvers.splines.initial_distributions import BinaryUniformInit, GaussianInit
 from solvers.splines.rich_regime import rich_interpolant
@@ -39,8 +40,8 @@ def test_slope_and_its_interval() -> None:
 @pytest.mark.parametrize(("power", "verdict"), [(-0.5, True), (-0.35, False), (-0.7, False)])
 def test_the_rate_check_rejects_other_rates(power: float, verdict: bool) -> None:
     section = rate_section("gaussian:1,1", study_with_slope(power), BUILTIN, enough=True)
-    assert section.checks[0].passed is verdict
-    assert rate_section("gaussian:1,1", study_with_slope(power), BUILTIN, enough=False).checks[0].passed is None
+    assert section.checks[0].verdict is Verdict.CONFIRMED is verdict
+    assert rate_section("gaussian:1,1", study_with_slope(power), BUILTIN, enough=False).checks[0].verdict is Verdict.NO_PREDICTION
 
 
 def test_a_width_without_a_fitted_network_has_empty_cells() -> None:
@@ -92,7 +93,7 @@ def test_a_network_that_misses_the_data_is_not_praised_for_its_price() -> None:
     flat = DecayedNetwork(np.zeros(2), np.zeros(2), np.ones(2), 1.1, 1.0, float(np.abs(y - 1.1).max()), 1)
     spline = weighted_spline(x, y, GaussianInit())
     section = rich_section(BUILTIN, rich_interpolant(x, y, "penalized"), flat, spline, "")
-    assert [check.passed for check in section.checks] == [None]
+    assert [check.verdict for check in section.checks] == [Verdict.NO_PREDICTION]
 
 
 def test_cases(tmp_path) -> None:
@@ -102,7 +103,7 @@ def test_cases(tmp_path) -> None:
     assert case.x.tolist() == [0.0, 1.0, 3.0]
     assert case.interval == (0.0, 3.0)
     assert parse_init("gaussian:1,0.5") == GaussianInit(1.0, 0.5)
-    far = Case("far", np.array([0.0, 1.0, 7.0]), np.zeros(3))
+    far = SplineCase("far", np.array([0.0, 1.0, 7.0]), np.zeros(3))
     assert default_inits(far)[-1] == "binary:7"
     assert case.used.sha256 != replace(case, y=case.y + 1).used.sha256
 
