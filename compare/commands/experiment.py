@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,12 +42,21 @@ def experiment_command(name: str, experiment: type[Experiment]) -> click.Command
     def run(out: Any, as_json: bool, **parameters: Any) -> None:
         deliver(experiment(**parameters, progress=True).run(), out=out, as_json=as_json)
 
-    decorated = report_options(f"implicitbias-report-{name}")(run)
-    defaults = {field.name: field.default for field in experiment.__dataclass_fields__.values()}
-    for field, parameter in reversed(experiment.parameters().items()):
-        if parameter.option is not None:
-            decorated = option(field, parameter, defaults[field])(decorated)
+    decorated = options_of(experiment)(report_options(f"implicitbias-report-{name}")(run))
     return click.command(name=name, help=formulas(help_of(experiment)))(decorated)
+
+
+def options_of(experiment: type[Experiment], only: Container[str] | None = None) -> Callable[[F], F]:
+    """The options of an experiment's parameters, or of `only` some of them, by field."""
+
+    def decorate(command: F) -> F:
+        defaults = {field.name: field.default for field in fields(experiment)}
+        for name, parameter in reversed(experiment.parameters().items()):
+            if parameter.option is not None and (only is None or name in only):
+                command = option(name, parameter, defaults[name])(command)
+        return command
+
+    return decorate
 
 
 def option(field: str, parameter: Parameter, default: Any) -> Callable[[F], F]:

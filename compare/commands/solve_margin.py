@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from compare.commands.data_options import data_options
+from compare.commands.experiment import options_of
 from compare.commands.outcome import WIDTH_OF_A_FILE, writable
-from compare.data.load import Dataset, Scale, load
+from compare.data.dataset import Dataset
+from compare.experiments.margin import MarginComparison
 from compare.reports.records import plain
 from compare.reports.wording import clean, number
 from solvers.conv_kernel.regularizer import ConvKernel
@@ -49,7 +50,7 @@ def regularizer_of(text: str) -> Regularizer:
 
 
 @click.command(name="margin")
-@data_options("digits:3v8")
+@options_of(MarginComparison, only=("data", "standardize", "offset"))
 @click.option(
     "--regularizer",
     default="l2",
@@ -77,7 +78,7 @@ def regularizer_of(text: str) -> Regularizer:
 def command(
     ctx: click.Context,
     data: str,
-    scale: Scale,
+    standardize: Literal["auto", "none", "standard"],
     offset: bool | None,
     regularizer: Regularizer,
     tol: float,
@@ -91,7 +92,7 @@ def command(
     """
     import solvers
 
-    dataset = load(data, scale=scale, offset=offset)
+    dataset = MarginComparison(data, standardize=standardize, offset=offset).dataset()
     shaped = dataset.X
     if isinstance(regularizer, FourierBridge) and dataset.image_shape is not None:
         shaped = dataset.images

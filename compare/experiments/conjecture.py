@@ -1,4 +1,4 @@
-"""`compare conjecture`, `compare_conjecture`: a search for predictors that cost more with few channels than with many."""
+"""`compare conjecture`, `compare_conjecture`: a search for predictors that cost more with few channels."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def parameter(
     within: Interval | None = None,
     shown: str = "",
 ) -> T:
-    """A field of an experiment with its help text. `kind` is found from the default where that is a bool, int or str."""
+    """A field of an experiment with its help text. `kind` is found from the default where that is no tuple or None."""
     known = kind or KINDS.get(type(default), TEXT)
     metadata = {"parameter": Parameter(help, option, known, choices, within, shown)}
     return field(default=default, metadata=metadata)
@@ -102,7 +102,7 @@ class Experiment(ABC):
         """Parameters whose value follows from others: what a flag such as --full stands for, defaults left open."""
         return {}
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027 – most experiments have nothing to add
         """Raise ValueError for parameters that do not fit each other."""
 
     @abstractmethod
@@ -130,11 +130,12 @@ class Experiment(ABC):
     @property
     def call(self) -> str:
         """The Python call that runs this again: every parameter that is not at its default."""
-        given = []
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if f.name != "progress" and "parameter" in f.metadata and value is not f.default and value != f.default:
-                given.append(f"{readable(value)!r}" if not f.kw_only else f"{f.name}={readable(value)!r}")
+        defaults = {f.name: f.default for f in fields(self)}
+        given = [
+            f"{name}={readable(getattr(self, name))!r}"
+            for name in self.parameters()
+            if name != "progress" and readable(getattr(self, name)) != readable(defaults[name])
+        ]
         return f"compare.{self.function_name}({', '.join(given)})"
 
     def report(

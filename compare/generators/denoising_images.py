@@ -208,7 +208,7 @@ def photograph_checks(mean: dict[str, float]) -> tuple[Check, ...]:
     practice = mean["deep decoder, running variance"] - mean["total variation, default weight"]
     made.append(
         Check.no_prediction(
-            "without the clean image: decoder stopped by running variance minus total variation with its default weight",
+            "without the clean image: decoder by running variance minus total variation with its default weight",
             practice,
             unit="dB",
             why="no theory for either choice",

@@ -16,8 +16,8 @@ from compare.generators.denoising_filter import (
     width_section,
 )
 from compare.generators.denoising_images import (
-    FULL,
-    DecoderPlan,
+    PUBLISHED_TRAINING,
+    DecoderTraining,
     baselines,
     noisy_images,
     photograph_checks,
@@ -65,7 +65,7 @@ def test_image_filters_improve_on_noise():
 
 def test_baselines_improve_on_noise_and_noise_has_its_level():
     image = shipped("coffee", 32, colour=True)
-    plan = DecoderPlan(level=0.1)
+    plan = DecoderTraining(level=0.1)
     y = noisy_images([image], plan)[0]
     inside = (y > 0) & (y < 1)
     assert (y - image.pixels)[inside].std() == pytest.approx(0.1, rel=0.1)  # 2000 pixels, some clipped away
@@ -79,14 +79,14 @@ def test_baselines_improve_on_noise_and_noise_has_its_level():
 @pytest.mark.parametrize("size", [64, 128, 256, 512])
 def test_the_decoder_grows_with_the_image(size):
     """Every size starts at 8 × 8, after depth − 1 doublings; 64 × 64 is the default, 512 × 512 as published."""
-    plan = DecoderPlan.for_size(size)
+    plan = DecoderTraining.for_size(size)
     assert size // 2 ** (plan.depth - 1) == 8
-    assert DecoderPlan.for_size(64) == DecoderPlan()
-    assert DecoderPlan.for_size(512).channels == pytest.approx(FULL.channels, rel=0.1)
+    assert DecoderTraining.for_size(64) == DecoderTraining()
+    assert DecoderTraining.for_size(512).channels == pytest.approx(PUBLISHED_TRAINING.channels, rel=0.1)
 
 
 def test_photographs_end_to_end_and_verdicts_both_ways():
-    plan = DecoderPlan(channels=16, depth=3, steps=60, window=5, patience=10)
+    plan = DecoderTraining(channels=16, depth=3, steps=60, window=5, patience=10)
     section = photograph_section([shipped("coffee", 16, colour=True)], plan)
     scores = {row["method"]: row["mean"] for row in section.rows}
     assert scores["deep decoder, best step"] >= scores["deep decoder, running variance"]
@@ -131,7 +131,7 @@ def test_corrupted_labels():
     W, v = net.W[0].detach().numpy(), net.v.numpy()
     np.testing.assert_allclose(net().detach().numpy()[0], np.maximum(X @ W.T, 0) @ v, atol=1e-12)
     section = label_section(count=60, fractions=(0.2,), seeds=(0,), steps=400, k=60)
-    assert all(check.passed for check in section.checks)
+    assert all(check.verdict is Verdict.CONFIRMED for check in section.checks)
 
 
 def test_a_constant_image_is_not_a_division_by_zero():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from compare import DataError, compare_margin, load
+from compare import DataError, Verdict, compare_margin, load
 from gd import NotHomogeneousError, flow_limit
 from gd.flow.module_map import ModuleMap
 from solvers import L2, Bridge, max_margin
@@ -24,7 +24,7 @@ def two_layers(D, width=8, activation=nn.ReLU, seed=0):
 
 
 class Linear(nn.Module):
-    """Two linear layers, as a user writes them: w₂ᵀ W₁ x, which the theorem prices by ‖β‖₂."""
+    """Two linear layers, as a user writes them: w₂ᵀ W₁ x, whose induced regularizer is ‖β‖₂."""
 
     regularizer = L2()
 
@@ -72,18 +72,18 @@ def test_modules_are_trained_from_their_own_weights_and_left_as_they_are():
     assert report.sections[0].rows == again.sections[0].rows
 
 
-def test_a_linear_module_that_names_its_price_is_held_to_the_theorem():
+def test_a_linear_module_that_names_its_regularizer_is_held_to_the_theorem():
     report = compare_margin(X, y, Linear(6), steps=20)
     assert [check.verdict for check in report.checks] == ["holds", "holds"]
     row = report.sections[0].rows[0]
-    # the solver's answer is the closest point of the signed hull, the flow's is tightened on its active set: both 1e-9
+    # the solver's answer is the closest point of the signed hull, the flow's is polished on its active set: both 1e-9
     assert row["angle"] < 1e-7
     assert row["gap"] < 1e-9
     limit = flow_limit(Linear(6), X, y)
     assert np.allclose(limit.predictor, max_margin(X, y).beta, rtol=0, atol=1e-7 * np.abs(limit.predictor).max())
 
 
-def test_a_module_that_names_the_wrong_price_fails():
+def test_a_module_that_names_the_wrong_regularizer_fails():
     class Wrong(Linear):
         regularizer = Bridge(1.0)
 
@@ -92,7 +92,7 @@ def test_a_module_that_names_the_wrong_price_fails():
     assert report.sections[0].rows[0]["gap"] > 1e-3
 
 
-def test_a_price_does_not_make_a_network_linear():
+def test_a_regularizer_does_not_make_a_network_linear():
     class Curved(Linear):
         def forward(self, x):
             return torch.relu(x @ self.first.T) @ self.second
@@ -121,7 +121,7 @@ def test_homogeneous_modules_of_every_make_run(make):
     report = compare_margin(X, y, make(), steps=20)
     assert len(report.checks) == 1
     # from a start that no unit of which sees some point the flow cannot separate, and says so; else KKT
-    assert report.checks[0].verdict in ("holds", "no prediction")
+    assert report.checks[0].verdict in (Verdict.CONFIRMED, Verdict.NOT_REACHED)
     assert report.sections[0].rows[0]["kkt"] is not None
 
 
@@ -134,7 +134,7 @@ def test_homogeneous_modules_of_every_make_run(make):
     (lambda: [torch.relu], ValueError, "models are torch modules"),
     (dict, ValueError, "models is empty"),
 ])  # fmt: skip
-def test_what_is_no_such_network_is_refused_at_the_door(make, error, words):
+def test_what_is_no_such_network_is_refused(make, error, words):
     with pytest.raises(error) as caught:
         compare_margin(X, y, make(), steps=20)
     assert words in str(caught.value)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from compare.data.load import load
-from compare.margin.padding_limits import build, cases, check_of, compare_paddings, predictor_at, section
+from compare.experiments.padding import compare_paddings
+from compare.margin.padding_limits import build, cases, check_of, predictor_at, section
 from compare.reports.verdict import Verdict
 from gd.flow.limit import FlowStatus
 
@@ -35,12 +36,12 @@ def test_a_residual_above_the_tolerance_is_rejected(found):
     off = replace(found[0], limit=replace(found[0].limit, kkt_epsilon=1e-3))
     assert check_of(off).verdict is Verdict.REFUTED
     unfinished = replace(found[0], limit=replace(found[0].limit, status=FlowStatus.UNFINISHED))
-    assert check_of(unfinished).verdict is Verdict.NO_PREDICTION
+    assert check_of(unfinished).verdict is Verdict.NOT_REACHED
 
 
 def test_the_table(found, data):
     made = section(found, data)
-    assert [row["theory"] for row in made.rows] == [True] * 3
+    assert [row["theory"] for row in made.rows] == [Verdict.CONFIRMED] * 3
     assert all(np.isfinite(row["norm"]) for row in made.rows)
 
 
