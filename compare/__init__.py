@@ -47,7 +47,6 @@ HOMES = {
     "normalized_margin": "compare.measures",
     "uniform_distance": "compare.function_distance",
     "l2_distance": "compare.function_distance",
-    **{row.attribute: row.module for row in EXPERIMENTS.values()},
     "run_sweep": "compare.sweep.sweep",
     "load_sweep": "compare.sweep.store",
     "load": "compare.data.load",
@@ -62,15 +61,16 @@ HOMES = {
     "Figure": "compare.reports.findings",
     "Provenance": "compare.reports.provenance",
 }
-"""Each public name and the file that defines it."""
+"""Each public name but the experiments', and the file that defines it."""
 
-__all__ = list(HOMES)
+__all__ = [*HOMES, *(row.attribute for row in EXPERIMENTS.values())]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in HOMES:
+    homes = HOMES | {row.attribute: row.module for row in EXPERIMENTS.values()}
+    if name not in homes:
         raise AttributeError(f"module 'compare' has no attribute {name!r}")
-    return getattr(import_module(HOMES[name]), name)
+    return getattr(import_module(homes[name]), name)
 
 
 def __dir__() -> list[str]:

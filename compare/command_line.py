@@ -39,7 +39,7 @@ COMMANDS = {
 """The top level."""
 
 PROBLEMS = {
-    "margin": Row("compare.commands.solve_margin:command", "min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1, for a regularizer R."),
+    "margin": Row("compare.commands.solve_margin:command", "min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1, for a regularizer R.")
 }
 """`implicitbias solve <name>`."""
 

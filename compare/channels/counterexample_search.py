@@ -136,12 +136,7 @@ def verify(instance: Array, plan: HuntPlan, *, restarts: int = 32, seed: int = 0
     """
     kernel: Any = plan.kernel if len(plan.kernel) > 1 else plan.kernel[0]
     answer = induced_regularizer(
-        instance,
-        kernel,
-        in_channels=plan.in_channels,
-        out_channels=plan.out_channels,
-        restarts=restarts,
-        seed=seed,
+        instance, kernel, in_channels=plan.in_channels, out_channels=plan.out_channels, restarts=restarts, seed=seed
     )
     gap = answer.objective / answer.lower_bound - 1.0
     proved = float("nan")

@@ -32,12 +32,7 @@ def figures(runs: Sequence[FlowAndSolution]) -> tuple[Figure, ...]:
     if all(run.target is None for run in runs):
         return (weight_margin(runs, slug(runs[0].family.label)),)
     name = slug(runs[0].family.row.name)
-    return (
-        angle_by_step(runs, name),
-        angle_by_loss(runs, name),
-        margin_by_step(runs, name),
-        *spectra(runs),
-    )
+    return (angle_by_step(runs, name), angle_by_loss(runs, name), margin_by_step(runs, name), *spectra(runs))
 
 
 def by_family(runs: Sequence[FlowAndSolution]) -> list[tuple[Family, list[FlowAndSolution]]]:
