@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from compare.data.load import DataError
 from compare.reports.atomic import write_text
+from compare.reports.curves import Curve, curve_plot
 from compare.reports.progress import Done, run_parts
 from compare.reports.provenance import DataUsed
 from compare.reports.report import Check, Column, Figure, Report, Section
@@ -176,7 +177,7 @@ def plan_of(asked: ConjectureSearch) -> HuntPlan:
     """The networks, and how hard to look, as the search itself takes them."""
     grid, kernel, out_channels = tuple(asked.grid), tuple(asked.kernel), asked.channels_out or asked.channels_in
     return HuntPlan(
-        grid, kernel, asked.channels_in, out_channels, asked.batch, asked.restarts, asked.climbs, asked.iterations
+        grid, kernel, asked.channels_in, out_channels, asked.batch, asked.restarts, asked.ascents, asked.iterations
     )
 
 
@@ -203,7 +204,7 @@ def search_report(asked: ConjectureSearch) -> Report:
         f"{found.gap:.3e}.\n\n{found.evidence}"
     )
     checks = (gap_check(plan, found, network),)
-    section = Section(f"Search: {network}", text, columns, tuple(rows), checks, (figure(search),))
+    section = Section(f"Search: {network}", text, columns, rows, checks, (figure(search),))
     return asked.report([section], done, used=[used(search.instance)], seeds=[search.seed])
 
 
@@ -229,16 +230,13 @@ def used(instance: Array) -> DataUsed:
 def figure(search: Search) -> Figure:
     """Largest gap by generation, on a log axis; what is below rounding is drawn at 1e-16."""
     gaps = np.maximum(np.array(search.largest), 1e-16)
-    best = np.maximum.accumulate(gaps)
-
-    def draw(canvas: Any) -> None:
-        axes = canvas.subplots()
-        axes.semilogy(np.arange(gaps.size), gaps, "o", markersize=4, color="C0", label="generation")
-        axes.semilogy(np.arange(gaps.size), best, color="C1", label="largest so far")
-        axes.axhline(NOISE, color="C7", linewidth=1, linestyle=":", label="accuracy of the search")
-        axes.set_xlabel("generation")
-        axes.set_ylabel("relative gap")
-        axes.legend()
-
-    data = {"generation": list(range(gaps.size)), "largest gap [relative]": list(search.largest)}
-    return Figure("gap-by-generation", "Largest gap found in each generation.", draw, data)
+    number = np.arange(gaps.size)
+    names = ("generation", "largest gap [relative]")
+    curves = [
+        Curve("generation", number, gaps, "o", 0, look={"markersize": 4}),
+        Curve("largest so far", number, np.maximum.accumulate(gaps), "-", 1),
+        Curve("accuracy of the search", number, np.full(gaps.size, NOISE), ":", 7, look={"linewidth": 1}),
+    ]
+    caption = "Largest gap found in each generation."
+    found = curve_plot("gap-by-generation", caption, curves, ("generation", "relative gap"), log="y")
+    return replace(found, data=dict(zip(names, (number, search.largest), strict=True)))

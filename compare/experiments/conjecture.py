@@ -32,7 +32,7 @@ class ConjectureSearch(Experiment):
     Reference:
         Jagadeesan, Razenshteyn, Gunasekar (2021), "Inductive bias of multi-channel linear convolutional networks".
 
-    >>> report = compare_conjecture((5,), (2,), channels_in=1, generations=1, batch=1, restarts=2, climbs=0)
+    >>> report = compare_conjecture((5,), (2,), channels_in=1, generations=1, batch=1, restarts=2, ascents=0)
     >>> [check.verdict.value for check in report.checks]
     ['holds']
     """
@@ -48,7 +48,9 @@ class ConjectureSearch(Experiment):
     generations: int = parameter(5, "How many generations of instances.", within=COUNT)
     batch: int = parameter(20, "Instances of a generation.", within=COUNT)
     restarts: int = parameter(8, "Local searches of an instance.", within=COUNT)
-    climbs: int = parameter(6, "Gradient steps that increase the gap of each instance.", within=NOT_NEGATIVE)
+    ascents: int = parameter(
+        6, "Gradient steps that increase the gap of each instance.", option="--climbs", within=NOT_NEGATIVE
+    )
     iterations: int = parameter(60, "Newton steps of each local search.", within=COUNT, option=None)
     verifications: int = parameter(32, "Local searches by which the best instance is verified.", within=COUNT)
     seed: int = parameter(0, "Of the instances.", within=NOT_NEGATIVE)
@@ -76,7 +78,7 @@ class ConjectureSearch(Experiment):
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
         """One generation each where one channel is enough and where it is not."""
-        small = cls(channels_in=1, generations=1, batch=5, restarts=3, climbs=1, iterations=30, verifications=8)
+        small = cls(channels_in=1, generations=1, batch=5, restarts=3, ascents=1, iterations=30, verifications=8)
         return small, replace(small, grid=(4, 4), kernel=(2, 2))
 
 

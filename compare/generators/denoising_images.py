@@ -173,16 +173,11 @@ def photograph_section(images: Sequence[Image], training: DecoderTraining) -> Se
         f"running variance of its outputs, or at the noise level. {PUBLISHED}; these images and sizes differ."
     )
     return Section(
-        "Denoising photographs",
-        text,
-        columns,
-        tuple(rows),
-        photograph_checks(mean),
-        (pictures(images[0], path, estimates),),
+        "Denoising photographs", text, columns, rows, photograph_checks(mean), (pictures(images[0], path, estimates),)
     )
 
 
-def photograph_checks(mean: dict[str, float]) -> tuple[Check, ...]:
+def photograph_checks(mean: dict[str, float]) -> list[Check]:
     """The decoder at its best step against each baseline at its best parameter: mean PSNR no lower."""
     best = mean["deep decoder, best step"]
     made = [
@@ -214,7 +209,7 @@ def photograph_checks(mean: dict[str, float]) -> tuple[Check, ...]:
             why="no theory for either choice",
         )
     )
-    return tuple(made)
+    return made
 
 
 def pictures(image: Image, path: ImageTrajectory, estimates: dict[str, list[Array]]) -> Figure:

@@ -111,7 +111,7 @@ def steps_section(fits: Sequence[Fit], plan: GeneratorComparison) -> Section:
         COLUMNS,
         tuple(row(f) for f in fits),
         tuple(checks(fits, plan)),
-        tuple(figures),
+        figures,
     )
 
 
@@ -261,8 +261,8 @@ def distance_section(fits: Sequence[Fit]) -> Section:
         "How far the layers move",
         text,
         columns,
-        tuple(rows),
-        tuple(made),
+        rows,
+        made,
         tuple(distance_figure(f) for f in fits if f.asked == middle(fits)),
     )
 
@@ -347,7 +347,7 @@ def many_section(
         f"{len(images)} images and to the same images with their pixels in random order: mean ± one standard "
         "deviation of the relative error over the targets."
     )
-    return Section("The same over many images", text, columns, tuple(rows), (check,), (mean_figure(curves),))
+    return Section("The same over many images", text, columns, rows, (check,), (mean_figure(curves),))
 
 
 def toy_section(*, n: int = 128, k: int = 64, steps: int = 1000) -> Section:
@@ -396,4 +396,4 @@ def toy_section(*, n: int = 128, k: int = 64, steps: int = 1000) -> Section:
         "step or its values in random order. The wider the interpolation kernel u, the larger the difference."
     )
     figures = (toy_figure(curves),)
-    return Section("The smallest model: a step against noise", text, columns, tuple(rows), (check,), figures)
+    return Section("The smallest model: a step against noise", text, columns, rows, (check,), figures)

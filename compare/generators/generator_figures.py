@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from compare.generators.fit_pairs import NUMERAL, Fit
 from compare.generators.image_sources import scrambled
+from compare.reports.curves import Curve, curve_plot
 from compare.reports.drawing import literal
 from compare.reports.records import slug
 from compare.reports.report import Figure
+from gd.generators.descend_image import ImageTrajectory
 
 Array = NDArray[Any]
 POINTS = 240
@@ -24,75 +26,55 @@ def thinned(length: int) -> NDArray[np.int64]:
     return np.unique(np.geomspace(1, max(length - 1, 1), POINTS).round().astype(np.int64))
 
 
+STYLES = {"image": "-", "noise": "--"}
+
+
+def paths_of(fit: Fit) -> dict[str, ImageTrajectory]:
+    """The fits of the image and, where there is one, of noise."""
+    paths = {"image": fit.image_path, "noise": fit.noise_path}
+    return {what: path for what, path in paths.items() if path is not None}
+
+
 def curve_figure(fits: Sequence[Fit], factor: float, fraction: float) -> Figure:
     """Relative error against iterations at one overparameterization, first image: image solid, noise dashed."""
     chosen = [f for f in fits if f.asked == factor and f.image.name == fits[0].image.name]
-    data: dict[str, Array] = {}
-    for fit in chosen:
-        for what, path in (("image", fit.image_path), ("noise", fit.noise_path)):
-            if path is not None:
-                at = thinned(len(path.mse))
-                data[f"iteration: {fit.kind}, {what}"] = at
-                data[f"error [share of variance]: {fit.kind}, {what}"] = (
-                    np.median(path.mse, axis=1)[at] / fit.image.variance
-                )
-
-    def draw(canvas: Any) -> None:
-        axes = canvas.subplots()
-        for c, fit in enumerate(chosen):
-            for what, style in (("image", "-"), ("noise", "--")):
-                if f"iteration: {fit.kind}, {what}" in data:
-                    axes.loglog(
-                        data[f"iteration: {fit.kind}, {what}"],
-                        data[f"error [share of variance]: {fit.kind}, {what}"],
-                        style,
-                        color=f"C{c}",
-                        label=f"{NUMERAL[fit.kind]} {fit.kind}, {what}",
-                    )
-        axes.axhline(fraction, color="C7", linewidth=0.8, linestyle=":")
-        axes.set(xlabel="iteration", ylabel="mean squared error / variance")
-        axes.legend(ncols=2)
-
+    curves = []
+    for colour, fit in enumerate(chosen):
+        for what, path in paths_of(fit).items():
+            at = thinned(len(path.mse))
+            error = np.median(path.mse, axis=1)[at] / fit.image.variance
+            names = (f"iteration: {fit.kind}, {what}", f"error [share of variance]: {fit.kind}, {what}")
+            curves.append(Curve(f"{NUMERAL[fit.kind]} {fit.kind}, {what}", at, error, STYLES[what], colour, names))
     caption = (
         f"Fitting {chosen[0].image.name if chosen else ''} (solid) and noise of its mean and variance (dashed), "
         f"overparameterization {factor:g}; median over seeds. Dotted: the level that is counted to."
     )
-    return Figure(f"fitting-{factor:g}x", caption, draw, data, size=(6.2, 4.2))
+    labels = ("iteration", "mean squared error / variance")
+    name = f"fitting-{factor:g}x"
+    return curve_plot(name, caption, curves, labels, log="xy", level=fraction, columns=2, size=(6.2, 4.2))
 
 
 def distance_figure(fit: Fit) -> Figure:
     """‖C − C⁰‖/(‖C‖ + ‖C⁰‖) per layer over the iterations."""
-    data: dict[str, Array] = {}
-    for what, path in (("image", fit.image_path), ("noise", fit.noise_path)):
-        assert path is not None
-        data[f"iteration: {what}"] = path.steps
-        for layer in range(path.distances.shape[1]):
-            data[f"relative distance: layer {layer + 1}, {what}"] = np.median(path.distances[:, layer], axis=1)
-
-    def draw(canvas: Any) -> None:
-        axes = canvas.subplots()
-        for name, values in data.items():
-            if name.startswith("relative"):
-                layer, what = name.split(": layer ")[1].split(", ")
-                steps = data[f"iteration: {what}"]
-                axes.semilogx(
-                    steps[1:],
-                    values[1:],
-                    "-" if what == "image" else "--",
-                    color=f"C{int(layer) - 1}",
-                    label=f"layer {layer}, {what}",
-                )
-        axes.set(xlabel="iteration", ylabel="‖C − C⁰‖ / (‖C‖ + ‖C⁰‖)")
-        axes.legend(ncols=2)
-
-    return Figure(
-        f"distances-{slug(fit.image.name)}-{fit.asked:g}x",
+    curves = [
+        Curve(
+            f"layer {layer + 1}, {what}",
+            path.steps,
+            np.median(path.distances[:, layer], axis=1),
+            STYLES[what],
+            layer,
+            (f"iteration: {what}", f"relative distance: layer {layer + 1}, {what}"),
+        )
+        for what, path in paths_of(fit).items()
+        for layer in range(path.distances.shape[1])
+    ]
+    name = f"distances-{slug(fit.image.name)}-{fit.asked:g}x"
+    caption = (
         f"Relative distance of each layer from its start while fitting {fit.image.name} (solid) and noise "
-        "(dashed); kind i, median over seeds.",
-        draw,
-        data,
-        size=(6.2, 4.2),
+        "(dashed); kind i, median over seeds."
     )
+    labels = ("iteration", "‖C − C⁰‖ / (‖C‖ + ‖C⁰‖)")
+    return curve_plot(name, caption, curves, labels, log="x", columns=2, size=(6.2, 4.2))
 
 
 def shown(pixels: Array) -> Array:
@@ -160,18 +142,17 @@ def mean_figure(curves: Mapping[str, Array]) -> Figure:
 def toy_figure(curves: Mapping[str, tuple[Array, Array]]) -> Figure:
     """The toy's relative errors for each kernel."""
     at = thinned(len(next(iter(curves.values()))[0]))
-    data: dict[str, Array] = {"iteration": at}
-    for name, (step, noise) in curves.items():
-        data[f"error [share of variance]: {name}, step"] = step[at]
-        data[f"error [share of variance]: {name}, noise"] = noise[at]
-
-    def draw(canvas: Any) -> None:
-        axes = canvas.subplots()
-        for c, name in enumerate(curves):
-            for what, style in (("step", "-"), ("noise", "--")):
-                values = data[f"error [share of variance]: {name}, {what}"]
-                axes.loglog(at, values, style, color=f"C{c}", label=f"{name}, {what}")
-        axes.set(xlabel="iteration", ylabel="mean squared error / variance")
-        axes.legend()
-
-    return Figure("toy", "The toy model on a step (solid) and on its values in random order (dashed).", draw, data)
+    drawn = [
+        Curve(
+            f"{name}, {what}",
+            at,
+            values[at],
+            style,
+            colour,
+            ("iteration", f"error [share of variance]: {name}, {what}"),
+        )
+        for colour, (name, both) in enumerate(curves.items())
+        for what, values, style in zip(("step", "noise"), both, ("-", "--"), strict=True)
+    ]
+    caption = "The toy model on a step (solid) and on its values in random order (dashed)."
+    return curve_plot("toy", caption, drawn, ("iteration", "mean squared error / variance"), log="xy")

@@ -70,7 +70,7 @@ def shipped(name: str, size: int | tuple[int, int], *, colour: bool = False) -> 
     """An image that ships with scikit-image, or one of its drawings, at the size asked for.
 
     The checkerboard has 8 × 8 fields at every size; the phantom is scikit-image's 400 × 400 one; lfw_subset is its
-    first face (25 × 25).
+    first portrait (25 × 25).
 
     Raises DataError for an unknown name.
 

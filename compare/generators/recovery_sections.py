@@ -20,6 +20,7 @@ from compare.generators.denoising_filter import example_signal
 from compare.generators.generator_figures import strip
 from compare.generators.image_sources import Image, choose
 from compare.generators.recovery_convex import rows_and_data, total_variation, wavelet_l1
+from compare.reports.curves import Curve, curve_plot
 from compare.reports.progress import run_parts
 from compare.reports.records import slug
 from compare.reports.report import Check, Column, Figure, Report, Section, Value
@@ -144,7 +145,7 @@ def line_section(
         "One dimension: the trajectory and its limit",
         text,
         columns,
-        tuple(rows),
+        rows,
         made,
         (error_plot("line", np.array(counts) / n, errors),),
     )
@@ -217,18 +218,13 @@ def image_section(image: Image, kind: str, plan: RecoveryComparison) -> Section:
         ),
     )
     return Section(
-        f"{image.name}, {kind} measurements",
-        text,
-        columns,
-        tuple(rows),
-        image_checks(kind, x, taken, limits, errors),
-        figures,
+        f"{image.name}, {kind} measurements", text, columns, rows, image_checks(kind, x, taken, limits, errors), figures
     )
 
 
 def image_checks(
     kind: str, x: Array, taken: Sequence[Measurement], limits: Sequence[Any], errors: Mapping[str, Sequence[float]]
-) -> tuple[Check, ...]:
+) -> list[Check]:
     """The limit's certificate; zero filling for Fourier rows; and, without a prediction, who is closest."""
     made = [
         Check.at_most(
@@ -262,23 +258,16 @@ def image_checks(
             why="the theory covers the two-layer generator only",
         )
     )
-    return tuple(made)
+    return made
 
 
 def error_plot(name: str, shares: Array, errors: Mapping[str, Sequence[float]]) -> Figure:
     """Relative error against the share of measurements."""
-    data: dict[str, Any] = {"measurements [share of unknowns]": shares}
-    data |= {f"relative error: {method}": np.array(values) for method, values in errors.items()}
-
-    def draw(canvas: Any) -> None:
-        axes = canvas.subplots()
-        for method, values in errors.items():
-            axes.semilogy(shares, np.maximum(values, 1e-12), "o-", label=method)
-        axes.set(xlabel="measurements / unknowns", ylabel="‖x̂ − x‖₂ / ‖x‖₂")
-        axes.legend()
-
+    across = "measurements [share of unknowns]"
+    curves = [Curve(m, shares, values, "o-", names=(across, f"relative error: {m}")) for m, values in errors.items()]
     caption = "Recovery error against the number of measurements."
-    return Figure(slug(f"recovery-{name}"), caption, draw, data)
+    labels = ("measurements / unknowns", "‖x̂ − x‖₂ / ‖x‖₂")
+    return curve_plot(slug(f"recovery-{name}"), caption, curves, labels, log="y")
 
 
 def recovery_report(asked: RecoveryComparison) -> Report:

@@ -105,7 +105,7 @@ def section(found: Sequence[LossPair], dataset: Dataset) -> Section:
     grouped = groupby(found, key=lambda pair: id(pair.family))
     checks = [check for _, members in grouped for check in family_checks(list(members))]
     title = f"{dataset.name}: logistic and exponential loss"
-    return Section(title, text, COLUMNS, tuple(map(row, found)), tuple(checks))
+    return Section(title, text, COLUMNS, tuple(map(row, found)), checks)
 
 
 def row(pair: LossPair) -> dict[str, Any]:

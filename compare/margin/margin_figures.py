@@ -7,16 +7,16 @@ clock they share is ln(−ln loss); the dotted line is where the loss drops belo
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compare.margin.families import Family
 from compare.margin.flow_and_solution import FlowAndSolution
 from compare.margin.loss_clock import clock_of, clock_of_log_loss, shared_clock
-from compare.reports.drawing import literal
+from compare.reports.curves import Curve, curve_plot
 from compare.reports.records import slug
 from compare.reports.report import Figure
 from solvers.regularizers import FourierBridge
@@ -32,130 +32,111 @@ def figures(runs: Sequence[FlowAndSolution]) -> tuple[Figure, ...]:
     if all(run.target is None for run in runs):
         return (weight_margin(runs, slug(runs[0].family.label)),)
     name = slug(runs[0].family.row.name)
-    return (angle_by_step(runs, name), angle_by_loss(runs, name), margin_by_step(runs, name), *spectra(runs))
+    return (angle_by_step(runs, name), angle_by_loss(runs, name), margin_by_loss(runs, name), *spectra(runs))
 
 
-def by_family(runs: Sequence[FlowAndSolution]) -> list[tuple[Family, list[FlowAndSolution]]]:
+def by_family(runs: Sequence[FlowAndSolution]) -> list[list[FlowAndSolution]]:
     """Runs by family, in order."""
-    grouped: dict[int, list[FlowAndSolution]] = {}
-    for run in runs:
-        grouped.setdefault(id(run.family), []).append(run)
-    return [(members[0].family, members) for members in grouped.values()]
+    return [list(members) for _, members in groupby(runs, key=lambda run: id(run.family))]
+
+
+def labelled(runs: Sequence[FlowAndSolution]) -> Iterator[tuple[int, str, FlowAndSolution]]:
+    """Every run with the number of its family, and with its label for the legend where it is the family's first."""
+    for colour, members in enumerate(by_family(runs)):
+        for run in members:
+            yield colour, legend(run) if run is members[0] else "", run
 
 
 def angle_by_step(runs: Sequence[FlowAndSolution], name: str) -> Figure:
     """∠(β(t), limit) against steps of plain gradient descent."""
-    data: dict[str, Any] = {}
-    for run in (r for r in runs if r.target is not None):
-        data[f"steps: {run.label}"] = run.trajectory.steps
-        data[f"angle [rad]: {run.label}"] = run.angles(path(run))
-
-    def draw(canvas: Any) -> None:
-        axes = canvas.subplots()
-        for colour, (_, members) in enumerate(by_family(runs)):
-            for run in members:
-                label = legend(run) if run is members[0] else None
-                angles = np.degrees(positive(run.angles(path(run))))
-                axes.loglog(run.trajectory.steps, angles, color=f"C{colour}", label=label)
-        axes.set_xlabel("steps of gradient descent")
-        axes.set_ylabel("angle to the limit [°]")
-        axes.legend()
-
-    schedule = runs[0].trajectory.schedule
-    caption = f"Plain gradient descent, {schedule}: angle to the solver's predictor, one line per seed."
+    curves = [
+        Curve(
+            label,
+            run.trajectory.steps,
+            run.angles(path(run)),
+            "-",
+            colour,
+            (f"steps: {run.label}", f"angle [rad]: {run.label}"),
+        )
+        for colour, label, run in labelled(runs)
+        if run.target is not None
+    ]
+    caption = (
+        f"Plain gradient descent, {runs[0].trajectory.schedule}: angle to the solver's predictor, one line per seed."
+    )
     if not all(run.convex for run in runs):
         caption += " For L > 2 (nonconvex) it is the angle to the flow's own limit."
-    return Figure(f"angle-by-step-{name}", caption, draw, data)
+    labels = ("steps of gradient descent", "angle to the limit [°]")
+    return curve_plot(f"angle-by-step-{name}", caption, curves, labels, log="xy", degrees=True)
+
+
+Measure = Callable[[FlowAndSolution], Array]
+
+
+def by_loss(runs: Sequence[FlowAndSolution], what: str, of_flow: Measure, of_descent: Measure) -> list[Curve]:
+    """A measure of flow (lines) and of gradient descent (dots) against the clock they share."""
+    curves = []
+    for colour, label, run in labelled(runs):
+        for side, clock, measured, style, look in (
+            ("flow", flow_clock(run), of_flow(run), "-", {}),
+            ("descent", descent_clock(run), of_descent(run), ".", {"ms": 3, "alpha": 0.7}),
+        ):
+            names = (f"ln(-ln loss), {side}: {run.label}", f"{what}, {side}: {run.label}")
+            curves.append(Curve(label if side == "flow" else "", clock, measured, style, colour, names, look))
+    return curves
 
 
 def angle_by_loss(runs: Sequence[FlowAndSolution], name: str) -> Figure:
     """∠(β, limit) against ln(−ln loss), for gradient descent and for the flow beyond it."""
-    data: dict[str, Any] = {}
-    for run in (r for r in runs if r.target is not None):
-        data[f"ln(-ln loss), flow: {run.label}"] = flow_clock(run)
-        data[f"angle [rad], flow: {run.label}"] = run.angles(run.limit.path.predictors)
-        data[f"ln(-ln loss), descent: {run.label}"] = descent_clock(run)
-        data[f"angle [rad], descent: {run.label}"] = run.angles(path(run))
-
-    def draw(canvas: Any) -> None:
-        axes = canvas.subplots()
-        axes.set_yscale("log")
-        for colour, (_, members) in enumerate(by_family(runs)):
-            for run in members:
-                flow = np.degrees(positive(run.angles(run.limit.path.predictors)))
-                label = legend(run) if run is members[0] else None
-                axes.plot(flow_clock(run), flow, color=f"C{colour}", label=label)
-                descent = np.degrees(positive(run.angles(path(run))))
-                axes.plot(descent_clock(run), descent, color=f"C{colour}", ls="", marker=".", ms=3, alpha=0.7)
-        axes.axvline(UNDERFLOW, color="C7", ls=":", lw=1)
-        shared_clock(axes)
-        axes.set_ylabel("angle to the limit [°]")
-        axes.legend()
-
+    known = [run for run in runs if run.target is not None]
+    curves = by_loss(known, "angle [rad]", lambda r: r.angles(r.limit.path.predictors), lambda r: r.angles(path(r)))
     caption = (
         "Gradient flow (lines) and plain gradient descent (dots) on the clock they share. Right of the dotted line the "
         "loss is below the smallest double. Lines end where the limit was identified; it is in the table above."
     )
-    return Figure(f"angle-by-loss-{name}", caption, draw, data)
+
+    def adjust(axes: Any) -> None:
+        axes.axvline(UNDERFLOW, color="C7", ls=":", lw=1)
+        shared_clock(axes)
+
+    labels = ("", "angle to the limit [°]")
+    return curve_plot(f"angle-by-loss-{name}", caption, curves, labels, log="y", degrees=True, adjust=adjust)
 
 
-def margin_by_step(runs: Sequence[FlowAndSolution], name: str) -> Figure:
+def margin_by_loss(runs: Sequence[FlowAndSolution], name: str) -> Figure:
     """γ(β)/γ(limit) against ln(−ln loss)."""
-    data: dict[str, Any] = {}
-    for run in (r for r in runs if r.target is not None):
-        data[f"ln(-ln loss), flow: {run.label}"] = flow_clock(run)
-        data[f"margin ratio, flow: {run.label}"] = run.margins(run.limit.path.predictors)
-        data[f"ln(-ln loss), descent: {run.label}"] = descent_clock(run)
-        data[f"margin ratio, descent: {run.label}"] = run.margins(path(run))
+    known = [run for run in runs if run.target is not None]
+    curves = by_loss(known, "margin ratio", lambda r: r.margins(r.limit.path.predictors), lambda r: r.margins(path(r)))
+    caption = "Normalized margin γ(β) = min y⟨x, β⟩/R(β), as a share of its limit's (dotted)."
 
-    def draw(canvas: Any) -> None:
-        axes = canvas.subplots()
-        for colour, (_, members) in enumerate(by_family(runs)):
-            for run in members:
-                label = legend(run) if run is members[0] else None
-                axes.plot(flow_clock(run), run.margins(run.limit.path.predictors), color=f"C{colour}", label=label)
-                descent = run.margins(path(run))
-                axes.plot(descent_clock(run), descent, color=f"C{colour}", ls="", marker=".", ms=3, alpha=0.7)
-        axes.axhline(1.0, color="C7", ls="--", lw=1)
+    def adjust(axes: Any) -> None:
         axes.set_ylim(-0.05, 1.05)
         shared_clock(axes)
-        axes.set_ylabel("γ(β)/γ(limit)")
-        axes.legend(loc="lower right")
 
-    caption = "Normalized margin γ(β) = min y⟨x, β⟩/R(β), as a share of its limit's (dashed)."
-    return Figure(f"margin-{name}", caption, draw, data)
+    return curve_plot(f"margin-{name}", caption, curves, ("", "γ(β)/γ(limit)"), level=1.0, adjust=adjust)
 
 
 def weight_margin(runs: Sequence[FlowAndSolution], name: str) -> Figure:
     """γ(w)/γ(limit) for networks that are no linear predictor, γ(w) = minₙ yₙ f(xₙ; w)/‖w‖^L."""
-    data: dict[str, Any] = {}
-    for run in runs:
-        limit = run.limit.margin if run.limit.margin > 0 else float("nan")  # else not separated
-        data[f"ln(-ln loss), flow: {run.label}"] = flow_clock(run)
-        data[f"margin ratio, flow: {run.label}"] = run.limit.path.margins.min(axis=1) / limit
-        data[f"ln(-ln loss), descent: {run.label}"] = descent_clock(run)
-        data[f"margin ratio, descent: {run.label}"] = run.trajectory.margin[run.index] / limit
 
-    def draw(canvas: Any) -> None:
-        axes = canvas.subplots()
-        for colour, run in enumerate(runs):
-            flow, descent = (data[f"margin ratio, {side}: {run.label}"] for side in ("flow", "descent"))
-            axes.plot(flow_clock(run), flow, color=f"C{colour}", label=literal(run.label))
-            axes.plot(descent_clock(run), descent, color=f"C{colour}", ls="", marker=".", ms=3, alpha=0.7)
-        axes.axhline(1.0, color="C7", ls="--", lw=1)
-        axes.set_ylabel("γ(w)/γ(limit)")
-        shared_clock(axes)
-        axes.legend(loc="lower right")
+    def best(run: FlowAndSolution) -> float:
+        return run.limit.margin if run.limit.margin > 0 else float("nan")  # else not separated
 
+    curves = by_loss(
+        runs,
+        "margin ratio",
+        lambda r: r.limit.path.margins.min(axis=1) / best(r),
+        lambda r: r.trajectory.margin[r.index] / best(r),
+    )
     caption = "Normalized margin of the weights, flow (line) and gradient descent (dots), as a share of its limit's."
-    return Figure(f"margin-{name}", caption, draw, data)
+    return curve_plot(f"margin-{name}", caption, curves, ("", "γ(w)/γ(limit)"), level=1.0, adjust=shared_clock)
 
 
 def spectra(runs: Sequence[FlowAndSolution]) -> tuple[Figure, ...]:
     """One plot per family: the coefficients' magnitudes, solver, flow and gradient descent, first seed."""
     return tuple(
-        spectrum(members[0], slug(family.label))
-        for family, members in by_family(runs)
+        spectrum(members[0], slug(members[0].family.label))
+        for members in by_family(runs)
         if members[0].limit.predictor is not None
     )
 
@@ -177,7 +158,7 @@ def spectrum(run: FlowAndSolution, name: str) -> Figure:
             marker, size, colour = styles[side]
             hollow = {"mfc": "none"} if side == "solver" else {}
             shape = {"marker": marker, "ms": size, "color": colour, "ls": "", **hollow}
-            axes.semilogy(positive(values[order], 1e-12), label=side, **shape)
+            axes.semilogy(np.where(values > 1e-12, values, np.nan)[order], label=side, **shape)
         axes.set_ylim(1e-8, 3.0)
         axes.set_xlabel("rank of the frequency" if image and fourier else "frequency" if fourier else "coordinate")
         axes.set_ylabel(f"|{symbol}| / max |{symbol}|")
@@ -201,7 +182,7 @@ def magnitudes(beta: Array | None, fourier: bool) -> Array:
 
 def legend(run: FlowAndSolution) -> str:
     """The family's name; with what its angles are to where no explicit solution is known."""
-    return literal(run.family.label) + ("" if run.convex else " (to its own limit)")
+    return run.family.label + ("" if run.convex else " (to its own limit)")
 
 
 def path(run: FlowAndSolution) -> Array | None:
@@ -217,8 +198,3 @@ def descent_clock(run: FlowAndSolution) -> Array:
 def flow_clock(run: FlowAndSolution) -> Array:
     """ln(−ln loss) along the flow."""
     return clock_of(run.limit, degree=run.family.depth)
-
-
-def positive(values: Array, floor: float = 0.0) -> Array:
-    """The values above the floor; NaN, which a logarithmic axis leaves out, elsewhere."""
-    return np.asarray(np.where(values > floor, values, np.nan))

@@ -124,7 +124,7 @@ def section(found: Sequence[OutputsLimit], dataset: Dataset, labels: Array) -> S
         "    min ‖β‖_p (Schatten)   s.t.   y_nm ⟨x_n, β_m⟩ ≥ 1   for every n and m,   p = 2/L."
     )
     checks = [check for end in found for check in end_checks(end)]
-    return Section(f"{dataset.name}: several outputs", text, COLUMNS, tuple(map(row, found)), tuple(checks))
+    return Section(f"{dataset.name}: several outputs", text, COLUMNS, tuple(map(row, found)), checks)
 
 
 def norm_name(depth: int) -> str:

@@ -27,6 +27,7 @@ from compare.margin.architectures import ANGLE_TOLERANCE, ARCHITECTURES, RESIDUA
 from compare.margin.loss_clock import clock_of, shared_clock
 from compare.margin.margin_predictions import not_reached
 from compare.measures import angle
+from compare.reports.curves import Curve, curve_plot
 from compare.reports.progress import run_parts
 from compare.reports.report import Check, Column, Figure, Report, Section, Verdict
 from gd.flow.flow_limit import flow_limit
@@ -128,7 +129,7 @@ def section(group: Sequence[ScalePath], dataset: Dataset) -> Section:
         path_plot(group, "rich", f"Angle to the {formula} max margin, the limit ({name}).", f"angle to {formula} [°]"),
     )
     title = f"{dataset.name}: initial scale, {name}"
-    return Section(title, text, COLUMNS, tuple(map(row, group)), tuple(checks), plots)
+    return Section(title, text, COLUMNS, tuple(map(row, group)), checks, plots)
 
 
 def row(path: ScalePath) -> dict[str, Any]:
@@ -164,18 +165,19 @@ def path_checks(path: ScalePath, formula: str) -> list[Check]:
 
 def path_plot(group: Sequence[ScalePath], goal: str, caption: str, label: str) -> Figure:
     """The angle to one of the two answers against ln(−ln loss), a line per α."""
-    lines = {path.scale: (path.clock, path.angles(getattr(path, goal).beta)) for path in group}
-    data: dict[str, Any] = {}
-    for scale, (clock, angles) in lines.items():
-        data |= {f"ln(-ln loss), alpha={scale:g}": clock, f"angle [rad], alpha={scale:g}": angles}
+    curves = [
+        Curve(
+            f"α = {path.scale:g}",
+            path.clock,
+            path.angles(getattr(path, goal).beta),
+            names=(f"ln(-ln loss), alpha={path.scale:g}", f"angle [rad], alpha={path.scale:g}"),
+        )
+        for path in group
+    ]
 
-    def draw(canvas: Any) -> None:
-        axes = canvas.subplots()
-        for scale, (clock, angles) in lines.items():
-            axes.plot(clock, np.degrees(angles), label=f"α = {scale:g}")
+    def adjust(axes: Any) -> None:
         axes.set_ylim(bottom=0)
-        axes.set_ylabel(label)
         shared_clock(axes)
-        axes.legend()
 
-    return Figure(f"initial-scale-{group[0].name}-{goal}", caption, draw, data)
+    name = f"initial-scale-{group[0].name}-{goal}"
+    return curve_plot(name, caption, curves, ("", label), degrees=True, adjust=adjust)

@@ -11,7 +11,7 @@ The renderers in this room (`terminal`, `webpage`, `records`) import this file a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -114,10 +114,10 @@ class Section:
     title: str
     text: str = ""
     """Plain text, paragraphs separated by an empty line: what is compared. One indented by four spaces is a formula."""
-    columns: tuple[Column, ...] = ()
-    rows: tuple[Mapping[str, Value], ...] = ()
-    checks: tuple[Check, ...] = ()
-    figures: tuple[Figure, ...] = ()
+    columns: Sequence[Column] = ()
+    rows: Sequence[Mapping[str, Value]] = ()
+    checks: Sequence[Check] = ()
+    figures: Sequence[Figure] = ()
 
     def __post_init__(self) -> None:
         for name in ("columns", "rows", "checks", "figures"):

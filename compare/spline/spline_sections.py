@@ -92,7 +92,7 @@ def rate_section(name: str, study: WidthStudy, case: SplineCase, *, enough: bool
         Column("fitted", "in the fit"),
         Column("runs", "networks"),
     )
-    return Section(f"Error against width, {name}", text, columns, rows, tuple(checks), (figure,))
+    return Section(f"Error against width, {name}", text, columns, rows, checks, (figure,))
 
 
 Solution = tuple[InitialDistribution, WeightedSpline, LinearPieces]
@@ -280,7 +280,7 @@ def rich_section(
         f"With weight decay μ → 0 the first layer moves and the cost is ∫|g″| instead. Its minimizer {unique}.",
         (Column("what", "function"), Column("cost", "max(∫|g″|, |g′(−∞) + g′(+∞)|)", "y/x", ".6g"),
          Column("residual", "largest residual", "y", ".1e")),
-        rows, tuple(checks),
+        rows, checks,
         (Figure("rich", "Kernel and rich regime on the same data.", draw,
                 {"x": grid, "lower bound (y)": low, "upper bound (y)": high, "network (y)": values,
                  "weighted spline (y)": spline(grid)}),),

@@ -12,7 +12,7 @@ from compare.reports.verdict import Verdict
 from gd.multi_channel_search import Prices, generation
 from solvers import induced_regularizer
 
-SMALL = ConjectureSearch(channels_in=1, generations=1, batch=5, restarts=3, climbs=1, iterations=30, verifications=8)
+SMALL = ConjectureSearch(channels_in=1, generations=1, batch=5, restarts=3, ascents=1, iterations=30, verifications=8)
 IMAGES = replace(SMALL, grid=(4, 4), kernel=(2, 2))
 SIGNALS = replace(SMALL, grid=(7,), kernel=(3,), restarts=4, iterations=40, verifications=6, seed=1)
 CHANNELS = replace(SIGNALS, grid=(5,), kernel=(2,), channels_in=2, channels_out=4, batch=3, restarts=3)
@@ -60,7 +60,7 @@ def test_images_have_a_certified_gap():
 
 
 def test_without_a_proof_a_gap_is_only_a_candidate():
-    plan = plan_of(replace(IMAGES, grid=(5, 5), kernel=(3, 3), batch=1, restarts=2, climbs=0))
+    plan = plan_of(replace(IMAGES, grid=(5, 5), kernel=(3, 3), batch=1, restarts=2, ascents=0))
     found = verify(np.random.default_rng(0).standard_normal((5, 5)), plan, restarts=6)
     assert found.evidence is GapEvidence.CANDIDATE
     assert np.isnan(found.certified_gap)

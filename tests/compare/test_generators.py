@@ -171,7 +171,7 @@ def test_an_unstable_fit_of_noise_is_no_slow_fit(fits):
 
 
 def test_distances_are_compared_at_one_error(fits):
-    """An image beside a longer run of itself has moved as far, at the error both reached; noise has moved further."""
+    """An image and a longer run of itself have moved as far, at the error both reached; noise has moved further."""
     short = descend_image(fits[0].image_path.model, SMOOTH.pixels, steps=30, step=0.5, snapshots=range(31))
     long = descend_image(fits[0].image_path.model, SMOOTH.pixels, steps=300, step=0.5, snapshots=range(0, 301, 3))
     error, first, second = distances_at_one_error(short, long)
