@@ -59,28 +59,20 @@ def implicit_weights(
         guess: p of a neighbouring solve, shape (B, N), positive.
         logistic: whether φ is σ(−s) rather than e^{−s}.
     """
-    B, N = margins.shape
+    B = margins.shape[0]
     Q = h[:, None, None] * gram
     p = np.maximum(guess, SMALLEST)
     todo = np.arange(B)
     converged = np.zeros(B, dtype=bool)
-    diagonal = np.arange(N)
     for _ in range(iterations):
         part = p[todo]
         mu = margins[todo] + np.einsum("bnk,bk->bn", Q[todo], part)
         log_phi, T_n = log_weights(mu, T[todo], logistic)
         r = T_n * (np.log(part) - log_phi)
-        root = np.sqrt(part)
-        matrix = Q[todo] * root[:, :, None] * root[:, None, :]  # symmetric positive definite after the next line
-        matrix[:, diagonal, diagonal] += T_n
-        sides = np.stack([root * r, root * T_n], axis=-1)
         try:
-            v = np.linalg.solve(matrix, sides)
+            u = _newton_step(Q[todo], part, r, T_n)
         except np.linalg.LinAlgError:  # T is lost in rounding beside a singular hK: a shorter step is wanted
             break
-        along = np.einsum("bn,bnk->bk", root, v)
-        nu = (part.sum(axis=1) - 1.0 - along[:, 0]) / along[:, 1]
-        u = -(v[:, :, 0] + nu[:, None] * v[:, :, 1]) / root
         grown = np.minimum(np.maximum(part * (1.0 + u), NEGLIGIBLE), np.maximum(4.0 * part, 1e-2))
         negligible = (u <= 0) | (np.log(part) + u < np.log(NEGLIGIBLE))  # ln p is the better variable down there
         new = np.where(negligible, part * np.exp(np.where(negligible, u, 0.0)), grown)
@@ -95,3 +87,24 @@ def implicit_weights(
         if todo.size == 0:
             break
     return p, converged
+
+
+def _newton_step(Q: Array, p: Array, r: Array, T_n: Array) -> Array:
+    """u = dp/p of the linearized equations, (B, N).
+
+    The matrix is formed for constraints whose weight is not negligible in at least one row of the batch: late in a flow
+    these are few. A negligible p_k multiplies u_k out of every other equation, so the other u follow by substitution.
+    """
+    kept = np.flatnonzero((p > NEGLIGIBLE).any(axis=0))
+    weight, T_kept = p[:, kept], T_n[:, kept]
+    root = np.sqrt(weight)
+    matrix = Q[:, kept[:, None], kept] * root[:, :, None] * root[:, None, :]  # positive definite after the next lines
+    diagonal = np.arange(kept.size)
+    matrix[:, diagonal, diagonal] += T_kept
+    v = np.linalg.solve(matrix, np.stack([root * r[:, kept], root * T_kept], axis=-1))
+    along = np.einsum("bn,bnk->bk", root, v)
+    nu = (p.sum(axis=1) - 1.0 - along[:, 0]) / along[:, 1]
+    change = -root * (v[:, :, 0] + nu[:, None] * v[:, :, 1])  # of the weights kept
+    u = -(r + nu[:, None] * T_n + np.einsum("bnk,bk->bn", Q[:, :, kept], change)) / T_n
+    u[:, kept] = change / weight
+    return np.asarray(u)
