@@ -57,7 +57,7 @@ PATIENCE = 1000
 NEAR = 0.2
 """The same, where the flow was seen to approach the same solution three times."""
 THRESHOLDS = (1e-2, 1e-3, 1e-4, 1e-6, 1e-9)  # of the largest coefficient: which ones may be taken to vanish
-LARGEST_LOG_NORM = 1e5
+LARGEST_LOG_NORM = 1e8  # steps exact in the weights pass e^{10⁶} on the way of a slow coefficient
 ENDLESS = 1e15  # first steps (of 10^{−3} of |θ|) after which a margin that is not positive yet is given up
 
 
