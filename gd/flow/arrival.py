@@ -40,7 +40,7 @@ from gd.flow.sliding import held_problem
 from gd.flow.tighten import tighten
 from gd.flow.tighten_weights import tighten_weights
 from gd.networks.linear_network import LinearNetwork
-from solvers.certificate import judge
+from solvers.certificate import certificate_of
 from solvers.problem import MarginProblem
 from solvers.solution import Certificate
 
@@ -259,7 +259,7 @@ class Run:
             return None
         margin = float(self.problem.margins(beta[0]).min())
         scaled = beta[0] / margin if margin > 0 else beta[0]
-        return judge(self.problem, scaled.reshape(self.problem.shape), self.mapping.regularizer, alpha)
+        return certificate_of(self.problem, scaled.reshape(self.problem.shape), self.mapping.regularizer, alpha)
 
     def _unresolved(self, flow: Flow, i: int) -> _Candidate:
         theta, p = flow.theta[i], flow.weights[i]
