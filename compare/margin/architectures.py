@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -33,8 +32,6 @@ class Architecture:
     name: str
     build: Build | None
     """(input shape, depth, scale of the initial weights, seed) → network; None for a user's own module."""
-    formula: Callable[[int], str]
-    """Depth → R as a formula to read."""
     images: bool = False
     """Whether its inputs are images (H, W) rather than signals (D,)."""
     own: nn.Module | None = None
@@ -52,6 +49,11 @@ class Architecture:
         found = getattr(self.network(depth), "regularizer", None)
         return found if isinstance(found, Regularizer) else None
 
+    def formula(self, depth: int) -> str:
+        """R as a formula to read."""
+        found = self.regularizer(depth)
+        return "‖w‖₂ (weight space)" if found is None else found.formula
+
     def reference(self, depth: int) -> str:
         """Where the prediction is proved."""
         said = getattr(self.network(depth), "theorem", "")
@@ -60,40 +62,24 @@ class Architecture:
         return "induced regularizer" if self.regularizer(depth) else "Lyu and Li (2020), Theorem 4.4"
 
 
-SUBSCRIPTS = str.maketrans("0123456789/", "₀₁₂₃₄₅₆₇₈₉⁄")
-
-
-def exponent(depth: int) -> str:
-    """p = 2/L as it is written under a norm.
-
-    >>> exponent(1), exponent(2), exponent(3), exponent(4)
-    ('₂', '₁', '₂⁄₃', '₁⁄₂')
-    """
-    return str(Fraction(2, depth)).translate(SUBSCRIPTS)
-
-
 ARCHITECTURES: dict[str, Architecture] = {
     row.name: row
     for row in (
         Architecture(
             "fully connected",
             lambda shape, depth, scale, seed: FullyConnected(math.prod(shape), depth, scale=scale, seed=seed),
-            lambda depth: "‖β‖₂",
         ),
         Architecture(
             "diagonal",
             lambda shape, depth, scale, seed: Diagonal(math.prod(shape), depth, scale=scale, seed=seed),
-            lambda depth: f"‖β‖{exponent(depth)}",
         ),
         Architecture(
             "convolutional",
             lambda shape, depth, scale, seed: Convolutional(math.prod(shape), depth, scale=scale, seed=seed),
-            lambda depth: f"‖β̂‖{exponent(depth)}",
         ),
         Architecture(
             "convolutional 2-D",
             lambda shape, depth, scale, seed: Convolutional((shape[0], shape[1]), depth, scale=scale, seed=seed),
-            lambda depth: f"‖β̂‖{exponent(depth)} (2-D)",
             images=True,
         ),
     )
@@ -122,6 +108,4 @@ def row_of(model: nn.Module, name: str = "") -> Architecture:
     >>> row_of(Diagonal(4, 2)).regularizer(2)
     Bridge(p=1.0)
     """
-    row = Architecture(name or type(model).__name__, None, lambda depth: "‖w‖₂ (weight space)", own=model)
-    regularizer = row.regularizer(0)
-    return row if regularizer is None else replace(row, formula=lambda depth: str(regularizer))
+    return Architecture(name or type(model).__name__, None, own=model)

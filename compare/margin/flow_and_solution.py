@@ -19,9 +19,9 @@ from gd.descent.schedule import Schedule
 from gd.descent.trajectory import Trajectory
 from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import Limit
-from solvers.margin.bridge import BridgeSolution
 from solvers.max_margin import certify, max_margin
 from solvers.solution import Certificate, Solution
+from solvers.stationary_points import BridgeSolution
 
 Array = NDArray[np.float64]
 
@@ -75,7 +75,7 @@ class FlowAndSolution:
     @property
     def convex(self) -> bool:
         """Whether the induced regularizer is known and a norm, so that β* does not depend on the network's start."""
-        return self.family.regularizer is not None and self.family.regularizer.convex
+        return self.family.regularizer is not None and self.family.regularizer.is_norm
 
     @property
     def excess(self) -> float | None:
@@ -139,8 +139,9 @@ def measure_family(family: Family, y: Array, asked: Settings) -> tuple[FlowAndSo
     """
     limits = flow_limit(family.models, family.X, y, loss=asked.loss)
     trajectory = descend(family.models, family.X, y, loss=asked.loss, steps=asked.steps, schedule=asked.schedule)
-    convex = family.regularizer is not None and family.regularizer.convex
-    shared = max_margin(family.X, y, family.regularizer, tol=asked.tol) if convex else None
+    R = family.regularizer
+    shared = None if R is None or not R.is_norm else max_margin(family.X, y, R, tol=asked.tol)
+    convex = shared is not None
     runs = []
     for index, limit in enumerate(limits):
         solution, best = shared, shared
@@ -159,7 +160,7 @@ def stationary_points(
     limit: Limit, family: Family, y: Array, *, tol: float, n_starts: int = 8
 ) -> tuple[Solution | None, Solution | None]:
     """For p < 1: the stationary point that the solver reaches from the flow's limit, and the best one it finds."""
-    if family.regularizer is None or family.regularizer.convex or limit.predictor is None:
+    if family.regularizer is None or family.regularizer.is_norm or limit.predictor is None:
         return None, None
     found = max_margin(family.X, y, family.regularizer, tol=tol, n_starts=n_starts, start=limit.predictor)
     return (found.from_start, found) if isinstance(found, BridgeSolution) else (None, found)

@@ -68,7 +68,7 @@ class LossPair:
     @property
     def why(self) -> str:
         """Why nothing is predicted of the angle; empty where theory says it is 0."""
-        if self.family.regularizer is None or not self.family.regularizer.convex:
+        if self.family.regularizer is None or not self.family.regularizer.is_norm:
             return "the problem is nonconvex: two paths, possibly two stationary points"
         return "" if self.unique else "the explicit problem is not known to have a single minimizer"
 
@@ -88,8 +88,8 @@ def pairs(family: Family, dataset: Dataset) -> list[LossPair]:
     exponential = flow_limit(family.models, family.X, dataset.y, loss="exponential")
     logistic = flow_limit(family.models, family.X, dataset.y, loss="logistic")
     unique = None
-    if family.regularizer is not None and family.regularizer.convex:
-        unique = max_margin(family.X, dataset.y, family.regularizer).unique
+    if family.regularizer is not None and family.regularizer.is_norm:
+        unique = max_margin(family.X, dataset.y, family.regularizer).unique.known
     return [
         LossPair(family, seed, a, b, unique) for seed, a, b in zip(family.seeds, exponential, logistic, strict=True)
     ]

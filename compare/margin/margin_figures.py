@@ -19,7 +19,6 @@ from compare.margin.loss_clock import clock_of, clock_of_log_loss, shared_clock
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.records import slug
 from compare.reports.report import Figure
-from solvers.regularizers import FourierBridge
 
 Array = NDArray[np.float64]
 
@@ -143,11 +142,13 @@ def spectra(runs: Sequence[FlowAndSolution]) -> tuple[Figure, ...]:
 
 def spectrum(run: FlowAndSolution, name: str) -> Figure:
     """|β| or |β̂|, each predictor divided by its largest coefficient."""
-    fourier = isinstance(run.family.regularizer, FourierBridge)
-    symbol = "β̂" if fourier else "β"
-    shown = {"flow": magnitudes(run.limit.predictor, fourier), "descent": magnitudes(run.descent.predictor, fourier)}
+    found = {"flow": run.limit.predictor, "descent": run.descent.predictor}
     if run.solution is not None:
-        shown = {"solver": magnitudes(run.solution.beta, fourier), **shown}
+        found = {"solver": run.solution.beta, **found}
+    coefficients = {side: coefficients_of(run, beta) for side, beta in found.items()}
+    fourier = np.iscomplexobj(coefficients["flow"])
+    symbol = "β̂" if fourier else "β"
+    shown = {side: magnitudes(values) for side, values in coefficients.items()}
     image = run.limit.predictor is not None and run.limit.predictor.ndim > 1
     order = np.argsort(-shown["flow"]) if image else np.arange(len(shown["flow"]))
     styles = {"solver": ("s", 6.0, "C0"), "flow": ("x", 4.5, "C1"), "descent": (".", 4.0, "C7")}
@@ -169,15 +170,19 @@ def spectrum(run: FlowAndSolution, name: str) -> Figure:
     return Figure(f"spectrum-{name}", caption, draw, data)
 
 
-def magnitudes(beta: Array | None, fourier: bool) -> Array:
-    """|β| or |β̂| over its largest, flattened; of a real signal only the frequencies up to D/2."""
+def coefficients_of(run: FlowAndSolution, beta: Array | None) -> NDArray[Any]:
+    """The coefficients that R measures: β itself, or β̂."""
     if beta is None:
         return np.zeros(0)
-    if not fourier:
-        values = np.abs(beta).ravel()
-    else:
-        values = np.abs(np.fft.rfft(beta) if beta.ndim == 1 else np.fft.rfftn(beta)).ravel()
-    return np.asarray(values / values.max())
+    return beta if run.family.regularizer is None else run.family.regularizer.coefficients(beta)
+
+
+def magnitudes(coefficients: NDArray[Any]) -> Array:
+    """Absolute values over their largest, flattened; of a real signal's frequencies only those up to D/2."""
+    if np.iscomplexobj(coefficients):
+        coefficients = coefficients[..., : coefficients.shape[-1] // 2 + 1]
+    values = np.abs(coefficients).ravel()
+    return np.asarray(values / values.max()) if values.size else values
 
 
 def legend(run: FlowAndSolution) -> str:

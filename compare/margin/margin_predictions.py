@@ -83,7 +83,7 @@ def flow_row(run: FlowAndSolution) -> dict[str, Value]:
         "support": None if certificate is None else certificate.support_size,
         "best_support": None if best is None else best.certificate.support_size,
         "loss": run.limit.log_log_loss,
-        "unique": best.unique if best is not None and run.convex else None,
+        "unique": best.unique.known if best is not None and run.convex else None,
         "theory": Verdict.of_all(check.verdict for check in run_checks(run)),
     }
 
@@ -157,7 +157,8 @@ def angle_check(solution: Solution, measured: float, run: FlowAndSolution, refer
     if solution.unique:
         tolerance = ANGLE_TOLERANCE
         return Check.at_most(statement, measured, tolerance, unit="rad", reference=reference)
-    why = "the explicit problem has several minimizers" if solution.unique is False else "uniqueness of β* is not known"
+    several = solution.unique.known is False
+    why = "the explicit problem has several minimizers" if several else "uniqueness of β* is not known"
     return Check.no_prediction(statement, measured, unit="rad", why=why, reference=reference)
 
 

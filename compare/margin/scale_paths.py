@@ -108,7 +108,9 @@ def paths(dataset: Dataset, name: str, scales: Sequence[float]) -> list[ScalePat
     """One architecture at every α, as one batch."""
     models = [network(name, dataset.X.shape[1], scale) for scale in scales]
     kernel = max_margin(dataset.X, dataset.y, L2())
-    rich = max_margin(dataset.X, dataset.y, ARCHITECTURES[name].regularizer(2))
+    regularizer = ARCHITECTURES[name].regularizer(2)
+    assert regularizer is not None
+    rich = max_margin(dataset.X, dataset.y, regularizer)
     limits = flow_limit(models, dataset.X, dataset.y)
     return [ScalePath(name, scale, limit, kernel, rich) for scale, limit in zip(scales, limits, strict=True)]
 

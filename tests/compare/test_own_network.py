@@ -11,7 +11,7 @@ from torch import nn
 from compare import DataError, Verdict, compare_margin, load
 from gd import NotHomogeneousError, flow_limit
 from gd.flow.module_map import ModuleMap
-from solvers import L2, Bridge, max_margin
+from solvers import L2, Bridge, Norm, max_margin
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((8, 6))
@@ -80,7 +80,7 @@ def test_a_linear_module_that_names_its_regularizer_is_held_to_the_theorem():
     assert row["angle"] < 1e-7
     assert row["gap"] < 1e-9
     limit = flow_limit(Linear(6), X, y)
-    assert np.allclose(limit.predictor, max_margin(X, y).beta, rtol=0, atol=1e-7 * np.abs(limit.predictor).max())
+    assert np.allclose(limit.predictor, max_margin(X, y, L2()).beta, rtol=0, atol=1e-7 * np.abs(limit.predictor).max())
 
 
 def test_a_module_that_names_the_wrong_regularizer_fails():
@@ -169,3 +169,55 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(DataError, match="could not be read"):
         load(str(tmp_path / "t.parquet"))
+
+
+class WeightedL1(Norm):
+    """Σ c_i |β_i|, a norm that the package does not have."""
+
+    def __init__(self, c):
+        self.c = np.asarray(c)
+
+    @property
+    def formula(self):
+        return "Σ cᵢ|βᵢ|"
+
+    def value(self, beta):
+        return float(self.c @ np.abs(beta))
+
+    def dual_norm(self, z):
+        return float((np.abs(z) / self.c).max())
+
+    def conic(self, beta):
+        import cvxpy
+
+        return cvxpy.norm1(cvxpy.multiply(self.c, beta))
+
+
+class ScaledDiagonal(nn.Module):
+    """β_i = u_i v_i / c_i costs u_i² + v_i² ≥ 2 c_i |β_i|, so the induced regularizer is `WeightedL1`."""
+
+    theorem = "AM–GM, coordinate by coordinate"
+
+    def __init__(self, c, seed=0):
+        super().__init__()
+        rng = np.random.default_rng(seed)
+        self.c = torch.tensor(c)
+        self.u, self.v = (nn.Parameter(torch.tensor(0.2 * rng.standard_normal(len(c)))) for _ in range(2))
+        self.regularizer = WeightedL1(c)
+
+    def forward(self, x):
+        return x @ (self.u * self.v / self.c)
+
+
+def test_a_network_and_a_norm_of_ones_own_run_through_the_whole_comparison():
+    model = ScaledDiagonal([0.5, 1.0, 2.0, 1.0, 3.0, 0.7])
+    report = compare_margin(X, y, {"scaled": model}, steps=20)
+    (row,) = report.sections[0].rows
+    assert row["regularizer"] == "Σ cᵢ|βᵢ|"
+    assert row["gap"] < 1e-6
+    assert row["angle"] < 1e-4  # the cone solver's answer has a gap of about 1e-9
+    assert report.passed
+    assert report.checks[0].reference == "AM–GM, coordinate by coordinate"
+    wrong = ScaledDiagonal([0.5, 1.0, 2.0, 1.0, 3.0, 0.7])
+    wrong.regularizer = WeightedL1(np.ones(6))
+    assert not compare_margin(X, y, wrong, steps=20).passed
