@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from compare.channels.channel_data import ChannelData
-    from compare.reports.report import Report
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ class ChannelComparison(Experiment):
     """
 
     topic = "Multi-channel CNNs"
+    study = "compare.channels.channel_limits:channel_report"
     data: Any = parameter(
         "digits:0v1",
         "mnist:AvB, cifar10:AvB, digits:AvB, FILE.npz, synthetic:N,D,seed, … In Python also what `load_channels` "
@@ -70,12 +70,6 @@ class ChannelComparison(Experiment):
         if max(self.kernels) > min(loaded.grid):
             raise ValueError(f"kernels: {max(self.kernels)} is wider than the data, {loaded.grid}")
         return loaded
-
-    def run(self) -> Report:
-        """Every kernel size, number of channels and seed."""
-        from compare.channels.channel_limits import channel_report
-
-        return channel_report(self)
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

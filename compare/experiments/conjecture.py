@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from compare.experiments.protocol import Experiment, function_of, parameter
 from compare.experiments.values import COUNT, FILE, INTEGER, NOT_NEGATIVE, SIZES, TEXT
-
-if TYPE_CHECKING:
-    from compare.reports.report import Report
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,7 @@ class ConjectureSearch(Experiment):
     """
 
     topic = "Conjecture search"
+    study = "compare.channels.counterexample_search:search_report"
     grid: Sequence[int] = parameter((8,), "Of a signal, or HxW of an image.", option="--size", kind=SIZES)
     kernel: Sequence[int] = parameter((2,), "K, or KxK for an image.", kind=SIZES)
     _: KW_ONLY
@@ -68,12 +66,6 @@ class ConjectureSearch(Experiment):
         kernel, grid = self.kernel, self.grid
         if len(kernel) != len(grid) or any(k > d for k, d in zip(kernel, grid, strict=True)):
             raise ValueError(f"kernel {kernel} needs one size from 1 to D along each axis of the grid {grid}")
-
-    def run(self) -> Report:
-        """Run, or continue, the search until all generations are finished; verify its best instance."""
-        from compare.channels.counterexample_search import search_report
-
-        return search_report(self)
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

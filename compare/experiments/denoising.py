@@ -12,7 +12,6 @@ from compare.experiments.values import COUNT, FOLDER, INTEGER, INTEGERS, NAMES, 
 
 if TYPE_CHECKING:
     from compare.generators.image_sources import Image
-    from compare.reports.report import Report
 
 QUESTIONS = ("filter", "stopping", "image", "photographs", "frequencies", "labels")
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")
@@ -42,6 +41,7 @@ class DenoisingComparison(Experiment):
     """
 
     topic = "Early stopping of generators is a spectral filter"
+    study = "compare.generators.denoising_report:denoising_report"
     images: Sequence[str | Image] | None = parameter(
         None,
         "Colour photographs in scikit-image, comma-separated. In Python also `Image`s.",
@@ -82,12 +82,6 @@ class DenoisingComparison(Experiment):
         """Refuse images from two places."""
         if self.images is not None and self.folder is not None:
             raise ValueError("give images or a folder, not both")
-
-    def run(self) -> Report:
-        """Every question."""
-        from compare.generators.denoising_report import denoising_report
-
-        return denoising_report(self)
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from compare.experiments.labelled_data import LabelledDataExperiment, depths, initial_scale, seeds
 from compare.experiments.protocol import function_of, parameter
 from compare.experiments.values import NAMES
-
-if TYPE_CHECKING:
-    from compare.reports.report import Report
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,7 @@ class DepthComparison(LabelledDataExperiment):
     """
 
     topic = "Depth: linear networks"
+    study = "compare.margin.depth_limits:depth_report"
     _: KW_ONLY
     architectures: Sequence[str] = parameter(
         ("diagonal", "convolutional"), "Comma-separated names of architectures.", kind=NAMES
@@ -45,12 +43,6 @@ class DepthComparison(LabelledDataExperiment):
     depths: Sequence[int] = depths((1, 2, 3, 4, 5, 6))
     seeds: Sequence[int] = seeds((0, 1, 2, 3, 4))
     init: float = initial_scale()
-
-    def run(self) -> Report:
-        """Every depth and seed."""
-        from compare.margin.depth_limits import depth_report
-
-        return depth_report(self)
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

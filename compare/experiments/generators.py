@@ -12,7 +12,6 @@ from compare.experiments.values import COUNT, FOLDER, INTEGER, NAMES, NUMBER, NU
 
 if TYPE_CHECKING:
     from compare.generators.image_sources import Image
-    from compare.reports.report import Report
     from gd.generators.conv_generator import Kind
 
 KINDS: tuple[Kind, ...] = ("bilinear", "fixed", "learned", "deconvolution")
@@ -56,6 +55,7 @@ class GeneratorComparison(Experiment):
     """
 
     topic = "Convolutional generators: image against noise"
+    study = "compare.generators.fitting_speed:generator_report"
     images: Sequence[str | Image] | None = parameter(
         None,
         "Names in scikit-image, comma-separated; also checkerboard. In Python also `Image`s.",
@@ -154,12 +154,6 @@ class GeneratorComparison(Experiment):
     def starts(self) -> tuple[int, ...]:
         """The seeds."""
         return tuple(range(self.seeds))
-
-    def run(self) -> Report:
-        """Every kind, factor and image; then the sections that need them."""
-        from compare.generators.fitting_speed import generator_report
-
-        return generator_report(self)
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

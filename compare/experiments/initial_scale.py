@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from compare.experiments.labelled_data import LabelledDataExperiment
 from compare.experiments.protocol import function_of, parameter
 from compare.experiments.values import NAMES, NUMBERS, POSITIVE
-
-if TYPE_CHECKING:
-    from compare.reports.report import Report
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,7 @@ class InitialScaleComparison(LabelledDataExperiment):
     """
 
     topic = "Initial scale: depth-2 networks"
+    study = "compare.margin.scale_paths:scale_report"
     _: KW_ONLY
     inits: Sequence[float] = parameter((0.01, 0.1, 1.0, 10.0), "Initial scales α.", kind=NUMBERS, within=POSITIVE)
     architectures: Sequence[str] = parameter(
@@ -46,12 +44,6 @@ class InitialScaleComparison(LabelledDataExperiment):
         kind=NAMES,
         choices=("diagonal", "convolutional"),
     )
-
-    def run(self) -> Report:
-        """Paths and limits of gradient flow at every α."""
-        from compare.margin.scale_paths import scale_report
-
-        return scale_report(self)
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from compare.experiments.labelled_data import LabelledDataExperiment, depths, initial_scale, seeds
 from compare.experiments.protocol import function_of, parameter
 from compare.experiments.values import NAMES
-
-if TYPE_CHECKING:
-    from compare.reports.report import Report
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,7 @@ class LossComparison(LabelledDataExperiment):
     """
 
     topic = "Losses: linear networks"
+    study = "compare.margin.loss_pairs:loss_report"
     _: KW_ONLY
     architectures: Sequence[str] | None = parameter(
         None, "Comma-separated names of architectures; all that fit the data by default.", kind=NAMES
@@ -45,12 +43,6 @@ class LossComparison(LabelledDataExperiment):
     depths: Sequence[int] = depths((1, 2, 3))
     seeds: Sequence[int] = seeds((0, 1))
     init: float = initial_scale()
-
-    def run(self) -> Report:
-        """Both flows of every network."""
-        from compare.margin.loss_pairs import loss_report
-
-        return loss_report(self)
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

@@ -13,7 +13,6 @@ from compare.experiments.values import COUNT, NAMES, POSITIVE
 if TYPE_CHECKING:
     from torch import nn
 
-    from compare.reports.report import Report
     from gd.descent.schedule import Schedule
 
 SCHEDULES = ("armijo", "constant", "normalized", "accelerated", "rescaled")
@@ -47,6 +46,7 @@ class MarginComparison(LabelledDataExperiment):
     """
 
     topic = "Max margin: linear networks"
+    study = "compare.margin.margin_report:margin_report"
     data: Any = parameter("digits:3v8", SOURCES)
     models: nn.Module | Sequence[nn.Module] | Mapping[str, nn.Module] | None = parameter(
         None,
@@ -73,12 +73,6 @@ class MarginComparison(LabelledDataExperiment):
     )
     tol: float = parameter(1e-9, "Relative certificate violation that the solver may leave.", within=POSITIVE)
     n_starts: int = parameter(8, "Starts of the solver's own, where the problem is nonconvex.", within=COUNT)
-
-    def run(self) -> Report:
-        """Every family of networks: solve, flow, descend, compare."""
-        from compare.margin.margin_report import margin_report
-
-        return margin_report(self)
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

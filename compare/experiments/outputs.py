@@ -14,7 +14,6 @@ from compare.experiments.protocol import Experiment, function_of, parameter
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from compare.reports.report import Report
 
 PLANTED = re.compile(r"synthetic:(\d{1,6}),(\d{1,6}),(\d{1,3}),(\d{1,9})")
 
@@ -44,6 +43,7 @@ class OutputsComparison(Experiment):
     """
 
     topic = "Several outputs: fully connected networks"
+    study = "compare.margin.output_limits:output_report"
     data: Any = parameter(
         "wine", "wine, or synthetic:N,D,M,seed. In Python also a `Dataset`, or points X of shape (N, D), with y."
     )
@@ -76,12 +76,6 @@ class OutputsComparison(Experiment):
         if isinstance(self.data, Dataset):
             return self.data, labels
         return Dataset(self.name, np.asarray(self.data, dtype=np.float64), labels[:, 0], ("−1", "+1")), labels
-
-    def run(self) -> Report:
-        """Every depth and seed."""
-        from compare.margin.output_limits import output_report
-
-        return output_report(self)
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

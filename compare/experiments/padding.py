@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from compare.experiments.labelled_data import LabelledDataExperiment, initial_scale, seeds
 from compare.experiments.protocol import function_of, parameter
 from compare.experiments.values import COUNT, INTEGERS, Interval
-
-if TYPE_CHECKING:
-    from compare.reports.report import Report
 
 
 @dataclass(frozen=True)
@@ -42,17 +39,12 @@ class PaddingComparison(LabelledDataExperiment):
     """
 
     topic = "Padding: convolutional networks"
+    study = "compare.margin.padding_limits:padding_report"
     _: KW_ONLY
     kernels: Sequence[int] = parameter((3, 5), "Kernel sizes.", kind=INTEGERS, within=COUNT)
     depths: Sequence[int] = parameter((2, 3), "Numbers of layers L ≥ 2.", kind=INTEGERS, within=Interval(2))
     seeds: Sequence[int] = seeds((0, 1))
     init: float = initial_scale()
-
-    def run(self) -> Report:
-        """Every padding, kernel, depth and seed."""
-        from compare.margin.padding_limits import padding_report
-
-        return padding_report(self)
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

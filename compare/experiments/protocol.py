@@ -16,6 +16,7 @@ import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeVar
 
@@ -81,6 +82,8 @@ class Experiment(ABC):
 
     topic: ClassVar[str]
     """What its reports are about, in a title."""
+    study: ClassVar[str] = ""
+    """"module:function" (experiment → report) that runs it; imported then, for it may import torch."""
     function_name: ClassVar[str] = ""
     """Of its Python function; set by `function_of`."""
 
@@ -105,9 +108,11 @@ class Experiment(ABC):
     def check(self) -> None:  # noqa: B027 – most experiments have nothing to add
         """Raise ValueError for parameters that do not fit each other."""
 
-    @abstractmethod
     def run(self) -> Report:
-        """Run the experiment."""
+        """Run the experiment: import the function that `study` names, and call it with these parameters."""
+        module, _, name = self.study.partition(":")
+        report: Report = getattr(import_module(module), name)(self)
+        return report
 
     @classmethod
     @abstractmethod

@@ -11,7 +11,6 @@ from compare.experiments.values import COUNT, INTEGER, INTEGERS, NAMES, NOT_NEGA
 
 if TYPE_CHECKING:
     from compare.generators.image_sources import Image
-    from compare.reports.report import Report
 
 SIZES_ALLOWED = (16, 32, 64)
 """Powers of two, for the wavelets; larger ones would need more memory than the exact baselines are worth."""
@@ -41,6 +40,7 @@ class RecoveryComparison(Experiment):
     """
 
     topic = "Recovery from few measurements"
+    study = "compare.generators.recovery_sections:recovery_report"
     images: Sequence[str | Image] = parameter(
         ("shepp_logan_phantom",), "Images in scikit-image, comma-separated. In Python also `Image`s.", kind=NAMES
     )
@@ -74,12 +74,6 @@ class RecoveryComparison(Experiment):
         """Refuse sizes without wavelets."""
         if self.size not in SIZES_ALLOWED:
             raise ValueError(f"size must be 16, 32 or 64; got {self.size!r}")
-
-    def run(self) -> Report:
-        """The line, and every image with both kinds of measurements."""
-        from compare.generators.recovery_sections import recovery_report
-
-        return recovery_report(self)
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

@@ -12,7 +12,6 @@ from compare.experiments.values import COUNT, INTEGERS, TEXTS
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from compare.reports.report import Report
 
 WIDTHS = (10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10240)
 
@@ -41,6 +40,7 @@ class SplineComparison(Experiment):
     """
 
     topic = "Wide ReLU networks and the weighted spline"
+    study = "compare.spline.spline_report:spline_report"
     data: Any = parameter(
         "builtin", "FILE.csv with two columns x, y, or builtin: the paper's five points. In Python also x with y."
     )
@@ -65,12 +65,6 @@ class SplineComparison(Experiment):
         """Refuse widths that do not ascend."""
         if list(self.widths) != sorted(set(self.widths)):
             raise ValueError(f"widths must be positive and ascending, got {list(self.widths)}")
-
-    def run(self) -> Report:
-        """Every section in turn."""
-        from compare.spline.spline_report import spline_report
-
-        return spline_report(self)
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

@@ -36,37 +36,20 @@ class Row:
 
 
 EXPERIMENTS = {
-    "margin": Row("compare.experiments.margin:compare_margin", "Max margin of linear networks (classification)."),
-    "depth": Row(
-        "compare.experiments.depth:compare_depths", "Depth 1 to 6: the support of the limit as p = 2/L falls."
-    ),
-    "scale": Row(
-        "compare.experiments.initial_scale:compare_scales", "Initial scale against time: kernel regime to rich regime."
-    ),
-    "losses": Row("compare.experiments.losses:compare_losses", "Logistic loss and exponential loss: one limit or two."),
-    "padding": Row(
-        "compare.experiments.padding:compare_paddings", "Zero padding and narrow kernels: KKT points in weight space."
-    ),
-    "outputs": Row(
-        "compare.experiments.outputs:compare_outputs", "Several outputs: the Schatten norms, nuclear at depth 2."
-    ),
-    "channels": Row(
-        "compare.experiments.channels:compare_channels", "Multi-channel CNNs against the certified R_K max margin."
-    ),
-    "conjecture": Row(
-        "compare.experiments.conjecture:compare_conjecture", "Search for predictors that cost more with few channels."
-    ),
-    "spline": Row(
-        "compare.experiments.spline:compare_spline", "Wide ReLU networks against the weighted spline (regression)."
-    ),
-    "generators": Row(
-        "compare.experiments.generators:compare_generators", "Untrained generators: iterations, image and noise."
-    ),
-    "denoising": Row(
-        "compare.experiments.denoising:compare_denoising", "Early stopping is a filter; the deep decoder against TV."
-    ),
-    "recovery": Row(
-        "compare.experiments.recovery:compare_recovery", "Few measurements: generators and their explicit limit."
-    ),
+    name: Row(f"compare.experiments.{target}", help)
+    for name, target, help in (
+        ("margin", "margin:compare_margin", "Max margin of linear networks (classification)."),
+        ("depth", "depth:compare_depths", "Depth 1 to 6: the support of the limit as p = 2/L falls."),
+        ("scale", "initial_scale:compare_scales", "Initial scale against time: kernel regime to rich regime."),
+        ("losses", "losses:compare_losses", "Logistic loss and exponential loss: one limit or two."),
+        ("padding", "padding:compare_paddings", "Zero padding and narrow kernels: KKT points in weight space."),
+        ("outputs", "outputs:compare_outputs", "Several outputs: the Schatten norms, nuclear at depth 2."),
+        ("channels", "channels:compare_channels", "Multi-channel CNNs against the certified R_K max margin."),
+        ("conjecture", "conjecture:compare_conjecture", "Search for predictors that cost more with few channels."),
+        ("spline", "spline:compare_spline", "Wide ReLU networks against the weighted spline (regression)."),
+        ("generators", "generators:compare_generators", "Untrained generators: iterations, image and noise."),
+        ("denoising", "denoising:compare_denoising", "Early stopping is a filter; the deep decoder against TV."),
+        ("recovery", "recovery:compare_recovery", "Few measurements: generators and their explicit limit."),
+    )
 }
 """`implicitbias compare <name>`. Bare `implicitbias compare` runs the quick form of each, in this order."""
