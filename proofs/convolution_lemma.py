@@ -2,7 +2,8 @@
 
         a ⋆ a  +  b ⋆ b  =  c ⋆ c        (circular autocorrelation mod D),
 
-proved for all K in steps; `proofs.convolution_radicals` has c for K ≤ 3, `proofs.convolution_limits` says where the lemma ends.
+proved for all K in steps; `proofs.convolution_radicals` has c for K ≤ 3, `proofs.convolution_limits` says where the
+lemma ends.
 
 The chain: autocorrelation r_j = Σ_k a_k a_{k+j} is the coefficient of x^{K−1+j} in x^{K−1} p(x) p(1/x), where
 p(x) = Σ a_k x^k; so the lemma asks for a real factor of q(x) = x^{K−1}[p_a(x) p_a(1/x) + p_b(x) p_b(1/x)]. On the

@@ -36,7 +36,7 @@ def _certified(formula: Formula, size: int) -> Iterator[Step]:
             counterexample={"kernels": label},
             residual=f"{float(residual.lower()):.3e}",
         )
-        how = f"{found.proof}; ‖c* − c‖₂ ≤ {found.distance}"
+        how, near = f"{found.proof}; ‖c* − c‖₂ ≤ {found.distance}", Truth.of(_within(found, formula["distance"]), False)
         yield check(f"{label}: an exact real factor lies within {formula['distance']:g}·‖c‖ of c").decided(
             Truth.of(_within(found, formula["distance"]), False),
             how,

@@ -37,8 +37,8 @@ class Truth(Enum):
 
     @classmethod
     def of(cls, holds: bool, fails: bool) -> Truth:
-        """From two comparisons of balls, which may both be false."""
-        return cls.HOLDS if holds else cls.FAILS if fails else cls.OPEN
+        """From two comparisons of balls; both are false where the balls are too wide, and a failure counts first."""
+        return cls.FAILS if fails else cls.HOLDS if holds else cls.OPEN
 
 
 @dataclass(frozen=True)

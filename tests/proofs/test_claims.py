@@ -67,6 +67,7 @@ def test_a_verdict_is_its_weakest_step() -> None:
 def test_what_two_balls_say_of_a_line() -> None:
     assert Truth.of(holds=True, fails=False) is Truth.HOLDS
     assert Truth.of(holds=False, fails=True) is Truth.FAILS
+    assert Truth.of(holds=True, fails=True) is Truth.FAILS  # contradicting bounds prove nothing
     assert "too wide to decide" in str(Truth.of(holds=False, fails=False))
 
 
