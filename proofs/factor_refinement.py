@@ -12,7 +12,7 @@ from flint import arb, arb_mat, arb_poly
 from numpy.typing import NDArray
 
 from proofs.balls import lags
-from solvers.conv_kernel.spectral_factorization import spectral_factorization
+from solvers.factorization.spectral_factorization import spectral_factorization
 
 Array = NDArray[np.float64]
 

@@ -38,10 +38,7 @@ def _certified(formula: Formula, size: int) -> Iterator[Step]:
         )
         how, near = f"{found.proof}; ‖c* − c‖₂ ≤ {found.distance}", Truth.of(_within(found, formula["distance"]), False)
         yield check(f"{label}: an exact real factor lies within {formula['distance']:g}·‖c‖ of c").decided(
-            Truth.of(_within(found, formula["distance"]), False),
-            how,
-            residual=found.distance,
-            counterexample={"kernels": label},
+            near, how, residual=found.distance, counterexample={"kernels": label}
         )
 
 

@@ -31,7 +31,7 @@ from solvers.conv_kernel.network import (
 )
 from solvers.conv_kernel.path import kernel_dual_norm, proved_largest_eigenvalue
 from solvers.conv_kernel.price_path import follow_price_path
-from solvers.conv_kernel.spectral_factorization import spectral_factorization
+from solvers.factorization.spectral_factorization import spectral_factorization
 from solvers.solution import Certificate, Solution, Status
 
 Array = NDArray[np.float64]

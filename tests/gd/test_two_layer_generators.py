@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from gd.generators.two_layer import ToyGenerator, TwoLayerGenerator
-from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
-from solvers.generators.early_stopping import early_stopping_filter
+from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
+from solvers.filters.early_stopping import early_stopping_filter
 
 
 def circulant(u):

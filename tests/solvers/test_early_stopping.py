@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel, triangle_kernel
-from solvers.generators.early_stopping import early_stopping_filter, tikhonov_filter, truncated_filter
-from solvers.generators.early_stopping_error import best_stopping_time, predicted_error
+from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel, triangle_kernel
+from solvers.filters.early_stopping import early_stopping_filter, tikhonov_filter, truncated_filter
+from solvers.filters.early_stopping_error import best_stopping_time, predicted_error
 
 RNG = np.random.default_rng(0)
 LINE = dual_kernel(gaussian_kernel(24, 0.08))

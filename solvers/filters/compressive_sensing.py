@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 
-from solvers.generators.dual_kernel import DualKernel
-from solvers.generators.early_stopping import power_complement
+from solvers.filters.dual_kernel import DualKernel
+from solvers.filters.early_stopping import power_complement
 
 Array = NDArray[np.float64]
 
@@ -174,7 +174,7 @@ def kernel_recovery(
     Reference: Heckel & Soltanolkotabi (2020), "Compressive sensing with un-trained neural networks: gradient
     descent finds the smoothest approximation" (ICML), the linearized problem behind its Theorem 1.
 
-    >>> from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
+    >>> from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
     >>> kernel = dual_kernel(gaussian_kernel(32, 0.1))
     >>> wave = np.cos(2 * np.pi * np.arange(32) / 32)
     >>> A = gaussian_measurement(12, (32,), seed=0)

@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvers.generators.dual_kernel import DualKernel
+from solvers.filters.dual_kernel import DualKernel
 
 Array = NDArray[np.float64]
 Loss = Literal["half_squared", "squared"]
@@ -101,7 +101,7 @@ def early_stopping_filter(
 
     Reference: Heckel & Soltanolkotabi (2020), Theorem 1 (½‖·‖²) — the linearized iteration, exactly.
 
-    >>> from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
+    >>> from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
     >>> kernel = dual_kernel(gaussian_kernel(64, 0.05))
     >>> gains = early_stopping_filter(kernel, 1 / kernel.largest, [0, 1, np.inf]).gains
     >>> [float(g) for g in gains[:, 0].round(12)]
@@ -122,7 +122,7 @@ def tikhonov_filter(kernel: DualKernel, ridge: float) -> SpectralFilter:
 
     Raises ValueError for a negative or non-finite ridge.
 
-    >>> from solvers.generators.dual_kernel import dual_kernel
+    >>> from solvers.filters.dual_kernel import dual_kernel
     >>> float(tikhonov_filter(dual_kernel([1.0, 0.0]), 0.5).gains[0])
     0.5
     """
@@ -142,7 +142,7 @@ def truncated_filter(kernel: DualKernel, rank: int) -> SpectralFilter:
 
     Raises ValueError unless 0 ≤ rank ≤ size.
 
-    >>> from solvers.generators.dual_kernel import dual_kernel, triangle_kernel
+    >>> from solvers.filters.dual_kernel import dual_kernel, triangle_kernel
     >>> truncated_filter(dual_kernel(triangle_kernel(6, 2)), 3).gains
     array([1., 1., 0., 0., 0., 1.])
     """

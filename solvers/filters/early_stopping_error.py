@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
-from solvers.generators.dual_kernel import DualKernel
-from solvers.generators.early_stopping import Loss, early_stopping_filter
+from solvers.filters.dual_kernel import DualKernel
+from solvers.filters.early_stopping import Loss, early_stopping_filter
 
 Array = NDArray[np.float64]
 
@@ -95,7 +95,7 @@ def predicted_error(
     Reference: Heckel & Soltanolkotabi (2020), Theorem 1, whose bound has the same two terms; these are exact for
     the linearized iteration.
 
-    >>> from solvers.generators.dual_kernel import dual_kernel
+    >>> from solvers.filters.dual_kernel import dual_kernel
     >>> split = predicted_error(dual_kernel([1.0, 0.0]), [3.0, 4.0], 1.0, step=2.0, steps=[0, 1])
     >>> [float(v) for v in split.total.round(12)]
     [25.0, 2.0]
@@ -132,7 +132,7 @@ def best_stopping_time(
 
     Raises ValueError as `predicted_error` does, and unless longest ≥ 1.
 
-    >>> from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
+    >>> from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
     >>> kernel = dual_kernel(gaussian_kernel(64, 0.05))
     >>> wave = np.sin(2 * np.pi * 5 * np.arange(64) / 64)
     >>> best_stopping_time(kernel, wave, 0.3, 0.1 / kernel.largest).step
