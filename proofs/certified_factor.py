@@ -1,6 +1,6 @@
 """Spectral factors with a proof: how well c⋆c matches, and how far an exact factor is at most.
 
-The numbers come from `solvers.spectral_factorization`; what is added here is rigorous. Floating-point input is a list
+The numbers come from `solvers.factorization.spectral_factorization`; what is added here is rigorous. Floating-point input is a list
 of exact binary fractions, and everything below is integer, rational or ball arithmetic on them.
 
 1. Divide by the greatest common divisor, exactly: a_i = G·a_i′. The a_i′ have no common root, so
