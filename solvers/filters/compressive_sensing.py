@@ -25,10 +25,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 
-from solvers.filters.dual_kernel import DualKernel
+from solvers.arrays import Array
+from solvers.filters.dual_kernel import DualKernel, reflected
 from solvers.filters.early_stopping import power_complement
-
-Array = NDArray[np.float64]
 
 
 class Measurement(ABC):
@@ -104,8 +103,7 @@ class FourierMeasurement(Measurement):
 
     @property
     def full_mask(self) -> NDArray[np.bool_]:
-        reflected = np.roll(np.flip(self.mask), 1, axis=tuple(range(self.mask.ndim)))
-        return np.asarray(self.mask | reflected)
+        return np.asarray(self.mask | reflected(self.mask))
 
     def forward(self, x: Array) -> NDArray[Any]:
         return np.asarray(np.fft.fftn(x, norm="ortho")[self.mask])
@@ -240,7 +238,6 @@ def _fourier_multiplier(
     kernel: DualKernel, measurement: FourierMeasurement, y: NDArray[Any], step: float | None, t: float, rcond: float
 ) -> NDArray[Any]:
     """K in closed form: where both ±d are measured A*A acts as the identity on the pair, where one is, as ½."""
-    reflected = np.roll(np.flip(measurement.mask), 1, axis=tuple(range(measurement.mask.ndim)))
-    weight = np.where(reflected, 1.0, 0.5)[measurement.mask]
+    weight = np.where(reflected(measurement.mask), 1.0, 0.5)[measurement.mask]
     values = kernel.eigenvalues[measurement.mask] * weight
     return np.asarray(_multiplier_gains(values, step, t, rcond) * y)

@@ -1,4 +1,4 @@
-"""Early stopping as a spectral filter, beside Tikhonov and truncated SVD.
+"""Early stopping as a spectral filter, with Tikhonov and truncated SVD for comparison.
 
 Linearized at a start with G(C₀) = 0, gradient descent with step η on ½‖G(C) − y‖₂² outputs, after t steps,
 
@@ -9,27 +9,28 @@ this linear filter. Tikhonov regularization with ridge λ has gains σ²/(σ² +
 σ² whole; with λ ≈ 1/(ηt) and the cut at σ² ≈ 1/(ηt) the three nearly agree. The kernels here are circulant, so a
 filter is one multiplication in the Fourier domain.
 
-The loss matters by a factor of two: for ‖G(C) − y‖₂² without the ½ the bracket is 1 − (1 − 2ησ²)^t.
+The loss is ½‖·‖₂², with the ½. Descent on ‖G(C) − y‖₂² with step η is descent on ½‖·‖₂² with step 2η.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from solvers.arrays import Array
 from solvers.filters.dual_kernel import DualKernel
-
-Array = NDArray[np.float64]
-Loss = Literal["half_squared", "squared"]
-_GRADIENT_FACTOR = {"half_squared": 1.0, "squared": 2.0}
 
 
 @dataclass(frozen=True)
 class SpectralFilter:
-    """A linear shift-invariant filter: gains on the Fourier coefficients, called on a signal."""
+    """A linear shift-invariant filter: gains on the Fourier coefficients, called on a signal.
+
+    Example:
+        >>> SpectralFilter(np.array([1.0, 0.0]), 1)([3.0, 5.0])  # the mean is kept, the alternating part is not
+        array([4., 4.])
+    """
 
     gains: Array = field(repr=False)
     """Shape (..., *shape): one gain per frequency in `numpy.fft.fftn` order; leading axes are several filters."""
@@ -51,24 +52,20 @@ class SpectralFilter:
         return np.asarray(np.fft.ifftn(self.gains * np.fft.fftn(values, axes=axes), axes=axes).real)
 
 
-def learned_per_step(kernel: DualKernel, step: float, loss: Loss = "half_squared") -> Array:
-    """ησ² (for ½‖·‖₂²) or 2ησ² (for ‖·‖₂²): the share of the residual that one step removes at each frequency.
+def learned_per_step(kernel: DualKernel, step: float) -> Array:
+    """ησ², the share of the residual that one step on ½‖·‖₂² removes at each frequency.
 
     Raises ValueError unless step > 0 and every share is below 2: beyond, gradient descent diverges.
     """
-    if loss not in _GRADIENT_FACTOR:
-        raise ValueError(f"loss must be one of {sorted(_GRADIENT_FACTOR)}, got {loss!r}")
-    factor = _GRADIENT_FACTOR[loss]
     if not (np.isfinite(step) and step > 0):
         raise ValueError(f"the step must be a positive number, got {step!r}")
     # written as not (<) so that rounding at exactly 2/σ² is still refused
-    if not factor * step * kernel.largest < 2.0:
+    if not step * kernel.largest < 2.0:
         raise ValueError(
-            f"step {step:.6g} is at or above {2 / (factor * kernel.largest):.6g} = 2/({factor:g}·σ²_max): "
-            f"gradient descent on this loss does not converge; take 1/({factor:g}·σ²_max) = "
-            f"{1 / (factor * kernel.largest):.6g}"
+            f"step {step:.6g} is at or above {2 / kernel.largest:.6g} = 2/σ²_max: gradient descent on ½‖·‖² does not "
+            f"converge; take 1/σ²_max = {1 / kernel.largest:.6g}"
         )
-    return np.asarray(factor * step * kernel.eigenvalues)
+    return step * kernel.eigenvalues
 
 
 def power_complement(share: Array, t: Array) -> Array:
@@ -82,49 +79,62 @@ def power_complement(share: Array, t: Array) -> Array:
     return gains
 
 
-def early_stopping_filter(
-    kernel: DualKernel, step: float, t: ArrayLike, *, loss: Loss = "half_squared"
-) -> SpectralFilter:
-    """The filter that t steps of gradient descent are: gains 1 − (1 − ησ²)^t.
+def early_stopping_filter(kernel: DualKernel, step: float, t: ArrayLike) -> SpectralFilter:
+    """The filter that t steps of gradient descent on ½‖G(C) − y‖₂² are.
 
-        G(C_t) = Σ_d [1 − (1 − ησ²_d)^t] ⟨w_d, y⟩ w_d     for ½‖G(C) − y‖₂²  ("half_squared")
-        G(C_t) = Σ_d [1 − (1 − 2ησ²_d)^t] ⟨w_d, y⟩ w_d    for ‖G(C) − y‖₂²   ("squared")
+        G(C_t) = Σ_d [1 − (1 − ησ²_d)^t] ⟨w_d, y⟩ w_d
 
-    step – η, in units of 1/σ²; below 2/σ²_max (1/σ²_max for "squared").
-    t – whole number(s) of steps ≥ 0, or infinity; an array gives one filter per entry, as leading axes.
+    Args:
+        kernel: the dual kernel Σ, whose eigenpairs are (σ²_d, w_d).
+        step: η, in units of 1/σ²; below 2/σ²_max. For the loss ‖·‖₂² without the ½ give twice its step.
+        t: whole numbers of steps ≥ 0, or infinity. An array gives one filter per entry, as leading axes.
 
-    Returns a SpectralFilter; gains (*t.shape, *kernel.shape). t = 0 gives zero, t = ∞ the projection on the range
-    of the kernel.
+    Returns:
+        SpectralFilter with gains of shape (*t.shape, *kernel.shape), float64. t = 0 gives zero, t = ∞ the projection on
+        the range of the kernel.
 
-    Raises ValueError when the step is too long for gradient descent to converge, or some t is negative, not whole
-    or NaN.
+    Raises:
+        ValueError: when the step is not positive or so long that gradient descent does not converge, or when some t is
+            negative, not whole or NaN.
 
-    Reference: Heckel & Soltanolkotabi (2020), Theorem 1 (½‖·‖²) — the linearized iteration, exactly.
+    Reference:
+        Heckel and Soltanolkotabi (2020), Theorem 1: the linearized iteration, exactly.
 
-    >>> from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
-    >>> kernel = dual_kernel(gaussian_kernel(64, 0.05))
-    >>> gains = early_stopping_filter(kernel, 1 / kernel.largest, [0, 1, np.inf]).gains
-    >>> [float(g) for g in gains[:, 0].round(12)]
-    [0.0, 1.0, 1.0]
+    Example:
+        >>> from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
+        >>> kernel = dual_kernel(gaussian_kernel(64, 0.05))
+        >>> gains = early_stopping_filter(kernel, 1 / kernel.largest, [0, 1, np.inf]).gains
+        >>> [float(g) for g in gains[:, 0].round(12)]
+        [0.0, 1.0, 1.0]
     """
     times = np.asarray(t, dtype=np.float64)
     if np.isnan(times).any() or (times < 0).any() or (times[np.isfinite(times)] % 1 != 0).any():
         raise ValueError(f"t counts gradient steps: whole numbers ≥ 0 or infinity, got {t!r}")
-    share = learned_per_step(kernel, step, loss)
+    share = learned_per_step(kernel, step)
     spread = times.reshape(times.shape + (1,) * len(kernel.shape))
     return SpectralFilter(power_complement(share, spread), len(kernel.shape))
 
 
 def tikhonov_filter(kernel: DualKernel, ridge: float) -> SpectralFilter:
-    """The ridge-regression filter, gains σ²/(σ² + λ): the output of min ½‖J c − y‖₂² + ½λ‖c‖₂².
+    """The filter of ridge regression, min ½‖J c − y‖₂² + ½λ‖c‖₂²: gains σ²/(σ² + λ).
 
-    ridge – λ ≥ 0, in the units of σ². λ = 0 gives the projection on the range of the kernel.
+    Args:
+        kernel: the dual kernel Σ = J Jᵀ.
+        ridge: λ ≥ 0, in the units of σ²; λ = 0 gives the projection on the range of the kernel.
 
-    Raises ValueError for a negative or non-finite ridge.
+    Returns:
+        SpectralFilter with gains of the kernel's shape, float64.
 
-    >>> from solvers.filters.dual_kernel import dual_kernel
-    >>> float(tikhonov_filter(dual_kernel([1.0, 0.0]), 0.5).gains[0])
-    0.5
+    Raises:
+        ValueError: when the ridge is negative or not finite.
+
+    Reference:
+        Tikhonov (1963); the comparison is that of Heckel and Soltanolkotabi (2020), Section 3.
+
+    Example:
+        >>> from solvers.filters.dual_kernel import dual_kernel
+        >>> float(tikhonov_filter(dual_kernel([1.0, 0.0]), 0.5).gains[0])
+        0.5
     """
     if not (np.isfinite(ridge) and ridge >= 0):
         raise ValueError(f"the ridge must be a number ≥ 0, got {ridge!r}")
@@ -134,22 +144,31 @@ def tikhonov_filter(kernel: DualKernel, ridge: float) -> SpectralFilter:
 
 
 def truncated_filter(kernel: DualKernel, rank: int) -> SpectralFilter:
-    """The truncated-SVD filter: gain 1 on the `rank` largest eigenvalues, 0 on the others.
+    """The filter of truncated SVD: gain 1 on the `rank` largest eigenvalues, 0 on the others.
 
     Eigenvalues of a real circulant come in pairs ±d, and a filter that kept one of a pair would not be
-    shift-invariant: when the cut falls inside a group of equal eigenvalues the group is left out whole, so the
-    filter keeps at most `rank` directions.
+    shift-invariant: when the cut falls inside a group of equal eigenvalues the whole group is left out.
 
-    Raises ValueError unless 0 ≤ rank ≤ size.
+    Args:
+        kernel: the dual kernel Σ.
+        rank: whole number from 0 to kernel.size; at most so many directions are kept.
 
-    >>> from solvers.filters.dual_kernel import dual_kernel, triangle_kernel
-    >>> truncated_filter(dual_kernel(triangle_kernel(6, 2)), 3).gains
-    array([1., 1., 0., 0., 0., 1.])
+    Returns:
+        SpectralFilter with gains 0 and 1 of the kernel's shape, float64.
+
+    Raises:
+        ValueError: unless 0 ≤ rank ≤ size, rank whole.
+
+    Reference:
+        Hansen (1987), truncated SVD as regularization.
+
+    Example:
+        >>> from solvers.filters.dual_kernel import dual_kernel, triangle_kernel
+        >>> truncated_filter(dual_kernel(triangle_kernel(6, 2)), 3).gains
+        array([1., 1., 0., 0., 0., 1.])
     """
     if int(rank) != rank or not 0 <= rank <= kernel.size:
         raise ValueError(f"the rank must be a whole number from 0 to {kernel.size}, got {rank!r}")
     ordered = np.append(np.sort(kernel.eigenvalues.ravel())[::-1], -np.inf)
-    tie = 1e-12 * kernel.largest
-    first_left_out = ordered[int(rank)]
-    gains = (kernel.eigenvalues > first_left_out + tie).astype(np.float64)
-    return SpectralFilter(gains, len(kernel.shape))
+    tie = 1e-12 * kernel.largest  # rounding of the FFT separates equal eigenvalues by some 1e-15 of the largest
+    return SpectralFilter((kernel.eigenvalues > ordered[int(rank)] + tie).astype(np.float64), len(kernel.shape))
