@@ -33,6 +33,7 @@ extensions = [
 ]
 exclude_patterns = ["gallery/*.py", "gallery/*.rst", "extensions"]
 
+html_title = "implicitbias"
 html_theme = "pydata_sphinx_theme"
 html_static_path = ["static"]
 html_css_files = ["pages.css"]
@@ -54,12 +55,13 @@ myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 
 default_role = "py:obj"
+highlight_options = {"pycon": {"stripnl": True}}
 add_module_names = False
 python_maximum_signature_line_length = 88
 toc_object_entries_show_parents = "hide"
-autodoc_default_options = {"members": True, "member-order": "bysource", "exclude-members": "count, index"}
+autodoc_default_options = {"members": True, "member-order": "bysource", "exclude-members": "count, index, set_fit_request, set_score_request"}
 autodoc_typehints = "signature"
-autodoc_type_aliases = {"Array": "Array", "ComplexArray": "ComplexArray"}
+autodoc_type_aliases = {name: name for name in ("ArrayLike", "NDArray", "Array", "ComplexArray", "Tensor")}
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
@@ -73,7 +75,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "examples",
     "filename_pattern": r"\.py$",
-    "within_subsection_order": "ExampleTitleSortKey",
+    "within_subsection_order": "FileNameSortKey",
     "image_srcset": ["2x"],
     "show_memory": False,
     "min_reported_time": 10**6,  # no table of run times on the pages

@@ -1,6 +1,6 @@
 """Sphinx: the directive `claims`, a table of statements that `proofs` checks.
 
-Its argument lists the claims by name, `*` means all of them. The table shows what a test holds each claim to.
+Its content lists the claims by name; without content the table has all of them. The table shows what a test holds each claim to.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ def entry(*children: nodes.Node) -> nodes.entry:
 class Claims(Directive):
     """name, statement, verdict, and which claim says it right where the verdict is REFUTED."""
 
-    required_arguments = 1
-    final_argument_whitespace = True
+    has_content = True
 
     def run(self) -> list[nodes.Node]:
         """docutils: the table."""
-        names = [] if self.arguments[0] == "*" else self.arguments[0].replace(",", " ").split()
+        names = " ".join(self.content).replace(",", " ").split()
         group = nodes.tgroup("", *(nodes.colspec(colwidth=width) for width in (20, 60, 20)), cols=3)
         head = (entry(nodes.Text(title)) for title in ("claim", "statement", "verdict"))
         group += nodes.thead("", nodes.row("", *head))

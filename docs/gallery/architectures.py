@@ -1,5 +1,5 @@
 r"""Three architectures, three predictors
-====================================
+=====================================
 
 One data set with two input coordinates, three linear networks of depth 2. Lines: decision boundaries of the networks
 where gradient flow ends, started from small random weights. Dots on the lines: the certified minimum of

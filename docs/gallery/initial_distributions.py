@@ -1,7 +1,7 @@
 r"""How the initialization bends the spline
 =======================================
 
-The function of least :math:`\int g''^2/\zeta` through five points, for three laws of the first layer's weights and
+The function of least :math:`\int (g'')^2/\zeta` through five points, for three laws of the first layer's weights and
 biases, and for a constant :math:`\zeta` (the natural cubic spline). A wide network whose initialization has the law on
 the label approaches the curve of that label.
 """

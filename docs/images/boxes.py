@@ -1,0 +1,94 @@
+"""The pictures of the architecture page: `python docs/images/boxes.py` writes them beside this file, as text.
+
+A picture is a table of rows; a row is a list of boxes (title, lines). An arrow is (from, to, label) between titles.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+FONT = 'font-family="DejaVu Sans, Verdana, sans-serif"'
+WIDTH, LINE, PAD, GAP, BETWEEN = 960, 18, 12, 20, 46
+COLOURS = {"solvers": "#dbe9f6", "gd": "#fbe3d3", "proofs": "#efe0f2", "compare": "#dcefe4", "": "#f3f3f3"}
+
+Box = tuple[str, list[str]]
+Arrow = tuple[str, str, str]
+
+
+def picture(rows: list[list[Box]], arrows: list[Arrow], colour: str = "") -> str:
+    """Rows of boxes from top to bottom, boxes of a row from left to right, arrows between them."""
+    places: dict[str, tuple[float, float, float, float]] = {}
+    drawn, top = [], GAP
+    for row in rows:
+        width = (WIDTH - GAP * (len(row) + 1)) / len(row)
+        height = PAD * 2 + LINE * (1 + max(len(lines) for _, lines in row))
+        for column, (title, lines) in enumerate(row):
+            left = GAP + column * (width + GAP)
+            places[title] = (left, top, width, height)
+            fill = COLOURS.get(title.split("/")[0], COLOURS[colour])
+            drawn.append(
+                f'<rect x="{left:.0f}" y="{top:.0f}" width="{width:.0f}" height="{height:.0f}" rx="6" '
+                f'fill="{fill}" stroke="#7a7f87"/>'
+            )
+            for number, line in enumerate([title, *lines]):
+                weight = ' font-weight="bold"' if number == 0 else ""
+                y = top + PAD + LINE * (number + 0.75)
+                drawn.append(
+                    f'<text x="{left + PAD:.0f}" y="{y:.0f}" font-size="13"{weight} fill="#1b1f24">{escape(line)}</text>'
+                )
+        top += height + BETWEEN
+    for source, target, label in arrows:
+        drawn.append(arrow(places[source], places[target], label))
+    height = top - BETWEEN + GAP
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" {FONT}>\n'
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+        'orient="auto"><path d="M0 0 8 4 0 8z" fill="#454a52"/></marker></defs>\n'
+        f'<rect width="{WIDTH}" height="{height:.0f}" fill="#ffffff" rx="8"/>\n' + "\n".join(drawn) + "\n</svg>\n"
+    )
+
+
+def arrow(source: tuple[float, ...], target: tuple[float, ...], label: str) -> str:
+    """A line between the nearest edges of two boxes, with a label at its middle."""
+    (x, y, w, h), (u, v, s, t) = source, target
+    if y + h <= v or v + t <= y:  # one above the other: a vertical line where they overlap
+        across = (max(x, u) + min(x + w, u + s)) / 2
+        start, end = ((across, y + h), (across, v)) if y < v else ((across, y), (across, v + t))
+    else:
+        start, end = ((x + w, y + h / 2), (u, v + t / 2)) if x < u else ((x, y + h / 2), (u + s, v + t / 2))
+    (a, b), (c, d) = start, end
+    text = f'<text x="{(a + c) / 2 + 6:.0f}" y="{(b + d) / 2 + 4:.0f}" font-size="12" fill="#454a52">{escape(label)}</text>'
+    return f'<path d="M{a:.0f} {b:.0f}L{c:.0f} {d:.0f}" stroke="#454a52" marker-end="url(#tip)"/>' + text * bool(label)
+
+
+PICTURES: dict[str, str] = {
+    "packages": picture(
+        [
+            [("architecture, optimizer, data", ["a network and its loss; points X with labels y"])],
+            [
+                ("solvers", ["the explicit problem", "min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1", "answer: β and its certificate"]),
+                ("gd", ["the network itself", "gradient descent, gradient flow", "answer: its limit, and the evidence"]),
+                ("proofs", ["the identities behind both", "sympy and ball arithmetic", "answer: a verdict for each claim"]),
+            ],
+            [("compare", ["angle, distance, checks; experiments, reports, sweeps, the command line"])],
+        ],
+        [
+            ("architecture, optimizer, data", "solvers", "R"),
+            ("architecture, optimizer, data", "gd", "f(x; w)"),
+            ("solvers", "compare", ""),
+            ("gd", "compare", ""),
+            ("proofs", "compare", ""),
+        ],
+    ),
+}
+
+
+def main() -> None:
+    """Write every picture."""
+    for name, drawing in PICTURES.items():
+        (Path(__file__).parent / f"{name}.svg").write_text(drawing, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
