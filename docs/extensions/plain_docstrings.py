@@ -11,6 +11,8 @@ import re
 from sphinx.application import Sphinx
 
 SIGNS = re.compile(r"(``.*?``|`[^`]*`)|([\\*|])|(?<=\w)(_)(?!\w)|(\^_|__)")
+COLON = "\ue000"  # a private character, which no docstring has
+ALIAS = re.compile(r"TypeAliasForwardRef\('(\w+)'\)")
 SECTIONS = ("Args:", "Attributes:", "Returns:", "Raises:", "Yields:", "Reference:", "References:", "Example:", "Note:")
 
 
@@ -47,10 +49,26 @@ def process(app: Sphinx, what: str, name: str, thing: object, options: object, l
         if not shown:
             outer = indent(line) + 4 * (line.strip() in SECTIONS)
         result.append(line if doctest or shown else escaped(line))
+    if what in ("property", "attribute"):  # napoleon would read "first words: the rest" as a type and a description
+        result = [line.replace(":", COLON) for line in result]
     lines[:] = result
+
+
+def restore(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Sphinx: runs after napoleon."""
+    lines[:] = [line.replace(COLON, ":") for line in lines]
+
+
+def plain_types(
+    app: Sphinx, what: str, name: str, thing: object, options: object, arguments: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Sphinx: a signature has been read. An alias within another type is written as its name."""
+    return tuple(part and ALIAS.sub(r"\1", part) for part in (arguments, returns))  # type: ignore[return-value]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Sphinx: called once. Priority: napoleon has the default, 500."""
+    app.connect("autodoc-process-signature", plain_types)
     app.connect("autodoc-process-docstring", process, priority=400)
+    app.connect("autodoc-process-docstring", restore, priority=600)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
