@@ -59,7 +59,11 @@ highlight_options = {"pycon": {"stripnl": True}}
 add_module_names = False
 python_maximum_signature_line_length = 88
 toc_object_entries_show_parents = "hide"
-autodoc_default_options = {"members": True, "member-order": "bysource", "exclude-members": "count, index, set_fit_request, set_score_request"}
+autodoc_default_options = {
+    "members": True,
+    "member-order": "bysource",
+    "exclude-members": "count, index, set_fit_request, set_score_request",
+}
 autodoc_typehints = "signature"
 autodoc_type_aliases = {name: name for name in ("ArrayLike", "Array", "ComplexArray")}
 autodoc_preserve_defaults = True

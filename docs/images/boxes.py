@@ -68,8 +68,14 @@ PICTURES: dict[str, str] = {
             [("architecture, optimizer, data", ["a network and its loss; points X with labels y"])],
             [
                 ("solvers", ["the explicit problem", "min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1", "answer: β and its certificate"]),
-                ("gd", ["the network itself", "gradient descent, gradient flow", "answer: its limit, and the evidence"]),
-                ("proofs", ["the identities behind both", "sympy and ball arithmetic", "answer: a verdict for each claim"]),
+                (
+                    "gd",
+                    ["the network itself", "gradient descent, gradient flow", "answer: its limit, and the evidence"],
+                ),
+                (
+                    "proofs",
+                    ["the identities behind both", "sympy and ball arithmetic", "answer: a verdict for each claim"],
+                ),
             ],
             [("compare", ["angle, distance, checks; experiments, reports, sweeps, the command line"])],
         ],
