@@ -13,6 +13,7 @@ import enum
 import functools
 import importlib
 import inspect
+import itertools
 import keyword
 import pkgutil
 import re
@@ -33,6 +34,7 @@ PAGES = sorted(
 DOTTED = re.compile(r"(?<!`)`((?:solvers|gd|compare|proofs)(?:\.\w+)+)(?:\([^`]*\))?`(?!`)")
 FILE = re.compile(r"`((?:solvers|gd|compare|proofs|tests|docs|benchmarks)/[\w/]+\.\w+)`")
 BARE = re.compile(r"(?<!`)`([A-Za-z]\w*)(?:\(\))?`(?!`)")
+SHAPE = re.compile(r"shape|\([A-Z0-9]\w*,|as in|scalar")
 
 NO_REFERENCE = {
     # data, reports and measures have definitions, not theorems
@@ -204,7 +206,7 @@ def described_fields(thing):
         if base.__module__.split(".")[0] not in PACKAGES:
             continue
         body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body
-        for node, after in zip(body, body[1:], strict=False):
+        for node, after in itertools.pairwise(body):
             documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
             if isinstance(node, ast.AnnAssign) and documented:
                 names.add(node.target.id)
@@ -216,7 +218,8 @@ def raises(thing):
     bodies = [thing]
     if inspect.isclass(thing):
         bodies = [vars(thing)[name] for name in ("__init__", "__post_init__") if name in vars(thing)]
-    trees = (ast.parse(textwrap.dedent(inspect.getsource(body))) for body in bodies if inspect.isfunction(body))
+    written = (body for body in bodies if inspect.isfunction(body) and Path(body.__code__.co_filename).is_file())
+    trees = (ast.parse(textwrap.dedent(inspect.getsource(body))) for body in written)
     return any(isinstance(node, ast.Raise) and node.exc for tree in trees for node in ast.walk(tree))
 
 
@@ -231,12 +234,11 @@ def missing_sections(package, name, thing):
     called = constructed(name, thing)
     if called or dataclasses.is_dataclass(thing):
         for parameter, spec in parameters(thing).items():
-            entry = re.search(rf"^\*{{0,2}}{parameter}\b.*?:(.*?)(?=^\S|\Z)", entries, re.MULTILINE | re.DOTALL)
+            entry = re.search(rf"^(?:\w+, )*{parameter}(?:, \w+)*:(.*?)(?=^\S|\Z)", entries, re.MULTILINE | re.DOTALL)
             if entry is None and parameter not in fields:
                 lacks.append(f"parameter {parameter}")
-            elif entry and re.search(r"Array|Tensor", str(spec.annotation)) and inspect.isfunction(thing):
-                if not re.search(r"shape|\([A-Z0-9]\w*,|as in|scalar", entry[1]):
-                    lacks.append(f"shape of {parameter}")
+            elif entry and inspect.isfunction(thing) and re.search(r"Array|Tensor", str(spec.annotation)):
+                lacks += [f"shape of {parameter}"] * (not SHAPE.search(entry[1]))
     if inspect.isfunction(thing) and inspect.signature(thing).return_annotation not in (None, "None"):
         lacks += ["Returns"] * (section(text, "Returns") is None)
     if called:

@@ -1,6 +1,7 @@
 """Sphinx: the directive `claims`, a table of statements that `proofs` checks.
 
-Its content lists the claims by name; without content the table has all of them. The table shows what a test holds each claim to.
+Its content lists the claims by name; without content the table has all of them. The table shows the verdict to which
+a test holds each claim.
 """
 
 from __future__ import annotations

@@ -34,9 +34,7 @@ def picture(rows: list[list[Box]], arrows: list[Arrow], colour: str = "") -> str
             for number, line in enumerate([title, *lines]):
                 weight = ' font-weight="bold"' if number == 0 else ""
                 y = top + PAD + LINE * (number + 0.75)
-                drawn.append(
-                    f'<text x="{left + PAD:.0f}" y="{y:.0f}" font-size="13"{weight} fill="#1b1f24">{escape(line)}</text>'
-                )
+                drawn.append(text(left + PAD, y, line, f'font-size="13" fill="#1b1f24"{weight}'))
         top += height + BETWEEN
     for source, target, label in arrows:
         drawn.append(arrow(places[source], places[target], label))
@@ -58,8 +56,13 @@ def arrow(source: tuple[float, ...], target: tuple[float, ...], label: str) -> s
     else:
         start, end = ((x + w, y + h / 2), (u, v + t / 2)) if x < u else ((x, y + h / 2), (u + s, v + t / 2))
     (a, b), (c, d) = start, end
-    text = f'<text x="{(a + c) / 2 + 6:.0f}" y="{(b + d) / 2 + 4:.0f}" font-size="12" fill="#454a52">{escape(label)}</text>'
-    return f'<path d="M{a:.0f} {b:.0f}L{c:.0f} {d:.0f}" stroke="#454a52" marker-end="url(#tip)"/>' + text * bool(label)
+    named = text((a + c) / 2 + 6, (b + d) / 2 + 4, label, 'font-size="12" fill="#454a52"')
+    return f'<path d="M{a:.0f} {b:.0f}L{c:.0f} {d:.0f}" stroke="#454a52" marker-end="url(#tip)"/>' + named * bool(label)
+
+
+def text(x: float, y: float, words: str, style: str) -> str:
+    """A line of words."""
+    return f'<text x="{x:.0f}" y="{y:.0f}" {style}>{escape(words)}</text>'
 
 
 PICTURES: dict[str, str] = {
@@ -67,14 +70,14 @@ PICTURES: dict[str, str] = {
         [
             [("architecture, optimizer, data", ["a network and its loss; points X with labels y"])],
             [
-                ("solvers", ["the explicit problem", "min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1", "answer: β and its certificate"]),
+                ("solvers", ["the explicit problem", "min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1", "answer: β and a certificate"]),
                 (
                     "gd",
-                    ["the network itself", "gradient descent, gradient flow", "answer: its limit, and the evidence"],
+                    ["the network itself", "gradient descent, gradient flow", "answer: its limit and the evidence"],
                 ),
                 (
                     "proofs",
-                    ["the identities behind both", "sympy and ball arithmetic", "answer: a verdict for each claim"],
+                    ["the identities behind both", "sympy and ball arithmetic", "answer: a verdict a claim"],
                 ),
             ],
             [("compare", ["angle, distance, checks; experiments, reports, sweeps, the command line"])],
