@@ -1,12 +1,17 @@
-"""The pictures of the architecture page: `python docs/images/boxes.py` writes them beside this file, as text.
+"""The pictures that are committed: `python docs/images/draw.py` writes them into this folder, as SVG.
+
+They are the boxes of the architecture page, and the first figure of the gallery for the README.
 
 A picture is a table of rows; a row is a list of boxes (title, lines). An arrow is (from, to, label) between titles.
 """
 
 from __future__ import annotations
 
+import runpy
 from html import escape
 from pathlib import Path
+
+import matplotlib.pyplot as plt
 
 FONT = 'font-family="DejaVu Sans, Verdana, sans-serif"'
 WIDTH, LINE, PAD, GAP, BETWEEN = 960, 18, 12, 20, 46
@@ -95,8 +100,13 @@ PICTURES: dict[str, str] = {
 
 def main() -> None:
     """Write every picture."""
+    here = Path(__file__).parent
     for name, drawing in PICTURES.items():
-        (Path(__file__).parent / f"{name}.svg").write_text(drawing, encoding="utf-8")
+        (here / f"{name}.svg").write_text(drawing, encoding="utf-8")
+    plt.switch_backend("agg")
+    plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "implicitbias"})  # the same bytes every time
+    runpy.run_path(str(here.parent / "gallery" / "architectures.py"))
+    plt.savefig(here / "architectures.svg", metadata={"Date": None, "Creator": None})
 
 
 if __name__ == "__main__":
