@@ -88,12 +88,120 @@ PICTURES: dict[str, str] = {
             [("compare", ["angle, distance, checks; experiments, reports, sweeps, the command line"])],
         ],
         [
-            ("architecture, optimizer, data", "solvers", "R"),
+            ("architecture, optimizer, data", "solvers", "R(β)"),
             ("architecture, optimizer, data", "gd", "f(x; w)"),
             ("solvers", "compare", ""),
             ("gd", "compare", ""),
             ("proofs", "compare", ""),
         ],
+    ),
+    "solvers": picture(
+        [
+            [
+                ("max_margin, regularization_path, classifier", ["the public functions for margins"]),
+                ("validation, problem, separability", ["data checked once; Farkas certificate"]),
+            ],
+            [
+                ("regularizers/", ["one class a file: value, dual_norm,", "conic, minimize, unique, project"]),
+                ("certificate, solution", ["gap and status from A, R, β, α alone", "frozen results"]),
+            ],
+            [
+                ("algorithms/", ["interior point, active set,", "linear program, least distance,", "reweighting"]),
+                ("conv_kernel/", ["R_K: central path, factors,", "bounds for few channels"]),
+                ("conic, expressions", ["the same problems by cvxpy"]),
+            ],
+            [
+                ("splines/", ["weighted splines, initial", "distributions, rich regime"]),
+                ("filters/", ["dual kernel, early stopping,", "recovery"]),
+                ("factorization/", ["spectral factorization"]),
+                ("fourier, arrays", ["half spectrum; array types"]),
+            ],
+        ],
+        [
+            ("max_margin, regularization_path, classifier", "validation, problem, separability", ""),
+            ("max_margin, regularization_path, classifier", "regularizers/", "minimize"),
+            ("validation, problem, separability", "certificate, solution", ""),
+            ("regularizers/", "certificate, solution", ""),
+            ("regularizers/", "algorithms/", ""),
+            ("regularizers/", "conv_kernel/", ""),
+        ],
+        "solvers",
+    ),
+    "gd": picture(
+        [
+            [
+                ("networks/", ["torch modules with weights, predictor,", "regularizer; what a module declares"]),
+                ("data, losses", ["input validation, device;", "losses in the log domain"]),
+            ],
+            [
+                ("flow/", ["flow_limit: margin maps, integration,", "termination, polish, Limit"]),
+                ("descent/", ["descend: schedules, line search,", "Trajectory; weight decay"]),
+                ("squared/", ["flow of the squared loss", "in function space"]),
+                ("images/", ["generators, fitted", "to one image"]),
+            ],
+            [("solvers", ["certificate, separability, regularizers"])],
+        ],
+        [
+            ("networks/", "flow/", ""),
+            ("networks/", "descent/", ""),
+            ("data, losses", "squared/", ""),
+            ("data, losses", "images/", ""),
+            ("flow/", "solvers", "certify"),
+        ],
+        "gd",
+    ),
+    "compare": picture(
+        [
+            [
+                ("command_line, commands/", ["implicitbias compare, solve,", "sweep, prove, doctor"]),
+                ("experiments/", ["a dataclass of parameters each:", "function, options, quick preset, record"]),
+                ("sweep/", ["grids of cells: plan, workers,", "store, resumption"]),
+            ],
+            [
+                ("margin/, channels/, spline/, generators/", ["what an experiment measures and predicts"]),
+                ("data/", ["tables, images, data sets by name"]),
+            ],
+            [
+                ("measures, function_distance", ["angle, margin gap, distances"]),
+                ("reports/", ["checks, tables, figures, provenance; HTML, JSON, CSV, terminal"]),
+            ],
+        ],
+        [
+            ("command_line, commands/", "experiments/", ""),
+            ("experiments/", "margin/, channels/, spline/, generators/", "run"),
+            ("experiments/", "data/", ""),
+            ("margin/, channels/, spline/, generators/", "measures, function_distance", ""),
+            ("data/", "reports/", ""),
+        ],
+        "compare",
+    ),
+    "proofs": picture(
+        [
+            [("catalogue", ["every claim by name; verify runs them"]), ("page", ["verdicts as JSON and HTML"])],
+            [
+                (
+                    "claims by topic",
+                    [
+                        "linear_networks, stationarity, induced_regularizers, convolution_…,",
+                        "two_layer_…, wide_relu, spline and generator equations",
+                    ],
+                ),
+                ("claim", ["statement, argument, mutants; verdict"]),
+            ],
+            [
+                ("steps, symbols", ["identities, signs, exact instances"]),
+                ("balls", ["enclosures, transforms"]),
+                ("certified_factor, exact_factor", ["spectral factors with a proof"]),
+            ],
+        ],
+        [
+            ("catalogue", "claims by topic", ""),
+            ("catalogue", "page", ""),
+            ("claims by topic", "claim", ""),
+            ("claims by topic", "steps, symbols", ""),
+            ("claims by topic", "balls", ""),
+        ],
+        "proofs",
     ),
 }
 
