@@ -134,8 +134,8 @@ PICTURES: dict[str, str] = {
                 ("data, losses", ["input validation, device;", "losses in the log domain"]),
             ],
             [
-                ("flow/", ["flow_limit: margin maps, integration,", "termination, polish, Limit"]),
-                ("descent/", ["descend: schedules, line search,", "Trajectory; weight decay"]),
+                ("flow/", ["margin maps, integration,", "termination, polish: Limit"]),
+                ("descent/", ["schedules, line search,", "weight decay: Trajectory"]),
                 ("squared/", ["flow of the squared loss", "in function space"]),
                 ("images/", ["generators, fitted", "to one image"]),
             ],
