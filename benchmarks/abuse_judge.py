@@ -112,7 +112,7 @@ def judge_margin(X: Any, y: Any, regularizer: Any, solution: Any) -> str:
     slack = CLAIM if claims else max(10 * solution.certificate.primal, 1e-6)
     demand(margin >= 1 - slack, f"margin {margin:.3e}, claimed {solution.certificate.margin:.3e}")
     judge_price(regularizer, beta, solution)
-    if regularizer.convex or isinstance(regularizer, ConvKernel):
+    if regularizer.is_norm or isinstance(regularizer, ConvKernel):
         z = exact_product(A.T.copy(), alpha).reshape(shape)
         scale = dual_norm(regularizer, z)
         proved = float(alpha.sum()) / scale if scale > 0 else 0.0
@@ -131,8 +131,8 @@ def judge_price(regularizer: Any, beta: np.ndarray, solution: Any) -> None:
     if isinstance(regularizer, ConvKernel):
         # the conic road returns no network; any that computes β and is paid what was said will do
         found = solution if hasattr(solution, "kernels") else computing(regularizer, beta)
-        paid = float((found.kernels**2).sum() + (found.weights**2).sum())
-        error = np.abs(network(found.kernels, found.weights, beta.shape) - beta).max() / np.abs(beta).max()
+        paid = float((found.kernels**2).sum() + (found.output_weights**2).sum())
+        error = np.abs(network(found.kernels, found.output_weights, beta.shape) - beta).max() / np.abs(beta).max()
         demand(error <= 1e-7, f"the network computes another predictor, {error:.1e} away")
     else:
         paid = value(regularizer, beta)

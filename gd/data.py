@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gd.losses import Loss
 from gd.networks.linear_network import LinearNetwork
-from solvers.problem import check_labels
+from solvers.validation import check_labels
 
 
 def finite_tensor(name: str, value: ArrayLike | Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from proofs.certified_factor import bits
 from proofs.claim import Claim, Formula, Kind, Mutant, Step
 from proofs.convolution_lemma import JAGADEESAN
 from proofs.steps import decided
-from solvers.conv_kernel.induced_regularizer import induced_regularizer
+from solvers.induced_regularizer import induced_regularizer
 
 
 def _power(signal: Sequence[arb], dim: int) -> list[arb]:

@@ -27,8 +27,8 @@ from compare.reports.report import Check, Column, Figure, Report, Section
 from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import FlowStatus
 from gd.networks.multi_channel import MultiChannelCNN
-from solvers.conv_kernel.regularizer import ConvKernel
 from solvers.max_margin import max_margin
+from solvers.regularizers.conv_kernel import ConvKernel
 from solvers.solution import Solution
 
 REFERENCE = "Jagadeesan, Razenshteyn, Gunasekar (2021)"

@@ -31,8 +31,8 @@ from compare.reports.progress import run_parts
 from compare.reports.provenance import DataUsed, Provenance
 from compare.reports.report import Check, Column, Figure, Report, Section
 from gd.multi_channel_search import HuntPlan, generation
-from solvers.conv_kernel.induced_regularizer import induced_regularizer
 from solvers.conv_kernel.rank_certificate import one_kernel_bound
+from solvers.induced_regularizer import induced_regularizer
 
 Array = NDArray[np.float64]
 
@@ -136,13 +136,13 @@ def verify(instance: Array, plan: HuntPlan, *, restarts: int = 32, seed: int = 0
         kernel,
         in_channels=plan.in_channels,
         out_channels=plan.out_channels,
-        restarts=restarts,
+        n_starts=restarts,
         seed=seed,
     )
-    gap = answer.objective / answer.lower_bound - 1.0
+    gap = answer.value / answer.lower_bound - 1.0
     proved = float("nan")
     if plan.kernel == (2, 2) and plan.in_channels == plan.out_channels == 1 and min(plan.grid) >= 3:
-        bound = one_kernel_bound(instance, restarts=restarts, seed=seed)
+        bound = one_kernel_bound(instance, n_starts=restarts, seed=seed)
         proved = bound.excess
         if bound.certified:
             return Verification(Verdict.CERTIFIED, gap, proved)

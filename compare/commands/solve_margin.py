@@ -21,8 +21,8 @@ from compare.commands.outcome import WIDTH_OF_A_FILE, writable
 from compare.data.load import Dataset, Scale, load
 from compare.reports.records import plain
 from compare.reports.wording import clean, number
-from solvers.conv_kernel.regularizer import ConvKernel
 from solvers.regularizers import L2, Bridge, FourierBridge, Regularizer
+from solvers.regularizers.conv_kernel import ConvKernel
 from solvers.solution import Solution, Status
 
 NUMBER = r"\d+(\.\d*)?|\.\d+|\d+/[1-9]\d*"
@@ -126,7 +126,7 @@ def describe(dataset: Dataset, regularizer: Regularizer, solution: Solution, sec
         "stationarity residual": certificate.stationarity,
         "complementarity residual": certificate.complementarity,
         "support size": certificate.support_size,
-        "unique minimizer": solution.unique,
+        "unique minimizer": solution.unique.known,
         "method": str(solution.stats.get("method", "")),
         "time [s]": seconds,
     }

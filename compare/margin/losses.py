@@ -62,7 +62,7 @@ class Pair:
         for limit in (self.exponential, self.logistic):
             if not limit.status.converged:
                 return str(limit.status)
-        if self.family.regularizer is None or not self.family.regularizer.convex:
+        if self.family.regularizer is None or not self.family.regularizer.is_norm:
             return "the problem is nonconvex: two paths, possibly two stationary points"
         return "" if self.unique else "the explicit problem is not known to have a single minimizer"
 
@@ -99,8 +99,8 @@ def pairs(family: Family, dataset: Dataset) -> list[Pair]:
     exponential = flow_limit(family.models, family.X, dataset.y, loss="exponential")
     logistic = flow_limit(family.models, family.X, dataset.y, loss="logistic")
     unique = None
-    if family.regularizer is not None and family.regularizer.convex:
-        unique = max_margin(family.X, dataset.y, family.regularizer).unique
+    if family.regularizer is not None and family.regularizer.is_norm:
+        unique = max_margin(family.X, dataset.y, family.regularizer).unique.known
     return [Pair(family, seed, a, b, unique) for seed, a, b in zip(family.seeds, exponential, logistic, strict=True)]
 
 

@@ -18,10 +18,10 @@ from gd.descent.schedule import Schedule
 from gd.descent.trajectory import Trajectory
 from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import Limit
-from solvers.margin.bridge import BridgeSolution
 from solvers.max_margin import certify, max_margin
 from solvers.regularizers import Bridge
 from solvers.solution import Certificate, Solution
+from solvers.stationary_points import BridgeSolution
 
 Array = NDArray[np.float64]
 
@@ -90,7 +90,7 @@ class Run:
     @property
     def convex(self) -> bool:
         """Whether the induced regularizer is known and a norm, so that β* does not depend on the network's start."""
-        return self.family.regularizer is not None and self.family.regularizer.convex
+        return self.family.regularizer is not None and self.family.regularizer.is_norm
 
     @property
     def excess(self) -> float | None:
@@ -139,7 +139,7 @@ def measure_family(family: Family, y: Array, plan: Plan) -> tuple[Run, ...]:
     """
     limits = flow_limit(family.models, family.X, y, loss=plan.loss)
     trajectory = descend(family.models, family.X, y, loss=plan.loss, steps=plan.steps, schedule=plan.schedule)
-    convex = family.regularizer is not None and family.regularizer.convex
+    convex = family.regularizer is not None and family.regularizer.is_norm
     shared = max_margin(family.X, y, family.regularizer, tol=plan.tol) if convex else None
     runs = []
     for index, limit in enumerate(limits):

@@ -81,7 +81,7 @@ def flow_row(run: Run) -> dict[str, Value]:
         "support": None if certificate is None else certificate.support_size,
         "best_support": None if best is None else best.certificate.support_size,
         "loss": run.limit.log_log_loss,
-        "unique": best.unique if best is not None and run.convex else None,
+        "unique": best.unique.known if best is not None and run.convex else None,
         "theory": False if False in passed else True if True in passed else None,
     }
 
@@ -150,7 +150,8 @@ def angle_check(solution: Solution, measured: float, run: Run, reference: str) -
     if solution.unique:
         tolerance = run.family.row.angle_tolerance
         return Check.at_most(statement, measured, tolerance, unit="rad", reference=reference)
-    why = "the explicit problem has several minimizers" if solution.unique is False else "uniqueness of β* is not known"
+    several = solution.unique.known is False
+    why = "the explicit problem has several minimizers" if several else "uniqueness of β* is not known"
     return Check.no_prediction(statement, measured, unit="rad", why=why, reference=reference)
 
 

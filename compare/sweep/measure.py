@@ -103,7 +103,7 @@ def explicit_cell(cell: Cell, dataset: Dataset) -> dict[str, Number]:
         "objective": solution.objective,
         "best_objective": solution.objective,
         **certificate_columns(solution.certificate),
-        "unique": solution.unique,
+        "unique": solution.unique.known,
         "iterations": whole(solution.stats.get("iterations")),
         "road_seconds": seconds,
     }
@@ -135,11 +135,11 @@ def flow_cell(cell: Cell, dataset: Dataset) -> dict[str, Number]:
     began = time.perf_counter()
     limit = flow_limit(model, X, dataset.y, loss=loss, tol=cell.tol, max_steps=steps, device="cpu")
     seconds = time.perf_counter() - began
-    if R.convex:
+    if R.is_norm:
         solution = best = shared_solution(cell.source, cell.options, cell.sha256, X.shape, R)
     else:
         solution, best = stationary_points(limit, family, dataset.y, Plan(tol=cell.tol))  # type: ignore[assignment]
-    end = end_at(limit.predictor, family, dataset.y, solution, limit.dual if R.convex else None)
+    end = end_at(limit.predictor, family, dataset.y, solution, limit.dual if R.is_norm else None)
     objective = None if limit.predictor is None else R.value(limit.predictor)
     return {
         "outcome": limit.status.name,
@@ -172,7 +172,7 @@ def descent_cell(cell: Cell, dataset: Dataset) -> dict[str, Number]:
     began = time.perf_counter()
     path = descend(model, X, dataset.y, loss=loss, steps=steps, schedule=schedule, device="cpu")
     seconds = time.perf_counter() - began
-    solution = shared_solution(cell.source, cell.options, cell.sha256, X.shape, R) if R.convex else None
+    solution = shared_solution(cell.source, cell.options, cell.sha256, X.shape, R) if R.is_norm else None
     assert path.predictor is not None  # every network of the table is a linear predictor
     end = end_at(path.predictor[0], family, dataset.y, solution, None if solution is None else solution.dual)
     measured = path.hypotheses()

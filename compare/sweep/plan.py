@@ -257,7 +257,7 @@ def cells_of(axes: Mapping[str, tuple[Any, ...]], options: Options, look: Any) -
         if row.images and known.image_shape is None:
             raise PlanError(f"network {network!r} needs images, and {name!r} holds none")
         regularizer = row.regularizer(depth)
-        convex = regularizer is not None and regularizer.convex
+        convex = regularizer is not None and regularizer.is_norm
         explicit = road == "max_margin"
         sized = network == "fully connected" and depth > 1 and not explicit
         yield Cell(

@@ -14,7 +14,7 @@ from solvers import FourierBridge, induced_regularizer
 beta = np.random.default_rng(0).standard_normal(64)
 sizes = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]
 figure, axes = plt.subplots(layout="constrained")
-axes.semilogx(sizes, [induced_regularizer(beta, K).objective for K in sizes], "C0o-", base=2, label="R_K(β)")
+axes.semilogx(sizes, [induced_regularizer(beta, K).value for K in sizes], "C0o-", base=2, label="R_K(β)")
 axes.axhline(2 * 8 * np.linalg.norm(beta), color="C1", ls="--", lw=1, label="2√D ‖β‖₂")
 axes.axhline(2 * FourierBridge(1).value(beta), color="C2", ls="--", lw=1, label="2 ‖β̂‖₁")
 axes.set(xlabel="kernel size K", ylabel="‖U‖² + ‖V‖²")

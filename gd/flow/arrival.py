@@ -40,7 +40,7 @@ from gd.flow.sliding import held_problem
 from gd.flow.tighten import tighten
 from gd.flow.tighten_weights import tighten_weights
 from gd.networks.linear_network import LinearNetwork
-from solvers.certificate import judge
+from solvers.certificate import certificate_of
 from solvers.problem import MarginProblem
 from solvers.solution import Certificate
 
@@ -57,7 +57,7 @@ PATIENCE = 1000
 NEAR = 0.2
 """The same, where the flow was seen to approach the same solution three times."""
 THRESHOLDS = (1e-2, 1e-3, 1e-4, 1e-6, 1e-9)  # of the largest coefficient: which ones may be taken to vanish
-LARGEST_LOG_NORM = 1e5
+LARGEST_LOG_NORM = 1e8  # steps exact in the weights pass e^{10⁶} on the way of a slow coefficient
 ENDLESS = 1e15  # first steps (of 10^{−3} of |θ|) after which a margin that is not positive yet is given up
 
 
@@ -259,7 +259,7 @@ class Run:
             return None
         margin = float(self.problem.margins(beta[0]).min())
         scaled = beta[0] / margin if margin > 0 else beta[0]
-        return judge(self.problem, scaled.reshape(self.problem.shape), self.mapping.regularizer, alpha)
+        return certificate_of(self.problem, scaled.reshape(self.problem.shape), self.mapping.regularizer, alpha)
 
     def _unresolved(self, flow: Flow, i: int) -> _Candidate:
         theta, p = flow.theta[i], flow.weights[i]

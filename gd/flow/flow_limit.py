@@ -27,9 +27,10 @@ from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from gd.networks.linear_network import LinearNetwork
 from gd.networks.multi_channel import MultiChannelCNN
 from gd.squared_loss.flow import squared_flow_limit
-from solvers.problem import MarginProblem, check_problem
+from solvers.problem import MarginProblem
 from solvers.regularizers import L2
 from solvers.separability import raise_if_not_separable
+from solvers.validation import check_problem
 
 
 @overload

@@ -38,6 +38,7 @@ Array = NDArray[np.float64]
 
 FLOOR = 1e-8
 SETTLED = 1.5e-3  # residual (radians) below which a step of the whole Jacobian pays, where it is offered
+LATE_TOLERANCE = 1e-2  # of the tolerance, in those steps: long ones leave what they err by in the direction reported
 LARGEST_MOVE = 0.8  # of |θ| in one step, while ‖w‖ still matters through the temperature
 LARGEST_MOVE_AT_FLOOR = 3.0  # where only the direction matters, and it is controlled by itself
 SMALLEST_STEP = 1e-14
@@ -140,8 +141,9 @@ class Flow:
         solved = whole.converged & first.converged & last.converged & np.isfinite(error) & np.isfinite(move)
         largest = np.where(at_floor, LARGEST_MOVE_AT_FLOOR, LARGEST_MOVE)
         with np.errstate(divide="ignore"):
-            factor = np.minimum(0.9 * np.sqrt(self.tolerance / error), 0.9 * largest / move)
-        accepted: NDArray[np.bool_] = solved & (error <= 2.0 * self.tolerance) & (move <= largest)
+            tolerance = np.where(implicit, LATE_TOLERANCE, 1.0) * self.tolerance
+            factor = np.minimum(0.9 * np.sqrt(tolerance / error), 0.9 * largest / move)
+        accepted: NDArray[np.bool_] = solved & (error <= 2.0 * tolerance) & (move <= largest)
         self.step = h * np.where(accepted, np.clip(factor, 0.3, 3.0), np.where(solved, np.clip(factor, 0.1, 0.7), 0.4))
         self._settle(accepted, 2.0 * twice - once, h, 2.0 * (first.growth + last.growth) - whole.growth, last)
         self.steps += accepted

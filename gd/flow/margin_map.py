@@ -31,6 +31,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gd.flow.exponential_step import exponential_step
 from gd.flow.implicit_weights import implicit_weights
 from gd.flow.tighten import CoefficientProblem
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
@@ -70,6 +71,26 @@ class Local:
         device = self.margins.device
         move = torch.as_tensor(h, device=device)[:, None] * self.pull(torch.as_tensor(p, device=device))
         return Step(p, move, np.zeros_like(h), converged, None)
+
+
+class TwoFactors(Local):
+    """A diagonal network of depth 2: rows that ask for it take steps exact in the weights (`exponential_step`)."""
+
+    def __init__(
+        self, margins: Tensor, gram: Tensor, pull: Callable[[Tensor], Tensor], rows: Tensor, layers: Tensor
+    ) -> None:
+        super().__init__(margins, gram, pull)
+        self._rows, self._layers = rows, layers
+
+    def solve(self, h: Array, T: Array, guess: Array, logistic: bool, implicit: NDArray[np.bool_]) -> Step:
+        step = super().solve(np.where(implicit, 1e-300, h), T, guess, logistic, implicit)
+        F = self._rows.cpu().numpy()
+        for i in map(int, np.flatnonzero(implicit)):
+            w = self._layers[i].cpu().numpy()
+            p, ended, growth, converged = exponential_step(F, w, h[i], T[i], guess[i], logistic)
+            step.p[i], step.growth[i], step.converged[i] = p, growth, converged
+            step.move[i] = torch.as_tensor((ended - w / np.linalg.norm(w)).ravel(), device=step.move.device)
+        return step
 
 
 class MarginMap(ABC):
@@ -145,6 +166,7 @@ class ProductMap(MarginMap):
         self.F = F * y[:, None]
         self.coefficient = self.root_two ** (1 - self.degree)
         self._real_F = torch.view_as_real(self.F).flatten(1) if self.fourier else self.F
+        self.can_be_implicit = self.degree == 2 and not self.fourier
 
     def spectrum(self, signals: Tensor) -> Tensor:
         """Half of the unitary spectrum of real signals (B, *shape), scaled to an isometry: (B, frequencies)."""
@@ -201,7 +223,8 @@ class ProductMap(MarginMap):
                 g = torch.view_as_complex(torch.unflatten(g, -1, (-1, 2)))
             return (g * partial.conj()).transpose(0, 1).flatten(1)
 
-        return Local(self._pair(w[:, 0] * partial[0]), gram, pull)
+        margins = self._pair(w[:, 0] * partial[0])
+        return TwoFactors(margins, gram, pull, self.F, w) if self.can_be_implicit else Local(margins, gram, pull)
 
     def weights(self, theta: Tensor) -> dict[str, Array]:
         layers = self.layers(theta)

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from gd.flow.margin_map import Local, MarginMap
 from gd.networks.multi_channel import MultiChannelCNN
 from solvers.conv_kernel.lags import KernelLags
-from solvers.conv_kernel.regularizer import ConvKernel, lag_geometry
+from solvers.regularizers.conv_kernel import ConvKernel, lag_geometry
 
 Array = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ class MultiChannelMap(MarginMap):
         kernel = self.kernel if len(self.kernel) > 1 else self.kernel[0]
         # the convex price, whatever C is: a lower bound on the network's, and the only one whose gap can close
         self.regularizer = ConvKernel(kernel, self.R)
-        self.convex = model.regularizer.convex
+        self.convex = model.regularizer.is_norm
         self._axes = tuple(range(-len(self.grid), 0))
         self._model = model
         self.rows = (X.flatten(1) * y.reshape(-1, 1)).contiguous()

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from gd.networks.linear_network import Initialization, LinearNetwork, check_architecture, gaussian, seeded
-from solvers.conv_kernel.regularizer import ConvKernel
+from solvers.regularizers.conv_kernel import ConvKernel
 
 
 class MultiChannelCNN(LinearNetwork):

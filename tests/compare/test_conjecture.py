@@ -16,10 +16,10 @@ CHANNELS = HuntPlan((5,), (2,), 2, 4, batch=3, restarts=3, climbs=1, iterations=
 def test_gaps_of_the_hunt_are_those_of_the_solvers():
     found = generation(IMAGES, (3, 0), "cpu")
     for w, gap in zip(found.instances, found.gaps, strict=True):
-        one = induced_regularizer(w, (2, 2), out_channels=1, restarts=12)
+        one = induced_regularizer(w, (2, 2), out_channels=1, n_starts=12)
         # both are best-of-restarts over the same convex bound, known to 1e-9
-        assert one.objective / one.lower_bound - 1 <= gap + 2e-9
-        assert gap == pytest.approx(one.objective / one.lower_bound - 1, abs=1e-6)
+        assert one.value / one.lower_bound - 1 <= gap + 2e-9
+        assert gap == pytest.approx(one.value / one.lower_bound - 1, abs=1e-6)
 
 
 def test_lower_bounds_of_the_hunt_are_valid_for_any_dual_vector():
@@ -31,7 +31,7 @@ def test_lower_bounds_of_the_hunt_are_valid_for_any_dual_vector():
     z = prices.spectra(torch.as_tensor(rng.standard_normal((4, 1, 4, 4)) + w))
     bounds = prices.lower_bounds(z, prices.spectra(torch.as_tensor(w))).numpy()
     for image, bound in zip(w[:, 0], bounds, strict=True):
-        assert bound <= induced_regularizer(image, (2, 2)).objective
+        assert bound <= induced_regularizer(image, (2, 2)).value
 
 
 @pytest.mark.parametrize("plan", [SIGNALS, CHANNELS])

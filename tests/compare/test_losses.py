@@ -20,7 +20,7 @@ def found(data):
 def test_convex_problems_have_one_limit_for_both_losses(found):
     for pair in found:
         check = check_of(pair)
-        if pair.family.regularizer.convex:
+        if pair.family.regularizer.is_norm:
             assert check.passed is True
             assert pair.angle < 1e-9
         else:
