@@ -14,13 +14,13 @@ from compare.generators.recovery_sections import (
     variable_density_mask,
 )
 from compare.reports.verdict import Verdict
-from solvers.generators.compressive_sensing import (
+from solvers.filters.compressive_sensing import (
     DenseMeasurement,
     FourierMeasurement,
     gaussian_measurement,
     kernel_recovery,
 )
-from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
+from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
 
 
 def test_total_variation_in_one_dimension_is_the_linear_program():
