@@ -17,23 +17,25 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compare.data.dataset import DataError, Dataset
-from compare.data.files import read_file
+from compare.data.files import READERS, read_file
+from solvers.arrays import Array
 
-Array = NDArray[np.float64]
 Scale = Literal["auto", "none", "standard"]
+SCALES: tuple[str, ...] = get_args(Scale)
 
-__all__ = ["FILE_SUFFIXES", "SOURCES", "DataError", "Dataset", "Scale", "load", "standardized", "with_offset"]
 
-FILE_SUFFIXES = (".csv", ".tsv", ".npz", ".parquet")
+__all__ = ["FILE_SUFFIXES", "SCALES", "DataError", "Dataset", "Scale", "load", "nearest", "standardized", "with_offset"]
+
+FILE_SUFFIXES = tuple(READERS)
 
 
 def load(source: str, *, scale: Scale = "auto", offset: bool | None = None) -> Dataset:
@@ -47,8 +49,8 @@ def load(source: str, *, scale: Scale = "auto", offset: bool | None = None) -> D
     ((357, 64), ('3', '8'), (8, 8))
     """
     data, default = read(source.strip())
-    if scale not in ("auto", "none", "standard"):
-        raise DataError(f"scale is one of auto, none, standard; got {scale!r}")
+    if scale not in SCALES:
+        raise DataError(f"scale is one of {', '.join(SCALES)}; got {scale!r}")
     if scale == "standard" or (scale == "auto" and default == "standard"):
         data = standardized(data)
     wanted = source.strip() == "breast_cancer" if offset is None else offset
@@ -61,10 +63,8 @@ def read(source: str) -> tuple[Dataset, Scale]:
         return read_file(Path(source)), "none"
     name, _, argument = source.partition(":")
     if name not in SOURCES:
-        near = difflib.get_close_matches(name, SOURCES, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}? " if near else ""
         known = f"{', '.join(USAGE)}, and files {' '.join(FILE_SUFFIXES)}"
-        raise DataError(f"there is no data called {source!r}; {hint}known are {known}")
+        raise DataError(f"there is no data called {source!r}; {nearest(name, SOURCES)}known are {known}")
     return SOURCES[name](source, argument)
 
 
@@ -149,3 +149,13 @@ def with_offset(data: Dataset) -> Dataset:
     """A column of ones appended; the rows are then no images."""
     X = np.column_stack([data.X, np.ones(len(data.X))])
     return replace(data, X=X, name=f"{data.name}, with a column of ones", image_shape=None)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """ "did you mean …? " where something known is near the name, else nothing.
+
+    >>> nearest("digit", ["digits", "wine"])
+    "did you mean 'digits'? "
+    """
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
+    return f"did you mean {near[0]!r}? " if near else ""

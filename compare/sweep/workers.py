@@ -1,9 +1,9 @@
 """Where batches run: processes of this machine, or a Dask cluster. One interface, so that the driver knows neither.
 
-**Here**: joblib's process executor (loky), one executor of one process for each of the `jobs` lanes. A pool shared by
-all lanes, as `joblib.Parallel` keeps it, is terminated whole when one of its processes dies, and does not say which
-cell that one was running: every neighbour would lose its work, and a cell that kills its process could not be told
-from them. With a lane each, a death costs the batch in that lane and names it.
+**Here**: joblib's process executor (loky), one executor of one process for each of the `jobs` workers. A pool shared
+by all of them, as `joblib.Parallel` keeps it, is terminated whole when one of its processes dies, and does not say
+which cell that one was running: all other batches would be lost with it, and a cell that kills its process could not be
+told from them. With an executor each, a death costs the batch of that worker and names it.
 
 **Dask**: the batches are submitted to the scheduler, which moves a dead worker's batches to another one; after
 `distributed.scheduler.allowed-failures` deaths (3 unless configured) it gives up on a batch. As that batch may only
@@ -21,7 +21,8 @@ from importlib import import_module
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from compare.sweep.batch import BatchResult, Measure, run_batch, settle
+from compare.reports.wording import one_line
+from compare.sweep.batch import BatchResult, Measure, become_worker, run_batch
 from compare.sweep.cell import Cell
 
 Batch = tuple[Cell, ...]
@@ -38,28 +39,29 @@ class WorkersLostError(OSError):
 class Workers(ABC):
     """Batches in, finished or lost batches out."""
 
+    slots: int
+    """How many batches should be in flight."""
     exclusive: bool
     """Whether a lost batch was the only one on the worker that died."""
     deaths_per_loss: int
     """How many workers have died when a batch is reported lost."""
-
-    @property
-    @abstractmethod
-    def slots(self) -> int:
-        """How many batches should be in flight."""
 
     @abstractmethod
     def submit(self, batch: Batch) -> None:
         """Start a batch."""
 
     @abstractmethod
-    def finished(self, patience: float) -> list[tuple[Batch, BatchResult | None]]:
-        """The batches that ended, None for one whose worker died; waits at most `patience` seconds for the first.
-        Raises WorkersLostError."""
+    def finished(self, timeout: float) -> list[tuple[Batch, BatchResult | None]]:
+        """The batches that ended, None for one whose worker died; waits at most `timeout` seconds for the first.
+
+        Raises:
+            WorkersLostError: the cluster is gone.
+            ValueError: the work cannot be sent to the workers.
+        """
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of everything at once, batches in flight included."""
+        """End everything at once, batches in flight included."""
 
 
 class LocalWorkers(Workers):
@@ -69,39 +71,31 @@ class LocalWorkers(Workers):
     deaths_per_loss = 1
 
     def __init__(self, jobs: int, measure: Measure) -> None:
-        self.measure = measure
-        self._idle: list[Any] = [None] * jobs  # None: a lane whose process is not started
+        self.slots, self.measure = jobs, measure
+        self._idle: list[Any] = []
         self._running: dict[Future[BatchResult], tuple[Batch, Any]] = {}
-        self._open: list[Any] = []  # every lane: Ctrl-C can fall while one is in neither of the above
-
-    @property
-    def slots(self) -> int:
-        return len(self._idle) + len(self._running)
+        self._open: list[Any] = []  # every executor: Ctrl-C can fall while one is in neither of the above
 
     def submit(self, batch: Batch) -> None:
-        lane = self._idle.pop() or self._new_lane()
+        executor = self._idle.pop() if self._idle else self._start()
         try:
-            future = lane.submit(run_batch, batch, self.measure)
-        except Exception as error:  # the process died while idle; the next one has done nothing yet
+            self._running[executor.submit(run_batch, batch, self.measure)] = batch, executor
+        except Exception as error:
             if not is_worker_death(error):
                 raise
-            self._kill(lane)
-            lane = self._new_lane()
-            future = lane.submit(run_batch, batch, self.measure)
-        self._running[future] = batch, lane
+            self._stop(executor)  # it died while idle, with nothing to lose: the next one takes the batch
+            self.submit(batch)
 
-    def finished(self, patience: float) -> list[tuple[Batch, BatchResult | None]]:
-        ended = wait(self._running, timeout=patience, return_when=FIRST_COMPLETED).done
+    def finished(self, timeout: float) -> list[tuple[Batch, BatchResult | None]]:
         found: list[tuple[Batch, BatchResult | None]] = []
-        for future in ended:
-            batch, lane = self._running.pop(future)
+        for future in wait(self._running, timeout=timeout, return_when=FIRST_COMPLETED).done:
+            batch, executor = self._running.pop(future)
             error = future.exception()
             if error is None:
-                self._idle.append(lane)
+                self._idle.append(executor)
                 found.append((batch, future.result()))
                 continue
-            self._kill(lane)
-            self._idle.insert(0, None)
+            self._stop(executor)
             if not is_worker_death(error):
                 raise unsendable(error, "worker processes") from error
             found.append((batch, None))
@@ -109,22 +103,22 @@ class LocalWorkers(Workers):
 
     def close(self) -> None:
         while self._open:
-            self._open[-1].shutdown(wait=True, kill_workers=True)
-            self._open.pop()
-        self._running.clear()
-        self._idle = [None] * len(self._idle)
+            self._stop(self._open[-1], wait=True)
 
-    def _new_lane(self) -> Any:
+    def _start(self) -> Any:
         """An executor of one process, which starts with its first batch."""
         from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
-        lane = ProcessPoolExecutor(max_workers=1, initializer=settle, initargs=(os.getpid(),), env=ONE_THREAD)
-        self._open.append(lane)
-        return lane
+        executor = ProcessPoolExecutor(1, initializer=become_worker, initargs=(os.getpid(),), env=ONE_THREAD)
+        self._open.append(executor)
+        return executor
 
-    def _kill(self, lane: Any) -> None:
-        lane.shutdown(wait=False, kill_workers=True)
-        self._open.remove(lane)
+    def _stop(self, executor: Any, wait: bool = False) -> None:
+        with suppress(Empty):  # killed, loky forgets the calls in this queue, but its thread still looks them up
+            while True:
+                executor._work_ids.get_nowait()
+        executor.shutdown(wait=wait, kill_workers=True)
+        self._open.remove(executor)
 
 
 def is_worker_death(error: BaseException) -> bool:
@@ -136,10 +130,9 @@ def is_worker_death(error: BaseException) -> bool:
 
 def unsendable(error: BaseException, where: str) -> ValueError:
     """For cells that never began: what the workers lack."""
-    reason = " ".join(str(error).split())[:200]
     return ValueError(
-        f"cells cannot be run by {where} ({type(error).__name__}: {reason}); workers need the same version of this "
-        "package, and a `measure` of your own must be picklable"
+        f"cells cannot be run by {where} ({one_line(error)}); workers need the same version of this package, and a "
+        "`measure` of your own must be picklable"
     )
 
 
@@ -157,29 +150,27 @@ class DaskWorkers(Workers):
         try:
             self._client = self._dask.Client(scheduler, timeout=CONNECT, set_as_default=False)
         except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ValueError(f"no Dask scheduler answers at {scheduler!r}: {reason}") from error
+            raise ValueError(f"no Dask scheduler answers at {scheduler!r}: {one_line(error)}") from error
         self.scheduler, self.measure = scheduler, measure
         self._running: dict[Any, Batch] = {}
         self._ended: SimpleQueue[Any] = SimpleQueue()
-        self._threads, self._asked = 1, -1e9
+        self._count()
 
-    @property
-    def slots(self) -> int:
+    def _count(self) -> None:
         """Two batches a thread, so that none waits for the network."""
-        if time.monotonic() - self._asked > 2.0:
-            self._threads, self._asked = max(1, sum(self._client.nthreads().values())), time.monotonic()
-        return 2 * self._threads
+        self.slots, self._counted = 2 * max(1, sum(self._client.nthreads().values())), time.monotonic()
 
     def submit(self, batch: Batch) -> None:
         future = self._client.submit(run_batch, batch, self.measure, pure=False)
         self._running[future] = batch
         future.add_done_callback(self._ended.put)
 
-    def finished(self, patience: float) -> list[tuple[Batch, BatchResult | None]]:
+    def finished(self, timeout: float) -> list[tuple[Batch, BatchResult | None]]:
+        if time.monotonic() - self._counted > 2.0:  # workers come and go
+            self._count()
         ended = []
         with suppress(Empty):
-            ended.append(self._ended.get(timeout=patience))
+            ended.append(self._ended.get(timeout=timeout))
             while True:
                 ended.append(self._ended.get_nowait())
         return [(self._running.pop(future), self._result(future)) for future in ended]
@@ -189,22 +180,17 @@ class DaskWorkers(Workers):
             result: BatchResult = future.result(timeout=60.0)
         except self._dask.KilledWorker:
             return None
-        except (OSError, TimeoutError) as error:
-            raise self._gone(error) from error
         except Exception as error:
-            if type(error).__name__ in ("CancelledError", "FutureCancelledError"):
-                raise self._gone(error) from error
+            cancelled = type(error).__name__ in ("CancelledError", "FutureCancelledError")
+            if cancelled or isinstance(error, OSError | TimeoutError):
+                why = one_line(error).split(". ")[0]
+                raise WorkersLostError(f"the Dask scheduler at {self.scheduler!r} is gone ({why})") from error
             raise unsendable(error, f"the workers of {self.scheduler}") from error
         return result
-
-    def _gone(self, error: BaseException) -> WorkersLostError:
-        reason = " ".join(str(error).split()).split(". ")[0][:200] or type(error).__name__
-        return WorkersLostError(f"the Dask scheduler at {self.scheduler!r} is gone ({reason})")
 
     def close(self) -> None:
         if self._running and self._client.status == "running":
             self._client.cancel(list(self._running), force=True)
-        self._running.clear()
         self._client.close()
 
 
