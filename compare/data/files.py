@@ -163,10 +163,6 @@ def is_number(text: str) -> bool:
     return True
 
 
-READERS: dict[str, Callable[[Path], Dataset]] = {
-    ".csv": read_text,
-    ".tsv": read_text,
-    ".npz": read_npz,
-    ".parquet": read_parquet,
-}
+Reader = Callable[[Path], Dataset]
+READERS: dict[str, Reader] = {".csv": read_text, ".tsv": read_text, ".npz": read_npz, ".parquet": read_parquet}
 """What reads a file, by its suffix."""

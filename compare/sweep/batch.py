@@ -28,27 +28,20 @@ LONGEST_MESSAGE = 2000
 
 
 @dataclass(frozen=True)
-class Worker:
-    """A worker process: what the store keeps about it."""
-
-    name: str
-    """host:process."""
-    machine: str
-    versions: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class BatchResult:
     """A finished batch."""
 
     outcomes: tuple[Outcome, ...]
-    worker: Worker
+    worker: str
+    """host:process."""
+    machine: Provenance
+    """Of the worker."""
 
 
 def run_batch(cells: Sequence[Cell], measure: Measure) -> BatchResult:
     """Run each cell; never raises for what a cell does."""
-    worker = this_worker(os.getpid())
-    return BatchResult(tuple(run_cell(cell, measure, worker.name) for cell in cells), worker)
+    worker = f"{platform.node()}:{os.getpid()}"
+    return BatchResult(tuple(run_cell(cell, measure, worker) for cell in cells), worker, this_machine())
 
 
 def run_cell(cell: Cell, measure: Measure, worker: str) -> Outcome:
@@ -74,11 +67,8 @@ def flat(name: str, value: Any) -> Value:
     raise TypeError(f"column {name!r} must be a number, text, truth value or None; got {type(value).__name__}")
 
 
-@cache
-def this_worker(pid: int) -> Worker:
-    """This process, its machine and versions."""
-    here = Provenance.collect()
-    return Worker(f"{platform.node()}:{pid}", here.machine, here.versions)
+this_machine = cache(Provenance.collect)
+"""Machine and versions; looking them up takes longer than a small cell."""
 
 
 def become_worker(driver: int) -> None:

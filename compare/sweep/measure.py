@@ -110,10 +110,7 @@ def flow(cell: Cell, X: Array, y: Array, R: Regularizer) -> dict[str, Value]:
         "outcome": limit.status.name,
         **end_columns(end_at(limit.predictor, family, y, solution, limit.dual if R.convex else None), best),
         "kkt_epsilon": limit.kkt_epsilon / limit.norm_at_unit_margin,
-        "kkt_delta": limit.kkt_delta,
-        "log_norm": limit.log_norm,
-        "log_log_loss": limit.log_log_loss,
-        "margin": limit.margin,
+        **columns(limit, "kkt_delta", "log_norm", "log_log_loss", "margin"),
         "iterations": limit.stats.get("steps"),
         "sign_locked": family.models[0].sign_locked is not None,
     }
@@ -136,11 +133,8 @@ def descent(cell: Cell, X: Array, y: Array, R: Regularizer) -> dict[str, Value]:
         "method_seconds": seconds,
         "outcome": path.status[0].name,
         **end_columns(end_at(known(path.predictor)[0], family, y, solution, dual), solution),
-        "log_loss": measured.log_loss,
+        **columns(measured, "log_loss", "margin", "direction_change", "gradient_change"),
         "weight_norm": path.weight_norm[0, np.flatnonzero(~np.isnan(path.log_loss[0]))[-1]],
-        "margin": measured.margin,
-        "direction_change": measured.direction_change,
-        "gradient_change": measured.gradient_change,
         "iterations": path.last_step[0],
         "sign_locked": measured.sign_locked is not None,
     }
@@ -189,12 +183,12 @@ def end_columns(end: End, best: Solution | None) -> dict[str, Value]:
 
 def certificate_columns(certificate: Certificate) -> dict[str, Value]:
     """What a certificate says of the direction of β."""
-    return {
-        "gap": certificate.direction_gap,
-        "stationarity": certificate.stationarity,
-        "complementarity": certificate.complementarity,
-        "support_size": certificate.support_size,
-    }
+    return {"gap": certificate.direction_gap, **columns(certificate, "stationarity", "complementarity", "support_size")}
+
+
+def columns(source: Any, *names: str) -> dict[str, Value]:
+    """These attributes as columns of the same names."""
+    return {name: getattr(source, name) for name in names}
 
 
 def known(value: T | None) -> T:

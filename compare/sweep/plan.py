@@ -35,10 +35,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from compare.data.load import FILE_SUFFIXES, SCALES, Scale, load, nearest
 from compare.margin.networks import ARCHITECTURES
+from compare.reports.wording import one_line
 from compare.sweep.cell import Cell, Source
 
 LARGEST_PLAN = 10**6
@@ -59,52 +61,41 @@ class PlanError(ValueError):
     """The plan cannot be run as written; the message is one line that says where and what to write instead."""
 
 
-def text(value: Any, where: str) -> str:
-    """A check: text."""
-    if not isinstance(value, str):
-        raise PlanError(f"{where}: wanted text, got {value!r}")
-    return value
+def a(kind: type | UnionType, wanted: str, holds: Callable[[Any], bool] = lambda value: True) -> Check:
+    """A check: a value of this kind (a truth value is no number) of which something holds."""
 
-
-def one_of(what: str, known: Sequence[str]) -> Check:
-    """A check: one of the known names."""
-
-    def check(value: Any, where: str) -> str:
-        if text(value, where) not in known:
-            hint = nearest(value, known)
-            raise PlanError(f"{where}: there is no {what} {value!r}; {hint}known are {', '.join(known)}")
-        return str(value)
+    def check(value: Any, where: str) -> Any:
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool) or not holds(value):
+            raise PlanError(f"{where}: wanted {wanted}, got {value!r}")
+        return value
 
     return check
 
 
 def whole(least: int, most: int) -> Check:
     """A check: an integer between two bounds."""
+    return a(int, f"an integer from {least} to {most}", lambda value: least <= value <= most)
 
-    def check(value: Any, where: str) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise PlanError(f"{where}: wanted an integer from {least} to {most}, got {value!r}")
+
+def positive(below: float) -> Check:
+    """A check: a number above zero, which becomes a float."""
+    check = a(int | float, f"a positive number below {below:g}", lambda value: 0 < value < below)
+    return lambda value, where: float(check(value, where))
+
+
+def one_of(what: str, known: Sequence[str]) -> Check:
+    """A check: one of the known names."""
+
+    def check(value: Any, where: str) -> Any:
+        if text(value, where) not in known:
+            hint = nearest(value, known)
+            raise PlanError(f"{where}: there is no {what} {value!r}; {hint}known are {', '.join(known)}")
         return value
 
     return check
 
 
-def positive(below: float) -> Check:
-    """A check: a number above zero."""
-
-    def check(value: Any, where: str) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < below:
-            raise PlanError(f"{where}: wanted a positive number below {below:g}, got {value!r}")
-        return float(value)
-
-    return check
-
-
-def truth(value: Any, where: str) -> bool:
-    """A check: true or false."""
-    if not isinstance(value, bool):
-        raise PlanError(f"{where}: wanted true or false, got {value!r}")
-    return value
+text = a(str, "text")
 
 
 @dataclass(frozen=True)
@@ -140,7 +131,7 @@ class Options:
     max_steps: int = field(default=20_000, metadata={"check": whole(1, 10**12)})
     tol: float = field(default=1e-9, metadata={"check": positive(1.0)})
     standardize: Scale = field(default="auto", metadata={"check": one_of("scaling", SCALES)})
-    offset: bool | None = field(default=None, metadata={"check": truth})
+    offset: bool | None = field(default=None, metadata={"check": a(bool, "true or false")})
 
 
 @dataclass(frozen=True)
@@ -168,19 +159,16 @@ def read_plan(path: str | Path) -> SweepPlan:
         DataError: data that the plan names cannot be had.
     """
     path = Path(path)
+    if not path.exists():
+        raise PlanError(f"there is no plan {str(path)!r}")
+    if path.stat().st_size > LARGEST_PLAN:
+        raise PlanError(f"{str(path)!r} has more than {LARGEST_PLAN} bytes; a plan is a short TOML file")
     try:
-        if path.is_file() and path.stat().st_size > LARGEST_PLAN:
-            raise PlanError(f"{str(path)!r} has more than {LARGEST_PLAN} bytes; a plan is a short TOML file")
-        written = path.read_bytes().decode("utf-8")
+        written = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"the plan {str(path)!r} could not be read as UTF-8 text: {one_line(error)}") from error
+    try:
         table = tomllib.loads(written)
-    except PlanError:
-        raise
-    except FileNotFoundError as error:
-        raise PlanError(f"there is no plan {str(path)!r}") from error
-    except OSError as error:
-        raise PlanError(f"the plan {str(path)!r} could not be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise PlanError(f"the plan {str(path)!r} is not UTF-8 text: {error.reason} at byte {error.start}") from error
     except (RecursionError, ValueError) as error:  # tomllib raises both for text that is not TOML
         raise PlanError(f"the plan {str(path)!r} is not TOML: {str(error)[:200]}") from error
     return plan_of(table, folder=path.resolve().parent, text=written, name=path.stem)

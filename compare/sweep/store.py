@@ -41,8 +41,6 @@ from compare.reports.provenance import Provenance
 if TYPE_CHECKING:
     import pandas as pd
 
-    from compare.sweep.batch import Worker
-
 FILE = "sweep.sqlite"
 LOCK = "writer.lock"
 FORMAT = 2
@@ -89,9 +87,9 @@ class Outcome:
     error: str | None = None
 
     @property
-    def status(self) -> str:
-        """ "done" or "failed"."""
-        return "done" if self.error_type is None else "failed"
+    def failed(self) -> bool:
+        """Whether the cell raised, or its workers died."""
+        return self.error_type is not None
 
 
 class Store:
@@ -119,20 +117,9 @@ class Store:
 
     def begin(self, name: str, plan: str, command: str) -> None:
         """A row for this run of the driver."""
-        here = Provenance.collect()
-        versions = json.dumps(dict(here.versions))
+        driver = {**machine_columns(Provenance.collect()), "host": platform.node(), "pid": os.getpid()}
         with self._writing():
-            self.session = self._insert(
-                "sessions",
-                started=now(),
-                name=name,
-                plan=plan,
-                command=command,
-                machine=here.machine,
-                versions=versions,
-                host=platform.node(),
-                pid=os.getpid(),
-            )
+            self.session = self._insert("sessions", started=now(), name=name, plan=plan, command=command, **driver)
 
     def statuses(self) -> dict[str, str]:
         """Key to status of every stored cell."""
@@ -142,34 +129,23 @@ class Store:
         """Store finished cells, all of them durable on return. Raises sqlite3.IntegrityError for a cell stored before,
         unless that one failed."""
         with self._writing():
-            for o in outcomes:
-                self._database.execute("DELETE FROM cells WHERE key = ? AND status = 'failed'", (o.key,))
-                self._insert(
-                    "cells",
-                    key=o.key,
-                    session=self.session,
-                    worker=o.worker,
-                    finished=now(),
-                    seconds=o.seconds,
-                    status=o.status,
-                    parameters=json.dumps(o.parameters),
-                    numbers=json.dumps(o.numbers),
-                    error_type=o.error_type,
-                    error=o.error,
-                )
+            for outcome in outcomes:
+                self._database.execute("DELETE FROM cells WHERE key = ? AND status = 'failed'", (outcome.key,))
+                status = "failed" if outcome.failed else "done"
+                texts = {name: json.dumps(getattr(outcome, name)) for name in ("parameters", "numbers")}
+                row = {**vars(outcome), **texts, "session": self.session, "finished": now(), "status": status}
+                self._insert("cells", **row)
 
-    def add_worker(self, worker: Worker) -> None:
+    def add_worker(self, worker: str, machine: Provenance) -> None:
         """Remember what a worker process runs."""
         with self._writing():
-            self._database.execute("DELETE FROM workers WHERE worker = ?", (worker.name,))
-            versions = json.dumps(dict(worker.versions))
-            self._insert("workers", worker=worker.name, machine=worker.machine, versions=versions)
+            self._database.execute("DELETE FROM workers WHERE worker = ?", (worker,))
+            self._insert("workers", worker=worker, **machine_columns(machine))
 
     def _insert(self, table: str, **row: Any) -> int:
         """One row, by the names of its columns; its number."""
-        marks = ", ".join("?" * len(row))
-        added = self._database.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
-        return int(added.lastrowid or 0)
+        names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+        return int(self._database.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", row).lastrowid or 0)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -185,6 +161,11 @@ class Store:
         rows = self._database.execute("SELECT key, error_type, error FROM cells WHERE status = 'failed'")
         found = Counter((kind, message) for key, kind, message in rows if key in keys)
         return [(*what, count) for what, count in found.most_common()]
+
+
+def machine_columns(here: Provenance) -> dict[str, str]:
+    """What is kept about a process's machine."""
+    return {"machine": here.machine, "versions": json.dumps(dict(here.versions))}
 
 
 def locked(folder: Path) -> sqlite3.Connection:

@@ -207,9 +207,9 @@ class Driver:
             if result is None:
                 self.lose(batch, workers)
                 continue
-            if result.worker.name not in self.workers_seen:
-                self.workers_seen.add(result.worker.name)
-                self.store.add_worker(result.worker)
+            if result.worker not in self.workers_seen:
+                self.workers_seen.add(result.worker)
+                self.store.add_worker(result.worker, result.machine)
             self.keep(batch, result.outcomes)
 
     def next_batch(self, workers: Workers) -> Batch:
@@ -236,7 +236,7 @@ class Driver:
     def keep(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Store a finished batch."""
         self.store.add(outcomes)
-        failed = sum(outcome.status == "failed" for outcome in outcomes)
+        failed = sum(outcome.failed for outcome in outcomes)
         seconds = sum(outcome.seconds for outcome in outcomes)
         self.stored += len(outcomes)
         self.done += len(outcomes) - failed

@@ -12,13 +12,14 @@ have been queued where another one killed the workers, the driver tries its cell
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from abc import ABC, abstractmethod
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import suppress
 from importlib import import_module
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import Any
 
 from compare.reports.wording import one_line
@@ -46,11 +47,14 @@ class Workers(ABC):
     deaths_per_loss: int
     """How many workers have died when a batch is reported lost."""
 
-    @abstractmethod
+    def __init__(self, measure: Measure) -> None:
+        self.measure = measure
+        self.running: dict[Future[BatchResult], Batch] = {}
+
     def submit(self, batch: Batch) -> None:
         """Start a batch."""
+        self.running[self._start(batch)] = batch
 
-    @abstractmethod
     def finished(self, timeout: float) -> list[tuple[Batch, BatchResult | None]]:
         """The batches that ended, None for one whose worker died; waits at most `timeout` seconds for the first.
 
@@ -58,6 +62,21 @@ class Workers(ABC):
             WorkersLostError: the cluster is gone.
             ValueError: the work cannot be sent to the workers.
         """
+        found: list[tuple[Batch, BatchResult | None]] = []
+        for future in wait(self.running, timeout=timeout, return_when=FIRST_COMPLETED).done:
+            batch = self.running.pop(future)
+            error = CancelledError() if future.cancelled() else future.exception()
+            self._ended(future, error)
+            found.append((batch, None if error else future.result()))
+        return found
+
+    @abstractmethod
+    def _start(self, batch: Batch) -> Future[BatchResult]:
+        """Hand a batch to a worker."""
+
+    @abstractmethod
+    def _ended(self, future: Future[BatchResult], error: BaseException | None) -> None:
+        """A batch has ended. Raises, as `finished` does, for an error that is not the death of its worker."""
 
     @abstractmethod
     def close(self) -> None:
@@ -71,47 +90,42 @@ class LocalWorkers(Workers):
     deaths_per_loss = 1
 
     def __init__(self, jobs: int, measure: Measure) -> None:
-        self.slots, self.measure = jobs, measure
+        super().__init__(measure)
+        self.slots = jobs
         self._idle: list[Any] = []
-        self._running: dict[Future[BatchResult], tuple[Batch, Any]] = {}
+        self._busy: dict[Future[BatchResult], Any] = {}
         self._open: list[Any] = []  # every executor: Ctrl-C can fall while one is in neither of the above
 
-    def submit(self, batch: Batch) -> None:
-        executor = self._idle.pop() if self._idle else self._start()
+    def _start(self, batch: Batch) -> Future[BatchResult]:
+        from joblib.externals.loky.process_executor import ProcessPoolExecutor
+
+        if not self._idle:
+            executor = ProcessPoolExecutor(1, initializer=become_worker, initargs=(os.getpid(),), env=ONE_THREAD)
+            self._idle.append(executor)
+            self._open.append(executor)
+        executor = self._idle.pop()
         try:
-            self._running[executor.submit(run_batch, batch, self.measure)] = batch, executor
+            future: Future[BatchResult] = executor.submit(run_batch, batch, self.measure)
         except Exception as error:
             if not is_worker_death(error):
                 raise
-            self._stop(executor)  # it died while idle, with nothing to lose: the next one takes the batch
-            self.submit(batch)
+            self._stop(executor)  # it died while idle, with nothing to lose: another one takes the batch
+            return self._start(batch)
+        self._busy[future] = executor
+        return future
 
-    def finished(self, timeout: float) -> list[tuple[Batch, BatchResult | None]]:
-        found: list[tuple[Batch, BatchResult | None]] = []
-        for future in wait(self._running, timeout=timeout, return_when=FIRST_COMPLETED).done:
-            batch, executor = self._running.pop(future)
-            error = future.exception()
-            if error is None:
-                self._idle.append(executor)
-                found.append((batch, future.result()))
-                continue
-            self._stop(executor)
-            if not is_worker_death(error):
-                raise unsendable(error, "worker processes") from error
-            found.append((batch, None))
-        return found
+    def _ended(self, future: Future[BatchResult], error: BaseException | None) -> None:
+        executor = self._busy.pop(future)
+        if error is None:
+            self._idle.append(executor)
+            return
+        self._stop(executor)
+        if not is_worker_death(error):
+            raise unsendable(error, "worker processes") from error
 
     def close(self) -> None:
         while self._open:
             self._stop(self._open[-1], wait=True)
-
-    def _start(self) -> Any:
-        """An executor of one process, which starts with its first batch."""
-        from joblib.externals.loky.process_executor import ProcessPoolExecutor
-
-        executor = ProcessPoolExecutor(1, initializer=become_worker, initargs=(os.getpid(),), env=ONE_THREAD)
-        self._open.append(executor)
-        return executor
 
     def _stop(self, executor: Any, wait: bool = False) -> None:
         with suppress(Empty):  # killed, loky forgets the calls in this queue, but its thread still looks them up
@@ -143,6 +157,7 @@ class DaskWorkers(Workers):
     deaths_per_loss = 3
 
     def __init__(self, scheduler: str, measure: Measure) -> None:
+        super().__init__(measure)
         try:
             self._dask: Any = import_module("distributed")
         except ImportError as error:
@@ -151,46 +166,29 @@ class DaskWorkers(Workers):
             self._client = self._dask.Client(scheduler, timeout=CONNECT, set_as_default=False)
         except (OSError, ValueError) as error:
             raise ValueError(f"no Dask scheduler answers at {scheduler!r}: {one_line(error)}") from error
-        self.scheduler, self.measure = scheduler, measure
-        self._running: dict[Any, Batch] = {}
-        self._ended: SimpleQueue[Any] = SimpleQueue()
-        self._count()
+        self.scheduler, self._executor = scheduler, self._client.get_executor(pure=False)
+        self._threads, self._counted = 0, -math.inf
 
-    def _count(self) -> None:
-        """Two batches a thread, so that none waits for the network."""
-        self.slots, self._counted = 2 * max(1, sum(self._client.nthreads().values())), time.monotonic()
+    @property
+    def slots(self) -> int:  # type: ignore[override]
+        """Two batches a thread, so that none waits for the network; workers come and go."""
+        if time.monotonic() - self._counted > 2.0:
+            self._threads, self._counted = sum(self._client.nthreads().values()), time.monotonic()
+        return 2 * max(1, self._threads)
 
-    def submit(self, batch: Batch) -> None:
-        future = self._client.submit(run_batch, batch, self.measure, pure=False)
-        self._running[future] = batch
-        future.add_done_callback(self._ended.put)
+    def _start(self, batch: Batch) -> Future[BatchResult]:
+        future: Future[BatchResult] = self._executor.submit(run_batch, batch, self.measure)
+        return future
 
-    def finished(self, timeout: float) -> list[tuple[Batch, BatchResult | None]]:
-        if time.monotonic() - self._counted > 2.0:  # workers come and go
-            self._count()
-        ended = []
-        with suppress(Empty):
-            ended.append(self._ended.get(timeout=timeout))
-            while True:
-                ended.append(self._ended.get_nowait())
-        return [(self._running.pop(future), self._result(future)) for future in ended]
-
-    def _result(self, future: Any) -> BatchResult | None:
-        try:
-            result: BatchResult = future.result(timeout=60.0)
-        except self._dask.KilledWorker:
-            return None
-        except Exception as error:
-            cancelled = type(error).__name__ in ("CancelledError", "FutureCancelledError")
-            if cancelled or isinstance(error, OSError | TimeoutError):
-                why = one_line(error).split(". ")[0]
-                raise WorkersLostError(f"the Dask scheduler at {self.scheduler!r} is gone ({why})") from error
+    def _ended(self, future: Future[BatchResult], error: BaseException | None) -> None:
+        if isinstance(error, OSError | TimeoutError | CancelledError):
+            raise WorkersLostError(f"the Dask scheduler at {self.scheduler!r} is gone ({one_line(error)})") from error
+        if error is not None and not isinstance(error, self._dask.KilledWorker):
             raise unsendable(error, f"the workers of {self.scheduler}") from error
-        return result
 
     def close(self) -> None:
-        if self._running and self._client.status == "running":
-            self._client.cancel(list(self._running), force=True)
+        if self._client.status == "running":
+            self._executor.shutdown(wait=False)
         self._client.close()
 
 
