@@ -35,7 +35,7 @@ def one_line(error: BaseException, most: int = 200) -> str:
     >>> one_line(ValueError("no\\n  such thing"))
     'ValueError: no such thing'
     """
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:most]}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:most]}".removesuffix(": ")
 
 
 def number(value: float, format: str = "") -> str:

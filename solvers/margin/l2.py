@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr, solve_triangular
 
-from solvers.problem import extended_product
+from solvers.problem import extended_product, power_of_two
 from solvers.separability import least_distance
 
 Array = NDArray[np.float64]
@@ -97,7 +97,8 @@ def l2_max_margin(A: Array) -> tuple[Array, Array, dict[str, object]]:
 
     The rows are scaled to the largest; a relative margin below `NEGLIGIBLE_MARGIN` is the caller's to refuse.
     """
-    scale = float(np.linalg.norm(A, axis=1).max())
+    # a power of two: divided by anything else the rows are rounded, which moves the margins by 1e-10 at ‖β‖ = 1e6
+    scale = 2.0 * power_of_two(float(np.linalg.norm(A, axis=1).max()))
     rows = A / scale
     stats: dict[str, object] = {"method": "least distance (Lawson-Hanson) + active set"}
     if A.shape[1] > A.shape[0] and (quick := _in_inner_products(rows)) is not None:
@@ -113,7 +114,25 @@ def l2_max_margin(A: Array) -> tuple[Array, Array, dict[str, object]]:
         stats["repairs"] = None
     else:
         beta, dual, stats["repairs"] = repaired
+    return _at_margin_one(rows, beta, dual > 0) / scale, dual / scale**2, stats
+
+
+def _at_margin_one(rows: Array, beta: Array, active: Array, most: int = 12) -> Array:
+    """β scaled to the margin one, the active margins as nearly one as β in float64 can have them.
+
+    Rounding β alone moves a margin by up to (ε/2) Σ_d |x_d β_d|, 1e-10 at ‖x‖‖β‖ = 1e6, and every division rounds anew:
+    the best of a few is kept.
+    """
+    best, nearest = beta, np.inf
     smallest = _smallest_margin(rows, beta)
-    if smallest > 0:
+    for _ in range(most):
+        if not smallest > 0:
+            break
         beta = beta / smallest
-    return beta / scale, dual / scale**2, stats
+        smallest = _smallest_margin(rows, beta)
+        spread = float(np.abs(extended_product(rows[active], beta) - 1.0).max(initial=0.0))
+        if (error := max(2.0 * abs(smallest - 1.0), spread)) < nearest:
+            best, nearest = beta, error
+        if nearest <= 1e-12:
+            break
+    return best
