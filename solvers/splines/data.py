@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from solvers.arrays import Array
 
 Linear = Literal["free", "penalized"]
-"""Whether a line is added at no cost, or counts like every other function."""
+"""Whether adding a line changes nothing, or a line counts like every other function."""
 
 LARGEST = 1e100
 """Of |x|, |y|, slopes, and 1/distances."""

@@ -34,7 +34,14 @@ from solvers.splines.initial_distributions import InitialDistribution
 
 @dataclass(frozen=True)
 class KernelInterpolant:
-    """g(x) + ux + v with g = Σ_i c_i k(x_i, ·). Callable; `line` is (0, 0) when the line is penalized."""
+    """g(x) + ux + v with g = Σ_i c_i k(x_i, ·). Callable; `line` is (0, 0) when the line is penalized.
+
+    Example:
+        >>> from solvers.splines.initial_distributions import UniformInit
+        >>> g = kernel_interpolant([0.0, 1.0], [1.0, 3.0], UniformInit(1, 2))
+        >>> g.line, float(g(0.5)), g.corrected([0.0, 1.0], [1.0, 3.0])
+        ((2.0, 1.0), 2.0, array([0., 0.]))
+    """
 
     knots: Array
     """Distinct x, ascending, shape (M,)."""

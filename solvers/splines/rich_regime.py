@@ -47,6 +47,11 @@ class RichInterpolant:
     """The minimizers of R(g) s.t. g(x_i) = y_i: the value, two of them, and bounds on the rest.
 
     Callable: g joins the dots, a minimizer always.
+
+    Example:
+        >>> g = rich_interpolant([0, 1, 2, 3], [1, 0, 0, 1])
+        >>> float(g.lower(1.5)), float(g(1.5)), float(g.upper(1.5))
+        (-0.5, 0.0, 0.0)
     """
 
     value: float

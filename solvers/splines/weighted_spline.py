@@ -41,6 +41,11 @@ class WeightedSpline:
     """The solution g of (1), or of (2) when `smoothing` > 0. Callable; linear outside the knots (when f₀ = 0).
 
     Values have the units of y, derivatives those of y/xᵏ.
+
+    Example:
+        >>> g = weighted_spline([0.0, 1.0, 2.0], [0.0, 1.0, 0.0])
+        >>> float(g(1.0)), float(g.derivative(1)(1.0)), g.second_derivative([-1.0, 1.0, 3.0])
+        (1.0, 0.0, array([ 0., -3.,  0.]))
     """
 
     knots: Array
