@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -131,8 +131,26 @@ class ConstantWeight(CurvatureWeight):
         return constant_moments(self.value, b - a)
 
 
+class WeightOnInterval(CurvatureWeight):
+    """A weight that vanishes outside `interval` and is not smooth at `kinks`, as its user says."""
+
+    interval: tuple[float, float]
+    kinks: tuple[float, ...]
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return self.interval
+
+    def breakpoints(self) -> tuple[float, ...]:
+        return self.kinks
+
+    def _on_interval(self, x: Array, values: Array) -> Array:
+        low, high = self.interval
+        return np.where((x >= low) & (x <= high), values, 0.0)
+
+
 @dataclass(frozen=True)
-class FunctionWeight(CurvatureWeight):
+class FunctionWeight(WeightOnInterval):
     """ζ given as a function, with the interval outside which it vanishes.
 
     Moments by adaptive Gauss–Legendre quadrature, so ζ may have jumps and kinks; naming them saves time.
@@ -153,18 +171,10 @@ class FunctionWeight(CurvatureWeight):
 
     function: Callable[[Array], Array]
     interval: tuple[float, float] = (-np.inf, np.inf)
-    kinks: tuple[float, ...] = field(default=())
-
-    @property
-    def support(self) -> tuple[float, float]:
-        return self.interval
-
-    def breakpoints(self) -> tuple[float, ...]:
-        return self.kinks
+    kinks: tuple[float, ...] = ()
 
     def zeta(self, x: Array) -> Array:
-        low, high = self.interval
-        return np.where((x >= low) & (x <= high), self.function(x), 0.0)
+        return self._on_interval(x, self.function(x))
 
 
 def blockwise(function: Callable[..., Array], *arrays: Array) -> Array:

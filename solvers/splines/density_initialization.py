@@ -21,14 +21,20 @@ from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline
 
 from solvers.arrays import Array
-from solvers.splines.curvature_weights import Index, adaptive_quadrature, gauss_legendre, require_positive
+from solvers.splines.curvature_weights import (
+    Index,
+    WeightOnInterval,
+    adaptive_quadrature,
+    gauss_legendre,
+    require_positive,
+)
 from solvers.splines.initial_distributions import InitialDistribution
 
 Density = Callable[[Array, Array], Array]
 
 
 @dataclass(frozen=True)
-class DensityInit(InitialDistribution):
+class DensityInit(WeightOnInterval, InitialDistribution):
     """(W, B) with joint density p(w, b) on a rectangle; `from_samples` for a sample instead.
 
         ζ(x) = ∫_0^{w_max} w³ [ p(w, −wx) + p(−w, wx) ] dw
@@ -75,13 +81,6 @@ class DensityInit(InitialDistribution):
         """The distribution a sample (w_i, b_i) comes from, with ζ estimated; `bandwidth` in units of x."""
         return SampledInit(np.asarray(w, dtype=np.float64), np.asarray(b, dtype=np.float64), bandwidth)
 
-    @property
-    def support(self) -> tuple[float, float]:
-        return self.interval
-
-    def breakpoints(self) -> tuple[float, ...]:
-        return self.kinks
-
     def zeta(self, x: Array) -> Array:
         points = np.ravel(x).astype(np.float64)
         # beyond w = b_max/|x| the bias leaves the rectangle
@@ -92,8 +91,7 @@ class DensityInit(InitialDistribution):
             return np.asarray(w**3 * (self.density(w, -b) + self.density(-w, b)))[None]
 
         values = adaptive_quadrature(integrand, np.zeros_like(top), top, gauss_legendre(20), rtol=1e-14)[0]
-        low, high = self.interval
-        return np.where((points >= low) & (points <= high), values, 0.0).reshape(np.shape(x))
+        return self._on_interval(points, values).reshape(np.shape(x))
 
     def kernel(self, x: Array, x2: Array) -> Array:
         """E [Wx + B]₊[Wx′ + B]₊ by Gauss–Legendre in w and, from the breakpoint upwards, in b."""
