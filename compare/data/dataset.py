@@ -6,11 +6,14 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from compare.reports.provenance import DataUsed
-from solvers.arrays import Array
+
+if TYPE_CHECKING:
+    from solvers.arrays import Array  # `solvers` imports scipy; the help of a command needs this file and not that
 
 
 class DataError(ValueError):
