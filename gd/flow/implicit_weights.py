@@ -29,6 +29,7 @@ Array = NDArray[np.float64]
 SMALLEST = 1e-300
 NEGLIGIBLE = 1e-14
 CONVERGED = 1e-11  # on max|Δp|, p summing to one
+SMALL_CHANGE = 0.1  # relative changes below it are taken linearly: where K is singular, rounding then cancels in Jᵀp
 ROUNDING = 1e-15  # of the margins; over T it is how well p is defined where constraints are dependent
 
 
@@ -82,7 +83,9 @@ def implicit_weights(
         nu = (part.sum(axis=1) - 1.0 - along[:, 0]) / along[:, 1]
         u = -(v[:, :, 0] + nu[:, None] * v[:, :, 1]) / root
         grown = np.minimum(np.maximum(part * (1.0 + u), NEGLIGIBLE), np.maximum(4.0 * part, 1e-2))
-        negligible = (u <= 0) | (np.log(part) + u < np.log(NEGLIGIBLE))  # ln p is the better variable down there
+        negligible = (u <= -SMALL_CHANGE) | (
+            np.log(part) + u < np.log(NEGLIGIBLE)
+        )  # ln p is the better variable down there
         new = np.where(negligible, part * np.exp(np.where(negligible, u, 0.0)), grown)
         new = np.maximum(new / new.sum(axis=1, keepdims=True), SMALLEST)
         change = np.abs(new - part).max(axis=1)

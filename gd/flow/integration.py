@@ -37,6 +37,9 @@ from gd.flow.margin_map import Local, MarginMap, Step
 Array = NDArray[np.float64]
 
 FLOOR = 1e-8
+LOWEST_FLOOR = 1e-12
+"""Measured: at 1e-12 the flow's own duality gap falls below 1e-9 on all degenerate data of the tests; the rounding of the
+margins over T, 1e-16/1e-12, is still below the integrator's tolerance."""
 SETTLED = 1.5e-3  # residual (radians) below which a step of the whole Jacobian pays, where it is offered
 LARGEST_MOVE = 0.8  # of |θ| in one step, while ‖w‖ still matters through the temperature
 LARGEST_MOVE_AT_FLOOR = 3.0  # where only the direction matters, and it is controlled by itself
@@ -60,6 +63,8 @@ class Flow:
     local: Local
     steps: NDArray[np.int64]
     rejected: NDArray[np.int64]
+    floors: Array
+    """The lowest temperature of each row, (B,), relative to the size of the margins' gradients."""
     carried: Sequence[Any] | None = None
 
     @classmethod
@@ -72,6 +77,7 @@ class Flow:
         flow = cls(
             mapping, logistic, tolerance, theta, np.log(norm.cpu().numpy()), np.zeros(B), np.ones(B),
             np.ones((B, mapping.n_constraints)), local, np.zeros(B, dtype=np.int64), np.zeros(B, dtype=np.int64),
+            np.full(B, FLOOR),
         )  # fmt: skip
         flow.weights = explicit_weights(flow.margins, flow.temperature, logistic)
         force = np.linalg.norm(flow.force().cpu().numpy(), axis=1)
@@ -90,7 +96,11 @@ class Flow:
     def floor(self) -> Array:
         """The lowest temperature integrated, in units of the margins' gradients (as the data are scaled, so is it)."""
         squares = np.diagonal(self.local.gram.cpu().numpy(), axis1=1, axis2=2)
-        return np.asarray(FLOOR * np.sqrt(np.maximum(squares.mean(axis=1), 1e-300)))
+        return np.asarray(self.floors * np.sqrt(np.maximum(squares.mean(axis=1), 1e-300)))
+
+    def lower_floor(self, row: int) -> None:
+        """Let the temperature of one row fall ten times lower, down to `LOWEST_FLOOR`."""
+        self.floors[row] = max(0.1 * self.floors[row], LOWEST_FLOOR)
 
     def force(self) -> Tensor:
         """Jᵀp (B, P), p the weights of the last solve."""
@@ -171,7 +181,8 @@ class Flow:
         carried = None if self.carried is None else [self.carried[row] for row in rows]
         return Flow(
             self.mapping, self.logistic, self.tolerance, theta, self.log_norm[rows], self.tau[rows], self.step[rows],
-            self.weights[rows], self.mapping.at(theta, carried), self.steps[rows], self.rejected[rows], carried,
+            self.weights[rows], self.mapping.at(theta, carried), self.steps[rows], self.rejected[rows],
+            self.floors[rows], carried,
         )  # fmt: skip
 
 

@@ -19,8 +19,8 @@ class FlowStatus(Enum):
     """What is known about a limit. The value is the sentence to read."""
 
     OPTIMAL = (
-        "Proved optimal: the duality gap of the induced problem is closed, no predictor is better. The flow lay beside "
-        "it, kept approaching it, or had a margin within 0.1 % of it when it was left; stats['arrival'] says which."
+        "Proved optimal: the duality gap of the induced problem is closed, no predictor is better. The flow's own "
+        "direction proves it, or the flow was near it or had a margin within 0.1 %; stats['arrival'] says which."
     )
     STATIONARY = (
         "Stationary: a KKT point of min ‖w‖² s.t. margins ≥ 1, with no negative curvature along its constraints, that "

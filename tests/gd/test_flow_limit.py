@@ -167,6 +167,22 @@ def test_degenerate_data(data: object, network: type[Diagonal]) -> None:
     assert deep.kkt_epsilon / deep.norm_at_unit_margin < 1e-9
 
 
+@pytest.mark.parametrize(
+    "data", [duplicated, orthogonal, nearly_inseparable, fourier_tie, one_point, more_points_than_dimensions]
+)
+@pytest.mark.parametrize("network", [Diagonal, Convolutional, FullyConnected])
+def test_no_status_hangs_on_the_polish(data: object, network: type[Diagonal], monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a degenerate optimal set rounding decides whether Newton's method converges; the flow's own gap decides here."""
+    monkeypatch.setattr("gd.flow.arrival.tighten", lambda *_, **__: None)
+    X, y = data()  # type: ignore[operator]
+    limit = flow_limit(network(X.shape[1], 2, scale=0.1, seed=1), X, y, max_steps=1500)
+    assert limit.status is FlowStatus.OPTIMAL
+    assert not limit.stats["tightened"]
+    assert limit.certificate.direction_gap <= 1e-9
+    own = judge(check_problem(X, y, L2()), limit.predictor, network(X.shape[1], 2).regularizer, limit.dual)
+    assert own.direction_gap <= 1e-9
+
+
 def test_logistic_and_exponential_flows_end_at_the_same_convex_optimum() -> None:
     X, y = gaussian_data(10, 20, 7)
     exponential = flow_limit(Convolutional(20, 2, seed=7), X, y)
