@@ -25,8 +25,8 @@ from compare.reports.progress import run_parts
 from compare.reports.provenance import Provenance
 from compare.reports.report import Check, Column, Figure, Report, Section
 from gd.flow.flow_limit import flow_limit
-from gd.flow.limit import FlowStatus
 from gd.networks.multi_channel import MultiChannelCNN
+from gd.status import FlowStatus
 from solvers.conv_kernel.regularizer import ConvKernel
 from solvers.max_margin import max_margin
 from solvers.solution import Solution

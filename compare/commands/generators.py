@@ -78,7 +78,7 @@ def command(
     """
     from compare.generators.generators import compare_named
     from compare.generators.measure import PUBLISHED_STEP, FitPlan
-    from gd.generators.conv_generator import Kind
+    from gd.images.conv_generator import Kind
 
     if images is not None and folder is not None:
         raise click.UsageError("give --images or --folder, not both")

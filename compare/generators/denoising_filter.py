@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from compare.generators.figures import strip
 from compare.generators.images import Image
 from compare.reports.report import Check, Column, Figure, Section, Value
-from gd.generators.descend_image import ImageTrajectory, descend_image
-from gd.generators.two_layer import TwoLayerGenerator
+from gd.images.descend_image import ImageTrajectory, descend_image
+from gd.images.two_layer_generator import TwoLayerGenerator
 from solvers.generators.dual_kernel import DualKernel, dual_kernel, gaussian_kernel
 from solvers.generators.early_stopping import early_stopping_filter, tikhonov_filter, truncated_filter
 from solvers.generators.early_stopping_error import best_stopping_time, predicted_error

@@ -33,9 +33,9 @@ from compare.generators.measure import (
 from compare.reports.progress import run_parts
 from compare.reports.provenance import Provenance
 from compare.reports.report import Check, Column, Report, Section, Value
-from gd.generators.conv_generator import ConvGenerator, Kind
-from gd.generators.descend_image import ImageTrajectory, descend_image
-from gd.generators.two_layer import ToyGenerator
+from gd.images.conv_generator import ConvGenerator, Kind
+from gd.images.descend_image import ImageTrajectory, descend_image
+from gd.images.two_layer_generator import ToyGenerator
 
 Array = NDArray[np.float64]
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compare.generators.images import Image, scrambled
-from gd.generators.conv_generator import PUBLISHED_DEPTH, ConvGenerator, Kind, Normalization, Output, layer_sizes
-from gd.generators.descend_image import ImageTrajectory, Optimizer, descend_image
-from gd.generators.stopping import NoiseLevel
+from gd.images.conv_generator import PUBLISHED_DEPTH, ConvGenerator, Kind, Normalization, Output, layer_sizes
+from gd.images.descend_image import ImageTrajectory, Optimizer, descend_image
+from gd.images.stopping_rules import NoiseLevel
 
 Array = NDArray[np.float64]
 KINDS: tuple[Kind, ...] = ("bilinear", "fixed", "learned", "deconvolution")

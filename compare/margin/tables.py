@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from compare.margin.families import Family
 from compare.margin.measure import Run
 from compare.reports.report import Check, Column, Value
-from gd.flow.limit import FlowStatus
+from gd.status import FlowStatus
 from solvers.solution import Solution
 
 FLOW_COLUMNS = (

@@ -13,8 +13,8 @@ from compare.reports.report import Check, Column, Figure, Section, Value
 from compare.spline.cases import AUTHORS_RMS, BUILTIN, Case
 from compare.spline.rate import FITTED_FROM, WidthStudy, fitted_slope, quantiles
 from compare.spline.trajectory import TrajectoryStudy
+from gd.descent.weight_decay import DecayedNetwork
 from gd.networks.wide_relu import LinearPieces
-from gd.squared_loss.weight_decay import DecayedNetwork
 from solvers.splines.initial_distributions import InitialDistribution
 from solvers.splines.rich_regime import RichInterpolant
 from solvers.splines.weighted_spline import WeightedSpline

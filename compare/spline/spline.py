@@ -11,7 +11,7 @@ from compare.spline.cases import BUILTIN, Case, default_inits, parse_init
 from compare.spline.rate import FITTED_FROM, corrected_problem, train_batch, training_gaps, width_study
 from compare.spline.sections import rate_section, rich_section, shape_section, training_section, trajectory_section
 from compare.spline.trajectory import trajectory_study
-from gd.squared_loss.weight_decay import train_with_decay
+from gd.descent.weight_decay import train_with_decay
 from solvers.splines.rich_regime import rich_interpolant
 from solvers.splines.weighted_spline import weighted_spline
 

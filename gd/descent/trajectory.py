@@ -11,25 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-Array = NDArray[np.float64]
-
-
-class RunStatus(Enum):
-    """How a run ended. The value is the sentence to read."""
-
-    FINISHED = "Finished: all steps were taken."
-    NONFINITE = "Stopped: the next step made the weights or the loss non-finite; the last finite weights are kept."
-    STALLED = "Stalled: in floating point the weights did not change between the last two snapshots."
-
-    def __str__(self) -> str:
-        return self.value
+from gd.status import RunStatus
+from solvers.arrays import Array
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from solvers.arrays import Array
 
 SMALLEST = 1e-300
 NEGLIGIBLE = 1e-14

@@ -14,7 +14,7 @@ The step is the linearly implicit Euler method with J held and p taken at the en
 and twice with h/2, extrapolated to second order; their difference, as an angle, controls h. The stiffness 1/T sits in
 p and is solved for, so h follows the curvature of the path and grows to order one where the direction has settled.
 Below `FLOOR` the temperature is held: the path is then that of T → 0 to O(T), and the last digits of its end are the
-business of `tighten`.
+business of the polish (`gd.flow.margin_map`), or of a lower floor.
 
 Reference: Lyu, Li (2020), section 3, for the normalized flow; Deuflhard, Hairer, Zugck (1987) for extrapolated linearly
 implicit Euler steps.
@@ -33,14 +33,13 @@ from torch import Tensor
 
 from gd.flow.implicit_weights import explicit_weights
 from gd.flow.margin_map import Local, MarginMap, Step
-
-Array = NDArray[np.float64]
+from solvers.arrays import Array
 
 FLOOR = 1e-8
 LOWEST_FLOOR = 1e-12
-"""Measured: at 1e-12 the flow's own duality gap falls below 1e-9 on all degenerate data of the tests; the rounding of the
-margins over T, 1e-16/1e-12, is still below the integrator's tolerance."""
-SETTLED = 1.5e-3  # residual (radians) below which a step of the whole Jacobian pays, where it is offered
+"""Measured: at 1e-12 the flow's own duality gap falls below 1e-9 on all degenerate data of the tests, and the rounding
+of the margins over T, 1e-16/1e-12, is still below the integrator's tolerance."""
+SETTLED = 1.5e-3  # residual (radians) below which a step with the whole Jacobian is worth its cost, where it is offered
 LARGEST_MOVE = 0.8  # of |θ| in one step, while ‖w‖ still matters through the temperature
 LARGEST_MOVE_AT_FLOOR = 3.0  # where only the direction matters, and it is controlled by itself
 SMALLEST_STEP = 1e-14
@@ -111,8 +110,8 @@ class Flow:
         force = self.force()
         length = torch.linalg.vector_norm(force, dim=1)
         along = (self.theta.conj() * force).real.sum(1)
-        aside = torch.linalg.vector_norm(force - self.theta * along[:, None], dim=1)
-        return np.where(along.cpu().numpy() > 0, (aside / torch.clamp(length, min=1e-300)).cpu().numpy(), 1.0)
+        across = torch.linalg.vector_norm(force - self.theta * along[:, None], dim=1)
+        return np.where(along.cpu().numpy() > 0, (across / torch.clamp(length, min=1e-300)).cpu().numpy(), 1.0)
 
     def log_loss(self) -> Array:
         """ln Σ_n ℓ(m_n) at the true temperature e^{−Lρ}."""
@@ -163,7 +162,7 @@ class Flow:
             return
         norm = torch.linalg.vector_norm(moved, dim=1)
         keep = torch.as_tensor(accepted, device=self.theta.device)
-        self.theta = self.mapping.kept_alive(torch.where(keep[:, None], moved / norm[:, None], self.theta))
+        self.theta = self.mapping.above_underflow(torch.where(keep[:, None], moved / norm[:, None], self.theta))
         stretch = np.log(np.where(accepted, norm.cpu().numpy(), 1.0))
         self.log_norm = self.log_norm + np.where(accepted, stretch + growth, 0.0)
         # the step ran in time ds = ‖θ‖^{L−2} dτ, ‖θ‖ = 1 … e^stretch: the mean of ‖θ‖^{2−L} over it, by trapezoid

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from solvers.arrays import Array
 
 MAX_CORRECTIONS = 40
 NEWTON_STEPS = 15

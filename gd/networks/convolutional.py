@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gd.flow.product_map import ProductMap
 from gd.networks.linear_network import (
     Initialization,
     LinearNetwork,
@@ -134,6 +135,11 @@ class Convolutional(LinearNetwork):
             linear = torch.fft.irfftn(product, s=long, dim=axes)
             beta = linear[(..., *window)] / math.sqrt(math.prod(self.shape))
         return beta
+
+    def margin_map(self, X: Tensor, y: Tensor) -> ProductMap | None:
+        if not self.full_width or self.regularizer is None:
+            return None
+        return ProductMap(self.shape, self.depth, self.regularizer, X, y, fourier=self.depth > 1)
 
     def operator_norms(self, weights: Sequence[Tensor]) -> Tensor:
         """‖ŵ_l‖_∞ of circular layers; with zero padding Young's inequality, D^{−1/2}‖w_l‖₁, and ‖w_L‖₂."""

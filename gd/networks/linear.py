@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gd.flow.fully_connected_map import FullyConnectedMap
+from gd.flow.product_map import ProductMap
 from gd.networks.convolutional import Convolutional
 from gd.networks.linear_network import (
     TIE,
@@ -103,6 +105,9 @@ class FullyConnected(LinearNetwork):
             beta = beta @ layer
         return beta if self.outputs > 1 else beta.squeeze(-2)
 
+    def margin_map(self, X: Tensor, y: Tensor) -> FullyConnectedMap:
+        return FullyConnectedMap([(w.shape[0], w.shape[1]) for w in self.weights], self.regularizer, X, y)
+
     def operator_norms(self, weights: Sequence[Tensor]) -> Tensor:
         """Schatten-8 norms, within a few percent to a factor two above the spectral norms, for two small products."""
         norms = []
@@ -170,6 +175,9 @@ class Diagonal(LinearNetwork):
         for layer in weights[1:]:
             beta = beta * layer
         return beta
+
+    def margin_map(self, X: Tensor, y: Tensor) -> ProductMap:
+        return ProductMap(self.shape, self.depth, self.regularizer, X, y)
 
     def operator_norms(self, weights: Sequence[Tensor]) -> Tensor:
         """‖w_l‖_∞."""

@@ -14,16 +14,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from solvers.arrays import Array
 from solvers.regularizers import Regularizer
 
-Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    from gd.flow.margin_map import MarginMap
+
 Initialization = Literal["gaussian", "balanced", "unbiased"]
 
 # Layers tie when their magnitudes agree to rounding; gradient flow keeps exact ties exact and near ties near.
@@ -59,6 +62,18 @@ class LinearNetwork(nn.Module):
     @abstractmethod
     def regularizer(self) -> Regularizer | None:
         """R with min{‖w‖² : P(w) = β} = L·R(β)^{2/L} (`ConvKernel`: R itself); None where no closed form is known."""
+
+    @property
+    def linear_network(self) -> LinearNetwork:
+        """Itself: what `gd.networks.declaration` asks of a module to know that it is a linear network."""
+        return self
+
+    def margin_map(self, X: Tensor, y: Tensor) -> MarginMap | None:
+        """The margins y_n f(x_n; w) and their Jacobian in closed form; None: by automatic differentiation.
+
+        X (N, …) and y (N, …) are float64 tensors on the device that computes.
+        """
+        return None
 
     @property
     def degree(self) -> int:

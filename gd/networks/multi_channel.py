@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gd.flow.multi_channel_map import MultiChannelMap
 from gd.networks.linear_network import Initialization, LinearNetwork, check_architecture, gaussian, seeded
 from solvers.conv_kernel.regularizer import ConvKernel
 
@@ -92,6 +93,9 @@ class MultiChannelCNN(LinearNetwork):
         spectrum = (kernels * read_outs).sum(-len(self.grid) - 2)
         beta: Tensor = torch.fft.irfftn(spectrum, s=self.grid, dim=axes, norm="ortho")
         return beta.squeeze(-len(self.grid) - 1) if self.in_channels == 1 else beta
+
+    def margin_map(self, X: Tensor, y: Tensor) -> MultiChannelMap:
+        return MultiChannelMap(self.grid, self.kernel, (self.in_channels, self.out_channels), self.regularizer, X, y)
 
     @property
     def regularizer(self) -> ConvKernel:

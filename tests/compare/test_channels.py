@@ -9,7 +9,7 @@ import pytest
 from compare.channels.channels import TOLERANCE, ChannelPlan, Run, checks, compare_channels
 from compare.channels.data import load_channels
 from compare.data.load import DataError
-from gd.flow.limit import FlowStatus
+from gd.status import FlowStatus
 from solvers import ConvKernel, max_margin
 
 

@@ -16,8 +16,8 @@ from compare.margin.networks import ARCHITECTURES, architectures
 from compare.margin.tables import family_checks, no_claim, run_checks
 from compare.reports.drawing import svg
 from gd.descent.schedule import ConstantStep
-from gd.flow.limit import FlowStatus
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
+from gd.status import FlowStatus
 from solvers.regularizers import Bridge
 from solvers.solution import NotSeparableError
 

@@ -5,7 +5,7 @@ import pytest
 
 from compare.data.load import load
 from compare.margin.padding import build, cases, check_of, compare_paddings, predictor_at, section
-from gd.flow.limit import FlowStatus
+from gd.status import FlowStatus
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from compare.spline.rate import WidthStudy, fitted_slope, train_batch, training_
 from compare.spline.sections import rate_section, rich_section, spline_price
 from compare.spline.spline import compare_spline, quick
 from compare.spline.trajectory import trajectory_study
-from gd.squared_loss.weight_decay import DecayedNetwork
+from gd.descent.weight_decay import DecayedNetwork
 from solvers.splines.initial_distributions import BinaryUniformInit, GaussianInit
 from solvers.splines.rich_regime import rich_interpolant
 from solvers.splines.weighted_spline import weighted_spline

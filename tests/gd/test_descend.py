@@ -21,9 +21,9 @@ from gd import (
     RunStatus,
     descend,
 )
-from gd.descent.descend import snapshot_steps
 from gd.descent.objective import Objective
 from gd.losses import LOSSES
+from gd.recording import snapshot_steps
 
 RNG = np.random.default_rng(7)
 X = RNG.standard_normal((6, 5))

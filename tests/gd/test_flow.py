@@ -65,9 +65,7 @@ def test_several_outputs_are_one_constraint_each() -> None:
     X, y = torch.from_numpy(rng.standard_normal((5, 4))), torch.from_numpy(rng.choice([-1.0, 1.0], (5, 3)))
     generic = ModuleMap(model, X, y)
     expected = generic.at(generic.start([model]))
-    from gd.flow.margin_map import FullyConnectedMap
-
-    closed = FullyConnectedMap(model, X, y)
+    closed = model.margin_map(X, y)
     found = closed.at(closed.start([model]))
     np.testing.assert_allclose(found.gram, expected.gram, atol=1e-13)
     p = torch.rand(1, 15, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

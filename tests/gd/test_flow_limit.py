@@ -9,9 +9,10 @@ from scipy.optimize import linprog
 from torch import nn
 
 from gd.flow.flow_limit import flow_limit
-from gd.flow.limit import FlowStatus
 from gd.flow.module_map import NotHomogeneousError
+from gd.flow.termination import Reached
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
+from gd.status import FlowStatus
 from solvers.certificate import judge
 from solvers.max_margin import max_margin
 from solvers.problem import check_problem
@@ -172,12 +173,15 @@ def test_degenerate_data(data: object, network: type[Diagonal]) -> None:
 )
 @pytest.mark.parametrize("network", [Diagonal, Convolutional, FullyConnected])
 def test_no_status_hangs_on_the_polish(data: object, network: type[Diagonal], monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a degenerate optimal set rounding decides whether Newton's method converges; the flow's own gap decides here."""
-    monkeypatch.setattr("gd.flow.arrival.tighten", lambda *_, **__: None)
+    """On a degenerate optimal set rounding decides whether Newton's method converges; the flow's own gap does not."""
+    monkeypatch.setattr("gd.flow.coefficient_map.tighten", lambda *_, **__: None)
     X, y = data()  # type: ignore[operator]
     limit = flow_limit(network(X.shape[1], 2, scale=0.1, seed=1), X, y, max_steps=1500)
     assert limit.status is FlowStatus.OPTIMAL
-    assert not limit.stats["tightened"]
+    assert limit.reached is Reached.BY_CERTIFICATE
+    assert not limit.polished
+    assert limit.polish_angle == 0
+    assert limit.integrated.duality_gap == limit.certificate.direction_gap
     assert limit.certificate.direction_gap <= 1e-9
     own = judge(check_problem(X, y, L2()), limit.predictor, network(X.shape[1], 2).regularizer, limit.dual)
     assert own.direction_gap <= 1e-9
@@ -296,7 +300,7 @@ def test_biases_of_the_first_layer_alone_are_weights_of_a_constant_input() -> No
     [
         ({"loss": "hinge"}, "loss must be"),
         ({"tol": 0.0}, "tol and path_tolerance"),
-        ({"speed": 3}, "does not take speed"),
+        ({"speed": 3}, "unexpected keyword argument 'speed'"),
     ],
 )
 def test_bad_options(arguments: dict[str, object], message: str) -> None:

@@ -13,10 +13,11 @@ from torch import nn
 
 from gd.flow.flow_limit import flow_limit
 from gd.flow.integration import Flow
-from gd.flow.limit import FlowStatus, Limit
+from gd.flow.limit import Limit
 from gd.flow.relu_gates import GatedModule
 from gd.flow.sliding import SlidingMap
-from gd.flow.tighten_weights import HeldProblem, clarke_multipliers
+from gd.flow.weight_polish import HeldProblem, clarke_multipliers
+from gd.status import FlowStatus
 
 
 def two_layers(dim: int, width: int, seed: int) -> nn.Sequential:
@@ -142,8 +143,8 @@ def test_gates_reproduce_the_module_and_its_derivatives() -> None:
 def test_clarke_multipliers_are_admissible_and_refuse_a_direction_they_cannot_make() -> None:
     rng = np.random.default_rng(5)
     rows = rng.standard_normal((5, 12))  # three margins, two kinks of margins 0 and 2
-    problem = HeldProblem(lambda t: (t, t), np.array([True, True, True]), np.array([0, 2]))
     delta = np.array([0.5, 2.0])
+    problem = HeldProblem(lambda t: (t, t), np.array([True, True, True]), np.array([0, 2]), lambda _: delta)
     lam, mu = np.array([1.0, 0.3, 0.7]), np.array([0.25, 1.4])  # the second at its bound
     found_lam, found_mu, residual = clarke_multipliers(rows, rows.T @ np.concatenate([lam, mu]), problem, delta)
     assert residual < 1e-9

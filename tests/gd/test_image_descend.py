@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from gd.generators.conv_generator import ConvGenerator
-from gd.generators.descend_image import descend_image
-from gd.generators.stopping import NoiseLevel, Oracle, RunningVariance
-from gd.generators.two_layer import TwoLayerGenerator
+from gd.images.conv_generator import ConvGenerator
+from gd.images.descend_image import descend_image
+from gd.images.stopping_rules import NoiseLevel, Oracle, RunningVariance
+from gd.images.two_layer_generator import TwoLayerGenerator
 from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
 from solvers.generators.early_stopping import early_stopping_filter
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
-from gd.squared_loss.weight_decay import _objective, train_with_decay
+from gd.descent.weight_decay import _objective, train_with_decay
 from solvers.splines.rich_regime import rich_interpolant
 
 

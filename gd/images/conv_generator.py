@@ -43,7 +43,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gd.generators.generator import Generator
+from gd.images.generator import Generator
 
 Kind = Literal["bilinear", "fixed", "learned", "deconvolution"]
 Normalization = Literal["after_relu", "before_relu", "none"]

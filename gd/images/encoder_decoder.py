@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gd.generators.generator import Generator
+from gd.images.generator import Generator
 
 
 class EncoderDecoder(Generator):

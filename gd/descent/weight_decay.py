@@ -13,12 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
 from gd.networks.wide_relu import LinearPieces
-
-Array = NDArray[np.float64]
+from solvers.arrays import Array
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from gd.generators.generator import Generator
+from gd.images.generator import Generator
 
 _DENSE_LENGTH = 512
 """Up to this length a product with the circulant matrix beats an FFT on every machine tried."""
