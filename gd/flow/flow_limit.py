@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]
 
 
 @overload
-def flow_limit(
+def flow_limit(  # type: ignore[overload-overlap]  # "squared" is also a str
     model: nn.Module | Sequence[nn.Module],
     X: ArrayLike | Tensor,
     y: ArrayLike | Tensor,

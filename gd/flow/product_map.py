@@ -42,7 +42,7 @@ class ProductMap(CoefficientMap):
         *,
         fourier: bool = False,
     ) -> None:
-        self.shape, self.degree, self.regularizer, self.fourier = shape, depth, regularizer, fourier
+        self.shape, self.degree, self._depth, self.regularizer, self.fourier = shape, depth, depth, regularizer, fourier
         self.n_constraints = X.shape[0]
         if self.fourier:
             own, partner = conjugate_pairs(self.shape)
@@ -80,7 +80,7 @@ class ProductMap(CoefficientMap):
         return (self.spectrum(layers) if self.fourier else layers).flatten(1)
 
     def layers(self, theta: Tensor) -> Tensor:
-        return torch.unflatten(theta, -1, (self.degree, self.F.shape[1]))
+        return torch.unflatten(theta, -1, (self._depth, self.F.shape[1]))
 
     def coefficients(self, theta: Tensor) -> Tensor:
         """b (B, D): the coefficients of β whose magnitudes the regularizer sums."""
