@@ -1,4 +1,4 @@
-"""Progressive rescaling: lift the weights to a growing sphere, where the gradient still turns them."""
+"""Progressive rescaling: move the weights out to a growing sphere, where the gradient still turns them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class ProgressiveRescaling(Schedule):
     outputs grow by `growth` per stage. Without `step_size`, η is as in `LossNormalized`. A heuristic for deep networks.
 
     With `period` an integer, T_{k+1} − T_k = period as in the theorem, whose constants (how small `growth` must be)
-    depend on the data: too large, and w is lifted before it has turned and stays where it is. By default
-    (`period=None`) a run is lifted when its radius is used up:
+    depend on the data: too large, and w is moved out before it has turned and stays where it is. By default
+    (`period=None`) a run is moved out when its radius is used up:
 
         the part of ∇ log L across w is at most `turned` times the part along w, and
         ‖w‖·‖∇ log L‖/depth − log(1/L(w)) ≤ 1 + log N,          N the number of margins.

@@ -29,7 +29,7 @@ def iterate(
     """
     W = kept = objective.start
     state = schedule.start(objective, W)
-    alive = torch.ones(W.shape[0], dtype=torch.bool, device=W.device)
+    running = torch.ones(W.shape[0], dtype=torch.bool, device=W.device)
     last_step = torch.full((W.shape[0],), steps, device=W.device)
     for t in range(steps + 1):
         gradient = objective.gradient(W)
@@ -39,21 +39,21 @@ def iterate(
                 f"the loss or its gradient is not finite at the initial weights of run {int((~finite).nonzero()[0])}; "
                 "use a smaller initial scale, or rescale X"
             )
-        last_step = torch.where(alive & ~finite, t - 1, last_step)
-        alive = alive & finite
-        W = torch.where(column(alive), W, kept)
+        last_step = torch.where(running & ~finite, t - 1, last_step)
+        running = running & finite
+        W = torch.where(column(running), W, kept)
         if t in recorder.wanted:
-            recorder.take(t, W, gradient, alive)
+            recorder.take(t, W, gradient, running)
             if progress is not None:
                 progress(t, steps)
-            if not bool(alive.any()):
+            if not bool(running.any()):
                 break
         if t == steps:
             break
         kept = W
         trial, state = schedule.step(objective, t, W, gradient, state)
-        W = torch.where(column(alive), trial, W)
-    return W, last_step.cpu().numpy(), alive.cpu().numpy()
+        W = torch.where(column(running), trial, W)
+    return W, last_step.cpu().numpy(), running.cpu().numpy()
 
 
 def _angles(a: Tensor, b: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class Recorder:
         self._before: tuple[Tensor, Tensor] | None = None
         self._unmoved = np.zeros(objective.start.shape[0], dtype=bool)
 
-    def take(self, t: int, W: Tensor, gradient: Gradient, alive: Tensor) -> None:
+    def take(self, t: int, W: Tensor, gradient: Gradient, running: Tensor) -> None:
         objective = self.objective
         norm = torch.linalg.vector_norm(W, dim=1)
         beta_gradient = objective.predictor_gradient(gradient.slope)
@@ -97,9 +97,9 @@ class Recorder:
             taken["predictors"] = objective.predictors(W)
         if self.keep_outputs:
             taken["outputs"] = gradient.outputs
-        after_the_end = ~alive
+        ended = ~running
         masked = {
-            name: value.masked_fill(after_the_end.view(-1, *[1] * (value.ndim - 1)), float("nan")).double()
+            name: value.masked_fill(ended.view(-1, *[1] * (value.ndim - 1)), float("nan")).double()
             for name, value in taken.items()
         }
         self._record.take(steps=t, **masked)

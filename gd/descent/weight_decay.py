@@ -1,4 +1,4 @@
-"""A one-input ReLU network trained with weight decay on both layers: the rich regime, beside the kernel one.
+"""A one-input ReLU network trained with weight decay on both layers: the rich regime.
 
     minimize over a, w, b, d:   ½ Σ_i (f(x_i) − y_i)² + (μ/2) Σ_j (a_j² + w_j²),     f(x) = Σ_j a_j [w_j x + b_j]₊ + d.
 

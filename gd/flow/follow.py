@@ -119,7 +119,7 @@ class Run:
         own = self._own(flow, i)
         if own.gap is not None and own.gap <= self.tol:
             return _Found(own, FlowStatus.OPTIMAL, Reached.BY_CERTIFICATE)
-        flow.lower_floor(i)  # what holds the gap of a settled flow open is its temperature
+        flow.cool(i)  # what holds the gap of a settled flow open is its temperature
         return None
 
     def _accepted(self, flow: Flow, i: int, row: int, point: StationaryPoint) -> _Found | None:

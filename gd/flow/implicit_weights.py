@@ -77,7 +77,7 @@ def implicit_weights(
         sides = np.stack([root * r, root * T_n], axis=-1)
         try:
             v = np.linalg.solve(matrix, sides)
-        except np.linalg.LinAlgError:  # T is lost in rounding beside a singular hK: a shorter step is wanted
+        except np.linalg.LinAlgError:  # T is lost in the rounding of a singular hK: a shorter step is wanted
             break
         along = np.einsum("bn,bnk->bk", root, v)
         nu = (part.sum(axis=1) - 1.0 - along[:, 0]) / along[:, 1]

@@ -30,8 +30,8 @@ from solvers.regularizers import Regularizer
 from solvers.solution import Certificate
 
 ACTIVE = 1e-7
-"""Loss weights above this, relative to the largest, mark the constraints of the KKT system. At the temperature floor
-1e-8 a margin that is not active to 1e-6 has a weight below e^{−100}."""
+"""Loss weights above this, relative to the largest, mark the constraints of the KKT system. At the lowest
+temperature 1e-8 a margin that is not active to 1e-6 has a weight below e^{−100}."""
 
 
 @dataclass(frozen=True)

@@ -323,7 +323,7 @@ def _check(
     normalization: str,
     output: str,
 ) -> None:
-    """One clear error at the door."""
+    """Raise ValueError naming the first argument that has no meaning."""
     for name, value, allowed in (
         ("kind", kind, get_args(Kind)),
         ("output", output, get_args(Output)),

@@ -26,7 +26,7 @@ from solvers.regularizers import L2, FourierBridge, Regularizer
 
 
 class Convolutional(LinearNetwork):
-    """A convolutional linear network with one channel: L−1 convolutions and a linear read-out w_L of all D values,
+    """A convolutional linear network with one channel: L−1 convolutions and a linear output layer w_L over all D values,
 
         h_0 = x,   h_l = h_{l−1} ⋆ w_l (l < L),   f(x) = ⟨h_{L−1}, w_L⟩,
         (h ⋆ w)[d] = D^{−1/2} Σ_k w[k] h[(d + k) mod D],    in 2-D over both axes, D = H·W.
@@ -35,12 +35,12 @@ class Convolutional(LinearNetwork):
 
         β̂ = ŵ_1 ⊙ ŵ_2 ⊙ ⋯ ⊙ ŵ_L        (no conjugates, no powers of D),
 
-    with price min ‖w‖² = L‖β̂‖_{2/L}^{2/L}.
+    with representation cost min ‖w‖² = L‖β̂‖_{2/L}^{2/L}.
 
     Narrow kernels (`kernel` < D): w_1 … w_{L−1} are supported on the first `kernel` offsets, w_L stays full. With zero
     padding h is continued by zeros instead of periodically, and offsets are centred as usual for "same" padding:
     h[d + k − ⌊(kernel − 1)/2⌋]. A circular network needs no centring, it would only shift the weights.
-    `regularizer` is then None, no price being known, except for narrow kernels in a circular network of depth 2
+    `regularizer` is then None, no closed form being known, except for narrow kernels in a circular network of depth 2
     (`ConvKernel` of one output channel; for images it is no norm) and for kernel 1, which is a scalar times β:
     L D^{(L−1)/L}‖β‖₂^{2/L}, with the minimizers of L2.
 

@@ -38,7 +38,7 @@ class FullyConnected(LinearNetwork):
 
         β = W_L W_{L−1} ⋯ W_1,    W_1 (width × D), W_l (width × width), W_L (outputs × width),
 
-    with price min ‖w‖² = L‖β‖₂^{2/L} for one output (any width ≥ 1), and L·Σ_i σ_i(β)^{2/L}, the Schatten-2/L
+    with representation cost min ‖w‖² = L‖β‖₂^{2/L} for one output (any width ≥ 1), and L·Σ_i σ_i(β)^{2/L}, the Schatten-2/L
     quasi-norm to the power 2/L, for several (width ≥ min(outputs, D)). Depth 1 is the linear predictor.
 
     Args:
@@ -52,7 +52,7 @@ class FullyConnected(LinearNetwork):
             with random orthonormal columns, min(outputs, width, D) of them. Gradient flow conserves the difference.
 
     Raises ValueError when a size is not a positive integer, or when several outputs are squeezed through hidden layers
-    too narrow for the Schatten price to hold.
+    too narrow for the Schatten value to hold.
 
     Reference: Gunasekar et al. (2018), Theorem 1 and Lemma 5.
 
@@ -79,7 +79,7 @@ class FullyConnected(LinearNetwork):
         if depth > 1 and hidden < rank:
             raise ValueError(
                 f"FullyConnected: width {hidden} cannot carry {outputs} outputs of a {dim}-dimensional input; the "
-                f"Schatten price needs width ≥ {rank}"
+                f"Schatten value needs width ≥ {rank}"
             )
         widths = [dim, *[hidden] * (depth - 1), outputs]
         sizes = [(after, before) for before, after in pairwise(widths)]
@@ -138,7 +138,7 @@ class Diagonal(LinearNetwork):
 
         β = w_1 ⊙ w_2 ⊙ ⋯ ⊙ w_L,    w_l ∈ R^D,
 
-    with price min ‖w‖² = L‖β‖_{2/L}^{2/L}. Depth 2 is the network of sparse recovery: with u, v = (w_1 ± w_2)/2,
+    with representation cost min ‖w‖² = L‖β‖_{2/L}^{2/L}. Depth 2 is the network of sparse recovery: with u, v = (w_1 ± w_2)/2,
     β = u⊙u − v⊙v, so the "unbiased" start w_2 = 0 is the start u = v of that parameterization.
 
     Args:

@@ -1,7 +1,7 @@
 """Two-layer convolutional networks with several channels and narrow kernels, linear and ReLU.
 
 One hidden layer of C channels, each a circular correlation of all R input channels with a kernel of its own, and one
-linear read-out of all C·D values. The linear network's predictors cost R_{K,C} (`solvers.ConvKernel`): more channels
+linear output layer over all C·D values. The linear network's predictors cost R_{K,C} (`solvers.ConvKernel`): more channels
 than the theory asks for change nothing, narrower kernels change everything. Its ReLU sibling has the same weights and a
 rectifier in between; it is homogeneous of the same degree and no induced regularizer of it is known.
 """
@@ -25,7 +25,7 @@ class MultiChannelCNN(LinearNetwork):
 
         f(x) = Σ_c ⟨v_c, Σ_r x_r ⋆ u_{c,r}⟩,      (h ⋆ u)[d] = D^{−1/2} Σ_k u[k] h[(d + k) mod D],
 
-    in 2-D over both axes, D = H·W. In the unitary DFT β̂_r = Σ_c û_{c,r} ⊙ v̂_c, with price
+    in 2-D over both axes, D = H·W. In the unitary DFT β̂_r = Σ_c û_{c,r} ⊙ v̂_c, with representation cost
 
         min ‖w‖² = min ‖U‖² + ‖V‖² = R_{K,C}(β)      (the value of `ConvKernel` itself, not its square or double).
 
@@ -89,8 +89,8 @@ class MultiChannelCNN(LinearNetwork):
         U, V = weights
         axes = tuple(range(-len(self.grid), 0))
         kernels = torch.fft.rfftn(U, s=self.grid, dim=axes, norm="ortho")
-        read_outs = torch.fft.rfftn(V, dim=axes, norm="ortho").unsqueeze(-len(self.grid) - 1)
-        spectrum = (kernels * read_outs).sum(-len(self.grid) - 2)
+        outer = torch.fft.rfftn(V, dim=axes, norm="ortho").unsqueeze(-len(self.grid) - 1)
+        spectrum = (kernels * outer).sum(-len(self.grid) - 2)
         beta: Tensor = torch.fft.irfftn(spectrum, s=self.grid, dim=axes, norm="ortho")
         return beta.squeeze(-len(self.grid) - 1) if self.in_channels == 1 else beta
 

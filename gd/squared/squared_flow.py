@@ -318,8 +318,8 @@ def _integrals(kernel: Tensor, r: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         q_j = r_j Σ_k c_k (φ_j − φ_jk) / Σ_k c_k λ_k φ_k.
     """
     values, vectors = torch.linalg.eigh(kernel)
-    floor = torch.finfo(kernel.dtype).eps * kernel.shape[-1] * values[:, -1:]
-    positive = values > floor
+    smallest = torch.finfo(kernel.dtype).eps * kernel.shape[-1] * values[:, -1:]
+    positive = values > smallest
     rate = torch.where(positive, values, 1.0)
     r = (vectors.mT @ r.unsqueeze(-1)).squeeze(-1)
     share = torch.where(positive, r.square() / rate, 0.0)

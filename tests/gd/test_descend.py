@@ -111,7 +111,7 @@ def test_batch_equals_separate_runs(kind, schedule):
 
 @pytest.mark.parametrize("schedule", [LossNormalized(0.01), ArmijoLineSearch(), ConstantStep(0.01)])
 def test_any_module_runs_like_the_linear_network_it_is(schedule):
-    """The functional road (vmap) and the linear road (P with a batch axis) are the same mathematics."""
+    """Functional calls under vmap and P with a batch axis compute the same."""
     networks = [Diagonal(5, 3, scale=0.5, seed=seed) for seed in (0, 1)]
     steps = 10 if isinstance(schedule, ArmijoLineSearch) else 60  # as above
     linear = descend(networks, X, Y, steps=steps, schedule=schedule, loss="logistic")

@@ -234,7 +234,7 @@ def test_kkt_residual_rejects_a_perturbed_limit() -> None:
     assert kkt(mapping, theta, limit.dual[::-1].copy()).relative > 1e-3
 
 
-def test_tightening_finds_the_vertex_and_refuses_a_support_that_no_multipliers_fit() -> None:
+def test_the_polish_finds_the_vertex_and_refuses_a_support_that_no_multipliers_fit() -> None:
     model = Diagonal(3, 2)
     X, y = torch.tensor([[1.0, 0.2, 0.0], [0.5, 0.9, 0.1]], dtype=torch.float64), torch.ones(2, dtype=torch.float64)
     problem = margin_map(model, X, y).coefficient_problem()

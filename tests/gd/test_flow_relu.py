@@ -1,6 +1,6 @@
 """ReLU networks: sliding along kinks, and limits whose KKT conditions hold with Clarke multipliers.
 
-The judge here is a linear program that knows only the two-layer formulas, and shares no code with the package.
+The check here is a linear program that knows only the two-layer formulas, and shares no code with the package.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def test_a_users_two_layer_network_ends_at_a_clarke_kkt_point(n: int, dim: int, 
         # no choice of one-sided subgradients does: with all kinks off, as autograd has it, the conditions fail
         assert clarke_residual(W, a, X, y, kink=-1.0) > 1e-5
     moved = W + 1e-3 * np.random.default_rng(0).standard_normal(W.shape)
-    assert clarke_residual(moved, a, X, y, kink=1e-9) > 1e-5  # the judge rejects a point that is no limit
+    assert clarke_residual(moved, a, X, y, kink=1e-9) > 1e-5  # the check rejects a point that is no limit
 
 
 def test_sliding_keeps_the_normalized_margin_rising_and_the_force_parallel() -> None:

@@ -44,14 +44,14 @@ def test_the_forward_pass_is_shift_and_add(network, grid, kernel, R, C):
 
 
 @pytest.mark.parametrize(("grid", "kernel", "R", "C"), SIZES)
-def test_the_price_of_the_weights_is_never_below_the_regularizer(grid, kernel, R, C):
+def test_the_squared_norm_of_the_weights_is_never_below_the_regularizer(grid, kernel, R, C):
     model = MultiChannelCNN(grid, kernel, R, C, seed=2)
     convex = ConvKernel(kernel if len(kernel) > 1 else kernel[0], R)
     paid = sum(float((w.detach() ** 2).sum()) for w in model.weights)
     assert paid >= convex.value(model.predictor) * (1 - 1e-9)
 
 
-def test_weights_from_the_solver_compute_its_predictor_at_its_price():
+def test_weights_from_the_solver_compute_its_predictor_at_its_value():
     w = np.random.default_rng(3).standard_normal((2, 10))
     answer = induced_regularizer(w, 3, in_channels=2)
     C = answer.kernels.shape[0]
@@ -122,7 +122,7 @@ def test_the_last_newton_step_refuses_a_saddle_and_wrong_weights():
     # a start that misclassifies (U turned, V kept) is refused
     turned = torch.cat([-theta[: 2 * 4], theta[2 * 4 :]])
     assert polish_channels(mapping, turned, limit.dual, 1e-6) is None
-    # the kernel of a zero network: a point where all smaller channels are dead and the price is not minimal
+    # the kernel of a zero network: a point where all smaller channels are dead and the value is not minimal
     start = mapping.start([MultiChannelCNN(20, 4, 1, 2, seed=0)])[0]
     found = polish_channels(mapping, start, np.ones(10), 1e-6)
     if found is not None and found.stable:
