@@ -21,6 +21,9 @@ iterations, and are never lost: they are kept at ln p ≥ −690.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,34 +63,21 @@ def implicit_weights(
         guess: p of a neighbouring solve, shape (B, N), positive.
         logistic: whether φ is σ(−s) rather than e^{−s}.
     """
-    B, N = margins.shape
+    B = margins.shape[0]
     Q = h[:, None, None] * gram
     p = np.maximum(guess, SMALLEST)
     todo = np.arange(B)
     converged = np.zeros(B, dtype=bool)
-    diagonal = np.arange(N)
     for _ in range(iterations):
         part = p[todo]
         mu = margins[todo] + np.einsum("bnk,bk->bn", Q[todo], part)
         log_phi, T_n = log_weights(mu, T[todo], logistic)
         r = T_n * (np.log(part) - log_phi)
-        root = np.sqrt(part)
-        matrix = Q[todo] * root[:, :, None] * root[:, None, :]  # symmetric positive definite after the next line
-        matrix[:, diagonal, diagonal] += T_n
-        sides = np.stack([root * r, root * T_n], axis=-1)
         try:
-            v = np.linalg.solve(matrix, sides)
+            u = newton_step(partial(_columns, Q[todo]), part, r, T_n)
         except np.linalg.LinAlgError:  # T is lost in the rounding of a singular hK: a shorter step is wanted
             break
-        along = np.einsum("bn,bnk->bk", root, v)
-        nu = (part.sum(axis=1) - 1.0 - along[:, 0]) / along[:, 1]
-        u = -(v[:, :, 0] + nu[:, None] * v[:, :, 1]) / root
-        grown = np.minimum(np.maximum(part * (1.0 + u), NEGLIGIBLE), np.maximum(4.0 * part, 1e-2))
-        negligible = (u <= -SMALL_CHANGE) | (
-            np.log(part) + u < np.log(NEGLIGIBLE)
-        )  # ln p is the better variable down there
-        new = np.where(negligible, part * np.exp(np.where(negligible, u, 0.0)), grown)
-        new = np.maximum(new / new.sum(axis=1, keepdims=True), SMALLEST)
+        new = updated_weights(part, u)
         change = np.abs(new - part).max(axis=1)
         p[todo] = new
         noise = ROUNDING * np.where(new > NEGLIGIBLE, np.abs(mu), 0.0).max(axis=1) / T[todo]
@@ -98,3 +88,36 @@ def implicit_weights(
         if todo.size == 0:
             break
     return p, converged
+
+
+def _columns(Q: Array, kept: NDArray[np.intp]) -> Array:
+    return Q[:, :, kept]
+
+
+def newton_step(columns: Callable[[NDArray[np.intp]], Array], p: Array, r: Array, T_n: Array) -> Array:
+    """u = dp/p of the linearized equations, (B, N); `columns` gives columns of hK, (B, N, k).
+
+    The matrix is formed for constraints whose weight is not negligible in at least one row of the batch: late in a flow
+    these are few. A negligible p_k multiplies u_k out of every other equation, so the other u follow by substitution.
+    """
+    kept = np.flatnonzero((p > NEGLIGIBLE).any(axis=0))
+    coupling, weight, T_kept = columns(kept), p[:, kept], T_n[:, kept]
+    root = np.sqrt(weight)
+    matrix = coupling[:, kept] * root[:, :, None] * root[:, None, :]  # positive definite after the next lines
+    diagonal = np.arange(kept.size)
+    matrix[:, diagonal, diagonal] += T_kept
+    v = np.linalg.solve(matrix, np.stack([root * r[:, kept], root * T_kept], axis=-1))
+    along = np.einsum("bn,bnk->bk", root, v)
+    nu = (p.sum(axis=1) - 1.0 - along[:, 0]) / along[:, 1]
+    change = -root * (v[:, :, 0] + nu[:, None] * v[:, :, 1])  # of the weights kept
+    u = -(r + nu[:, None] * T_n + np.einsum("bnk,bk->bn", coupling, change)) / T_n
+    u[:, kept] = change / weight
+    return np.asarray(u)
+
+
+def updated_weights(p: Array, u: Array) -> Array:
+    """p after the relative change u: p(1 + u) where it grows or hardly moves, p e^u where it shrinks; of sum one."""
+    grown = np.minimum(np.maximum(p * (1.0 + u), NEGLIGIBLE), np.maximum(4.0 * p, 1e-2))
+    negligible = (u <= -SMALL_CHANGE) | (np.log(p) + u < np.log(NEGLIGIBLE))  # ln p is the better variable down there
+    new = np.where(negligible, p * np.exp(np.where(negligible, u, 0.0)), grown)
+    return np.asarray(np.maximum(new / new.sum(axis=1, keepdims=True), SMALLEST))

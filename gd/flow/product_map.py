@@ -10,7 +10,7 @@ The unitary transform is an isometry, so gradient flow is the same. Of each conj
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -20,13 +20,34 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gd.flow.coefficient_map import CoefficientMap
-from gd.flow.margin_map import Local
+from gd.flow.exponential_step import exponential_step
+from gd.flow.margin_map import Local, Step
 from gd.flow.tighten import CoefficientProblem
 from solvers.arrays import Array
 from solvers.regularizers import Regularizer
 
 SMALLEST_WEIGHT = 1e-150
 """Smaller weights are held here: one that has to come back from e^{−1000} does, if sooner. Exact zeros stay zero."""
+
+
+class TwoFactors(Local):
+    """A diagonal network of depth 2: rows that ask for it step exactly in the weights (`gd.flow.exponential_step`)."""
+
+    def __init__(
+        self, margins: Tensor, gram: Tensor, pull: Callable[[Tensor], Tensor], rows: Tensor, layers: Tensor
+    ) -> None:
+        super().__init__(margins, gram, pull)
+        self._rows, self._layers = rows, layers
+
+    def solve(self, h: Array, T: Array, guess: Array, logistic: bool, implicit: NDArray[np.bool_]) -> Step:
+        step = super().solve(np.where(implicit, 1e-300, h), T, guess, logistic, implicit)
+        F = self._rows.cpu().numpy()
+        for i in map(int, np.flatnonzero(implicit)):
+            w = self._layers[i].cpu().numpy()
+            p, ended, growth, converged = exponential_step(F, w, h[i], T[i], guess[i], logistic)
+            step.p[i], step.growth[i], step.converged[i] = p, growth, converged
+            step.move[i] = torch.as_tensor((ended - w / np.linalg.norm(w)).ravel(), device=step.move.device)
+        return step
 
 
 class ProductMap(CoefficientMap):
@@ -56,6 +77,7 @@ class ProductMap(CoefficientMap):
         self.F = F * y[:, None]
         self.coefficient = self.root_two ** (1 - self.degree)
         self._real_F = torch.view_as_real(self.F).flatten(1) if self.fourier else self.F
+        self.can_be_implicit = depth == 2 and not fourier
 
     def spectrum(self, signals: Tensor) -> Tensor:
         """Half of the unitary spectrum of real signals (B, *shape), scaled to an isometry: (B, frequencies)."""
@@ -114,7 +136,8 @@ class ProductMap(CoefficientMap):
                 g = torch.view_as_complex(torch.unflatten(g, -1, (-1, 2)))
             return (g * partial.conj()).transpose(0, 1).flatten(1)
 
-        return Local(self._pair(w[:, 0] * partial[0]), gram, pull)
+        margins = self._pair(w[:, 0] * partial[0])
+        return TwoFactors(margins, gram, pull, self.F, w) if self.can_be_implicit else Local(margins, gram, pull)
 
     def weights(self, theta: Tensor) -> dict[str, Array]:
         layers = self.layers(theta)

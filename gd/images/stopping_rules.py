@@ -155,8 +155,8 @@ class RunningVariance(StoppingRule):
 
         VAR(t) = 1/W Σ_{w=0}^{W−1} ‖x_{t−w} − mean of the W‖₂²,
 
-    a minimum that no later step undercuts within `max_stale_steps` steps. It falls while the image is being learned and rises
-    when the noise is; the output kept is the last one of the window.
+    a minimum that none of the next `max_stale_steps` steps undercuts. It falls while the image is being learned and
+    rises when the noise is; the output kept is the last one of the window.
 
     The window's outputs are kept on the device: `window` times the memory of one batch of outputs (100 colour images
     of 512 × 512 in float32 are 0.3 GB for one network).
@@ -174,7 +174,8 @@ class RunningVariance(StoppingRule):
     def __post_init__(self) -> None:
         if self.window < 2 or self.max_stale_steps < 1:
             raise ValueError(
-                f"window must be ≥ 2 and max_stale_steps ≥ 1, got window={self.window}, max_stale_steps={self.max_stale_steps}"
+                "window must be ≥ 2 and max_stale_steps ≥ 1, "
+                f"got window={self.window}, max_stale_steps={self.max_stale_steps}"
             )
 
     def watch(self, target: Tensor) -> Watch:

@@ -26,7 +26,7 @@ from solvers.regularizers import L2, FourierBridge, Regularizer
 
 
 class Convolutional(LinearNetwork):
-    """A convolutional linear network with one channel: L−1 convolutions and a linear output layer w_L over all D values,
+    """A convolutional linear network with one channel: L−1 convolutions and a linear layer w_L over all D values,
 
         h_0 = x,   h_l = h_{l−1} ⋆ w_l (l < L),   f(x) = ⟨h_{L−1}, w_L⟩,
         (h ⋆ w)[d] = D^{−1/2} Σ_k w[k] h[(d + k) mod D],    in 2-D over both axes, D = H·W.

@@ -38,8 +38,8 @@ class FullyConnected(LinearNetwork):
 
         β = W_L W_{L−1} ⋯ W_1,    W_1 (width × D), W_l (width × width), W_L (outputs × width),
 
-    with representation cost min ‖w‖² = L‖β‖₂^{2/L} for one output (any width ≥ 1), and L·Σ_i σ_i(β)^{2/L}, the Schatten-2/L
-    quasi-norm to the power 2/L, for several (width ≥ min(outputs, D)). Depth 1 is the linear predictor.
+    with representation cost min ‖w‖² = L‖β‖₂^{2/L} for one output (any width ≥ 1), and L·Σ_i σ_i(β)^{2/L}, the
+    Schatten-2/L quasi-norm to the power 2/L, for several (width ≥ min(outputs, D)). Depth 1 is the linear predictor.
 
     Args:
         dim: D, the dimension of x.
@@ -138,8 +138,8 @@ class Diagonal(LinearNetwork):
 
         β = w_1 ⊙ w_2 ⊙ ⋯ ⊙ w_L,    w_l ∈ R^D,
 
-    with representation cost min ‖w‖² = L‖β‖_{2/L}^{2/L}. Depth 2 is the network of sparse recovery: with u, v = (w_1 ± w_2)/2,
-    β = u⊙u − v⊙v, so the "unbiased" start w_2 = 0 is the start u = v of that parameterization.
+    with representation cost min ‖w‖² = L‖β‖_{2/L}^{2/L}. Depth 2 is the network of sparse recovery: with
+    u, v = (w_1 ± w_2)/2, β = u⊙u − v⊙v, so the "unbiased" start w_2 = 0 is the start u = v of that parameterization.
 
     Args:
         dim: D.

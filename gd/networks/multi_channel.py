@@ -1,9 +1,9 @@
 """Two-layer convolutional networks with several channels and narrow kernels, linear and ReLU.
 
 One hidden layer of C channels, each a circular correlation of all R input channels with a kernel of its own, and one
-linear output layer over all C·D values. The linear network's predictors cost R_{K,C} (`solvers.ConvKernel`): more channels
-than the theory asks for change nothing, narrower kernels change everything. Its ReLU sibling has the same weights and a
-rectifier in between; it is homogeneous of the same degree and no induced regularizer of it is known.
+linear output layer over all C·D values. The linear network's predictors cost R_{K,C} (`solvers.ConvKernel`): more
+channels than the theory asks for change nothing, narrower kernels change everything. `MultiChannelReLU` has the same
+weights and a rectifier in between; it is homogeneous of the same degree and no induced regularizer of it is known.
 """
 
 from __future__ import annotations
