@@ -113,7 +113,7 @@ def random_calls(count: int, seed: int, verbs: tuple[str, ...]) -> Iterator[Call
                                for _ in range(outputs - 1))], axis=1)  # fmt: skip
         elif len(shape) > 1:
             X = X.reshape(n, *shape)
-        options = {"method": "conic"} if regularizer.convex and rng.random() < 0.05 else {}
+        options = {"method": "conic"} if regularizer.is_norm and rng.random() < 0.05 else {}
         X = dressed(rng, X)
         yield (f"max_margin {type(regularizer).__name__}", f"random {i}: {regularizer} {np.shape(X)} {options}",
                lambda X=X, y=y, r=regularizer, o=options: judged_margin(X, y, r, **o))  # fmt: skip

@@ -112,7 +112,7 @@ def judge_margin(X: Any, y: Any, regularizer: Any, solution: Any) -> str:
     slack = CLAIM if claims else max(10 * solution.certificate.primal, 1e-6)
     demand(margin >= 1 - slack, f"margin {margin:.3e}, claimed {solution.certificate.margin:.3e}")
     judge_price(regularizer, beta, solution)
-    if regularizer.convex or isinstance(regularizer, ConvKernel):
+    if regularizer.is_norm or isinstance(regularizer, ConvKernel):
         z = exact_product(A.T.copy(), alpha).reshape(shape)
         scale = dual_norm(regularizer, z)
         proved = float(alpha.sum()) / scale if scale > 0 else 0.0

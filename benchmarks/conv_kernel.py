@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from solvers.conv_kernel.conic import conic_price
-from solvers.conv_kernel.induced_regularizer import induced_regularizer
-from solvers.conv_kernel.regularizer import ConvKernel
+from solvers.conv_kernel.conic import conic_value
+from solvers.induced_regularizer import induced_regularizer
 from solvers.max_margin import max_margin
+from solvers.regularizers.conv_kernel import ConvKernel
 
 
 def best_time(call: Callable[[], Any], repeats: int) -> tuple[float, Any]:
@@ -53,7 +53,7 @@ def prices(peer_up_to: int, largest: int) -> None:
         seconds, answer = best_time(lambda w=w, K=K: induced_regularizer(w, K), 5 if D < 10**5 else 2)
         line = f"{D:8d}  {K:3d}   {seconds:12.6f}   {answer.certificate.gap:.0e}"
         if peer_up_to >= D:
-            peer, (value, _, name) = once(lambda w=w, K=K: conic_price(w, ConvKernel(K)))
+            peer, (value, _, name) = once(lambda w=w, K=K: conic_value(w, ConvKernel(K)))
             line += f"   {peer:10.3f}   {abs(answer.objective / value - 1):.0e} ({name})"
         print(line, flush=True)
 

@@ -57,7 +57,7 @@ def by_clarabel(regularizer: Regularizer) -> Solver:
 
 def by_linear_svc(X: Array, y: Array, accuracy: float = 1e-6) -> tuple[Solver, float]:
     """LinearSVC(C=1e8, hinge, no intercept) at the loosest tolerance that reaches the accuracy, and that tolerance."""
-    bound = certify(X, y, max_margin(X, y).beta).lower_bound
+    bound = certify(X, y, max_margin(X, y, L2()).beta, L2()).lower_bound
     for exponent in range(1, 13):
         solve = _linear_svc(10.0**-exponent)
         if gap(X, y, solve(X, y), L2(), bound) <= accuracy:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from gd.losses import Loss
 from gd.networks.declaration import declared
-from solvers.problem import check_labels
+from solvers.validation import check_labels, finite_array
 
 
 def choose_device(device: str | torch.device | None) -> torch.device:
@@ -43,23 +41,9 @@ def check_models(model: nn.Module | Sequence[nn.Module]) -> list[nn.Module]:
 
 
 def finite_tensor(name: str, value: ArrayLike | Tensor) -> Tensor:
-    """`value` as a float64 CPU tensor. Raises ValueError when it is not real numbers, all finite."""
-    given: Any = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
-    try:
-        array = np.asarray(given)
-        if np.iscomplexobj(array):
-            raise TypeError("complex numbers")
-        array = np.array(array, dtype=np.float64, order="C")
-    except (TypeError, ValueError) as cause:
-        raise ValueError(
-            f"{name} must be an array or tensor of real numbers; got {type(value).__name__} that does not convert to "
-            f"float64 ({cause})"
-        ) from None
-    if not np.isfinite(array).all():
-        raise ValueError(
-            f"{name} must be finite; {int((~np.isfinite(array)).sum())} of its {array.size} entries are NaN or infinite"
-        )
-    return torch.from_numpy(array)
+    """A copy of `value` as a float64 CPU tensor. Raises ValueError when it is not real numbers, all finite."""
+    given = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+    return torch.from_numpy(finite_array(name, given).copy())
 
 
 def check_data(model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor, loss: Loss) -> tuple[Tensor, Tensor]:

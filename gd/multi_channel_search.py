@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from solvers.conv_kernel.regularizer import ConvKernel, lag_geometry
+from solvers.regularizers.conv_kernel import ConvKernel, lag_geometry
 
 Array = NDArray[np.float64]
 
@@ -226,7 +226,7 @@ def generation(plan: HuntPlan, seed: Sequence[int], device: str | torch.device |
         instances = instances[:, 0]
     kernel = plan.kernel if len(plan.kernel) > 1 else plan.kernel[0]
     convex = ConvKernel(kernel, plan.in_channels)
-    solved = np.array([convex.price(w).lower_bound for w in instances])  # the hunt's own bound may be a loose one
+    solved = np.array([convex.attained(w).lower_bound for w in instances])  # the hunt's own bound may be a loose one
     lower = np.fmax(solved, prices.lower_bounds(z, hat).cpu().numpy())
     gaps = torch.minimum(fresh, kept).cpu().numpy() / lower - 1.0
     order = np.argsort(-gaps)

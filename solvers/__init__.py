@@ -3,19 +3,29 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from solvers.conv_kernel.induced_regularizer import induced_regularizer
-from solvers.conv_kernel.price import ConvKernelSolution
-from solvers.conv_kernel.regularizer import ConvKernel
+from solvers.conv_kernel.margin import ConvKernelSolution
 from solvers.conv_kernel.spectral_factorization import SpectralFactor, spectral_factorization
+from solvers.conv_kernel.value import InducedRegularizer
 from solvers.generators.compressive_sensing import FourierMeasurement, Recovery, gaussian_measurement, kernel_recovery
 from solvers.generators.dual_kernel import DualKernel, dual_kernel, gaussian_kernel, triangle_kernel
 from solvers.generators.early_stopping import SpectralFilter, early_stopping_filter, tikhonov_filter, truncated_filter
 from solvers.generators.early_stopping_error import ErrorSplit, StoppingTime, best_stopping_time, predicted_error
-from solvers.margin.bridge import BridgeSolution
+from solvers.induced_regularizer import induced_regularizer
 from solvers.max_margin import certify, max_margin
 from solvers.regularization_path import RegularizationPath, regularization_path
-from solvers.regularizers import L2, Bridge, FourierBridge, Regularizer, Schatten
-from solvers.solution import Certificate, IllConditionedError, NotSeparableError, Solution, Status
+from solvers.regularizers import (
+    L2,
+    REGULARIZERS,
+    Bridge,
+    ConvKernel,
+    FourierBridge,
+    Norm,
+    QuasiNorm,
+    Regularizer,
+    Schatten,
+    regularizer_from_name,
+)
+from solvers.solution import Certificate, IllConditionedError, NotSeparableError, Solution, Status, Uniqueness
 from solvers.splines.certificate import SplineCertificate
 from solvers.splines.curvature_weights import ConstantWeight, CurvatureWeight, FunctionWeight
 from solvers.splines.density_initialization import DensityInit
@@ -23,6 +33,7 @@ from solvers.splines.initial_distributions import BinaryUniformInit, GaussianIni
 from solvers.splines.kernel_interpolant import KernelInterpolant, kernel_interpolant
 from solvers.splines.rich_regime import RichInterpolant, rich_interpolant
 from solvers.splines.weighted_spline import WeightedSpline, weighted_spline
+from solvers.stationary_points import BridgeSolution
 
 if TYPE_CHECKING:
     from solvers.classifier import MaxMarginClassifier
@@ -45,10 +56,12 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    # max margin: the verbs, the regularizers, the answers
+    # max margin: the functions, the regularizers, the answers
     "max_margin", "certify", "induced_regularizer", "regularization_path", "MaxMarginClassifier",
-    "Regularizer", "L2", "Bridge", "FourierBridge", "Schatten", "ConvKernel",
-    "Solution", "BridgeSolution", "ConvKernelSolution", "Certificate", "Status", "RegularizationPath",
+    "Regularizer", "Norm", "QuasiNorm", "REGULARIZERS", "regularizer_from_name",
+    "L2", "Bridge", "FourierBridge", "Schatten", "ConvKernel",
+    "Solution", "BridgeSolution", "ConvKernelSolution", "InducedRegularizer", "Certificate", "Status", "Uniqueness",
+    "RegularizationPath",
     "NotSeparableError", "IllConditionedError",
     # cvxpy expressions, and the factorization behind the convolution lemma
     "fourier_l1", "conv_kernel_norm", "spectral_factorization", "SpectralFactor",

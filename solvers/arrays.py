@@ -1,4 +1,6 @@
-"""The two array types that signatures name. float64 is the package's only real type."""
+"""The types of arrays that signatures name: float64 and complex128."""
+
+from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,56 +1,58 @@
-"""Judging a predictor: the same code for our solvers', another solver's and gradient descent's.
+"""Certifying a predictor: the same code for our solvers', another solver's and gradient descent's.
 
-The judge knows the data, the regularizer, a β and multipliers α ≥ 0, never how they were found. For a norm R, weak
-duality is the proof: after scaling α to R°(Aᵀα) = 1 the number 1ᵀα is below R(β′) for every feasible β′.
+A certificate is computed from the data, the regularizer, a β and multipliers α ≥ 0, whatever found them. For a norm R,
+weak duality is the proof: after scaling α to R°(Aᵀα) = 1 the number 1ᵀα is below R(β′) for every feasible β′.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from solvers.arrays import Array
 from solvers.problem import MarginProblem
-from solvers.regularizers import Bridge, Regularizer
-from solvers.solution import Certificate, Solution, Status
+from solvers.solution import Candidate, Certificate, Solution, Status, Uniqueness
 
-Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    from solvers.regularizers.regularizer import Regularizer
 
 
-def scaled_to_the_dual(problem: MarginProblem, regularizer: Regularizer, dual: Array) -> tuple[Array, Array, float]:
-    """α ≥ 0 (flat) scaled to R°(Aᵀα) = 1, z = Aᵀα, and the lower bound 1ᵀα/R°(Aᵀα) that this α proves.
+def scaled_to_the_dual(problem: MarginProblem, regularizer: Regularizer, alpha: Array) -> tuple[Array, Array, float]:
+    """α scaled to R°(Aᵀα) = 1, z = Aᵀα, and R°(z) as it comes out: 1, or 0 where z is zero.
 
-    Where Aᵀα cancels, rounding α moves it, so z is formed from the scaled α and the bound follows it. Negative
-    multipliers are set to zero: a certificate may not rest on them.
+    Where Aᵀα cancels, rounding α moves it, so z is formed from the scaled α and its dual norm follows it.
+    """
+    scale = regularizer.dual_norm(problem.careful_combine(alpha))
+    alpha = alpha / scale if scale > 0 else alpha
+    z = problem.careful_combine(alpha)
+    return alpha, z, regularizer.dual_norm(z)
+
+
+def certificate_of(
+    problem: MarginProblem, beta: Array, regularizer: Regularizer, dual: Array, *, objective: float | None = None
+) -> Certificate:
+    """The certificate of β (in the problem's shape) with multipliers `dual` (one per constraint, any scale).
+
+    Negative multipliers are set to zero: a certificate may not rest on them. `objective` is R(β), if known.
     """
     alpha = np.maximum(np.asarray(dual, dtype=np.float64).reshape(-1), 0.0)
-    scale = regularizer.dual_norm(problem.combine(alpha))
-    alpha = alpha / scale if scale > 0 else alpha
-    z = problem.combine(alpha)
-    reached = regularizer.dual_norm(z)
-    return alpha, z, float(alpha.sum()) / reached if reached > 0 else 0.0
-
-
-def judge(problem: MarginProblem, beta: Array, regularizer: Regularizer, dual: Array) -> Certificate:
-    """The certificate of β (in the problem's shape) with multipliers `dual` ≥ 0 (one per constraint, any scale).
-
-    Negative multipliers are set to zero: a certificate may not rest on them.
-    """
-    lower_bound = -np.inf
-    if regularizer.convex:
-        alpha, z, lower_bound = scaled_to_the_dual(problem, regularizer, dual)
-    else:
-        alpha = np.maximum(np.asarray(dual, dtype=np.float64).reshape(-1), 0.0)
-        z = problem.combine(alpha)
-    margins = problem.margins(beta)
+    margins = problem.careful_margins(beta)
     margin = float(margins.min())
-    objective = regularizer.value(beta)
-    total = float(alpha.sum())
-    gap = direction_gap = None
-    if regularizer.convex:
-        # the price of a predictor that classifies a point wrongly bounds nothing
+    objective = regularizer.value(beta) if objective is None else objective
+    lower_bound, gap, direction_gap, stationarity = -np.inf, None, None, 1.0
+    if regularizer.has_dual_norm:
+        alpha, z, reached = scaled_to_the_dual(problem, regularizer, alpha)
+        lower_bound = float(alpha.sum()) / reached if reached > 0 else 0.0
+        # the value of a predictor that classifies a point wrongly bounds nothing
         gap = (objective - lower_bound) / objective if margin > 0 and objective > 0 else np.inf
         direction_gap = 1.0 - lower_bound * margin / objective if margin > 0 and objective > 0 else np.inf
+        if objective > 0 and reached > 0:
+            stationarity = abs(1.0 - float(np.vdot(z, beta)) / (objective * reached))
+    elif objective > 0:
+        stationarity = abs(regularizer.stationarity(beta, problem.careful_combine(alpha)))
+    total = float(alpha.sum())
     return Certificate(
         objective=objective,
         lower_bound=lower_bound,
@@ -58,9 +60,9 @@ def judge(problem: MarginProblem, beta: Array, regularizer: Regularizer, dual: A
         primal=max(0.0, 1.0 - margin),
         gap=gap,
         direction_gap=direction_gap,
-        stationarity=abs(regularizer.subgradient_residual(beta, z)) if objective > 0 else 1.0,
+        stationarity=stationarity,
         complementarity=float(alpha @ np.abs(margins / margin - 1.0)) / total if margin > 0 and total > 0 else 1.0,
-        support_size=int(regularizer.support(beta).sum()) if isinstance(regularizer, Bridge) else None,
+        support_size=regularizer.support_size(beta),
         dual=alpha.reshape(problem.label_shape),
     )
 
@@ -73,40 +75,37 @@ def nearest_multipliers(
     Only active constraints may carry weight: those whose margin is within `active_tolerance` (relative) of the
     smallest (eqs. 10 and 13 of Gunasekar et al. 2018).
     """
-    margins = problem.margins(beta)
+    margins = problem.careful_margins(beta)
     active = np.flatnonzero(margins <= margins.min() + active_tolerance * abs(margins.min()))
-    columns, target = regularizer.support_system(beta, problem.A[active].reshape(-1, *problem.shape))
+    columns, target = regularizer.support_system(beta, problem.rows(active).reshape(-1, *problem.shape))
     scale = np.linalg.norm(columns, axis=0)
     scale[scale == 0] = 1.0
     solution, _ = nnls(columns / scale, target, maxiter=100 * len(active) + 100)
-    alpha = np.zeros(problem.A.shape[0])
+    alpha = np.zeros(margins.size)
     alpha[active] = solution / scale
     return alpha
 
 
-def certified(
-    problem: MarginProblem,
-    beta: Array,
-    regularizer: Regularizer,
-    dual: Array,
-    *,
-    tol: float,
-    unique: bool | None,
-    stats: dict[str, object],
-) -> Solution:
-    """The solution that this β and these multipliers prove, with the status they earn at `tol`."""
-    certificate = judge(problem, beta, regularizer, dual)
-    if not certificate.worst <= tol:
-        status = Status.INACCURATE
-    else:
-        status = Status.OPTIMAL if regularizer.convex else Status.STATIONARY
-    return Solution(
-        beta=beta,
-        dual=certificate.dual,
-        objective=certificate.objective,
-        lower_bound=certificate.lower_bound,
-        status=status,
-        unique=unique,
-        certificate=certificate,
-        stats=stats,
+def status_of(regularizer: Regularizer, worst: float, tol: float) -> Status:
+    """What a certificate whose largest violation is `worst` proves."""
+    if worst <= tol:
+        return Status.OPTIMAL if regularizer.has_dual_norm else Status.STATIONARY
+    # where R is not a norm but has a dual norm, the gap may be the problem's and not the solver's
+    return Status.BOUNDED if regularizer.has_dual_norm and not regularizer.is_norm else Status.INACCURATE
+
+
+def certified(problem: MarginProblem, regularizer: Regularizer, found: Candidate, *, tol: float) -> Solution:
+    """The solution that a candidate's β and multipliers prove, with the status that they earn at `tol`."""
+    certificate = certificate_of(problem, found.beta, regularizer, found.dual, objective=found.objective)
+    return found.completed(
+        Solution(
+            beta=found.beta,
+            dual=certificate.dual,
+            objective=certificate.objective,
+            lower_bound=max(certificate.lower_bound, found.lower_bound),
+            status=status_of(regularizer, certificate.worst, tol),
+            unique=Uniqueness.UNKNOWN,
+            certificate=certificate,
+            stats=found.stats,
+        )
     )

@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from solvers.max_margin import max_margin
 from solvers.regularization_path import regularization_path
-from solvers.regularizers import L2, Regularizer
+from solvers.regularizers.l2 import L2
+from solvers.regularizers.regularizer import Regularizer
 from solvers.solution import Certificate, NotSeparableError
 
 
@@ -25,7 +26,8 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     penalized like every other coefficient).
 
     Args:
-        regularizer: R, a norm or a bridge penalty; None is L2().
+        regularizer: R, a norm or a bridge penalty. None is L2(): the default of a scikit-learn constructor must not
+            be an object of its own, and elsewhere in this package None is refused.
         tol: of the certificate, relative.
         on_nonseparable: "raise" — data that no predictor separates are refused with their Farkas certificate; "soft" —
             they get the predictor of least logistic loss with R(β) ≤ radius instead (R must be a norm), and

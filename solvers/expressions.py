@@ -19,18 +19,17 @@ import numpy as np
 from cvxpy.atoms import PSD_ATOMS
 from cvxpy.atoms.atom import Atom
 from cvxpy.reductions.dcp2cone.canonicalizers import CANON_METHODS
-from numpy.typing import NDArray
 
+from solvers.arrays import Array
 from solvers.conv_kernel.conic import second_moment
-from solvers.conv_kernel.regularizer import ConvKernel
-from solvers.margin.fourier import half_spectrum
+from solvers.fourier import half_spectrum, transform
+from solvers.regularizers.conv_kernel import ConvKernel
 
-Array = NDArray[np.float64]
 cp: Any = cvxpy  # its functions are re-exported in a way that type checkers do not see
 
 
 def fourier_l1(beta: Any) -> Any:
-    """‖β̂‖₁, β̂ the unitary DFT over all axes of β: the price of a two-layer full-width convolutional network.
+    """‖β̂‖₁, β̂ the unitary DFT over all axes of β: the cost of a two-layer full-width convolutional network.
 
     Args:
         beta: an affine cvxpy expression of shape (D,) or (H, W).
@@ -52,13 +51,12 @@ def fourier_l1(beta: Any) -> Any:
     shape = expression.shape
     if len(shape) not in (1, 2):
         raise ValueError(f"fourier_l1 is defined for signals (D,) and images (H, W); got shape {shape}")
-    kept, real = half_spectrum(shape)
-    basis = np.eye(int(np.prod(shape))).reshape(-1, *shape)
-    axes = tuple(range(1, 1 + len(shape)))
-    spectrum = np.fft.fftn(basis, axes=axes, norm="ortho").reshape(basis.shape[0], -1)[:, kept]
-    flat = cp.reshape(expression, (basis.shape[0],), order="C")
+    size = int(np.prod(shape))
+    half = half_spectrum(shape)
+    spectrum = transform(np.eye(size).reshape(-1, *shape), shape).reshape(size, size)[:, half.own]
+    flat = cp.reshape(expression, (size,), order="C")
     halves = cp.vstack([spectrum.real.T @ flat, spectrum.imag.T @ flat])
-    return np.where(real, 1.0, 2.0) @ cp.norm(halves, 2, axis=0)
+    return half.counts @ cp.norm(halves, 2, axis=0)
 
 
 class ConvKernelNorm(Atom):
@@ -100,7 +98,7 @@ class ConvKernelNorm(Atom):
         """The dual vector z of R_K at W: R_K°(z) = 1 and ⟨z, W⟩ = R_K(W)."""
         from scipy.sparse import csc_array
 
-        solution = self.regularizer.price(np.asarray(values[0], dtype=np.float64))
+        solution = self.regularizer.attained(np.asarray(values[0], dtype=np.float64))
         return [csc_array(solution.dual.reshape(-1, 1, order="F"))]
 
 
@@ -116,7 +114,7 @@ PSD_ATOMS.append(ConvKernelNorm)
 
 
 def conv_kernel_norm(W: Any, kernel_size: int | tuple[int, int], in_channels: int = 1) -> Any:
-    """R_K(W): the price of a two-layer linear CNN with enough output channels, as a convex expression.
+    """R_K(W): the representation cost of a two-layer linear CNN with enough output channels, as a convex expression.
 
         R_K(W) = min { tr Z : Z ⪰ 0, the network of second moments Z computes W }
 

@@ -5,7 +5,8 @@
 m_n = y_n⟨x_n, β⟩. On separable data β(c)/R(β(c)) tends to a max-margin solution as c → ∞; on data that no predictor
 separates it is the answer that exists. (ln Σ e^{−m} has the minimizers of Σ e^{−m} and stays representable.)
 
-Accelerated projected gradient with restarts, each radius started from the one before. The stopping rule is a proof: by
+Accelerated projected gradient with restarts, each radius started from the one before; where the regularizer has no
+projection, the conic formulation through cvxpy. The stopping rule is a proof: by
 convexity and the definition of the dual norm,
 
     L(β) − L(β(c)) ≤ ⟨∇L(β), β⟩ + c R°(∇L(β)),                                                        (gap)
@@ -25,10 +26,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logsumexp
 
-from solvers.problem import MarginProblem, check_problem
-from solvers.regularizers import L2, Bridge, Regularizer, Schatten
+from solvers.arrays import Array
+from solvers.conic import loss_program, solve_conic
+from solvers.problem import MarginProblem
+from solvers.regularizers.regularizer import Regularizer
+from solvers.validation import check_problem
 
-Array = NDArray[np.float64]
 Loss = Literal["exponential", "logistic"]
 
 
@@ -45,31 +48,7 @@ class RegularizationPath:
     gaps: Array
     """Proved bound on L(β(c)) − min L, shape (K,)."""
     iterations: NDArray[np.int64]
-    """Gradient evaluations for each radius, shape (K,)."""
-
-
-def project(regularizer: Regularizer, beta: Array, radius: float) -> Array:
-    """The Euclidean projection of β onto {R ≤ radius}, R a norm."""
-    if regularizer.value(beta) <= radius:
-        return beta
-    if isinstance(regularizer, L2) or getattr(regularizer, "p", None) == 2:
-        return beta * (radius / float(np.linalg.norm(beta)))
-    if isinstance(regularizer, Schatten):
-        u, sigma, vt = np.linalg.svd(beta, full_matrices=False)
-        return np.asarray((u * (sigma * _shrinkage(sigma, radius))) @ vt)
-    if isinstance(regularizer, Bridge):
-        c = regularizer.coefficients(beta)
-        return regularizer.from_coefficients(c * _shrinkage(np.abs(c), radius))
-    raise TypeError(f"no projection onto the ball of {regularizer}")
-
-
-def _shrinkage(magnitudes: Array, radius: float) -> Array:
-    """Factors (1 − τ/|c|)₊ with τ such that Σ (|c| − τ)₊ = radius."""
-    falling = np.sort(magnitudes.reshape(-1))[::-1]
-    excess = np.cumsum(falling) - radius
-    count = np.flatnonzero(falling * np.arange(1, falling.size + 1) > excess)[-1] + 1
-    tau = excess[count - 1] / count
-    return np.asarray(np.maximum(1.0 - tau / np.maximum(magnitudes, 1e-300), 0.0))
+    """Gradient evaluations for each radius, shape (K,); 0 where a cone solver found the answer."""
 
 
 def _loss(margins: Array, loss: Loss) -> tuple[float, Array]:
@@ -84,32 +63,39 @@ def regularization_path(
     X: ArrayLike,
     y: ArrayLike,
     radii: ArrayLike,
-    regularizer: Regularizer | None = None,
+    regularizer: Regularizer,
     *,
     loss: Loss = "logistic",
     tol: float = 1e-6,
-    max_iterations: int = 20_000,
+    max_steps: int = 20_000,
 ) -> RegularizationPath:
     """min L(β) s.t. R(β) ≤ c for every c in `radii`, each started from the one before.
 
     Args:
-        X, y: as in `max_margin`; the data need not be separable.
+        X: as in `max_margin`; the data need not be separable.
+        y: as in `max_margin`.
         radii: positive, any order (sorted in the result).
-        regularizer: a norm: L2() (default), Bridge(1), FourierBridge(1), Schatten(1).
+        regularizer: a norm: L2(), Bridge(1), FourierBridge(1), Schatten(1), ConvKernel(…), or a `Norm` of your own.
         loss: "exponential" or "logistic".
         tol: the gap to stop at, relative to max(L, 1e-3·N) for the logistic loss, absolute for ln Σ e^{−m}.
-        max_iterations: for each radius; where they run out, `gaps` says how far it got.
+        max_steps: for each radius; where they run out, `gaps` says how far it got.
+
+    Returns:
+        RegularizationPath, radii increasing.
 
     Raises:
+        TypeError: `regularizer` is none.
         ValueError: invalid data or radii; a regularizer that is not a norm (p < 1).
 
-    >>> path = regularization_path([[1.0, 0.0], [0.0, 1.0]], [1, -1], [1.0, 10.0])
+    Reference: Rosset, Zhu, Hastie (2004), Theorem 3.
+
+    >>> from solvers.regularizers import L2
+    >>> path = regularization_path([[1.0, 0.0], [0.0, 1.0]], [1, -1], [1.0, 10.0], L2())
     >>> np.round(path.predictors[1] / 10.0, 3).tolist()
     [0.707, -0.707]
     """
-    regularizer = L2() if regularizer is None else regularizer
     problem = check_problem(X, y, regularizer)
-    if not regularizer.convex:
+    if not regularizer.is_norm:
         raise ValueError(
             f"{regularizer} is not a norm (p < 1): its ball is not convex and has no regularization path here"
         )
@@ -119,11 +105,10 @@ def regularization_path(
     if c.ndim != 1 or c.size == 0 or not (np.isfinite(c).all() and c[0] > 0):
         raise ValueError(f"radii must be positive finite numbers; got {radii!r}")
     beta = np.zeros(problem.shape)
+    least_loss = _by_cones if regularizer.project(beta, 1.0) is None else _by_projection
     rows: list[tuple[Array, float, float, int]] = []
     for radius in c:
-        beta, value, gap, iterations = _constrained(
-            problem, regularizer, beta, float(radius), loss, tol, max_iterations
-        )
+        beta, value, gap, iterations = least_loss(problem, regularizer, beta, float(radius), loss, tol, max_steps)
         rows.append((beta, value, gap, iterations))
     return RegularizationPath(
         radii=c,
@@ -134,28 +119,59 @@ def regularization_path(
     )
 
 
-def _constrained(
+def _gap(regularizer: Regularizer, beta: Array, gradient: Array, radius: float) -> float:
+    """The Frank–Wolfe gap (gap)."""
+    return float(np.vdot(gradient, beta)) + radius * regularizer.dual_norm(gradient)
+
+
+def _projection(regularizer: Regularizer, beta: Array, radius: float) -> Array:
+    nearest = regularizer.project(beta, radius)
+    if nearest is None:
+        raise TypeError(f"{regularizer} has a projection for some radii only")
+    return nearest
+
+
+def _by_cones(
     problem: MarginProblem,
     regularizer: Regularizer,
     start: Array,
     radius: float,
     loss: Loss,
     tol: float,
-    max_iterations: int,
+    max_steps: int,
+) -> tuple[Array, float, float, int]:
+    """One radius through cvxpy, with exponential cones; the gap is computed here, as for the other method."""
+    del start, tol, max_steps
+    program, beta = loss_program(problem, regularizer.conic, radius, loss)
+    solve_conic(program)
+    found: Array = np.asarray(beta.value, dtype=np.float64).reshape(problem.shape)
+    found = found * min(1.0, radius / max(regularizer.value(found), 1e-300))
+    value, weights = _loss(problem.margins(found), loss)
+    return found, value, _gap(regularizer, found, -problem.combine(weights), radius), 0
+
+
+def _by_projection(
+    problem: MarginProblem,
+    regularizer: Regularizer,
+    start: Array,
+    radius: float,
+    loss: Loss,
+    tol: float,
+    max_steps: int,
 ) -> tuple[Array, float, float, int]:
     """FISTA with backtracking and function-value restarts, until the Frank–Wolfe gap closes."""
-    step = 1.0 / max(float(np.linalg.norm(problem.A, axis=1).max()) ** 2, 1e-300)
-    beta = previous = project(regularizer, start, radius)
+    step = 1.0 / max(problem.largest_norm**2, 1e-300)
+    beta = previous = _projection(regularizer, start, radius)
     momentum = 1.0
     value, _ = _loss(problem.margins(beta), loss)
     gap = np.inf
-    for iteration in range(1, max_iterations + 1):
+    for iteration in range(1, max_steps + 1):
         next_momentum = (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)) / 2.0
         ahead = beta + (momentum - 1.0) / next_momentum * (beta - previous)
         ahead_value, weights = _loss(problem.margins(ahead), loss)
         gradient = -problem.combine(weights)
         while True:
-            trial = project(regularizer, ahead - step * gradient, radius)
+            trial = _projection(regularizer, ahead - step * gradient, radius)
             trial_value, trial_weights = _loss(problem.margins(trial), loss)
             move = trial - ahead
             model = ahead_value + float(np.vdot(gradient, move)) + float(np.vdot(move, move)) / (2.0 * step)
@@ -169,7 +185,7 @@ def _constrained(
             previous = beta
         step *= 1.05
         gradient = -problem.combine(trial_weights)
-        gap = float(np.vdot(gradient, beta)) + radius * regularizer.dual_norm(gradient)
+        gap = _gap(regularizer, beta, gradient, radius)
         if gap <= tol * (max(value, 1e-3 * trial_weights.size) if loss == "logistic" else 1.0):
             return beta, value, gap, iteration
-    return beta, value, gap, max_iterations
+    return beta, value, gap, max_steps

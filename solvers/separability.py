@@ -1,57 +1,20 @@
-"""Is there any separating predictor? The closest point of the convex hull of the signed points to the origin.
+"""Is there any separating predictor? And does float64 resolve it?
 
-    γ(A) = min { ‖Aᵀα‖₂ : α ≥ 0, 1ᵀα = 1 } = max { min_m ⟨a_m, β⟩ : ‖β‖₂ ≤ 1 }  or 0,
-
-so γ > 0 exactly when the data are separable, 1/γ is the norm of the ℓ2 max-margin predictor, and where γ = 0 the
-minimizing α is a Farkas certificate. It is a least-distance problem, solved by Lawson and Hanson's nonnegative
-least squares on
-
-    min_u ‖ [Aᵀ; t 1ᵀ] u − (0, t) ‖₂,      β = −(first block of the residual) / (last entry · t⁻¹).
-
-The plain choice t = 1 loses digits like ε‖β‖²; with t ≈ 1/‖β‖ the loss is only ε‖β‖, so t is adapted.
-
-Reference: Lawson, Hanson (1974), chapter 23 (problem LDP).
+The data separate exactly when the convex hull of the signed points y_n x_n does not hold the origin, that is when the
+distance γ of `solvers.algorithms.least_distance` is positive. Where γ = 0 the minimizing α is a Farkas certificate:
+α ≥ 0, Σ α_n = 1, Σ α_n y_n x_n = 0.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import nnls
 
+from solvers.algorithms.least_distance import NEGLIGIBLE_MARGIN, least_distance
+from solvers.arrays import Array
 from solvers.solution import IllConditionedError, NotSeparableError
-
-Array = NDArray[np.float64]
-
-NEGLIGIBLE_MARGIN = 1e-12
-"""Below this margin, relative to the largest point, rounding in the data itself decides the sign of the margin."""
 
 ORDINARY_MARGIN = 1e-4
 """Above this relative margin a problem is not called ill-conditioned."""
-
-
-def least_distance(A: Array) -> tuple[Array, float]:
-    """Convex weights α (shape (N,)) of the point of conv{a_n} closest to 0, and its distance γ.
-
-    Rows of A should have norms of order one. O(N D k) with k the number of nonzero weights.
-    """
-    n, d = A.shape
-    # the rows enter only through their inner products, so with D > N the triangular factor serves as well
-    columns: Array = np.asarray(np.linalg.qr(A.T, mode="r")) if d > n else A.T
-    t = 1.0
-    for _ in range(6):
-        weights, _ = nnls(
-            np.vstack([columns, np.full(n, t)]), np.append(np.zeros(columns.shape[0]), t), maxiter=30 * (n + d)
-        )
-        total = weights.sum()
-        if total <= 0:  # numerically only: the first pass always takes a step
-            break
-        alpha = weights / total
-        distance = float(np.linalg.norm(A.T @ alpha))
-        if distance >= 0.1 * t or t <= NEGLIGIBLE_MARGIN:
-            break
-        t = max(distance, NEGLIGIBLE_MARGIN)
-    return alpha, distance
 
 
 def relative_margin(A: Array) -> float:
@@ -92,7 +55,7 @@ def raise_if_not_separable(A: Array, label_shape: tuple[int, ...]) -> None:
 
 
 def raise_if_not_resolved(A: Array, label_shape: tuple[int, ...]) -> None:
-    """Raise, before a road sets out, when the relative margin is below rounding: every β then has margin 1 ± 1.
+    """Raise, before a method starts, when the relative margin is below rounding: every β then has margin 1 ± 1.
 
     NotSeparableError with its certificate where there is one, else IllConditionedError.
     """

@@ -9,9 +9,8 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from solvers.arrays import Array
 
 
 class Status(Enum):
@@ -24,6 +23,24 @@ class Status(Enum):
 
     def __str__(self) -> str:
         return self.value
+
+
+class Uniqueness(Enum):
+    """Whether a minimizer is the only one. True in a condition only where that is proved.
+
+    >>> bool(Uniqueness.UNIQUE), bool(Uniqueness.NOT_UNIQUE), bool(Uniqueness.UNKNOWN)
+    (True, False, False)
+    """
+
+    UNIQUE = "This minimizer is the only one."
+    NOT_UNIQUE = "There are other minimizers."
+    UNKNOWN = "Whether there are other minimizers is not known."
+
+    def __str__(self) -> str:
+        return self.value
+
+    def __bool__(self) -> bool:
+        return self is Uniqueness.UNIQUE
 
 
 @dataclass(frozen=True)
@@ -41,13 +58,13 @@ class Certificate:
     objective: float
     """R(β), of β as given."""
     lower_bound: float
-    """1ᵀα: no feasible β is cheaper. −inf when R is nonconvex."""
+    """1ᵀα: no feasible β has a smaller value. −inf when R has no dual norm."""
     margin: float
     """min_n y_n⟨x_n, β⟩; 1 for a solution, anything for a gradient-descent iterate."""
     primal: float
     """Violation max(0, 1 − margin)."""
     gap: float | None
-    """(R(β) − 1ᵀα) / R(β), β as given; None when R is nonconvex; inf when the margin is not positive."""
+    """(R(β) − 1ᵀα) / R(β), β as given; None when R has no dual norm; inf when the margin is not positive."""
     direction_gap: float | None
     """The same for β/margin: how far the *direction* is from optimal. inf when the margin is not positive."""
     stationarity: float
@@ -83,13 +100,32 @@ class Solution:
     objective: float
     """R(β), in the 1-homogeneous form of the regularizer."""
     lower_bound: float
-    """Proved lower bound on the optimal value; −inf when R is nonconvex."""
+    """Proved lower bound on the optimal value; −inf when there is none."""
     status: Status
-    unique: bool | None
-    """Whether the minimizer is the only one; None when unknown."""
+    unique: Uniqueness
+    """Whether the minimizer is the only one."""
     certificate: Certificate
     stats: Mapping[str, Any] = field(default_factory=dict)
     """How the answer was found: `method`, `iterations`, …"""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a method found, before anything is proved: `solvers.certificate.certified` makes a `Solution` of it."""
+
+    beta: Array
+    """The predictor, in the problem's shape."""
+    dual: Array
+    """Multipliers, any scale and any shape with one entry a constraint."""
+    stats: Mapping[str, Any] = field(default_factory=dict)
+    objective: float | None = None
+    """R(β), where the method has it at hand; else it is computed."""
+    lower_bound: float = -math.inf
+    """A lower bound on the optimal value that the method has proved otherwise than by `dual`."""
+
+    def completed(self, solution: Solution) -> Solution:
+        """The solution with what else the method found."""
+        return solution
 
 
 class IllConditionedError(ArithmeticError):

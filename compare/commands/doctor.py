@@ -85,7 +85,7 @@ def conic_solvers() -> Fact:
     def solve() -> str:
         from solvers.max_margin import max_margin
 
-        solution = max_margin([[2.0, 1.0], [-1.0, 1.0]], [1.0, -1.0], method="conic")
+        solution = max_margin([[2.0, 1.0], [-1.0, 1.0]], [1.0, -1.0], L2(), method="conic")
         return str(solution.stats.get("solver", "unknown"))
 
     return tried("conic solver", solve, needed=True)

@@ -8,13 +8,13 @@ import numpy as np
 
 from compare import angle
 from gd import FullyConnected, descend, flow_limit
-from solvers import max_margin
+from solvers import L2, max_margin
 
 
 def draw(canvas):
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((10, 20)), np.where(rng.random(10) < 0.5, -1.0, 1.0)
-    best = max_margin(X, y).beta
+    best = max_margin(X, y, L2()).beta
     axes = canvas.subplots()
     for depth in (1, 2, 3):
         model = FullyConnected(20, depth, seed=0)

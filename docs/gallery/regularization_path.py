@@ -9,15 +9,15 @@ import numpy as np
 
 from compare import angle
 from gd import FullyConnected, descend
-from solvers import max_margin, regularization_path
+from solvers import L2, max_margin, regularization_path
 
 
 def draw(canvas):
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((10, 20)), np.where(rng.random(10) < 0.5, -1.0, 1.0)
-    best = max_margin(X, y).beta
+    best = max_margin(X, y, L2()).beta
     descent = descend(FullyConnected(20, 1, scale=1e-3, seed=0), X, y, loss="logistic", steps=1000).predictors[0]
-    explicit = regularization_path(X, y, np.geomspace(0.05, 50, 30)).predictors
+    explicit = regularization_path(X, y, np.geomspace(0.05, 50, 30), L2()).predictors
     axes = canvas.subplots()
     for name, betas in {"gradient descent": descent[1:], "regularization path": explicit}.items():
         size = np.linalg.norm(betas, axis=1)

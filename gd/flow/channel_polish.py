@@ -20,7 +20,7 @@ from torch import Tensor
 
 from solvers.arrays import Array, ComplexArray
 from solvers.conv_kernel.lags import KernelLags
-from solvers.conv_kernel.regularizer import lag_geometry
+from solvers.regularizers.conv_kernel import lag_geometry
 
 if TYPE_CHECKING:
     from gd.flow.multi_channel_map import MultiChannelMap

@@ -26,9 +26,10 @@ from gd.losses import Loss, Squared, find_loss
 from gd.networks.declaration import declared
 from gd.squared.squared_flow import squared_flow_limit
 from gd.squared.squared_limit import SquaredLimit
-from solvers.problem import MarginProblem, check_problem
+from solvers.problem import MarginProblem
 from solvers.regularizers import L2
 from solvers.separability import raise_if_not_separable
+from solvers.validation import check_problem
 
 SAME_MARGINS = 1e-9  # relative: a closed form that differs by more from the forward pass is another network's
 Progress = Callable[[int, int], None]

@@ -22,7 +22,7 @@ from gd.flow.termination import CERTIFIABLE, SETTLING, Reached, Termination
 from gd.networks.declaration import declared
 from gd.status import FlowStatus
 from solvers.arrays import Array
-from solvers.certificate import judge
+from solvers.certificate import certificate_of
 from solvers.problem import MarginProblem
 from solvers.solution import Certificate
 
@@ -162,7 +162,7 @@ class Run:
             return _Direction(theta, multipliers, at, None, None)
         margin = float(self.problem.margins(beta[0]).min())
         scaled = beta[0] / margin if margin > 0 else beta[0]
-        certificate = judge(self.problem, scaled.reshape(self.problem.shape), regularizer, multipliers)
+        certificate = certificate_of(self.problem, scaled.reshape(self.problem.shape), regularizer, multipliers)
         return _Direction(theta, multipliers, at, certificate, self.mapping.duality_gap(certificate, at))
 
     def _own(self, flow: Flow, i: int) -> _Direction:

@@ -79,7 +79,7 @@ class MarginMap(ABC):
     @property
     def convex(self) -> bool:
         """Whether every limit that the theorems predict closes the duality gap of the induced problem."""
-        return self.regularizer is not None and self.regularizer.convex
+        return self.regularizer is not None and self.regularizer.is_norm
 
     @abstractmethod
     def start(self, models: Sequence[nn.Module]) -> Tensor:

@@ -22,7 +22,7 @@ from gd.flow.channel_polish import polish_channels
 from gd.flow.kkt import KKT, StationaryPoint, kkt
 from gd.flow.margin_map import Local, MarginMap
 from solvers.arrays import Array
-from solvers.conv_kernel.regularizer import ConvKernel, lag_geometry
+from solvers.regularizers.conv_kernel import ConvKernel, lag_geometry
 from solvers.solution import Certificate
 
 THRESHOLDS = (1e-2, 1e-4, 1e-7)  # of the largest weight p: which constraints are taken to be active
@@ -48,7 +48,7 @@ class MultiChannelMap(MarginMap):
         self.n_constraints = X.shape[0]
         # the convex value, whatever C is: a lower bound on the network's, and the only one whose gap can close
         self.regularizer = ConvKernel(kernel if len(kernel) > 1 else kernel[0], self.R)
-        self._convex = regularizer.convex
+        self._convex = regularizer.is_norm
         self._axes = tuple(range(-len(self.grid), 0))
         self.rows = (X.flatten(1) * y.reshape(-1, 1)).contiguous()
         self.hat = torch.fft.rfftn(self.rows.reshape(-1, self.R, *self.grid), dim=self._axes, norm="ortho")

@@ -24,6 +24,7 @@ from gd.flow.exponential_step import exponential_step
 from gd.flow.margin_map import Local, Step
 from gd.flow.tighten import CoefficientProblem
 from solvers.arrays import Array
+from solvers.fourier import conjugate_pairs
 from solvers.regularizers import Regularizer
 
 SMALLEST_WEIGHT = 1e-150
@@ -197,15 +198,3 @@ def leave_one_out(factors: Sequence[Tensor]) -> list[Tensor]:
         left.append(left[-1] * before)
         right.append(right[-1] * after)
     return [a * b for a, b in zip(left, reversed(right), strict=True)]
-
-
-def conjugate_pairs(shape: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Flat indices (k, −k) of one frequency from each conjugate pair; equal at the real frequencies.
-
-    >>> conjugate_pairs((4,))
-    (array([0, 1, 2]), array([0, 3, 2]))
-    """
-    index = np.arange(int(np.prod(shape))).reshape(shape)
-    mirrored = index[np.ix_(*[(-np.arange(d)) % d for d in shape])].ravel()
-    own = np.flatnonzero(index.ravel() <= mirrored)
-    return own, mirrored[own]

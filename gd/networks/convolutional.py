@@ -21,8 +21,8 @@ from gd.networks.linear_network import (
     seeded,
     tied_at_smallest,
 )
-from solvers.conv_kernel.regularizer import ConvKernel
 from solvers.regularizers import L2, FourierBridge, Regularizer
+from solvers.regularizers.conv_kernel import ConvKernel
 
 
 class Convolutional(LinearNetwork):

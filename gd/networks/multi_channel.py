@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from gd.flow.multi_channel_map import MultiChannelMap
 from gd.networks.linear_network import Initialization, LinearNetwork, check_architecture, gaussian, seeded
-from solvers.conv_kernel.regularizer import ConvKernel
+from solvers.regularizers.conv_kernel import ConvKernel
 
 
 class MultiChannelCNN(LinearNetwork):

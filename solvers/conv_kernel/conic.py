@@ -1,11 +1,11 @@
-"""The textbook road to R_K: the semidefinite program over Z = [U; V][U; V]ᵀ with the rank relaxed, through cvxpy.
+"""The textbook formulation of R_K, a semidefinite program over Z = [U; V][U; V]ᵀ with the rank relaxed, through cvxpy.
 
     min tr Z   s.t.   Z ⪰ 0  (K·R + D square),   D^{-1/2} Σ_k Z[(k, r), d − k] = β_r[d]                            (1)
 
 rank(Z) ≤ C is the network with C channels; dropping the rank constraint is exact for C ≥ K·R. It is the independent
 check of the central path, for sizes where a matrix of order K·R + D is affordable, and the statement from which the
 literature starts. `reduce_rank` is the second half of its argument: for signals with one input channel any optimal Z,
-of whatever rank, becomes one of rank one at the same price by spectral factorization.
+of whatever rank, becomes one of rank one at the same cost by spectral factorization.
 
 Reference: Jagadeesan, Razenshteyn, Gunasekar (2021), the SDP formulation and the rank-one theorem for R = 1.
 """
@@ -17,15 +17,14 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
+from solvers.arrays import Array
+from solvers.conic import solve_conic
 from solvers.conv_kernel.lags import KernelLags
-from solvers.conv_kernel.network import read_outs
-from solvers.conv_kernel.price import factor_second_moment
-from solvers.conv_kernel.regularizer import ConvKernel
-from solvers.problem import MarginProblem
-
-Array = NDArray[np.float64]
+from solvers.conv_kernel.network import least_output_weights
+from solvers.conv_kernel.value import factor_second_moment
+from solvers.regularizers.conv_kernel import ConvKernel
 
 
 def _cvxpy() -> Any:
@@ -37,11 +36,11 @@ def _cvxpy() -> Any:
 
 @dataclass(frozen=True)
 class RankReduction:
-    """Kernels and read-outs taken from a matrix Z of (1)."""
+    """Kernels and output weights taken from a matrix Z of (1)."""
 
     kernels: Array
     """U, shape (C, K·R), flattened with the input channel last."""
-    weights: Array
+    output_weights: Array
     """V, shape (C, *grid)."""
     objective: float
     """‖U‖² + ‖V‖²."""
@@ -51,17 +50,14 @@ class RankReduction:
     """True when one channel was reached; False where the lemma does not apply (images, R > 1) and the rank is kept."""
 
 
-def conic_price(w: Array, regularizer: ConvKernel) -> tuple[float, Array, str]:
+def conic_value(w: Array, regularizer: ConvKernel) -> tuple[float, Array, str]:
     """R_K(w), the optimal Z (K·R + D square), and the name of the solver, by program (1).
 
-    >>> value, Z, solver = conic_price(np.array([1.0, 2.0, 3.0]), ConvKernel(1))
+    >>> value, Z, solver = conic_value(np.array([1.0, 2.0, 3.0]), ConvKernel(1))
     >>> bool(abs(value - 2 * 3**0.5 * 14**0.5) < 1e-6), Z.shape
     (True, (4, 4))
     """
     cp = _cvxpy()
-
-    from solvers.conic_solvers import solve_conic
-
     geometry = regularizer.geometry(w.shape)
     scale = float(np.abs(w).max(initial=0.0)) or 1.0
     Z, beta = second_moment(geometry)
@@ -70,32 +66,9 @@ def conic_price(w: Array, regularizer: ConvKernel) -> tuple[float, Array, str]:
     return float(program.value) * scale, np.asarray(Z.value) * scale, name
 
 
-def conic_conv_kernel_max_margin(
-    problem: MarginProblem, regularizer: ConvKernel
-) -> tuple[Array, Array, dict[str, object]]:
-    """β in the problem's shape, multipliers (N,), and which solver answered, by (1) with margin constraints."""
-    cp = _cvxpy()
-
-    from solvers.conic_solvers import solve_conic
-
-    geometry = regularizer.geometry(problem.shape)
-    scale = float(np.linalg.norm(problem.A, axis=1).max())
-    Z, beta = second_moment(geometry)
-    margin = (problem.A / scale) @ beta >= 1
-    program = cp.Problem(cp.Minimize(cp.trace(Z)), [margin])
-    name = solve_conic(program)
-    flat = np.asarray(beta.value, dtype=np.float64).reshape(-1)
-    smallest = float((problem.A @ flat).min())
-    flat = flat / smallest if smallest > 0 else flat / scale
-    stats: dict[str, object] = {"method": "conic", "solver": name, "solver_status": program.status}
-    return flat.reshape(problem.shape), np.asarray(margin.dual_value, dtype=np.float64).reshape(-1), stats
-
-
 def second_moment(geometry: KernelLags) -> tuple[Any, Any]:
     """The variable Z ⪰ 0 and the expression of β, flattened (R, *grid), that it computes."""
     cp = _cvxpy()
-    from scipy.sparse import csr_array
-
     D, n, R = geometry.D, geometry.n, geometry.channels
     order = n + D
     Z = cp.Variable((order, order), PSD=True)
@@ -115,11 +88,11 @@ def reduce_rank(Z: Array, w: Array, regularizer: ConvKernel, tol: float = 1e-9) 
     """From an optimal Z of any rank to a network for w: one channel when w is a signal with one input channel.
 
     The kernels' block X of Z fixes the spectrum P; a single kernel c with |ĉ|² = P exists by the convolution lemma, and
-    the read-out v̂ = ŵ/ĉ costs Σ|ŵ|²/P as before. For images and for R > 1 the lemma fails; the kernels are then the
-    eigenvectors of X and `rank_before` says how many channels count.
+    the output weights v̂ = ŵ/ĉ cost Σ|ŵ|²/P as before. For images and for R > 1 the lemma fails; the kernels are then
+    the eigenvectors of X and `rank_before` says how many channels count.
 
     >>> ramp, regularizer = np.arange(1.0, 9.0), ConvKernel(2)
-    >>> value, Z, _ = conic_price(ramp, regularizer)
+    >>> value, Z, _ = conic_value(ramp, regularizer)
     >>> answer = reduce_rank(Z, ramp, regularizer)
     >>> answer.reduced, answer.kernels.shape, bool(abs(answer.objective / value - 1) < 1e-6)
     (True, (1, 2), True)
@@ -130,7 +103,7 @@ def reduce_rank(Z: Array, w: Array, regularizer: ConvKernel, tol: float = 1e-9) 
     X = 0.5 * (Z[: geometry.n, : geometry.n] + Z[: geometry.n, : geometry.n].T)
     smallest = min(0.0, float(np.linalg.eigvalsh(X)[0]))
     U, _ = factor_second_moment(geometry, X - smallest * np.eye(geometry.n), tol)
-    U, V, _ = read_outs(geometry, U, geometry.fourier(w)[0])
+    U, V, _ = least_output_weights(geometry, U, geometry.fourier(w)[0])
     objective = float(np.vdot(U, U) + np.vdot(V, V))
     reduced = geometry.channels == 1 and len(geometry.grid) == 1
     return RankReduction(U, V.reshape(-1, *geometry.grid), objective, rank, reduced)

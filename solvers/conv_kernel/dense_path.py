@@ -1,6 +1,6 @@
-"""The same path to the price of one predictor, with all of z as the unknown: slower, and exact to more digits.
+"""The same path to the value of one predictor, with all of z as the unknown: slower, and exact to more digits.
 
-`conv_kernel_price_path` eliminates z at each step, which is what makes a million dimensions possible, and divides by
+`solvers.conv_kernel.value_path` eliminates z at each step, which makes a million dimensions possible, and divides by
 P_d to do so. Where the optimal P is nearly singular (several input channels that want one kernel, coefficients over ten
 orders of magnitude) that division loses the last digits. Here the Newton system keeps the D·R unknowns Δz,
 in real space, with τ = ½∂(lags of T)/∂z,
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.linalg import LinAlgError
 from numpy.typing import NDArray
 
+from solvers.arrays import Array, ComplexArray
 from solvers.conv_kernel.lags import KernelLags
 from solvers.conv_kernel.path import (
     MOST_ITERATIONS,
@@ -32,15 +33,12 @@ from solvers.conv_kernel.path import (
     symmetric,
 )
 
-Array = NDArray[np.float64]
-ComplexArray = NDArray[np.complex128]
-
 LARGEST = 800
 """Of D·R, up to which a step takes well under a second."""
 
 
-def follow_price_path_densely(geometry: KernelLags, beta: ComplexArray, tol: float) -> PathEnd:
-    """Problem (1) of `conv_kernel_path` for coefficients β̂ (R, H) ≠ 0, until the relative gap is `tol` or it stalls."""
+def follow_value_path_densely(geometry: KernelLags, beta: ComplexArray, tol: float) -> PathEnd:
+    """Problem (1) of `solvers.conv_kernel.path` for β̂ (R, H) ≠ 0, until the relative gap is `tol` or it stalls."""
     basis = geometry.fourier(np.eye(geometry.D * geometry.channels))
     target = geometry.inverse(beta).reshape(-1)
     X = np.eye(geometry.n)

@@ -21,12 +21,11 @@ from numpy.linalg import LinAlgError
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from solvers.algorithms.least_distance import l2_max_margin
+from solvers.arrays import Array, ComplexArray
 from solvers.conv_kernel.lags import KernelLags
-from solvers.conv_kernel.network import network_price
-from solvers.margin.l2 import l2_max_margin
+from solvers.conv_kernel.network import network_cost
 
-Array = NDArray[np.float64]
-ComplexArray = NDArray[np.complex128]
 _NEWTON_UP_TO = 200  # C·K·R, unknowns; beyond, the dense Hessian costs more than the digits are worth
 _NEWTON_STEPS = 200
 
@@ -41,7 +40,7 @@ def leading_kernels(U: Array, C: int) -> Array:
     return found
 
 
-def fewer_kernels(geometry: KernelLags, beta: ComplexArray, U: Array, C: int, restarts: int, seed: int) -> Array:
+def fewer_kernels(geometry: KernelLags, beta: ComplexArray, U: Array, C: int, n_starts: int, seed: int) -> Array:
     """(1) for a given predictor: the best C kernels found, (C, n). U are the convex solution's kernels."""
 
     def objective(kernels: Array) -> tuple[float, Array]:
@@ -58,11 +57,11 @@ def fewer_kernels(geometry: KernelLags, beta: ComplexArray, U: Array, C: int, re
         bent = 4.0 * lag_slopes.T @ geometry.curvature(P, z) @ lag_slopes
         return 2.0 * np.kron(np.eye(kernels.shape[0]), np.eye(geometry.n) - T) + bent
 
-    def price(kernels: Array) -> float:
+    def cost(kernels: Array) -> float:
         """Of the network itself: near a singular P rounding can make the objective too good to be true."""
-        return network_price(geometry, kernels, beta)
+        return network_cost(geometry, kernels, beta)
 
-    return _best_of(objective, U, C, restarts, seed, hessian if C * geometry.n <= _NEWTON_UP_TO else None, price)
+    return _best_of(objective, U, C, n_starts, seed, hessian if C * geometry.n <= _NEWTON_UP_TO else None, cost)
 
 
 def _spectrum_and_dual(geometry: KernelLags, beta: ComplexArray, kernels: Array) -> tuple[NDArray[Any], ComplexArray]:
@@ -89,7 +88,7 @@ def _lag_slopes(geometry: KernelLags, kernels: Array) -> Array:
     return slopes.reshape(geometry.q, C * n)
 
 
-def fewer_kernels_for_margin(geometry: KernelLags, A: Array, U: Array, C: int, restarts: int, seed: int) -> Array:
+def fewer_kernels_for_margin(geometry: KernelLags, A: Array, U: Array, C: int, n_starts: int, seed: int) -> Array:
     """(1) for the margin problem with constraints A (N, R·D)."""
     rows = geometry.fourier(A)
 
@@ -100,7 +99,7 @@ def fewer_kernels_for_margin(geometry: KernelLags, A: Array, U: Array, C: int, r
         T = geometry.matrix(geometry.lags_of(z))
         return float(np.vdot(kernels, kernels)) + geometry.inner(beta, z), 2.0 * (kernels - kernels @ T)
 
-    return _best_of(objective, U, C, restarts, seed)
+    return _best_of(objective, U, C, n_starts, seed)
 
 
 def weighted_margin(geometry: KernelLags, rows: ComplexArray, P: NDArray[Any]) -> tuple[ComplexArray, Array]:
@@ -126,14 +125,14 @@ def _best_of(
     objective: Objective,
     U: Array,
     C: int,
-    restarts: int,
+    n_starts: int,
     seed: int,
     hessian: Callable[[Array], Array] | None = None,
-    price: Callable[[Array], float] | None = None,
+    cost: Callable[[Array], float] | None = None,
 ) -> Array:
     generator = np.random.default_rng(seed)
     size = np.sqrt(np.vdot(U, U) / (C * U.shape[1]))
-    starts = [leading_kernels(U, C)] + [size * generator.standard_normal((C, U.shape[1])) for _ in range(restarts)]
+    starts = [leading_kernels(U, C)] + [size * generator.standard_normal((C, U.shape[1])) for _ in range(n_starts)]
     # the truncated convex solution may have a spectrum that vanishes where β̂ does not; a little noise lifts it
     starts[0] = starts[0] + 1e-3 * size * generator.standard_normal(starts[0].shape)
     best, best_value = starts[0], np.inf
@@ -141,8 +140,8 @@ def _best_of(
         found, value = _descend(objective, start)
         if hessian is not None:
             found, value = _newton(objective, hessian, found, value)
-        if price is not None:
-            value = price(found)
+        if cost is not None:
+            value = cost(found)
         if value < best_value:
             best, best_value = found, value
     for _ in range(2 if hessian is None else 0):  # from where it stopped, with its memory of curvature cleared

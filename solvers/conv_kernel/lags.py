@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-ComplexArray = NDArray[np.complex128]
+from solvers.arrays import Array, ComplexArray
+
 IntArray = NDArray[np.intp]
 
 _TABLE_UP_TO = 4_000_000  # entries of the table e^{−iθℓ}; below it a matrix product beats FFTs by its smaller overhead

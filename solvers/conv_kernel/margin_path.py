@@ -1,4 +1,4 @@
-"""The central path to the max margin, problem (2) of `conv_kernel_path`.
+"""The central path to the max margin, problem (2) of `solvers.conv_kernel.path`.
 
     max 1ᵀα   s.t.   α ≥ 0,  I − T(Aᵀα) ⪰ 0        (multipliers X ⪰ 0 and the slacks s = 2(Aβ − 1) ≥ 0)          (2)
 
@@ -12,8 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.linalg import LinAlgError
-from numpy.typing import NDArray
 
+from solvers.algorithms.least_distance import l2_max_margin
+from solvers.arrays import Array, ComplexArray
 from solvers.conv_kernel.lags import KernelLags
 from solvers.conv_kernel.path import (
     MOST_ITERATIONS,
@@ -28,10 +29,6 @@ from solvers.conv_kernel.path import (
     longest_positive,
     symmetric,
 )
-from solvers.margin.l2 import l2_max_margin
-
-Array = NDArray[np.float64]
-ComplexArray = NDArray[np.complex128]
 
 WORKING_SET = 400
 """Constraints up to which every step sees them all."""
@@ -102,7 +99,7 @@ def follow_margin_path(geometry: KernelLags, A: Array, tol: float) -> PathEnd:
 
 
 def _margin_start(geometry: KernelLags, rows: ComplexArray, A: Array) -> tuple[Array, Array, Array]:
-    """X = x·I with the ℓ2 max margin's β, scaled to margin 3/2, so that slacks are positive; α on the path beside it.
+    """X = x·I with the ℓ2 max margin's β, scaled to margin 3/2, so that slacks are positive; α on the path next to it.
 
     Rows of very different size would leave a constant α nearly stuck: those of the small ones must be far larger.
     """

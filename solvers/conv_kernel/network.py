@@ -1,28 +1,26 @@
-"""The network that given kernels make: their spectra, the cheapest read-outs for a predictor, and what both cost.
+"""The network that given kernels make: their spectra, the least output weights for a predictor, and what both cost.
 
-    û_c = DFT of the zero-padded kernel,    v̂_c = û_c* P^{-1} β̂,    P = Σ_c û_c û_c*,    price ‖U‖² + ‖V‖²
+    û_c = DFT of the zero-padded kernel,    v̂_c = û_c* P^{-1} β̂,    P = Σ_c û_c û_c*,    cost ‖U‖² + ‖V‖²
 
-The price is measured on what the network computes: what it misses of β is charged at the most it could cost.
+The cost is measured on what the network computes: what it misses of β is charged at the most it could cost.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from solvers import fourier
+from solvers.arrays import Array, ComplexArray
 from solvers.conv_kernel.lags import KernelLags
 
-Array = NDArray[np.float64]
-ComplexArray = NDArray[np.complex128]
-
 SAME_PREDICTOR = 1e-8
-"""Relative error above which a network does not compute β, so that its price is no bound."""
+"""Relative error above which a network does not compute β, so that its cost is no bound."""
 
 
 def full_width_kernel(geometry: KernelLags, beta: ComplexArray) -> Array:
     """K = D needs one kernel, û_d = β̂_d/√‖β̂_d‖, whatever the dimension and the number of channels: (1, n).
 
-    Then v̂_d = √‖β̂_d‖ and the price is 2 Σ_d ‖β̂_d‖ (2‖β̂‖₁ for R = 1). For R = 1 the phase goes to v.
+    Then v̂_d = √‖β̂_d‖ and the cost is 2 Σ_d ‖β̂_d‖ (2‖β̂‖₁ for R = 1). For R = 1 the phase goes to v.
     """
     roots = np.sqrt(np.linalg.norm(beta, axis=0))
     hat = directions(beta) * roots if geometry.channels > 1 else roots[None].astype(complex)
@@ -43,8 +41,8 @@ def padded_spectra(geometry: KernelLags, U: Array) -> ComplexArray:
     return geometry.fourier(padded)
 
 
-def read_outs(geometry: KernelLags, U: Array, beta: ComplexArray) -> tuple[Array, Array, ComplexArray]:
-    """The cheapest V for kernels U, v̂_c = û_c* P^{-1}β̂, with U and V rescaled to ‖U‖ = ‖V‖; and the scaled û."""
+def least_output_weights(geometry: KernelLags, U: Array, beta: ComplexArray) -> tuple[Array, Array, ComplexArray]:
+    """The least V for kernels U, v̂_c = û_c* P^{-1}β̂, with U and V rescaled to ‖U‖ = ‖V‖; and the scaled û."""
     hat = padded_spectra(geometry, U)
     if geometry.channels == 1:
         P = np.sum(hat.real**2 + hat.imag**2, axis=(0, 1))
@@ -58,42 +56,59 @@ def read_outs(geometry: KernelLags, U: Array, beta: ComplexArray) -> tuple[Array
     return _balanced(geometry, U, hat_V, hat)
 
 
-def network_price(geometry: KernelLags, U: Array, beta: ComplexArray) -> float:
-    """‖U‖² + ‖V‖² of the cheapest network with these kernels, rescaled; inf when they cannot compute β."""
-    U, V, hat = read_outs(geometry, U, beta)
-    error = misfit(geometry, hat, V, beta)
+def network_cost(geometry: KernelLags, U: Array, beta: ComplexArray) -> float:
+    """‖U‖² + ‖V‖² of the least network with these kernels, rescaled; inf when they cannot compute β."""
+    U, V, hat = least_output_weights(geometry, U, beta)
+    error = relative_residual(geometry, hat, V, beta)
     if error > SAME_PREDICTOR:
         return np.inf
-    return float(np.vdot(U, U) + np.vdot(V, V)) + price_of_misfit(geometry, error, beta)
+    return float(np.vdot(U, U) + np.vdot(V, V)) + cost_of_residual(geometry, error, beta)
 
 
-def price_of_misfit(geometry: KernelLags, error: float, beta: ComplexArray) -> float:
-    """What the part of β that the network misses may cost, R(δ) ≤ 2√D‖δ‖_* ≤ 2√(D·R)‖δ‖₂: no price is too good."""
+def cost_of_residual(geometry: KernelLags, error: float, beta: ComplexArray) -> float:
+    """What the part of β that the network misses may cost, R(δ) ≤ 2√D‖δ‖_* ≤ 2√(D·R)‖δ‖₂."""
     size = geometry.inner(beta, beta) ** 0.5
     return float(2.0 * np.sqrt(geometry.D * geometry.channels) * error * size)
 
 
-def misfit(geometry: KernelLags, hat: ComplexArray, V: Array, beta: ComplexArray) -> float:
-    """Relative error of the predictor that kernels (as spectra) and read-outs compute."""
-    wrong = np.einsum("crh,ch->rh", hat, _fourier_one(geometry, V)) - beta
+def relative_residual(geometry: KernelLags, hat: ComplexArray, V: Array, beta: ComplexArray) -> float:
+    """Relative error of the predictor that kernels (as spectra) and output weights compute."""
+    wrong = np.einsum("crh,ch->rh", hat, fourier.to_half(V, geometry.grid)) - beta
     return float((geometry.inner(wrong, wrong) / geometry.inner(beta, beta)) ** 0.5)
 
 
 def _balanced(
     geometry: KernelLags, U: Array, hat_V: ComplexArray, hat: ComplexArray
 ) -> tuple[Array, Array, ComplexArray]:
-    V = np.stack([_inverse_one(geometry, v) for v in hat_V])
+    V = fourier.from_half(hat_V, geometry.grid)
     balance = float((np.vdot(V, V) / np.vdot(U, U)) ** 0.25)
     return U * balance, V / balance, hat * balance
 
 
-def _inverse_one(geometry: KernelLags, hat: ComplexArray) -> Array:
-    axes = tuple(range(len(geometry.grid)))
-    half = (*geometry.grid[:-1], geometry.grid[-1] // 2 + 1)
-    return np.asarray(np.fft.irfftn(hat.reshape(half), geometry.grid, axes, norm="ortho"))
+def shaped_kernels(geometry: KernelLags, U: Array) -> Array:
+    """Kernels (C, n) as (C, K), (C, K_H, K_W), or (C, R, …) for several input channels."""
+    inner = (geometry.channels, *geometry.kernel) if geometry.channels > 1 else geometry.kernel
+    moved = np.moveaxis(U.reshape(-1, *geometry.kernel, geometry.channels), -1, 1)
+    return np.ascontiguousarray(moved).reshape(-1, *inner)
 
 
-def _fourier_one(geometry: KernelLags, V: Array) -> ComplexArray:
-    """Unitary DFT of read-outs (C, *grid), shape (C, H)."""
-    axes = tuple(range(1, 1 + len(geometry.grid)))
-    return np.asarray(np.fft.rfftn(V, axes=axes, norm="ortho").reshape(V.shape[0], -1))
+def flat_kernels(geometry: KernelLags, kernels: Array) -> Array:
+    """The inverse of `shaped_kernels`."""
+    moved = np.moveaxis(kernels.reshape(-1, geometry.channels, *geometry.kernel), 1, -1)
+    return np.ascontiguousarray(moved).reshape(kernels.shape[0], -1)
+
+
+class TwoLayerNetwork:
+    """An answer that is a network: ‖U‖² = ‖V‖², half of its cost each."""
+
+    kernels: Array
+    """U, shape (C, K), (C, K_H, K_W), or (C, R, …) for R > 1 input channels."""
+    output_weights: Array
+    """V, shape (C, D) or (C, H, W)."""
+
+    @property
+    def second_moment(self) -> Array:
+        """Z = `[U; V] [U; V]ᵀ`, shape (K·R + D, K·R + D): the matrix of the semidefinite program; tr Z is the cost."""
+        C = self.kernels.shape[0]
+        stacked = np.concatenate([self.kernels.reshape(C, -1), self.output_weights.reshape(C, -1)], axis=1)
+        return np.asarray(stacked.T @ stacked)

@@ -1,22 +1,22 @@
 """Following the central path of R_K: a primal-dual interior-point method in the kernel's own dimension.
 
-Both problems of this room are saddle points of the same Lagrangian, with the kernels' second moment X ⪰ 0 (KR × KR,
-its spectrum P(X) as in `conv_kernel_lags`) on one side and half the dual vector, ẑ, on the other:
+Both problems are saddle points of the same Lagrangian, with the kernels' second moment X ⪰ 0 (KR × KR,
+its spectrum P(X) as in `solvers.conv_kernel.lags`) on one side and half the dual vector, ẑ, on the other:
 
-    price of a predictor β       min_X max_z   tr X + 2⟨z, β⟩ − Σ_d ẑ_d* P_d ẑ_d                              (1)
+    value of a predictor β       min_X max_z   tr X + 2⟨z, β⟩ − Σ_d ẑ_d* P_d ẑ_d                              (1)
     max margin, A β ≥ 1          min_X max_{α≥0} the same with 2·1ᵀα for 2⟨z, β⟩ and z = Aᵀα                   (2)
 
 since min_β {Σ β̂* P^{-1} β̂ − 2⟨z, β⟩} = −Σ ẑ* P ẑ at β̂ = P ẑ. By Σ ẑ* P ẑ = tr(X T(z)), minimizing over X ⪰ 0 leaves
 the dual constraint F = I − T(z) ⪰ 0: the K shifts of 2z have operator norm at most 2. The path is X F = μI.
 
 Two choices make it robust. z is a variable of its own, tied to β by the bilinear equation P ẑ = β̂: eliminating
-ẑ = P^{-1}β̂ looks simpler, but then a Newton step sees nothing of the pole that a small β̂_d hides at P_d = 0. And F is
+ẑ = P^{-1}β̂ looks simpler, but then a Newton step does not see the pole at P_d = 0, which a small β̂_d hides. And F is
 always *computed* from z, so every iterate is strictly dual feasible and carries both bounds: 2√(tr X · S) above, with S
 of the β at hand, and the dual value divided by √λ_max(T) below. Search directions are
 those of Helmberg, Rendl, Vanderbei and Wolkowicz (1996), Kojima, Shindoh and Hara (1997) and Monteiro (1997) with
 Mehrotra's predictor and corrector; the Newton systems have q ≈ K unknowns in (1) and N in (2), so an iteration costs a
-few FFTs of length D and one dense solve. (1) is `conv_kernel_price_path`, (2) is `conv_kernel_margin_path`; here is
-what they share.
+few FFTs of length D and one dense solve. (1) is `solvers.conv_kernel.value_path`, (2) is
+`solvers.conv_kernel.margin_path`; here is what they share.
 """
 
 from __future__ import annotations
@@ -26,14 +26,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.linalg import LinAlgError
-from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrs, dtrtrs
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from solvers.arrays import Array, ComplexArray
 from solvers.conv_kernel.lags import KernelLags
-
-Array = NDArray[np.float64]
-ComplexArray = NDArray[np.complex128]
 
 MOST_ITERATIONS = 60
 _DENSE_UP_TO = 600  # order of the matrix beyond which its largest eigenvalue is found by Lanczos

@@ -4,13 +4,13 @@ For signals one kernel can have the autocorrelation of many. For images it canno
 polynomial of two variables need not be a square, so R_{K,1}(w) may exceed the convex R_K(w); a local search can only
 suggest it. This file turns a suggestion into a theorem about one w.
 
-1. *What a kernel far from the optimum pays.* For any kernel c with spectrum P and any z that is dual feasible,
+1. *The cost of a kernel far from the optimum.* For any kernel c with spectrum P and any z that is dual feasible,
    T(z) ⪯ I, completing the square in every term of ‖c‖² + Σ |ŵ_d|²/P_d gives
 
-       price(c) ≥ 2⟨ŵ, ẑ⟩ + Σ_d (|ŵ_d| − P_d|ẑ_d|)²/P_d,                                                     (1)
+       cost(c) ≥ 2⟨ŵ, ẑ⟩ + Σ_d (|ŵ_d| − P_d|ẑ_d|)²/P_d,                                                     (1)
 
-   and at the best c, P_d ≤ 4‖c‖²/D = 2·price/D. So the price exceeds the dual value by a quadratic in the lags r of c,
-   ρ₀² + ‖r − r°‖²_G, times D/(2·best known price).
+   and at the best c, P_d ≤ 4‖c‖²/D = 2·cost/D. So the cost exceeds the dual value by a quadratic in the lags r of c,
+   ρ₀² + ‖r − r°‖²_G, times D/(2·best known cost).
 
 2. *Which lags belong to one kernel.* Of c = [[a, b], [c, d]] let n = a²+b²+c²+d², t = ab+cd, u = ac+bd, p = ad, s = bc.
    Then tu = s(a²+d²) + p(b²+c²) and t² + u² = (a²+d²)(b²+c²) + 4ps; eliminating,
@@ -35,10 +35,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from solvers.conv_kernel.induced_regularizer import induced_regularizer
-from solvers.conv_kernel.regularizer import ConvKernel
+from solvers.arrays import Array
+from solvers.induced_regularizer import induced_regularizer
+from solvers.regularizers.conv_kernel import ConvKernel
 
-Array = NDArray[np.float64]
 Polynomial = dict[tuple[int, ...], float]
 
 _ROUNDING = 1e-12
@@ -49,11 +49,11 @@ class OneKernelBound:
     """Bounds on R_{2×2,1}(w) and on the convex R_{2×2}(w)."""
 
     lower_bound: float
-    """Proved: no single 2 × 2 kernel computes w at a lower price."""
+    """Proved: no single 2 × 2 kernel computes w at a lower cost."""
     upper_bound: float
     """The best single kernel found."""
     convex: float
-    """The price attained with several kernels, an upper bound on R_{2×2}(w)."""
+    """The cost attained with several kernels, an upper bound on R_{2×2}(w)."""
 
     @property
     def excess(self) -> float:
@@ -66,12 +66,13 @@ class OneKernelBound:
         return bool(self.excess > 10.0 * _ROUNDING)
 
 
-def one_kernel_bound(w: Array, *, restarts: int = 16, seed: int = 0) -> OneKernelBound:
-    """A lower bound on what a single 2 × 2 kernel pays for the image w, beside the convex price.
+def one_kernel_bound(w: Array, *, n_starts: int = 16, seed: int = 0) -> OneKernelBound:
+    """A lower bound on the cost of the image w for a single 2 × 2 kernel, and the convex value.
 
     Args:
         w: image, shape (H, W), at least 3 × 3 (on smaller grids lags alias), not zero.
-        restarts, seed: of the search for the best single kernel, whose price enters (1).
+        n_starts: seeded starts of the search for the best single kernel, whose cost enters (1).
+        seed: of these starts.
 
     Returns:
         OneKernelBound; `certified` says whether the gap is proved.
@@ -93,7 +94,7 @@ def one_kernel_bound(w: Array, *, restarts: int = 16, seed: int = 0) -> OneKerne
     size = float(np.abs(w).max())
     w = w / size
     many = induced_regularizer(w, (2, 2), tol=1e-10)
-    one = induced_regularizer(w, (2, 2), out_channels=1, restarts=restarts, seed=seed)
+    one = induced_regularizer(w, (2, 2), out_channels=1, n_starts=n_starts, seed=seed)
     geometry = ConvKernel((2, 2)).geometry(w.shape)
     z = np.abs(geometry.fourier(many.dual / 2.0)[0, 0])
     magnitudes = np.abs(geometry.fourier(w)[0, 0])
@@ -108,8 +109,8 @@ def one_kernel_bound(w: Array, *, restarts: int = 16, seed: int = 0) -> OneKerne
     dual_value = many.lower_bound * (1.0 - _ROUNDING)
     radius = _distance(wanted, gram, geometry.lag)
     quadratic = max(left * (1.0 - 1e-9), 0.0) + radius**2
-    lower = float(dual_value + quadratic * geometry.D / (2.0 * one.objective))
-    return OneKernelBound(size * lower, size * one.objective, size * many.objective)
+    lower = float(dual_value + quadratic * geometry.D / (2.0 * one.value))
+    return OneKernelBound(size * lower, size * one.value, size * many.value)
 
 
 def _distance(wanted: Array, gram: Array, lag: NDArray[np.intp]) -> float:

@@ -132,8 +132,8 @@ X, y = rng.standard_normal((40, 120)), rng.choice([-1.0, 1.0], 40)
 found = {str(r): max_margin(X, y, r).beta.tolist() for r in (L2(), Bridge(1), FourierBridge(1), ConvKernel(5))}
 found["images"] = max_margin(X[:20, :100].reshape(20, 10, 10), y[:20], FourierBridge(1)).beta.ravel().tolist()
 found["bridge"] = [max_margin(X[:6, :12], y[:6], Bridge(2 / 3)).objective]
-found["induced"] = [induced_regularizer(X[0], 7).objective]
-found["path"] = regularization_path(X, y, [1.0, 2.0]).losses.tolist()
+found["induced"] = [induced_regularizer(X[0], 7).value]
+found["path"] = regularization_path(X, y, [1.0, 2.0], L2()).losses.tolist()
 found["spline"] = weighted_spline(X[0], X[1], GaussianInit(1.0, 1.0))(X[2]).tolist()
 found["kernel"] = kernel_interpolant(X[0, :9], X[1, :9], UniformInit(1.0, 4.0))(X[2]).tolist()
 found["diagonal"] = flow_limit(Diagonal(20, 2, seed=0), X[:8, :20], y[:8]).predictor.tolist()

@@ -87,7 +87,7 @@ X, y = RNG.standard_normal((6, 9)), np.array([1.0, -1, 1, 1, -1, -1])
 def test_the_judge_rejects(regularizer: Regularizer) -> None:
     labels = np.stack([y, -y * y[::-1]], axis=1) if isinstance(regularizer, Schatten) else y
     solution = max_margin(X, labels, regularizer, **({"method": "conic"} if isinstance(regularizer, Schatten) else {}))
-    claimed = replace(solution, status=abuse_judge.Status.OPTIMAL if regularizer.convex else solution.status)
+    claimed = replace(solution, status=abuse_judge.Status.OPTIMAL if regularizer.is_norm else solution.status)
     assert judge_margin(X, labels, regularizer, solution) in GOOD
     aside = solution.beta + 1e-3 * RNG.standard_normal(solution.beta.shape) * np.abs(solution.beta).max()
     damaged = [
@@ -96,7 +96,7 @@ def test_the_judge_rejects(regularizer: Regularizer) -> None:
         replace(claimed, objective=solution.objective * (1 + 1e-6)),
         replace(claimed, dual=-solution.dual),
     ]
-    if regularizer.convex:
+    if regularizer.is_norm:
         damaged += [
             replace(claimed, lower_bound=solution.lower_bound * (1 + 1e-5)),
             replace(claimed, dual=np.ones_like(solution.dual)),
@@ -143,4 +143,4 @@ def test_order_and_repetition_of_points_do_not_matter() -> None:
 def test_a_margin_that_is_only_rounding_is_no_margin() -> None:
     """Row 2 is orthogonal to the only candidates float64 has: its margin is 0, and a float64 sum may say 1e42."""
     with pytest.raises((NotSeparableError, IllConditionedError)):
-        max_margin([[0.0, 9.6e-43], [1e16, -1e16]], [-1, -1])
+        max_margin([[0.0, 9.6e-43], [1e16, -1e16]], [-1, -1], L2())

@@ -80,7 +80,7 @@ def test_a_linear_module_that_names_its_price_is_held_to_the_theorem():
     assert row["angle"] < 1e-7
     assert row["gap"] < 1e-9
     limit = flow_limit(Linear(6), X, y)
-    assert np.allclose(limit.predictor, max_margin(X, y).beta, rtol=0, atol=1e-7 * np.abs(limit.predictor).max())
+    assert np.allclose(limit.predictor, max_margin(X, y, L2()).beta, rtol=0, atol=1e-7 * np.abs(limit.predictor).max())
 
 
 def test_a_module_that_names_the_wrong_price_fails():

@@ -13,11 +13,11 @@ from gd.flow.module_map import NotHomogeneousError
 from gd.flow.termination import Reached
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from gd.status import FlowStatus
-from solvers.certificate import judge
+from solvers.certificate import certificate_of
 from solvers.max_margin import max_margin
-from solvers.problem import check_problem
 from solvers.regularizers import L2, Bridge, FourierBridge
 from solvers.solution import NotSeparableError
+from solvers.validation import check_problem
 
 DEGREES = 180.0 / np.pi
 
@@ -90,7 +90,7 @@ def test_deep_networks_end_at_stationary_points_of_the_bridge(network: type[Diag
     assert limit.kkt_delta < 1e-9
     # the induced regularizer's own residual, with the multipliers the flow's weights became
     R = network(128, depth).regularizer
-    certificate = judge(check_problem(X, y, Bridge(2 / depth)), limit.predictor, R, limit.dual)
+    certificate = certificate_of(check_problem(X, y, Bridge(2 / depth)), limit.predictor, R, limit.dual)
     assert certificate.stationarity < 1e-9
     assert certificate.complementarity < 1e-9
 
@@ -161,7 +161,9 @@ def test_degenerate_data(data: object, network: type[Diagonal]) -> None:
     limit = flow_limit(network(X.shape[1], 2, scale=0.1, seed=1), X, y)
     # optima may not be unique here, so what is tested is the proof: a gap closed on the package's own certificate
     assert limit.status is FlowStatus.OPTIMAL
-    certificate = judge(check_problem(X, y, L2()), limit.predictor, network(X.shape[1], 2).regularizer, limit.dual)
+    certificate = certificate_of(
+        check_problem(X, y, L2()), limit.predictor, network(X.shape[1], 2).regularizer, limit.dual
+    )
     assert certificate.direction_gap < 1e-9
     deep = flow_limit(network(X.shape[1], 3, scale=0.1, seed=1), X, y)
     assert deep.status in (FlowStatus.STATIONARY, FlowStatus.OPTIMAL)
@@ -185,7 +187,7 @@ def test_no_status_depends_on_the_polish(
     assert limit.polish_angle == 0
     assert limit.integrated.duality_gap == limit.certificate.direction_gap
     assert limit.certificate.direction_gap <= 1e-9
-    own = judge(check_problem(X, y, L2()), limit.predictor, network(X.shape[1], 2).regularizer, limit.dual)
+    own = certificate_of(check_problem(X, y, L2()), limit.predictor, network(X.shape[1], 2).regularizer, limit.dual)
     assert own.direction_gap <= 1e-9
 
 

@@ -58,9 +58,9 @@ def test_weights_from_the_solver_compute_its_predictor_at_its_value():
     model = MultiChannelCNN(10, 3, 2, C)
     with torch.no_grad():
         model.weights[0].copy_(torch.as_tensor(answer.kernels))
-        model.weights[1].copy_(torch.as_tensor(answer.weights))
+        model.weights[1].copy_(torch.as_tensor(answer.output_weights))
     np.testing.assert_allclose(model.predictor, w, atol=1e-13)
-    assert sum(float((w.detach() ** 2).sum()) for w in model.weights) == pytest.approx(answer.objective, rel=1e-12)
+    assert sum(float((w.detach() ** 2).sum()) for w in model.weights) == pytest.approx(answer.value, rel=1e-12)
 
 
 def test_initializations():

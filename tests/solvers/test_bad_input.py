@@ -69,7 +69,7 @@ REFUSED: list[tuple[str, Any, Any, str]] = [
 @pytest.mark.parametrize("regularizer", REGULARIZERS, ids=str)
 @pytest.mark.parametrize(("points", "labels", "message"), [r[1:] for r in REFUSED], ids=[r[0] for r in REFUSED])
 def test_refused(points: Any, labels: Any, message: str, regularizer: Regularizer, method: Any) -> None:
-    if method == "conic" and not regularizer.convex:
+    if method == "conic" and not regularizer.is_norm:
         return
     with pytest.raises(ValueError, match=message):
         max_margin(points, labels, regularizer, method=method)
@@ -151,7 +151,7 @@ def test_every_aspect_ratio(regularizer: Regularizer, n: int, d: int) -> None:
     labels = np.sign(points @ direction)
     points += 0.1 * labels[:, None] * np.sign(direction)  # keeps the margin away from zero at N ≫ D
     solution = max_margin(points, labels, regularizer)
-    assert solution.status is (Status.OPTIMAL if regularizer.convex else Status.STATIONARY)
+    assert solution.status is (Status.OPTIMAL if regularizer.is_norm else Status.STATIONARY)
     assert solution.certificate.worst <= 1e-9
     assert solution.beta.shape == (d,)
     assert solution.dual.shape == (n,)
@@ -197,17 +197,19 @@ OPTIONS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("tol negative", {"tol": -1e-9}, ValueError, "tol must be"),
     ("tol NaN", {"tol": float("nan")}, ValueError, "tol must be"),
     ("method unknown", {"method": "cvxpy"}, ValueError, '"auto" or "conic"; got \'cvxpy\''),
-    ("an option of another road", {"n_starts": 3}, TypeError, "does not take n_starts; it takes no options"),
-    ("a misspelt option", {"tolerance": 1e-9}, TypeError, "does not take tolerance"),
+    ("an option of another method", {"n_starts": 3}, TypeError, "does not take n_starts; it takes no options"),
+    ("a misspelt option", {"tolerance": 1e-9}, TypeError, "unexpected keyword argument 'tolerance'"),
     ("a string for a regularizer", {"regularizer": "l1"}, TypeError, "regularizer must be a solvers.Regularizer.*'l1'"),
     ("a class for a regularizer", {"regularizer": Bridge}, TypeError, "regularizer must be a solvers.Regularizer"),
     ("no conic form", {"regularizer": Bridge(0.5), "method": "conic"}, ValueError, "no conic form"),
-    ("an option of the conic road", {"method": "conic", "seed": 1}, TypeError, "conic road does not take seed"),
+    ("an option of the conic method", {"method": "conic", "seed": 1}, TypeError, '"conic" does not take seed'),
     ("n_starts", {"regularizer": Bridge(0.5), "n_starts": 0}, ValueError, "n_starts must be at least 1; got 0"),
     ("start misshapen", {"regularizer": Bridge(0.5), "start": np.ones(3)}, ValueError, r"shape.*\(8,\); got \(3,\)"),
     ("start zero", {"regularizer": Bridge(0.5), "start": np.zeros(8)}, ValueError, "zero"),
     ("start NaN", {"regularizer": Bridge(0.5), "start": np.full(8, np.nan)}, ValueError, "must be finite"),
-    ("a bridge option misspelt", {"regularizer": Bridge(0.5), "starts": 4}, TypeError, "takes n_starts"),
+    ("a bridge option misspelt", {"regularizer": Bridge(0.5), "starts": 4}, TypeError, "argument 'starts'"),
+    ("start for a kernel", {"regularizer": ConvKernel(2), "start": np.ones(8)}, TypeError, "it takes n_starts, seed"),
+    ("no regularizer", {"regularizer": None}, TypeError, r"no closed-form.*gd\.flow_limit.*L2\(\)"),
     ("Schatten below one", {"regularizer": Schatten(0.5)}, ValueError, "matrices"),
 ]  # fmt: skip
 
@@ -215,7 +217,7 @@ OPTIONS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
 @pytest.mark.parametrize(("options", "error", "message"), [o[1:] for o in OPTIONS], ids=[o[0] for o in OPTIONS])
 def test_options_are_refused_by_name(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        max_margin(X, y, **options)
+        max_margin(X, y, **({"regularizer": L2()} | options))
 
 
 def test_shapes_a_regularizer_has_no_meaning_for() -> None:
@@ -239,19 +241,19 @@ def test_shapes_a_regularizer_has_no_meaning_for() -> None:
         (["a"] * 8, "beta must be an array of real numbers"),
     ],
 )
-def test_predictors_that_cannot_be_judged(beta: Any, message: str) -> None:
+def test_predictors_that_cannot_be_certified(beta: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        certify(X, y, beta)
+        certify(X, y, beta, L2())
 
 
-def test_multipliers_that_cannot_be_judged() -> None:
+def test_multipliers_that_cannot_be_certified() -> None:
     with pytest.raises(ValueError, match=r"dual must have the shape of y, \(6,\); got \(5,\)"):
-        certify(X, y, np.ones(8), dual=np.ones(5))
+        certify(X, y, np.ones(8), L2(), dual=np.ones(5))
     with pytest.raises(ValueError, match="dual must be finite"):
-        certify(X, y, np.ones(8), dual=np.full(6, np.inf))
+        certify(X, y, np.ones(8), L2(), dual=np.full(6, np.inf))
 
 
 def test_errors_are_of_the_kinds_a_caller_catches() -> None:
     assert issubclass(NotSeparableError, ValueError)
     with pytest.raises(NotSeparableError):
-        certify(X[[0, 0]], [1, -1], np.ones(8))
+        certify(X[[0, 0]], [1, -1], np.ones(8), L2())

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
-from solvers import Bridge, BridgeSolution, FourierBridge, Status, certify, max_margin
+from solvers import L2, Bridge, BridgeSolution, FourierBridge, Status, Uniqueness, certify, max_margin
 
 FAMILIES = [Bridge, FourierBridge]
 
@@ -134,7 +134,7 @@ def test_bounds_on_both_sides(family: type[Bridge], p: float, seed: int) -> None
     assert solution.lower_bound <= solution.objective
     assert solution.objective <= family(p).value(convex.beta) * (1 + 1e-9)
     assert solution.certificate.gap is None
-    assert solution.unique is None
+    assert solution.unique is Uniqueness.UNKNOWN
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -194,11 +194,11 @@ def test_a_start_at_a_stationary_point_stays_there(family: type[Bridge]) -> None
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_any_start_ends_at_a_stationary_point_that_is_judged(family: type[Bridge]) -> None:
+def test_any_start_ends_at_a_stationary_point_that_is_certified(family: type[Bridge]) -> None:
     X, y = separable(8, 16, seed=9)
     rng = np.random.default_rng(1)
     starts = [rng.standard_normal(16) for _ in range(4)]  # most of these classify nothing correctly
-    starts += [np.eye(16)[3], -max_margin(X, y).beta, max_margin(X, y).beta]
+    starts += [np.eye(16)[3], -max_margin(X, y, L2()).beta, max_margin(X, y, L2()).beta]
     for start in starts:
         solution = max_margin(X, y, family(2 / 3), n_starts=1, start=start)
         assert isinstance(solution, BridgeSolution)

@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from solvers import L2, Bridge, FourierBridge, Regularizer, Schatten, Status, certify, max_margin
 from solvers.certificate import certified
-from solvers.problem import check_problem
+from solvers.solution import Candidate
+from solvers.validation import check_problem
 
 NORMS: list[Regularizer] = [L2(), Bridge(1), Bridge(2), FourierBridge(1), FourierBridge(2)]
 NONCONVEX: list[Regularizer] = [Bridge(2 / 3), Bridge(0.5), FourierBridge(2 / 3), FourierBridge(0.5)]
@@ -134,26 +136,29 @@ def test_no_multipliers_ever_prove_more_than_the_optimum(seed: int, regularizer:
 
 
 def test_the_wrong_regularizers_answer_is_rejected() -> None:
-    """The answers of different architectures are different; the judge must tell them apart."""
-    judges = (L2(), Bridge(1), FourierBridge(1), Bridge(0.5), FourierBridge(0.5))
-    answers = {r: max_margin(X, y, r).beta for r in judges}
+    """The answers of different architectures are different; the certificate must tell them apart."""
+    regularizers = (L2(), Bridge(1), FourierBridge(1), Bridge(0.5), FourierBridge(0.5))
+    answers = {r: max_margin(X, y, r).beta for r in regularizers}
     for of, beta in answers.items():
-        for judge in answers:
-            worst = certify(X, y, beta, judge).worst
-            assert (worst <= 1e-9) == (of == judge), (of, judge, worst)
+        for other in answers:
+            worst = certify(X, y, beta, other).worst
+            assert (worst <= 1e-9) == (of == other), (of, other, worst)
 
 
 def test_status_claims_only_what_is_proved() -> None:
     problem = check_problem(X, y, Bridge(1))
     solution = max_margin(X, y, Bridge(1))
-    fields = {"unique": None, "stats": {}, "tol": 1e-9}
-    assert certified(problem, solution.beta, Bridge(1), solution.dual, **fields).status is Status.OPTIMAL
-    assert certified(problem, 1.001 * solution.beta, Bridge(1), solution.dual, **fields).status is Status.INACCURATE
-    assert certified(problem, solution.beta, Bridge(1), np.ones(9), **fields).status is Status.INACCURATE
+
+    def status(regularizer: Regularizer, beta: Any, dual: Any) -> Status:
+        return certified(problem, regularizer, Candidate(beta, dual), tol=1e-9).status
+
+    assert status(Bridge(1), solution.beta, solution.dual) is Status.OPTIMAL
+    assert status(Bridge(1), 1.001 * solution.beta, solution.dual) is Status.INACCURATE
+    assert status(Bridge(1), solution.beta, np.ones(9)) is Status.INACCURATE
     nonconvex = max_margin(X, y, Bridge(0.5))
     assert nonconvex.status is Status.STATIONARY
     assert nonconvex.certificate.gap is None
-    assert certified(problem, 2 * nonconvex.beta, Bridge(0.5), nonconvex.dual, **fields).status is Status.INACCURATE
+    assert status(Bridge(0.5), 2 * nonconvex.beta, nonconvex.dual) is Status.INACCURATE
     assert "nonconvex" in str(Status.STATIONARY)
 
 
@@ -180,7 +185,7 @@ def test_schatten_below_one_accepts_a_constructed_stationary_point(p: float) -> 
     beta = u[:, :2] * sigma @ v[:, :2].T
     z = u[:, :2] * (p * sigma ** (p - 1)) @ v[:, :2].T
     free = u[:, 2:] @ rng.standard_normal((2, 3)) @ v[:, 2:].T
-    residual = Schatten(p).subgradient_residual
+    residual = Schatten(p).stationarity
     assert residual(beta, z) <= 1e-12
     assert residual(beta, 7.0 * z + free) <= 1e-12
     tangent = u[:, :2] @ rng.standard_normal((2, 3)) @ v[:, 2:].T

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-import solvers.conic_solvers as conic
+import solvers.conic as conic
 from solvers import L2, Bridge, FourierBridge, Regularizer, Schatten, Status, max_margin
 
 RNG = np.random.default_rng(51)
@@ -82,7 +82,7 @@ def test_nuclear_norm_against_cvxpys_own_atom(shape: tuple[int, int]) -> None:
 
 
 def test_one_output_makes_every_schatten_norm_the_euclidean_one() -> None:
-    euclidean = max_margin(X, y)
+    euclidean = max_margin(X, y, L2())
     for p in (1, 2):
         solution = max_margin(X, y[:, None], Schatten(p), tol=1e-6)
         assert solution.objective == pytest.approx(euclidean.objective, rel=1e-7)

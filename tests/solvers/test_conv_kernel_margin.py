@@ -38,7 +38,7 @@ def test_the_semidefinite_program_agrees(shape, regularizer):
     ours, conic = max_margin(X, y, regularizer), max_margin(X, y, regularizer, method="conic")
     assert ours.status is Status.OPTIMAL
     assert ours.objective == pytest.approx(conic.objective, rel=1e-7)  # Clarabel stops near 1e-8
-    assert np.sum(conic.kernels**2) + np.sum(conic.weights**2) == pytest.approx(conic.objective, rel=1e-12)
+    assert np.sum(conic.kernels**2) + np.sum(conic.output_weights**2) == pytest.approx(conic.objective, rel=1e-12)
     # where β is unique both find it, to the square root of the solvers' gaps
     np.testing.assert_allclose(ours.beta, conic.beta, atol=1e-3 * np.abs(ours.beta).max())
 
@@ -50,11 +50,11 @@ def test_the_answer_is_a_network_with_the_price_it_says(shape, regularizer):
     assert answer.status is Status.OPTIMAL
     margins = y * np.tensordot(X, answer.beta, len(shape))
     assert margins.min() == pytest.approx(1, abs=1e-12)
-    price = np.vdot(answer.kernels, answer.kernels) + np.vdot(answer.weights, answer.weights)
+    price = np.vdot(answer.kernels, answer.kernels) + np.vdot(answer.output_weights, answer.output_weights)
     assert price == pytest.approx(answer.objective, rel=1e-12)
     # the price of the network is the regularizer of its predictor: two solvers of different problems meet
     again = induced_regularizer(answer.beta, regularizer.kernel_size, in_channels=regularizer.in_channels)
-    assert again.objective == pytest.approx(price, rel=3e-9)
+    assert again.value == pytest.approx(price, rel=3e-9)
     assert regularizer.dual_norm(np.tensordot(y * answer.dual, X, 1)) == pytest.approx(1, rel=1e-12)
     assert answer.dual.sum() == pytest.approx(answer.lower_bound, rel=1e-12)
 
@@ -95,7 +95,7 @@ def test_inseparable_data_raise_with_a_certificate(K):
 def test_few_channels_for_images_are_bounded_not_optimal():
     X, y = data(8, 10, (5, 5))
     convex = max_margin(X, y, ConvKernel((3, 3)))
-    one = max_margin(X, y, ConvKernel((3, 3), out_channels=1), restarts=3)
+    one = max_margin(X, y, ConvKernel((3, 3), out_channels=1), n_starts=3)
     assert one.kernels.shape == (1, 3, 3)
     assert one.objective >= convex.lower_bound * (1 - 1e-12)
     assert one.lower_bound == pytest.approx(convex.lower_bound, rel=1e-9)

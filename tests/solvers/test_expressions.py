@@ -24,7 +24,7 @@ def test_conv_kernel_norm_solved_as_a_cone_equals_the_path(shape, kernel, channe
     assert expression.is_convex()
     assert expression.is_dcp()
     solved = cp.Problem(cp.Minimize(expression), [beta == w]).solve(solver="CLARABEL")
-    exact = induced_regularizer(w, kernel, in_channels=channels).objective
+    exact = induced_regularizer(w, kernel, in_channels=channels).value
     assert solved == pytest.approx(exact, rel=1e-6)
     assert expression.value == pytest.approx(exact, rel=1e-6)
 
@@ -55,7 +55,7 @@ def test_composition_follows_the_rules():
     assert not (-conv_kernel_norm(beta, 2)).is_convex()
     bounded = cp.Problem(cp.Maximize(cp.sum(beta)), [conv_kernel_norm(beta, 2) <= 1, fourier_l1(beta) <= 5])
     bounded.solve(solver="CLARABEL")
-    assert induced_regularizer(beta.value, 2).objective == pytest.approx(1.0, rel=1e-5)
+    assert induced_regularizer(beta.value, 2).value == pytest.approx(1.0, rel=1e-5)
 
 
 def test_gradient_is_the_dual_vector():

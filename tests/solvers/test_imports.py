@@ -39,7 +39,7 @@ def test_solving_and_certifying_load_nothing_heavy() -> None:
 
 
 def test_the_conic_road_loads_cvxpy_and_never_torch() -> None:
-    loaded = loaded_after("import solvers; solvers.max_margin([[1.0, 2.0]], [1], method='conic')")
+    loaded = loaded_after("import solvers; solvers.max_margin([[1.0, 2.0]], [1], solvers.L2(), method='conic')")
     assert "cvxpy" in loaded
     assert "torch" not in loaded
 

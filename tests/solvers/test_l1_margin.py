@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
-from solvers import L2, Bridge, FourierBridge, Status, max_margin
+from solvers import L2, Bridge, FourierBridge, Status, Uniqueness, max_margin
 
 NORMS = [Bridge(1), FourierBridge(1)]
 TIGHT = {"tol_gap_abs": 1e-13, "tol_gap_rel": 1e-13, "tol_feas": 1e-13}
@@ -58,7 +58,7 @@ def test_signals_agree_with_clarabel(regularizer: Bridge, shape: tuple[int, ...]
     assert solution.status is Status.OPTIMAL
     assert solution.certificate.worst <= 1e-9
     assert solution.objective == pytest.approx(regularizer.value(other), rel=1e-7)
-    assert solution.unique is True  # Gaussian data have no ties
+    assert solution.unique is Uniqueness.UNIQUE  # Gaussian data have no ties
     assert angle(solution.beta, other) <= 1e-5
 
 
@@ -103,7 +103,7 @@ def test_orthonormal_waves_decouple() -> None:
     expected = waves[0] / d - waves[1] / d + 2 / d * waves[2] + 2 / d * waves[3]
     np.testing.assert_allclose(solution.beta, expected, atol=1e-14)
     assert solution.objective == pytest.approx((1 + 1 + 2 + 2) / np.sqrt(d), rel=1e-14)
-    assert solution.unique is True
+    assert solution.unique is Uniqueness.UNIQUE
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
@@ -163,7 +163,7 @@ TIES = [
 def test_exact_ties_are_called_not_unique(regularizer: Bridge, X: list, y: list) -> None:
     solution = max_margin(X, y, regularizer)
     assert solution.status is Status.OPTIMAL
-    assert solution.unique is False
+    assert solution.unique is Uniqueness.NOT_UNIQUE
 
 
 def width_of_l1_face(A: np.ndarray, value: float) -> float:
@@ -198,9 +198,9 @@ def test_uniqueness_on_a_coarse_grid_against_the_extent_of_the_face(seed: int, n
 @pytest.mark.parametrize("regularizer", NORMS, ids=str)
 def test_a_tie_broken_by_little_is_unique_again(regularizer: Bridge) -> None:
     x = np.array([[1.0, 1.0, 0.0]]) if not isinstance(regularizer, FourierBridge) else np.eye(1, 8)
-    assert max_margin(x, [1], regularizer).unique is False
+    assert max_margin(x, [1], regularizer).unique is Uniqueness.NOT_UNIQUE
     tilt = np.array([[1e-3, 0, 0]]) if x.size == 3 else 1e-3 * np.cos(2 * np.pi * 2 * np.arange(8) / 8)[None]
-    assert max_margin(x + tilt, [1], regularizer).unique is True
+    assert max_margin(x + tilt, [1], regularizer).unique is Uniqueness.UNIQUE
 
 
 @pytest.mark.parametrize("regularizer", NORMS, ids=str)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
-from solvers import L2, Bridge, FourierBridge, Schatten, Status, certify, max_margin
+from solvers import L2, Bridge, FourierBridge, Schatten, Status, Uniqueness, certify, max_margin
 
 
 def angle(a: np.ndarray, b: np.ndarray) -> float:
@@ -45,7 +45,7 @@ def test_support_vector_classifier_of_scikit_learn(n: int, d: int) -> None:
     both, labels = np.vstack([X, -X]), np.concatenate([y, -y])
     reference = SVC(C=1e10, kernel="linear", tol=1e-10, max_iter=2_000_000).fit(both, labels).coef_[0]
     reference = reference / (signed @ reference).min()
-    solution = max_margin(X, y)
+    solution = max_margin(X, y, L2())
     assert solution.objective <= np.linalg.norm(reference) * (1 + 1e-12)
     # libsvm's own margins, not ours, limit this: its support vectors end 1e-6 to 3e-5 away from margin one
     assert angle(solution.beta, reference) <= 1e-3
@@ -60,11 +60,11 @@ def test_hard_margin_quadratic_program_of_clarabel(seed: int) -> None:
     beta = cp.Variable(40)
     problem = cp.Problem(cp.Minimize(cp.sum_squares(beta)), [cp.multiply(y, X @ beta) >= 1])
     problem.solve(solver="CLARABEL", tol_gap_abs=1e-13, tol_gap_rel=1e-13, tol_feas=1e-13)
-    solution = max_margin(X, y)
+    solution = max_margin(X, y, L2())
     assert solution.objective == pytest.approx(np.linalg.norm(beta.value), rel=1e-7)
     assert angle(solution.beta, beta.value) <= 1e-5
     assert solution.status is Status.OPTIMAL
-    assert solution.unique is True
+    assert solution.unique is Uniqueness.UNIQUE
     assert solution.certificate.worst <= 1e-12
 
 
@@ -83,7 +83,7 @@ def exact_on_active_set(A: np.ndarray, active: np.ndarray) -> mpmath.matrix:
 def test_margins_hold_to_1e_10_for_large_predictors(size: float, seed: int) -> None:
     A, _ = with_known_answer(8, 30, 20, size, seed)
     y = np.where(np.arange(30) % 2, 1.0, -1.0)
-    solution = max_margin(y[:, None] * A, y)
+    solution = max_margin(y[:, None] * A, y, L2())
     assert np.linalg.norm(solution.beta) == pytest.approx(size, rel=1e-6)
     with mpmath.workdps(60):
         active = np.flatnonzero(solution.dual > 0)
@@ -99,11 +99,11 @@ def test_margins_hold_to_1e_10_for_large_predictors(size: float, seed: int) -> N
 
 
 def test_one_point_and_orthogonal_points_by_hand() -> None:
-    np.testing.assert_allclose(max_margin([[3.0, 4.0]], [-1]).beta, [-3 / 25, -4 / 25], rtol=1e-15)
+    np.testing.assert_allclose(max_margin([[3.0, 4.0]], [-1], L2()).beta, [-3 / 25, -4 / 25], rtol=1e-15)
     scales = np.array([1.0, 2.0, 0.25])
-    solution = max_margin(np.diag(scales), [1, -1, 1])
+    solution = max_margin(np.diag(scales), [1, -1, 1], L2())
     np.testing.assert_allclose(solution.beta, [1, -0.5, 4], rtol=1e-15)
-    assert max_margin([[2.0], [5.0], [-4.0]], [1, 1, -1]).beta == pytest.approx([0.5])
+    assert max_margin([[2.0], [5.0], [-4.0]], [1, 1, -1], L2()).beta == pytest.approx([0.5])
 
 
 def test_every_exponent_two_is_the_same_problem() -> None:
@@ -124,18 +124,18 @@ def test_every_exponent_two_is_the_same_problem() -> None:
 @given(st.integers(0, 10**6), st.integers(1, 12), st.integers(2, 9), st.floats(-6, 6))
 def test_rotation_scaling_label_flip_order(seed: int, n: int, d: int, log_scale: float) -> None:
     X, y = separable(n, d, seed)
-    beta = max_margin(X, y).beta
+    beta = max_margin(X, y, L2()).beta
     # the optimum is Lipschitz in the data with constant ≲ ‖β‖, so rounding moves it by ε‖β‖²
     atol = 1e-13 * float(np.linalg.norm(beta)) ** 2 * float(np.linalg.norm(X, axis=1).max())
     rng = np.random.default_rng(seed)
     rotation = np.linalg.qr(rng.standard_normal((d, d)))[0]
     order = rng.permutation(n)
     scale = 10.0**log_scale
-    np.testing.assert_allclose(max_margin(X @ rotation.T, y).beta, rotation @ beta, rtol=0, atol=atol)
-    np.testing.assert_allclose(max_margin(X, -y).beta, -beta, rtol=0, atol=atol)
-    np.testing.assert_allclose(max_margin(-X, y).beta, -beta, rtol=0, atol=atol)
-    np.testing.assert_allclose(max_margin(X[order], y[order]).beta, beta, rtol=0, atol=atol)
-    np.testing.assert_allclose(max_margin(scale * X, y).beta * scale, beta, rtol=0, atol=atol)
+    np.testing.assert_allclose(max_margin(X @ rotation.T, y, L2()).beta, rotation @ beta, rtol=0, atol=atol)
+    np.testing.assert_allclose(max_margin(X, -y, L2()).beta, -beta, rtol=0, atol=atol)
+    np.testing.assert_allclose(max_margin(-X, y, L2()).beta, -beta, rtol=0, atol=atol)
+    np.testing.assert_allclose(max_margin(X[order], y[order], L2()).beta, beta, rtol=0, atol=atol)
+    np.testing.assert_allclose(max_margin(scale * X, y, L2()).beta * scale, beta, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("pair", [(3, 8), (4, 9), (1, 7)])
@@ -143,16 +143,16 @@ def test_real_digits_raw_and_with_columns_of_any_scale(pair: tuple[int, int]) ->
     digits = load_digits()
     chosen = np.isin(digits.target, pair)
     X, y = digits.data[chosen], np.where(digits.target[chosen] == pair[0], 1.0, -1.0)
-    solution = max_margin(X, y)
+    solution = max_margin(X, y, L2())
     assert solution.certificate.worst <= 1e-11
-    assert certify(X, y, solution.beta).worst <= 1e-11
-    scaled = max_margin(X * np.where(np.arange(64) % 2, 1e8, 1e-8), y)
+    assert certify(X, y, solution.beta, L2()).worst <= 1e-11
+    scaled = max_margin(X * np.where(np.arange(64) % 2, 1e8, 1e-8), y, L2())
     assert scaled.certificate.worst <= 1e-9
 
 
 def test_duplicated_points_share_the_multiplier_and_change_nothing() -> None:
     X, y = separable(10, 14, 8)
-    once, twice = max_margin(X, y), max_margin(np.vstack([X, X, X[:2]]), np.concatenate([y, y, y[:2]]))
+    once, twice = max_margin(X, y, L2()), max_margin(np.vstack([X, X, X[:2]]), np.concatenate([y, y, y[:2]]), L2())
     np.testing.assert_allclose(twice.beta, once.beta, rtol=1e-12, atol=1e-14)
     assert twice.dual.sum() == pytest.approx(once.dual.sum(), rel=1e-12)
     assert twice.dual.shape == (22,)

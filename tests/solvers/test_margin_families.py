@@ -54,14 +54,14 @@ def test_family(family: Callable[[np.random.Generator], Array], regularizer: Reg
     rng = np.random.default_rng(seed)
     X = family(rng)
     y = np.sign(X @ rng.standard_normal(X.shape[1]))
-    options = {} if regularizer.convex else {"n_starts": 2}
+    options = {} if regularizer.is_norm else {"n_starts": 2}
     solution = max_margin(X, y, regularizer, **options)
-    assert solution.status is (Status.OPTIMAL if regularizer.convex else Status.STATIONARY)
+    assert solution.status is (Status.OPTIMAL if regularizer.is_norm else Status.STATIONARY)
     assert solution.certificate.worst <= 1e-9
     margins = y * (X @ solution.beta)
     assert margins.min() == pytest.approx(1, abs=1e-9)
     assert solution.objective == pytest.approx(regularizer.value(solution.beta), rel=1e-15)
-    if regularizer.convex:
+    if regularizer.is_norm:
         z = X.T @ (solution.dual * y)
         assert solution.unique is not None
         assert regularizer.dual_norm(z) <= 1 + 1e-9

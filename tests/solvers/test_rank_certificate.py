@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from solvers.conv_kernel.rank_certificate import _distance, one_kernel_bound
-from solvers.conv_kernel.regularizer import ConvKernel
+from solvers.regularizers.conv_kernel import ConvKernel
 
 
 def price_of_kernel(c, w):

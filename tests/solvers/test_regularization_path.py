@@ -6,7 +6,6 @@ import pytest
 from scipy.optimize import minimize
 
 from solvers import L2, Bridge, FourierBridge, Schatten, certify, max_margin, regularization_path
-from solvers.regularization_path import project
 
 NORMS = [L2(), Bridge(1), FourierBridge(1)]
 
@@ -72,7 +71,7 @@ def test_projection_is_the_nearest_point(regularizer):
     rng = np.random.default_rng(1)
     shape = (3, 5) if isinstance(regularizer, Schatten) else (7,)
     beta = rng.standard_normal(shape)
-    nearest = project(regularizer, beta, 0.8)
+    nearest = regularizer.project(beta, 0.8)
     assert regularizer.value(nearest) == pytest.approx(0.8)
     for _ in range(50):  # variational inequality ⟨β − Pβ, u − Pβ⟩ ≤ 0 for u in the ball
         u = rng.standard_normal(shape)
@@ -90,4 +89,4 @@ def test_projection_is_the_nearest_point(regularizer):
 )
 def test_refusals(noisy, arguments, message):
     with pytest.raises(ValueError, match=message):
-        regularization_path(*noisy, **arguments)
+        regularization_path(*noisy, **({"regularizer": L2()} | arguments))

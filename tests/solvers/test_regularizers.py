@@ -105,7 +105,7 @@ def test_dual_norm_bounds_every_direction_and_is_attained(regularizer: Bridge, s
         # the real part of one frequency is the pair it forms with its conjugate
         attained = regularizer.from_coefficients(top)
     assert float(np.vdot(z, attained)) == pytest.approx(bound * regularizer.value(attained), rel=1e-12)
-    assert regularizer.subgradient_residual(attained, z) == pytest.approx(0, abs=1e-12)
+    assert regularizer.stationarity(attained, z) == pytest.approx(0, abs=1e-12)
 
 
 def test_schatten_against_numpys_matrix_norms() -> None:
@@ -188,4 +188,4 @@ def test_what_is_no_norm_says_so() -> None:
     with pytest.raises(TypeError, match="not a norm"):
         Schatten(0.5).dual_norm(np.eye(2))
     for regularizer in (L2(), Bridge(2)):
-        assert regularizer.convex
+        assert regularizer.is_norm

@@ -1,27 +1,62 @@
-"""ℓ2 max margin: the hard-margin support vector machine without intercept.
+"""ℓ2 max margin: the hard-margin support vector machine without intercept, by the closest point of a hull.
 
     min ‖β‖₂   s.t.  A β ≥ 1            dual:  max 1ᵀα  s.t.  α ≥ 0, ‖Aᵀα‖₂ ≤ 1
 
-A least-distance problem (`separability.least_distance`) finds which constraints carry weight; an orthogonal
-factorization of just those rows then gives β to working precision. When rounding made the first step keep a wrong row
-the active set is repaired one constraint at a time, most violated first. With D > N and an ordinary margin all of this
-happens in the N × N inner products, and the answer is refined on the rows themselves.
+The point of the convex hull of the rows that is closest to the origin,
+
+    γ(A) = min { ‖Aᵀα‖₂ : α ≥ 0, 1ᵀα = 1 } = max { min_m ⟨a_m, β⟩ : ‖β‖₂ ≤ 1 }  or 0,
+
+has γ = 1/‖β‖₂. It is a least-distance problem, solved by Lawson and Hanson's nonnegative least squares on
+
+    min_u ‖ [Aᵀ; t 1ᵀ] u − (0, t) ‖₂,      β = −(first block of the residual) / (last entry · t⁻¹).
+
+The plain choice t = 1 loses digits like ε‖β‖². With t ≈ 1/‖β‖ the loss is only ε‖β‖, so t is adapted. It says which
+constraints carry weight; an orthogonal factorization of just those rows then gives β to working precision. When
+rounding made the first step keep a wrong row the active set is corrected one constraint at a time, most violated first.
+With D > N and an ordinary margin all of this happens in the N × N inner products, and the answer is refined on the rows
+themselves.
+
+Reference: Lawson, Hanson (1974), chapter 23 (problem LDP).
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import qr, solve_triangular
+from scipy.optimize import nnls
 
-from solvers.problem import extended_product
-from solvers.separability import least_distance
+from solvers.arrays import Array
+from solvers.extended_precision import extended_product
 
-Array = NDArray[np.float64]
-
+NEGLIGIBLE_MARGIN = 1e-12
+"""Below this margin, relative to the largest point, rounding in the data itself decides the sign of the margin."""
 
 LARGE_PREDICTOR = 1e3
 """Up to this ‖β‖ (points of norm at most one) inner products of the points leave digits enough."""
+
+
+def least_distance(A: Array) -> tuple[Array, float]:
+    """Convex weights α (shape (N,)) of the point of conv{a_n} closest to 0, and its distance γ.
+
+    Rows of A should have norms of order one. O(N D k) with k the number of nonzero weights.
+    """
+    n, d = A.shape
+    # the rows enter only through their inner products, so with D > N the triangular factor serves as well
+    columns: Array = np.asarray(np.linalg.qr(A.T, mode="r")) if d > n else A.T
+    t = 1.0
+    for _ in range(6):
+        weights, _ = nnls(
+            np.vstack([columns, np.full(n, t)]), np.append(np.zeros(columns.shape[0]), t), maxiter=30 * (n + d)
+        )
+        total = weights.sum()
+        if total <= 0:  # numerically only: the first pass always takes a step
+            break
+        alpha = weights / total
+        distance = float(np.linalg.norm(A.T @ alpha))
+        if distance >= 0.1 * t or t <= NEGLIGIBLE_MARGIN:
+            break
+        t = max(distance, NEGLIGIBLE_MARGIN)
+    return alpha, distance
 
 
 def _equality_solution(rows: Array) -> tuple[Array, Array] | None:
@@ -44,9 +79,9 @@ def _smallest_margin(rows: Array, beta: Array) -> float:
     return float(extended_product(rows[near], beta).min())
 
 
-def _repair(A: Array, active: list[int], max_repairs: int = 50) -> tuple[Array, Array, int] | None:
+def _polish(A: Array, active: list[int], max_changes: int = 50) -> tuple[Array, Array, int] | None:
     """Swap constraints until every multiplier is nonnegative and every margin is at least one."""
-    for repairs in range(max_repairs):
+    for changes in range(max_changes):
         rows = A[active]
         found = _equality_solution(rows) if len(active) <= A.shape[1] else None
         if found is None:
@@ -61,7 +96,7 @@ def _repair(A: Array, active: list[int], max_repairs: int = 50) -> tuple[Array, 
         else:
             dual = np.zeros(A.shape[0])
             dual[active] = multipliers
-            return beta, dual, repairs
+            return beta, dual, changes
     return None
 
 
@@ -76,10 +111,10 @@ def _in_inner_products(rows: Array) -> tuple[Array, Array, int, float] | None:
     except np.linalg.LinAlgError:
         return None
     alpha, distance = least_distance(inner)
-    found = _repair(inner, np.flatnonzero(alpha > 0).tolist()) if distance * LARGE_PREDICTOR > 1.0 else None
+    found = _polish(inner, np.flatnonzero(alpha > 0).tolist()) if distance * LARGE_PREDICTOR > 1.0 else None
     if found is None:
         return None
-    _, dual, repairs = found
+    _, dual, changes = found
     active = np.flatnonzero(dual)
     for _ in range(2):
         beta = rows.T @ dual
@@ -89,7 +124,7 @@ def _in_inner_products(rows: Array) -> tuple[Array, Array, int, float] | None:
             return None
     beta = rows.T @ dual
     exact = dual.min() >= 0 and float((rows @ beta).min()) >= 1.0 - 1e-13 * max(1.0, float(np.linalg.norm(beta)))
-    return (beta, dual, repairs, distance) if exact else None
+    return (beta, dual, changes, distance) if exact else None
 
 
 def l2_max_margin(A: Array) -> tuple[Array, Array, dict[str, object]]:
@@ -101,18 +136,18 @@ def l2_max_margin(A: Array) -> tuple[Array, Array, dict[str, object]]:
     rows = A / scale
     stats: dict[str, object] = {"method": "least distance (Lawson-Hanson) + active set"}
     if A.shape[1] > A.shape[0] and (quick := _in_inner_products(rows)) is not None:
-        beta, dual, stats["repairs"], stats["relative_margin"] = quick
+        beta, dual, stats["active-set changes"], stats["relative_margin"] = quick
         return beta / float((rows @ beta).min()) / scale, dual / scale**2, stats
     alpha, distance = least_distance(rows)
     stats["relative_margin"] = distance
     if distance**2 == 0.0:  # the square is divided by
         return np.zeros(A.shape[1]), alpha, stats
-    repaired = _repair(rows, np.flatnonzero(alpha > 0).tolist())
-    if repaired is None:
+    polished = _polish(rows, np.flatnonzero(alpha > 0).tolist())
+    if polished is None:
         beta, dual = rows.T @ alpha / distance**2, alpha / distance**2
-        stats["repairs"] = None
+        stats["active-set changes"] = None
     else:
-        beta, dual, stats["repairs"] = repaired
+        beta, dual, stats["active-set changes"] = polished
     smallest = _smallest_margin(rows, beta)
     if smallest > 0:
         beta = beta / smallest

@@ -9,13 +9,11 @@ nonzero then form a square system whose solution is exact to rounding.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-from solvers.margin.group_norm import GroupSolution, feasible_pair
-from solvers.problem import extended_product, power_of_two
-
-Array = NDArray[np.float64]
+from solvers.algorithms.interior_point import GroupSolution, feasible_pair
+from solvers.arrays import Array
+from solvers.extended_precision import extended_product, power_of_two
 
 
 def l1_max_margin(A: Array) -> tuple[Array, Array, dict[str, object]] | None:

@@ -14,14 +14,14 @@ Reference: Mangasarian (1979), "Uniqueness of solution in linear programming", f
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-Array = NDArray[np.float64]
+from solvers.arrays import Array
+from solvers.solution import Uniqueness
 
 
-def unique_on_face(B: Array, dual: Array, tolerance: float = 1e-7) -> bool | None:
-    """True or False for blocks B (N, G, m) and an optimal dual (N,); None when the face is not resolved numerically."""
+def unique_on_face(B: Array, dual: Array, tolerance: float = 1e-7) -> Uniqueness:
+    """The answer for blocks B (N, G, m) and an optimal dual (N,); UNKNOWN when rounding leaves it open."""
     z = np.tensordot(dual, B, axes=1)
     size = np.linalg.norm(z, axis=1)
     groups = np.flatnonzero(size >= size.max() * (1.0 - tolerance))
@@ -31,7 +31,7 @@ def unique_on_face(B: Array, dual: Array, tolerance: float = 1e-7) -> bool | Non
     if groups.size <= int(tight.sum()):
         singular = np.linalg.svd(columns, compute_uv=False)
         if singular[-1] > 1e-9 * singular[0]:
-            return True
+            return Uniqueness.UNIQUE
     objective = np.random.default_rng(0).standard_normal(groups.size)
     ends = []
     for sign in (1.0, -1.0):
@@ -45,16 +45,17 @@ def unique_on_face(B: Array, dual: Array, tolerance: float = 1e-7) -> bool | Non
             method="highs",
         )
         if answer.status != 0:
-            return None
+            return Uniqueness.UNKNOWN
         ends.append(answer.x)
     return _same_point(M, *ends)
 
 
-def _same_point(M: Array, one: Array, other: Array) -> bool | None:
-    """True when both ends of the face agree; False when they differ and are both optimal, checked here; else None."""
+def _same_point(M: Array, one: Array, other: Array) -> Uniqueness:
+    """UNIQUE when both ends agree; NOT_UNIQUE when they differ and are both optimal, checked here."""
     apart = float(np.linalg.norm(one - other)) / float(np.linalg.norm(one))
     if apart <= 1e-6:
-        return True
+        return Uniqueness.UNIQUE
     # ‖z_g‖ = 1 on the face, so Σr is the objective after scaling to margin one
-    prices = [float(r.sum()) / max(float((M @ r).min()), 1e-300) for r in (one, other)]
-    return False if apart > 1e-4 and abs(prices[0] / prices[1] - 1.0) <= 1e-6 else None
+    values = [float(r.sum()) / max(float((M @ r).min()), 1e-300) for r in (one, other)]
+    different = apart > 1e-4 and abs(values[0] / values[1] - 1.0) <= 1e-6
+    return Uniqueness.NOT_UNIQUE if different else Uniqueness.UNKNOWN

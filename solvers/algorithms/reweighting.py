@@ -12,11 +12,9 @@ Reference: Chartrand, Yin (2008), "Iteratively reweighted algorithms for compres
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from solvers.margin.l2 import l2_max_margin
-
-Array = NDArray[np.float64]
+from solvers.algorithms.least_distance import l2_max_margin
+from solvers.arrays import Array
 
 
 def weighted_l2(B: Array, weights: Array) -> tuple[Array, Array]:

@@ -11,9 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from solvers.problem import extended_product
-
-Array = NDArray[np.float64]
+from solvers.arrays import Array
+from solvers.extended_precision import extended_product
 
 
 def newton_on_support(

@@ -1,34 +1,46 @@
-"""R_{K,C}: what a two-layer convolutional network with narrow kernels and several channels pays for a predictor.
+"""R_{K,C}: the cost of a predictor for a two-layer convolutional network with narrow kernels and several channels.
 
-The network sends an input of R channels through C kernels of size K and sums D linear read-outs,
+The network sends an input of R channels through C kernels of size K and D output weights for each,
 
     f(x) = Σ_c ⟨v_c, Σ_r x_r ⋆ u_{c,r}⟩,     β̂_r = Σ_c û_{c,r} ⊙ v̂_c      (unitary DFT of zero-padded kernels),
 
 and R_{K,C}(β) = min {‖U‖² + ‖V‖² : the network computes β}. For C ≥ K·R it is a norm, the same for all such C; this
 convex value is `out_channels=None`. With one input channel in one dimension it is the same for every C ≥ 1, because
-one filter can have the autocorrelation of many (`spectral_factorization`); in two dimensions and for R > 1 it is not.
+one filter can have the autocorrelation of many (`solvers.spectral_factorization`); in two dimensions
+and for R > 1 it is not.
 
     R_K(β) = min_U ‖U‖² + Σ_d β̂_d* P_d^{-1} β̂_d,  P_d = Σ_c û_c[d] û_c[d]*     R_K°(z) = ½√λ_max(T(z))
 
 with T the K×K (block-)Toeplitz matrix of the circular autocorrelation of z. Limits: K = 1 is 2√D‖β‖₂ for R = 1 and
 2√D‖β‖_* (nuclear norm of R×D) in general; K = D is 2‖β̂‖₁ and 2 Σ_d ‖β̂_d‖₂. Unlike the other regularizers this one is
-the price ‖w‖² itself, depth 2 included; that is how the literature prints it.
+the cost ‖w‖² itself, depth 2 included; that is how the literature prints it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from solvers.arrays import Array
 from solvers.conv_kernel.lags import KernelLags
+from solvers.conv_kernel.margin import NetworkCandidate, kernel_max_margin, network_candidate
+from solvers.conv_kernel.network import flat_kernels, full_width_kernel
 from solvers.conv_kernel.path import kernel_dual_norm
-from solvers.conv_kernel.price import ConvKernelSolution, price
-from solvers.regularizers import Regularizer
+from solvers.conv_kernel.value import InducedRegularizer, attained
+from solvers.regularizers.fourier_bridge import FourierBridge
+from solvers.regularizers.regularizer import Regularizer
+from solvers.search import Search
+from solvers.separability import raise_if_not_resolved, raise_if_not_separable, relative_margin
+from solvers.solution import IllConditionedError
 
-Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    from solvers.problem import MarginProblem
+
+LARGEST_PROGRAM = 150
+"""Order of the semidefinite program up to which it stands in for a stalled central path (seconds)."""
 
 
 @lru_cache(maxsize=8)
@@ -75,7 +87,7 @@ class ConvKernel(Regularizer):
             )
 
     @property
-    def convex(self) -> bool:
+    def is_norm(self) -> bool:
         """Whether R_{K,C} is known to be a norm: C = None, C ≥ K·R, or one-dimensional with R = 1."""
         if self.out_channels is None:
             return True
@@ -110,29 +122,71 @@ class ConvKernel(Regularizer):
         return lag_geometry(grid, kernel, self.in_channels)
 
     def value(self, beta: Array) -> float:
-        """R_{K,C}(β) = min ‖U‖² + ‖V‖², the price itself: L·value^{2/L} of the other regularizers does not apply.
+        """R_{K,C}(β) = min ‖U‖² + ‖V‖², the cost itself: L·value^{2/L} of the other regularizers does not apply.
 
         For a finite C below the convex range the best of a seeded local search, an upper bound.
         """
         beta = np.asarray(beta, dtype=np.float64)
-        return _price(self, beta.shape, np.ascontiguousarray(beta).tobytes())
+        return _value(self, beta.shape, np.ascontiguousarray(beta).tobytes())
 
-    def price(self, beta: Array, *, tol: float = 1e-9, restarts: int = 8, seed: int = 0) -> ConvKernelSolution:
-        """R_{K,C}(β) with the network that attains it and the proof; arguments as `induced_regularizer`'s."""
-        geometry = self.geometry(beta.shape)
-        return price(beta, geometry, self.out_channels, convex=self.convex, tol=tol, restarts=restarts, seed=seed)
-
-    def subgradient_residual(self, beta: Array, z: Array) -> float:
-        """Slack in ⟨z, β⟩ ≤ R(β)·R°(z), relative; for a finite C it bounds from above how far β is from optimal."""
-        scale = self.value(beta) * self.dual_norm(z)
-        return 1.0 - float(np.vdot(z, beta)) / scale if scale > 0 else 1.0
+    def attained(self, beta: Array, search: Search | None = None) -> InducedRegularizer:
+        """R_{K,C}(β) with the network that attains it and the proof."""
+        search = Search(1e-9) if search is None else search
+        return attained(beta, self.geometry(beta.shape), self.out_channels, search, convex=self.is_norm)
 
     def dual_norm(self, z: Array) -> float:
         """½√λ_max(T(z)): one FFT and one K·R × K·R eigenvalue. The same for every C, since one kernel attains it."""
         z = np.asarray(z, dtype=np.float64)
         return kernel_dual_norm(self.geometry(z.shape), z)
 
+    @property
+    def has_dual_norm(self) -> bool:
+        """Always: that of the convex value bounds R_{K,C} from below for every C."""
+        return True
+
+    @property
+    def search_options(self) -> tuple[str, ...]:
+        return ("n_starts", "seed")
+
+    @property
+    def formula(self) -> str:
+        return "R_K(β)" if self.out_channels is None else "R_{K,C}(β)"
+
+    def conic(self, beta: Any) -> Any:
+        from solvers.expressions import conv_kernel_norm
+
+        if not self.is_norm:
+            raise ValueError(f'{self} is not a norm, so it has no conic form; use method="auto"')
+        return conv_kernel_norm(beta, self.kernel_size, self.in_channels)
+
+    def minimize(self, problem: MarginProblem, search: Search) -> NetworkCandidate:
+        raise_if_not_resolved(problem.A, problem.label_shape)
+        geometry = self.geometry(problem.shape)
+        if geometry.channels == 1 and geometry.full_width:
+            raise_if_not_separable(problem.A, problem.label_shape)
+            wide = FourierBridge(1).minimize(problem, search)
+            hat = geometry.fourier(wide.beta)[0]
+            U = full_width_kernel(geometry, hat)
+            return network_candidate(problem, geometry, U, hat, wide.dual, 1, dict(wide.stats))
+        found = kernel_max_margin(problem, geometry, self.out_channels, search)
+        if found is not None:
+            return found
+        # nearly inseparable data can stall the path; the full program still solves
+        if geometry.n + geometry.D > LARGEST_PROGRAM:
+            reached = "the central path found no predictor of positive margin"
+            raise IllConditionedError(relative_margin(problem.A), reached)
+        return replace(self, out_channels=None).minimize_conic(problem)
+
+    def minimize_conic(self, problem: MarginProblem) -> NetworkCandidate:
+        """By the full semidefinite program through cvxpy; the network is the least one for the program's β."""
+        found = super().minimize_conic(problem)
+        network = replace(self, out_channels=None).attained(found.beta)
+        geometry = self.geometry(problem.shape)
+        U = flat_kernels(geometry, network.kernels)
+        hat = geometry.fourier(found.beta)[0]
+        return network_candidate(problem, geometry, U, hat, found.dual, network.rank, dict(found.stats))
+
 
 @lru_cache(maxsize=16)
-def _price(regularizer: ConvKernel, shape: tuple[int, ...], content: bytes) -> float:
-    return regularizer.price(np.frombuffer(content).reshape(shape)).objective
+def _value(regularizer: ConvKernel, shape: tuple[int, ...], content: bytes) -> float:
+    return regularizer.attained(np.frombuffer(content).reshape(shape)).value

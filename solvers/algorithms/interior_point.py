@@ -18,14 +18,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from solvers.margin.group_newton import newton_on_support
-from solvers.margin.reweighting import reweighted
-from solvers.separability import NEGLIGIBLE_MARGIN, least_distance
-
-Array = NDArray[np.float64]
+from solvers.algorithms.active_set import newton_on_support
+from solvers.algorithms.least_distance import NEGLIGIBLE_MARGIN, least_distance
+from solvers.algorithms.reweighting import reweighted
+from solvers.arrays import Array
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What minimizes: methods that know matrices and vectors, never regularizers."""

@@ -1,0 +1,40 @@
+"""Sums whose terms nearly cancel: formed in the machine's longest format where float64 leaves too few digits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from solvers.arrays import Array
+
+
+def extended_product(matrix: Array, vector: Array) -> Array:
+    """matrix @ vector; entries that cancel to less than 10⁻³ of their terms are summed in 80 bits where there are any.
+
+    (On x86; elsewhere the longest format may be float64 itself.)
+    """
+    product = np.asarray(matrix @ vector)
+    cancels = np.abs(matrix) @ np.abs(vector) > 1e3 * np.abs(product)
+    if cancels.any():
+        product[cancels] = matrix[cancels].astype(np.longdouble) @ vector.astype(np.longdouble)
+    return product
+
+
+def careful_margins(points: Array, labels: Array, beta: Array) -> Array:
+    """y_n⟨x_n, β⟩, with the smallest entries and those without correct digits summed in the longest format.
+
+    At small margins the smallest entries are differences of large terms. A float64 sum of them would be less accurate
+    than the predictor is.
+    """
+    products = np.asarray(points @ beta)
+    # first those of which rounding leaves no digit: large, but only noise, they would not be among the smallest
+    noise = np.flatnonzero(np.abs(points) @ np.abs(beta) >= 1e13 * np.abs(products))
+    products[noise] = extended_product(points[noise], beta)
+    margins = labels * products
+    near = np.flatnonzero(np.abs(margins - margins.min()) <= 1e-3 * abs(margins.min()))[: 2 * beta.size]
+    margins[near] = labels[near] * extended_product(points[near], beta)
+    return margins
+
+
+def power_of_two(value: float) -> float:
+    """The power of two next below value > 0: dividing by it is exact."""
+    return float(2.0 ** np.floor(np.log2(value)))

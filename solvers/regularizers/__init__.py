@@ -1,0 +1,62 @@
+"""The regularizers, one file each, and their names on the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+
+from solvers.regularizers.bridge import Bridge
+from solvers.regularizers.conv_kernel import ConvKernel
+from solvers.regularizers.fourier_bridge import FourierBridge
+from solvers.regularizers.l2 import L2
+from solvers.regularizers.regularizer import Norm, QuasiNorm, Regularizer
+from solvers.regularizers.schatten import Schatten
+
+__all__ = [
+    "L2",
+    "REGULARIZERS",
+    "Bridge",
+    "ConvKernel",
+    "FourierBridge",
+    "Norm",
+    "QuasiNorm",
+    "Regularizer",
+    "Schatten",
+    "regularizer_from_name",
+]
+
+REGULARIZERS: dict[str, Callable[..., Regularizer]] = {
+    "l2": L2,
+    "l1": lambda: Bridge(1.0),
+    "bridge": Bridge,
+    "fourier": lambda p=1.0: FourierBridge(p),
+    "schatten": lambda p=1.0: Schatten(p),
+    "kernel": lambda size: ConvKernel(int(size)),
+}
+"""Name → what makes the regularizer, from the number after the colon where there is one."""
+
+_NUMBER = r"\d+(\.\d*)?|\.\d+|\d+/[1-9]\d*"  # a positive decimal or fraction
+
+
+def regularizer_from_name(name: str) -> Regularizer:
+    """The regularizer that a text names: `l2`, `l1`, `fourier`, `bridge:2/3`, `fourier:P`, `schatten:P`, `kernel:K`.
+
+    Raises:
+        ValueError: any other text, or a number that the regularizer refuses.
+
+    >>> regularizer_from_name("bridge:2/4"), regularizer_from_name("kernel:3")
+    (Bridge(p=0.5), ConvKernel(kernel_size=3, in_channels=1, out_channels=None))
+    """
+    kind, colon, argument = name.partition(":")
+    numbers = [float(Fraction(argument))] if re.fullmatch(_NUMBER, argument) else []
+    whole = kind != "kernel" or argument.isdecimal()
+    if kind in REGULARIZERS and whole and bool(colon) == bool(numbers):
+        try:
+            return REGULARIZERS[kind](*numbers)
+        except TypeError:  # a number too many, or none
+            pass
+    raise ValueError(
+        f"{name!r} names no regularizer: write l2, l1, fourier, bridge:P, fourier:P, schatten:P (P = 2/L, such as 2/3) "
+        "or kernel:K"
+    )

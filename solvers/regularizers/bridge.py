@@ -1,0 +1,163 @@
+"""The bridge penalty ‖β‖_p on the entries of a predictor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvers.algorithms.linear_program import l1_max_margin
+from solvers.algorithms.optimal_face import unique_on_face
+from solvers.arrays import Array
+from solvers.regularizers.exponent import check_exponent, power_norm, shrinkage, subscript
+from solvers.regularizers.l2 import least_norm, scaled_to_ball
+from solvers.regularizers.regularizer import Regularizer
+from solvers.separability import raise_if_not_separable
+from solvers.solution import Candidate, Uniqueness
+from solvers.stationary_points import stationary_points
+
+if TYPE_CHECKING:
+    from solvers.problem import MarginProblem
+    from solvers.search import Search
+    from solvers.solution import Solution
+
+
+@dataclass(frozen=True)
+class Bridge(Regularizer):
+    """R(β) = ‖β‖_p = (Σ_d |β_d|^p)^{1/p}, p = 2/L: a diagonal linear network of depth L.
+
+    p = 2 and p = 1 are norms; for 0 < p < 1 (L > 2) this is a nonconvex quasi-norm, of which only stationary
+    points are promised, both by the theorem and by any solver.
+
+    Raises ValueError unless 0 < p ≤ 1 or p = 2: the values 2/L with L = 1, 2, 3, …, and those between below 1.
+
+    Reference: Gunasekar et al. (2018), Lemma 6: R_w = L‖β‖_{2/L}^{2/L}; eq. (13) for its stationary points.
+
+    >>> Bridge(1).value(np.array([3.0, -4.0]))
+    7.0
+    """
+
+    p: float
+
+    def __post_init__(self) -> None:
+        check_exponent(type(self).__name__, self.p)
+
+    @property
+    def is_norm(self) -> bool:
+        return self.p >= 1
+
+    @property
+    def search_options(self) -> tuple[str, ...]:
+        return () if self.is_norm else ("n_starts", "seed", "start")
+
+    @property
+    def formula(self) -> str:
+        return f"‖β‖{subscript(self.p)}"
+
+    # ---- coefficients, complex or real ---------------------------------------------------------------------------
+
+    def coefficients(self, beta: Array) -> NDArray[Any]:
+        """The coefficients whose magnitudes are penalized; an isometry of β. Here β itself."""
+        return beta
+
+    def from_coefficients(self, coefficients: NDArray[Any]) -> Array:
+        """The inverse, and by isometry the adjoint, of `coefficients`."""
+        return np.asarray(coefficients, dtype=np.float64)
+
+    def support(self, beta: Array, threshold: float = 1e-9) -> NDArray[np.bool_]:
+        """Which coefficients count as nonzero: those above `threshold` times the largest."""
+        magnitudes = np.abs(self.coefficients(beta))
+        return np.asarray(magnitudes > threshold * magnitudes.max(initial=0.0))
+
+    def support_size(self, beta: Array) -> int:
+        return int(self.support(beta).sum())
+
+    # ---- real coordinates in groups: ‖β‖_p^p = Σ_g ω_g ‖b_g‖₂^p, ⟨a, β⟩ = Σ_g ⟨B_g, b_g⟩ ------------------
+
+    def blocks(self, rows: Array) -> Array:
+        """B (N, G, m) of vectors a_n (N, *shape of β)."""
+        return rows.reshape(rows.shape[0], -1, 1)
+
+    def group_weights(self, shape: tuple[int, ...]) -> Array:
+        """ω (G,)."""
+        return np.ones(int(np.prod(shape)))
+
+    def to_groups(self, beta: Array) -> Array:
+        """b (G, m)."""
+        return beta.reshape(-1, 1)
+
+    def from_groups(self, b: Array, shape: tuple[int, ...]) -> Array:
+        """β."""
+        return b.reshape(shape)
+
+    # ---- the norm or quasi-norm -----------------------------------------------------------------------------------
+
+    def value(self, beta: Array) -> float:
+        return power_norm(np.abs(self.coefficients(beta)), self.p)
+
+    def dual_norm(self, z: Array) -> float:
+        if self.p == 2:
+            return float(np.linalg.norm(z))
+        if self.p == 1:
+            return float(np.abs(self.coefficients(z)).max(initial=0.0))
+        return super().dual_norm(z)
+
+    def conic(self, beta: Any) -> Any:
+        import cvxpy
+
+        flat = cvxpy.vec(beta, order="C")
+        return cvxpy.pnorm(flat, self.p) if self.is_norm else super().conic(beta)
+
+    def gradient_on_support(self, beta: Array, support: NDArray[np.bool_]) -> NDArray[Any]:
+        """∇‖·‖_p^p on the support, p|c|^{p−1} c/|c| with c the coefficients (eq. 13); zero elsewhere.
+
+        Eq. (13) is the gradient of ‖·‖_p^p, not of ‖·‖_p; the two differ by a positive factor.
+        """
+        c = self.coefficients(beta)
+        gradient = np.zeros_like(c)
+        magnitude = np.abs(c[support])
+        gradient[support] = self.p * magnitude ** (self.p - 1.0) * (c[support] / magnitude)
+        return gradient
+
+    def support_system(self, beta: Array, z: Array) -> tuple[Array, Array]:
+        if self.is_norm:
+            return super().support_system(beta, z)
+        support = self.support(beta)
+        gradient = self.gradient_on_support(beta, support)[support]
+        ratios = np.stack([self.coefficients(row)[support] / gradient for row in z], axis=1)
+        if not np.iscomplexobj(ratios):
+            return ratios, np.ones(gradient.size)
+        target = np.concatenate([np.ones(gradient.size), np.zeros(gradient.size)])
+        return np.concatenate([ratios.real, ratios.imag]), target
+
+    def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
+        if self.p == 2:  # the coefficients are an isometry
+            return least_norm(problem)
+        if self.p == 1:
+            return self._minimize_l1(problem, search)
+        convex = replace(self, p=1.0)
+        return stationary_points(problem, self, convex, search)
+
+    def _minimize_l1(self, problem: MarginProblem, search: Search) -> Candidate:
+        del search
+        found = l1_max_margin(problem.A)
+        if found is None:
+            raise_if_not_separable(problem.A, problem.label_shape)
+            return self.minimize_conic(problem)
+        return Candidate(found[0].reshape(problem.shape), *found[1:])
+
+    def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
+        if self.p == 2:
+            return Uniqueness.UNIQUE
+        if self.p < 1:
+            return Uniqueness.UNKNOWN
+        rows = (problem.A / abs(problem.points).max()).reshape(-1, *problem.shape)
+        return unique_on_face(self.blocks(rows), solution.dual.reshape(-1))
+
+    def project(self, beta: Array, radius: float) -> Array | None:
+        if self.p == 2:
+            return scaled_to_ball(beta, radius)
+        c = self.coefficients(beta)
+        return self.from_coefficients(c * shrinkage(np.abs(c), radius)) if self.p == 1 else None

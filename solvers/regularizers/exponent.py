@@ -1,0 +1,48 @@
+"""The exponent p = 2/L of a network of depth L, as it is checked and as it is printed."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+from solvers.arrays import Array
+
+_SUBSCRIPTS = str.maketrans("0123456789/", "₀₁₂₃₄₅₆₇₈₉⁄")
+
+
+def check_exponent(name: str, p: float) -> None:
+    """Raise ValueError unless 0 < p ≤ 1 or p = 2: the values 2/L with L = 1, 2, 3, …, and those between below 1."""
+    if not (0 < p <= 1 or p == 2):
+        raise ValueError(
+            f"{name}(p={p!r}): p = 2/L is the exponent of a network of depth L, so p must be 2 "
+            "(L = 1) or lie in (0, 1] (L ≥ 2); a depth-3 network is p=2/3"
+        )
+
+
+def subscript(p: float) -> str:
+    """p as it is written under a norm.
+
+    >>> subscript(2.0), subscript(1.0), subscript(2 / 3), subscript(0.3)
+    ('₂', '₁', '₂⁄₃', '₃⁄₁₀')
+    """
+    return str(Fraction(p).limit_denominator(1000)).translate(_SUBSCRIPTS)
+
+
+def power_norm(magnitudes: Array, p: float) -> float:
+    """(Σ m^p)^{1/p} for m ≥ 0, scaled by the largest: m^p over- and underflows long before the norm does."""
+    largest = float(magnitudes.max(initial=0.0))
+    if largest == 0.0:
+        return 0.0
+    return largest * float(np.sum((magnitudes / largest) ** p) ** (1.0 / p))
+
+
+def shrinkage(magnitudes: Array, radius: float) -> Array:
+    """Factors (1 − τ/m)₊ with τ ≥ 0 such that Σ (m − τ)₊ ≤ radius: the projection onto the ℓ1 ball."""
+    if float(magnitudes.sum()) <= radius:
+        return np.ones_like(magnitudes)
+    falling = np.sort(magnitudes.reshape(-1))[::-1]
+    excess = np.cumsum(falling) - radius
+    count = np.flatnonzero(falling * np.arange(1, falling.size + 1) > excess)[-1] + 1
+    tau = excess[count - 1] / count
+    return np.asarray(np.maximum(1.0 - tau / np.maximum(magnitudes, 1e-300), 0.0))

@@ -1,0 +1,66 @@
+"""The ℓ2 norm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from solvers.algorithms.least_distance import l2_max_margin
+from solvers.arrays import Array
+from solvers.regularizers.regularizer import Norm
+from solvers.solution import Candidate, Uniqueness
+
+if TYPE_CHECKING:
+    from solvers.problem import MarginProblem
+    from solvers.search import Search
+    from solvers.solution import Solution
+
+
+def least_norm(problem: MarginProblem) -> Candidate:
+    """min ‖β‖₂ s.t. Aβ ≥ 1; for several outputs the problem of each output by itself."""
+    labels = problem.labels.reshape(problem.points.shape[0], -1)
+    parts = [l2_max_margin(y[:, None] * problem.points) for y in labels.T]
+    beta = np.stack([part[0] for part in parts]).reshape(problem.shape)
+    return Candidate(beta, np.stack([part[1] for part in parts], axis=1), parts[0][2])
+
+
+def scaled_to_ball(beta: Array, radius: float) -> Array:
+    """The nearest point of the ℓ2 ball."""
+    return np.asarray(beta * min(1.0, radius / max(float(np.linalg.norm(beta)), 1e-300)))
+
+
+@dataclass(frozen=True)
+class L2(Norm):
+    """R(β) = ‖β‖₂: a linear predictor, or a fully connected linear network of any depth.
+
+    Reference: Gunasekar, Lee, Soudry, Srebro (2018), Theorem 1 and Lemma 5: R_w = L‖β‖₂^{2/L}.
+
+    >>> L2().value(np.array([3.0, 4.0]))
+    5.0
+    """
+
+    @property
+    def formula(self) -> str:
+        return "‖β‖₂"
+
+    def value(self, beta: Array) -> float:
+        return float(np.linalg.norm(beta))
+
+    def dual_norm(self, z: Array) -> float:
+        return float(np.linalg.norm(z))
+
+    def conic(self, beta: Any) -> Any:
+        import cvxpy
+
+        return cvxpy.norm2(cvxpy.vec(beta, order="C"))
+
+    def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
+        return least_norm(problem)
+
+    def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
+        return Uniqueness.UNIQUE  # strictly convex along every feasible segment
+
+    def project(self, beta: Array, radius: float) -> Array:
+        return scaled_to_ball(beta, radius)

@@ -1,0 +1,182 @@
+"""What a regularizer is: one class that says its value, its dual norm, and how it is minimized.
+
+A network with weights w computes the linear predictor β = P(w). Its **induced regularizer** is the representation cost
+
+    R_w(β) = min { ‖w‖₂² : P(w) = β },
+
+and gradient descent on separable data converges in direction to a minimizer of R_w(β) s.t. y_n⟨x_n, β⟩ ≥ 1. `value` is
+always the 1-homogeneous form (a norm, or a quasi-norm for p < 1). For a network of depth L the cost is
+L·value(β)^{2/L}, which has the same minimizers. `ConvKernel` alone is printed in the literature as the cost itself,
+‖U‖² + ‖V‖². At depth 2 the cost is already 1-homogeneous, so there it is value(β), without the factor 2.
+
+To add a norm, write a subclass of `Norm` with three methods, `value`, `dual_norm` and `conic`. `max_margin`, `certify`,
+`regularization_path` and `MaxMarginClassifier` then work with it: a cone solver minimizes it and the dual norm
+certifies the answer. Whatever a subclass adds (`minimize`, `project`, `unique`) replaces the general method by its own.
+
+Conventions: the Fourier transform is unitary, x̂[d] = D^{-1/2} Σ_p x[p] e^{-2πi pd/D}, taken over all axes of β.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from solvers.arrays import Array
+from solvers.conic import conic_candidate
+from solvers.solution import Uniqueness
+
+if TYPE_CHECKING:
+    from solvers.problem import MarginProblem
+    from solvers.search import Search
+    from solvers.solution import Candidate, Solution
+
+
+class Regularizer(ABC):
+    """A 1-homogeneous representation cost R(β) ≥ 0 of a predictor β.
+
+    Subclass `Norm` or `QuasiNorm`. A class that is one or the other by its parameters subclasses `Regularizer` and
+    says which in `is_norm`.
+    """
+
+    @property
+    @abstractmethod
+    def is_norm(self) -> bool:
+        """Whether R is a norm, so that the problem is convex and a duality gap can close."""
+
+    @property
+    def has_dual_norm(self) -> bool:
+        """Whether `dual_norm` bounds R from below: R(β) ≥ ⟨z, β⟩/R°(z). So for norms; a few others have one too."""
+        return self.is_norm
+
+    @property
+    def search_options(self) -> tuple[str, ...]:
+        """Which of "n_starts", "seed" and "start" `minimize` uses; `max_margin` refuses the others."""
+        return ()
+
+    @property
+    def formula(self) -> str:
+        """R(β) as it is printed in reports."""
+        return str(self)
+
+    @abstractmethod
+    def value(self, beta: Array) -> float:
+        """R(β), 1-homogeneous."""
+
+    def dual_norm(self, z: Array) -> float:
+        """R°(z) = max { ⟨z, β⟩ : R(β) ≤ 1 }.
+
+        That is all a certificate needs: any α ≥ 0 with R°(Aᵀα) ≤ 1 proves R(β) ≥ 1ᵀα for every feasible β.
+
+        Raises TypeError where R is not a norm.
+        """
+        raise TypeError(f"{self} is not a norm (p < 1 is nonconvex), so it has no dual norm; see `stationarity`")
+
+    def conic(self, beta: Any) -> Any:
+        """R(β) as a convex cvxpy expression of β, an affine cvxpy expression of a predictor's shape.
+
+        Raises ValueError where R has none.
+        """
+        del beta
+        raise ValueError(f'{self} is not a norm (p < 1), so it has no conic form; use method="auto"')
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Raise ValueError when predictors of this shape have no meaning for this regularizer. Any shape by default."""
+        del shape
+
+    def stationarity(self, beta: Array, z: Array) -> float:
+        """How far z is, up to a positive factor, from a subgradient of R at β. Zero exactly when it is one.
+
+        For a norm this is the relative slack in ⟨z, β⟩ ≤ R(β)·R°(z), the Fenchel equality that characterizes ∂R:
+
+            1 − ⟨z, β⟩ / (R(β) R°(z)).
+
+        For p < 1 it is the largest residual of the equations in `support_system`, after the best positive factor on z.
+        Off the support nothing is required when p < 1, so a sparse point passes easily. Read it together with the
+        support size and the objective.
+        """
+        if self.has_dual_norm:
+            scale = self.value(beta) * self.dual_norm(z)
+            return 1.0 - float(np.vdot(z, beta)) / scale if scale > 0 else 1.0
+        columns, target = self.support_system(beta, z[None])
+        inner = float(columns[:, 0] @ target)
+        if inner <= 0:
+            return 1.0
+        return float(np.abs(columns[:, 0] * (float(target @ target) / inner) - target).max())
+
+    def support_system(self, beta: Array, z: Array) -> tuple[Array, Array]:
+        """For p < 1: what stationarity at β asks of z, one equation for each nonzero coefficient of β.
+
+        With g = ∇R^p on the support (eq. 13), the equations are ẑ_d / g_d = 1. Each is relative to its own |g_d|,
+        because |g| grows without bound as a coefficient shrinks and would dominate the others in any norm.
+
+        Args:
+            beta: the predictor.
+            z: shape (k, *beta.shape), k vectors.
+
+        Returns:
+            columns, shape (equations, k): the left sides for each z; target, shape (equations,).
+
+        Raises:
+            TypeError: R is a norm.
+        """
+        del beta, z
+        raise TypeError(f"{self} is a norm: its subgradients are characterized by the dual norm, not on a support")
+
+    def support_size(self, beta: Array) -> int | None:
+        """Number of nonzero coefficients of β, where R counts coefficients; else None."""
+        del beta
+        return None
+
+    def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
+        """A minimizer of R(β) s.t. Aβ ≥ 1 with multipliers, by this regularizer's own method.
+
+        The default is the conic formulation. Nothing is believed here: the certificate decides.
+        """
+        del search
+        if not self.is_norm:
+            raise ValueError(f"{self} is nonconvex and has no solver here; `certify` certifies a given predictor")
+        return self.minimize_conic(problem)
+
+    def minimize_conic(self, problem: MarginProblem) -> Candidate:
+        """The same by a cone solver through cvxpy. Raises ValueError where R has no conic form."""
+        return conic_candidate(problem, self.conic)
+
+    def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
+        """Whether a certified solution is the only minimizer."""
+        del problem, solution
+        return Uniqueness.UNKNOWN
+
+    def project(self, beta: Array, radius: float) -> Array | None:
+        """The Euclidean projection of β onto {R ≤ radius}; None where there is no closed form."""
+        del beta, radius
+        return None
+
+
+class Norm(Regularizer):
+    """A regularizer that is a norm: `value`, `dual_norm` and `conic` define it, everything else has a default."""
+
+    @property
+    def is_norm(self) -> bool:
+        return True
+
+    @abstractmethod
+    def dual_norm(self, z: Array) -> float:
+        """R°(z) = max { ⟨z, β⟩ : R(β) ≤ 1 }."""
+
+    @abstractmethod
+    def conic(self, beta: Any) -> Any:
+        """R(β) as a convex cvxpy expression of β, an affine cvxpy expression of a predictor's shape."""
+
+
+class QuasiNorm(Regularizer):
+    """A nonconvex regularizer, such as ‖·‖_p with p < 1: `value` and `support_system` define it."""
+
+    @property
+    def is_norm(self) -> bool:
+        return False
+
+    @abstractmethod
+    def support_system(self, beta: Array, z: Array) -> tuple[Array, Array]:
+        """What stationarity at β asks of z; see `Regularizer.support_system`."""

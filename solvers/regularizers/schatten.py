@@ -1,0 +1,103 @@
+"""The Schatten norms of a matrix of several outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from solvers.arrays import Array
+from solvers.regularizers.exponent import check_exponent, power_norm, shrinkage, subscript
+from solvers.regularizers.l2 import least_norm, scaled_to_ball
+from solvers.regularizers.regularizer import Regularizer
+from solvers.solution import Candidate, Uniqueness
+
+if TYPE_CHECKING:
+    from solvers.problem import MarginProblem
+    from solvers.search import Search
+    from solvers.solution import Solution
+
+
+def singular_values(matrix: Array) -> Array:
+    """σ(β), largest first."""
+    return np.asarray(np.linalg.svd(matrix, compute_uv=False), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Schatten(Regularizer):
+    """R(β) = ‖σ(β)‖_p, σ the singular values of the matrix β, shape (outputs, D), p = 2/L.
+
+    A fully connected linear network of depth L with several outputs. p = 2 is the Frobenius norm, p = 1 the nuclear
+    norm; p < 1 is a nonconvex quasi-norm. The theorem of the one-output case is only conjectured to carry over.
+
+    Raises ValueError unless 0 < p ≤ 1 or p = 2.
+
+    Reference: Gunasekar et al. (2018), discussion; R_w = L‖β‖_{S_{2/L}}^{2/L}.
+
+    >>> round(Schatten(1).value(np.array([[3.0, 0.0], [0.0, 4.0]])), 12)
+    7.0
+    """
+
+    p: float
+
+    def __post_init__(self) -> None:
+        check_exponent("Schatten", self.p)
+
+    @property
+    def is_norm(self) -> bool:
+        return self.p >= 1
+
+    @property
+    def formula(self) -> str:
+        return f"‖σ(β)‖{subscript(self.p)}"
+
+    def value(self, beta: Array) -> float:
+        return power_norm(singular_values(beta), self.p)
+
+    def dual_norm(self, z: Array) -> float:
+        if self.p == 2:
+            return float(np.linalg.norm(z))
+        return float(singular_values(z).max(initial=0.0)) if self.p == 1 else super().dual_norm(z)
+
+    def conic(self, beta: Any) -> Any:
+        import cvxpy
+
+        if self.p == 2:
+            return cvxpy.norm2(cvxpy.vec(beta, order="C"))
+        return cvxpy.normNuc(beta) if self.p == 1 else super().conic(beta)
+
+    def support_system(self, beta: Array, z: Array) -> tuple[Array, Array]:
+        """With β = U diag(σ) Vᵀ of rank r: UᵀzV = diag(pσ^{p−1}), and zero in the rest of U's rows and V's columns."""
+        if self.is_norm:
+            return super().support_system(beta, z)
+        u, sigma, vt = np.linalg.svd(beta, full_matrices=True)
+        rank = int((sigma > 1e-9 * sigma[0]).sum())
+        root = np.sqrt(self.p * sigma[:rank] ** (self.p - 1.0))
+        left, right = np.full(u.shape[0], root.max()), np.full(vt.shape[0], root.max())
+        left[:rank] = right[:rank] = root
+        rotated = np.einsum("ji,kjl,ml->kim", u, z, vt) / (left[:, None] * right[None, :])
+        tangent = np.ones((u.shape[0], vt.shape[0]), dtype=bool)
+        tangent[rank:, rank:] = False
+        return np.ascontiguousarray(rotated[:, tangent].T), np.eye(u.shape[0], vt.shape[0])[tangent]
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        if len(shape) != 2:
+            raise ValueError(
+                f"{self} is defined for matrices β of shape (outputs, D): give labels of shape (N, outputs); "
+                f"got predictors of shape {shape}"
+            )
+
+    def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
+        return least_norm(problem) if self.p == 2 else super().minimize(problem, search)
+
+    def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
+        return Uniqueness.UNIQUE if self.p == 2 else Uniqueness.UNKNOWN
+
+    def project(self, beta: Array, radius: float) -> Array | None:
+        if self.p == 2:
+            return scaled_to_ball(beta, radius)
+        if self.p < 1:
+            return None
+        u, sigma, vt = np.linalg.svd(beta, full_matrices=False)
+        return np.asarray((u * (sigma * shrinkage(sigma, radius))) @ vt)

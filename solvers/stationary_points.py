@@ -1,0 +1,175 @@
+"""Stationary points of a nonconvex bridge penalty from many starts, each with its multipliers.
+
+    min Σ_g ω_g ‖b_g‖₂^p   s.t.  Σ_g B_g b_g ≥ 1,       p = 2/L < 1
+
+over real coordinates b of β in groups, as `Bridge` and `FourierBridge` say them. Each start goes three steps:
+
+1. reweighted ℓ2 (`solvers.algorithms.reweighting`), from the start's own weights;
+2. decide the support and the active constraints;
+3. Newton's method on the stationarity equations (`solvers.algorithms.active_set`), to rounding.
+
+The certificate decides what came out. A start that does not reach a stationary point is counted, not returned.
+
+Reference: Gunasekar, Lee, Soudry, Srebro (2018), Theorem 2a and eq. (13).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from solvers.algorithms.active_set import newton_on_support
+from solvers.algorithms.reweighting import reweighted, weights_at
+from solvers.arrays import Array
+from solvers.certificate import certified, nearest_multipliers
+from solvers.problem import MarginProblem
+from solvers.search import Search
+from solvers.separability import raise_if_ill_conditioned, raise_if_not_resolved, raise_if_not_separable
+from solvers.solution import Candidate, Solution, Status
+
+if TYPE_CHECKING:
+    from solvers.regularizers.bridge import Bridge
+
+
+@dataclass(frozen=True)
+class BridgeSolution(Solution):
+    """The best stationary point found, and the others."""
+
+    stationary_points: tuple[Solution, ...] = ()
+    """The distinct ones found, smallest value first: found, not all there are. The first is this solution."""
+    from_start: Solution | None = None
+    """The stationary point reached from `start`; None when no start was given or none was reached from it."""
+
+
+@dataclass(frozen=True)
+class BridgeCandidate(Candidate):
+    """The best stationary point with the others."""
+
+    points: tuple[Solution, ...] = ()
+    from_start: Solution | None = None
+
+    def completed(self, solution: Solution) -> BridgeSolution:
+        return BridgeSolution(**vars(solution), stationary_points=self.points, from_start=self.from_start)
+
+
+class GroupProblem:
+    """The problem in groups: blocks B (N, G, m) of unit scale and weights ω (G,)."""
+
+    def __init__(self, problem: MarginProblem, regularizer: Bridge, tol: float) -> None:
+        self.problem, self.regularizer, self.tol = problem, regularizer, tol
+        self.scale = problem.largest_norm
+        self.blocks = regularizer.blocks((problem.A / self.scale).reshape(-1, *problem.shape))
+        self.omega = regularizer.group_weights(problem.shape)
+
+    def predictor(self, b: Array) -> Array:
+        return self.regularizer.from_groups(b, self.problem.shape) / self.scale
+
+    def coordinates(self, beta: Array) -> Array:
+        """The inverse of `predictor`."""
+        return self.regularizer.to_groups(beta * self.scale)
+
+    def weights_at(self, b: Array, epsilon: float) -> Array:
+        return weights_at(b, self.omega, self.regularizer.p, epsilon)
+
+    def reweighted(self, weights: Array, first: float) -> tuple[Array, Array]:
+        return reweighted(self.blocks, self.omega, self.regularizer.p, weights, first)
+
+    def certified(self, beta: Array, dual: Array, stats: dict[str, object]) -> Solution:
+        return certified(self.problem, self.regularizer, Candidate(beta, dual, stats), tol=self.tol)
+
+    def stationary_point(self, b: Array, dual: Array, stats: dict[str, object]) -> Solution:
+        """Steps 2 and 3: the support threshold whose Newton solution has the best certificate."""
+        best: Solution | None = None
+        for threshold in (1e-4, 1e-6, 1e-2, 1e-8):
+            size = np.linalg.norm(b, axis=1)
+            support = np.flatnonzero(size > threshold * size.max())
+            rows = np.flatnonzero(dual > 1e-9 * dual.max())
+            found = newton_on_support(self.blocks, self.omega, self.regularizer.p, b, dual, support, rows)
+            if found is None or not found[0].any():
+                continue
+            beta = self.predictor(found[0])
+            margin = float(self.problem.careful_margins(beta).min())
+            if margin <= 0:
+                continue
+            solution = self.certified(beta / margin, found[1], stats)
+            if best is None or solution.certificate.worst < best.certificate.worst:
+                best = solution
+            if best.status is Status.STATIONARY:
+                return best
+        if best is None or best.certificate.worst > self.tol:
+            beta = self.predictor(b)
+            beta = beta / float(self.problem.careful_margins(beta).min())
+            rough = self.certified(beta, nearest_multipliers(self.problem, beta, self.regularizer), stats)
+            if best is None or rough.certificate.worst < best.certificate.worst:
+                best = rough
+        return best
+
+    def from_start(self, beta: Array) -> Solution:
+        """The stationary point next to β: by Newton at β itself, or after reweighting from β's own coefficients."""
+        stats: dict[str, object] = {"method": "Newton on the support of start", "start": "given"}
+        margin = float(self.problem.careful_margins(beta).min())
+        if margin > 0:
+            unit = beta / margin
+            multipliers = nearest_multipliers(self.problem, unit, self.regularizer, active_tolerance=1e-3)
+            if multipliers.any():
+                near = self.stationary_point(self.coordinates(unit), multipliers, stats)
+                distance = float(np.linalg.norm(near.beta - unit))
+                if near.status is Status.STATIONARY and distance <= 1e-2 * float(np.linalg.norm(near.beta)):
+                    return near
+        b, dual = self.reweighted(self.weights_at(self.coordinates(beta), 1e-6), 1e-6)
+        return self.stationary_point(b, dual, stats | {"method": "reweighted from start + Newton on the support"})
+
+
+def _distinct(points: list[Solution], tolerance: float = 1e-6) -> tuple[Solution, ...]:
+    kept: list[Solution] = []
+    for point in sorted(points, key=lambda s: s.objective):
+        size = float(np.linalg.norm(point.beta))
+        if all(float(np.linalg.norm(point.beta - other.beta)) > tolerance * size for other in kept):
+            kept.append(point)
+    return tuple(kept)
+
+
+def stationary_points(problem: MarginProblem, regularizer: Bridge, convex: Bridge, search: Search) -> BridgeCandidate:
+    """Stationary points of min R(β) s.t. Aβ ≥ 1, R = ‖·‖_p with p < 1, from several starts; the best comes first.
+
+    The starts are the ℓ1 solution, the ℓ2 solution, then random weights, and `search.start` if given. What is reached
+    from that one, without passing through a smoother problem, is in `from_start`. `convex` is the same regularizer at
+    p = 1: ‖β‖_p ≥ ‖β‖₁, so its optimum is a lower bound.
+
+    Raises:
+        NotSeparableError, IllConditionedError.
+    """
+    raise_if_not_resolved(problem.A, problem.label_shape)
+    raise_if_not_separable(problem.A, problem.label_shape)
+    groups = GroupProblem(problem, regularizer, search.tol)
+    rng = np.random.default_rng(search.seed)
+    relaxed = certified(problem, convex, convex.minimize(problem, search), tol=search.tol)
+    reached: list[Solution] = []
+    for index in range(search.n_starts):
+        if index == 0 and relaxed.beta.any():
+            first, weights = 1e-2, groups.weights_at(groups.coordinates(relaxed.beta), 1e-2)
+        elif index <= 1:
+            first, weights = 1.0, np.ones(groups.omega.size)
+        else:
+            # a small first ε, or the smoothed problem forgets where it started and all starts end at the same point
+            first, weights = 1e-3, np.exp((2.0 if index % 2 else 4.0) * rng.standard_normal(groups.omega.size))
+        b, dual = groups.reweighted(weights, first)
+        stats: dict[str, object] = {"method": "reweighted l2 + Newton on the support", "start": index}
+        reached.append(groups.stationary_point(b, dual, stats))
+    from_start = None if search.start is None else groups.from_start(search.start)
+    reached += [] if from_start is None else [from_start]
+    points = _distinct([s for s in reached if s.status is Status.STATIONARY])
+    best = points[0] if points else min(reached, key=lambda s: s.certificate.worst)
+    if not points:
+        raise_if_ill_conditioned(problem.A, best.certificate.worst)
+    counts = {"starts": len(reached), "stationary": sum(s.status is Status.STATIONARY for s in reached)}
+    return BridgeCandidate(
+        best.beta,
+        best.dual,
+        dict(best.stats) | counts,
+        lower_bound=relaxed.lower_bound,
+        points=points,
+        from_start=from_start,
+    )

@@ -1,0 +1,167 @@
+"""Input validation: data come in, are checked once, and become a `MarginProblem`."""
+
+from __future__ import annotations
+
+import reprlib
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from solvers.arrays import Array
+from solvers.problem import MarginProblem
+from solvers.regularizers.regularizer import Regularizer
+from solvers.search import Search
+
+
+def finite_array(name: str, value: ArrayLike) -> Array:
+    """`value` as C-contiguous float64. Raises ValueError, naming it, unless all entries are finite real numbers."""
+    try:
+        array = np.asarray(value)
+        if np.iscomplexobj(array):
+            raise TypeError("complex numbers")
+        array = np.asarray(array, dtype=np.float64, order="C")
+    except (TypeError, ValueError) as cause:
+        raise ValueError(
+            f"{name} must be an array of real numbers; got {type(value).__name__} that does not convert "
+            f"to float64 ({cause})"
+        ) from None
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(
+            f"{name} must be finite; entry {where} is {array[where]} ({int((~np.isfinite(array)).sum())} such in all). "
+            "Drop or impute them first."
+        )
+    return array
+
+
+def check_labels(y: ArrayLike, n_points: int) -> Array:
+    """Labels as float64 of shape (N,) or (N, M), every entry −1 or +1. Raises ValueError otherwise."""
+    labels = finite_array("y", y)
+    if labels.ndim not in (1, 2) or labels.shape[0] != n_points:
+        raise ValueError(
+            f"y must have one label per row of X: shape ({n_points},), or ({n_points}, M) for M outputs; "
+            f"got shape {labels.shape}"
+        )
+    values = np.unique(labels)
+    if not np.isin(values, (-1.0, 1.0)).all():
+        hint = "; for labels 0/1 pass 2*y - 1" if np.isin(values, (0.0, 1.0)).all() else ""
+        raise ValueError(f"labels must be −1 or +1; got values {values[:6].tolist()}{hint}")
+    return labels
+
+
+def check_regularizer(regularizer: object) -> Regularizer:
+    """The regularizer. Raises TypeError when it is none; the message says what to pass instead."""
+    if isinstance(regularizer, Regularizer):
+        return regularizer
+    if regularizer is None:
+        raise TypeError(
+            "regularizer is None: this network has no closed-form induced regularizer. Follow the network itself with "
+            "gd.flow_limit(model, X, y); for the l2 max margin pass solvers.L2()."
+        )
+    raise TypeError(
+        "regularizer must be a solvers.Regularizer such as L2(), Bridge(1) or FourierBridge(1); "
+        f"got {reprlib.repr(regularizer)} of type {type(regularizer).__name__}. "
+        "The order is max_margin(X, y, regularizer) and certify(X, y, beta, regularizer)."
+    )
+
+
+def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> MarginProblem:
+    """Validate data for min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1 and form its constraints.
+
+    Args:
+        X: points, shape (N, *shape of β): (N, D), or images (N, H, W). Any real dtype; converted to float64.
+        y: labels ±1, shape (N,), or (N, M) for M outputs (then X is (N, D) and β is (M, D)).
+        regularizer: says which shapes of β it accepts.
+
+    Raises:
+        TypeError: `regularizer` is none.
+        ValueError: not numbers, not finite, no points, shapes that do not match, labels other than ±1.
+    """
+    regularizer = check_regularizer(regularizer)
+    points = finite_array("X", X)
+    if points.ndim < 2:
+        raise ValueError(
+            f"X must have shape (N, D), one row per point (or (N, H, W) for images); got shape {points.shape}. "
+            "For a single point use X[None, :], for a single feature X[:, None]."
+        )
+    if points.size == 0:
+        raise ValueError(f"X must hold at least one point with at least one feature; got shape {points.shape}")
+    labels = check_labels(y, points.shape[0])
+    if labels.ndim == 2 and points.ndim != 2:
+        raise ValueError(f"with labels (N, M) X must have shape (N, D); got {points.shape}")
+    shape = points.shape[1:] if labels.ndim == 1 else (labels.shape[1], points.shape[1])
+    regularizer.check_shape(shape)
+    largest = float(np.abs(points).max())
+    if largest != 0 and not 1e-100 < largest < 1e100:
+        raise ValueError(
+            f"the largest entry of X is {largest:.1e}: squares of such numbers leave the range of float64. "
+            "Divide X by it; β is then multiplied by it"
+        )
+    return MarginProblem(np.ascontiguousarray(points.reshape(points.shape[0], -1)), labels, shape)
+
+
+def check_beta(beta: ArrayLike, problem: MarginProblem) -> Array:
+    """A predictor as float64 in the problem's shape. Raises ValueError when it does not fit or is not finite."""
+    array = finite_array("beta", beta)
+    if array.shape == (1, *problem.shape):  # a scikit-learn classifier's coef_
+        array = array[0]
+    if array.shape != problem.shape:
+        raise ValueError(f"beta must have the shape of one predictor, {problem.shape}; got {array.shape}")
+    if not array.any():
+        raise ValueError("beta is zero, and the zero predictor has no direction to certify")
+    return array
+
+
+def check_multipliers(dual: ArrayLike, problem: MarginProblem) -> Array:
+    """Multipliers as float64. Raises ValueError when their shape is not that of the labels or they are not finite."""
+    array = finite_array("dual", dual)
+    if array.shape != problem.label_shape:
+        raise ValueError(f"dual must have the shape of y, {problem.label_shape}; got {array.shape}")
+    return array
+
+
+def check_search(
+    problem: MarginProblem,
+    regularizer: Regularizer,
+    method: Literal["auto", "conic"],
+    *,
+    tol: float,
+    n_starts: int | None,
+    seed: int | None,
+    start: ArrayLike | None,
+) -> Search:
+    """The parameters of the method that solves the problem.
+
+    Raises:
+        TypeError: an option was given that this method does not use.
+        ValueError: a value out of its range.
+    """
+    if method not in ("auto", "conic"):
+        raise ValueError(f'method must be "auto" or "conic"; got {method!r}')
+    given = {"n_starts": n_starts, "seed": seed, "start": start}
+    used = regularizer.search_options if method == "auto" else ()
+    unused = [name for name, value in given.items() if value is not None and name not in used]
+    if unused:
+        whose = f"max_margin with {regularizer}" if method == "auto" else 'max_margin with method="conic"'
+        raise TypeError(f"{whose} does not take {', '.join(unused)}; it takes {', '.join(used) or 'no options'}")
+    return Search(
+        tol=check_tolerance(tol),
+        n_starts=check_starts(8 if n_starts is None else n_starts),
+        seed=0 if seed is None else seed,
+        start=None if start is None else check_beta(start, problem),
+    )
+
+
+def check_tolerance(tol: float) -> float:
+    """`tol`. Raises ValueError unless 0 < tol < 1."""
+    if not 0 < tol < 1:
+        raise ValueError(f"tol must be a relative violation between 0 and 1, such as 1e-9; got {tol!r}")
+    return tol
+
+
+def check_starts(n_starts: int) -> int:
+    """`n_starts`. Raises ValueError unless it is at least 1."""
+    if n_starts < 1:
+        raise ValueError(f"n_starts must be at least 1; got {n_starts}")
+    return n_starts
