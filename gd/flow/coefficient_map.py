@@ -1,7 +1,7 @@
 """Margin maps of networks whose induced regularizer is a sum over coefficients of β: entries, or frequencies.
 
-For these the KKT point near a direction of the flow is found in the coefficients (`gd.flow.tighten`), and lifted to
-the cheapest weights that compute it, which is exact where a weight of the flow is e^{−300}.
+For these the KKT point near a direction of the flow is found in the coefficients (`gd.flow.coefficient_polish`), and
+lifted to the cheapest weights that compute it, which is exact where a weight of the flow is e^{−300}.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gd.flow.coefficient_polish import CoefficientProblem, polish_coefficients
 from gd.flow.kkt import StationaryPoint, kkt
 from gd.flow.margin_map import MarginMap
-from gd.flow.tighten import CoefficientProblem, tighten
 from solvers.arrays import Array
 
 THRESHOLDS = (1e-2, 1e-3, 1e-4, 1e-6, 1e-9)
@@ -31,11 +31,11 @@ class CoefficientMap(MarginMap):
 
     @abstractmethod
     def coefficient_problem(self) -> CoefficientProblem:
-        """The induced problem in real coordinates of c."""
+        """The induced problem, each coefficient as a vector of real coordinates."""
 
     @abstractmethod
     def real_coefficients(self, theta: Tensor) -> Array:
-        """The coefficients of one row of θ in these coordinates."""
+        """The coefficients of one row of θ in these coordinates, (coefficients, m)."""
 
     @abstractmethod
     def lift(self, c: Array, theta: Tensor) -> Tensor:
@@ -46,13 +46,14 @@ class CoefficientMap(MarginMap):
     ) -> Iterator[StationaryPoint]:
         del carried, tol
         problem, c = self.coefficient_problem(), self.real_coefficients(theta)
+        magnitudes = np.linalg.norm(c, axis=1)
         sizes = set()
         for threshold in THRESHOLDS:
-            size = int((np.abs(c) > threshold * np.abs(c).max()).sum())
+            size = int((magnitudes > threshold * magnitudes.max()).sum())
             if size in sizes:
                 continue
             sizes.add(size)
-            solved = tighten(problem, c, p, threshold, grow=may_grow)
+            solved = polish_coefficients(problem, c, p, threshold, may_grow=may_grow)
             if solved is None:
                 continue
             lifted = self.lift(solved.c, theta)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from gd.flow.coefficient_map import CoefficientMap
+from gd.flow.coefficient_polish import CoefficientProblem
 from gd.flow.kkt import StationaryPoint
 from gd.flow.margin_map import Local, MarginMap
-from gd.flow.tighten import CoefficientProblem
 from solvers.arrays import Array
 from solvers.regularizers import Regularizer
 
@@ -83,13 +83,13 @@ class FullyConnectedMap(CoefficientMap):
 
     def coefficient_problem(self) -> CoefficientProblem:
         G = (self.y * self.X).cpu().numpy()
-        return CoefficientProblem(G, np.arange(G.shape[1]), np.ones(G.shape[1]), 2.0)
+        return CoefficientProblem(G[:, None], np.ones(1), 2.0)  # ‖β‖²: one coefficient of D coordinates
 
     def real_coefficients(self, theta: Tensor) -> Array:
-        return np.asarray(self.composed(theta).flatten().cpu().numpy())
+        return np.asarray(self.composed(theta).reshape(1, -1).cpu().numpy())
 
     def lift(self, c: Array, theta: Tensor) -> Tensor:
-        beta = torch.as_tensor(c, dtype=theta.dtype, device=theta.device)
+        beta = torch.as_tensor(c[0], dtype=theta.dtype, device=theta.device)
         size = beta.norm() ** (1.0 / self.degree)
         before, lifted = beta / beta.norm(), []
         for W in self.layers(theta):

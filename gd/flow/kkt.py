@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from gd.flow.margin_map import MarginMap
 
 
+ACTIVE = 1e-7
+"""Loss weights above this, relative to the largest, mark the constraints of the KKT system. At the lowest temperature
+1e-8 a margin that is not active to 1e-6 has a weight below e^{−100}."""
+
+
 @dataclass(frozen=True)
 class KKT:
     """The (ε, δ) of one direction."""

@@ -23,15 +23,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gd.flow.implicit_weights import implicit_weights
-from gd.flow.kkt import KKT, StationaryPoint
+from gd.flow.kkt import ACTIVE, KKT, StationaryPoint
 from gd.flow.weight_polish import HeldProblem, polish_weights
 from solvers.arrays import Array
 from solvers.regularizers import Regularizer
 from solvers.solution import Certificate
-
-ACTIVE = 1e-7
-"""Loss weights above this, relative to the largest, mark the constraints of the KKT system. At the lowest
-temperature 1e-8 a margin that is not active to 1e-6 has a weight below e^{−100}."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ The unitary transform is an isometry, so gradient flow is the same. Of each conj
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gd.flow.coefficient_map import CoefficientMap
+from gd.flow.coefficient_polish import CoefficientProblem
 from gd.flow.exponential_step import exponential_step
 from gd.flow.margin_map import Local, Step
-from gd.flow.tighten import CoefficientProblem
 from solvers.arrays import Array
 from solvers.fourier import conjugate_pairs
 from solvers.regularizers import Regularizer
@@ -150,18 +149,6 @@ class ProductMap(CoefficientMap):
         beta = self.signals(b) if self.fourier else torch.unflatten(b, -1, self.shape)
         return np.asarray(beta.cpu().numpy())
 
-    @cached_property
-    def _columns(self) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-        """Real coordinates of b: the owner of each, and whether it is a real part (of all) or an imaginary one."""
-        every = np.arange(self.F.shape[1])
-        imaginary = every[self.paired.cpu().numpy()] if self.fourier else every[:0]
-        is_real = np.concatenate([np.ones(every.size, dtype=bool), np.zeros(imaginary.size, dtype=bool)])
-        return np.concatenate([every, imaginary]), is_real
-
-    def _to_columns(self, b: NDArray[Any]) -> Array:
-        owner, is_real = self._columns
-        return np.where(is_real, b[..., owner].real, b[..., owner].imag)
-
     def zeros_shrink(self, theta: Tensor, force: Tensor, point: Tensor) -> bool:
         """For a coefficient: d ln|b_d|/dτ = Σ_l Re(force_l[d] / w_l[d]) is below d ln ‖θ‖^L/dτ = L⟨θ, force⟩."""
         growth = self.degree * float((theta.conj() * force).real.sum())
@@ -170,18 +157,19 @@ class ProductMap(CoefficientMap):
         zero = self.coefficients(point).abs() == 0
         return bool((rates.sum(0)[zero] < growth).all())
 
+    def _real(self, b: Tensor) -> Array:
+        """Coefficients (…, D) as real coordinates (…, D, m)."""
+        return np.asarray((torch.view_as_real(b) if self.fourier else b.unsqueeze(-1)).cpu().numpy())
+
     def coefficient_problem(self) -> CoefficientProblem:
         p = 2.0 / self.degree
-        omega = self.root_two.cpu().numpy() ** (2.0 - p)
-        return CoefficientProblem(self._to_columns(self.F.cpu().numpy()), self._columns[0], omega, p)
+        return CoefficientProblem(self._real(self.F), self.root_two.cpu().numpy() ** (2.0 - p), p)
 
     def real_coefficients(self, theta: Tensor) -> Array:
-        return self._to_columns(self.coefficients(theta).cpu().numpy())
+        return self._real(self.coefficients(theta))
 
     def lift(self, c: Array, theta: Tensor) -> Tensor:
-        owner, is_real = self._columns
-        b = np.zeros(self.F.shape[1], dtype=np.complex128)
-        np.add.at(b, owner, np.where(is_real, c, 1j * c))
+        b = c[:, 0] + 1j * c[:, 1] if self.fourier else c[:, 0].astype(np.complex128)
         size = (np.abs(b) / self.coefficient.cpu().numpy()) ** (1.0 / self.degree)
         w = self.layers(theta).cpu().numpy()
         phase = np.exp(1j * np.angle(w))

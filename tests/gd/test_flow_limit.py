@@ -178,7 +178,7 @@ def test_no_status_depends_on_the_polish(
     data: object, network: type[Diagonal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a degenerate optimal set rounding decides whether Newton's method converges; the flow's own gap does not."""
-    monkeypatch.setattr("gd.flow.coefficient_map.tighten", lambda *_, **__: None)
+    monkeypatch.setattr("gd.flow.coefficient_map.polish_coefficients", lambda *_, **__: None)
     X, y = data()  # type: ignore[operator]
     limit = flow_limit(network(X.shape[1], 2, scale=0.1, seed=1), X, y, max_steps=1500)
     assert limit.status is FlowStatus.OPTIMAL
