@@ -27,6 +27,7 @@ from solvers.algorithms.active_set import newton_on_support
 from solvers.arrays import Array
 
 MAX_CORRECTIONS = 40
+NEWTON_STEPS = 15  # from near the solution a handful converges; more only prolong a wrong identification
 COLLAPSED = 1e-2  # of its start: a coefficient that Newton's method shrinks this far
 SOLVED = 1e-8  # relative residual of the equations; Newton's method ends at 1e-12 or does not converge
 SINGULAR = 1e-12  # singular values below this, relative, are treated as zero
@@ -123,7 +124,18 @@ def _solve(
     problem: CoefficientProblem, c: Array, support: NDArray[np.bool_], active: NDArray[np.bool_]
 ) -> tuple[Array, Array] | None:
     groups, rows = np.flatnonzero(support), np.flatnonzero(active)
-    return newton_on_support(problem.B, problem.omega, problem.p, c, np.zeros(active.size), groups, rows)
+    return newton_on_support(
+        problem.B,
+        problem.omega,
+        problem.p,
+        c,
+        np.zeros(active.size),
+        groups,
+        rows,
+        max_steps=NEWTON_STEPS,
+        largest_change=0.9,
+        collapsed=COLLAPSED,
+    )
 
 
 def _gradient(problem: CoefficientProblem, c: Array) -> Array:
