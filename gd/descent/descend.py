@@ -122,7 +122,8 @@ def descend(
             themselves; 60 unless given.
         record_outputs: keep f(X; w) at every snapshot.
         progress: called with (steps done, steps) at every snapshot.
-        step, optimizer, momentum, reduction, measurement, rules, clean: for generators only; see `gd.descend_image`.
+        step, optimizer, momentum, reduction, measurement, rules, clean: for generators only, with shapes as in
+            `gd.descend_image`.
 
     Returns:
         The trajectory. A run whose weights or loss turn non-finite stops at its last finite weights and says so in

@@ -67,16 +67,19 @@ class Trajectory:
     parameters: Mapping[str, Array] = field(repr=False)
     """Weights at the end, by parameter name, each of shape (B, …)."""
     status: tuple[RunStatus, ...]
+    """How each run ended, B of them."""
     last_step: NDArray[np.int64]
     """The step that the weights at the end belong to, shape (B,)."""
     degree: int | None
     """L with f(x; c·w) = c^L f(x; w); None where the network is not homogeneous."""
     loss: str
+    """The name of the loss."""
     schedule: str
     """The schedule, with the rate proved for it here or the word heuristic."""
     heuristic: bool
     """Whether no theorem covers this schedule on this network."""
     sign_locked: tuple[str | None, ...] = field(repr=False)
+    """Which coefficients of β each initialization keeps from changing sign, in words; None where none is."""
     seconds: float
     """Wall-clock time of all runs together, in seconds."""
 

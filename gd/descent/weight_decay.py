@@ -76,7 +76,8 @@ def train_with_decay(
     The start: w, a Gaussian with standard deviation scale/width^{1/2}, breakpoints uniform over the data's interval
     and a half beyond; `iterations` of L-BFGS at most in each stage.
 
-    Raises ValueError when x and y are not finite vectors of one length, or a decay is not positive.
+    Raises:
+        ValueError: x and y are not finite vectors of one length, or a decay is not positive.
 
     >>> net = train_with_decay([0.0, 1.0, 2.0], [0.0, 1.0, 0.0], width=20)
     >>> net.residual < 1e-3

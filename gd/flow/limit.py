@@ -92,7 +92,9 @@ class Limit:
     dual: Array = field(repr=False)
     """Limit of the loss weights p (shape of y): p ≥ 0, Σp = 1, proportional to the KKT multipliers."""
     path: FlowPath = field(repr=False)
+    """The flow at log-spaced τ."""
     status: FlowStatus
+    """What is known about the limit; prints as a sentence."""
     reached: Reached
     """What ties the flow to the limit."""
     polish_angle: float

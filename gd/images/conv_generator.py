@@ -74,8 +74,8 @@ class ConvGenerator(Generator):
 
     The output has shape (seeds, out_channels, *output_shape).
 
-    Raises ValueError naming the argument for an unknown kind, sizes or counts below 1, or shapes of more than two
-    axes.
+    Raises:
+        ValueError: an unknown kind, sizes or counts below 1, or a shape of more than two axes; the argument is named.
 
     Reference: Heckel & Hand (2019), "Deep decoder"; Heckel & Soltanolkotabi (2020), Section 2, architectures i–iv.
 
@@ -285,7 +285,8 @@ def channels_for(
 ) -> int:
     """The smallest k with parameters(k) ≥ factor · (numbers in the output).
 
-    Raises ValueError unless factor > 0, and when k would exceed `max_channels`.
+    Raises:
+        ValueError: unless factor > 0, and when k would exceed `max_channels`.
 
     >>> channels_for("fixed", 1.0, depth=4, out_channels=3, output_shape=(32, 32))
     27

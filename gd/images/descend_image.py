@@ -110,21 +110,27 @@ def descend_image(
         target: y: the shape of one network's output (all fit the same) or of the whole output (one each).
         steps: at most this many; fewer when every rule has decided.
         step: η, for the loss in its reduction.
+        optimizer: "gd", "momentum" or "adam", as above.
+        momentum: μ in [0, 1), of "momentum".
         reduction: "mean", "sum" or "half_sum"; see the module.
         measurement: A, a differentiable map on outputs (B, …) → (B, …); then the target is y = A x, and may not be an
             image.
         rules: stopping rules, all watched at once; the run ends early when all of them have decided. They watch
             mse(A G(C), y), and keep images G(C).
-        clean: the image x that `clean_mse` is measured against.
+        clean: the image x that `clean_mse` is measured against, of the shape of the target's images.
         snapshots: about how many log-spaced steps to keep outputs and weight distances at, or those steps themselves.
         device: CUDA where there is one, else the CPU.
         dtype: float32 or float64; the model's own unless given.
         progress: called with (t, steps) at snapshots.
 
-    Returns an ImageTrajectory; a diverged network is marked, and the others go on.
+    Returns:
+        An ImageTrajectory. A diverged network is marked, and the others go on.
 
-    Raises ValueError when the target has NaN or infinities, does not fit the output's shape, or lies outside [0, 1]
-    while the output is a sigmoid; and for steps or options that have no meaning.
+    Raises:
+        ValueError: the target has NaN or infinities, does not fit the output's shape, or lies outside [0, 1] while
+            the output is a sigmoid; or steps or options have no meaning.
+
+    Reference: Heckel & Soltanolkotabi (2020), Section 2; Ulyanov, Vedaldi, Lempitsky (2018) for the fit itself.
 
     >>> from gd.images.conv_generator import ConvGenerator
     >>> net = ConvGenerator("bilinear", channels=8, depth=3, out_channels=1, output_shape=(8, 8), seeds=(0, 1))

@@ -73,11 +73,16 @@ class StoppingRule(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Oracle(StoppingRule):
-    """Stop where the mean squared error to the clean image is least; decided only when the run ends."""
+    """Stop where the mean squared error to the clean image is least; decided only when the run ends.
+
+    >>> Oracle(np.zeros((1, 4, 4))).name
+    'oracle'
+    """
 
     clean: ArrayLike
     """The clean image, of the target's shape without or with the axis of networks."""
     name: str = "oracle"
+    """The key of its `Stop` in `ImageTrajectory.stops`."""
 
     def watch(self, target: Tensor) -> Watch:
         clean = torch.as_tensor(np.asarray(self.clean)).to(target)
@@ -117,13 +122,22 @@ class NoiseLevel(StoppingRule):
     With sigma = 0.1·(standard deviation of the target) it is "fitted to 1% of the variance", and its step the number
     of iterations to get there.
 
-    Raises ValueError unless every sigma, and the factor, is positive.
+    Raises:
+        ValueError: a sigma, or the factor, is not positive.
+
+    Reference: Morozov (1966), the discrepancy principle.
+
+    >>> NoiseLevel(0.1).factor
+    1.0
+
     """
 
     sigma: float | tuple[float, ...]
     """Noise standard deviation, in units of the image; one number, or one per network."""
     factor: float = 1.0
+    """Multiplies sigma."""
     name: str = "noise level"
+    """The key of its `Stop` in `ImageTrajectory.stops`."""
 
     def __post_init__(self) -> None:
         if not (np.all(np.asarray(self.sigma) > 0) and np.all(np.isfinite(self.sigma)) and self.factor > 0):
@@ -161,15 +175,22 @@ class RunningVariance(StoppingRule):
     The window's outputs are kept on the device: `window` times the memory of one batch of outputs (100 colour images
     of 512 × 512 in float32 are 0.3 GB for one network).
 
-    Raises ValueError unless window ≥ 2 and max_stale_steps ≥ 1.
+    Raises:
+        ValueError: window < 2 or max_stale_steps < 1.
 
     Reference: Wang, Li, Zhuang, Chen, Liang, Sun (2021), "Early stopping for deep image prior", Algorithm 1; window
     100 and 1000 stale steps (its "patience") are its defaults.
+
+    >>> RunningVariance(window=50).max_stale_steps
+    1000
     """
 
     window: int = 100
+    """W, in steps."""
     max_stale_steps: int = 1000
+    """How long a minimum must last, in steps."""
     name: str = "running variance"
+    """The key of its `Stop` in `ImageTrajectory.stops`."""
 
     def __post_init__(self) -> None:
         if self.window < 2 or self.max_stale_steps < 1:

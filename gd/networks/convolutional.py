@@ -54,8 +54,9 @@ class Convolutional(LinearNetwork):
         initialization: "gaussian", "unbiased", or, for the full-width circular network only, "balanced":
             |ŵ_1| = … = |ŵ_L| per frequency, the layers being signed circular shifts of one another.
 
-    Raises ValueError when a size is not a positive integer, a kernel is wider than the input, or "balanced" is asked of
-    a network whose layers have no frequency-wise conserved differences.
+    Raises:
+        ValueError: a size is not a positive integer, a kernel is wider than the input, or "balanced" is asked of a
+            network whose layers have no frequency-wise conserved differences.
 
     Reference: Gunasekar et al. (2018), Lemmas 3 and 7, Theorems 2 and 2a. Without 1/√D, as their eq. (2) is printed,
     β̂ = D^{(L−1)/2} ŵ_1 ⊙ ⋯ ⊙ ŵ_L: same directions, other values.

@@ -51,8 +51,9 @@ class FullyConnected(LinearNetwork):
         initialization: "gaussian", "unbiased", or "balanced": W_{l+1}ᵀW_{l+1} = W_l W_lᵀ, as W_l = scale·U_l U_{l−1}ᵀ
             with random orthonormal columns, min(outputs, width, D) of them. Gradient flow conserves the difference.
 
-    Raises ValueError when a size is not a positive integer, or when several outputs are squeezed through hidden layers
-    too narrow for the Schatten value to hold.
+    Raises:
+        ValueError: a size is not a positive integer, or several outputs are squeezed through hidden layers too
+            narrow for the Schatten value to hold.
 
     Reference: Gunasekar et al. (2018), Theorem 1 and Lemma 5.
 

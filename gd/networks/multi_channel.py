@@ -41,7 +41,8 @@ class MultiChannelCNN(LinearNetwork):
         initialization: "gaussian", "unbiased" (V = 0), or "balanced": U Uᵀ = V Vᵀ (C × C), which gradient flow
             conserves; min(C, K·R, D) singular values, all equal to `scale`, along random directions.
 
-    Raises ValueError when a size is not a positive integer or the kernel is wider than the input.
+    Raises:
+        ValueError: a size is not a positive integer or the kernel is wider than the input.
 
     Reference: Jagadeesan, Razenshteyn, Gunasekar (2021), *Inductive bias of multi-channel linear convolutional
     networks with bounded weight norm*.

@@ -75,7 +75,10 @@ class WideReLU(nn.Module):
             theory).
         seed: of all weights.
 
-    Input (N, 1), output (N,). Raises ValueError for a width below 1 or an unknown choice.
+    Input (N, 1), output (N,).
+
+    Raises:
+        ValueError: a width below 1 or an unknown choice.
 
     Reference: Jin and Montúfar (2023), Theorem 1.
 

@@ -23,6 +23,7 @@ class SquaredLimit:
     residual: Array
     """max_n |f(x_n) − y_n|, shape (B,), in units of y."""
     status: tuple[SquaredStatus, ...]
+    """How each run ended, B of them."""
     steps: NDArray[np.int64]
     """Accepted steps, shape (B,)."""
     rejected: NDArray[np.int64]
