@@ -42,15 +42,23 @@ class ProgressiveRescaling(Schedule):
     Reference: Wang, Min, Wu (2024), *Achieving margin maximization exponentially fast via progressive norm rescaling*;
     their rate assumes that the support vectors span the data and that their multipliers do not vanish.
 
+    Raises:
+        ValueError: a parameter out of its range.
+
     >>> print(ProgressiveRescaling(period=5, growth=1.02).label(degree=1))
     progressive rescaling (proved: margin gap e^{−Ω(t)} if growth suits the data, exponential loss; Wang, ...)
     """
 
     step_size: float | None = None
+    """η; None for the default of `LossNormalized`."""
     warmup: int = 100
+    """Plain normalized steps before the first radius."""
     period: int | None = None
+    """Steps at each radius; None: until it is used up."""
     growth: float = 1.5
+    """The factor by which outputs grow from one radius to the next, > 1."""
     turned: float = 0.01
+    """The part of ∇ log L across w, relative to the part along w, that a used-up radius may leave."""
     name = "progressive rescaling"
     rate = "margin gap e^{−Ω(t)} if growth suits the data, exponential loss; Wang, Min, Wu 2024"
     margin_loss_only = True

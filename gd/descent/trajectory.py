@@ -23,7 +23,15 @@ from solvers.arrays import Array
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """The theorems' hypotheses, measured at the last snapshot of one run."""
+    """The theorems' hypotheses, measured at the last snapshot of one run.
+
+    Reference: Gunasekar et al. (2018), the assumptions of Theorems 1 and 2.
+
+    >>> from gd import Diagonal, descend
+    >>> run = descend(Diagonal(2, 2, seed=0), [[2.0, 1.0], [-1.0, -3.0]], [1.0, -1.0], steps=100)
+    >>> run.hypotheses().margin > 0
+    True
+    """
 
     log_loss: float
     """log L, in nats; → −∞ is assumed."""

@@ -74,10 +74,25 @@ def train_with_decay(
     """Train on (x, y), each of shape (M,), lowering μ through `decays`.
 
     The start: w, a Gaussian with standard deviation scale/width^{1/2}, breakpoints uniform over the data's interval
-    and a half beyond; `iterations` of L-BFGS at most in each stage.
+    and a half beyond.
+
+    Args:
+        x: points, shape (M,).
+        y: targets, shape (M,).
+        width: hidden units.
+        decays: μ of each stage, in units of y²/(a² + w²).
+        scale: multiplies the standard deviation of the initial weights.
+        seed: of the initial weights.
+        iterations: of L-BFGS at most in each stage.
+
+    Returns:
+        The network at the end of the last stage.
 
     Raises:
         ValueError: x and y are not finite vectors of one length, or a decay is not positive.
+
+    Reference: Savarese, Evron, Soudry, Srebro (2019), *How do infinite width bounded norm networks look in function
+    space?*
 
     >>> net = train_with_decay([0.0, 1.0, 2.0], [0.0, 1.0, 0.0], width=20)
     >>> net.residual < 1e-3

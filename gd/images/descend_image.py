@@ -59,6 +59,7 @@ class ImageTrajectory:
     seconds_per_step: float
     """Wall time of the loop divided by the steps taken."""
     device: str
+    """Where it ran, in words."""
 
     @property
     def taken(self) -> int:

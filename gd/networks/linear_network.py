@@ -42,6 +42,15 @@ class LinearNetwork(nn.Module):
     - "balanced": the layers' conserved differences are zero (what "balanced" means is said at each network);
     - "unbiased": all layers but the last have entries N(0, s²), the last is zero, so f(·; w) = 0 at the start,
       as in the study of the kernel and rich regimes.
+
+    Args:
+        weights: the layers w_1 … w_L in the order in which they are applied.
+
+    Reference: Gunasekar, Lee, Soudry, Srebro (2018), section 2 and Lemma 1.
+
+    >>> from gd import Diagonal
+    >>> Diagonal(3, 2, seed=0).degree, Diagonal(3, 2, seed=0).predictor.shape
+    (2, (3,))
     """
 
     shape: tuple[int, ...]

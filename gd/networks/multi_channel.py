@@ -124,8 +124,19 @@ class MultiChannelReLU(nn.Module):
 
         f(x) = Σ_c ⟨v_c, max(0, Σ_r x_r ⋆ u_{c,r})⟩,
 
-    homogeneous of degree 2. Arguments and parameters are those of `MultiChannelCNN`; `regularizer` is None, none being
-    known, and it is not a linear predictor, so `predictor` is None too.
+    homogeneous of degree 2. The parameters are those of `MultiChannelCNN`; `regularizer` is None, none being known, and
+    it is not a linear predictor, so `predictor` is None too.
+
+    Args:
+        shape: D, or (H, W), of one input channel.
+        kernel_size: K ≤ D, or (K_H, K_W); an int means both axes.
+        in_channels: R.
+        out_channels: C.
+        scale: standard deviation of the weights.
+        seed: of the initial weights.
+        initialization: "gaussian", "unbiased" or "balanced", as for `MultiChannelCNN`.
+
+    Reference: Lyu, Li (2020), for homogeneous networks.
 
     >>> network = MultiChannelReLU(8, 3, 2, 4, seed=0)
     >>> network(torch.ones(5, 2, 8, dtype=torch.float64)).shape

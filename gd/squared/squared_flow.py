@@ -62,7 +62,7 @@ def squared_flow_limit(
         accuracy: largest error estimate of a step, relative to the distance the weights have moved so far. The kept
             result is of one order higher: for widths of some hundreds and more, functions come out right to about
             a thousandth of it.
-        times: ascending times > 0 at which f is recorded, besides the end.
+        times: ascending times > 0, shape (S,), at which f is recorded, besides the end.
         grid: further inputs, shape (G, …), at which f is recorded at these times.
         stop_at_last_time: end at the last of `times` instead of at the limit.
         max_steps: accepted and rejected together.
