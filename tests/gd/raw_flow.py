@@ -15,6 +15,7 @@ The path is called settled only if it is stationary and the linearized flow has 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -51,10 +52,10 @@ class Network:
         del y
         return self
 
-    def alive(self, w: NDArray[Any], X: Array) -> NDArray[np.bool_]:
-        """Which samples may have a gradient, (N,). The others do not act, whatever their share of the loss."""
-        del w
-        return np.ones(X.shape[0], dtype=bool)
+    def loss_weights(self, w: NDArray[Any], X: Array, s: Array) -> Array:
+        """p = softmax(s), the samples' shares in the loss at −m/T = s."""
+        del w, X
+        return softmax(s)
 
     def outputs(self, w: NDArray[Any], X: Array) -> NDArray[Any]:
         """f(x_n; w), shape (N,)."""
@@ -185,9 +186,18 @@ class TwoLayerNetwork(Network):
     def widths(self, W: NDArray[Any], X: Array) -> Array:
         return np.asarray(WIDTH * np.linalg.norm(W.real) * np.linalg.norm(X, axis=1, keepdims=True))
 
-    def alive(self, w: NDArray[Any], X: Array) -> NDArray[np.bool_]:
+    def loss_weights(self, w: NDArray[Any], X: Array, s: Array) -> Array:
+        """As in `Network`, for samples that no unit sees, or that only units on their kinks see.
+
+        The former have no gradient: leaving them out only rescales time. The latter fix the multiplier of a kink and
+        nothing else, whatever their own weight: a large one keeps the gate in [0, 1] and time of order one.
+        """
         W = self.split(w)[0].real
-        return np.asarray(self.square | (X @ W.T > -40.0 * self.widths(W, X)).any(axis=1))
+        z, width = X @ W.T, self.widths(W, X)
+        seen = self.square | (z > 40.0 * width).any(axis=1)
+        wall = ~seen & (z > -40.0 * width).any(axis=1)
+        top = s[seen].max() if seen.any() else 0.0
+        return softmax(np.where(seen, s, np.where(wall, top + np.log(100.0), -np.inf)))
 
     def outputs(self, w: NDArray[Any], X: Array) -> NDArray[Any]:
         W, a = self.split(w)
@@ -247,11 +257,10 @@ class Equations:
         return np.array(columns).T
 
     def loss_weights(self, w: Array, T: float) -> Array:
-        """p = softmax(−m/T) over the samples that have a gradient: leaving out the others only rescales time."""
-        return softmax(np.where(self.network.alive(w, self.X), -self.margins(w) / T, -np.inf))
+        return self.network.loss_weights(w, self.X, -self.margins(w) / T)
 
     def soft_force(self, w: Array, T: float) -> tuple[Array, Array]:
-        """The force with these weights, and the weights."""
+        """The force with p at temperature T, and p."""
         p = self.loss_weights(w, T)
         return self.force(w, p), p
 
@@ -344,7 +353,9 @@ def _advance(solver: LSODA, taken: int, steps: int, began: float, seconds: float
     """One step of the solver; the reason to stop, if there is one."""
     if taken >= steps or time.process_time() - began > seconds:
         return "steps or time spent"
-    message = solver.step()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # LSODA warns where it then fails, which its status says too
+        message = solver.step()
     if solver.status == "failed" or not np.isfinite(solver.y).all():
         return f"LSODA stalled ({message})"
     return "left the time range" if solver.status == "finished" else ""
