@@ -242,7 +242,8 @@ def compare_with_raw_flow(case: Case, limit: Limit, path: RawPath) -> Verdict:
         colder = raw_flow(case.network, case.X, case.y, case.start, floor=1e-10, rtol=1e-11)
         again = float(angles(functions(case.network, colder.directions[-1:], case.X), claimed)[0])
         if not again < 0.5 * end:
-            equal = abs(colder.margins.min() - limit.margin) < 1e-6 * limit.margin
+            margin = float((case.y * case.network.outputs(limit.direction, case.X.reshape(len(case.X), -1))).min())
+            equal = abs(colder.margins.min() - margin) < 1e-6 * abs(margin)
             which = Outcome.OTHER_MINIMIZER if equal else Outcome.WRONG
             return Verdict(which, f"the raw flow settled {end:.2g} rad away", end)
         path, end = colder, again
