@@ -346,7 +346,9 @@ def raw_flow(network: Network, X: Array, y: Array, start: Array, *, seconds: flo
     chosen = kept if len(kept) <= 400 else [kept[i] for i in np.linspace(0, len(kept) - 1, 400).astype(int)]
     directions, log_norm, tau = (np.array(column) for column in zip(*chosen, strict=True))
     margins = equations.margins(end)
-    return RawPath(directions, log_norm, tau, equations.loss_weights(end, T), margins, residual, growth, settled, reason)
+    return RawPath(
+        directions, log_norm, tau, equations.loss_weights(end, T), margins, residual, growth, settled, reason
+    )
 
 
 def _advance(solver: LSODA, taken: int, steps: int, began: float, seconds: float) -> str:
@@ -361,10 +363,14 @@ def _advance(solver: LSODA, taken: int, steps: int, began: float, seconds: float
     return "left the time range" if solver.status == "finished" else ""
 
 
-def _end(equations: Equations, right_side: Any, jacobian: Any, state: Array, floor: float) -> tuple[float, float, float]:
+def _end(
+    equations: Equations, right_side: Any, jacobian: Any, state: Array, floor: float
+) -> tuple[float, float, float]:
     """Residual, largest growth rate in units of the force, and the length of the force."""
     theta = state[:-1]
-    force = float(np.linalg.norm(equations.soft_force(theta, max(np.exp(-equations.network.degree * state[-1]), floor))[0]))
+    force = float(
+        np.linalg.norm(equations.soft_force(theta, max(np.exp(-equations.network.degree * state[-1]), floor))[0])
+    )
     move = float(np.linalg.norm(right_side(0.0, state)[:-1]))
     if right_side(0.0, state)[-1] <= 0:
         return 1.0, np.inf, force

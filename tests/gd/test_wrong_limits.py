@@ -392,7 +392,7 @@ def test_fully_connected_with_multipliers_that_are_not_unique(data: str, depth: 
     if expected is None:
         expected = max_margin(rows, np.ones(len(rows)), L2()).beta
     signs = np.where(np.arange(len(rows)) % 3 == 2, -1.0, 1.0)
-    limit = flow_limit(FullyConnected(rows.shape[1], depth, seed=0), rows * signs[:, None], signs)
+    limit = flow_limit(FullyConnected(rows.shape[1], depth, seed=0), rows * signs[:, None], signs, max_steps=4000)
     assert limit.status is FlowStatus.OPTIMAL
     np.testing.assert_allclose(limit.predictor, expected, atol=1e-6)
     assert (limit.dual >= 0).all()
@@ -401,7 +401,7 @@ def test_fully_connected_with_multipliers_that_are_not_unique(data: str, depth: 
 def test_the_four_points_of_the_first_report() -> None:
     X, y = np.array([[1.0, 1.0], [2.0, 1.0], [1.0, -1.0], [-1.0, -2.0]]), np.array([1.0, 1.0, 1.0, -1.0])
     for depth in (1, 2, 3):
-        limit = flow_limit(FullyConnected(2, depth, seed=0), X, y)
+        limit = flow_limit(FullyConnected(2, depth, seed=0), X, y, max_steps=4000)
         assert limit.status is FlowStatus.OPTIMAL
         np.testing.assert_allclose(limit.predictor, [1.0, 0.0], atol=1e-6)
 
@@ -467,8 +467,8 @@ def written_as_relu() -> dict[int, Limit]:
 
 
 def kinked_data() -> tuple[Array, Array]:
-    """Four points on which the flow slides along kinks."""
-    return np.random.default_rng(0).standard_normal((4, 2)), np.array([1.0, -1.0, 1.0, -1.0])
+    """Four points on which the flow slides along kinks and separates; the raw flow settles there for 4 and 5 units."""
+    return np.random.default_rng(2).standard_normal((4, 2)), np.array([1.0, -1.0, 1.0, -1.0])
 
 
 @pytest.mark.parametrize("how", [way for way in WAYS if way != "nn.ReLU"])
@@ -494,6 +494,17 @@ def test_the_limit_of_the_function_itself_is_the_raw_flow_s(written_as_relu: dic
         path = raw_flow(TwoLayerNetwork(2, H, "relu"), X, y, start)
         assert path.settled, path.reason
         np.testing.assert_allclose(limit.margin, path.margins.min(), rtol=1e-4)
+
+
+def test_a_flow_that_separates_is_not_called_not_separated() -> None:
+    # a draw on which two kinks slide while one sample's margin is 0; the raw flow goes on to margin 0.105819
+    X, y = np.random.default_rng(22).standard_normal((4, 2)), np.array([1.0, -1.0, 1.0, -1.0])
+    start = torch.cat([p.detach().flatten() for p in Written("nn.ReLU", 4).parameters()]).numpy()
+    path = raw_flow(TwoLayerNetwork(2, 4, "relu"), X, y, start)
+    assert path.settled, path.reason
+    limit = flow_limit(Written("nn.ReLU", 4), X, y, max_steps=3000)
+    assert limit.status.converged
+    np.testing.assert_allclose(limit.margin, path.margins.min(), rtol=1e-4)
 
 
 class Tokens(nn.Module):
