@@ -17,9 +17,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "gd"))
 sys.modules.pop("raw_flow", None)  # this script has the same name as the reference integrator
 
-import numpy as np
-import torch
-from raw_flow_cases import FAMILIES, Outcome, case, examine
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from raw_flow_cases import FAMILIES, Outcome, case, examine  # noqa: E402
 
 
 def main() -> None:

@@ -1,13 +1,16 @@
 """Gradient flow of the raw weights of small networks, by scipy's LSODA: a reference that shares no code with `gd`.
 
-The networks are written here in numpy, with Jacobians by hand. The flow on the exponential loss is integrated in two parts.
+The networks are written here in numpy, with Jacobians by hand. The flow on the exponential loss is integrated in two
+parts.
 
 1. The raw weights themselves,  dw/dτ = ‖w‖^{2−L} Σ_n p_n ∇m_n(w),  p = softmax(−m),  dτ = loss·‖w‖^{L−2} dt,
    until the temperature ‖w‖^{−L} is 10⁻⁴ of the margins' gradients on the unit sphere.
-2. The same flow in w = e^ρ θ, ‖θ‖ = 1, with p = softmax(−m(θ)/T), T = max(e^{−Lρ}, floor): exact until the floor, and the
+2. The same flow in w = e^ρ θ, ‖θ‖ = 1, with p = softmax(−m(θ)/T), T = max(e^{−Lρ}, floor): exact until the floor,
+and the
    path of T → 0 up to O(T) below it.
 
-Both parts use the exact Jacobian of their right side (second derivatives by complex steps, which are exact to rounding),
+Both parts use the exact Jacobian of their right side (second derivatives by complex steps, which are exact to
+rounding),
 a tight relative tolerance, and an absolute tolerance that is tiny where weights decay independently of one another.
 The path is called settled only if it is stationary and the linearized flow has no growing direction there.
 """

@@ -1,6 +1,7 @@
 """Random and degenerate cases for `raw_flow`, and the comparison of `gd.flow_limit` with the raw flow.
 
-A case is a network, start weights, and data. The comparison evaluates both directions by the reference's own forward pass
+A case is a network, start weights, and data. The comparison evaluates both directions by the reference's own forward
+pass
 on the data and on fixed probe points, so that it sees functions, not the gauge of the weights. It answers one of
 
     same point   the raw flow's function is at the limit's, or falls towards it as the temperature falls,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from math import prod
 from pathlib import Path
 from typing import Any
 
