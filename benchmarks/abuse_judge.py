@@ -131,8 +131,8 @@ def judge_price(regularizer: Any, beta: np.ndarray, solution: Any) -> None:
     if isinstance(regularizer, ConvKernel):
         # the conic road returns no network; any that computes β and is paid what was said will do
         found = solution if hasattr(solution, "kernels") else computing(regularizer, beta)
-        paid = float((found.kernels**2).sum() + (found.weights**2).sum())
-        error = np.abs(network(found.kernels, found.weights, beta.shape) - beta).max() / np.abs(beta).max()
+        paid = float((found.kernels**2).sum() + (found.output_weights**2).sum())
+        error = np.abs(network(found.kernels, found.output_weights, beta.shape) - beta).max() / np.abs(beta).max()
         demand(error <= 1e-7, f"the network computes another predictor, {error:.1e} away")
     else:
         paid = value(regularizer, beta)

@@ -105,14 +105,14 @@ def induced_call(rng: Rng) -> str:
     answer = induced_regularizer(dressed(rng, w), K, in_channels=channels, **few)
     w = answer.beta
     if not w.any():
-        demand(answer.objective == 0, "the zero predictor costs something")
+        demand(answer.value == 0, "the zero predictor costs something")
         return "certified"
-    if not np.isfinite(answer.objective):
+    if not np.isfinite(answer.value):
         return "not certified"
-    paid = float((answer.kernels**2).sum() + (answer.weights**2).sum())
-    error = np.abs(network(answer.kernels, answer.weights, w.shape) - w).max() / np.abs(w).max()
+    paid = float((answer.kernels**2).sum() + (answer.output_weights**2).sum())
+    error = np.abs(network(answer.kernels, answer.output_weights, w.shape) - w).max() / np.abs(w).max()
     demand(error <= 1e-7, f"the network computes another predictor, {error:.1e} away")
-    demand(abs(paid - answer.objective) <= CLAIM * paid, "price")
+    demand(abs(paid - answer.value) <= CLAIM * paid, "price")
     z = answer.dual / dual_norm(ConvKernel(K, channels or 1), answer.dual)
     proved = float(np.vdot(z, w))
     demand(answer.lower_bound <= proved * (1 + CLAIM), f"lower bound {answer.lower_bound}, proved {proved}")

@@ -44,17 +44,17 @@ def once(call: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - began, result
 
 
-def prices(peer_up_to: int, largest: int) -> None:
+def values(peer_up_to: int, largest: int) -> None:
     """Section 1."""
-    print("price of one predictor\n       D    K        ours [s]     gap     peer [s]   values differ by")
+    print("value of one predictor\n       D    K        ours [s]     gap     peer [s]   values differ by")
     rng = np.random.default_rng(0)
     for D, K in ((48, 5), (128, 9), (256, 9), (1 << 14, 33), (1 << largest, 64)):
         w = rng.standard_normal(D)
         seconds, answer = best_time(lambda w=w, K=K: induced_regularizer(w, K), 5 if D < 10**5 else 2)
-        line = f"{D:8d}  {K:3d}   {seconds:12.6f}   {answer.certificate.gap:.0e}"
+        line = f"{D:8d}  {K:3d}   {seconds:12.6f}   {answer.gap:.0e}"
         if peer_up_to >= D:
             peer, (value, _, name) = once(lambda w=w, K=K: conic_value(w, ConvKernel(K)))
-            line += f"   {peer:10.3f}   {abs(answer.objective / value - 1):.0e} ({name})"
+            line += f"   {peer:10.3f}   {abs(answer.value / value - 1):.0e} ({name})"
         print(line, flush=True)
 
 
@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--images")
     parser.add_argument("--out")
     arguments = parser.parse_args()
-    prices(arguments.peer_up_to, arguments.largest)
+    values(arguments.peer_up_to, arguments.largest)
     margins(arguments.peer_up_to)
     curves = scaling(arguments.largest)
     if arguments.images:

@@ -42,6 +42,11 @@ class Uniqueness(Enum):
     def __bool__(self) -> bool:
         return self is Uniqueness.UNIQUE
 
+    @property
+    def known(self) -> bool | None:
+        """True, False, or None where it is not known: for tables and JSON."""
+        return None if self is Uniqueness.UNKNOWN else self is Uniqueness.UNIQUE
+
 
 @dataclass(frozen=True)
 class Certificate:

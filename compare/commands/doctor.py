@@ -72,7 +72,7 @@ def licence() -> Fact:
     """Whether MOSEK may optimize here, asked by letting it."""
 
     def ask() -> str:
-        from solvers.conic_solvers import mosek_licence
+        from solvers.conic import mosek_licence
 
         return "found" if mosek_licence() else "none found; Clarabel and SCS need none"
 
@@ -84,6 +84,7 @@ def conic_solvers() -> Fact:
 
     def solve() -> str:
         from solvers.max_margin import max_margin
+        from solvers.regularizers import L2
 
         solution = max_margin([[2.0, 1.0], [-1.0, 1.0]], [1.0, -1.0], L2(), method="conic")
         return str(solution.stats.get("solver", "unknown"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from compare.commands.outcome import INTERRUPTED
+from compare.command_line import INTERRUPTED
 
 if TYPE_CHECKING:
     from compare.sweep.sweep import SweepResult
@@ -37,7 +37,7 @@ def command(
     check: bool,
     as_json: bool,
 ) -> None:
-    """Run every cell of a grid over data, networks, depths, widths, seeds, scales, losses and roads.
+    """Run every cell of a grid over data, networks, depths, widths, seeds, scales, losses and methods.
 
     PLAN is a TOML file; the shortest is a [grid] with data = "wine:0v1". `implicitbias sweep plan.toml` again goes on
     where it stopped; `compare.load_sweep(DIR)` loads the results as a DataFrame.

@@ -13,20 +13,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compare.generators.images import Image
+from compare.generators.image_sources import Image
+from compare.reports.curves import Curve, curve_plot
+from compare.reports.records import slug
 from compare.reports.report import Check, Column, Figure, Section, Value
 from gd.images.conv_generator import ConvGenerator
 from gd.images.descend_image import descend_image
 from gd.images.encoder_decoder import EncoderDecoder
 from gd.images.generator import Generator
 from gd.images.two_layer_generator import TwoLayerGenerator
-from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
-from solvers.generators.early_stopping import early_stopping_filter
+from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
+from solvers.filters.early_stopping import early_stopping_filter
 
 Array = NDArray[np.float64]
 REFERENCE = 'Chakrabarty & Maji (2019), "The spectral bias of the deep image prior"'
@@ -128,25 +129,27 @@ def band_section(image: Image, *, level: float = 25 / 255, steps: int = 400) -> 
         "Which frequencies are learned first",
         text,
         columns,
-        tuple(rows),
-        tuple(made),
+        rows,
+        made,
         tuple(band_plot(name, at, errors) for name, (at, errors) in found.items()),
     )
 
 
 def band_plot(name: str, steps: NDArray[np.int64], errors: Array) -> Figure:
     """Band errors over the iterations."""
-    data: dict[str, Any] = {"iteration": steps}
-    names = [f"{low:g}–{high:g} cycles/pixel" for low, high in BANDS]
-    data |= {f"relative error: {label}": errors[:, i] for i, label in enumerate(names)}
-
-    def draw(canvas: Any) -> None:
-        axes = canvas.subplots()
-        for i, label in enumerate(names):
-            axes.loglog(steps[1:], np.maximum(errors[1:, i], 1e-6), color=f"C{i}", label=label)
-        axes.axhline(0.5, color="C7", linewidth=0.8, linestyle=":")
-        axes.set(xlabel="iteration", ylabel="error / power, in the band", title=name, ylim=(1e-3, 3))
-        axes.legend()
-
-    slug = "".join(c if c.isalnum() else "-" for c in name.lower())
-    return Figure(f"bands-{slug}", f"{name}: relative error by frequency band. Dotted: half learned.", draw, data)
+    bands = [f"{low:g}–{high:g} cycles/pixel" for low, high in BANDS]
+    curves = [
+        Curve(label, steps, errors[:, i], colour=i, names=("iteration", f"relative error: {label}"))
+        for i, label in enumerate(bands)
+    ]
+    caption = f"{name}: relative error by frequency band. Dotted: half learned."
+    labels = ("iteration", "error / power, in the band")
+    return curve_plot(
+        f"bands-{slug(name)}",
+        caption,
+        curves,
+        labels,
+        log="xy",
+        level=0.5,
+        adjust=lambda axes: axes.set(title=name, ylim=(1e-3, 3)),
+    )

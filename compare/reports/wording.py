@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import unicodedata
 
-from compare.reports.findings import Column, Value, verdict
+from compare.reports.findings import Column, Value
 
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 DEGREES_PER_RADIAN = 180.0 / math.pi
@@ -27,6 +27,15 @@ def clean(text: str) -> str:
     Text direction overrides (Unicode Cf) go as well: they can make a file name read backwards.
     """
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
+
+
+def one_line(error: BaseException, most: int = 200) -> str:
+    """An exception as one line: its type and message, shortened.
+
+    >>> one_line(ValueError("no\\n  such thing"))
+    'ValueError: no such thing'
+    """
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:most]}".removesuffix(": ")
 
 
 def number(value: float, format: str = "") -> str:
@@ -66,8 +75,6 @@ def header(column: Column) -> str:
 
 def cell(value: Value, column: Column) -> str:
     """One cell of a table, in the unit its header names."""
-    if column.format == "verdict":
-        return verdict(value if isinstance(value, bool) else None)
     if value is None:
         return "–"
     if isinstance(value, bool):

@@ -73,6 +73,11 @@ class LinearNetwork(nn.Module):
         """R with min{‖w‖² : P(w) = β} = L·R(β)^{2/L} (`ConvKernel`: R itself); None where no closed form is known."""
 
     @property
+    def theorem(self) -> str:
+        """Where it is proved that gradient descent ends at the optimum of `regularizer`; "" where nothing is."""
+        return ""
+
+    @property
     def linear_network(self) -> LinearNetwork:
         """Itself: what `gd.networks.declaration` asks of a module to know that it is a linear network."""
         return self

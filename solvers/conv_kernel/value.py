@@ -5,7 +5,7 @@
 
 The convex value comes from the central path (`solvers.conv_kernel.path`); kernels are read off its X ⪰ 0. For
 one-dimensional signals with one input channel they are then replaced by a single kernel of the same spectrum, whatever
-the rank of X (`solvers.conv_kernel.spectral_factorization`). Otherwise the number of kernels is the rank of X, and a
+the rank of X (`solvers.factorization.spectral_factorization`). Otherwise the number of kernels is the rank of X, and a
 smaller C is a rank-constrained problem (`solvers.conv_kernel.factors`), answered by an upper and a lower bound.
 """
 
@@ -32,8 +32,8 @@ from solvers.conv_kernel.network import (
     shaped_kernels,
 )
 from solvers.conv_kernel.path import kernel_dual_norm, proved_largest_eigenvalue
-from solvers.conv_kernel.spectral_factorization import spectral_factorization
 from solvers.conv_kernel.value_path import follow_value_path
+from solvers.factorization.spectral_factorization import spectral_factorization
 from solvers.search import Search
 from solvers.solution import Status
 
@@ -45,6 +45,8 @@ _RANK = 1e-6  # and those below this part of the largest are not counted in the 
 class InducedRegularizer(TwoLayerNetwork):
     """R_{K,C}(w) with the network that attains it, ‖U‖² = ‖V‖² = value/2, and the proof."""
 
+    beta: Array = field(repr=False)
+    """w, as float64."""
     value: float
     """‖U‖² + ‖V‖² of this network: an upper bound on R(w). inf when no network was found that computes w."""
     lower_bound: float
@@ -78,7 +80,7 @@ def attained(
         kernels, V = np.zeros((1, geometry.n)), np.zeros((1, *geometry.grid))
         stats: dict[str, object] = {"method": "w = 0", "iterations": 0}
         shaped = shaped_kernels(geometry, kernels)
-        return InducedRegularizer(0.0, 0.0, 0.0, Status.OPTIMAL, shaped, V, np.zeros_like(w), 0.0, 0, stats)
+        return InducedRegularizer(w, 0.0, 0.0, 0.0, Status.OPTIMAL, shaped, V, np.zeros_like(w), 0.0, 0, stats)
     beta = geometry.fourier(w / scale)[0]
     if geometry.full_width:
         U, z, rank, iterations = full_width_kernel(geometry, beta), directions(beta), 1, 0
@@ -98,6 +100,7 @@ def attained(
     dual = geometry.inverse(z).reshape(w.shape)
     unproved = Status.INACCURATE if convex else Status.BOUNDED
     return InducedRegularizer(
+        beta=w,
         value=value * scale,
         lower_bound=min(lower, value) * scale,
         gap=gap,

@@ -11,6 +11,7 @@ from scipy.optimize import linprog
 from solvers import (
     L2,
     Bridge,
+    ConvKernel,
     FourierBridge,
     NotSeparableError,
     Regularizer,

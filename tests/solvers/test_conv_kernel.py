@@ -190,7 +190,7 @@ def test_rank_reduction_of_a_full_rank_optimum():
     assert answer.rank_before > 1
     assert answer.reduced
     assert answer.kernels.shape == (1, 4)
-    assert answer.value == pytest.approx(value, rel=1e-6)
+    assert answer.objective == pytest.approx(value, rel=1e-6)
     np.testing.assert_allclose(network_predictor(answer.kernels, answer.output_weights, w.shape), w, atol=1e-10)
     image = np.random.default_rng(4).standard_normal((3, 3))
     _, Z, _ = conic_value(image, ConvKernel((2, 2)))

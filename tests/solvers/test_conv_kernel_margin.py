@@ -110,8 +110,8 @@ def test_signals_need_one_channel():
 
 
 def test_unknown_options_are_refused():
-    with pytest.raises(TypeError, match="does not take"):
-        max_margin(np.eye(3), [1, 1, -1], ConvKernel(2), magic=1)
+    with pytest.raises(TypeError, match="does not take start; it takes n_starts, seed"):
+        max_margin(np.eye(3), [1, 1, -1], ConvKernel(2), start=np.ones(3))
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -192,7 +192,7 @@ def test_uniqueness_on_a_coarse_grid_against_the_extent_of_the_face(seed: int, n
         return
     solution = max_margin(X, y, Bridge(1))
     width = width_of_l1_face(y[:, None] * X, solution.objective)
-    assert solution.unique is (width < 1e-5), width
+    assert solution.unique is (Uniqueness.UNIQUE if width < 1e-5 else Uniqueness.NOT_UNIQUE), width
 
 
 @pytest.mark.parametrize("regularizer", NORMS, ids=str)

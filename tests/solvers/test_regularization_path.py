@@ -43,7 +43,7 @@ def test_against_cvxpy(noisy, regularizer, loss):
 def test_gap_is_a_bound_also_when_stopped_early(noisy):
     X, y = noisy
     exact = regularization_path(X, y, [2.0], Bridge(1), tol=1e-9)
-    early = regularization_path(X, y, [2.0], Bridge(1), tol=1e-9, max_iterations=3)
+    early = regularization_path(X, y, [2.0], Bridge(1), tol=1e-9, max_steps=3)
     assert early.gaps[0] >= early.losses[0] - exact.losses[0] > 1e-6
 
 

@@ -1,0 +1,268 @@
+"""The sections of the spline report, each built from a finished study: what was measured, and what theory says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compare.function_distance import uniform_distance
+from compare.reports.curves import Curve, curve_plot
+from compare.reports.records import slug
+from compare.reports.report import Check, Column, Section, Value
+from compare.spline.smoothing_trajectory import TrajectoryStudy
+from compare.spline.spline_cases import AUTHORS_RMS, BUILTIN, SplineCase
+from compare.spline.width_rates import FITTED_FROM, WidthStudy, fitted_slope, quantiles
+from gd.descent.weight_decay import DecayedNetwork
+from gd.networks.wide_relu import LinearPieces
+from solvers.splines.initial_distributions import InitialDistribution
+from solvers.splines.rich_regime import RichInterpolant
+from solvers.splines.weighted_spline import WeightedSpline
+
+Array = NDArray[np.float64]
+PAPER = "Jin and Montúfar (2023), Theorem 1"
+SLOPE_TOLERANCE = 0.05
+
+
+def rate_section(name: str, study: WidthStudy, case: SplineCase, *, enough: bool) -> Section:
+    """Error against width. The slope is tested only when there are `enough` seeds and widths to know it to 0.05."""
+    median = study.median()
+    low, high = quantiles(study.sup, 0.25), quantiles(study.sup, 0.75)
+    runs = (~np.isnan(study.rms)).sum(axis=1)
+    mean_rms = np.where(runs > 0, np.nansum(study.rms, axis=1) / np.maximum(runs, 1), np.nan)
+    numbers = {"median": median, "low": low, "high": high, "rms": mean_rms}
+    rows = tuple(
+        {"width": n, "fitted": n >= FITTED_FROM, "runs": int(runs[k])}
+        | {key: float(values[k]) if runs[k] else None for key, values in numbers.items()}
+        for k, n in enumerate(study.widths)
+    )
+    statement = f"{name}: the median sup distance to the weighted spline falls like width^(−1/2)"
+    off = abs(study.slope + 0.5)
+    interval = slope_in_words(study.slope, *study.interval)
+    if enough:
+        checks = [Check.at_most(statement, off, SLOPE_TOLERANCE, reference=PAPER, reason=interval)]
+    else:
+        why = f"{interval}; too few seeds or widths to know the slope to {SLOPE_TOLERANCE}"
+        checks = [Check.no_prediction(statement, None if np.isnan(off) else off, why=why, reference=PAPER)]
+    if case is BUILTIN and name in AUTHORS_RMS and 640 in study.widths:
+        front, power = AUTHORS_RMS[name]
+        measured, theirs = float(mean_rms[study.widths.index(640)]), front * 640**power
+        claim = f"{name}: mean RMS distance at width 640 is no larger than the authors' fit {front}·n^{power}"
+        checks.append(
+            Check.at_most(claim, measured, theirs, unit="y", reference="Jin and Montúfar (2023), figures")
+            if enough
+            else Check.no_prediction(claim, measured, why="too few seeds for a mean", unit="y")
+        )
+
+    widths = np.asarray(study.widths)
+    curves = [
+        Curve("median, quartiles", widths, median, "o-", 0, ("width", "median sup distance (y)")),
+        Curve("", widths, low, "-", 0, ("width", "quartile 1 (y)"), {"alpha": 0.3}),
+        Curve("", widths, high, "-", 0, ("width", "quartile 3 (y)"), {"alpha": 0.3}),
+    ]
+    fitted = (widths >= FITTED_FROM) & ~np.isnan(median)
+    if fitted.any():  # through the middle of the fitted medians
+        constant = np.exp(np.mean(np.log(median[fitted] * np.sqrt(widths[fitted]))))
+        curves.append(Curve("theory: slope −1/2", widths, constant / np.sqrt(widths), "--", 1))
+    low_end, high_end = case.interval
+    caption = f"{name}: largest distance on [{low_end:g}, {high_end:g}] against width, log axes; {interval}."
+    labels = ("width n (units of one half)", "max |network − spline|  (units of y)")
+    figure = curve_plot(f"rate-{slug(name)}", caption, curves, labels, log="xy")
+    text = (
+        "Each network is trained by gradient flow to residual 1e-10 on data corrected by the line (u, v) of problem "
+        "(21); on the data as they are the limit is another function (problem (18)), and the error would stop falling. "
+        "Distances are true maxima, pieces against spline. Widths below 80 are shown and not fitted: their kernel is "
+        f"often nearly singular. {study.unfitted} network(s) did not reach the residual in the steps allowed and are "
+        "left out."
+    )
+    columns = (
+        Column("width", "width n", about="units of one of the two mirrored halves; 2n in all"),
+        Column("median", "median sup distance", "y", ".4g"),
+        Column("low", "lower quartile", "y", ".4g"),
+        Column("high", "upper quartile", "y", ".4g"),
+        Column("rms", "mean RMS distance", "y", ".4g"),
+        Column("fitted", "in the fit"),
+        Column("runs", "networks"),
+    )
+    return Section(f"Error against width, {name}", text, columns, rows, checks, (figure,))
+
+
+Solution = tuple[InitialDistribution, WeightedSpline, LinearPieces]
+
+
+def shape_section(case: SplineCase, solutions: Mapping[str, Solution]) -> Section:
+    """ζ of each initialization, the spline it leads to, and a wide network trained on corrected data."""
+    rows: list[dict[str, Value]] = []
+    checks, functions, weights = [], [], []
+    grid = np.linspace(*case.interval, 801)
+    for k, (name, (init, spline, pieces)) in enumerate(solutions.items()):
+        worst = spline.certificate.worst
+        distance = uniform_distance(pieces, spline, case.interval)
+        rows.append({"init": name, "energy": spline.energy, "certificate": worst, "distance": distance})
+        claim = f"{name}: the spline satisfies its Euler–Lagrange conditions"
+        checks.append(Check.at_most(claim, worst, 1e-10, reason="relative, by a quadrature the solver did not use"))
+        line = case.y[0] - spline.values[0], case.y[-1] - spline.values[-1]
+        back = np.interp(grid, case.interval, line)  # the line u x + v taken off the data
+        functions.append(Curve(name, grid, spline(grid) + back, "-", k, ("x", f"spline {name} (y)")))
+        functions.append(Curve("", grid, pieces(grid) + back, ":", k))
+        weights.append(Curve(name, grid, init.zeta(grid), "-", k, ("x", f"zeta {name}")))
+    functions.append(Curve("", case.x, case.y, "o", 7, look={"markersize": 4}))
+    caption = "Splines (solid), wide networks (dotted), data (dots)."
+    figures = (
+        curve_plot("solutions", caption, functions, ("x", "y")),
+        curve_plot("zeta", "ζ: how cheaply the network bends at x.", weights, ("x", "ζ(x)")),
+    )
+    text = (
+        "min ∫ g″²/ζ: where ζ is small, bending costs much and the solution straightens. Solid: the spline; dotted: "
+        "one wide network trained on corrected data, its line added back."
+    )
+    columns = (
+        Column("init", "initialization"),
+        Column("energy", "∫ g″²/ζ", "", ".8g"),
+        Column("certificate", "worst residual of the spline", "", ".1e"),
+        Column("distance", "sup distance of the network", "y", ".3g"),
+    )
+    return Section("What ζ does to the shape", text, columns, rows, checks, figures)
+
+
+def slope_in_words(slope: float, low: float, high: float) -> str:
+    """The fitted slope and its interval, or that there is none."""
+    if np.isnan(slope):
+        return f"no slope: it takes two widths of {FITTED_FROM} or more"
+    return f"slope {slope:.3f}, 95 % bootstrap interval [{low:.3f}, {high:.3f}]"
+
+
+def training_section(name: str, widths: tuple[int, ...], gaps: Array, *, enough: bool) -> Section:
+    """Training all weights (linearized) against the output layer only."""
+    median = quantiles(gaps, 0.5)
+    slope, low, high = fitted_slope(np.asarray(widths), gaps)
+    claim = f"{name}: training all weights of the linearized network and training the output layer differ by O(1/n)"
+    reason = f"{slope_in_words(slope, low, high)}; O(1/n) is an upper bound"
+    # an upper bound: only a slope above −1 by more than the fit's own error speaks against it
+    check = (
+        Check.at_most(claim, slope + 1.0, 0.1, reference="Jin and Montúfar (2023), linearization", reason=reason)
+        if enough
+        else Check.no_prediction(
+            claim, None if np.isnan(slope) else slope + 1.0, why=f"{reason}; too few seeds to test it"
+        )
+    )
+
+    slope_one = median[-1] * (np.asarray(widths) / widths[-1]) ** -1.0
+    curves = [
+        Curve("median", widths, median, "o-", 2, ("width", "median sup gap (y)")),
+        Curve("slope −1", widths, slope_one, "--", 1),
+    ]
+    labels = ("width n (units of one half)", "max |all − output only|  (y)")
+    figure = curve_plot("training", f"{name}: sup gap against width; {reason}.", curves, labels, log="xy")
+    rows = [{"width": n, "median": median[k]} for k, n in enumerate(widths)]
+    text = (
+        "Same start, same data, both to residual 1e-10. The first layer's share of the tangent kernel is O(1), the "
+        "output layer's O(n)."
+    )
+    columns = (Column("width", "width n"), Column("median", "median sup gap", "y", ".3g"))
+    return Section("All weights against the output layer", text, columns, rows, (check,), (figure,))
+
+
+def trajectory_section(name: str, study: TrajectoryStudy) -> Section:
+    """Training and smoothing splines: an approximation, measured."""
+    direct, nearest = study.distance(study.at_inverse_time), study.distance(study.nearest)
+    rows = [
+        {"time": t, "direct": direct[k], "nearest": nearest[k], "smoothing": study.smoothing[k]}
+        for k, t in enumerate(study.times)
+    ]
+    distances = [
+        Curve("λ = 1/(n t)", study.times, direct, "o-", names=("n t", "at 1/(n t) (y)")),
+        Curve("nearest λ", study.times, nearest, "s-", names=("n t", "at nearest (y)")),
+    ]
+    functions = []
+    for colour, k in enumerate(np.linspace(0, study.times.size - 1, 4).round().astype(int)):
+        functions.append(Curve(f"n t = {study.times[k]:.2g}", study.grid, study.network[k], "-", colour))
+        functions.append(Curve("", study.grid, study.nearest[k], ":", colour))
+    networks = {f"network at nt={t:.3g} (y)": f for t, f in zip(study.times, study.network, strict=True)}
+    why = "e^{−tΘ} is not λ(Θ + λ)⁻¹: smoothing splines approximate the trajectory and no rate is claimed between them"
+    claim = f"{name}: largest distance, over time, to the nearest smoothing spline"
+    check = Check.no_prediction(claim, float(nearest.max()), why=why, unit="y")
+    text = (
+        "f_t of one wide network and min Σ(g(x_i) − y_i)² + λ∫g″²/ζ. The spline's line is free and the network's is "
+        "learnt like everything else, so early in training they are furthest apart."
+    )
+    columns = (
+        Column("time", "n t", "", ".3g"),
+        Column("direct", "distance at λ = 1/(n t)", "y", ".3g"),
+        Column("nearest", "distance at the nearest λ", "y", ".3g"),
+        Column("smoothing", "nearest λ", "", ".3g"),
+    )
+    labels = ("n t", "max |network − smoothing spline|  (y)")
+    caption = f"{name}: the network (solid) and its nearest smoothing spline (dotted)."
+    figures = (
+        curve_plot("trajectory-distance", f"{name}: distance along training.", distances, labels, log="xy"),
+        replace(
+            curve_plot("trajectory", caption, functions, ("x", "y (corrected)")), data={"x": study.grid} | networks
+        ),
+    )
+    return Section("The trajectory and smoothing splines", text, columns, rows, (check,), figures)
+
+
+def rich_section(
+    case: SplineCase, exact: RichInterpolant, net: DecayedNetwork, spline: WeightedSpline, name: str
+) -> Section:
+    """The kernel regime and the rich one, on the data as they are."""
+    pieces = net.pieces()
+    cost = max(pieces.variation, abs(float(pieces.slopes[0] + pieces.slopes[-1])))
+    grid = np.unique(np.concatenate([np.linspace(*case.interval, 801), case.x]))
+    low, high, values = exact.lower(grid), exact.upper(grid), pieces(grid)
+    outside = float(np.maximum(low - values, values - high).max())
+    spread = float(np.ptp(case.y)) or 1.0
+    reached = cost <= exact.value * 1.01
+    fitted = net.residual < 1e-3 * spread  # a network that misses the data is cheap for no merit of the theory
+    if fitted:
+        claim = "weight decay ends at the least max(∫|g″|, |g′(−∞) + g′(+∞)|) of all interpolants"
+        reason = "relative; the training problem is nonconvex, L-BFGS may end in another stationary point"
+        paper = "Savarese et al. (2019), Theorem 3.1"
+        checks = [Check.at_most(claim, cost / exact.value - 1.0, 1e-2, reference=paper, reason=reason)]
+    else:
+        why = "the network did not fit the data: a stationary point of the nonconvex problem"
+        checks = [Check.no_prediction("weight decay ends at the least cost", cost, why=why)]
+    if fitted and reached and exact.value > 0:
+        claim = "the trained function lies in the set of exact minimizers (distance outside their bounds)"
+        largest = 1e-2 * spread
+        checks.append(Check.at_most(claim, max(outside, 0.0), largest, unit="y", reference="Debarre et al. (2022)"))
+    curves = [
+        Curve("all minimizers of ∫|g″|", grid, low, "-", 1, ("x", "lower bound (y)"), {"alpha": 0.3}),
+        Curve("", grid, high, "-", 1, ("x", "upper bound (y)"), {"alpha": 0.3}),
+        Curve("fewest bends", grid, exact.sparsest(grid), "--", 1),
+        Curve("network, weight decay", grid, values, "-", 2, ("x", "network (y)")),
+        Curve(f"kernel regime, {name}", grid, spline(grid), "-", 0, ("x", "weighted spline (y)")),
+        Curve("", case.x, case.y, "o", 7, look={"markersize": 4}),
+    ]
+
+    def between(axes: Any) -> None:
+        axes.fill_between(grid, low, high, color="C1", alpha=0.25, linewidth=0)
+
+    caption = "Kernel and rich regime on the same data."
+    figure = curve_plot("rich", caption, curves, ("x", "y"), adjust=between)
+    unique = "is unique" if exact.unique else "is not unique: between the bounds, whatever keeps the slopes monotone"
+    rows: list[dict[str, Value]] = [
+        {"what": "exact minimum", "cost": exact.value, "residual": 0.0},
+        {"what": "network, weight decay", "cost": cost, "residual": net.residual},
+        {"what": f"weighted spline, {name}", "cost": spline_cost(spline), "residual": 0.0},
+    ]
+    columns = (
+        Column("what", "function"),
+        Column("cost", "max(∫|g″|, |g′(−∞) + g′(+∞)|)", "y/x", ".6g"),
+        Column("residual", "largest residual", "y", ".1e"),
+    )
+    text = f"With weight decay μ → 0 the first layer moves and the cost is ∫|g″| instead. Its minimizer {unique}."
+    return Section("The rich regime", text, columns, rows, checks, (figure,))
+
+
+def spline_cost(spline: WeightedSpline) -> float:
+    """R(g) of a weighted spline: its slope is monotone between the sign changes of ℓ, so by differences of slopes."""
+    p, q = spline.density[:-1], spline.density[1:]
+    turning = p * q < 0
+    zeros = spline.knots[:-1] + np.diff(spline.knots) * np.divide(p, p - q, out=np.zeros_like(p), where=turning)
+    slopes = spline.derivative(1)(np.sort(np.concatenate([spline.knots, zeros[turning]])))
+    return max(float(np.abs(np.diff(slopes)).sum()), abs(float(slopes[0] + slopes[-1])))
