@@ -1,7 +1,7 @@
 """Arrival: when a flow that is still on its way is known to end at a point, and which one.
 
 A `Run` integrates a batch and, as each row settles, solves the KKT system that its surviving margins and weights
-identify (`tighten` in the coefficients of β, `tighten_weights` in the weights). A solution is believed to be the
+identify (`polish` in the coefficients of β, `tighten_weights` in the weights). A solution is believed to be the
 flow's limit only if
 
 - the flow leads to it, in one of three ways that `Limit.stats["arrival"]` names. "beside": its own direction is within
@@ -37,9 +37,9 @@ from gd.flow.margin_map import MarginMap, ProductMap
 from gd.flow.multi_channel_map import MultiChannelMap
 from gd.flow.recorder import Recorder
 from gd.flow.sliding import held_problem
-from gd.flow.tighten import tighten
 from gd.flow.tighten_weights import tighten_weights
 from gd.networks.linear_network import LinearNetwork
+from solvers.algorithms.active_set import polish
 from solvers.certificate import certificate_of
 from solvers.problem import MarginProblem
 from solvers.solution import Certificate
@@ -138,7 +138,7 @@ class Run:
                 continue
             seen.add(support)
             locked = isinstance(model := self.models[row], LinearNetwork) and model.sign_locked is not None
-            solved = tighten(self.coefficients, c, flow.weights[i], threshold, grow=not locked)
+            solved = polish(self.coefficients, c, flow.weights[i], threshold, grow=not locked)
             if solved is None:
                 continue
             lifted = self.mapping.lift(solved.c, theta)

@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gd.flow.implicit_weights import implicit_weights
-from gd.flow.tighten import CoefficientProblem
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
+from solvers.algorithms.active_set import CoefficientProblem
 from solvers.regularizers import Regularizer
 
 Array = NDArray[np.float64]

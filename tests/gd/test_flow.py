@@ -23,9 +23,9 @@ from gd.flow.implicit_weights import explicit_weights, implicit_weights
 from gd.flow.integration import Flow
 from gd.flow.kkt import kkt
 from gd.flow.module_map import ModuleMap
-from gd.flow.tighten import tighten
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from gd.networks.linear_network import LinearNetwork
+from solvers.algorithms.active_set import polish
 
 NETWORKS: list[Callable[[], LinearNetwork]] = [
     lambda: Diagonal(6, 3, scale=0.5, seed=1),
@@ -236,16 +236,16 @@ def test_kkt_residual_rejects_a_perturbed_limit() -> None:
     assert kkt(mapping, theta, limit.dual[::-1].copy()).relative > 1e-3
 
 
-def test_tightening_finds_the_vertex_and_refuses_a_support_that_no_multipliers_fit() -> None:
+def test_the_polish_finds_the_vertex_and_refuses_a_support_that_no_multipliers_fit() -> None:
     model = Diagonal(3, 2)
     X, y = torch.tensor([[1.0, 0.2, 0.0], [0.5, 0.9, 0.1]], dtype=torch.float64), torch.ones(2, dtype=torch.float64)
     problem = margin_map(model, X, y).coefficient_problem()
-    found = tighten(problem, np.array([0.9, 0.5, 0.3]), np.array([0.5, 0.5]), 0.4, grow=True)
+    found = polish(problem, np.array([0.9, 0.5, 0.3]), np.array([0.5, 0.5]), 0.4, grow=True)
     assert found is not None
     np.testing.assert_allclose(found.c, [0.875, 0.625, 0.0], atol=1e-12)
     np.testing.assert_allclose(found.alpha, [0.5, 1.0], atol=1e-12)  # (1, 1) = Aᵀα on the support, 0.1 < 1 off it
-    assert tighten(problem, np.array([0.9, 0.5, 0.3]), np.array([0.5, 0.5]), 1e-6, grow=False) is None
-    slid = tighten(problem, np.array([0.9, 0.5, 0.3]), np.array([0.5, 0.5]), 1e-6, grow=True)  # down the edge instead
+    assert polish(problem, np.array([0.9, 0.5, 0.3]), np.array([0.5, 0.5]), 1e-6, grow=False) is None
+    slid = polish(problem, np.array([0.9, 0.5, 0.3]), np.array([0.5, 0.5]), 1e-6, grow=True)  # down the edge instead
     assert slid is not None
     np.testing.assert_allclose(slid.c, [0.875, 0.625, 0.0], atol=1e-12)
 
