@@ -37,6 +37,13 @@ MOST_ACCURATE: Mapping[str, Mapping[str, Any]] = {
 """Options that ask each solver for all the digits it has."""
 
 
+def cvxpy_library() -> Any:
+    """cvxpy, imported when it is asked for (seconds); its functions are re-exported out of type checkers' sight."""
+    import cvxpy
+
+    return cvxpy
+
+
 class ConicSolverError(RuntimeError):
     """No conic solver returned a solution; the message says what each one answered."""
 
@@ -79,8 +86,7 @@ def solve_conic(
     Raises:
         ConicSolverError: every solver failed. The problem's status (infeasible, unbounded) is in the message.
     """
-    import cvxpy
-
+    cvxpy = cvxpy_library()
     failures: list[tuple[str, str]] = []
     for name in solver_order() if solvers is None else solvers:
         try:
@@ -101,9 +107,7 @@ def solve_conic(
 
 def _margins(problem: MarginProblem, scale: float) -> tuple[Any, Any, Any]:
     """cvxpy, β as an expression of a predictor's shape, and the margins of data divided by `scale`."""
-    import cvxpy
-
-    cp: Any = cvxpy  # its functions are re-exported in a way that type checkers do not see
+    cp = cvxpy_library()
     flat = cp.Variable(int(np.prod(problem.shape)))
     beta = flat if len(problem.shape) == 1 else cp.reshape(flat, problem.shape, order="C")
     products = (problem.points / scale) @ (flat if problem.labels.ndim == 1 else beta.T)
