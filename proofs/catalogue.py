@@ -1,7 +1,7 @@
 """Every claim by name, in the order of the papers, and the running of them.
 
-The claims live in one module per subject; the module's name, with hyphens, names the whole group. Modules are imported
-when asked for, so that one claim does not pay for all.
+The words of the claims stand in `statements.toml`; their arguments in one module per subject, whose name, with hyphens,
+names the group. A module is imported when one of its claims is asked for.
 """
 
 from __future__ import annotations
@@ -12,13 +12,9 @@ from collections.abc import Iterator, Sequence
 
 from joblib import Parallel, delayed
 
-from proofs.claim import Claim, Verdict
+from proofs.claim import Claim, Verdict, statements
 
-GROUPS = (
-    "convolution-lemma", "convolution-radicals", "spectral-factors", "convolution-limits", "linear-networks",
-    "induced-regularizers", "two-layer-convolution", "kernel-norm-values", "stationarity", "weight-space",
-    "wide-relu", "splines", "generators",
-)  # fmt: skip
+GROUPS = tuple(statements())
 
 
 class UnknownClaimError(ValueError):
@@ -37,38 +33,67 @@ def group(name: str) -> tuple[Claim, ...]:
 
 
 def claims() -> dict[str, Claim]:
-    """All claims by name."""
-    return {claim.name: claim for subject in GROUPS for claim in group(subject)}
+    """All claims by name, in the order of the papers.
 
+    Returns:
+        A dict of `Claim` by name. All modules of claims are imported.
 
-def find(names: Sequence[str] = ()) -> list[Claim]:
-    """The claims with these names; the name of a claim comes before that of a group; no names means all of them.
-
-    Raises UnknownClaimError for a name that is neither, with the nearest names.
-
-    >>> [claim.name for claim in find(["lemma-3"])]
-    ['lemma-3']
+    Example:
+        >>> claims()["lemma-3"].expected
+        <Kind.PROVED_FOR_ALL_SIZES: 'PROVED FOR ALL SIZES'>
     """
-    known = claims()
-    if not names:
-        return list(known.values())
+    return {claim.name: claim for name in GROUPS for claim in group(name)}
+
+
+def find(names: str | Sequence[str] = ()) -> list[Claim]:
+    """The claims with these names.
+
+    Args:
+        names: one name, or several, of claims or groups; a name of both is the claim. No names: all claims.
+
+    Returns:
+        The claims in the order of the names, each once.
+
+    Raises:
+        UnknownClaimError: when a name is neither a claim nor a group; the message lists the nearest names.
+
+    Example:
+        >>> [claim.name for claim in find("lemma-3")]
+        ['lemma-3']
+        >>> [claim.name for claim in find(["weight-space", "lemma-3"])]
+        ['eq-8-argmin', 'eq-8-value', 'theorem-4-space-as-printed', 'theorem-4-space', 'lemma-3']
+    """
+    wanted = [names] if isinstance(names, str) else names or GROUPS
+    subject = {claim: name for name, words in statements().items() for claim in words}
     chosen: dict[str, Claim] = {}
-    for name in names:
-        if name in known:
-            chosen[name] = known[name]
-        elif name in GROUPS:
-            chosen.update({claim.name: claim for claim in group(name)})
-        else:
-            raise UnknownClaimError(name, difflib.get_close_matches(name, [*known, *GROUPS], n=4, cutoff=0.4))
+    for name in wanted:
+        if name not in subject and name not in GROUPS:
+            raise UnknownClaimError(name, difflib.get_close_matches(name, [*subject, *GROUPS], n=4, cutoff=0.4))
+        members = {claim.name: claim for claim in group(subject.get(name, name))}
+        chosen |= {name: members[name]} if name in subject else members
     return list(chosen.values())
 
 
-def verify(names: Sequence[str] = (), *, max_K: int | None = None, jobs: int = 1) -> Iterator[tuple[Claim, Verdict]]:
-    """Verify the claims with these names, in order, each as soon as it is done; `jobs` processes share the work.
+def verify(
+    names: str | Sequence[str] = (), *, max_K: int | None = None, jobs: int = 1
+) -> Iterator[tuple[Claim, Verdict]]:
+    """Verify the claims with these names, one after the other.
 
-    max_K is the largest kernel length K at which the identities in K are checked; None leaves each claim its own.
+    Args:
+        names: as for `find`.
+        max_K: the largest kernel length K at which the identities in K are checked; None leaves each claim its own.
+        jobs: how many processes share the work.
 
-    Raises UnknownClaimError for an unknown name, ValueError for max_K < 1.
+    Returns:
+        An iterator over (claim, verdict), in order, each as soon as it is done.
+
+    Raises:
+        UnknownClaimError: when a name is neither a claim nor a group.
+        ValueError: when max_K < 1.
+
+    Example:
+        >>> [(claim.name, str(verdict.kind)) for claim, verdict in verify("eq-8-value")]
+        [('eq-8-value', 'PROVED')]
     """
     chosen = find(names)
     if jobs == 1 or len(chosen) < 8:  # starting workers costs as long as a few claims
@@ -82,5 +107,5 @@ def verify(names: Sequence[str] = (), *, max_K: int | None = None, jobs: int = 1
 
 
 def _verify_named(name: str, max_K: int | None) -> Verdict:
-    claim = claims()[name]
+    (claim,) = find(name)
     return claim.verify(max_K if claim.size == "K" else None)

@@ -1,6 +1,6 @@
 """Spectral factors with a proof: how well c⋆c matches, and how far an exact factor is at most.
 
-The numbers come from `solvers.spectral_factorization`; what is added here is rigorous. Floating-point input is a list
+The numbers come from `solvers.factorization.spectral_factorization`; what is added here is rigorous. Floating-point input is a list
 of exact binary fractions, and everything below is integer, rational or ball arithmetic on them.
 
 1. Divide by the greatest common divisor, exactly: a_i = G·a_i′. The a_i′ have no common root, so
@@ -19,23 +19,22 @@ Where a step does not go through the answer says which; c and the bound on its r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from flint import arb, arb_poly, ctx, fmpq, fmpq_poly, nmod_poly
+from flint import arb, arb_poly, fmpq, fmpq_poly, nmod_poly
 from numpy.typing import ArrayLike, NDArray
 
-from proofs.factor_refinement import lags, refine, start_from_solver
+from proofs.balls import bits, lags
+from proofs.factor_refinement import refine, start_from_solver
 
 Array = NDArray[np.float64]
 
 _PRIME = (1 << 61) - 1  # coprime modulo a prime that spares the leading coefficients is coprime over ℚ
 _ATTEMPTS = (("auto", 256), ("constant", 768), ("constant", 3072))
 """Newton's start and bits. From a constant every zero stays inside the disc; the last is for nearly common roots."""
-_LAST_ATTEMPT_UP_TO = 64  # beyond this K, 3072 bits take longer than anyone waits
+_LAST_ATTEMPT_UP_TO = 64  # beyond this K, 3072 bits take minutes
 
 
 @dataclass(frozen=True)
@@ -57,16 +56,6 @@ class CertifiedFactor:
     def exists(self) -> bool:
         """Whether an exact factor is proved to lie within `distance`."""
         return self.distance is not None
-
-
-@contextmanager
-def bits(precision: int) -> Iterator[None]:
-    """Ball arithmetic at this working precision, and back."""
-    before, ctx.prec = ctx.prec, precision
-    try:
-        yield
-    finally:
-        ctx.prec = before
 
 
 def spectral_factor(*summands: ArrayLike) -> CertifiedFactor:
@@ -117,8 +106,10 @@ def _fractions(a: ArrayLike) -> list[fmpq]:
     """The entries as exact rationals: binary fractions for floats."""
     entries = list(a) if isinstance(a, (list, tuple)) else list(np.atleast_1d(np.asarray(a)))
     if any(np.ndim(entry) > 0 for entry in entries):
-        raise ValueError(f"each kernel must be one vector of length K, got an array of shape {np.shape(a)}; "
-                         "pass several kernels as separate arguments")  # fmt: skip
+        raise ValueError(
+            f"each kernel must be one vector of length K, got an array of shape {np.shape(a)}; "
+            "pass several kernels as separate arguments"
+        )
     try:
         exact = [Fraction(v) if isinstance(v, (int, float, Fraction)) else _number(v) for v in entries]
     except (OverflowError, ValueError) as error:
@@ -173,8 +164,8 @@ def _refined(reduced: list[fmpq_poly], begin: str, precision: int) -> tuple[arb_
     c = [(arb(float(v)) * scale).mid() for v in start]
     c = refine(c, target, start, scale, precision)
     polynomial = arb_poly(c)
-    misfit = [u - v for u, v in zip(lags([polynomial], size), target, strict=True)]
-    error = _norm([*misfit, *misfit[1:]])
+    residual = [u - v for u, v in zip(lags([polynomial], size), target, strict=True)]
+    error = _norm([*residual, *residual[1:]])
     inverse = _inverse_bound(polynomial, size)
     if inverse is None:
         return polynomial, None, "Schur–Cohn could not separate the zeros from the circle"
@@ -240,8 +231,8 @@ def _rounded(
 def _with_residual(polynomials: list[fmpq_poly], c: Array, distance: arb | None, proof: str) -> CertifiedFactor:
     with bits(256):
         size = c.size
-        target = lags([arb_poly(p) for p in polynomials if not _zero(p)], size)
-        own = lags([arb_poly([arb(float(v)) for v in c])], size) if np.any(c) else [arb(0)] * size
+        target = lags([arb_poly(p) for p in polynomials], size)
+        own = lags([arb_poly([arb(float(v)) for v in c])], size)
         gaps = [abs(u - v) for u, v in zip(own, target, strict=True)]
         residual = gaps[0] + 2 * sum(gaps[1:], arb(0))
         return CertifiedFactor(

@@ -7,7 +7,7 @@ with a flipped sign goes through the very same checks (`Claim.altered`). That is
 A verdict is never better than its weakest step:
 
     PROVED FOR ALL SIZES   every step of the argument is an identity or inequality with the sizes indeterminate;
-                           that the steps add up (by induction, in a limit) is said in words, for a reader to judge
+                           that the steps add up (by induction, in a limit) is said in words, for a reader to check
     PROVED                 symbolic, for all values, at the sizes the scope states
     CERTIFIED              a rigorous enclosure (ball or exact arithmetic) for the inputs the scope states
     CHECKED                exact arithmetic on the instances named; a proof of nothing but those
@@ -21,11 +21,16 @@ never raise or lower a verdict.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cache, wraps
+from importlib.resources import files
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ParamSpec
+
+P = ParamSpec("P")
 
 Formula = Mapping[str, Any]
 """Named parts of a statement: callables of symbols, or exact numbers."""
@@ -73,12 +78,16 @@ class Step:
     """An instance of a general argument: it can refute, and never raises or lowers a verdict."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Mutant:
     """An altered statement: the parts of the formula it replaces. It must come out REFUTED."""
 
     description: str
     changes: Formula
+
+    def __init__(self, description: str, **changes: Any) -> None:
+        object.__setattr__(self, "description", description)
+        object.__setattr__(self, "changes", MappingProxyType(changes))
 
 
 @dataclass(frozen=True)
@@ -113,6 +122,7 @@ class Verdict:
 
 
 Argument = Callable[[Formula, int], Iterator[Step]]
+"""Yields the steps of an argument, given the formula and the largest size of its instances."""
 
 
 @dataclass(frozen=True)
@@ -121,23 +131,21 @@ class Claim:
 
     Example:
         >>> import sympy
-        >>> from proofs.steps import identity
+        >>> from proofs.steps import check
         >>> x, y = sympy.symbols("x y", real=True)
         >>> def argument(formula, size):
-        ...     yield identity("the square of a sum", formula["square"](x, y), x**2 + 2 * x * y + y**2)
+        ...     yield check("the square of a sum").equal(formula["square"](x, y), x**2 + 2 * x * y + y**2)
         >>> binomial = Claim(
         ...     name="binomial",
         ...     statement="(x + y)² = x² + 2xy + y²",
-        ...     assumptions=("x, y real",),
         ...     reference="school",
         ...     scope="all x, y",
         ...     formula={"square": lambda x, y: (x + y) ** 2},
         ...     argument=argument,
-        ...     mutants=(Mutant("the sign", {"square": lambda x, y: (x - y) ** 2}),),
-        ... )
+        ... ).refutes("the sign", square=lambda x, y: (x - y) ** 2)
         >>> print(binomial.verify().kind)
         PROVED
-        >>> print(binomial.altered(square=lambda x, y: (x - y) ** 2).verify().kind)
+        >>> print(binomial.altered(**binomial.mutants[0].changes).verify().kind)
         REFUTED
     """
 
@@ -145,13 +153,13 @@ class Claim:
     """How the claim is called on the command line."""
     statement: str
     """The formula, in unicode."""
-    assumptions: tuple[str, ...]
     reference: str
     """Author (year), number."""
     scope: str
     """What the verdict covers: sizes, inputs."""
     formula: Formula
     argument: Argument
+    assumptions: tuple[str, ...] = ()
     expected: Kind = Kind.PROVED
     mutants: tuple[Mutant, ...] = ()
     correction: Formula = field(default_factory=dict)
@@ -165,6 +173,18 @@ class Claim:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "formula", MappingProxyType(dict(self.formula)))
+
+    def refutes(self, description: str, **changes: Any) -> Claim:
+        """The same claim with one more altered statement, which it must refute."""
+        return self.refutes_all([Mutant(description, **changes)])
+
+    def refutes_all(self, mutants: Iterable[Mutant]) -> Claim:
+        """The same claim with more altered statements, which it must refute."""
+        return replace(self, mutants=(*self.mutants, *mutants))
+
+    def corrected(self, **changes: Any) -> Claim:
+        """The same claim, false as printed, with the parts that make it true."""
+        return replace(self, correction=changes)
 
     def altered(self, **changes: Any) -> Claim:
         """The same claim with parts of its formula replaced; the checks stay what they are.
@@ -195,6 +215,41 @@ class Claim:
                 break
         scope = self.scope.replace("⟨size⟩", str(size))
         return Verdict(self.name, _weakest(steps), self.expected, scope, tuple(steps), time.perf_counter() - start)
+
+
+def claim(name: str, argument: Argument, *shared: Formula, **formula: Any) -> Claim:
+    """The claim whose words stand in `proofs/statements.toml` under this name, with its argument and formula.
+
+    Parts that several claims have in common are given as `shared`; a later part takes the place of an earlier one.
+
+    Raises:
+        KeyError: when the file has no such name.
+    """
+    merged = {part: value for parts in shared for part, value in parts.items()}
+    words = next(group[name] for group in statements().values() if name in group)
+    return Claim(name=name, argument=argument, formula={**merged, **formula}, **words)
+
+
+@cache
+def statements() -> dict[str, dict[str, dict[str, Any]]]:
+    """The words of all claims, by subject and name, in the order of the papers."""
+    groups = tomllib.loads(files("proofs").joinpath("statements.toml").read_text(encoding="utf-8"))
+    for words in (words for group in groups.values() for words in group.values()):
+        words["assumptions"] = tuple(words.get("assumptions", ()))
+        words["expected"] = Kind(words.get("expected", Kind.PROVED.value))
+    return groups
+
+
+def for_all_sizes(argument: Callable[P, Iterator[Step]]) -> Callable[P, Iterator[Step]]:
+    """Mark an argument whose sizes are indeterminate: what it proves, instances aside, it proves for all of them."""
+
+    @wraps(argument)
+    def marked(*args: P.args, **kwargs: P.kwargs) -> Iterator[Step]:
+        for step in argument(*args, **kwargs):
+            general = step.kind is Kind.PROVED and not step.instance
+            yield replace(step, kind=Kind.PROVED_FOR_ALL_SIZES) if general else step
+
+    return marked
 
 
 def _weakest(steps: list[Step]) -> Kind:

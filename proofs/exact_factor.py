@@ -18,7 +18,7 @@ from typing import Any
 import sympy
 from flint import acb, acb_poly, arb, ctx, fmpz_poly
 
-from proofs.certified_factor import bits
+from proofs.balls import bits
 
 _X = sympy.Symbol("x")
 
@@ -131,7 +131,9 @@ def _roots(f: fmpz_poly) -> list[acb]:
 
 def _symbolic_roots(f: fmpz_poly) -> list[Any]:
     polynomial = sympy.Poly([int(v) for v in reversed(f.coeffs())], _X)
-    roots = polynomial.all_roots() if f.degree() == 2 else [
-        sympy.CRootOf(polynomial, k, radicals=False) for k in range(f.degree())
-    ]  # fmt: skip
+    roots = (
+        polynomial.all_roots()
+        if f.degree() == 2
+        else [sympy.CRootOf(polynomial, k, radicals=False) for k in range(f.degree())]
+    )
     return sorted(roots, key=lambda r: float(abs(r.evalf(15))))[: f.degree() // 2]

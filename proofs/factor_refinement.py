@@ -1,7 +1,7 @@
 """A spectral factor in many digits: the solver's double-precision answer, corrected by Newton's method.
 
-Nothing here is rigorous or needs to be: `certified_factor` judges what comes out. Residuals are computed in many
-digits; corrections, for long kernels, by the double-precision factorization of J h = c⋆h + h⋆c at the start.
+Nothing here is rigorous or needs to be: `proofs.certified_factor` certifies what comes out. Residuals are computed in
+many digits; corrections, for long kernels, by the double-precision factorization of J h = c⋆h + h⋆c at the start.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import scipy.linalg
 from flint import arb, arb_mat, arb_poly
 from numpy.typing import NDArray
 
-from solvers.conv_kernel.spectral_factorization import spectral_factorization
+from proofs.balls import lags
+from solvers.factorization.spectral_factorization import spectral_factorization
 
 Array = NDArray[np.float64]
 
@@ -21,7 +22,7 @@ _DENSE_UP_TO = 64  # up to here Newton steps are taken in many digits: J may be 
 def start_from_solver(rows: Array, begin: str) -> Array:
     """The solver's factor; where it gives up, half of the logarithm of the spectrum (Kolmogorov), as good as it is."""
     try:
-        # tol=1: digits beyond double precision are the business of `_refine`
+        # tol=1: digits beyond double precision are the business of `refine`
         return spectral_factorization(*rows, start=begin, tol=1.0).factor
     except ArithmeticError:
         grid = 1 << int(np.ceil(np.log2(256 * rows.shape[1])))
@@ -32,22 +33,10 @@ def start_from_solver(rows: Array, begin: str) -> Array:
         return np.asarray(np.fft.irfft(np.exp(np.fft.rfft(cepstrum)), grid)[: rows.shape[1]])
 
 
-def lags(polynomials: list[arb_poly], size: int) -> list[arb]:
-    """Σ p⋆p at the lags 0, …, size − 1."""
-    total = [arb(0)] * size
-    for p in polynomials:
-        coefficients = p.coeffs()
-        product = (p * arb_poly(coefficients[::-1])).coeffs()
-        middle = len(coefficients) - 1
-        for j, value in enumerate(product[middle:]):
-            total[j] += value
-    return total
-
-
 def refine(c: list[arb], target: list[arb], start: Array, scale: arb, precision: int) -> list[arb]:
     """Corrections until the residual stops falling: J⁻¹ in double precision, or in many digits for short kernels."""
     factors = None if len(c) <= _DENSE_UP_TO else scipy.linalg.lu_factor(derivative(start))
-    best = _misfit(c, target)
+    best = _residuals(c, target)
     for _ in range(precision // 4):
         if not _largest(best) > 0:
             break
@@ -55,14 +44,14 @@ def refine(c: list[arb], target: list[arb], start: Array, scale: arb, precision:
         if step is None:
             break
         trial = [(u - h).mid() for u, h in zip(c, step, strict=True)]
-        misfit = _misfit(trial, target)
-        if not _largest(misfit) < _largest(best) / 2:
+        residual = _residuals(trial, target)
+        if not _largest(residual) < _largest(best) / 2:
             break
-        c, best = trial, misfit
+        c, best = trial, residual
     return c
 
 
-def _misfit(c: list[arb], target: list[arb]) -> list[arb]:
+def _residuals(c: list[arb], target: list[arb]) -> list[arb]:
     return [(u - v).mid() for u, v in zip(lags([arb_poly(c)], len(c)), target, strict=True)]
 
 
@@ -77,20 +66,20 @@ def derivative(c: Array) -> Array:
     return np.asarray(lower + upper)
 
 
-def _cheap_step(factors: tuple[Array, Array], misfit: list[arb], scale: arb) -> list[arb]:
-    unit = _largest(misfit).mid()
-    right = np.array([float(v / unit) for v in misfit])
+def _cheap_step(factors: tuple[Array, Array], residual: list[arb], scale: arb) -> list[arb]:
+    unit = _largest(residual).mid()
+    right = np.array([float(v / unit) for v in residual])
     return [arb(float(h)) * unit / scale for h in scipy.linalg.lu_solve(factors, right)]
 
 
-def _newton_step(c: list[arb], misfit: list[arb]) -> list[arb] | None:
+def _newton_step(c: list[arb], residual: list[arb]) -> list[arb] | None:
     size = len(c)
     rows = [
         [(c[k + j] if k + j < size else arb(0)) + (c[k - j] if k >= j else arb(0)) for k in range(size)]
         for j in range(size)
     ]
     try:
-        solved = arb_mat(rows).solve(arb_mat([[v] for v in misfit]), algorithm="approx")
+        solved = arb_mat(rows).solve(arb_mat([[v] for v in residual]), algorithm="approx")
     except ZeroDivisionError:
         return None
     return [value.mid() for value in solved.entries()]

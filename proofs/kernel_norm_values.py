@@ -12,29 +12,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from flint import acb, arb
+from flint import arb
 
-from proofs.certified_factor import bits
-from proofs.claim import Claim, Formula, Kind, Mutant, Step
-from proofs.convolution_lemma import JAGADEESAN
-from proofs.steps import decided
+from proofs.balls import bits, fourier
+from proofs.claim import Claim, Formula, Step, claim
+from proofs.steps import Truth, check
 from solvers.induced_regularizer import induced_regularizer
 
 
 def _power(signal: Sequence[arb], dim: int) -> list[arb]:
     """|x̂[d]|², unitary, of the zero-padded signal."""
-    unit = [(acb(-2 * p) / dim).exp_pi_i() for p in range(dim)]
-    spectrum = [sum((acb(v) * unit[p * d % dim] for p, v in enumerate(signal)), acb(0)) for d in range(dim)]
-    return [(value.real**2 + value.imag**2) / dim for value in spectrum]
+    return [(value.real**2 + value.imag**2) / dim for value in fourier(signal, dim)]
 
 
 def _upper(beta: Sequence[arb], kernels: Sequence[Sequence[arb]], formula: Formula) -> arb:
     dim = len(beta)
-    powers = [_power(u, dim) for u in kernels]
-    total = sum((entry**2 for u in kernels for entry in u), arb(0))
-    for d, energy in enumerate(_power(beta, dim)):
-        total += formula["price"](energy, sum((power[d] for power in powers), arb(0)))
-    return total
+    powers = zip(*(_power(u, dim) for u in kernels), strict=True)
+    shares = (
+        formula["value"](energy, sum(power, arb(0))) for energy, power in zip(_power(beta, dim), powers, strict=True)
+    )
+    return sum((entry**2 for u in kernels for entry in u), arb(0)) + sum(shares, arb(0))
 
 
 def _lower(beta: Sequence[arb], z: Sequence[arb], K: int, formula: Formula) -> arb | None:
@@ -79,32 +76,20 @@ def _argument(formula: Formula, size: int) -> Iterator[Step]:
             above, below = stated > upper + slack, lower is not None and stated < lower - slack
             inside = lower is not None and upper <= stated + slack and lower >= stated - slack
         shown = "no lower bound" if lower is None else f"{float(lower.lower()):.9f}"
-        truth = False if above or below else (True if inside else None)
-        yield decided(
-            f"R_{K}(β) = {value} to within {formula['tolerance']}", truth,
-            f"{shown} ≤ R_{K}(β) ≤ {float(upper.upper()):.9f}", counterexample={"K": K, "bound": shown},
-            residual=f"stated {value}",
-        )  # fmt: skip
+        truth = Truth.of(inside, above or below)
+        how, found_at = f"{shown} ≤ R_{K}(β) ≤ {float(upper.upper()):.9f}", {"K": K, "bound": shown}
+        yield check(f"R_{K}(β) = {value} to within {formula['tolerance']}").decided(
+            truth, how, counterexample=found_at, residual=f"stated {value}"
+        )
 
 
-def _claims() -> Iterator[Claim]:
-    values = {1: "80.79603951", 2: "66.00711246", 3: "61.01354987", 4: "59.22107186", 5: "57.18927868"}
-    yield Claim(
-        name="kernel-norm-values", statement="β = (1, …, 8): R_1 … R_5 = " + ", ".join(values.values()),
-        assumptions=("two layers, the first scaled by 1/√D, as many output channels as needed",),
-        reference=f"{JAGADEESAN}, R_K", scope="β = (1, …, 8), K ≤ 5", expected=Kind.CERTIFIED, max_size=5,
-        formula={
-            "beta": tuple(range(1, 9)), "values": values, "tolerance": "2e-8",
-            "price": lambda energy, P: energy / P, "constant": lambda D: 1 / (2 * D.sqrt()),
-        },
-        argument=_argument,
-        mutants=(
-            Mutant("K off by one", {"values": {K + 1: v for K, v in list(values.items())[:4]}}),
-            Mutant("the eighth digit", {"values": {2: "66.00711346"}}),
-            Mutant("half the price", {"price": lambda energy, P: energy / (2 * P)}),
-            Mutant("constant 1/(4√D)", {"constant": lambda D: 1 / (4 * D.sqrt())}),
-        ),
-    )  # fmt: skip
+_VALUES = {1: "80.79603951", 2: "66.00711246", 3: "61.01354987", 4: "59.22107186", 5: "57.18927868"}
+_FORMULA = {"value": lambda energy, P: energy / P, "constant": lambda D: 1 / (2 * D.sqrt())}
 
-
-CLAIMS = tuple(_claims())
+CLAIMS: tuple[Claim, ...] = (
+    claim("kernel-norm-values", _argument, _FORMULA, beta=tuple(range(1, 9)), values=_VALUES, tolerance="2e-8")
+    .refutes("K off by one", values={K + 1: v for K, v in list(_VALUES.items())[:4]})
+    .refutes("the eighth digit", values={2: "66.00711346"})
+    .refutes("half the value", value=lambda energy, P: energy / (2 * P))
+    .refutes("constant 1/(4√D)", constant=lambda D: 1 / (4 * D.sqrt())),
+)

@@ -23,18 +23,23 @@ _LONGEST = 60
 
 def record(claim: Claim, verdict: Verdict) -> dict[str, Any]:
     """What `--json` prints for one claim."""
+    step_fields = ("text", "check", "verdict", "instance", "residual", "counterexample")
+    steps = [(s.text, s.check, str(s.kind), s.instance, s.residual, dict(s.counterexample)) for s in verdict.steps]
     return {
-        "claim": claim.name, "statement": claim.statement, "assumptions": list(claim.assumptions),
-        "source": claim.reference, "scope": verdict.scope, "verdict": str(verdict.kind),
-        "expected": str(verdict.expected), "as_expected": verdict.as_expected, "corrected_by": claim.corrected_by,
-        "seconds": round(verdict.seconds, 4), "residual": verdict.residual,
+        "claim": claim.name,
+        "statement": claim.statement,
+        "assumptions": list(claim.assumptions),
+        "source": claim.reference,
+        "scope": verdict.scope,
+        "verdict": str(verdict.kind),
+        "expected": str(verdict.expected),
+        "as_expected": verdict.as_expected,
+        "corrected_by": claim.corrected_by,
+        "seconds": round(verdict.seconds, 4),
+        "residual": verdict.residual,
         "counterexample": dict(verdict.counterexample),
-        "steps": [
-            {"text": step.text, "check": step.check, "verdict": str(step.kind), "instance": step.instance,
-             "residual": step.residual, "counterexample": dict(step.counterexample)}
-            for step in verdict.steps
-        ],
-    }  # fmt: skip
+        "steps": [dict(zip(step_fields, step, strict=True)) for step in steps],
+    }
 
 
 def write(results: Sequence[tuple[Claim, Verdict]], path: Path) -> None:
@@ -44,10 +49,10 @@ def write(results: Sequence[tuple[Claim, Verdict]], path: Path) -> None:
 
 def render(results: Sequence[tuple[Claim, Verdict]]) -> str:
     """The page as text."""
+    loader = PackageLoader("proofs", ".")
     environment = Environment(
-        loader=PackageLoader("proofs", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.globals["equation"] = equation
     environment.filters["typeset"] = typeset
     expected = sum(verdict.as_expected for _, verdict in results)
@@ -58,11 +63,12 @@ def typeset(text: str) -> Markup:
     """Subscripts and superscripts, x_k, x^{p/2}, of a unicode formula as <sub> and <sup>; the rest is escaped."""
 
     def raised(found: re.Match[str]) -> str:
+        if found[3] == "(":
+            return found[0]
         tag = "sub" if found[1] == "_" else "sup"
         return f"<{tag}>{found[2] or found[3]}</{tag}>"
 
-    return Markup(re.sub(r"([_^])(?:\{([^{}]*)\}|([^\W_]+|\())", lambda m: m[0] if m[3] == "(" else raised(m),
-                         str(escape(text))))  # fmt: skip
+    return Markup(re.sub(r"([_^])(?:\{([^{}]*)\}|([^\W_]+|\())", raised, str(escape(text))))
 
 
 def equation(step: Step) -> Markup:

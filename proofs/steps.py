@@ -1,15 +1,19 @@
 """The checks an argument is made of: identities, signs, exact instances, enclosures.
 
-Each returns a `Step`. An identity is *proved* when its residual becomes the symbol 0, and *refuted* when exact values
-of its symbols make the residual a number different from zero; if neither happens it is NOT PROVED, never the one or
-the other by default. Refutation is tried first because it is cheap: a residual that vanishes at several random
-rational points is worth the time of a simplifier, one that does not is finished.
+`check(text)` names a line; the method called on it decides the line and returns a `Step`. An identity is *proved* when
+its residual becomes the symbol 0, and *refuted* when exact values of its symbols make the residual a number different
+from zero. If neither happens it is NOT PROVED, never the one or the other by default. Refutation is tried first because
+it is fast: a residual that vanishes at several random rational points is worth the time of a simplifier, one that does
+not is finished.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
 from typing import Any
 
 import sympy
@@ -21,90 +25,116 @@ _SAMPLES = 4
 _NONZERO = sympy.Rational(1, 10**20)  # evalf keeps 40 true digits, so a value above this is not rounding
 
 
-def identity(
-    text: str,
-    left: Any,
-    right: Any = 0,
-    *,
-    kind: Kind = Kind.PROVED,
-    instance: bool = False,
-    where: Mapping[Any, Iterable[Any]] | None = None,
-) -> Step:
-    """left = right for all values of the symbols in them. `where` restricts the values tried for a counterexample."""
-    left, right = sympy.sympify(left), sympy.sympify(right)
-    if any(side.has(sympy.nan, sympy.zoo) for side in (left, right)):  # nan is structurally equal to nan
-        return Step(text, "a side is undefined", Kind.NOT_PROVED, residual=shorten(left - right), instance=instance)
-    if left == right:
-        return Step(text, f"both sides evaluate to {shorten(left, 60)}", kind, left, right, instance=instance)
-    residual = sympy.expand(left - right)
-    if residual == 0:
-        return Step(text, "expand(left − right) = 0", kind, left, right, instance=instance)
-    found = counterexample(residual, where)
-    if found is not None:
-        values, number = found
-        return Step(
-            text, f"left − right = {number} at the counterexample", Kind.REFUTED, left, right,
-            residual=shorten(sympy.factor_terms(residual)), counterexample=values, instance=instance,
-        )  # fmt: skip
-    for name, simplifier in _SIMPLIFIERS:
-        if simplifier(residual) == 0:
-            return Step(text, f"{name}(left − right) = 0", kind, left, right, instance=instance)
-    return Step(
-        text, "no counterexample found, residual not reduced to 0", Kind.NOT_PROVED, left, right,
-        residual=shorten(residual), instance=instance,
-    )  # fmt: skip
+class Truth(Enum):
+    """What exact or ball arithmetic says of a line; prints as a sentence."""
+
+    HOLDS = "it holds"
+    FAILS = "it fails"
+    OPEN = "the enclosures are too wide to decide it"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @classmethod
+    def of(cls, holds: bool, fails: bool) -> Truth:
+        """From two comparisons of balls; both are false where the balls are too wide, and a failure counts first."""
+        return cls.FAILS if fails else cls.HOLDS if holds else cls.OPEN
 
 
-def nonnegative(
-    text: str, expression: Any, certificate: Any, *, kind: Kind = Kind.PROVED, strict: bool = False
-) -> Step:
-    """expression ≥ 0 (or > 0), because it equals a certificate whose sign can be read off it.
+@dataclass(frozen=True)
+class Line:
+    """What a line of an argument says, waiting for the check that is run on it."""
 
-    The certificate is written in squares and in symbols known to be positive, so that its sign follows from the
-    assumptions on its symbols alone; both facts are checked.
-    """
-    expression, certificate = sympy.sympify(expression), sympy.sympify(certificate)
-    sign = ">" if strict else "≥"
-    below = counterexample(expression, None, negative=True, strict=strict)
-    if below is not None:
-        return Step(
-            text, f"expression = {below[1]}, not {sign} 0", Kind.REFUTED, expression, sympy.Integer(0), relation=sign,
-            residual=shorten(expression), counterexample=below[0],
-        )  # fmt: skip
-    equal = identity(text, expression, certificate, kind=kind)
-    readable = certificate.is_positive if strict else certificate.is_nonnegative
-    if equal.kind is not kind or not readable:
-        return Step(text, "certificate not matched", Kind.NOT_PROVED, expression, certificate, residual=equal.residual)
-    check = f"equals {shorten(certificate)}, which is {sign} 0 term by term"
-    return Step(text, check, kind, expression, sympy.Integer(0), relation=sign)
+    text: str
+    instance: bool = False
+    """Whether it is an instance of a general argument: see `proofs.claim.Step`."""
+
+    def equal(
+        self, left: Any, right: Any = 0, *, kind: Kind = Kind.PROVED, where: Mapping[Any, Iterable[Any]] | None = None
+    ) -> Step:
+        """left = right for all values of the symbols in them. `where` restricts the values of a counterexample."""
+        left, right = sympy.sympify(left), sympy.sympify(right)
+        if any(side.has(sympy.nan, sympy.zoo) for side in (left, right)):  # nan is structurally equal to nan
+            return self._step("a side is undefined", Kind.NOT_PROVED, residual=shorten(left - right))
+        if left == right:
+            return self._step(f"both sides evaluate to {shorten(left, 60)}", kind, left, right)
+        residual = sympy.expand(left - right)
+        if residual == 0:
+            return self._step("expand(left − right) = 0", kind, left, right)
+        found = counterexample(residual, where)
+        if found is not None:
+            values, number = found
+            how, shown = f"left − right = {number} at the counterexample", shorten(sympy.factor_terms(residual))
+            return self._step(how, Kind.REFUTED, left, right, residual=shown, counterexample=values)
+        for name, simplifier in _SIMPLIFIERS:
+            if simplifier(residual) == 0:
+                return self._step(f"{name}(left − right) = 0", kind, left, right)
+        undecided = "no counterexample found, residual not reduced to 0"
+        return self._step(undecided, Kind.NOT_PROVED, left, right, residual=shorten(residual))
+
+    def nonnegative(self, expression: Any, certificate: Any, *, strict: bool = False) -> Step:
+        """expression ≥ 0 (or > 0), because it equals a certificate whose sign can be read off it.
+
+        The certificate is written in squares and in symbols known to be positive, so that its sign follows from the
+        assumptions on its symbols alone; both facts are checked.
+        """
+        expression, certificate = sympy.sympify(expression), sympy.sympify(certificate)
+        sign = ">" if strict else "≥"
+        below = counterexample(expression, None, negative=True, strict=strict)
+        if below is not None:
+            values, number = below
+            how, shown = f"expression = {number}, not {sign} 0", shorten(expression)
+            return self._step(how, Kind.REFUTED, expression, sympy.Integer(0), sign, shown, values)
+        equal = self.equal(expression, certificate)
+        readable = certificate.is_positive if strict else certificate.is_nonnegative
+        if equal.kind is not Kind.PROVED or not readable:
+            return self._step(
+                "certificate not matched", Kind.NOT_PROVED, expression, certificate, residual=equal.residual
+            )
+        how = f"equals {shorten(certificate)}, which is {sign} 0 term by term"
+        return self._step(how, Kind.PROVED, expression, sympy.Integer(0), sign)
+
+    def decided(
+        self,
+        truth: Truth | bool,
+        how: str,
+        *,
+        kind: Kind = Kind.CERTIFIED,
+        counterexample: Mapping[str, Any] | None = None,
+        residual: Any = "",
+    ) -> Step:
+        """A line settled by exact or ball arithmetic elsewhere."""
+        if truth in (True, Truth.HOLDS):
+            return self._step(how, kind)
+        shown = {name: str(value) for name, value in (counterexample or {}).items()}
+        verdict = Kind.NOT_PROVED if truth is Truth.OPEN else Kind.REFUTED
+        return self._step(how, verdict, residual=str(residual), counterexample=shown)
+
+    def _step(
+        self,
+        how: str,
+        kind: Kind,
+        left: Any = None,
+        right: Any = None,
+        relation: str = "=",
+        residual: str = "0",
+        counterexample: Mapping[str, str] = MappingProxyType({}),
+    ) -> Step:
+        return Step(self.text, how, kind, left, right, relation, residual, counterexample, self.instance)
 
 
-def decided(
-    text: str,
-    truth: bool | None,
-    check: str,
-    *,
-    kind: Kind = Kind.CERTIFIED,
-    counterexample: Mapping[str, Any] | None = None,
-    residual: Any = "",
-    instance: bool = False,
-    left: Any = None,
-    right: Any = None,
-) -> Step:
-    """A line settled by exact or ball arithmetic elsewhere: True holds, False is refuted, None is undecided."""
-    if truth:
-        return Step(text, check, kind, left, right, instance=instance)
-    shown = {name: str(value) for name, value in (counterexample or {}).items()}
-    verdict = Kind.NOT_PROVED if truth is None else Kind.REFUTED
-    return Step(text, check, verdict, left, right, residual=str(residual), counterexample=shown, instance=instance)
+def check(text: str) -> Line:
+    """A line of an argument: `check("the sum").equal(left, right)`."""
+    return Line(text)
+
+
+def instance(text: str) -> Line:
+    """A line that shows one instance of a general argument: it can refute, and never raises or lowers a verdict."""
+    return Line(text, instance=True)
 
 
 def counterexample(
-    residual: Any,
-    where: Mapping[Any, Iterable[Any]] | None = None,
-    *,
-    negative: bool = False,
-    strict: bool = False,
+    residual: Any, where: Mapping[Any, Iterable[Any]] | None = None, *, negative: bool = False, strict: bool = False
 ) -> tuple[dict[str, str], str] | None:
     """Values of the symbols at which the residual is not zero (or `negative`: is below zero), and its value there.
 

@@ -4,12 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from solvers.conv_kernel.margin import ConvKernelSolution
-from solvers.conv_kernel.spectral_factorization import SpectralFactor, spectral_factorization
 from solvers.conv_kernel.value import InducedRegularizer
-from solvers.generators.compressive_sensing import FourierMeasurement, Recovery, gaussian_measurement, kernel_recovery
-from solvers.generators.dual_kernel import DualKernel, dual_kernel, gaussian_kernel, triangle_kernel
-from solvers.generators.early_stopping import SpectralFilter, early_stopping_filter, tikhonov_filter, truncated_filter
-from solvers.generators.early_stopping_error import ErrorSplit, StoppingTime, best_stopping_time, predicted_error
+from solvers.factorization.spectral_factorization import SpectralFactor, spectral_factorization
+from solvers.filters.compressive_sensing import FourierMeasurement, Recovery, gaussian_measurement, kernel_recovery
+from solvers.filters.dual_kernel import DualKernel, dual_kernel, gaussian_kernel, triangle_kernel
+from solvers.filters.early_stopping import SpectralFilter, early_stopping_filter, tikhonov_filter, truncated_filter
+from solvers.filters.early_stopping_error import ErrorSplit, StoppingTime, best_stopping_time, predicted_error
 from solvers.induced_regularizer import induced_regularizer
 from solvers.max_margin import certify, max_margin
 from solvers.regularization_path import RegularizationPath, regularization_path
@@ -26,12 +26,12 @@ from solvers.regularizers import (
     regularizer_from_name,
 )
 from solvers.solution import Certificate, IllConditionedError, NotSeparableError, Solution, Status, Uniqueness
-from solvers.splines.certificate import SplineCertificate
 from solvers.splines.curvature_weights import ConstantWeight, CurvatureWeight, FunctionWeight
 from solvers.splines.density_initialization import DensityInit
 from solvers.splines.initial_distributions import BinaryUniformInit, GaussianInit, InitialDistribution, UniformInit
 from solvers.splines.kernel_interpolant import KernelInterpolant, kernel_interpolant
 from solvers.splines.rich_regime import RichInterpolant, rich_interpolant
+from solvers.splines.spline_certificate import SplineCertificate
 from solvers.splines.weighted_spline import WeightedSpline, weighted_spline
 from solvers.stationary_points import BridgeSolution
 

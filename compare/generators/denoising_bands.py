@@ -25,8 +25,8 @@ from gd.generators.descend_image import descend_image
 from gd.generators.encoder_decoder import EncoderDecoder
 from gd.generators.generator import Generator
 from gd.generators.two_layer import TwoLayerGenerator
-from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
-from solvers.generators.early_stopping import early_stopping_filter
+from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
+from solvers.filters.early_stopping import early_stopping_filter
 
 Array = NDArray[np.float64]
 REFERENCE = 'Chakrabarty & Maji (2019), "The spectral bias of the deep image prior"'

@@ -24,9 +24,9 @@ from compare.generators.images import Image
 from compare.reports.report import Check, Column, Figure, Section, Value
 from gd.generators.descend_image import ImageTrajectory, descend_image
 from gd.generators.two_layer import TwoLayerGenerator
-from solvers.generators.dual_kernel import DualKernel, dual_kernel, gaussian_kernel
-from solvers.generators.early_stopping import early_stopping_filter, tikhonov_filter, truncated_filter
-from solvers.generators.early_stopping_error import best_stopping_time, predicted_error
+from solvers.filters.dual_kernel import DualKernel, dual_kernel, gaussian_kernel
+from solvers.filters.early_stopping import early_stopping_filter, tikhonov_filter, truncated_filter
+from solvers.filters.early_stopping_error import best_stopping_time, predicted_error
 
 Array = NDArray[np.float64]
 REFERENCE = "Heckel & Soltanolkotabi (2020), Theorem 1"

@@ -28,13 +28,13 @@ from compare.reports.report import Check, Column, Figure, Report, Section, Value
 from gd.generators.conv_generator import ConvGenerator
 from gd.generators.descend_image import descend_image
 from gd.generators.two_layer import TwoLayerGenerator
-from solvers.generators.compressive_sensing import (
+from solvers.filters.compressive_sensing import (
     FourierMeasurement,
     Measurement,
     gaussian_measurement,
     kernel_recovery,
 )
-from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
+from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
 
 Array = NDArray[np.float64]
 TITLE = "Recovery from few measurements"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvers.generators.compressive_sensing import FourierMeasurement, Measurement
+from solvers.filters.compressive_sensing import FourierMeasurement, Measurement
 
 Array = NDArray[np.float64]
 

@@ -5,7 +5,7 @@
 
 The convex value comes from the central path (`solvers.conv_kernel.path`); kernels are read off its X ⪰ 0. For
 one-dimensional signals with one input channel they are then replaced by a single kernel of the same spectrum, whatever
-the rank of X (`solvers.conv_kernel.spectral_factorization`). Otherwise the number of kernels is the rank of X, and a
+the rank of X (`solvers.factorization.spectral_factorization`). Otherwise the number of kernels is the rank of X, and a
 smaller C is a rank-constrained problem (`solvers.conv_kernel.factors`), answered by an upper and a lower bound.
 """
 
@@ -32,8 +32,8 @@ from solvers.conv_kernel.network import (
     shaped_kernels,
 )
 from solvers.conv_kernel.path import kernel_dual_norm, proved_largest_eigenvalue
-from solvers.conv_kernel.spectral_factorization import spectral_factorization
 from solvers.conv_kernel.value_path import follow_value_path
+from solvers.factorization.spectral_factorization import spectral_factorization
 from solvers.search import Search
 from solvers.solution import Status
 

@@ -32,7 +32,7 @@ from solvers.splines.curvature_weights import BLOCK, Array, ConstantWeight, Curv
 from solvers.splines.data import SplineData, spline_data
 
 if TYPE_CHECKING:
-    from solvers.splines.certificate import SplineCertificate
+    from solvers.splines.spline_certificate import SplineCertificate
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class WeightedSpline:
     @cached_property
     def certificate(self) -> SplineCertificate:
         """Interpolation and Euler–Lagrange residuals by a quadrature the solver did not use; computed on first use."""
-        from solvers.splines.certificate import certify_spline
+        from solvers.splines.spline_certificate import certify_spline
 
         if self.data is None:
             raise ValueError("this WeightedSpline was built without its data, so there is nothing to judge it by")

@@ -25,7 +25,7 @@ from compare.generators.denoising_images import (
 )
 from compare.generators.denoising_labels import LabelFitter, corrupted_run, label_curves, label_section, two_digits
 from compare.generators.images import Image, shipped
-from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
+from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
 
 
 def test_fluctuation_is_the_spread_of_the_kernels_of_trained_starts():

@@ -14,13 +14,13 @@ from compare.generators.recovery import (
     variable_density_mask,
 )
 from compare.generators.recovery_convex import rows_and_data, total_variation, wavelet_basis, wavelet_l1
-from solvers.generators.compressive_sensing import (
+from solvers.filters.compressive_sensing import (
     DenseMeasurement,
     FourierMeasurement,
     gaussian_measurement,
     kernel_recovery,
 )
-from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
+from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
 
 
 def test_total_variation_in_one_dimension_is_the_linear_program():

@@ -8,8 +8,8 @@ from gd.generators.conv_generator import ConvGenerator
 from gd.generators.descend_image import descend_image
 from gd.generators.stopping import NoiseLevel, Oracle, RunningVariance
 from gd.generators.two_layer import TwoLayerGenerator
-from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
-from solvers.generators.early_stopping import early_stopping_filter
+from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
+from solvers.filters.early_stopping import early_stopping_filter
 
 RNG = np.random.default_rng(0)
 IMAGE = 0.5 + 0.4 * np.outer(np.sin(np.arange(8) / 2), np.cos(np.arange(12) / 3))[None]

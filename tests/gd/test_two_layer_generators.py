@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from gd.generators.two_layer import ToyGenerator, TwoLayerGenerator
-from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
-from solvers.generators.early_stopping import early_stopping_filter
+from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
+from solvers.filters.early_stopping import early_stopping_filter
 
 
 def circulant(u):
@@ -60,13 +60,13 @@ def test_trained_outputs_follow_the_filter_and_not_the_other_loss(loss_scale):
         (grad,) = torch.autograd.grad(loss_scale * ((out - torch.as_tensor(y)) ** 2).sum(), net.C)
         with torch.no_grad():
             net.C -= step * grad
-    right, wrong = ("half_squared", "squared") if loss_scale == 0.5 else ("squared", "half_squared")
-    predicted = early_stopping_filter(kernel, step, np.arange(31), loss=right)(y)
+    # descent on s·‖·‖² with step η is descent on ½‖·‖² with step 2sη
+    predicted = early_stopping_filter(kernel, 2 * loss_scale * step, np.arange(31))(y)
     distance = np.linalg.norm(np.array(outputs) - predicted, axis=1)[1:] / np.linalg.norm(predicted, axis=1)[1:]
     assert np.abs(outputs[0]).max() < 1e-13  # 2048 terms of 0.02, each rounded to 1e-16 of itself, in pairs of sign
     assert distance.max() < 0.08
-    if wrong == "half_squared":  # the other loss at this step predicts half the speed, far outside
-        slow = early_stopping_filter(kernel, step, np.arange(31), loss=wrong)(y)
+    if loss_scale == 1.0:  # the other loss at this step predicts half the speed, far outside
+        slow = early_stopping_filter(kernel, step, np.arange(31))(y)
         assert (np.linalg.norm(np.array(outputs) - slow, axis=1)[1:] / np.linalg.norm(slow, axis=1)[1:]).max() > 0.5
 
 

@@ -5,9 +5,9 @@ import sympy
 from flint import arb
 
 from proofs.catalogue import UnknownClaimError, claims, find
-from proofs.claim import Claim, Kind, Mutant
+from proofs.claim import Claim, Kind, Mutant, for_all_sizes, statements
 from proofs.kernel_norm_values import _positive_definite
-from proofs.steps import decided, identity, nonnegative
+from proofs.steps import Truth, check, instance
 
 ALL = claims()
 X, Y = sympy.symbols("x y", real=True)
@@ -52,54 +52,61 @@ def test_the_claim_that_corrects_holds(name: str) -> None:
 
 
 def _claim(*steps: object) -> Claim:
-    return Claim("c", "s", (), "r", "scope", {}, lambda formula, size: iter(steps))  # type: ignore[arg-type]
+    return Claim("c", "s", "r", "scope", {}, lambda formula, size: iter(steps))  # type: ignore[arg-type]
 
 
 def test_a_verdict_is_its_weakest_step() -> None:
-    strong = identity("", X, X, kind=Kind.PROVED_FOR_ALL_SIZES)
+    strong = check("").equal(X, X, kind=Kind.PROVED_FOR_ALL_SIZES)
     assert _claim(strong).verify().kind is Kind.PROVED_FOR_ALL_SIZES
-    assert _claim(strong, identity("", X, X)).verify().kind is Kind.PROVED
-    assert _claim(strong, identity("", X, X, instance=True)).verify().kind is Kind.PROVED_FOR_ALL_SIZES
-    assert _claim(strong, decided("", None, "")).verify().kind is Kind.NOT_PROVED
-    assert _claim(strong, decided("", False, ""), strong).verify().kind is Kind.REFUTED
+    assert _claim(strong, check("").equal(X, X)).verify().kind is Kind.PROVED
+    assert _claim(strong, instance("").equal(X, X)).verify().kind is Kind.PROVED_FOR_ALL_SIZES
+    assert _claim(strong, check("").decided(Truth.OPEN, "")).verify().kind is Kind.NOT_PROVED
+    assert _claim(strong, check("").decided(False, ""), strong).verify().kind is Kind.REFUTED
+
+
+def test_what_two_balls_say_of_a_line() -> None:
+    assert Truth.of(holds=True, fails=False) is Truth.HOLDS
+    assert Truth.of(holds=False, fails=True) is Truth.FAILS
+    assert Truth.of(holds=True, fails=True) is Truth.FAILS  # contradicting bounds prove nothing
+    assert "too wide to decide" in str(Truth.of(holds=False, fails=False))
 
 
 def test_no_steps_prove_nothing() -> None:
     assert _claim().verify().kind is Kind.NOT_PROVED
-    assert _claim(identity("", X, X, instance=True)).verify().kind is Kind.NOT_PROVED
+    assert _claim(instance("").equal(X, X)).verify().kind is Kind.NOT_PROVED
 
 
 def test_identity_refutes_what_differs_by_little() -> None:
-    assert identity("", (X + Y) ** 2, X**2 + 2 * X * Y + Y**2).kind is Kind.PROVED
-    step = identity("", (X + Y) ** 2, X**2 + 2 * X * Y + Y**2 + X * sympy.Rational(1, 10**12))
+    assert check("").equal((X + Y) ** 2, X**2 + 2 * X * Y + Y**2).kind is Kind.PROVED
+    step = check("").equal((X + Y) ** 2, X**2 + 2 * X * Y + Y**2 + X * sympy.Rational(1, 10**12))
     assert step.kind is Kind.REFUTED
     values = {sympy.Symbol(name, real=True): sympy.Rational(v) for name, v in step.counterexample.items()}
     assert (step.left - step.right).subs(values) != 0
 
 
 def test_undefined_sides_prove_nothing() -> None:
-    assert identity("", sympy.nan, sympy.nan).kind is Kind.NOT_PROVED
-    assert identity("", sympy.zoo, sympy.zoo).kind is Kind.NOT_PROVED
+    assert check("").equal(sympy.nan, sympy.nan).kind is Kind.NOT_PROVED
+    assert check("").equal(sympy.zoo, sympy.zoo).kind is Kind.NOT_PROVED
 
 
 def test_identity_between_values_of_undefined_functions() -> None:
     f = sympy.Function("f", real=True)
-    assert identity("", f(X) * f(1 / X), f(1 / X) * f(X)).kind is Kind.PROVED
-    assert identity("", f(X), f(1 / X)).kind is Kind.REFUTED
+    assert check("").equal(f(X) * f(1 / X), f(1 / X) * f(X)).kind is Kind.PROVED
+    assert check("").equal(f(X), f(1 / X)).kind is Kind.REFUTED
 
 
 def test_an_identity_that_no_simplifier_reaches_is_not_called_proved() -> None:
     n = sympy.Symbol("n", integer=True, positive=True)
-    step = identity("", sympy.floor(n * (n + 1) / 2), n * (n + 1) / 2)
+    step = check("").equal(sympy.floor(n * (n + 1) / 2), n * (n + 1) / 2)
     assert step.kind in (Kind.NOT_PROVED, Kind.PROVED)  # true, so it must at least not be refuted
 
 
 def test_nonnegative_wants_a_certificate_and_refutes_a_negative_value() -> None:
-    assert nonnegative("", X**2 + Y**2 + 2 * X * Y, (X + Y) ** 2).kind is Kind.PROVED
-    assert nonnegative("", X**2 - Y**2, (X - Y) ** 2).kind is Kind.REFUTED
-    assert nonnegative("", X**2 + Y**2, X**2 + Y**2 + X - X).kind is Kind.PROVED
-    assert nonnegative("", (X + Y) ** 2, (X - Y) ** 2).kind is Kind.NOT_PROVED
-    assert nonnegative("", X**2 + 2 * X + 1, X * (X + 2) + 1).kind is Kind.NOT_PROVED
+    assert check("").nonnegative(X**2 + Y**2 + 2 * X * Y, (X + Y) ** 2).kind is Kind.PROVED
+    assert check("").nonnegative(X**2 - Y**2, (X - Y) ** 2).kind is Kind.REFUTED
+    assert check("").nonnegative(X**2 + Y**2, X**2 + Y**2 + X - X).kind is Kind.PROVED
+    assert check("").nonnegative((X + Y) ** 2, (X - Y) ** 2).kind is Kind.NOT_PROVED
+    assert check("").nonnegative(X**2 + 2 * X + 1, X * (X + 2) + 1).kind is Kind.NOT_PROVED
 
 
 def test_altering_an_unknown_part_is_an_error() -> None:
@@ -107,6 +114,23 @@ def test_altering_an_unknown_part_is_an_error() -> None:
         ALL["lemma-3"].altered(scael=1)
     with pytest.raises(ValueError, match="sizes start at 1, got max_size=0"):
         ALL["lemma-3"].verify(0)
+
+
+def test_every_statement_has_its_claim() -> None:
+    assert [(name, words["statement"]) for group in statements().values() for name, words in group.items()] == [
+        (name, claim.statement) for name, claim in ALL.items()
+    ]
+
+
+def test_sizes_are_indeterminate_only_where_the_argument_says_so() -> None:
+    steps = (check("").equal(X, X), instance("").equal(X, X), check("").decided(True, ""))
+    general = for_all_sizes(lambda formula, size: iter(steps))
+    assert [step.kind for step in general({}, 1)] == [Kind.PROVED_FOR_ALL_SIZES, Kind.PROVED, Kind.CERTIFIED]
+
+
+def test_one_name_needs_no_list() -> None:
+    assert [claim.name for claim in find("lemma-3")] == ["lemma-3"]
+    assert find("linear-networks") == find(["linear-networks"])
 
 
 def test_unknown_names_get_the_nearest() -> None:

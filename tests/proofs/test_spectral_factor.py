@@ -9,8 +9,9 @@ from flint import arb, arb_poly
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proofs.balls import bits
 from proofs.catalogue import claims
-from proofs.certified_factor import _inverse_bound, bits, spectral_factor
+from proofs.certified_factor import _inverse_bound, spectral_factor
 from proofs.claim import Kind
 from proofs.exact_factor import exact_spectral_factor
 

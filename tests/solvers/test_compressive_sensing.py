@@ -4,14 +4,14 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
-from solvers.generators.compressive_sensing import (
+from solvers.filters.compressive_sensing import (
     DenseMeasurement,
     FourierMeasurement,
     gaussian_measurement,
     kernel_recovery,
 )
-from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
-from solvers.generators.early_stopping import early_stopping_filter
+from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
+from solvers.filters.early_stopping import early_stopping_filter
 
 RNG = np.random.default_rng(0)
 LINE = dual_kernel(gaussian_kernel(20, 0.08))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel, triangle_kernel
+from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel, triangle_kernel
 
 
 def dense_circulant(u):

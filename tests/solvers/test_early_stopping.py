@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel, triangle_kernel
-from solvers.generators.early_stopping import early_stopping_filter, tikhonov_filter, truncated_filter
-from solvers.generators.early_stopping_error import best_stopping_time, predicted_error
+from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel, triangle_kernel
+from solvers.filters.early_stopping import early_stopping_filter, tikhonov_filter, truncated_filter
+from solvers.filters.early_stopping_error import best_stopping_time, predicted_error
 
 RNG = np.random.default_rng(0)
 LINE = dual_kernel(gaussian_kernel(24, 0.08))
@@ -13,17 +13,17 @@ PLANE = dual_kernel(triangle_kernel((6, 5), 2))
 
 
 @pytest.mark.parametrize("kernel", [LINE, PLANE])
-@pytest.mark.parametrize(("loss", "factor"), [("half_squared", 1), ("squared", 2)])
+@pytest.mark.parametrize("factor", [1, 2])  # ½‖·‖², and ‖·‖² at half the step
 @pytest.mark.parametrize("fraction", [0.3, 1.0, 1.7])  # of 1/σ²_max: slow, the usual, and overshooting
-def test_the_filter_is_gradient_descent_step_by_step(kernel, loss, factor, fraction):
+def test_the_filter_is_gradient_descent_step_by_step(kernel, factor, fraction):
     """x ← x − η·factor·Σ(x − y), Σ dense; 50 steps of 1e-16 relative rounding each."""
     y = RNG.standard_normal(kernel.shape)
     step, matrix = fraction / (factor * kernel.largest), kernel.matrix()
     x = np.zeros(kernel.size)
     for t in range(50):
-        np.testing.assert_allclose(early_stopping_filter(kernel, step, t, loss=loss)(y).ravel(), x, atol=1e-11)
+        np.testing.assert_allclose(early_stopping_filter(kernel, factor * step, t)(y).ravel(), x, atol=1e-11)
         x = x - step * factor * matrix @ (x - y.ravel())
-    assert np.linalg.norm(early_stopping_filter(kernel, step, 49, loss=loss)(y).ravel() - x) > 1e-6  # one step late
+    assert np.linalg.norm(early_stopping_filter(kernel, factor * step, 49)(y).ravel() - x) > 1e-6  # one step late
 
 
 def test_limits_and_accuracy_for_tiny_eigenvalues():
@@ -112,11 +112,11 @@ def test_stopping_time_edges():
     ("call", "message"),
     [
         (lambda: early_stopping_filter(LINE, 2 / LINE.largest, 1), "does not converge"),
-        (lambda: early_stopping_filter(LINE, 1.5 / LINE.largest, 1, loss="squared"), "does not converge"),
+        (lambda: early_stopping_filter(LINE, 2 * 1.5 / LINE.largest, 1), "does not converge"),
         (lambda: early_stopping_filter(LINE, 0.0, 1), "positive"),
         (lambda: early_stopping_filter(LINE, 0.1, 1.5), "whole numbers"),
         (lambda: early_stopping_filter(LINE, 0.1, -1), "whole numbers"),
-        (lambda: early_stopping_filter(LINE, 0.1, 1, loss="mean"), "loss must be one of"),
+        (lambda: early_stopping_filter(LINE, np.nan, 1), "positive"),
         (lambda: early_stopping_filter(LINE, 0.1, 1)(np.ones(23)), "signals of shape"),
         (lambda: early_stopping_filter(LINE, 0.1, 1)(np.full(24, np.nan)), "24 NaN"),
         (lambda: tikhonov_filter(LINE, -1.0), "ridge"),

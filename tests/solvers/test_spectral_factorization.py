@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from solvers.conv_kernel.spectral_factorization import autocorrelation, spectral_factorization
+from solvers.factorization.spectral_factorization import autocorrelation, spectral_factorization
 
 
 def slow_autocorrelation(a):

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import CubicSpline
 
-from solvers.splines.certificate import certify_spline
 from solvers.splines.curvature_weights import ConstantWeight, CurvatureWeight, FunctionWeight
 from solvers.splines.data import spline_data
 from solvers.splines.initial_distributions import BinaryUniformInit, GaussianInit, UniformInit
+from solvers.splines.spline_certificate import certify_spline
 from solvers.splines.weighted_spline import WeightedSpline, weighted_spline
 
 X, Y = np.array([-2.0, -1.0, 0.0, 1.0, 2.0]), np.array([1.5, 0.5, 1.5, 0.5, 1.5])

@@ -1,6 +1,6 @@
 """The error of an early-stopped generator, split into signal and noise, and the best time to stop.
 
-With y = x + e and gains f_d(t) = 1 − (1 − ησ²_d)^t the filter's output misses x by
+With y = x + e and gains f_d(t) = 1 − (1 − ησ²_d)^t the error of the filter's output is
 
     x̂_t − x = −(1 − f(t)) x + f(t) e,
 
@@ -16,13 +16,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
-from solvers.generators.dual_kernel import DualKernel
-from solvers.generators.early_stopping import Loss, early_stopping_filter
-
-Array = NDArray[np.float64]
+from solvers.arrays import Array
+from solvers.filters.dual_kernel import DualKernel
+from solvers.filters.early_stopping import early_stopping_filter
 
 
 @dataclass(frozen=True)
@@ -74,75 +73,83 @@ def _spectra(kernel: DualKernel, signal: ArrayLike, noise: ArrayLike | float) ->
 
 
 def predicted_error(
-    kernel: DualKernel,
-    signal: ArrayLike,
-    noise: ArrayLike | float,
-    step: float,
-    steps: ArrayLike,
-    *,
-    loss: Loss = "half_squared",
+    kernel: DualKernel, signal: ArrayLike, noise: ArrayLike | float, step: float, steps: ArrayLike
 ) -> ErrorSplit:
-    """The predicted ‖G(C_t) − x‖₂² of gradient descent on y = x + e, at each t in `steps`, split in parts.
+    """The predicted ‖G(C_t) − x‖₂² of gradient descent on ½‖G(C) − y‖₂², y = x + e, at each t, split in parts.
 
-    signal – x, shape of the kernel. noise – the standard deviation ς of e ~ N(0, ς²I) (then the parts are
-    expectations) or e itself. step – η. steps – whole numbers ≥ 0 (or infinity), shape (T,).
+        ‖x̂_t − x‖₂² = Σ_d (1 − f_d)² |⟨w_d, x⟩|² + Σ_d f_d² |⟨w_d, e⟩|² − 2 Σ_d (1 − f_d) f_d ⟨w_d, x⟩⟨w_d, e⟩
 
-    Returns an ErrorSplit of arrays (T,).
+    Args:
+        kernel: the dual kernel Σ.
+        signal: x, shape of the kernel.
+        noise: the standard deviation ς of e ~ N(0, ς²I), then the parts are expectations; or e itself, shape of x.
+        step: η, in units of 1/σ².
+        steps: whole numbers ≥ 0, or infinity, shape (T,).
 
-    Raises ValueError for shapes that do not match the kernel, values that are not finite, and steps for which
-    gradient descent diverges.
+    Returns:
+        ErrorSplit of arrays (T,), float64, in squared units of the signal, summed over pixels.
 
-    Reference: Heckel & Soltanolkotabi (2020), Theorem 1, whose bound has the same two terms; these are exact for
-    the linearized iteration.
+    Raises:
+        ValueError: when shapes do not match the kernel, a value is not finite, ς is negative, or the step is so long
+            that gradient descent diverges.
 
-    >>> from solvers.generators.dual_kernel import dual_kernel
-    >>> split = predicted_error(dual_kernel([1.0, 0.0]), [3.0, 4.0], 1.0, step=2.0, steps=[0, 1])
-    >>> [float(v) for v in split.total.round(12)]
-    [25.0, 2.0]
+    Reference:
+        Heckel and Soltanolkotabi (2020), Theorem 1. Its bound has the same two terms; these are exact for the
+        linearized iteration.
+
+    Example:
+        >>> from solvers.filters.dual_kernel import dual_kernel
+        >>> split = predicted_error(dual_kernel([1.0, 0.0]), [3.0, 4.0], 1.0, step=2.0, steps=[0, 1])
+        >>> [float(v) for v in split.total.round(12)]
+        [25.0, 2.0]
     """
     x_power, e_power, inner = _spectra(kernel, signal, noise)
     times = np.atleast_1d(np.asarray(steps, dtype=np.float64))
     parts = np.empty((3, times.size))
     for chunk in np.array_split(np.arange(times.size), max(1, times.size * kernel.size // 2_000_000)):
-        gains = early_stopping_filter(kernel, step, times[chunk], loss=loss).gains.reshape(len(chunk), -1)
+        gains = early_stopping_filter(kernel, step, times[chunk]).gains.reshape(len(chunk), -1)
         missing = 1.0 - gains
         parts[0, chunk] = missing**2 @ x_power.ravel()
         parts[1, chunk] = gains**2 @ e_power.ravel()
         parts[2, chunk] = -2.0 * (missing * gains) @ inner.ravel()
-    return ErrorSplit(times, parts[0], parts[1], parts[2])
+    return ErrorSplit(times, *parts)
 
 
 def best_stopping_time(
-    kernel: DualKernel,
-    signal: ArrayLike,
-    noise: ArrayLike | float,
-    step: float,
-    *,
-    longest: int = 10**7,
-    loss: Loss = "half_squared",
+    kernel: DualKernel, signal: ArrayLike, noise: ArrayLike | float, step: float, *, longest: int = 10**7
 ) -> StoppingTime:
     """The whole number t ≤ `longest` that minimizes the predicted error of `predicted_error`.
 
         min_t  Σ_d (1 − f_d(t))² |⟨w_d, x⟩|² + ς² Σ_d f_d(t)²,     f_d(t) = 1 − (1 − ησ²_d)^t
 
-    Every t up to 512 is tried, then 32 per doubling, then the whole numbers between the neighbours of the best;
-    the error can have several minima, and one narrower than 2% of t, past t = 512, could be missed.
+    Every t up to 512 is tried, then 32 per doubling, then the whole numbers between the neighbours of the best. The
+    error can have several minima: one narrower than 2 % of t, past t = 512, can be missed.
 
-    Returns a StoppingTime; `at_limit` says that the error was still falling at `longest`.
+    Args:
+        kernel, signal, noise, step: as for `predicted_error`.
+        longest: the largest t allowed, whole number ≥ 1.
 
-    Raises ValueError as `predicted_error` does, and unless longest ≥ 1.
+    Returns:
+        StoppingTime; `at_limit` says that the error was still falling at `longest`.
 
-    >>> from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
-    >>> kernel = dual_kernel(gaussian_kernel(64, 0.05))
-    >>> wave = np.sin(2 * np.pi * 5 * np.arange(64) / 64)
-    >>> best_stopping_time(kernel, wave, 0.3, 0.1 / kernel.largest).step
-    71
+    Raises:
+        ValueError: as `predicted_error`, and unless longest is a whole number ≥ 1.
+
+    Reference:
+        Heckel and Soltanolkotabi (2020), Theorem 1: the bound whose minimizer in t this makes exact.
+
+    Example:
+        >>> from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
+        >>> kernel = dual_kernel(gaussian_kernel(64, 0.05))
+        >>> wave = np.sin(2 * np.pi * 5 * np.arange(64) / 64)
+        >>> best_stopping_time(kernel, wave, 0.3, 0.1 / kernel.largest).step
+        71
     """
     if int(longest) != longest or longest < 1:
         raise ValueError(f"longest must be a whole number ≥ 1, got {longest!r}")
 
     def error(t: Array) -> Array:
-        return predicted_error(kernel, signal, noise, step, t, loss=loss).total
+        return predicted_error(kernel, signal, noise, step, t).total
 
     doublings = int(np.ceil(np.log2(longest + 1)))
     spaced = np.rint(np.geomspace(1, longest, 1 + 32 * doublings))
@@ -152,12 +159,7 @@ def best_stopping_time(
     low, high = coarse[max(best - 1, 0)], coarse[min(best + 1, coarse.size - 1)]
     candidates = np.arange(low, high + 1)
     if candidates.size > 4096:
-        found = minimize_scalar(
-            lambda t: float(error(np.array([np.rint(t)]))[0]),
-            bounds=(low, high),
-            method="bounded",
-            options={"xatol": 0.5},
-        )
+        found = minimize_scalar(lambda t: float(error(np.rint([t]))[0]), bounds=(low, high), options={"xatol": 0.5})
         candidates = np.clip(np.rint(found.x) + np.arange(-512, 513), low, high)
         candidates = np.unique(np.append(candidates, coarse[best]))
     refined = error(candidates)

@@ -18,17 +18,20 @@ the generator adds nothing to what was measured. What a trained network recovers
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 
-from solvers.generators.dual_kernel import DualKernel
-from solvers.generators.early_stopping import power_complement
+from solvers.arrays import Array
+from solvers.filters.dual_kernel import DualKernel, reflected
+from solvers.filters.early_stopping import power_complement
 
-Array = NDArray[np.float64]
+Gains = Callable[[Array], Array]
 
 
 class Measurement(ABC):
@@ -48,6 +51,10 @@ class Measurement(ABC):
     @abstractmethod
     def count(self) -> int:
         """The number of real numbers measured."""
+
+    @abstractmethod
+    def function_of_gram(self, kernel: DualKernel, gains: Gains, y: NDArray[Any]) -> NDArray[Any]:
+        """gains(K) y for K = A Σ A*, `gains` being given all eigenvalues of K at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +85,12 @@ class DenseMeasurement(Measurement):
     def count(self) -> int:
         return int(self.matrix.shape[0])
 
+    def function_of_gram(self, kernel: DualKernel, gains: Gains, y: NDArray[Any]) -> Array:
+        rows = self.matrix.reshape(-1, *kernel.shape)
+        gram = self.matrix @ kernel.apply(rows).reshape(rows.shape[0], -1).T
+        values, vectors = eigh((gram + gram.T) / 2)
+        return np.asarray(vectors @ (gains(np.maximum(values, 0.0)) * (vectors.T @ y)))
+
 
 @dataclass(frozen=True, eq=False)
 class FourierMeasurement(Measurement):
@@ -85,6 +98,17 @@ class FourierMeasurement(Measurement):
 
     A real signal's coefficient at d is the conjugate of the one at −d, so measuring either gives both: `full_mask`
     is the mask closed under d → −d.
+
+    Raises:
+        ValueError: when the mask is not a boolean array (n,) or (H, W), or has no True.
+
+    Reference:
+        Heckel and Soltanolkotabi (2020), compressive sensing with un-trained networks: masked Fourier rows.
+
+    Example:
+        >>> A = FourierMeasurement(np.array([True, True, False, False]))
+        >>> A.count, A.forward(np.ones(4)).round(12)
+        (3, array([2.+0.j, 0.+0.j]))
     """
 
     mask: NDArray[np.bool_] = field(repr=False)
@@ -104,8 +128,7 @@ class FourierMeasurement(Measurement):
 
     @property
     def full_mask(self) -> NDArray[np.bool_]:
-        reflected = np.roll(np.flip(self.mask), 1, axis=tuple(range(self.mask.ndim)))
-        return np.asarray(self.mask | reflected)
+        return np.asarray(self.mask | reflected(self.mask))
 
     def forward(self, x: Array) -> NDArray[Any]:
         return np.asarray(np.fft.fftn(x, norm="ortho")[self.mask])
@@ -119,14 +142,32 @@ class FourierMeasurement(Measurement):
     def count(self) -> int:
         return int(np.count_nonzero(self.full_mask))  # a pair ±d is two real numbers, a self-conjugate d one
 
+    def function_of_gram(self, kernel: DualKernel, gains: Gains, y: NDArray[Any]) -> NDArray[Any]:
+        """K is diagonal: where both ±d are measured A*A acts as the identity on the pair, where one is, as ½."""
+        weight = np.where(reflected(self.mask), 1.0, 0.5)[self.mask]
+        return np.asarray(gains(kernel.eigenvalues[self.mask] * weight) * y)
+
 
 def gaussian_measurement(count: int, shape: tuple[int, ...], seed: int) -> DenseMeasurement:
     """A with i.i.d. N(0, 1/count) entries, so that E‖A x‖² = ‖x‖².
 
-    Raises ValueError unless count ≥ 1.
+    Args:
+        count: number of rows, whole number ≥ 1.
+        shape: of the signals, (n,) or (H, W).
+        seed: of numpy's default generator.
 
-    >>> gaussian_measurement(3, (4, 4), seed=0).matrix.shape
-    (3, 16)
+    Returns:
+        DenseMeasurement with a float64 matrix of shape (count, number of pixels).
+
+    Raises:
+        ValueError: unless count is a whole number ≥ 1.
+
+    Reference:
+        Candès and Tao (2006), the Gaussian ensemble of compressive sensing.
+
+    Example:
+        >>> gaussian_measurement(3, (4, 4), seed=0).matrix.shape
+        (3, 16)
     """
     if int(count) != count or count < 1:
         raise ValueError(f"the number of measurements must be a whole number ≥ 1, got {count!r}")
@@ -162,25 +203,34 @@ def kernel_recovery(
         x_∞ = argmin xᵀ Σ⁺ x  s.t.  A x = y                    (t = ∞: any stable step)
         x_t = Σ A* K⁺ [I − (I − ηK)^t] y,   K = A Σ A*          (t < ∞: step η)
 
-    kernel – Σ over signals (n,) or (H, W). measurement – A. y – (m,) real for dense A, complex for Fourier A.
-    step – η, in 1/(units of K); needed for finite t. rcond – eigenvalues of K below rcond·(largest) are taken as
-    zero: the data along them are unreachable and show in `residual`.
+    Args:
+        kernel: Σ over signals (n,) or (H, W).
+        measurement: A, m measurements of such signals. Dense A costs one (m, m) eigendecomposition, Fourier A one FFT.
+        y: (m,), real for dense A, complex for Fourier A.
+        step: η, in 1/(units of K); needed for finite t.
+        t: whole number of steps ≥ 0, or infinity.
+        rcond: eigenvalues of K below rcond·(largest) are taken as zero; the data along them are unreachable and show
+            in `residual`.
 
-    Returns a Recovery. Dense A costs one (m, m) eigendecomposition; Fourier A one FFT.
+    Returns:
+        Recovery: the real signal, its multiplier, its kernel norm and the relative residual.
 
-    Raises ValueError when shapes do not match, y has NaN or infinities or is complex for dense A, a finite t comes
-    without a step, or the step is not in (0, 2/λ_max(K)); TypeError for another kind of measurement.
+    Raises:
+        ValueError: when shapes do not match, y has NaN or infinities or is complex for dense A, a finite t comes
+            without a step, or the step is not in (0, 2/λ_max(K)).
 
-    Reference: Heckel & Soltanolkotabi (2020), "Compressive sensing with un-trained neural networks: gradient
-    descent finds the smoothest approximation" (ICML), the linearized problem behind its Theorem 1.
+    Reference:
+        Heckel and Soltanolkotabi (2020), "Compressive sensing with un-trained neural networks: gradient descent finds
+        the smoothest approximation" (ICML), the linearized problem behind its Theorem 1.
 
-    >>> from solvers.generators.dual_kernel import dual_kernel, gaussian_kernel
-    >>> kernel = dual_kernel(gaussian_kernel(32, 0.1))
-    >>> wave = np.cos(2 * np.pi * np.arange(32) / 32)
-    >>> A = gaussian_measurement(12, (32,), seed=0)
-    >>> found = kernel_recovery(kernel, A, A.forward(wave))
-    >>> bool(np.linalg.norm(found.signal - wave) < 0.2 * np.linalg.norm(wave)), found.residual < 1e-9
-    (True, True)
+    Example:
+        >>> from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
+        >>> kernel = dual_kernel(gaussian_kernel(32, 0.1))
+        >>> wave = np.cos(2 * np.pi * np.arange(32) / 32)
+        >>> A = gaussian_measurement(12, (32,), seed=0)
+        >>> found = kernel_recovery(kernel, A, A.forward(wave))
+        >>> bool(np.linalg.norm(found.signal - wave) < 0.2 * np.linalg.norm(wave)), found.residual < 1e-9
+        (True, True)
     """
     if kernel.shape != tuple(measurement.shape):
         raise ValueError(
@@ -190,22 +240,16 @@ def kernel_recovery(
     if np.iscomplexobj(y) and not np.iscomplexobj(blank):
         raise ValueError("y is complex, but this measurement gives real numbers; stack real and imaginary rows")
     data: NDArray[Any] = np.asarray(y, dtype=blank.dtype)
-    expected = blank.shape
-    if data.shape != expected or not np.isfinite(data).all():
+    if data.shape != blank.shape or not np.isfinite(data).all():
         raise ValueError(
-            f"y must be {expected[0]} finite numbers, got shape {data.shape} "
+            f"y must be {blank.size} finite numbers, got shape {data.shape} "
             f"with {int((~np.isfinite(data)).sum())} NaN or infinite"
         )
     if np.isnan(t) or t < 0 or (np.isfinite(t) and (t % 1 or step is None)):
         raise ValueError(
             f"t must be a whole number of steps ≥ 0, given with a step size, or infinity; got t={t!r}, step={step!r}"
         )
-    if isinstance(measurement, FourierMeasurement):
-        multiplier = _fourier_multiplier(kernel, measurement, data, step, t, rcond)
-    elif isinstance(measurement, DenseMeasurement):
-        multiplier = _dense_multiplier(kernel, measurement, data, step, t, rcond)
-    else:
-        raise TypeError(f"the measurement must be a DenseMeasurement or a FourierMeasurement, got {measurement!r}")
+    multiplier = measurement.function_of_gram(kernel, partial(_multiplier_gains, step=step, t=t, rcond=rcond), data)
     signal = kernel.apply(measurement.adjoint(multiplier))
     output = measurement.forward(signal)
     scale = float(np.linalg.norm(data))
@@ -214,33 +258,13 @@ def kernel_recovery(
     return Recovery(signal, multiplier, norm, residual)
 
 
-def _multiplier_gains(values: Array, step: float | None, t: float, rcond: float) -> Array:
+def _multiplier_gains(values: Array, *, step: float | None, t: float, rcond: float) -> Array:
     """[1 − (1 − ηκ)^t] / κ for the eigenvalues κ of K; 0 where κ counts as zero."""
     largest = float(values.max())
     reachable = values > rcond * largest
     fitted = np.ones_like(values)
     if step is not None and not 0 < step * largest < 2:
         raise ValueError(f"the step must lie in (0, {2 / largest:.6g}) = (0, 2/λ_max(AΣA*)), got {step!r}")
-    if np.isfinite(t):
-        assert step is not None
+    if np.isfinite(t) and step is not None:
         fitted = power_complement(step * values, np.asarray(float(t)))
     return np.divide(fitted, values, out=np.zeros_like(values), where=reachable)
-
-
-def _dense_multiplier(
-    kernel: DualKernel, measurement: DenseMeasurement, y: Array, step: float | None, t: float, rcond: float
-) -> Array:
-    rows = measurement.matrix.reshape(-1, *kernel.shape)
-    gram = measurement.matrix @ kernel.apply(rows).reshape(rows.shape[0], -1).T
-    values, vectors = eigh((gram + gram.T) / 2)
-    return np.asarray(vectors @ (_multiplier_gains(np.maximum(values, 0.0), step, t, rcond) * (vectors.T @ y)))
-
-
-def _fourier_multiplier(
-    kernel: DualKernel, measurement: FourierMeasurement, y: NDArray[Any], step: float | None, t: float, rcond: float
-) -> NDArray[Any]:
-    """K in closed form: where both ±d are measured A*A acts as the identity on the pair, where one is, as ½."""
-    reflected = np.roll(np.flip(measurement.mask), 1, axis=tuple(range(measurement.mask.ndim)))
-    weight = np.where(reflected, 1.0, 0.5)[measurement.mask]
-    values = kernel.eigenvalues[measurement.mask] * weight
-    return np.asarray(_multiplier_gains(values, step, t, rcond) * y)

@@ -20,11 +20,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Array = NDArray[np.float64]
+from solvers.arrays import Array
+
+T = TypeVar("T", bound=np.generic)
 
 
 def _shape(n: int | Sequence[int]) -> tuple[int, ...]:
@@ -35,8 +38,9 @@ def _shape(n: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(int(s) for s in shape)
 
 
-def _centred(profile: Array) -> Array:
-    """The interpolation kernel whose 1-D factors are centred at index 0, scaled to unit ℓ2 norm."""
+def _torus(factors: list[Array]) -> Array:
+    """The kernel with these 1-D factors, of unit ℓ2 norm."""
+    profile = factors[0] if len(factors) == 1 else np.outer(*factors)
     return np.asarray(profile / np.linalg.norm(profile))
 
 
@@ -46,19 +50,26 @@ def _lags(length: int) -> Array:
 
 
 def triangle_kernel(n: int | Sequence[int], width: int) -> Array:
-    """The triangle interpolation kernel of half-width `width`: u[p] ∝ max(0, width − |p|), ‖u‖₂ = 1.
+    """The triangle interpolation kernel, u[p] ∝ max(0, width − |p|), ‖u‖₂ = 1: linear interpolation.
 
-    Linear interpolation; width 1 is the identity. In two dimensions the product of two triangles (bilinear).
+    In two dimensions it is the product of two triangles (bilinear interpolation). Width 1 is the identity.
 
-    n – int, or (H, W) – pixels of the circle or torus.
-    width – int – pixels; 1 ≤ width ≤ n/2, so that the triangle does not meet itself around the circle.
+    Args:
+        n: int, or (H, W): pixels of the circle or torus.
+        width: half-width, a whole number of pixels; 1 ≤ width ≤ n/2, so that the triangle does not meet itself.
 
-    Returns the kernel, centred at index 0 (it wraps around), shape (n,) or (H, W).
+    Returns:
+        The kernel, float64, shape (n,) or (H, W), centred at index 0 (it wraps around).
 
-    Raises ValueError when the width is not a whole number between 1 and n/2.
+    Raises:
+        ValueError: when a side is below 2, or the width is not a whole number between 1 and n/2.
 
-    >>> triangle_kernel(6, 2).round(4)
-    array([0.8165, 0.4082, 0.    , 0.    , 0.    , 0.4082])
+    Reference:
+        Heckel and Soltanolkotabi (2020), Section 3.
+
+    Example:
+        >>> triangle_kernel(6, 2).round(4)
+        array([0.8165, 0.4082, 0.    , 0.    , 0.    , 0.4082])
     """
     shape = _shape(n)
     if int(width) != width or not 1 <= width <= min(shape) / 2:
@@ -67,33 +78,46 @@ def triangle_kernel(n: int | Sequence[int], width: int) -> Array:
             f"(half of the shortest side of {shape}), got {width!r}"
         )
     factors = [np.maximum(0.0, width - np.abs(_lags(s))) for s in shape]
-    return _centred(factors[0] if len(shape) == 1 else np.outer(factors[0], factors[1]))
+    return _torus(factors)
 
 
 def gaussian_kernel(n: int | Sequence[int], width: float) -> Array:
-    """The Gaussian interpolation kernel u[p] ∝ exp(−p² / (n·width)²), ‖u‖₂ = 1; isotropic in two dimensions.
+    """The Gaussian interpolation kernel, u[p] ∝ exp(−|p|² / (n·width)²), ‖u‖₂ = 1; isotropic in two dimensions.
 
-    n – int, or (H, W) – pixels of the circle or torus.
-    width – float > 0 – in units of the signal's length (of the shorter side of an image): dimensionless. It is √2
-        times the standard deviation.
+    Args:
+        n: int, or (H, W): pixels of the circle or torus.
+        width: √2 standard deviations, in units of the signal's length (of an image's shorter side); > 0.
 
-    Returns the kernel, centred at index 0 (it wraps around), shape (n,) or (H, W).
+    Returns:
+        The kernel, float64, shape (n,) or (H, W), centred at index 0 (it wraps around).
 
-    Raises ValueError unless the width is a positive number.
+    Raises:
+        ValueError: when a side is below 2, or the width is not a positive number.
 
-    >>> gaussian_kernel(8, 0.1).round(4)
-    array([0.9588, 0.201 , 0.0019, 0.    , 0.    , 0.    , 0.0019, 0.201 ])
+    Reference:
+        Heckel and Soltanolkotabi (2020), Section 3.
+
+    Example:
+        >>> gaussian_kernel(8, 0.1).round(4)
+        array([0.9588, 0.201 , 0.0019, 0.    , 0.    , 0.    , 0.0019, 0.201 ])
     """
     shape = _shape(n)
     if not (math.isfinite(width) and width > 0):
         raise ValueError(f"the Gaussian's width must be a positive number (in units of the side), got {width!r}")
     factors = [np.exp(-((_lags(s) / (min(shape) * width)) ** 2)) for s in shape]
-    return _centred(factors[0] if len(shape) == 1 else np.outer(factors[0], factors[1]))
+    return _torus(factors)
 
 
 @dataclass(frozen=True)
 class DualKernel:
-    """A symmetric circulant positive semidefinite matrix Σ = E[J Jᵀ] over a circle (n,) or a torus (H, W)."""
+    """A symmetric circulant positive semidefinite matrix Σ = E[J Jᵀ] over a circle (n,) or a torus (H, W).
+
+    Example:
+        >>> kernel = dual_kernel([2.0, 0.0])
+        >>> kernel.matrix(), kernel.apply(np.array([1.0, 3.0]))
+        (array([[2., 0.],
+               [0., 2.]]), array([2., 6.]))
+    """
 
     column: Array = field(repr=False)
     """Σ's first column, laid out as the signal: Σ_{ij} = column[i − j], shape (n,) or (H, W)."""
@@ -147,21 +171,28 @@ class DualKernel:
 
 
 def dual_kernel(u: ArrayLike) -> DualKernel:
-    """The dual kernel Σ = ½ (1 − arccos(ρ)/π) ⊙ U Uᵀ of the two-layer generator with interpolation kernel u.
+    """The dual kernel of the two-layer generator with interpolation kernel u.
 
-    u – real array (n,) or (H, W) – the convolution kernel, as long as the signal (zero outside its support). Any
-        scale: Σ scales with ‖u‖₂². Where it is centred does not matter.
+        Σ = ½ (1 − arccos(ρ)/π) ⊙ U Uᵀ,     ρ_ij = ⟨u_i, u_j⟩ / (‖u_i‖₂ ‖u_j‖₂),  u_i the rows of U
 
-    Returns a DualKernel in the units of ‖u‖₂²; its trace is n‖u‖₂²/2.
+    Args:
+        u: real array (n,) or (H, W), the convolution kernel, as long as the signal (zero outside its support). Any
+            scale: Σ scales with ‖u‖₂². Where it is centred does not matter.
 
-    Raises ValueError for arrays that are not 1-D or 2-D, and for kernels with NaN, infinity or only zeros.
+    Returns:
+        DualKernel in the units of ‖u‖₂²; its trace is n‖u‖₂²/2.
 
-    Reference: Heckel & Soltanolkotabi (2020), "Denoising and regularization via exploiting the structural bias of
-    convolutional generators", Section 3: the expected Jacobian Gram matrix and its circulant eigenvectors.
+    Raises:
+        ValueError: when u is not 1-D or 2-D with sides ≥ 2, has NaN or infinities, or is zero.
 
-    >>> kernel = dual_kernel([1.0, 0.0, 0.0, 0.0])
-    >>> kernel.eigenvalues
-    array([0.5, 0.5, 0.5, 0.5])
+    Reference:
+        Heckel and Soltanolkotabi (2020), "Denoising and regularization via exploiting the structural bias of
+        convolutional generators", Section 3: the expected Jacobian Gram matrix and its circulant eigenvectors.
+
+    Example:
+        >>> kernel = dual_kernel([1.0, 0.0, 0.0, 0.0])
+        >>> kernel.eigenvalues
+        array([0.5, 0.5, 0.5, 0.5])
     """
     weights = np.asarray(u, dtype=np.float64)
     if weights.ndim not in (1, 2) or min(weights.shape, default=0) < 2:
@@ -174,7 +205,7 @@ def dual_kernel(u: ArrayLike) -> DualKernel:
             f"{int((~np.isfinite(weights)).sum())} of its {weights.size} entries are NaN or infinite"
         )
     inner = np.fft.ifftn(np.abs(np.fft.fftn(weights)) ** 2).real  # ⟨u_0, u_d⟩ for every lag d, by Wiener–Khinchin
-    inner = (inner + _reflected(inner)) / 2  # symmetric exactly, not only to rounding
+    inner = (inner + reflected(inner)) / 2  # symmetric exactly, not only to rounding
     cosine = np.clip(inner / inner.flat[0], -1.0, 1.0)
     cosine[1.0 - cosine < 8 * np.finfo(float).eps] = 1.0  # arccos turns a rounding error ε into √ε
     column = 0.5 * (1.0 - np.arccos(cosine) / np.pi) * inner
@@ -182,6 +213,6 @@ def dual_kernel(u: ArrayLike) -> DualKernel:
     return DualKernel(column, np.maximum(eigenvalues, 0.0))  # PSD by Schur's product theorem; drop the rounding
 
 
-def _reflected(array: Array) -> Array:
+def reflected(array: NDArray[T]) -> NDArray[T]:
     """array[−d], circularly, in every axis."""
     return np.roll(np.flip(array), 1, axis=tuple(range(array.ndim)))

@@ -1,0 +1,1 @@
+"""Spectral factorization: one filter with the autocorrelation of many."""
