@@ -1,4 +1,4 @@
-"""Timings of the weighted spline and of squared-loss flow, each beside its rival in the same run.
+"""Timings of the weighted spline and of squared-loss flow, each with what it is compared to in the same run.
 
     python benchmarks/spline.py
 

@@ -47,7 +47,7 @@ def computes(cell: Cell) -> dict[str, object]:
 def line(name: str, cells: int, jobs: int, measure: Measure) -> None:
     """One run."""
     grid = {"data": "synthetic:4,6,{seed}", "network": "diagonal", "seed": {"from": 0, "to": cells - 1}}
-    plan = plan_of({"grid": {**grid, "road": "max_margin"}})
+    plan = plan_of({"grid": {**grid, "method": "max_margin"}})
     with tempfile.TemporaryDirectory() as folder:
         result = run_sweep(plan, folder, jobs=jobs, measure=measure)
         began = time.perf_counter()

@@ -8,7 +8,7 @@ functions are cut at every place where either changes its formula, and each piec
   those zeros among the cuts g′ is monotone on each piece, has at most one such point, and bisection finds it;
 - anything else that is smooth between its knots: the pieces are cut further and each local maximum is refined.
 
-Functions are recognized by what they offer: a network by its `pieces()`, a `LinearPieces` or a `PiecewiseLinear`, a
+Functions are recognized by what they offer: a network by its `pieces()`, a `LinearPieces` or a linear scipy `PPoly`, a
 `WeightedSpline`, a scipy spline (`x`, `derivative`), any callable with ascending `knots`.
 """
 
@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import PPoly
 
 Array = NDArray[np.float64]
 SUBDIVISION = 16
@@ -120,10 +121,8 @@ def _recognize(f: Any) -> _Piecewise:
         f = f.joined_dots
     if hasattr(f, "breaks") and hasattr(f, "intercepts"):
         return _Piecewise(f.breaks, (f.slopes, f.intercepts), f, None, True)
-    if hasattr(f, "end_slopes") and hasattr(f, "slopes"):
-        slopes = f.slopes
-        anchor = np.concatenate([[0], np.arange(f.knots.size)])
-        return _Piecewise(f.knots, (slopes, f.values[anchor] - slopes * f.knots[anchor]), f, None, True)
+    if isinstance(f, PPoly) and f.c.shape[0] == 2:  # a piece is c[1] + c[0] (x − its start)
+        return _Piecewise(f.x[1:-1], (f.c[0], f.c[1] - f.c[0] * f.x[:-1]), f, None, True)
     if hasattr(f, "density") and hasattr(f, "knots") and getattr(f, "initial", None) is None:
         a, b, p, q = f.knots[:-1], f.knots[1:], f.density[:-1], f.density[1:]
         turning = p * q < 0

@@ -1,7 +1,7 @@
 """Spectral factors with a proof: how well c⋆c matches, and how far an exact factor is at most.
 
-The numbers come from `solvers.factorization.spectral_factorization`; what is added here is rigorous. Floating-point input is a list
-of exact binary fractions, and everything below is integer, rational or ball arithmetic on them.
+The numbers come from `solvers.factorization.spectral_factorization`; what is added here is rigorous. Floating-point
+input is a list of exact binary fractions, and everything below is integer, rational or ball arithmetic on them.
 
 1. Divide by the greatest common divisor, exactly: a_i = G·a_i′. The a_i′ have no common root, so
    q′ = Σ|a_i′|² > 0 *strictly* on the circle: every degeneracy (roots on the circle, a = ±b, b = 0, leading zeros)
@@ -24,12 +24,11 @@ from fractions import Fraction
 
 import numpy as np
 from flint import arb, arb_poly, fmpq, fmpq_poly, nmod_poly
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from proofs.balls import bits, lags
 from proofs.factor_refinement import refine, start_from_solver
-
-Array = NDArray[np.float64]
+from solvers.arrays import Array
 
 _PRIME = (1 << 61) - 1  # coprime modulo a prime that spares the leading coefficients is coprime over ℚ
 _ATTEMPTS = (("auto", 256), ("constant", 768), ("constant", 3072))
@@ -73,13 +72,15 @@ def spectral_factor(*summands: ArrayLike) -> CertifiedFactor:
     Raises:
         ValueError: when kernels differ in length, are empty, or hold a nan or an infinity.
 
-    Reference: Fejér (1916), Riesz (1916); Jagadeesan, Razenshteyn, Gunasekar (2021), polynomial convolution lemma.
+    Reference:
+        Fejér (1916), Riesz (1916); Jagadeesan, Razenshteyn, Gunasekar (2021), polynomial convolution lemma.
 
-    >>> answer = spectral_factor([1.0, 2.0, 0.5], [0.0, 1.0, -1.0])
-    >>> answer.relative_residual < 1e-15, answer.distance < 1e-14
-    (True, True)
-    >>> spectral_factor([1, 1, 0], [-1, -1, 0]).proof
-    'exact: every kernel is a multiple of one; rounded'
+    Example:
+        >>> answer = spectral_factor([1.0, 2.0, 0.5], [0.0, 1.0, -1.0])
+        >>> answer.relative_residual < 1e-15, answer.distance < 1e-14
+        (True, True)
+        >>> spectral_factor([1, 1, 0], [-1, -1, 0]).proof
+        'exact: every kernel is a multiple of one; rounded'
     """
     kernels = [_fractions(a) for a in summands]
     lengths = sorted({len(a) for a in kernels})

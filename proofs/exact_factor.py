@@ -25,7 +25,12 @@ _X = sympy.Symbol("x")
 
 @dataclass(frozen=True)
 class ExactFactor:
-    """c(x) = √|λ| · g(x) · ∏(x − r_i), of length K."""
+    """c(x) = √|λ| · g(x) · ∏(x − r_i), of length K.
+
+    Example:
+        >>> exact_spectral_factor([3, 0], [0, 4]).balls()[0] == 5
+        True
+    """
 
     rational: fmpz_poly
     """g, a polynomial over ℤ."""
@@ -77,10 +82,14 @@ def exact_spectral_factor(*summands: Sequence[Any]) -> ExactFactor:
     Raises:
         ValueError: when an entry is not rational, the lengths differ, or all kernels are zero.
 
-    >>> exact_spectral_factor([1, 1], [0, 1]).numeric(6)
-    (0.618034, 1.61803)
-    >>> exact_spectral_factor([3, 0], [0, 4]).entries
-    (5, 0)
+    Reference:
+        Fejér (1916), Riesz (1916); Jagadeesan, Razenshteyn, Gunasekar (2021), polynomial convolution lemma.
+
+    Example:
+        >>> exact_spectral_factor([1, 1], [0, 1]).numeric(6)
+        (0.618034, 1.61803)
+        >>> exact_spectral_factor([3, 0], [0, 4]).entries
+        (5, 0)
     """
     rows = [[sympy.nsimplify(v, rational=True) for v in a] for a in summands]
     K = len(rows[0]) if rows else 0

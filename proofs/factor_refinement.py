@@ -9,12 +9,10 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg
 from flint import arb, arb_mat, arb_poly
-from numpy.typing import NDArray
 
 from proofs.balls import lags
-from solvers.factorization.spectral_factorization import spectral_factorization
-
-Array = NDArray[np.float64]
+from solvers.arrays import Array
+from solvers.factorization.spectral_factorization import linearized, minimum_phase, spectral_factorization
 
 _DENSE_UP_TO = 64  # up to here Newton steps are taken in many digits: J may be singular to double precision
 
@@ -27,20 +25,17 @@ def start_from_solver(rows: Array, begin: str) -> Array:
     except ArithmeticError:
         grid = 1 << int(np.ceil(np.log2(256 * rows.shape[1])))
         spectrum = np.sum(np.abs(np.fft.rfft(rows, grid, axis=1)) ** 2, axis=0)
-        cepstrum = np.fft.irfft(0.5 * np.log(np.maximum(spectrum, 1e-30 * spectrum.max())), grid)
-        cepstrum[1 : grid // 2] *= 2.0
-        cepstrum[grid // 2 + 1 :] = 0.0
-        return np.asarray(np.fft.irfft(np.exp(np.fft.rfft(cepstrum)), grid)[: rows.shape[1]])
+        return minimum_phase(np.maximum(spectrum, 1e-30 * spectrum.max()), grid)[: rows.shape[1]]
 
 
 def refine(c: list[arb], target: list[arb], start: Array, scale: arb, precision: int) -> list[arb]:
     """Corrections until the residual stops falling: J⁻¹ in double precision, or in many digits for short kernels."""
-    factors = None if len(c) <= _DENSE_UP_TO else scipy.linalg.lu_factor(derivative(start))
+    factors = None if len(c) <= _DENSE_UP_TO else scipy.linalg.lu_factor(linearized(start))
     best = _residuals(c, target)
     for _ in range(precision // 4):
         if not _largest(best) > 0:
             break
-        step = _newton_step(c, best) if factors is None else _cheap_step(factors, best, scale)
+        step = _newton_step(c, best) if factors is None else _double_precision_step(factors, best, scale)
         if step is None:
             break
         trial = [(u - h).mid() for u, h in zip(c, step, strict=True)]
@@ -59,14 +54,7 @@ def _largest(values: list[arb]) -> arb:
     return max((abs(v) for v in values), key=lambda v: v.mid())
 
 
-def derivative(c: Array) -> Array:
-    """The matrix of h ↦ (c⋆h + h⋆c) at the lags 0, …, K − 1."""
-    lower = scipy.linalg.hankel(c)  # Σ_k h_k c_{k+j}
-    upper = scipy.linalg.toeplitz(np.r_[c[0], np.zeros(c.size - 1)], c)  # Σ_k c_k h_{k+j}
-    return np.asarray(lower + upper)
-
-
-def _cheap_step(factors: tuple[Array, Array], residual: list[arb], scale: arb) -> list[arb]:
+def _double_precision_step(factors: tuple[Array, Array], residual: list[arb], scale: arb) -> list[arb]:
     unit = _largest(residual).mid()
     right = np.array([float(v / unit) for v in residual])
     return [arb(float(h)) * unit / scale for h in scipy.linalg.lu_solve(factors, right)]

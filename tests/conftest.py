@@ -1,7 +1,10 @@
 """One thread a process: the suite runs in parallel processes, and results must not depend on the number of threads."""
 
 import os
+from fnmatch import fnmatch
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -9,3 +12,28 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("suite")
+
+HERE = Path(__file__).parent
+NUMERICAL = (
+    "gd/test_flow*.py", "gd/test_invariances.py", "gd/test_multi_channel.py",
+    "solvers/test_bridge_margin.py", "solvers/test_certificate.py", "solvers/test_conic.py",
+    "solvers/test_conv_kernel*.py", "solvers/test_l1_margin.py", "solvers/test_l2_margin.py",
+    "solvers/test_margin_families.py", "solvers/test_rank_certificate.py", "solvers/test_regularization_path.py",
+    "solvers/test_regularizers.py", "solvers/test_separability.py", "solvers/test_spectral_factorization.py",
+)  # fmt: skip
+"""The tests of what hangs on rounding if anything does: the flow, margins of every regularizer, certificates."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the numerical tests."""
+    for item in items:
+        path = item.path
+        if path.is_relative_to(HERE) and any(fnmatch(str(path.relative_to(HERE)), pattern) for pattern in NUMERICAL):
+            item.add_marker("numerical")
+
+
+def pytest_sessionstart() -> None:
+    """A pattern that names no file is a test that nobody repeats."""
+    missing = [pattern for pattern in NUMERICAL if not list(HERE.glob(pattern))]
+    if missing:
+        raise pytest.UsageError(f"NUMERICAL in tests/conftest.py names files that are not there: {missing}")

@@ -37,7 +37,7 @@ def command(
     check: bool,
     as_json: bool,
 ) -> None:
-    """Run every cell of a grid over data, networks, depths, widths, seeds, scales, losses and roads.
+    """Run every cell of a grid over data, networks, depths, widths, seeds, scales, losses and methods.
 
     PLAN is a TOML file; the shortest is a [grid] with data = "wine:0v1". `implicitbias sweep plan.toml` again goes on
     where it stopped; `compare.load_sweep(DIR)` loads the results as a DataFrame.

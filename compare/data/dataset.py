@@ -8,11 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from compare.reports.provenance import DataUsed
-
-Array = NDArray[np.float64]
+from solvers.arrays import Array
 
 
 class DataError(ValueError):

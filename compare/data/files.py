@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compare.data.dataset import DataError, Dataset, finite_table
+from compare.reports.wording import one_line
+from solvers.arrays import Array
 
-Array = NDArray[np.float64]
 LABEL_NAMES = ("y", "label")
 
 
@@ -31,21 +33,19 @@ def read_file(path: Path) -> Dataset:
     """
     if not path.is_file():
         raise DataError(f"there is no file {str(path)!r}" + (" (it is a folder)" if path.is_dir() else ""))
-    reader = {".npz": read_npz, ".parquet": read_parquet}.get(path.suffix.lower(), read_text)
     try:
-        return reader(path)
+        return READERS[path.suffix.lower()](path)
     except DataError:
         raise
     except Exception as error:  # damaged bytes make the parsers beneath raise nearly anything
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{str(path)!r} could not be read ({type(error).__name__}: {reason})") from error
+        raise DataError(f"{str(path)!r} could not be read ({one_line(error)})") from error
 
 
 def read_text(path: Path) -> Dataset:
     """CSV and TSV."""
     import pandas as pd
 
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    separator, separators = ("\t", "tabs") if path.suffix.lower() == ".tsv" else (",", "commas")
     with path.open(encoding="utf-8-sig", newline="") as file:
         first = next(csv.reader(file, delimiter=separator), None)
     if first is None:
@@ -56,13 +56,16 @@ def read_text(path: Path) -> Dataset:
             "(pandas: read_csv(…, sep=';', decimal=',') and then to_csv(…, index=False))"
         )
     if len(first) < 2:
-        raise DataError(f"{str(path)!r} has one column in its first line; write one row per example, values and label "
-                        f"separated by {'tabs' if separator == chr(9) else 'commas'}")  # fmt: skip
-    headed = is_label(first[-1]) or not all(is_number(text) for text in first[:-1])
-    if headed and (nameless := [i + 1 for i, name in enumerate(first) if not name.strip()]):
         raise DataError(
-            f"{str(path)!r}: column {nameless[0]} has no name in the header; if it is a row index, leave it out "
-            "(pandas: index=False), else name it"
+            f"{str(path)!r} has one column in its first line; write one row per example, values and label separated by "
+            f"{separators}"
+        )
+    headed = is_label(first[-1]) or not all(map(is_number, first[:-1]))
+    names = [name.strip() for name in first]
+    if headed and "" in names:
+        raise DataError(
+            f"{str(path)!r}: column {names.index('') + 1} has no name in the header; if it is a row index, leave it "
+            "out (pandas: index=False), else name it"
         )
     frame = pd.read_csv(path, sep=separator, header=0 if headed else None, encoding="utf-8-sig", skipinitialspace=True)
     return from_frame(frame, path, first_line=2 if headed else 1)
@@ -84,21 +87,22 @@ def from_frame(frame: Any, path: Path, first_line: int) -> Dataset:
     if len(frame) == 0:
         raise DataError(f"{str(path)!r} has no rows")
     names = [str(name) for name in frame.columns]
-    label = next((i for i, name in enumerate(names) if is_label(name)), len(names) - 1)
-    columns = [i for i in range(len(names)) if i != label]
-    if not columns:
-        raise DataError(f"{str(path)!r} has no column beside the label {names[label]!r}")
-    for i in columns:
-        if frame.dtypes.iloc[i].kind not in "biuf":
+    at = next((i for i, name in enumerate(names) if is_label(name)), len(names) - 1)
+    label, target = names.pop(at), frame.iloc[:, at]
+    if not names:
+        raise DataError(f"{str(path)!r} has no column but the label {label!r}")
+    table = frame.iloc[:, [i for i in range(len(frame.columns)) if i != at]]
+    for i, name in enumerate(names):
+        if table.dtypes.iloc[i].kind not in "biuf":
             raise DataError(
-                f"{str(path)!r}: column {names[i]!r} holds {first_word(frame.iloc[:, i])!r}, which is not a number; "
+                f"{str(path)!r}: column {name!r} holds {first_word(table.iloc[:, i])!r}, which is not a number; "
                 "encode or remove it (the label is the column called y or label, else the last one)"
             )
     X = finite_table(
-        np.ascontiguousarray(frame.iloc[:, columns].to_numpy(dtype=np.float64, na_value=np.nan)),
-        lambda row, column: f"{str(path)!r}: line {row + first_line}, column {names[columns[column]]!r}",
+        np.ascontiguousarray(table.to_numpy(dtype=np.float64, na_value=np.nan)),
+        lambda row, column: f"{str(path)!r}: line {row + first_line}, column {names[column]!r}",
     )
-    y, classes = signs(frame.iloc[:, label].to_numpy(), f"{str(path)!r}: the label column {names[label]!r}")
+    y, classes = signs(target.to_numpy(), f"{str(path)!r}: the label column {label!r}")
     return Dataset(str(path), X, y, classes)
 
 
@@ -141,8 +145,8 @@ def signs(labels: NDArray[Any], where: str) -> tuple[Array, tuple[str, str]]:
 
 def first_word(column: Any) -> str:
     """The first entry of a column that is no number, shortened."""
-    entries = [str(entry) for entry in column if not is_number(str(entry))]
-    return entries[0][:40] if entries else str(column.iloc[0])[:40]
+    entries = map(str, column)
+    return next((entry for entry in entries if not is_number(entry)), str(column.iloc[0]))[:40]
 
 
 def is_label(name: str) -> bool:
@@ -157,3 +161,8 @@ def is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+Reader = Callable[[Path], Dataset]
+READERS: dict[str, Reader] = {".csv": read_text, ".tsv": read_text, ".npz": read_npz, ".parquet": read_parquet}
+"""What reads a file, by its suffix."""

@@ -17,23 +17,24 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from compare.data.dataset import DataError, Dataset
-from compare.data.files import read_file
+from compare.data.files import READERS, read_file
 
-Array = NDArray[np.float64]
 Scale = Literal["auto", "none", "standard"]
+SCALES: tuple[str, ...] = get_args(Scale)
 
-__all__ = ["FILE_SUFFIXES", "SOURCES", "DataError", "Dataset", "Scale", "load", "standardized", "with_offset"]
 
-FILE_SUFFIXES = (".csv", ".tsv", ".npz", ".parquet")
+__all__ = ["FILE_SUFFIXES", "SCALES", "DataError", "Dataset", "Scale", "load", "nearest", "standardized", "with_offset"]
+
+FILE_SUFFIXES = tuple(READERS)
 
 
 def load(source: str, *, scale: Scale = "auto", offset: bool | None = None) -> Dataset:
@@ -47,8 +48,8 @@ def load(source: str, *, scale: Scale = "auto", offset: bool | None = None) -> D
     ((357, 64), ('3', '8'), (8, 8))
     """
     data, default = read(source.strip())
-    if scale not in ("auto", "none", "standard"):
-        raise DataError(f"scale is one of auto, none, standard; got {scale!r}")
+    if scale not in SCALES:
+        raise DataError(f"scale is one of {', '.join(SCALES)}; got {scale!r}")
     if scale == "standard" or (scale == "auto" and default == "standard"):
         data = standardized(data)
     wanted = source.strip() == "breast_cancer" if offset is None else offset
@@ -61,29 +62,29 @@ def read(source: str) -> tuple[Dataset, Scale]:
         return read_file(Path(source)), "none"
     name, _, argument = source.partition(":")
     if name not in SOURCES:
-        near = difflib.get_close_matches(name, SOURCES, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}? " if near else ""
         known = f"{', '.join(USAGE)}, and files {' '.join(FILE_SUFFIXES)}"
-        raise DataError(f"there is no data called {source!r}; {hint}known are {known}")
+        raise DataError(f"there is no data called {source!r}; {nearest(name, SOURCES)}known are {known}")
     return SOURCES[name](source, argument)
 
 
-def digits(source: str, argument: str) -> tuple[Dataset, Scale]:
-    """`digits:AvB`."""
-    from sklearn.datasets import load_digits
-
-    table = load_digits()
-    X, y, classes = pair(source, argument, table.data / 16.0, table.target)
-    return Dataset(source, X, y, classes, (8, 8)), "none"
-
-
-def three_classes(source: str, argument: str) -> tuple[Dataset, Scale]:
-    """`wine:AvB` and `iris:AvB`."""
+def two_classes(
+    source: str, argument: str, *, scaling: Scale = "standard", unit: float = 1.0, shape: tuple[int, int] | None = None
+) -> tuple[Dataset, Scale]:
+    """`digits:AvB`, `wine:AvB` and `iris:AvB`: two classes of a table of scikit-learn's; A becomes −1, B becomes +1."""
     from sklearn import datasets
 
-    table = getattr(datasets, f"load_{source.partition(':')[0]}")()
-    X, y, classes = pair(source, argument, table.data, table.target)
-    return Dataset(source, X, y, classes), "standard"
+    name = source.partition(":")[0]
+    table = getattr(datasets, f"load_{name}")()
+    known = [str(c) for c in np.unique(table.target)]
+    first, v, second = argument.partition("v")
+    if not v or first not in known or second not in known or first == second:
+        raise DataError(
+            f"{source!r}: write {name}:AvB with two different classes of {', '.join(known)}, "
+            f"for instance {name}:{known[0]}v{known[1]}"
+        )
+    rows = np.isin(table.target, [int(first), int(second)])
+    y = np.where(table.target[rows] == int(second), 1.0, -1.0)
+    return Dataset(source, table.data[rows] / unit, y, (first, second), shape), scaling
 
 
 def breast_cancer(source: str, argument: str) -> tuple[Dataset, Scale]:
@@ -110,28 +111,13 @@ def synthetic(source: str, argument: str) -> tuple[Dataset, Scale]:
 
 
 SOURCES: dict[str, Callable[[str, str], tuple[Dataset, Scale]]] = {
-    "digits": digits,
-    "wine": three_classes,
-    "iris": three_classes,
+    "digits": partial(two_classes, scaling="none", unit=16.0, shape=(8, 8)),
+    "wine": two_classes,
+    "iris": two_classes,
     "breast_cancer": breast_cancer,
     "synthetic": synthetic,
 }
 USAGE = ("digits:3v8", "wine:0v1", "iris:0v1", "breast_cancer", "synthetic:N,D,seed")
-
-
-def pair(source: str, argument: str, X: Array, target: NDArray[Any]) -> tuple[Array, Array, tuple[str, str]]:
-    """The rows of two classes "AvB"; A becomes −1, B becomes +1."""
-    known = [str(c) for c in np.unique(target)]
-    match = re.fullmatch(r"(\d+)v(\d+)", argument)
-    if not match or match[1] not in known or match[2] not in known or match[1] == match[2]:
-        name = source.partition(":")[0]
-        raise DataError(
-            f"{source!r}: write {name}:AvB with two different classes of {', '.join(known)}, "
-            f"for instance {name}:{known[0]}v{known[1]}"
-        )
-    first, second = int(match[1]), int(match[2])
-    rows = (target == first) | (target == second)
-    return X[rows], np.where(target[rows] == second, 1.0, -1.0), (match[1], match[2])
 
 
 def standardized(data: Dataset) -> Dataset:
@@ -149,3 +135,13 @@ def with_offset(data: Dataset) -> Dataset:
     """A column of ones appended; the rows are then no images."""
     X = np.column_stack([data.X, np.ones(len(data.X))])
     return replace(data, X=X, name=f"{data.name}, with a column of ones", image_shape=None)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """ "did you mean …? " where something known is near the name, else nothing.
+
+    >>> nearest("digit", ["digits", "wine"])
+    "did you mean 'digits'? "
+    """
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
+    return f"did you mean {near[0]!r}? " if near else ""

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from compare.reports.wording import clean
 
@@ -30,6 +38,13 @@ class Done(Generic[T]):
         return not self.note
 
 
+def bar(console: Console, left: ProgressColumn, *, show: bool) -> Progress:
+    """A bar that `console` draws where it is a terminal: what is done, and in the column `left` how long the rest
+    takes."""
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    return Progress(*columns, left, console=console, transient=True, disable=not (show and console.is_terminal))
+
+
 def run_parts(parts: Sequence[tuple[str, Callable[[], T]]], title: str, *, show: bool = True, jobs: int = 1) -> Done[T]:
     """Run each (name, function) in turn. KeyboardInterrupt ends the run and keeps the results so far.
 
@@ -41,25 +56,17 @@ def run_parts(parts: Sequence[tuple[str, Callable[[], T]]], title: str, *, show:
     (1, 2)
     """
     results: list[T] = []
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not (show and console.is_terminal)) as bar:
-        task = bar.add_task(clean(title), total=len(parts))
+    with bar(Console(stderr=True), TimeRemainingColumn(), show=show) as drawn:
+        task = drawn.add_task(clean(title), total=len(parts))
         running = _running([run for _, run in parts], jobs)
         for name, _ in parts:
-            bar.update(task, description=f"{clean(title)}: {clean(name)}")
+            drawn.update(task, description=f"{clean(title)}: {clean(name)}")
             try:
                 results.append(next(running))
             except KeyboardInterrupt:
                 note = f"Interrupted during {name!r}: {len(results)} of {len(parts)} parts of {title!r} are finished."
                 return Done(tuple(results), note)
-            bar.advance(task)
+            drawn.advance(task)
     return Done(tuple(results))
 
 
@@ -70,9 +77,5 @@ def _running(functions: Sequence[Callable[[], T]], jobs: int) -> Iterator[T]:
     from joblib import Parallel, delayed
 
     # Ctrl-C reaches every process of a terminal's group: this one alone answers, and joblib ends the workers
-    workers = Parallel(n_jobs=jobs, return_as="generator", initializer=_deaf)
-    return iter(workers(delayed(run)() for run in functions))
-
-
-def _deaf() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignoring = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
+    return iter(Parallel(n_jobs=jobs, return_as="generator", **ignoring)(delayed(run)() for run in functions))

@@ -29,6 +29,15 @@ def clean(text: str) -> str:
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
 
 
+def one_line(error: BaseException, most: int = 200) -> str:
+    """An exception as one line: its type and message, shortened.
+
+    >>> one_line(ValueError("no\\n  such thing"))
+    'ValueError: no such thing'
+    """
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:most]}".removesuffix(": ")
+
+
 def number(value: float, format: str = "") -> str:
     """A number as a person reads it: 2·10⁻⁷ rather than 2e-07, ∞, and "not a number"."""
     if math.isnan(value):

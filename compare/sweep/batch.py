@@ -1,8 +1,7 @@
 """What a worker process does: run a batch of cells, one after the other, and bring back how each ended.
 
 A cell that raises is an outcome like any other. Only the death of the process loses anything, and then no more than
-the batch it was running; a batch of several cells holds no more than they are expected to run `BATCH`
-seconds together.
+the batch it was running.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from functools import cache
 from numbers import Integral, Real
 from typing import Any
 
+from compare.reports.findings import Value, unwrap
 from compare.reports.provenance import Provenance
 from compare.sweep.cell import Cell
 from compare.sweep.store import Outcome
@@ -34,50 +34,45 @@ class BatchResult:
     outcomes: tuple[Outcome, ...]
     worker: str
     """host:process."""
-    machine: str
-    versions: Mapping[str, str]
+    machine: Provenance
+    """Of the worker."""
 
 
 def run_batch(cells: Sequence[Cell], measure: Measure) -> BatchResult:
     """Run each cell; never raises for what a cell does."""
-    worker, machine, versions = identity(os.getpid())
-    return BatchResult(tuple(run_cell(cell, measure, worker) for cell in cells), worker, machine, versions)
+    worker = f"{platform.node()}:{os.getpid()}"
+    return BatchResult(tuple(run_cell(cell, measure, worker) for cell in cells), worker, this_machine())
 
 
 def run_cell(cell: Cell, measure: Measure, worker: str) -> Outcome:
     """One cell, timed, its error caught."""
     began = time.perf_counter()
+    numbers: dict[str, Value] = {}
+    kind = message = None
     try:
-        numbers = {name: plain(name, value) for name, value in measure(cell).items()}
-    except (Exception, SystemExit) as error:  # the cell's own affair, to be recorded, whatever it is
+        numbers = {name: flat(name, value) for name, value in measure(cell).items()}
+    except (Exception, SystemExit) as error:  # recorded, whatever it is
+        kind = type(error).__name__
         message = " ".join(str(error).split())[:LONGEST_MESSAGE].encode("utf-8", "backslashreplace").decode()
-        seconds = time.perf_counter() - began
-        return Outcome(cell.key, cell.parameters, seconds, worker, {}, type(error).__name__, message)
-    return Outcome(cell.key, cell.parameters, time.perf_counter() - began, worker, numbers)
+    return Outcome(cell.key, cell.parameters, time.perf_counter() - began, worker, numbers, kind, message)
 
 
-def plain(name: str, value: Any) -> Any:
+def flat(name: str, value: Any) -> Value:
     """A column's value as JSON holds it. Raises TypeError for arrays and objects: a cell has flat columns."""
+    value = unwrap(value)
     if value is None or isinstance(value, str | bool):
         return value
-    if isinstance(value, Integral):
-        return int(value)
     if isinstance(value, Real):
-        return float(value)
-    if type(value).__name__ == "bool":  # numpy's
-        return bool(value)
+        return int(value) if isinstance(value, Integral) else float(value)
     raise TypeError(f"column {name!r} must be a number, text, truth value or None; got {type(value).__name__}")
 
 
-@cache
-def identity(pid: int) -> tuple[str, str, dict[str, str]]:
-    """This process, its machine and versions."""
-    here = Provenance.collect()
-    return f"{platform.node()}:{pid}", here.machine, dict(here.versions)
+this_machine = cache(Provenance.collect)
+"""Machine and versions; looking them up takes longer than a small cell."""
 
 
-def settle(driver: int) -> None:
-    """Make this process a worker of `driver`: Ctrl-C is the driver's business, and its end is ours."""
+def become_worker(driver: int) -> None:
+    """Make this process a worker of `driver`, which alone answers Ctrl-C, and with which the worker ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

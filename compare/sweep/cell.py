@@ -8,50 +8,57 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from compare.data.load import Scale
 
 
 @dataclass(frozen=True)
-class Options:
-    """What is the same for every cell."""
+class Source:
+    """A data set as a plan names it. Its numbers are loaded where they are used."""
 
-    steps: int = 2000
-    max_steps: int = 20_000
-    tol: float = 1e-9
-    standardize: str = "auto"
-    offset: bool | None = None
+    name: str
+    """As the plan writes it, {seed} replaced."""
+    sha256: str
+    """Of the very numbers, see `compare.data.dataset.Dataset`."""
+    image_shape: tuple[int, int] | None
+    """(H, W) where the rows are images."""
+    template: str
+    """As the plan writes it."""
+    location: str
+    """What `compare.load` opens: `name`, or the absolute path of a file."""
+    scale: Scale
+    offset: bool | None
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One run: a network on data by one road. None: the parameter cannot change this cell's numbers."""
+    """One run: a network on data by one method. None: the parameter cannot change this cell's numbers."""
 
-    data: str
-    """As the plan names it, {seed} replaced."""
-    sha256: str
-    """Of the very numbers, see `Dataset.sha256`."""
+    data: Source
     network: str
     depth: int
     width: int | None
     seed: int | None
     scale: float | None
     loss: str | None
-    road: str
+    method: str
     steps: int | None
     tol: float
-    image_shape: tuple[int, int] | None = None
+    image_shape: tuple[int, int] | None = field(default=None, repr=False)
     """(H, W) for networks on images."""
-    source: str = field(default="", compare=False, repr=False)
-    """What `compare.load` opens, file paths absolute. Not part of the cell's identity."""
-    kind: tuple[Any, ...] = field(default=(), compare=False, repr=False)
-    """Cells that differ in seed and scale only are of one kind, and take about the same time."""
-    options: Options = field(default=Options(), compare=False, repr=False)
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The columns that say what this cell is."""
-        names = ("data", "sha256", "network", "depth", "width", "seed", "scale", "loss", "road", "steps", "tol")
-        return {name: getattr(self, name) for name in names}
+        names = ("network", "depth", "width", "seed", "scale", "loss", "method", "steps", "tol")
+        return {"data": self.data.name, "sha256": self.data.sha256, **{name: getattr(self, name) for name in names}}
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """Cells that differ in seed and scale only are of one kind, and take about the same time."""
+        return self.data.template, self.network, self.depth, self.width, self.loss, self.method
 
     @property
     def key(self) -> str:

@@ -9,7 +9,7 @@
     seed    = {from = 0, to = 99, step = 1}     # of the initial weights; default 0
     scale   = [0.1, 0.001]                      # standard deviation of the initial weights; default 0.1
     loss    = ["exponential", "logistic"]       # default "exponential"
-    road    = ["flow", "descend:armijo", "max_margin"]            # default "flow"
+    method  = ["flow", "descend:armijo", "max_margin"]            # default "flow"
     [options]                                   # the same for every cell
     steps = 2000          # of descend
     max_steps = 20000     # of flow
@@ -27,45 +27,111 @@ data's SHA-256, so that an edited file makes new cells, and a renamed or moved o
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import json
 import math
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
-from compare.data.load import FILE_SUFFIXES, Dataset, load
+from compare.data.load import FILE_SUFFIXES, SCALES, Scale, load, nearest
 from compare.margin.networks import ARCHITECTURES
-from compare.sweep.cell import Cell, Options
+from compare.reports.wording import one_line
+from compare.sweep.cell import Cell, Source
 
 LARGEST_PLAN = 10**6
 """Bytes of a plan file."""
 MOST_CELLS = 10**7
-ROADS = (
-    "flow", "max_margin",
-    "descend:armijo", "descend:constant", "descend:normalized", "descend:accelerated", "descend:rescaled",
-)  # fmt: skip
+METHODS = (
+    "flow",
+    "max_margin",
+    *(f"descend:{schedule}" for schedule in ("armijo", "constant", "normalized", "accelerated", "rescaled")),
+)
 LOSSES = ("exponential", "logistic")
-DEFAULTS: Mapping[str, tuple[Any, ...]] = {
-    "data": (),
-    "network": tuple(name for name, row in ARCHITECTURES.items() if not row.images),
-    "depth": (2,),
-    "width": (None,),
-    "seed": (0,),
-    "scale": (0.1,),
-    "loss": ("exponential",),
-    "road": ("flow",),
-}
-"""The axes of a grid, in the order in which the cells run, slowest first."""
-LARGEST_INTEGER = {"depth": 1000, "width": 10**6, "seed": 2**63 - 1}
+
+Check = Callable[[Any, str], Any]
+"""(value, where it stands in the plan) → the value as it is used. Raises PlanError."""
 
 
 class PlanError(ValueError):
     """The plan cannot be run as written; the message is one line that says where and what to write instead."""
+
+
+def a(kind: type | UnionType, wanted: str, holds: Callable[[Any], bool] = lambda value: True) -> Check:
+    """A check: a value of this kind (a truth value is no number) of which something holds."""
+
+    def check(value: Any, where: str) -> Any:
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool) or not holds(value):
+            raise PlanError(f"{where}: wanted {wanted}, got {value!r}")
+        return value
+
+    return check
+
+
+def whole(least: int, most: int) -> Check:
+    """A check: an integer between two bounds."""
+    return a(int, f"an integer from {least} to {most}", lambda value: least <= value <= most)
+
+
+def positive(below: float) -> Check:
+    """A check: a number above zero, which becomes a float."""
+    check = a(int | float, f"a positive number below {below:g}", lambda value: 0 < value < below)
+    return lambda value, where: float(check(value, where))
+
+
+def one_of(what: str, known: Sequence[str]) -> Check:
+    """A check: one of the known names."""
+
+    def check(value: Any, where: str) -> Any:
+        if text(value, where) not in known:
+            hint = nearest(value, known)
+            raise PlanError(f"{where}: there is no {what} {value!r}; {hint}known are {', '.join(known)}")
+        return value
+
+    return check
+
+
+text = a(str, "text")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One key of a grid: its default values, and what checks a value."""
+
+    check: Check
+    default: tuple[Any, ...] = ()
+    ranges: bool = False
+    """Whether {from, to, step} is understood."""
+
+
+AXES: Mapping[str, Axis] = {
+    "data": Axis(text),
+    "network": Axis(
+        one_of("network", tuple(ARCHITECTURES)), tuple(name for name, row in ARCHITECTURES.items() if not row.images)
+    ),
+    "depth": Axis(whole(1, 1000), (2,), ranges=True),
+    "width": Axis(whole(1, 10**6), (None,), ranges=True),
+    "seed": Axis(whole(0, 2**63 - 1), (0,), ranges=True),
+    "scale": Axis(positive(1e300), (0.1,)),
+    "loss": Axis(one_of("loss", LOSSES), ("exponential",)),
+    "method": Axis(one_of("method", METHODS), ("flow",)),
+}
+"""The axes of a grid, in the order in which the cells run, slowest first."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is the same for every cell; `check` in a field's metadata is what checks it."""
+
+    steps: int = field(default=2000, metadata={"check": whole(1, 10**12)})
+    max_steps: int = field(default=20_000, metadata={"check": whole(1, 10**12)})
+    tol: float = field(default=1e-9, metadata={"check": positive(1.0)})
+    standardize: Scale = field(default="auto", metadata={"check": one_of("scaling", SCALES)})
+    offset: bool | None = field(default=None, metadata={"check": a(bool, "true or false")})
 
 
 @dataclass(frozen=True)
@@ -82,28 +148,30 @@ class SweepPlan:
 def read_plan(path: str | Path) -> SweepPlan:
     """The plan in a TOML file, as the module describes.
 
-    Raises PlanError when the file is missing, is not TOML, has an unknown key or a value that makes no sense, and
-    DataError when data that it names cannot be had.
+    Args:
+        path: the file, of at most a megabyte.
+
+    Returns:
+        The plan, every cell checked.
+
+    Raises:
+        PlanError: the file is missing, is not TOML, has an unknown key or a value that makes no sense.
+        DataError: data that the plan names cannot be had.
     """
     path = Path(path)
+    if not path.exists():
+        raise PlanError(f"there is no plan {str(path)!r}")
+    if path.stat().st_size > LARGEST_PLAN:
+        raise PlanError(f"{str(path)!r} has more than {LARGEST_PLAN} bytes; a plan is a short TOML file")
     try:
-        if path.is_file() and path.stat().st_size > LARGEST_PLAN:
-            raise PlanError(f"{str(path)!r} has more than {LARGEST_PLAN} bytes; a plan is a short TOML file")
-        text = path.read_bytes().decode("utf-8")
-        table = tomllib.loads(text)
-    except FileNotFoundError as error:
-        raise PlanError(f"there is no plan {str(path)!r}") from error
-    except OSError as error:
-        raise PlanError(f"the plan {str(path)!r} could not be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise PlanError(f"the plan {str(path)!r} is not UTF-8 text: {error.reason} at byte {error.start}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise PlanError(f"the plan {str(path)!r} is not TOML: {error}") from error
-    except (RecursionError, ValueError) as error:
-        if isinstance(error, PlanError):
-            raise
-        raise PlanError(f"the plan {str(path)!r} is not TOML that can be read: {str(error)[:200]}") from error
-    return plan_of(table, folder=path.resolve().parent, text=text, name=path.stem)
+        written = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"the plan {str(path)!r} could not be read as UTF-8 text: {one_line(error)}") from error
+    try:
+        table = tomllib.loads(written)
+    except (RecursionError, ValueError) as error:  # tomllib raises both for text that is not TOML
+        raise PlanError(f"the plan {str(path)!r} is not TOML: {str(error)[:200]}") from error
+    return plan_of(table, folder=path.resolve().parent, text=written, name=path.stem)
 
 
 def plan_of(table: Mapping[str, Any], *, folder: Path | None = None, text: str = "", name: str = "sweep") -> SweepPlan:
@@ -115,7 +183,12 @@ def plan_of(table: Mapping[str, Any], *, folder: Path | None = None, text: str =
         text: the plan as it was written, for the record.
         name: used where the plan gives none.
 
-    Raises PlanError and DataError as `read_plan`.
+    Returns:
+        The plan, every cell checked.
+
+    Raises:
+        PlanError: an unknown key, or a value that makes no sense.
+        DataError: data that the plan names cannot be had.
 
     >>> plan = plan_of({"grid": {"data": "synthetic:4,6,0", "seed": {"from": 0, "to": 2}, "network": "diagonal"}})
     >>> [(cell.network, cell.depth, cell.seed) for cell in plan.cells]
@@ -131,11 +204,11 @@ def plan_of(table: Mapping[str, Any], *, folder: Path | None = None, text: str =
         raise PlanError('the plan has no [grid]; the shortest is [grid] with data = "wine:0v1"')
     options = options_of(table.get("options", {}))
     axes = [axes_of(grid, f"[[grid]] number {i + 1}" if len(grids) > 1 else "[grid]") for i, grid in enumerate(grids)]
-    count = sum(math.prod(len(values) for values in grid.values()) for grid in axes)
+    count = sum(math.prod(map(len, grid.values())) for grid in axes)
     if count > MOST_CELLS:
         raise PlanError(f"the plan spans {count} cells, more than {MOST_CELLS}; split it")
+    look = lru_cache(maxsize=None)(lambda data, name: source_of(data, name, options, folder or Path.cwd()))
     found: dict[str, Cell] = {}
-    look = lru_cache(maxsize=None)(lambda data: described(data, options, folder or Path.cwd()))
     for grid in axes:
         for cell in cells_of(grid, options, look):
             found.setdefault(cell.key, cell)
@@ -145,37 +218,37 @@ def plan_of(table: Mapping[str, Any], *, folder: Path | None = None, text: str =
 def axes_of(grid: Any, where: str) -> dict[str, tuple[Any, ...]]:
     """Every axis of one grid as a tuple of checked values."""
     if not isinstance(grid, Mapping):
-        raise PlanError(f"{where} must be a table of keys {', '.join(DEFAULTS)}; got {grid!r}")
-    known_keys(grid, tuple(DEFAULTS), where)
+        raise PlanError(f"{where} must be a table of keys {', '.join(AXES)}; got {grid!r}")
+    known_keys(grid, AXES, where)
     if "data" not in grid:
         raise PlanError(f'{where} names no data; write for instance data = "wine:0v1"')
-    axes = dict(DEFAULTS)
-    for name, value in grid.items():
-        axes[name] = values_of(name, value, f"{where}, {name}")
+    given = {name: values_of(AXES[name], value, f"{where}, {name}") for name, value in grid.items()}
+    axes = {name: given.get(name, axis.default) for name, axis in AXES.items()}
     if "width" in grid and "fully connected" not in axes["network"]:
         raise PlanError(f"{where} gives a width, and none of its networks is fully connected, which alone has one")
     return axes
 
 
-def values_of(name: str, value: Any, where: str) -> tuple[Any, ...]:
+def values_of(axis: Axis, value: Any, where: str) -> tuple[Any, ...]:
     """One axis: a value, a list of values, or {from, to, step}; repeats once."""
     if isinstance(value, Mapping):
-        if name not in LARGEST_INTEGER:
-            raise PlanError(f"{where}: {{from, to}} is for integers; list the values")
-        values: Sequence[Any] = span(name, value, where)
+        values: Iterable[Any] = span(axis, value, where)
     else:
         values = value if isinstance(value, list | tuple) else [value]
-    if not len(values):
+    found = tuple(dict.fromkeys(axis.check(entry, where) for entry in values))
+    if not found:
         raise PlanError(f"{where} is empty; leave the key out for its default, or give a value")
-    return tuple(dict.fromkeys(checked(name, entry, where) for entry in values))
+    return found
 
 
-def span(name: str, value: Mapping[str, Any], where: str) -> range:
+def span(axis: Axis, value: Mapping[str, Any], where: str) -> range:
     """{from, to, step} as a range, both ends included."""
+    if not axis.ranges:
+        raise PlanError(f"{where}: {{from, to}} is for integers; list the values")
     known_keys(value, ("from", "to", "step"), where)
     if not {"from", "to"} <= value.keys():
         raise PlanError(f"{where} must have both from and to, such as {{from = 0, to = 9}}")
-    first, last, step = (checked(name, value.get(k, 1), where) for k in ("from", "to", "step"))
+    first, last, step = (axis.check(value.get(key, 1), where) for key in ("from", "to", "step"))
     if step < 1 or last < first:
         raise PlanError(f"{where}: wanted from ≤ to and step ≥ 1, got from={first}, to={last}, step={step}")
     if (last - first) // step >= MOST_CELLS:
@@ -183,110 +256,53 @@ def span(name: str, value: Mapping[str, Any], where: str) -> range:
     return range(first, last + 1, step)
 
 
-def checked(name: str, value: Any, where: str) -> Any:
-    """One value of an axis."""
-    if name in LARGEST_INTEGER:
-        least, most = 0 if name == "seed" else 1, LARGEST_INTEGER[name]
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise PlanError(f"{where}: wanted an integer from {least} to {most}, got {value!r}")
-        return value
-    if name == "scale":
-        return positive(value, where)
-    if not isinstance(value, str):
-        raise PlanError(f"{where}: wanted text, got {value!r}")
-    known = {"network": tuple(ARCHITECTURES), "loss": LOSSES, "road": ROADS}.get(name)
-    if known is not None and value not in known:
-        raise PlanError(f"{where}: there is no {name} {value!r}; {nearest(value, known)}known are {', '.join(known)}")
-    return value
-
-
-def positive(value: Any, where: str) -> float:
-    """A finite number above zero."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (0 < value < 1e300):
-        raise PlanError(f"{where}: wanted a positive number, got {value!r}")
-    return float(value)
-
-
 def options_of(table: Any) -> Options:
     """[options], checked."""
     if not isinstance(table, Mapping):
         raise PlanError(f"[options] must be a table, got {table!r}")
-    known_keys(table, ("steps", "max_steps", "tol", "standardize", "offset"), "[options]")
-    for name in ("steps", "max_steps"):
-        value = table.get(name, 1)
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10**12:
-            raise PlanError(f"[options] {name}: wanted an integer ≥ 1, got {value!r}")
-    options = Options(**table)
-    if positive(options.tol, "[options] tol") >= 1:
-        raise PlanError(f"[options] tol: wanted a number between 0 and 1, got {options.tol!r}")
-    if options.standardize not in ("auto", "none", "standard"):
-        raise PlanError(f"[options] standardize is one of auto, none, standard; got {options.standardize!r}")
-    if not (options.offset is None or isinstance(options.offset, bool)):
-        raise PlanError(f"[options] offset is true or false, got {options.offset!r}")
-    return replace(options, tol=float(options.tol))
+    checks = {option.name: option.metadata["check"] for option in fields(Options)}
+    known_keys(table, checks, "[options]")
+    return Options(**{name: checks[name](value, f"[options] {name}") for name, value in table.items()})
 
 
-@dataclass(frozen=True)
-class Described:
-    """What a plan needs to know of a data set; the numbers themselves are loaded where they are used."""
-
-    source: str
-    sha256: str
-    image_shape: tuple[int, int] | None
-
-
-def described(data: str, options: Options, folder: Path) -> Described:
+def source_of(template: str, name: str, options: Options, folder: Path) -> Source:
     """Load a data set once, to see that it can be had and what is in it."""
-    is_file = Path(data).suffix.lower() in FILE_SUFFIXES
-    source = str(folder / Path(data).expanduser()) if is_file else data
-    dataset = opened(source, options)
-    return Described(source, dataset.sha256, dataset.image_shape)
+    is_file = Path(name).suffix.lower() in FILE_SUFFIXES
+    location = str(folder / Path(name).expanduser()) if is_file else name
+    dataset = load(location, scale=options.standardize, offset=options.offset)
+    return Source(name, dataset.sha256, dataset.image_shape, template, location, options.standardize, options.offset)
 
 
-def opened(source: str, options: Options) -> Dataset:
-    """The data set that a cell's `source` names."""
-    return load(source, scale=options.standardize, offset=options.offset)  # type: ignore[arg-type]
-
-
-def cells_of(axes: Mapping[str, tuple[Any, ...]], options: Options, look: Any) -> Iterator[Cell]:
+def cells_of(
+    axes: Mapping[str, tuple[Any, ...]], options: Options, look: Callable[[str, str], Source]
+) -> Iterator[Cell]:
     """The product of the axes, each cell with only the parameters that matter to it."""
-    for data, network, depth, width, seed, scale, loss, road in itertools.product(*(axes[name] for name in DEFAULTS)):
-        name = data.replace("{seed}", str(seed))
-        known = look(name)
+    for data, network, depth, width, seed, scale, loss, method in itertools.product(*axes.values()):
+        source = look(data, data.replace("{seed}", str(seed)))
         row = ARCHITECTURES[network]
-        if row.images and known.image_shape is None:
-            raise PlanError(f"network {network!r} needs images, and {name!r} holds none")
+        if row.images and source.image_shape is None:
+            raise PlanError(f"network {network!r} needs images, and {source.name!r} holds none")
         regularizer = row.regularizer(depth)
         convex = regularizer is not None and regularizer.is_norm
-        explicit = road == "max_margin"
+        explicit = method == "max_margin"
         sized = network == "fully connected" and depth > 1 and not explicit
         yield Cell(
-            data=name,
-            sha256=known.sha256,
+            data=source,
             network=network,
             depth=depth,
             width=width if sized else None,
             seed=None if explicit and convex else seed,
             scale=None if explicit else scale,
             loss=None if explicit else loss,
-            road=road,
-            steps=options.steps if road.startswith("descend") else options.max_steps if road == "flow" else None,
+            method=method,
+            steps=None if explicit else options.max_steps if method == "flow" else options.steps,
             tol=options.tol,
-            image_shape=known.image_shape if row.images else None,
-            source=known.source,
-            kind=(data, network, depth, width if sized else None, loss, road),
-            options=options,
+            image_shape=source.image_shape if row.images else None,
         )
 
 
-def known_keys(table: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+def known_keys(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
     """Refuse any other key, with the nearest known one."""
     for key in table:
-        if key not in known:
-            raise PlanError(f"{where} has no key {key!r}; {nearest(str(key), known)}known are {', '.join(known)}")
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """ "did you mean …? " where something is near."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    return f"did you mean {near[0]!r}? " if near else ""
+        if key not in (names := tuple(known)):
+            raise PlanError(f"{where} has no key {key!r}; {nearest(str(key), names)}known are {', '.join(names)}")

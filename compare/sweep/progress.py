@@ -7,8 +7,9 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import TextColumn
 
+from compare.reports.progress import bar
 from compare.reports.wording import clean
 
 LINE_EVERY = 30.0
@@ -20,31 +21,25 @@ class SweepProgress:
 
     def __init__(self, name: str, cells: int, todo: int, *, show: bool, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
-        self.show = show
-        self.failed = 0
-        self.cells, self.todo, self.stored = cells, todo, 0
-        self.bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}", markup=False),
-            console=self.console,
-            transient=True,
-            disable=not (show and self.console.is_terminal),
-        )
-        self.task = self.bar.add_task(clean(name), total=cells, completed=cells - todo, left="")
+        self.show, self.cells, self.found, self.failed = show, cells, cells - todo, 0
+        self.bar = bar(self.console, TextColumn("{task.fields[left]}", markup=False), show=show)
+        self.task = self.bar.add_task(clean(name), total=cells, completed=self.found, left="")
         self._spoke = time.monotonic()
         self._updated = 0.0
 
     def __enter__(self) -> SweepProgress:
         self.bar.start()
-        if self.show and self.todo < self.cells:
-            self.console.print(f"{self.cells - self.todo} of {self.cells} cells are stored already", highlight=False)
+        if self.found:
+            self.say(f"{self.found} of {self.cells} cells are stored already")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.bar.stop()
+
+    def say(self, line: str) -> None:
+        """One line, where anything is to be shown."""
+        if self.show:
+            self.console.print(line, highlight=False)
 
     def due(self) -> bool:
         """Whether a fifth of a second has passed since the last update; an estimate costs more than a cell."""
@@ -52,14 +47,13 @@ class SweepProgress:
 
     def update(self, stored: int, left: float | None, in_flight: int) -> None:
         """`stored` cells of this run are safe; about `left` seconds to go (None: unknown)."""
-        self.stored, self._updated = stored, time.monotonic()
+        self._updated = time.monotonic()
         text = "estimating" if left is None else f"about {duration(left)} left"
         text += f", {self.failed} failed" if self.failed else ""
-        self.bar.update(self.task, completed=self.cells - self.todo + stored, left=text)
-        if self.show and not self.console.is_terminal and time.monotonic() - self._spoke >= LINE_EVERY:
-            self._spoke = time.monotonic()
-            done = self.cells - self.todo + stored
-            self.console.print(f"{done} of {self.cells} cells, {text}, {in_flight} batches in flight", highlight=False)
+        self.bar.update(self.task, completed=self.found + stored, left=text)
+        if not self.console.is_terminal and self._updated - self._spoke >= LINE_EVERY:
+            self._spoke = self._updated
+            self.say(f"{self.found + stored} of {self.cells} cells, {text}, {in_flight} batches in flight")
 
 
 def duration(seconds: float) -> str:

@@ -26,7 +26,8 @@ import json
 import os
 import platform
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from compare.reports.findings import Value
 from compare.reports.provenance import Provenance
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 
 FILE = "sweep.sqlite"
 LOCK = "writer.lock"
-FORMAT = 1
+FORMAT = 2
 """Of the tables below; kept in SQLite's user_version."""
 
 SCHEMA = """
@@ -56,12 +58,6 @@ CREATE TABLE cells (
     parameters TEXT NOT NULL, numbers TEXT NOT NULL, error_type TEXT, error TEXT
 ) STRICT;
 """
-INSERT = """
-INSERT INTO cells (key, session, worker, finished, seconds, status, parameters, numbers, error_type, error)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-
-
 COUNTS = {"depth", "width", "seed", "steps", "points", "dimension", "support_size", "iterations", "session"}
 """Columns of whole numbers."""
 
@@ -84,11 +80,16 @@ class Outcome:
     """Wall-clock time of the cell on its worker."""
     worker: str
     """host:process."""
-    numbers: dict[str, Any] = field(default_factory=dict)
-    """What was measured, by column name: numbers, text, truth values or None."""
+    numbers: dict[str, Value] = field(default_factory=dict)
+    """What was measured, by column name."""
     error_type: str | None = None
-    error: str | None = None
     """None: the cell is done."""
+    error: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the cell raised, or its workers died."""
+        return self.error_type is not None
 
 
 class Store:
@@ -98,7 +99,7 @@ class Store:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.session = folder, 0
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = locked(folder)
         try:
@@ -106,29 +107,19 @@ class Store:
         except BaseException:
             self._lock.close()
             raise
-        self.session = 0
 
     def __enter__(self) -> Store:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        try:
-            if self.session:
-                with self._database:
-                    self._database.execute("UPDATE sessions SET ended = ? WHERE id = ?", (now(), self.session))
-        finally:
-            self._database.close()
-            self._lock.close()
+        with closing(self._lock), closing(self._database), self._database:
+            self._database.execute("UPDATE sessions SET ended = ? WHERE id = ?", (now(), self.session))
 
     def begin(self, name: str, plan: str, command: str) -> None:
         """A row for this run of the driver."""
-        here = Provenance.collect()
-        row = (now(), name, plan, command, here.machine, json.dumps(dict(here.versions)), platform.node(), os.getpid())
+        driver = {**machine_columns(Provenance.collect()), "host": platform.node(), "pid": os.getpid()}
         with self._writing():
-            self.session = int(self._database.execute(
-                "INSERT INTO sessions (started, name, plan, command, machine, versions, host, pid) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row,
-            ).lastrowid or 0)  # fmt: skip
+            self.session = self._insert("sessions", started=now(), name=name, plan=plan, command=command, **driver)
 
     def statuses(self) -> dict[str, str]:
         """Key to status of every stored cell."""
@@ -138,19 +129,23 @@ class Store:
         """Store finished cells, all of them durable on return. Raises sqlite3.IntegrityError for a cell stored before,
         unless that one failed."""
         with self._writing():
-            for o in outcomes:
-                self._database.execute("DELETE FROM cells WHERE key = ? AND status = 'failed'", (o.key,))
-                status = "done" if o.error is None else "failed"
-                self._database.execute(INSERT, (
-                    o.key, self.session, o.worker, now(), o.seconds, status, json.dumps(o.parameters),
-                    json.dumps(o.numbers), o.error_type, o.error,
-                ))  # fmt: skip
+            for outcome in outcomes:
+                self._database.execute("DELETE FROM cells WHERE key = ? AND status = 'failed'", (outcome.key,))
+                status = "failed" if outcome.failed else "done"
+                texts = {name: json.dumps(getattr(outcome, name)) for name in ("parameters", "numbers")}
+                row = {**vars(outcome), **texts, "session": self.session, "finished": now(), "status": status}
+                self._insert("cells", **row)
 
-    def add_worker(self, worker: str, machine: str, versions: dict[str, str]) -> None:
+    def add_worker(self, worker: str, machine: Provenance) -> None:
         """Remember what a worker process runs."""
         with self._writing():
-            row = (worker, machine, json.dumps(versions))
-            self._database.execute("INSERT OR REPLACE INTO workers VALUES (?, ?, ?)", row)
+            self._database.execute("DELETE FROM workers WHERE worker = ?", (worker,))
+            self._insert("workers", worker=worker, **machine_columns(machine))
+
+    def _insert(self, table: str, **row: Any) -> int:
+        """One row, by the names of its columns; its number."""
+        names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+        return int(self._database.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", row).lastrowid or 0)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -163,28 +158,28 @@ class Store:
 
     def errors(self, keys: set[str]) -> list[tuple[str, str, int]]:
         """(type, message, how often) of these failed cells, the most frequent first."""
-        found: dict[tuple[str, str], int] = {}
         rows = self._database.execute("SELECT key, error_type, error FROM cells WHERE status = 'failed'")
-        for key, kind, message in rows:
-            if key in keys:
-                found[kind, message] = found.get((kind, message), 0) + 1
-        return sorted(((*what, n) for what, n in found.items()), key=lambda row: -row[2])
+        found = Counter((kind, message) for key, kind, message in rows if key in keys)
+        return [(*what, count) for what, count in found.most_common()]
+
+
+def machine_columns(here: Provenance) -> dict[str, str]:
+    """What is kept about a process's machine."""
+    return {"machine": here.machine, "versions": json.dumps(dict(here.versions))}
 
 
 def locked(folder: Path) -> sqlite3.Connection:
     """The writer's lock, held as long as the connection is open."""
-    lock = sqlite3.connect(folder / LOCK, timeout=0.0, isolation_level=None)
     try:
-        lock.execute("BEGIN EXCLUSIVE")
+        return connection(
+            folder / LOCK, lambda lock: lock.execute("BEGIN EXCLUSIVE"), timeout=0.0, isolation_level=None
+        )
     except sqlite3.OperationalError as error:
-        lock.close()
         raise SweepBusyError(
             f"another sweep is writing to {str(folder)!r}{holder(folder)}; wait for it, or choose another folder"
         ) from error
     except sqlite3.DatabaseError as error:
-        lock.close()
         raise StoreError(f"{str(folder / LOCK)!r} is not a sweep's lock ({error}); remove it") from error
-    return lock
 
 
 def holder(folder: Path) -> str:
@@ -199,23 +194,18 @@ def holder(folder: Path) -> str:
 
 def opened_for_writing(path: Path) -> sqlite3.Connection:
     """The database, made when it is not there."""
-    database = sqlite3.connect(path, timeout=30.0)
-    try:
+
+    def prepare(database: sqlite3.Connection) -> None:
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=FULL")
-        version = database.execute("PRAGMA user_version").fetchone()[0]
-        tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if version == 0 and tables == 0:
+        if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             database.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
-        elif version != FORMAT:
-            raise StoreError(f"{str(path)!r} was written by another version of this package, or by another program")
+        check_format(database, path)
+
+    try:
+        return connection(path, prepare)
     except sqlite3.DatabaseError as error:
-        database.close()
         raise StoreError(f"{str(path)!r} cannot be used as a sweep's store: {error}") from error
-    except StoreError:
-        database.close()
-        raise
-    return database
 
 
 def reader(folder: Path) -> sqlite3.Connection:
@@ -223,58 +213,79 @@ def reader(folder: Path) -> sqlite3.Connection:
     path = folder / FILE
     if not path.is_file():
         raise StoreError(f"{str(folder)!r} holds no sweep (no {FILE}); `implicitbias sweep PLAN --out DIR` makes one")
-    address = path.resolve().as_uri()
     for mode in ("mode=ro", "immutable=1"):  # a log can be read only where its index may be written beside it
-        database = sqlite3.connect(f"{address}?{mode}", uri=True, timeout=30.0)
         try:
-            version = database.execute("PRAGMA user_version").fetchone()[0]
+            address = f"{path.resolve().as_uri()}?{mode}"
+            return connection(address, lambda database: check_format(database, path), uri=True)
         except sqlite3.OperationalError:
-            database.close()
             continue
         except sqlite3.DatabaseError as error:
-            database.close()
             raise StoreError(f"{str(path)!r} is not a sweep's store: {error}") from error
-        if version != FORMAT:
-            database.close()
-            raise StoreError(f"{str(path)!r} was written by another version of this package, or by another program")
-        return database
     raise StoreError(f"{str(path)!r} cannot be opened for reading")
+
+
+def connection(
+    address: str | Path, prepare: Callable[[sqlite3.Connection], object], *, timeout: float = 30.0, **options: Any
+) -> sqlite3.Connection:
+    """A connection; closed again when `prepare` raises."""
+    database: sqlite3.Connection = sqlite3.connect(address, timeout=timeout, **options)
+    try:
+        prepare(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def check_format(database: sqlite3.Connection, path: Path) -> None:
+    """Raises StoreError where the tables are not those of this file."""
+    if database.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
+        raise StoreError(f"{str(path)!r} was written by another version of this package, or by another program")
 
 
 def load_sweep(folder: str | Path) -> pd.DataFrame:
     """The results of a sweep as one DataFrame, one row per finished or failed cell; also while the sweep runs.
 
-    Columns: the cell's parameters (data, sha256, network, depth, width, seed, scale, loss, road, steps, tol), `status`
-    ("done" or "failed"), what was measured (see `compare.sweep.measure`; angles in radians, times in seconds),
-    `error_type`, `error`, `worker`, `session`, `finished` (UTC), `key`. `frame.attrs["sessions"]` and
-    `frame.attrs["workers"]` are lists of dictionaries: plan, versions, machines.
+    Args:
+        folder: where `run_sweep` stores its results.
 
-    Raises OSError when the folder holds no sweep.
+    Returns:
+        Columns: the cell's parameters (data, sha256, network, depth, width, seed, scale, loss, method, steps, tol),
+        `status` ("done" or "failed"), what was measured (see `compare.sweep.measure`; angles in radians, times in
+        seconds), `error_type`, `error`, `worker`, `session`, `finished` (UTC), `key`. `frame.attrs["sessions"]` and
+        `frame.attrs["workers"]` are lists of dictionaries: plan, versions, machines.
+
+    Raises:
+        OSError: the folder holds no sweep.
+
+    >>> import tempfile
+    >>> from compare import run_sweep
+    >>> plan = {"grid": {"data": "synthetic:4,6,0", "network": "diagonal", "seed": [0, 5]}}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     result = run_sweep(plan, folder, jobs=1, measure=lambda cell: {"doubled": 2 * cell.seed})
+    ...     frame = load_sweep(folder)
+    >>> frame[["network", "seed", "status", "doubled"]].values.tolist()
+    [['diagonal', 0, 'done', 0], ['diagonal', 5, 'done', 10]]
     """
     import pandas as pd
 
     with closing(reader(Path(folder))) as database:
         database.row_factory = sqlite3.Row
-        rows = [dict(row) for row in database.execute("SELECT * FROM cells ORDER BY rowid")]
-        sessions = [dict(row) for row in database.execute("SELECT * FROM sessions ORDER BY id")]
-        workers = [dict(row) for row in database.execute("SELECT * FROM workers")]
+        rows, sessions, workers = (
+            [dict(row) for row in database.execute(f"SELECT * FROM {table} ORDER BY rowid")]
+            for table in ("cells", "sessions", "workers")
+        )
     for row in (*sessions, *workers):
         row["versions"] = json.loads(row["versions"])
     last = ("seconds", "error_type", "error", "worker", "session", "finished", "key")
-    records = [
-        {
-            **json.loads(row["parameters"]),
-            "status": row["status"],
-            **json.loads(row["numbers"]),
-            **{name: row[name] for name in last},
-        }
-        for row in rows
-    ]
+    records = []
+    for row in rows:
+        parameters, numbers = json.loads(row["parameters"]), json.loads(row["numbers"])
+        records.append({**parameters, "status": row["status"], **numbers, **{name: row[name] for name in last}})
     frame = pd.DataFrame.from_records(records)
     for name in COUNTS & set(frame.columns):  # where some are missing pandas would make floats of them
         frame[name] = pd.array([record.get(name) for record in records], dtype="Int64")
-    ends = [name for name in last if name in frame.columns]
-    frame = frame[[name for name in frame.columns if name not in ends] + ends]
+    frame = frame[[name for name in frame.columns if name not in last] + [name for name in last if name in frame]]
     frame.attrs["sessions"], frame.attrs["workers"] = sessions, workers
     return frame
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,14 +95,17 @@ def run_sweep(
         progress: whether to draw a bar with an estimate of the time left on standard error.
         command: what the store says to type to get the sweep again.
 
-    Returns a SweepResult; interrupted by Ctrl-C, what is finished is stored and `complete` is False.
+    Returns:
+        What ran and what failed. Interrupted by Ctrl-C, what is finished is stored and `complete` is False.
 
-    Raises PlanError, DataError: the plan cannot be run as written (nothing has run then). SweepBusyError: another
-    driver is writing to the folder. ValueError: jobs < 1, no scheduler at that address, or workers that lack
-    this package. OSError: the disk is full; what was stored stays.
+    Raises:
+        PlanError, DataError: the plan cannot be run as written (nothing has run then).
+        SweepBusyError: another driver is writing to the folder.
+        ValueError: jobs < 1, no scheduler at that address, or workers that lack this package.
+        OSError: the disk is full; what was stored stays.
 
     >>> import tempfile
-    >>> plan = {"grid": {"data": "synthetic:4,6,0", "road": "max_margin", "network": ["diagonal", "convolutional"]}}
+    >>> plan = {"grid": {"data": "synthetic:4,6,0", "method": "max_margin", "network": ["diagonal", "convolutional"]}}
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     result = run_sweep(plan, folder, jobs=1)
     ...     frame = load_sweep(folder)
@@ -126,7 +129,7 @@ def run_sweep(
         store.begin(plan.name, plan.text, command)
         driver = Driver(store, todo, SweepProgress(plan.name, len(plan.cells), len(todo), show=progress))
         began = time.perf_counter()
-        note = driver.run(jobs, scheduler, measure) if todo else ""
+        note = driver.run(open_workers(jobs, scheduler, measure)) if todo else ""
         errors = tuple(store.errors({cell.key for cell in plan.cells}))
     return SweepResult(
         folder=Path(folder),
@@ -151,25 +154,35 @@ class Driver:
         for cell in todo:
             self.queues[cell.kind].append(cell)
         # the first cell of every kind goes before the rest, so that the time left is an estimate and not a guess
-        self.unseen = deque(self.queues)
-        self.waiting = sum(map(len, self.queues.values()))
-        self.suspects: deque[Cell] = deque()
+        self.untimed = deque(self.queues)
+        self.alone: deque[Cell] = deque()
         """Cells whose worker died, to be run alone."""
-        self.suspected: set[str] = set()
+        self.lost_once: set[str] = set()
+        """The keys of all cells that were ever in `alone`."""
         self.deaths: Counter[str] = Counter()
         self.pace: dict[Any, float] = {}
         """Seconds a cell of this kind takes, a moving mean."""
         self.in_flight: Counter[Any] = Counter()
+        """Cells at work, by kind."""
+        self.batches = 0
+        """At work."""
         self.workers_seen: set[str] = set()
         self.stored = self.done = 0
         self.worked = 0.0
 
-    def run(self, jobs: int | None, scheduler: str | None, measure: Measure) -> str:
+    @property
+    def waiting(self) -> int:
+        """Cells that were not handed out yet."""
+        return sum(map(len, self.queues.values()))
+
+    def run(self, workers: Workers) -> str:
         """Run everything; returns why it stopped early, or an empty string."""
-        workers = open_workers(jobs, scheduler, measure)
         with self.progress:
             try:
-                self._run(workers)
+                while self.hand_out(workers):
+                    self.take_back(workers)
+                    if self.progress.due():
+                        self.progress.update(self.stored, self.time_left(workers), self.batches)
             except KeyboardInterrupt:
                 return "Interrupted: every finished cell is stored; the same command goes on from here."
             except WorkersLostError as error:
@@ -178,34 +191,33 @@ class Driver:
                 workers.close()
         return ""
 
-    def _run(self, workers: Workers) -> None:
-        flying = 0
-        while True:
-            while flying < workers.slots and (batch := self.next_batch(workers, flying)):
-                workers.submit(batch)
-                self.in_flight[batch[0].kind] += len(batch)
-                flying += 1
-            if not flying:
-                return
-            for batch, result in workers.finished(patience=1.0):
-                flying -= 1
-                self.in_flight[batch[0].kind] -= len(batch)
-                if result is None:
-                    self.lost(batch, workers)
-                    continue
-                if result.worker not in self.workers_seen:
-                    self.workers_seen.add(result.worker)
-                    self.store.add_worker(result.worker, result.machine, dict(result.versions))
-                self.keep(batch, result.outcomes)
-            if self.progress.due():
-                self.progress.update(self.stored, self.time_left(workers), flying)
+    def hand_out(self, workers: Workers) -> int:
+        """Fill the workers' slots; how many batches are at work then."""
+        while self.batches < workers.slots and (batch := self.next_batch(workers)):
+            workers.submit(batch)
+            self.in_flight[batch[0].kind] += len(batch)
+            self.batches += 1
+        return self.batches
 
-    def next_batch(self, workers: Workers, flying: int) -> Batch:
+    def take_back(self, workers: Workers) -> None:
+        """Wait for batches that end, and store them."""
+        for batch, result in workers.finished(timeout=1.0):
+            self.batches -= 1
+            self.in_flight[batch[0].kind] -= len(batch)
+            if result is None:
+                self.lose(batch, workers)
+                continue
+            if result.worker not in self.workers_seen:
+                self.workers_seen.add(result.worker)
+                self.store.add_worker(result.worker, result.machine)
+            self.keep(batch, result.outcomes)
+
+    def next_batch(self, workers: Workers) -> Batch:
         """The next cells to hand out, empty when there are none now."""
-        if self.suspects and (workers.exclusive or (flying == 0 and not self.waiting)):
-            return (self.suspects.popleft(),)
-        if self.unseen:
-            return self.taken(self.unseen.popleft(), 1)
+        if self.alone and (workers.exclusive or not (self.batches or self.queues)):
+            return (self.alone.popleft(),)
+        if self.untimed:
+            return self.taken(self.untimed.popleft(), 1)
         for kind, pace in self.pace.items():
             if kind in self.queues:
                 share = math.ceil(self.waiting / (2 * workers.slots))  # so that the last batches end together
@@ -217,38 +229,38 @@ class Driver:
         """The first `count` cells of a kind, or what is left."""
         queue = self.queues[kind]
         batch = tuple(queue.popleft() for _ in range(min(count, len(queue))))
-        self.waiting -= len(batch)
         if not queue:
             del self.queues[kind]
         return batch
 
-    def keep(self, batch: Batch, outcomes: tuple[Outcome, ...]) -> None:
+    def keep(self, batch: Batch, outcomes: Sequence[Outcome]) -> None:
         """Store a finished batch."""
         self.store.add(outcomes)
-        self.stored += len(outcomes)
-        self.done += sum(outcome.error is None for outcome in outcomes)
+        failed = sum(outcome.failed for outcome in outcomes)
         seconds = sum(outcome.seconds for outcome in outcomes)
+        self.stored += len(outcomes)
+        self.done += len(outcomes) - failed
+        self.progress.failed += failed
         self.worked += seconds
+        # quick to forget: the first cell of a process imports its modules
         kind, mean = batch[0].kind, seconds / len(outcomes)
-        # quick to forget: the first cell of a process pays for imports
-        self.pace[kind] = 0.5 * (self.pace[kind] + mean) if kind in self.pace else mean
-        self.progress.failed += sum(outcome.error is not None for outcome in outcomes)
+        self.pace[kind] = 0.5 * (self.pace.get(kind, mean) + mean)
 
-    def lost(self, batch: Batch, workers: Workers) -> None:
+    def lose(self, batch: Batch, workers: Workers) -> None:
         """A worker died with this batch: its cells run again alone, or the one that was alone is given up.
 
         Only deaths that are certainly a cell's own are counted against it, so that a cell is not given up for having
         travelled with another one, or for machines that come and go.
         """
         cell = batch[0]
-        if len(batch) == 1 and (workers.exclusive or cell.key in self.suspected):
+        if len(batch) == 1 and (workers.exclusive or cell.key in self.lost_once):
             self.deaths[cell.key] += workers.deaths_per_loss
         if self.deaths[cell.key] >= DEATHS:
             message = f"{self.deaths[cell.key]} worker processes died while they ran this cell (out of memory, killed?)"
-            self.keep(batch, (Outcome(cell.key, cell.parameters, 0.0, "", {}, "WorkerDied", message),))
+            self.keep(batch, [Outcome(cell.key, cell.parameters, 0.0, "", {}, "WorkerDied", message)])
             return
-        self.suspects.extend(batch)
-        self.suspected.update(cell.key for cell in batch)
+        self.alone.extend(batch)
+        self.lost_once.update(cell.key for cell in batch)
 
     def time_left(self, workers: Workers) -> float | None:
         """Seconds to the end by the pace of each kind; None before anything is known."""
@@ -257,5 +269,5 @@ class Driver:
         usual = sum(self.pace.values()) / len(self.pace)
         remaining = Counter({kind: len(queue) for kind, queue in self.queues.items()})
         remaining += self.in_flight
-        remaining.update(cell.kind for cell in self.suspects)
+        remaining.update(cell.kind for cell in self.alone)
         return sum(self.pace.get(kind, usual) * count for kind, count in remaining.items()) / workers.slots

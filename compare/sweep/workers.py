@@ -1,9 +1,9 @@
 """Where batches run: processes of this machine, or a Dask cluster. One interface, so that the driver knows neither.
 
-**Here**: joblib's process executor (loky), one executor of one process for each of the `jobs` lanes. A pool shared by
-all lanes, as `joblib.Parallel` keeps it, is terminated whole when one of its processes dies, and does not say which
-cell that one was running: every neighbour would lose its work, and a cell that kills its process could not be told
-from them. With a lane each, a death costs the batch in that lane and names it.
+**Here**: joblib's process executor (loky), one executor of one process for each of the `jobs` workers. A pool shared
+by all of them, as `joblib.Parallel` keeps it, is terminated whole when one of its processes dies, and does not say
+which cell that one was running: all other batches would be lost with it, and a cell that kills its process could not be
+told from them. With an executor each, a death costs the batch of that worker and names it.
 
 **Dask**: the batches are submitted to the scheduler, which moves a dead worker's batches to another one; after
 `distributed.scheduler.allowed-failures` deaths (3 unless configured) it gives up on a batch. As that batch may only
@@ -12,16 +12,18 @@ have been queued where another one killed the workers, the driver tries its cell
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from abc import ABC, abstractmethod
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import suppress
 from importlib import import_module
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import Any
 
-from compare.sweep.batch import BatchResult, Measure, run_batch, settle
+from compare.reports.wording import one_line
+from compare.sweep.batch import BatchResult, Measure, become_worker, run_batch
 from compare.sweep.cell import Cell
 
 Batch = tuple[Cell, ...]
@@ -38,28 +40,47 @@ class WorkersLostError(OSError):
 class Workers(ABC):
     """Batches in, finished or lost batches out."""
 
+    slots: int
+    """How many batches should be in flight."""
     exclusive: bool
     """Whether a lost batch was the only one on the worker that died."""
     deaths_per_loss: int
     """How many workers have died when a batch is reported lost."""
 
-    @property
-    @abstractmethod
-    def slots(self) -> int:
-        """How many batches should be in flight."""
+    def __init__(self, measure: Measure) -> None:
+        self.measure = measure
+        self.running: dict[Future[BatchResult], Batch] = {}
 
-    @abstractmethod
     def submit(self, batch: Batch) -> None:
         """Start a batch."""
+        self.running[self._start(batch)] = batch
+
+    def finished(self, timeout: float) -> list[tuple[Batch, BatchResult | None]]:
+        """The batches that ended, None for one whose worker died; waits at most `timeout` seconds for the first.
+
+        Raises:
+            WorkersLostError: the cluster is gone.
+            ValueError: the work cannot be sent to the workers.
+        """
+        found: list[tuple[Batch, BatchResult | None]] = []
+        for future in wait(self.running, timeout=timeout, return_when=FIRST_COMPLETED).done:
+            batch = self.running.pop(future)
+            error = CancelledError() if future.cancelled() else future.exception()
+            self._ended(future, error)
+            found.append((batch, None if error else future.result()))
+        return found
 
     @abstractmethod
-    def finished(self, patience: float) -> list[tuple[Batch, BatchResult | None]]:
-        """The batches that ended, None for one whose worker died; waits at most `patience` seconds for the first.
-        Raises WorkersLostError."""
+    def _start(self, batch: Batch) -> Future[BatchResult]:
+        """Hand a batch to a worker."""
+
+    @abstractmethod
+    def _ended(self, future: Future[BatchResult], error: BaseException | None) -> None:
+        """A batch has ended. Raises, as `finished` does, for an error that is not the death of its worker."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of everything at once, batches in flight included."""
+        """End everything at once, batches in flight included."""
 
 
 class LocalWorkers(Workers):
@@ -69,62 +90,49 @@ class LocalWorkers(Workers):
     deaths_per_loss = 1
 
     def __init__(self, jobs: int, measure: Measure) -> None:
-        self.measure = measure
-        self._idle: list[Any] = [None] * jobs  # None: a lane whose process is not started
-        self._running: dict[Future[BatchResult], tuple[Batch, Any]] = {}
-        self._open: list[Any] = []  # every lane: Ctrl-C can fall while one is in neither of the above
+        super().__init__(measure)
+        self.slots = jobs
+        self._idle: list[Any] = []
+        self._busy: dict[Future[BatchResult], Any] = {}
+        self._open: list[Any] = []  # every executor: Ctrl-C can fall while one is in neither of the above
 
-    @property
-    def slots(self) -> int:
-        return len(self._idle) + len(self._running)
+    def _start(self, batch: Batch) -> Future[BatchResult]:
+        from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
-    def submit(self, batch: Batch) -> None:
-        lane = self._idle.pop() or self._new_lane()
+        if not self._idle:
+            executor = ProcessPoolExecutor(1, initializer=become_worker, initargs=(os.getpid(),), env=ONE_THREAD)
+            self._idle.append(executor)
+            self._open.append(executor)
+        executor = self._idle.pop()
         try:
-            future = lane.submit(run_batch, batch, self.measure)
-        except Exception as error:  # the process died while idle; the next one has done nothing yet
+            future: Future[BatchResult] = executor.submit(run_batch, batch, self.measure)
+        except Exception as error:
             if not is_worker_death(error):
                 raise
-            self._kill(lane)
-            lane = self._new_lane()
-            future = lane.submit(run_batch, batch, self.measure)
-        self._running[future] = batch, lane
+            self._stop(executor)  # it died while idle, with nothing to lose: another one takes the batch
+            return self._start(batch)
+        self._busy[future] = executor
+        return future
 
-    def finished(self, patience: float) -> list[tuple[Batch, BatchResult | None]]:
-        ended = wait(self._running, timeout=patience, return_when=FIRST_COMPLETED).done
-        found: list[tuple[Batch, BatchResult | None]] = []
-        for future in ended:
-            batch, lane = self._running.pop(future)
-            error = future.exception()
-            if error is None:
-                self._idle.append(lane)
-                found.append((batch, future.result()))
-                continue
-            self._kill(lane)
-            self._idle.insert(0, None)
-            if not is_worker_death(error):
-                raise unsendable(error, "worker processes") from error
-            found.append((batch, None))
-        return found
+    def _ended(self, future: Future[BatchResult], error: BaseException | None) -> None:
+        executor = self._busy.pop(future)
+        if error is None:
+            self._idle.append(executor)
+            return
+        self._stop(executor)
+        if not is_worker_death(error):
+            raise unsendable(error, "worker processes") from error
 
     def close(self) -> None:
         while self._open:
-            self._open[-1].shutdown(wait=True, kill_workers=True)
-            self._open.pop()
-        self._running.clear()
-        self._idle = [None] * len(self._idle)
+            self._stop(self._open[-1], wait=True)
 
-    def _new_lane(self) -> Any:
-        """An executor of one process, which starts with its first batch."""
-        from joblib.externals.loky.process_executor import ProcessPoolExecutor
-
-        lane = ProcessPoolExecutor(max_workers=1, initializer=settle, initargs=(os.getpid(),), env=ONE_THREAD)
-        self._open.append(lane)
-        return lane
-
-    def _kill(self, lane: Any) -> None:
-        lane.shutdown(wait=False, kill_workers=True)
-        self._open.remove(lane)
+    def _stop(self, executor: Any, wait: bool = False) -> None:
+        with suppress(Empty):  # killed, loky forgets the calls in this queue, but its thread still looks them up
+            while True:
+                executor._work_ids.get_nowait()
+        executor.shutdown(wait=wait, kill_workers=True)
+        self._open.remove(executor)
 
 
 def is_worker_death(error: BaseException) -> bool:
@@ -136,10 +144,9 @@ def is_worker_death(error: BaseException) -> bool:
 
 def unsendable(error: BaseException, where: str) -> ValueError:
     """For cells that never began: what the workers lack."""
-    reason = " ".join(str(error).split())[:200]
     return ValueError(
-        f"cells cannot be run by {where} ({type(error).__name__}: {reason}); workers need the same version of this "
-        "package, and a `measure` of your own must be picklable"
+        f"cells cannot be run by {where} ({one_line(error)}); workers need the same version of this package, and a "
+        "`measure` of your own must be picklable"
     )
 
 
@@ -150,6 +157,7 @@ class DaskWorkers(Workers):
     deaths_per_loss = 3
 
     def __init__(self, scheduler: str, measure: Measure) -> None:
+        super().__init__(measure)
         try:
             self._dask: Any = import_module("distributed")
         except ImportError as error:
@@ -157,54 +165,30 @@ class DaskWorkers(Workers):
         try:
             self._client = self._dask.Client(scheduler, timeout=CONNECT, set_as_default=False)
         except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ValueError(f"no Dask scheduler answers at {scheduler!r}: {reason}") from error
-        self.scheduler, self.measure = scheduler, measure
-        self._running: dict[Any, Batch] = {}
-        self._ended: SimpleQueue[Any] = SimpleQueue()
-        self._threads, self._asked = 1, -1e9
+            raise ValueError(f"no Dask scheduler answers at {scheduler!r}: {one_line(error)}") from error
+        self.scheduler, self._executor = scheduler, self._client.get_executor(pure=False)
+        self._threads, self._counted = 0, -math.inf
 
     @property
-    def slots(self) -> int:
-        """Two batches a thread, so that none waits for the network."""
-        if time.monotonic() - self._asked > 2.0:
-            self._threads, self._asked = max(1, sum(self._client.nthreads().values())), time.monotonic()
-        return 2 * self._threads
+    def slots(self) -> int:  # type: ignore[override]
+        """Two batches a thread, so that none waits for the network; workers come and go."""
+        if time.monotonic() - self._counted > 2.0:
+            self._threads, self._counted = sum(self._client.nthreads().values()), time.monotonic()
+        return 2 * max(1, self._threads)
 
-    def submit(self, batch: Batch) -> None:
-        future = self._client.submit(run_batch, batch, self.measure, pure=False)
-        self._running[future] = batch
-        future.add_done_callback(self._ended.put)
+    def _start(self, batch: Batch) -> Future[BatchResult]:
+        future: Future[BatchResult] = self._executor.submit(run_batch, batch, self.measure)
+        return future
 
-    def finished(self, patience: float) -> list[tuple[Batch, BatchResult | None]]:
-        ended = []
-        with suppress(Empty):
-            ended.append(self._ended.get(timeout=patience))
-            while True:
-                ended.append(self._ended.get_nowait())
-        return [(self._running.pop(future), self._result(future)) for future in ended]
-
-    def _result(self, future: Any) -> BatchResult | None:
-        try:
-            result: BatchResult = future.result(timeout=60.0)
-        except self._dask.KilledWorker:
-            return None
-        except (OSError, TimeoutError) as error:
-            raise self._gone(error) from error
-        except Exception as error:
-            if type(error).__name__ in ("CancelledError", "FutureCancelledError"):
-                raise self._gone(error) from error
+    def _ended(self, future: Future[BatchResult], error: BaseException | None) -> None:
+        if isinstance(error, OSError | TimeoutError | CancelledError):
+            raise WorkersLostError(f"the Dask scheduler at {self.scheduler!r} is gone ({one_line(error)})") from error
+        if error is not None and not isinstance(error, self._dask.KilledWorker):
             raise unsendable(error, f"the workers of {self.scheduler}") from error
-        return result
-
-    def _gone(self, error: BaseException) -> WorkersLostError:
-        reason = " ".join(str(error).split()).split(". ")[0][:200] or type(error).__name__
-        return WorkersLostError(f"the Dask scheduler at {self.scheduler!r} is gone ({reason})")
 
     def close(self) -> None:
-        if self._running and self._client.status == "running":
-            self._client.cancel(list(self._running), force=True)
-        self._running.clear()
+        if self._client.status == "running":
+            self._executor.shutdown(wait=False)
         self._client.close()
 
 

@@ -22,11 +22,12 @@ Reference: Lawson, Hanson (1974), chapter 23 (problem LDP).
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import qr, solve_triangular
 from scipy.optimize import nnls
 
 from solvers.arrays import Array
-from solvers.extended_precision import extended_product
+from solvers.extended_precision import extended_product, power_of_two
 
 NEGLIGIBLE_MARGIN = 1e-12
 """Below this margin, relative to the largest point, rounding in the data itself decides the sign of the margin."""
@@ -132,7 +133,8 @@ def l2_max_margin(A: Array) -> tuple[Array, Array, dict[str, object]]:
 
     The rows are scaled to the largest; a relative margin below `NEGLIGIBLE_MARGIN` is the caller's to refuse.
     """
-    scale = float(np.linalg.norm(A, axis=1).max())
+    # a power of two: divided by anything else the rows are rounded, which moves the margins by 1e-10 at ‖β‖ = 1e6
+    scale = 2.0 * power_of_two(float(np.linalg.norm(A, axis=1).max()))
     rows = A / scale
     stats: dict[str, object] = {"method": "least distance (Lawson-Hanson) + active set"}
     if A.shape[1] > A.shape[0] and (quick := _in_inner_products(rows)) is not None:
@@ -148,7 +150,25 @@ def l2_max_margin(A: Array) -> tuple[Array, Array, dict[str, object]]:
         stats["active-set changes"] = None
     else:
         beta, dual, stats["active-set changes"] = polished
+    return _at_margin_one(rows, beta, dual > 0) / scale, dual / scale**2, stats
+
+
+def _at_margin_one(rows: Array, beta: Array, active: NDArray[np.bool_], most: int = 12) -> Array:
+    """β scaled to the margin one, the active margins as nearly one as β in float64 can have them.
+
+    Rounding β alone moves a margin by up to (ε/2) Σ_d |x_d β_d|, 1e-10 at ‖x‖‖β‖ = 1e6, and every division rounds anew:
+    the best of a few is kept.
+    """
+    best, nearest = beta, np.inf
     smallest = _smallest_margin(rows, beta)
-    if smallest > 0:
+    for _ in range(most):
+        if not smallest > 0:
+            break
         beta = beta / smallest
-    return beta / scale, dual / scale**2, stats
+        smallest = _smallest_margin(rows, beta)
+        spread = float(np.abs(extended_product(rows[active], beta) - 1.0).max(initial=0.0))
+        if (error := max(2.0 * abs(smallest - 1.0), spread)) < nearest:
+            best, nearest = beta, error
+        if nearest <= 1e-12:
+            break
+    return best

@@ -20,9 +20,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+from scipy.linalg import hankel, toeplitz
 
-Array = NDArray[np.float64]
+from solvers.arrays import Array
 
 _ROOTS_UP_TO = 12  # companion-matrix roots lose digits like the K-th power of their spread; beyond, the cepstrum
 _LIFT = 2e-15  # of r[0]: rounding can push R below 0 at one of its zeros, where no factor exists; this puts it back
@@ -33,7 +34,12 @@ _STARTS = ("auto", "roots", "cepstrum", "constant")
 
 @dataclass(frozen=True)
 class SpectralFactor:
-    """A real c with Σ_i a_i⋆a_i = c⋆c, and how well it holds."""
+    """A real c with Σ_i a_i⋆a_i = c⋆c, and how well it holds.
+
+    Example:
+        >>> spectral_factorization([3.0], [4.0])
+        SpectralFactor(factor=array([5.]), residual=0.0, iterations=0, start='exact')
+    """
 
     factor: Array
     """c, shape (K,)."""
@@ -80,13 +86,15 @@ def spectral_factorization(*summands: ArrayLike, start: str = "auto", tol: float
         ArithmeticError: when the residual stays above 1e-10 from every start; possible for K > 128 and a spectrum with
             zeros of high multiplicity on the unit circle.
 
-    Reference: Fejér (1916), Riesz (1916); Wilson, "Factorization of the covariance generating function of a pure
-    moving average process" (1969), for Newton. Jagadeesan, Razenshteyn, Gunasekar (2021) use (1) to remove the
-    dependence on the number of output channels; the operation there is autocorrelation, not convolution.
+    Reference:
+        Fejér (1916), Riesz (1916); Wilson, "Factorization of the covariance generating function of a pure moving
+        average process" (1969), for Newton. Jagadeesan, Razenshteyn, Gunasekar (2021) use (1) to remove the dependence
+        on the number of output channels; the operation there is autocorrelation, not convolution.
 
-    >>> answer = spectral_factorization([1.0, 2.0, 0.5], [0.0, 1.0, -1.0])
-    >>> np.allclose(autocorrelation(answer.factor), autocorrelation([1.0, 2.0, 0.5], [0.0, 1.0, -1.0]))
-    True
+    Example:
+        >>> answer = spectral_factorization([1.0, 2.0, 0.5], [0.0, 1.0, -1.0])
+        >>> np.allclose(autocorrelation(answer.factor), autocorrelation([1.0, 2.0, 0.5], [0.0, 1.0, -1.0]))
+        True
     """
     filters, scale, offset, length = _checked(summands, start)
     if filters.shape[1] == 0:
@@ -176,18 +184,14 @@ def _newton(c: Array, r: Array, name: str, most: int = 80) -> SpectralFactor:
     steps = 0
     while steps < most and since_best < 6 and best_residual > 4e-16:
         try:
-            step = np.linalg.solve(_linearized(c), target - autocorrelation(c))
+            step = np.linalg.solve(linearized(c), target - autocorrelation(c))
         except np.linalg.LinAlgError:
             break
         if not np.isfinite(step).all():
             break
-        c = c + step
-        steps += 1
+        c, steps = c + step, steps + 1
         residual = _residual(c, r)
-        if residual < 0.5 * best_residual:
-            since_best = 0
-        else:
-            since_best += 1
+        since_best = 0 if residual < 0.5 * best_residual else since_best + 1
         if residual < best_residual:
             best, best_residual = c, residual
         if best_residual < 1e-14 and since_best >= 2:
@@ -212,12 +216,12 @@ def _newton_in_many_digits(filters: Array, bits: int = 640, most: int = 400) -> 
         steps = 0
         while steps < most:
             steps += 1
-            misfit = [r[k] - sum((c[j] * c[j + k] for j in range(K - k)), arb(0)) for k in range(K)]
-            if max(abs(float(m.mid())) for m in misfit) < 1e-22 * float(r[0].mid()):
+            residual = [r[k] - sum((c[j] * c[j + k] for j in range(K - k)), arb(0)) for k in range(K)]
+            if max(abs(float(m.mid())) for m in residual) < 1e-22 * float(r[0].mid()):
                 break
             padded = [arb(0)] * K + c + [arb(0)] * K
             matrix = arb_mat([[padded[K + i - k] + padded[K + i + k] for i in range(K)] for k in range(K)])
-            step = matrix.solve(arb_mat([[m.mid()] for m in misfit]), algorithm="approx")
+            step = matrix.solve(arb_mat([[m.mid()] for m in residual]), algorithm="approx")
             c = [(c[i] + step[i, 0]).mid() for i in range(K)]  # Newton corrects itself: radii need not be carried
         found = np.array([float(entry.mid()) for entry in c])
         return SpectralFactor(found, _residual(found, autocorrelation(*filters)), steps, "constant")
@@ -227,12 +231,9 @@ def _newton_in_many_digits(filters: Array, bits: int = 640, most: int = 400) -> 
         ctx.prec = before
 
 
-def _linearized(c: Array) -> Array:
-    """The K×K matrix of δ ↦ c⋆δ + δ⋆c at the lags 0 … K−1: Toeplitz c[i−k] plus Hankel c[i+k]."""
-    K = c.size
-    k, i = np.ogrid[:K, :K]
-    padded = np.concatenate([c, np.zeros(K)])
-    return np.asarray(np.where(i >= k, padded[np.maximum(i - k, 0)], 0.0) + padded[np.minimum(i + k, 2 * K - 1)])
+def linearized(c: Array) -> Array:
+    """The K×K matrix of δ ↦ c⋆δ + δ⋆c at the lags 0 … K−1: Hankel c[i+k] plus Toeplitz c[i−k]."""
+    return np.asarray(hankel(c) + toeplitz(np.r_[c[0], np.zeros(c.size - 1)], c))
 
 
 def _residual(c: Array, r: Array) -> float:
@@ -262,7 +263,12 @@ def _from_cepstrum(r: Array, filters: Array, lift: float | None = None) -> Array
     N = 1 << int(np.ceil(np.log2((32 if lift is None else 1024) * r.size)))
     raised = (8.0 / N) ** 2 if lift is None else lift
     spectrum = np.sum(np.abs(np.fft.rfft(filters, N, axis=1)) ** 2, axis=0) + r[0] * raised
+    return minimum_phase(spectrum, N)[: r.size]
+
+
+def minimum_phase(spectrum: Array, N: int) -> Array:
+    """The real sequence of length N with this power |ĉ|² at the frequencies of `rfft` and its zeros inside the disc."""
     cepstrum = np.fft.irfft(0.5 * np.log(spectrum), N)
     cepstrum[1 : N // 2] *= 2.0
     cepstrum[N // 2 + 1 :] = 0.0
-    return np.asarray(np.fft.irfft(np.exp(np.fft.rfft(cepstrum)), N)[: r.size])
+    return np.asarray(np.fft.irfft(np.exp(np.fft.rfft(cepstrum)), N))

@@ -177,7 +177,14 @@ def gaussian_measurement(count: int, shape: tuple[int, ...], seed: int) -> Dense
 
 @dataclass(frozen=True)
 class Recovery:
-    """A recovered signal and the evidence that it is the least-norm one."""
+    """A recovered signal and the evidence that it is the least-norm one: see `kernel_recovery`.
+
+    Example:
+        >>> from solvers.filters.dual_kernel import dual_kernel
+        >>> all_measured = FourierMeasurement(np.ones(2, dtype=bool))
+        >>> kernel_recovery(dual_kernel([1.0, 0.0]), all_measured, all_measured.forward(np.array([3.0, 4.0]))).signal
+        array([3., 4.])
+    """
 
     signal: Array = field(repr=False)
     """x_t, real, shape of the kernel."""
@@ -205,7 +212,7 @@ def kernel_recovery(
 
     Args:
         kernel: Σ over signals (n,) or (H, W).
-        measurement: A, m measurements of such signals. Dense A costs one (m, m) eigendecomposition, Fourier A one FFT.
+        measurement: A, m measurements of such signals. Dense A takes one (m, m) eigendecomposition, Fourier A one FFT.
         y: (m,), real for dense A, complex for Fourier A.
         step: η, in 1/(units of K); needed for finite t.
         t: whole number of steps ≥ 0, or infinity.

@@ -26,7 +26,12 @@ from solvers.filters.early_stopping import early_stopping_filter
 
 @dataclass(frozen=True)
 class ErrorSplit:
-    """‖x̂_t − x‖₂² at each of the steps, in its parts; all in the squared units of the signal, summed over pixels."""
+    """‖x̂_t − x‖₂² at each of the steps, in its parts; all in the squared units of the signal, summed over pixels.
+
+    Example:
+        >>> ErrorSplit(np.array([1.0]), np.array([2.0]), np.array([0.5]), np.array([0.0])).total
+        array([2.5])
+    """
 
     steps: Array
     signal: Array = field(repr=False)
@@ -43,7 +48,13 @@ class ErrorSplit:
 
 @dataclass(frozen=True)
 class StoppingTime:
-    """The step t at which the predicted error is least."""
+    """The step t at which the predicted error is least: see `best_stopping_time`.
+
+    Example:
+        >>> from solvers.filters.dual_kernel import dual_kernel
+        >>> best_stopping_time(dual_kernel([1.0, 0.0]), [3.0, 4.0], 0.0, step=1.0, longest=9).at_limit
+        True
+    """
 
     step: int
     error: float

@@ -1,14 +1,18 @@
-"""One-input data made fit for a spline: finite, sorted, every x once. Judged here, at the door, and nowhere else."""
+"""One-input data made fit for a spline: finite, sorted, every x once. All validation of such data is here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvers.splines.curvature_weights import Array
+from solvers.arrays import Array
+
+Linear = Literal["free", "penalized"]
+"""Whether adding a line changes nothing, or a line counts like every other function."""
 
 LARGEST = 1e100
 """Of |x|, |y|, slopes, and 1/distances."""
@@ -67,6 +71,12 @@ def spline_data(
         y = y - np.asarray(initial(x), dtype=np.float64).reshape(x.shape)
     _check_range(x, y)
     return SplineData(x, y, omega)
+
+
+def check_linear(linear: str) -> None:
+    """Raise ValueError for what is not a `Linear`."""
+    if linear not in get_args(Linear):
+        raise ValueError(f"linear={linear!r}: choose 'free' (adding a line changes nothing) or 'penalized' (it counts)")
 
 
 def _real(name: str, value: ArrayLike) -> Array:

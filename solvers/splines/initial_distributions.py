@@ -2,7 +2,7 @@
 
 Each `InitialDistribution` is a law of (W, B), the input weight and bias of a unit [Wx + B]₊, and carries
 
-    ζ(x) = ∫ |w|³ p(w, −wx) dw                    the weight of curvature (see `curvature_weights`),
+    ζ(x) = ∫ |w|³ p(w, −wx) dw                    the weight of curvature, see `solvers.splines.curvature_weights`,
     k(x, x′) = E [Wx + B]₊ [Wx′ + B]₊             the kernel of the trained output layer,
 
 both in closed form for the three named families, and `sample`, from which the networks are drawn. The hat moments
@@ -16,11 +16,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from solvers.splines.curvature_weights import Array, CurvatureWeight, HatMoments, constant_moments
+from solvers.arrays import Array
+from solvers.splines.curvature_weights import CurvatureWeight, HatMoments, constant_moments, require_positive
 
 
 class InitialDistribution(CurvatureWeight):
-    """A law of (W, B) with its curvature weight ζ, its kernel and a sampler."""
+    """A law of (W, B) with its curvature weight ζ, its kernel and a sampler.
+
+    A law of one's own is a subclass with `zeta`, `sample` and `kernel`.
+
+    Reference:
+        Jin and Montúfar (2023), Theorem 1.
+
+    Example:
+        >>> init = GaussianInit(1.0, 2.0)
+        >>> w, b = init.sample(5, np.random.default_rng(0))
+        >>> w.shape, float(init.kernel(np.array(0.0), np.array(0.0)))
+        ((5,), 2.0)
+    """
 
     @abstractmethod
     def sample(self, n: int, generator: np.random.Generator) -> tuple[Array, Array]:
@@ -29,12 +42,6 @@ class InitialDistribution(CurvatureWeight):
     @abstractmethod
     def kernel(self, x: Array, x2: Array) -> Array:
         """k(x, x′) = E [Wx + B]₊[Wx′ + B]₊, elementwise over broadcast arguments."""
-
-
-def _require_positive(owner: object, **scales: float) -> None:
-    for name, value in scales.items():
-        if not (np.isfinite(value) and value > 0):
-            raise ValueError(f"{type(owner).__name__}({name}={value!r}): {name} must be positive and finite")
 
 
 @dataclass(frozen=True)
@@ -51,21 +58,26 @@ class GaussianInit(InitialDistribution):
     κ = 2σ_b²/(π h²), with δ = atan2(s h, s² + ab) exact to the last digit; the two functions of δ are
     summed from their power series where they would cancel.
 
-    Reference: Jin and Montúfar (2023), explicit forms of ζ (Gaussian); Cho and Saul (2009), degree 1 (the kernel).
+    Args:
+        sigma_w: σ_w > 0, in units of w.
+        sigma_b: σ_b > 0, in units of w·x.
 
-    >>> GaussianInit(1.0, 1.0).zeta(np.array([0.0])) * np.pi
-    array([2.])
+    Raises:
+        ValueError: when a standard deviation is not positive and finite.
+
+    Reference:
+        Jin and Montúfar (2023), Proposition 8(1), for ζ; Cho and Saul (2009), degree 1, for the kernel.
+
+    Example:
+        >>> GaussianInit(1.0, 1.0).zeta(np.array([0.0])) * np.pi
+        array([2.])
     """
 
     sigma_w: float = 1.0
     sigma_b: float = 1.0
 
     def __post_init__(self) -> None:
-        _require_positive(self, sigma_w=self.sigma_w, sigma_b=self.sigma_b)
-
-    @property
-    def support(self) -> tuple[float, float]:
-        return (-np.inf, np.inf)
+        require_positive(self, sigma_w=self.sigma_w, sigma_b=self.sigma_b)
 
     def zeta(self, x: Array) -> Array:
         ratio = np.asarray(x) * (self.sigma_w / self.sigma_b)
@@ -136,21 +148,26 @@ class UniformInit(InitialDistribution):
 
     On the tail, ∫(t − a)²t⁻⁴ = h³/(3ab³), ∫(t − a)(b − t)t⁻⁴ = h³/(6a²b²), ∫(b − t)²t⁻⁴ = h³/(3a³b).
 
-    Reference: Jin and Montúfar (2023), explicit forms of ζ (uniform initialization), which states the constant part.
+    Args:
+        a_w: largest |w|, > 0.
+        a_b: largest |b|, > 0, in units of w·x.
 
-    >>> UniformInit(1.0, 2.0).zeta(np.array([0.0, 2.0, 4.0])) * 16
-    array([1.    , 1.    , 0.0625])
+    Raises:
+        ValueError: when a bound is not positive and finite.
+
+    Reference:
+        Jin and Montúfar (2023), Proposition 8(3), which states the constant part.
+
+    Example:
+        >>> UniformInit(1.0, 2.0).zeta(np.array([0.0, 2.0, 4.0])) * 16
+        array([1.    , 1.    , 0.0625])
     """
 
     a_w: float = 1.0
     a_b: float = 2.0
 
     def __post_init__(self) -> None:
-        _require_positive(self, a_w=self.a_w, a_b=self.a_b)
-
-    @property
-    def support(self) -> tuple[float, float]:
-        return (-np.inf, np.inf)
+        require_positive(self, a_w=self.a_w, a_b=self.a_b)
 
     def breakpoints(self) -> tuple[float, ...]:
         return (-self.a_b / self.a_w, self.a_b / self.a_w)
@@ -210,16 +227,24 @@ class BinaryUniformInit(InitialDistribution):
 
         ζ(x) = 1/(2a_b) on |x| ≤ a_b, zero outside: data must lie in [−a_b, a_b], and the spline is the cubic one.
 
-    Reference: Jin and Montúfar (2023), explicit forms of ζ (binary-uniform initialization).
+    Args:
+        a_b: largest |b|, > 0, in units of x.
 
-    >>> BinaryUniformInit(2.0).support
-    (-2.0, 2.0)
+    Raises:
+        ValueError: when a_b is not positive and finite.
+
+    Reference:
+        Jin and Montúfar (2023), Proposition 8(2).
+
+    Example:
+        >>> BinaryUniformInit(2.0).support
+        (-2.0, 2.0)
     """
 
     a_b: float = 2.0
 
     def __post_init__(self) -> None:
-        _require_positive(self, a_b=self.a_b)
+        require_positive(self, a_b=self.a_b)
 
     @property
     def support(self) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The kernel road to what a wide one-input ReLU network learns: least norm in the space of its trained output layer.
+"""What a wide one-input ReLU network learns, from its kernel: least norm in the space of its trained output layer.
 
 Training the output layer of a wide network from zero is interpolation in the reproducing kernel Hilbert space of
 
@@ -11,33 +11,37 @@ Two programs of the paper, numbered as there, differ in whether a line is free:
 
 Both are what some network converges to. A network trained on the data as they are ends at (18). A network trained on
 the data **corrected** by the (u, v) of (21), y_i − u x_i − v, ends at the g of (21), and adding the line back gives
-the weighted spline: with the line free, units that bend outside the data cost and contribute nothing, and ‖g‖² is
-∫ g″²/ζ. The correction is of the data; the network itself is the same.
+the weighted spline: with the line free, units that bend outside the data add to ‖g‖² and contribute nothing, and ‖g‖²
+is ∫ g″²/ζ. The correction is of the data; the network itself is the same.
 
-This road knows k and not ζ, so its agreement with `weighted_spline` checks both. It costs O(M³), and its accuracy
-falls with the condition number of K, which grows like M³ to M⁴: a check for M up to some hundreds.
+This formulation knows k and not ζ, so its agreement with `weighted_spline` checks both. It takes O(M³) time, and its
+accuracy falls with the condition number of K, which grows like M³ to M⁴: a check for M up to some hundreds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import lapack
 
-from solvers.splines.curvature_weights import Array
-from solvers.splines.data import spline_data
+from solvers.arrays import Array
+from solvers.splines.data import Linear, check_linear, spline_data
 from solvers.splines.initial_distributions import InitialDistribution
-
-Linear = Literal["free", "penalized"]
 
 
 @dataclass(frozen=True)
 class KernelInterpolant:
-    """g(x) + ux + v with g = Σ_i c_i k(x_i, ·). Callable; `line` is (0, 0) when the line is penalized."""
+    """g(x) + ux + v with g = Σ_i c_i k(x_i, ·). Callable; `line` is (0, 0) when the line is penalized.
+
+    Example:
+        >>> from solvers.splines.initial_distributions import UniformInit
+        >>> g = kernel_interpolant([0.0, 1.0], [1.0, 3.0], UniformInit(1, 2))
+        >>> g.line, float(g(0.5)), g.corrected([0.0, 1.0], [1.0, 3.0])
+        ((2.0, 1.0), 2.0, array([0., 0.]))
+    """
 
     knots: Array
     """Distinct x, ascending, shape (M,)."""
@@ -78,25 +82,31 @@ def kernel_interpolant(
         linear="free"        [ K   P ] [ c    ]   [ y − f₀ ]        P = (x, 1)                      (21)
                              [ Pᵀ  0 ] [ u, v ] = [ 0      ]
 
-    x, y   (M,)   data as for `weighted_spline`; M = 1 with a free line takes the constant v = y
-    init          law of (W, B), whose kernel k is used
+    Args:
+        x, y: (M,), data as for `weighted_spline`; M = 1 with a free line takes the constant v = y.
+        init: law of (W, B), whose kernel k is used.
+        linear: "free" or "penalized".
+        initial: f₀, the function the network starts at; default 0.
 
-    Returns a `KernelInterpolant`.
+    Returns:
+        KernelInterpolant: callable, with coefficients (M,), the line (u, v), the energy cᵀKc and a condition number.
 
-    Raises ValueError for the data errors of `weighted_spline`, for another `linear`, and when the system is singular
-    in double precision (points closer than the kernel resolves), naming its condition number.
+    Raises:
+        ValueError: for the data errors of `weighted_spline`, for another `linear`, and when the system is singular in
+            double precision (points closer than the kernel resolves), naming its condition number.
 
-    Reference: Jin and Montúfar (2023), problems (18) and (21).
+    Reference:
+        Jin and Montúfar (2023), problems (18) and (21).
 
-    >>> from solvers.splines.initial_distributions import UniformInit
-    >>> from solvers.splines.weighted_spline import weighted_spline
-    >>> x, y = [-1.0, 0.0, 0.5, 1.0], [0.0, 1.0, 0.0, 2.0]
-    >>> kernel, spline = kernel_interpolant(x, y, UniformInit(1, 2)), weighted_spline(x, y, UniformInit(1, 2))
-    >>> bool(abs(kernel(0.3) - spline(0.3)) < 1e-9), bool(abs(kernel.energy / spline.energy - 1) < 1e-9)
-    (True, True)
+    Example:
+        >>> from solvers.splines.initial_distributions import UniformInit
+        >>> from solvers.splines.weighted_spline import weighted_spline
+        >>> x, y, init = [-1.0, 0.0, 0.5, 1.0], [0.0, 1.0, 0.0, 2.0], UniformInit(1, 2)
+        >>> kernel, spline = kernel_interpolant(x, y, init), weighted_spline(x, y, init)
+        >>> bool(abs(kernel(0.3) - spline(0.3)) < 1e-9), bool(abs(kernel.energy / spline.energy - 1) < 1e-9)
+        (True, True)
     """
-    if linear not in get_args(Linear):
-        raise ValueError(f"linear={linear!r}: choose 'free' (problem (21), the spline) or 'penalized' (problem (18))")
+    check_linear(linear)
     data = spline_data(x, y, None, initial)
     init.check_inside_support(data.x)
     size = data.x.size

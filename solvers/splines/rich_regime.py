@@ -1,7 +1,7 @@
 """The rich regime: what a one-input ReLU network learns when its first layer moves too.
 
-With weight decay (or from a small initialization) the price of a function is no longer quadratic. Minimizing
-½Σ(a_j² + w_j²) over all networks Σ a_j[w_j x + b_j]₊ + c that compute g costs
+With weight decay (or from a small initialization) the induced regularizer is no longer quadratic. The least
+½Σ(a_j² + w_j²) over all networks Σ a_j[w_j x + b_j]₊ + c that compute g is
 
     R(g) = max( ∫ |g″|, |g′(−∞) + g′(+∞)| ),                      biases free,                             (penalized)
     R(g) = ∫ |g″|,                                              a linear unit ux + v free as well,              (free)
@@ -22,41 +22,24 @@ program; where bends alternate they meet. The fewest bends of any minimizer are 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.interpolate import PPoly
 
-from solvers.splines.curvature_weights import Array
-from solvers.splines.data import spline_data
-
-Linear = Literal["free", "penalized"]
+from solvers.arrays import Array
+from solvers.splines.data import Linear, check_linear, spline_data
 
 
-@dataclass(frozen=True)
-class PiecewiseLinear:
-    """A continuous piecewise-linear function: knots, values there, and slopes outside. Callable."""
+def piecewise_linear(knots: Array, values: Array, end_slopes: tuple[float, float]) -> PPoly:
+    """The continuous function with these values at the knots, linear between them, and these slopes outside.
 
-    knots: Array
-    values: Array = field(repr=False)
-    end_slopes: tuple[float, float]
-
-    def __call__(self, x: ArrayLike) -> Array:
-        points = np.asarray(x, dtype=np.float64)
-        inside = np.clip(points, self.knots[0], self.knots[-1])
-        slope = np.where(points < self.knots[0], *self.end_slopes)
-        return np.interp(inside, self.knots, self.values) + slope * (points - inside)
-
-    @property
-    def slopes(self) -> Array:
-        """Slopes of all pieces from left to right, shape (number of knots + 1,)."""
-        inner = np.diff(self.values) / np.diff(self.knots)
-        return np.concatenate([[self.end_slopes[0]], inner, [self.end_slopes[1]]])
-
-    @property
-    def variation(self) -> float:
-        """∫|g″|, the total variation of the slope."""
-        return float(np.abs(np.diff(self.slopes)).sum())
+    The slopes of its pieces are `c[0]`, the knots `x[1:-1]`: the first and last piece begin and end somewhere outside.
+    """
+    reach = max(1.0, abs(float(knots[0])), abs(float(knots[-1])))
+    slopes = np.concatenate([[end_slopes[0]], np.diff(values) / np.diff(knots), [end_slopes[1]]])
+    starts = np.concatenate([[values[0] - end_slopes[0] * reach], values])
+    return PPoly(np.stack([slopes, starts]), np.concatenate([[knots[0] - reach], knots, [knots[-1] + reach]]))
 
 
 @dataclass(frozen=True)
@@ -64,19 +47,24 @@ class RichInterpolant:
     """The minimizers of R(g) s.t. g(x_i) = y_i: the value, two of them, and bounds on the rest.
 
     Callable: g joins the dots, a minimizer always.
+
+    Example:
+        >>> g = rich_interpolant([0, 1, 2, 3], [1, 0, 0, 1])
+        >>> float(g.lower(1.5)), float(g(1.5)), float(g.upper(1.5))
+        (-0.5, 0.0, 0.0)
     """
 
     value: float
     """min R, in units of y/x."""
-    joined_dots: PiecewiseLinear = field(repr=False)
+    joined_dots: PPoly = field(repr=False)
     """The minimizer that bends at the data (and, penalized with E > V, bends there once more than the chords do)."""
-    sparsest: PiecewiseLinear = field(repr=False)
+    sparsest: PPoly = field(repr=False)
     """The minimizer with the fewest bends: half of each run of bends of one sign, rounded up."""
     unique: bool
     """Whether it is the only minimizer: no two neighbouring bends of one sign, and nothing spent outside the data."""
 
     def __call__(self, x: ArrayLike) -> Array:
-        return self.joined_dots(x)
+        return np.asarray(self.joined_dots(x))
 
     def lower(self, x: ArrayLike) -> Array:
         """The lower bound of all minimizers at x in [x_1, x_M]; attained at each x by one of them."""
@@ -94,10 +82,10 @@ class RichInterpolant:
         Between two convex bends a minimizer lies below the chord and above both neighbouring chords' lines.
         """
         points = np.asarray(x, dtype=np.float64)
-        knots, values = self.joined_dots.knots, self.joined_dots.values
+        knots, values = self.joined_dots.x[1:-1], self.joined_dots.c[1, 1:]
         if points.size and (points.min() < knots[0] or points.max() > knots[-1]):
             raise ValueError(f"bounds are given on the data's interval [{knots[0]:g}, {knots[-1]:g}] only")
-        chord = self.joined_dots(points)
+        chord = self(points)
         if knots.size < 4:
             return chord, chord, np.zeros(points.shape)
         slopes = np.diff(values) / np.diff(knots)
@@ -117,24 +105,29 @@ def rich_interpolant(x: ArrayLike, y: ArrayLike, linear: Linear = "free") -> Ric
         minimize ∫|g″|                                s.t. g(x_i) = y_i        linear="free"
         minimize max(∫|g″|, |g′(−∞) + g′(+∞)|)        s.t. g(x_i) = y_i        linear="penalized"
 
-    x, y   (M,)   data, in any order; repeated x must carry one y
+    Args:
+        x, y: (M,), data in any order; repeated x must carry one y.
+        linear: "free" (a linear unit is free) or "penalized".
 
-    Returns a `RichInterpolant`; look at `unique` before comparing a trained network with one of its functions.
+    Returns:
+        RichInterpolant; look at `unique` before comparing a trained network with one of its functions.
 
-    Raises ValueError for the data errors of `spline_data`, fewer than two distinct x, and another `linear`.
+    Raises:
+        ValueError: for the data errors of `weighted_spline`, fewer than two distinct x, and another `linear`.
 
-    Reference: Savarese, Evron, Soudry and Srebro (2019), Theorem 3.1, for R of networks without a linear unit;
-    Debarre, Denoyelle, Unser and Fageot (2022) for all minimizers and the sparsest of the free program.
+    Reference:
+        Savarese, Evron, Soudry and Srebro (2019), Theorem 3.1, for R of networks without a linear unit; Debarre,
+        Denoyelle, Unser and Fageot (2022) for all minimizers and the sparsest of the free program.
 
-    >>> g = rich_interpolant([0, 1, 2, 3], [1, 0, 0, 1])
-    >>> g.value, g.unique, g.sparsest.knots, float(g.sparsest(1.5))
-    (2.0, False, array([1.5]), -0.5)
+    Example:
+        >>> g = rich_interpolant([0, 1, 2, 3], [1, 0, 0, 1])
+        >>> g.value, g.unique, g.sparsest.x[1:-1], float(g.sparsest(1.5))
+        (2.0, False, array([1.5]), -0.5)
     """
-    if linear not in get_args(Linear):
-        raise ValueError(f"linear={linear!r}: choose 'free' (a linear unit costs nothing) or 'penalized'")
+    check_linear(linear)
     data = spline_data(x, y)
     if data.x.size < 2:
-        raise ValueError("one distinct x only: every line through the point costs the same; give two points or more")
+        raise ValueError("one distinct x only: every line through the point has the same R; give two points or more")
     slopes = np.diff(data.y) / np.diff(data.x)
     bends = np.diff(slopes)
     variation, excess = float(np.abs(bends).sum()), float(abs(slopes[0] + slopes[-1]))
@@ -143,13 +136,13 @@ def rich_interpolant(x: ArrayLike, y: ArrayLike, linear: Linear = "free") -> Ric
     if linear == "penalized" and excess > variation:
         value, spent = 0.5 * (variation + excess), 0.5 * (excess - variation)
         left -= spent * float(np.sign(slopes[0] + slopes[-1]))
-    joined = PiecewiseLinear(data.x, data.y, (left, float(slopes[-1])))
+    joined = piecewise_linear(data.x, data.y, (left, float(slopes[-1])))
     one_sign = bends[1:] * bends[:-1] > 0
     return RichInterpolant(value, joined, _sparsest(data.x, data.y, slopes, left), not (one_sign.any() or spent > 0))
 
 
-def _sparsest(x: Array, y: Array, slopes: Array, left: float) -> PiecewiseLinear:
-    """Walk through each run of bends of one sign, replacing two bends by the meeting point of the outer chords."""
+def _sparsest(x: Array, y: Array, slopes: Array, left: float) -> PPoly:
+    """Replace every two neighbouring bends of one sign by one, where the outer chords meet."""
     signs = np.sign(np.diff(slopes))
     knots: list[float] = [float(x[0])] if left != slopes[0] else []
     values: list[float] = [float(y[0])] if knots else []
@@ -169,4 +162,4 @@ def _sparsest(x: Array, y: Array, slopes: Array, left: float) -> PiecewiseLinear
             i += 1
     if not knots:
         knots, values = [float(x[0])], [float(y[0])]
-    return PiecewiseLinear(np.array(knots), np.array(values), (left, float(slopes[-1])))
+    return piecewise_linear(np.array(knots), np.array(values), (left, float(slopes[-1])))

@@ -21,14 +21,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import solve_banded, solveh_banded
 
-from solvers.splines.curvature_weights import BLOCK, Array, ConstantWeight, CurvatureWeight
+from solvers.arrays import Array
+from solvers.splines.curvature_weights import ConstantWeight, CurvatureWeight, blockwise
 from solvers.splines.data import SplineData, spline_data
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ class WeightedSpline:
     """The solution g of (1), or of (2) when `smoothing` > 0. Callable; linear outside the knots (when f₀ = 0).
 
     Values have the units of y, derivatives those of y/xᵏ.
+
+    Example:
+        >>> g = weighted_spline([0.0, 1.0, 2.0], [0.0, 1.0, 0.0])
+        >>> float(g(1.0)), float(g.derivative(1)(1.0)), g.second_derivative([-1.0, 1.0, 3.0])
+        (1.0, 0.0, array([ 0., -3.,  0.]))
     """
 
     knots: Array
@@ -76,7 +82,7 @@ class WeightedSpline:
 
         def evaluate(x: ArrayLike) -> Array:
             points = np.asarray(x, dtype=np.float64)
-            own = self._evaluate(points.ravel(), k).reshape(points.shape)
+            own = blockwise(partial(self._evaluate, k=k), points.ravel()).reshape(points.shape)
             return own if initial is None else own + initial(points)
 
         return evaluate
@@ -91,17 +97,10 @@ class WeightedSpline:
         from solvers.splines.spline_certificate import certify_spline
 
         if self.data is None:
-            raise ValueError("this WeightedSpline was built without its data, so there is nothing to judge it by")
+            raise ValueError("this WeightedSpline was built without its data, which a certificate needs")
         return certify_spline(self.data, replace(self, initial=None))
 
     def _evaluate(self, x: Array, k: int) -> Array:
-        out = np.empty_like(x)
-        for start in range(0, x.size, BLOCK):
-            block = slice(start, start + BLOCK)
-            out[block] = self._evaluate_block(x[block], k)
-        return out
-
-    def _evaluate_block(self, x: Array, k: int) -> Array:
         knots, values, density = self.knots, self.values, self.density
         if knots.size == 1:
             return np.full_like(x, values[0] if k == 0 else 0.0)
@@ -137,27 +136,32 @@ def weighted_spline(
         minimize ∫ (g″ − f₀″)²/ζ   s.t. g(x_i) = y_i                   (λ = 0)
         minimize Σ ω_i (g(x_i) − y_i)² + λ ∫ (g″ − f₀″)²/ζ             (λ > 0)
 
-    x, y       (M,)   data, in any order; an x repeated with the same y counts once (with λ > 0: as one point of
-                      added weight, at the weighted mean of its y)
-    init              ζ: an initial distribution such as `GaussianInit`, any `CurvatureWeight`, None for ζ = 1
-    smoothing         λ ≥ 0, in units of y²/energy; ∞ is not accepted (it is the least-squares line)
-    weights    (M,)   ω > 0, default 1; used only when λ > 0
-    initial           f₀, the function the network starts at; default 0
+    Args:
+        x, y: (M,), data in any order. An x repeated with the same y counts once; with λ > 0 as one point of added
+            weight at the weighted mean of its y.
+        init: ζ: an initial distribution such as `GaussianInit`, any `CurvatureWeight`, None for ζ = 1.
+        smoothing: λ ≥ 0, in units of y²/energy; ∞ is not accepted (it is the least-squares line).
+        weights: ω > 0, (M,), default 1; used only when λ > 0.
+        initial: f₀, the function the network starts at; default 0.
 
-    Returns a `WeightedSpline`, unique for M ≥ 2; for M = 1 the constant is returned, one of many minimizers (any
-    line through the point costs nothing). O(M) time and memory.
+    Returns:
+        WeightedSpline: callable, with `energy` and `certificate`. It is unique for M ≥ 2. For M = 1 it is the constant,
+        one of many minimizers (any line through the point has energy 0). O(M) time and memory.
 
-    Raises ValueError when shapes differ, a number is not finite, one x carries different y at λ = 0, a point lies
-    outside the support of ζ, or ζ vanishes around an interior knot.
+    Raises:
+        ValueError: when shapes differ, a number is not finite, one x carries different y at λ = 0, a point lies outside
+            the support of ζ, or ζ vanishes around an interior knot.
 
     A network reaches this function on data corrected by the line (u, v) of `kernel_interpolant(linear="free")`; on
     the data as they are it ends at `kernel_interpolant(linear="penalized")`.
 
-    Reference: Jin and Montúfar (2023), Theorem 1 (interpolation) and its extension to trajectories (smoothing splines).
+    Reference:
+        Jin and Montúfar (2023), Theorem 1 (interpolation) and its extension to trajectories (smoothing splines).
 
-    >>> g = weighted_spline([-2, -1, 0, 1, 2], [1.5, 0.5, 1.5, 0.5, 1.5])
-    >>> round(g.energy * 7, 9), g([0.5, 1.5]).round(6)
-    (192.0, array([1.053571, 0.732143]))
+    Example:
+        >>> g = weighted_spline([-2, -1, 0, 1, 2], [1.5, 0.5, 1.5, 0.5, 1.5])
+        >>> round(g.energy * 7, 9), g([0.5, 1.5]).round(6)
+        (192.0, array([1.053571, 0.732143]))
     """
     weight = ConstantWeight() if init is None else init
     if not (np.isfinite(smoothing) and smoothing >= 0):
@@ -165,7 +169,7 @@ def weighted_spline(
     data = spline_data(x, y, weights, initial, merge_unequal=smoothing > 0)
     weight.check_inside_support(data.x)
     if data.x.size < 3:
-        # the line through one or two points costs nothing, at any λ
+        # the line through one or two points has energy 0, at any λ
         values, density = data.y, np.zeros_like(data.x)
         end_slope = float(np.diff(values)[0] / np.diff(data.x)[0]) if values.size == 2 else 0.0
         return WeightedSpline(data.x, values, density, (end_slope, end_slope), 0.0, weight, smoothing, initial, data)
@@ -197,12 +201,7 @@ def _derivative_of(initial: Callable[[Array], Array], k: int) -> Callable[[Array
 
 def _gram(weight: CurvatureWeight, knots: Array) -> tuple[Array, Array]:
     """Diagonal ∫ζB_i² of the interior knots, shape (M−2,), and ∫ζB_iB_{i+1} of every interval, shape (M−1,)."""
-    right_square, left_square = np.empty(knots.size - 1), np.empty(knots.size - 1)
-    cross = np.empty(knots.size - 1)
-    for start in range(0, knots.size - 1, BLOCK):
-        stop = min(start + BLOCK, knots.size - 1)
-        moments = weight.hat_moments(knots[start:stop], knots[start + 1 : stop + 1])
-        left_square[start:stop], cross[start:stop], right_square[start:stop] = moments
+    left_square, cross, right_square = blockwise(lambda a, b: np.stack(weight.hat_moments(a, b)), knots[:-1], knots[1:])
     return right_square[:-1] + left_square[1:], cross
 
 

@@ -10,7 +10,7 @@ from compare.function_distance import l2_distance, uniform_distance
 from gd.networks.wide_relu import LinearPieces, WideReLU
 from solvers.splines.initial_distributions import GaussianInit, UniformInit
 from solvers.splines.kernel_interpolant import kernel_interpolant
-from solvers.splines.rich_regime import PiecewiseLinear, rich_interpolant
+from solvers.splines.rich_regime import piecewise_linear, rich_interpolant
 from solvers.splines.weighted_spline import weighted_spline
 
 X, Y = np.array([-2.0, -1.0, 0.0, 1.0, 2.0]), np.array([1.5, 0.5, 1.5, 0.5, 1.5])
@@ -34,7 +34,7 @@ def test_network_against_spline_is_the_limit_of_fine_grids(seed: int, low: float
 
 
 def test_a_spike_between_grid_points_is_found() -> None:
-    spike = PiecewiseLinear(np.array([0.3, 0.3 + 1e-7, 0.3 + 2e-7]), np.array([0.0, 5.0, 0.0]), (0.0, 0.0))
+    spike = piecewise_linear(np.array([0.3, 0.3 + 1e-7, 0.3 + 2e-7]), np.array([0.0, 5.0, 0.0]), (0.0, 0.0))
     flat = weighted_spline([0.0, 1.0], [0.0, 0.0])
     assert uniform_distance(spike, flat, (0.0, 1.0)) == pytest.approx(5.0, rel=1e-9)
     assert np.abs(spike(np.linspace(0, 1, 101))).max() == 0.0

@@ -79,13 +79,13 @@ def until(condition, seconds=20.0):
         time.sleep(0.01)
 
 
-def test_real_cells_on_every_road(tmp_path):
-    """What a sweep stores is what the roads themselves return."""
+def test_real_cells_of_every_method(tmp_path):
+    """What a sweep stores is what the methods themselves return."""
     axes = {"data": "synthetic:4,6,1", "network": ["diagonal", "fully connected"], "width": 8, "depth": [2, 3]}
-    both = {"grid": {**axes, "road": ["flow", "max_margin", "descend:armijo"]}, "options": {"steps": 50}}
+    both = {"grid": {**axes, "method": ["flow", "max_margin", "descend:armijo"]}, "options": {"steps": 50}}
     result = run_sweep(both, tmp_path, jobs=1)  # each process would import torch, which is most of the time
     assert (result.done, result.failed, result.complete) == (12, 0, True)
-    frame = load_sweep(tmp_path).set_index(["network", "depth", "road"])
+    frame = load_sweep(tmp_path).set_index(["network", "depth", "method"])
     from compare.data.load import load
     from gd.descent.descend import descend
     from gd.networks.linear import Diagonal, FullyConnected
@@ -256,7 +256,7 @@ def test_failing_cells_are_recorded_and_do_not_stop_the_rest(tmp_path):
 
 def test_a_file_that_changed_since_the_plan_was_read_is_not_computed_with(tmp_path):
     (tmp_path / "data.csv").write_text("a,y\n1,0\n-1,0\n2,1\n")
-    cell = plan_of({"grid": {"data": "data.csv", "road": "max_margin"}}, folder=tmp_path).cells[0]
+    cell = plan_of({"grid": {"data": "data.csv", "method": "max_margin"}}, folder=tmp_path).cells[0]
     with pytest.raises(NotSeparableError):
         measure_cell(cell)
     data_of.cache_clear()
@@ -318,10 +318,10 @@ def test_the_command_line(tmp_path, monkeypatch):
         data = "synthetic:3,4,{seed}"
         network = "diagonal"
         seed = {from = 0, to = 2}
-        road = "max_margin"
+        method = "max_margin"
         [[grid]]
         data = "contrary.csv"
-        road = "max_margin"
+        method = "max_margin"
         network = "diagonal"
     """
     (tmp_path / "p.toml").write_text(text)

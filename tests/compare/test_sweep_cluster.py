@@ -114,7 +114,7 @@ def test_a_cell_that_kills_its_workers_fails_alone(cluster, tmp_path):
 
 
 def test_the_command_line_takes_the_schedulers_address(cluster, tmp_path):
-    (tmp_path / "p.toml").write_text("[grid]\ndata = 'synthetic:3,4,0'\nnetwork = 'diagonal'\nroad = 'max_margin'\n")
+    (tmp_path / "p.toml").write_text("[grid]\ndata = 'synthetic:3,4,0'\nnetwork = 'diagonal'\nmethod = 'max_margin'\n")
     done = CliRunner().invoke(cli, ["sweep", str(tmp_path / "p.toml"), "--scheduler", cluster])
     assert done.exit_code == 0, done.output
     assert list(load_sweep(tmp_path / "p").outcome) == ["OPTIMAL"]

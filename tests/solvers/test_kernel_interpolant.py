@@ -1,4 +1,4 @@
-"""The kernel road: equal to the spline with a free line, different with a penalized one, and tied by (u, v)."""
+"""The kernel interpolant: equal to the spline with a free line, different with a penalized one, and tied by (u, v)."""
 
 import numpy as np
 import pytest
