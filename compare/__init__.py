@@ -1,30 +1,45 @@
-"""Where the two roads meet: measures, experiments, reports, the command line.
+"""Where the explicit side and the network side meet: measures, experiments, reports, the command line.
 
-Names are loaded when they are first used: the command line must answer before torch has been imported.
+Names are loaded when they are first used: the command line must answer before torch has been imported. The functions of
+the experiments come from `compare.experiments.table`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from compare.experiments.table import EXPERIMENTS
+
 if TYPE_CHECKING:
-    from compare.channels.channels import compare_channels
-    from compare.channels.data import load_channels
-    from compare.data.dataset import DataError, Dataset
-    from compare.data.load import load
-    from compare.function_distance import l2_distance, uniform_distance
-    from compare.margin.depth import compare_depths
-    from compare.margin.initial_scale import compare_scales
-    from compare.margin.losses import compare_losses
-    from compare.margin.margin import compare_margin
-    from compare.margin.outputs import compare_outputs
-    from compare.margin.padding import compare_paddings
-    from compare.measures import angle, margin_gap, normalized_margin
-    from compare.reports.findings import Check, Column, Figure, Section
-    from compare.reports.provenance import Provenance
-    from compare.reports.report import Report
-    from compare.spline.spline import compare_spline
-    from compare.sweep.store import load_sweep
-    from compare.sweep.sweep import run_sweep
+    from compare.channels.channel_data import load_channels as load_channels
+    from compare.data.dataset import DataError as DataError
+    from compare.data.dataset import Dataset as Dataset
+    from compare.data.load import load as load
+    from compare.experiments.channels import compare_channels as compare_channels
+    from compare.experiments.conjecture import compare_conjecture as compare_conjecture
+    from compare.experiments.denoising import compare_denoising as compare_denoising
+    from compare.experiments.depth import compare_depths as compare_depths
+    from compare.experiments.generators import compare_generators as compare_generators
+    from compare.experiments.initial_scale import compare_scales as compare_scales
+    from compare.experiments.losses import compare_losses as compare_losses
+    from compare.experiments.margin import compare_margin as compare_margin
+    from compare.experiments.outputs import compare_outputs as compare_outputs
+    from compare.experiments.padding import compare_paddings as compare_paddings
+    from compare.experiments.recovery import compare_recovery as compare_recovery
+    from compare.experiments.spline import compare_spline as compare_spline
+    from compare.function_distance import l2_distance as l2_distance
+    from compare.function_distance import uniform_distance as uniform_distance
+    from compare.measures import angle as angle
+    from compare.measures import margin_gap as margin_gap
+    from compare.measures import normalized_margin as normalized_margin
+    from compare.reports.findings import Check as Check
+    from compare.reports.findings import Column as Column
+    from compare.reports.findings import Figure as Figure
+    from compare.reports.findings import Section as Section
+    from compare.reports.provenance import Provenance as Provenance
+    from compare.reports.report import Report as Report
+    from compare.reports.verdict import Verdict as Verdict
+    from compare.sweep.store import load_sweep as load_sweep
+    from compare.sweep.sweep import run_sweep as run_sweep
 
 HOMES = {
     "angle": "compare.measures",
@@ -32,43 +47,30 @@ HOMES = {
     "normalized_margin": "compare.measures",
     "uniform_distance": "compare.function_distance",
     "l2_distance": "compare.function_distance",
-    "compare_margin": "compare.margin.margin",
-    "compare_depths": "compare.margin.depth",
-    "compare_scales": "compare.margin.initial_scale",
-    "compare_losses": "compare.margin.losses",
-    "compare_paddings": "compare.margin.padding",
-    "compare_outputs": "compare.margin.outputs",
-    "compare_channels": "compare.channels.channels",
-    "compare_spline": "compare.spline.spline",
     "run_sweep": "compare.sweep.sweep",
     "load_sweep": "compare.sweep.store",
     "load": "compare.data.load",
-    "load_channels": "compare.channels.data",
+    "load_channels": "compare.channels.channel_data",
     "Dataset": "compare.data.dataset",
     "DataError": "compare.data.dataset",
     "Report": "compare.reports.report",
     "Section": "compare.reports.findings",
     "Column": "compare.reports.findings",
     "Check": "compare.reports.findings",
+    "Verdict": "compare.reports.verdict",
     "Figure": "compare.reports.findings",
     "Provenance": "compare.reports.provenance",
 }
-"""Each public name and the file that defines it."""
+"""Each public name but the experiments', and the file that defines it."""
 
-__all__ = [
-    "angle", "margin_gap", "normalized_margin", "uniform_distance", "l2_distance",
-    "compare_margin", "compare_depths", "compare_scales", "compare_losses", "compare_paddings", "compare_outputs",
-    "compare_channels", "compare_spline",
-    "run_sweep", "load_sweep",
-    "load", "load_channels", "Dataset", "DataError",
-    "Report", "Section", "Column", "Check", "Figure", "Provenance",
-]  # fmt: skip
+__all__ = [*HOMES, *(row.attribute for row in EXPERIMENTS.values())]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in HOMES:
+    homes = HOMES | {row.attribute: row.module for row in EXPERIMENTS.values()}
+    if name not in homes:
         raise AttributeError(f"module 'compare' has no attribute {name!r}")
-    return getattr(import_module(HOMES[name]), name)
+    return getattr(import_module(homes[name]), name)
 
 
 def __dir__() -> list[str]:

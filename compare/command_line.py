@@ -1,12 +1,7 @@
 """`implicitbias`: the commands by name, each loaded only when it is called.
 
 Importing torch or cvxpy takes seconds, so this file imports nothing but click: `implicitbias --help` answers from the
-tables below. **A new experiment is one row in EXPERIMENTS and one file `compare/commands/<name>.py`** with
-
-    command   a click command, `implicitbias compare <name>`: the full experiment, with its options
-    quick     a function () -> Report, a few seconds: its part of bare `implicitbias compare`
-
-`compare.commands.outcome` has what these files share: the options --out and --json, and how a report is delivered.
+tables here and in `compare.experiments.table`. A new experiment is one file and one line of that table.
 
 Exit codes: 0 every prediction holds; 1 a prediction fails; 2 the input is bad (one line says what); 130 interrupted
 by Ctrl-C and 143 by SIGTERM, with the report of what was finished written.
@@ -19,11 +14,11 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import click
+
+from compare.experiments.table import Row
 
 INTERRUPTED = 130
 """128 + SIGINT, what shells expect of an interrupted command."""
@@ -34,49 +29,19 @@ a busy machine threads that wait for each other by spinning were measured to cos
 these when they are imported, so `main` sets them first."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of a command table: where the command lives ("module:attribute") and its one line of help."""
-
-    target: str
-    help: str
-
-
 COMMANDS = {
     "compare": Row("compare.commands.compare:command", "Compare solvers with gradient descent; write a report."),
     "solve": Row("compare.commands.solve:command", "Solve an explicit problem and print its certificate."),
-    "sweep": Row("compare.commands.sweep:command", "Run a grid of networks, data and roads; resumable, on any cores."),
+    "sweep": Row("compare.commands.sweep:command", "Run a grid of networks, data and methods; resumable."),
     "doctor": Row("compare.commands.doctor:command", "What is installed here, which solvers work, which GPU there is."),
-    "prove": Row("compare.commands.prove:command", "Verify the identities both roads rest on."),
+    "prove": Row("compare.commands.prove:command", "Verify the identities that both sides rest on."),
 }
 """The top level."""
 
-EXPERIMENTS = {
-    "margin": Row("compare.commands.margin:command", "Max margin of linear networks (classification)."),
-    "depth": Row("compare.commands.depth:command", "Depth 1 to 6: the support of the limit as p = 2/L falls."),
-    "scale": Row("compare.commands.scale:command", "Initial scale against time: kernel regime to rich regime."),
-    "losses": Row("compare.commands.losses:command", "Logistic loss beside exponential loss: one limit or two."),
-    "padding": Row("compare.commands.padding:command", "Zero padding and narrow kernels: KKT points in weight space."),
-    "outputs": Row("compare.commands.outputs:command", "Several outputs: the Schatten price, nuclear at depth 2."),
-    "channels": Row("compare.commands.channels:command", "Multi-channel CNNs against the certified R_K max margin."),
-    "conjecture": Row("compare.commands.conjecture:command", "Hunt for predictors that few channels pay more for."),
-    "spline": Row("compare.commands.spline:command", "Wide ReLU networks against the weighted spline (regression)."),
-    "generators": Row("compare.commands.generators:command", "Untrained generators: iterations, image and noise."),
-    "denoising": Row("compare.commands.denoising:command", "Early stopping is a filter; the deep decoder beside TV."),
-    "recovery": Row("compare.commands.recovery:command", "Few measurements: generators and their explicit limit."),
-}
-"""`implicitbias compare <name>`. Bare `implicitbias compare` runs `quick()` of each, in this order."""
-
 PROBLEMS = {
-    "margin": Row("compare.commands.solve_margin:command", "min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1, for a regularizer R."),
+    "margin": Row("compare.commands.solve_margin:command", "min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1, for a regularizer R.")
 }
 """`implicitbias solve <name>`."""
-
-
-def load(target: str) -> Any:
-    """The object named "module:attribute"."""
-    module, _, attribute = target.partition(":")
-    return getattr(import_module(module), attribute)
 
 
 class Refusal(click.ClickException):
@@ -98,7 +63,7 @@ class LazyGroup(click.Group):
         """The command itself, imported now."""
         if cmd_name not in self.rows:
             return None
-        command: click.Command = load(self.rows[cmd_name].target)
+        command: click.Command = self.rows[cmd_name].load()
         return command
 
     def resolve_command(
@@ -118,7 +83,7 @@ class LazyGroup(click.Group):
 
 
 class CommandLine(LazyGroup):
-    """The top level: errors that our doors raise become one line and exit code 2."""
+    """The top level: errors about the input become one line and exit code 2."""
 
     rows = COMMANDS
 
@@ -148,8 +113,8 @@ class CommandLine(LazyGroup):
 @click.version_option(package_name="implicitbias", prog_name="implicitbias")
 @click.option("--traceback", is_flag=True, help="On bad input show the whole traceback instead of one line.")
 def cli(traceback: bool) -> None:
-    """Which predictor gradient descent ends at: the induced regularizer's optimum, certified, beside the limit of the
-    network itself."""
+    """Which predictor gradient descent ends at: the induced regularizer's certified optimum, compared with the limit of
+    the network itself."""
     del traceback
 
 

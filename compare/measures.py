@@ -70,11 +70,11 @@ def normalized_margin(X: ArrayLike, y: ArrayLike, beta: ArrayLike, regularizer: 
     5.0
     """
     β = np.asarray(beta, dtype=np.float64)
-    price = regularizer.value(β)
-    if price == 0.0:
+    cost = regularizer.value(β)
+    if cost == 0.0:
         raise ValueError("the predictor is zero, so it has no normalized margin")
     points = np.asarray(X, dtype=np.float64).reshape(-1, β.size)
-    return float(np.min(np.asarray(y, dtype=np.float64) * (points @ β.ravel()))) / price
+    return float(np.min(np.asarray(y, dtype=np.float64) * (points @ β.ravel()))) / cost
 
 
 def margin_gap(X: ArrayLike, y: ArrayLike, beta: ArrayLike, best: ArrayLike, regularizer: Regularizer) -> float:

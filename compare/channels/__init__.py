@@ -1,1 +1,1 @@
-"""Experiments on multi-channel CNNs: R_{K,C} beside the network, and the hunt for where few channels cost more."""
+"""Multi-channel CNNs: R_{K,C} and the network's own limit, and the search for where few channels cost more."""

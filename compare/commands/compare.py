@@ -1,24 +1,31 @@
-"""`implicitbias compare`: a quick default of every experiment there is; with a name, that experiment in full."""
+"""`implicitbias compare`: the quick form of every experiment there is; with a name, that experiment in full."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from compare.command_line import EXPERIMENTS, LazyGroup, Row, load
+from compare.command_line import LazyGroup
+from compare.commands.experiment import experiment_command
 from compare.commands.outcome import deliver, report_options
-from compare.reports.progress import run_parts
-from compare.reports.provenance import Provenance
-from compare.reports.report import Check, Report, Section
+from compare.experiments.table import EXPERIMENTS, Row
+
+if TYPE_CHECKING:
+    from compare.reports.report import Report
 
 
 class Experiments(LazyGroup):
-    """The experiments by name."""
+    """The experiments by name, each command made from the experiment's parameters."""
 
     rows = EXPERIMENTS
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, its experiment imported now."""
+        row = self.rows.get(cmd_name)
+        return None if row is None else experiment_command(cmd_name, row.load().experiment)
 
 
 @click.group(cls=Experiments, name="compare", invoke_without_command=True)
@@ -27,7 +34,7 @@ class Experiments(LazyGroup):
 def command(ctx: click.Context, out: Path, as_json: bool) -> None:
     """Compare the explicit problems' solutions with where gradient descent ends.
 
-    Without a name: a quick default of every experiment, in one report. With one: that experiment in full
+    Without a name: the quick form of every experiment, in one report. With one: that experiment in full
     (`implicitbias compare margin --help` lists its options; --out and --json then come after the name).
     """
     if ctx.invoked_subcommand is None:
@@ -40,6 +47,12 @@ def command(ctx: click.Context, out: Path, as_json: bool) -> None:
 
 def every_experiment() -> Report:
     """The quick form of each experiment, one report. One that raises becomes a failed check; the others go on."""
+    from dataclasses import replace
+
+    from compare.reports.progress import run_parts
+    from compare.reports.provenance import Provenance
+    from compare.reports.report import Report
+
     done = run_parts([(name, partial(attempt, name, row)) for name, row in EXPERIMENTS.items()], "All experiments")
     if not done.results:
         return Report("Nothing finished", (), Provenance.collect(), (done.note,), complete=False)
@@ -50,10 +63,13 @@ def every_experiment() -> Report:
 
 def attempt(name: str, row: Row) -> Report:
     """One experiment's quick report; a report of its error where it raises one."""
+    from compare.experiments.protocol import quick_report
+    from compare.reports.provenance import Provenance
+    from compare.reports.report import Check, Report, Section, Verdict
+
     try:
-        report: Report = load(f"{row.target.partition(':')[0]}:quick")()
+        return quick_report(row.load().experiment, progress=True)
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        failed = Check(f"the experiment {name!r} runs", None, "", None, passed=False, reason=reason)
+        failed = Check(f"the experiment {name!r} runs", None, "", None, Verdict.REFUTED, reason=reason)
         return Report(name, (Section(f"{name}: not finished", reason, checks=(failed,)),), Provenance.collect())
-    return report

@@ -7,22 +7,20 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
-from rich.console import Console
 
-from compare.reports.report import Report
+from compare.command_line import INTERRUPTED
+
+if TYPE_CHECKING:
+    from compare.reports.report import Report
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 WIDTH_OF_A_FILE = 130
 """Columns of printed tables where standard output is no terminal."""
-
-INTERRUPTED = 130
-"""128 + SIGINT, what shells expect of an interrupted command."""
 
 
 def writable(ctx: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
@@ -65,13 +63,22 @@ def report_options(default_folder: str) -> Callable[[F], F]:
     return decorate
 
 
-def deliver(report: Report, *, out: Path, as_json: bool, command: str | None = None) -> NoReturn:
-    """Write the report into `out`, print it, and exit with 0 (holds), 1 (fails) or 130 (interrupted).
+def exit_code(report: Report) -> int:
+    """0: no prediction fails; 1: one fails; 130: the report is not complete."""
+    return INTERRUPTED if not report.complete else 1 if report.failures else 0
 
-    The page is written before anything is printed, so a closed pipe loses nothing. `command` is what reproduces the
-    report; left out, it is the command line itself.
+
+def deliver(report: Report, *, out: Path, as_json: bool) -> NoReturn:
+    """Write the report into `out`, print it, and exit with `exit_code`.
+
+    The page is written before anything is printed, so a closed pipe loses nothing. What reproduces the report is the
+    command line itself.
     """
-    again = command if command is not None else shlex.join(["implicitbias", *sys.argv[1:]])
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    again = shlex.join(["implicitbias", *sys.argv[1:]])
     report = replace(report, provenance=replace(report.provenance, commands=(again,)))
     page = report.write(out)
     if as_json:
@@ -79,4 +86,4 @@ def deliver(report: Report, *, out: Path, as_json: bool, command: str | None = N
     else:
         report.print(Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE))
     click.echo(f"report: {os.path.relpath(page) if page.is_relative_to(Path.cwd()) else page}", err=True)
-    click.get_current_context().exit(INTERRUPTED if not report.complete else 0 if report.passed else 1)
+    click.get_current_context().exit(exit_code(report))

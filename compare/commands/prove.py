@@ -15,13 +15,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from compare.commands.outcome import INTERRUPTED, WIDTH_OF_A_FILE
+from compare.command_line import INTERRUPTED
+from compare.commands.outcome import WIDTH_OF_A_FILE
 
 COLOURS = {"REFUTED": "yellow", "NOT PROVED": "red", "CHECKED": "cyan", "CERTIFIED": "green"}
 Result = tuple[Any, Any]
 
 
-@click.command("prove", short_help="Verify the identities both roads rest on.")
+@click.command("prove", short_help="Verify the identities that both sides rest on.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--max-K", "max_K", type=click.IntRange(1, 64), help="Largest kernel length for identities per K.")
 @click.option("--details", is_flag=True, help="Print every step with its check, and the formulas.")
@@ -38,7 +39,7 @@ def command(
     """Verify claims by NAME (or group; all by default) and say exactly what each verdict covers.
 
     PROVED FOR ALL SIZES and PROVED are symbolic: the algebra of every step is checked; that the steps add up (by
-    induction, in a limit) is said in words, for you to judge. CERTIFIED is a rigorous enclosure for stated inputs;
+    induction, in a limit) is said in words, for you to check. CERTIFIED is a rigorous enclosure for stated inputs;
     CHECKED is exact arithmetic on instances; REFUTED shows a counterexample, and some claims, as papers print them, are
     meant to be refuted. The exit code is 1 when any verdict is not the expected one.
     """

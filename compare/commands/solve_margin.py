@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
-from fractions import Fraction
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -16,47 +14,33 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from compare.commands.data_options import data_options
+from compare.commands.experiment import options_of
 from compare.commands.outcome import WIDTH_OF_A_FILE, writable
-from compare.data.load import Dataset, Scale, load
+from compare.data.dataset import Dataset
+from compare.experiments.margin import MarginComparison
 from compare.reports.records import plain
 from compare.reports.wording import clean, number
-from solvers.regularizers import L2, Bridge, FourierBridge, Regularizer
-from solvers.regularizers.conv_kernel import ConvKernel
+from solvers.regularizers import Regularizer, regularizer_from_name
 from solvers.solution import Solution, Status
 
-NUMBER = r"\d+(\.\d*)?|\.\d+|\d+/[1-9]\d*"
-"""A positive decimal or fraction."""
 
-
-def regularizer_of(text: str) -> Regularizer:
-    """`l2`, `l1`, `bridge:P`, `fourier` (p = 1), `fourier:P`, `kernel:K`.
-
-    Raises click.BadParameter for anything else.
-    """
-    name, _, argument = text.partition(":")
+def regularizer_of(ctx: click.Context, option: click.Parameter, text: str) -> Regularizer:
+    """The regularizer of that name. Raises click.BadParameter for anything else."""
     try:
-        if text in ("l2", "l1", "fourier"):
-            return {"l2": L2(), "l1": Bridge(1.0), "fourier": FourierBridge(1.0)}[text]
-        if name in ("bridge", "fourier") and re.fullmatch(NUMBER, argument):
-            p = float(Fraction(argument))
-            return Bridge(p) if name == "bridge" else FourierBridge(p)
-        if name == "kernel" and argument.isdecimal():
-            return ConvKernel(int(argument))
-    except (ValueError, ZeroDivisionError) as error:
-        raise click.BadParameter(f"{text!r}: {error}") from error
-    raise click.BadParameter(f"{text!r}: write l2, l1, fourier, bridge:P, fourier:P (P = 2/L, such as 2/3) or kernel:K")
+        return regularizer_from_name(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, option) from error
 
 
 @click.command(name="margin")
-@data_options("digits:3v8")
+@options_of(MarginComparison, only=("data", "standardize", "offset"))
 @click.option(
     "--regularizer",
     default="l2",
     show_default=True,
     metavar="R",
-    callback=lambda ctx, option, text: regularizer_of(text),
-    help="l2, l1, fourier, bridge:P, fourier:P with P = 2/L, or kernel:K.",
+    callback=regularizer_of,
+    help="l2, l1, fourier, bridge:P, fourier:P, schatten:P with P = 2/L, or kernel:K.",
 )
 @click.option("--tol", default=1e-9, show_default=True, help="Largest relative certificate violation.")
 @click.option(
@@ -77,7 +61,7 @@ def regularizer_of(text: str) -> Regularizer:
 def command(
     ctx: click.Context,
     data: str,
-    scale: Scale,
+    standardize: Literal["auto", "none", "standard"],
     offset: bool | None,
     regularizer: Regularizer,
     tol: float,
@@ -91,10 +75,9 @@ def command(
     """
     import solvers
 
-    dataset = load(data, scale=scale, offset=offset)
-    shaped = dataset.X
-    if isinstance(regularizer, FourierBridge) and dataset.image_shape is not None:
-        shaped = dataset.images
+    dataset = MarginComparison(data, standardize=standardize, offset=offset).dataset()
+    transformed = np.iscomplexobj(regularizer.coefficients(dataset.X[0]))  # then it matters what is next to what
+    shaped = dataset.images if transformed and dataset.image_shape is not None else dataset.X
     start = perf_counter()
     solution = solvers.max_margin(shaped, dataset.y, regularizer, tol=tol, method=method)
     seconds = perf_counter() - start

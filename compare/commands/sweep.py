@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from compare.commands.outcome import INTERRUPTED
+from compare.command_line import INTERRUPTED
 
 if TYPE_CHECKING:
     from compare.sweep.sweep import SweepResult

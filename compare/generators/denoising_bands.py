@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compare.generators.images import Image
+from compare.generators.image_sources import Image
+from compare.reports.curves import Curve, curve_plot
+from compare.reports.records import slug
 from compare.reports.report import Check, Column, Figure, Section, Value
 from gd.generators.conv_generator import ConvGenerator
 from gd.generators.descend_image import descend_image
@@ -128,25 +129,27 @@ def band_section(image: Image, *, level: float = 25 / 255, steps: int = 400) -> 
         "Which frequencies are learned first",
         text,
         columns,
-        tuple(rows),
-        tuple(made),
+        rows,
+        made,
         tuple(band_plot(name, at, errors) for name, (at, errors) in found.items()),
     )
 
 
 def band_plot(name: str, steps: NDArray[np.int64], errors: Array) -> Figure:
     """Band errors over the iterations."""
-    data: dict[str, Any] = {"iteration": steps}
-    names = [f"{low:g}–{high:g} cycles/pixel" for low, high in BANDS]
-    data |= {f"relative error: {label}": errors[:, i] for i, label in enumerate(names)}
-
-    def draw(canvas: Any) -> None:
-        axes = canvas.subplots()
-        for i, label in enumerate(names):
-            axes.loglog(steps[1:], np.maximum(errors[1:, i], 1e-6), color=f"C{i}", label=label)
-        axes.axhline(0.5, color="C7", linewidth=0.8, linestyle=":")
-        axes.set(xlabel="iteration", ylabel="error / power, in the band", title=name, ylim=(1e-3, 3))
-        axes.legend()
-
-    slug = "".join(c if c.isalnum() else "-" for c in name.lower())
-    return Figure(f"bands-{slug}", f"{name}: relative error by frequency band. Dotted: half learned.", draw, data)
+    bands = [f"{low:g}–{high:g} cycles/pixel" for low, high in BANDS]
+    curves = [
+        Curve(label, steps, errors[:, i], colour=i, names=("iteration", f"relative error: {label}"))
+        for i, label in enumerate(bands)
+    ]
+    caption = f"{name}: relative error by frequency band. Dotted: half learned."
+    labels = ("iteration", "error / power, in the band")
+    return curve_plot(
+        f"bands-{slug(name)}",
+        caption,
+        curves,
+        labels,
+        log="xy",
+        level=0.5,
+        adjust=lambda axes: axes.set(title=name, ylim=(1e-3, 3)),
+    )

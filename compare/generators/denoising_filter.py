@@ -1,4 +1,4 @@
-"""The trained two-layer generator beside the spectral filter that predicts it, step by step.
+"""The trained two-layer generator and the spectral filter that predicts it, step by step.
 
 The prediction is for k → ∞. At finite k the Jacobian's Gram matrix J Jᵀ at the start differs from its mean Σ by an
 average over k/2 independent draws (the channels come in antisymmetric pairs). On the first step that alone puts the
@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compare.generators.figures import strip
-from compare.generators.images import Image
+from compare.generators.generator_figures import strip
+from compare.generators.image_sources import Image
+from compare.reports.curves import Curve, curve_plot
 from compare.reports.report import Check, Column, Figure, Section, Value
 from gd.generators.descend_image import ImageTrajectory, descend_image
 from gd.generators.two_layer import TwoLayerGenerator
@@ -155,8 +156,8 @@ def width_section(
         "The filter against the trained network",
         text,
         columns,
-        tuple(rows),
-        tuple(made),
+        rows,
+        made,
         (distance_plot(found), outputs_plot(x, ys[0], found[-1], predicted[:, 0])),
     )
 
@@ -213,56 +214,36 @@ def stopping_section(
         "minimum is the time to stop."
     )
     return Section(
-        "The best time to stop", text, columns, tuple(rows), (check,), (split_plot(kernel, x, ys[0] - x, step, width),)
+        "The best time to stop", text, columns, rows, (check,), (split_plot(kernel, x, ys[0] - x, step, width),)
     )
 
 
 def distance_plot(found: Sequence[Width]) -> Figure:
     """‖G(C_t) − Ĝ_t‖/‖y‖ over t, every width, mean over seeds."""
-    data: dict[str, Any] = {"step": np.arange(len(found[0].error))}
-    data |= {f"relative distance: k = {w.k}": w.error.mean(axis=1) for w in found}
-
-    def draw(canvas: Any) -> None:
-        axes = canvas.subplots()
-        for c, w in enumerate(found):
-            distance = data[f"relative distance: k = {w.k}"]
-            axes.semilogy(data["step"][1:], distance[1:], color=f"C{c}", label=f"k = {w.k}")
-            axes.axhline(w.fluctuation, color=f"C{c}", linewidth=0.8, linestyle=":")
-        axes.set(xlabel="step t", ylabel="‖G(C_t) − filter‖₂ / ‖y‖₂")
-        axes.legend()
-
-    return Figure(
-        "filter-distance",
-        "Distance between the trained network and the filter; dotted, the kernel's fluctuation at that width.",
-        draw,
-        data,
-    )
+    steps = np.arange(len(found[0].error))
+    curves = [
+        Curve(f"k = {w.k}", steps, w.error.mean(axis=1), colour=c, names=("step", f"relative distance: k = {w.k}"))
+        for c, w in enumerate(found)
+    ]
+    ends = steps[[1, -1]]
+    curves += [Curve("", ends, [w.fluctuation] * 2, ":", c, look={"linewidth": 0.8}) for c, w in enumerate(found)]
+    caption = "Distance between the trained network and the filter; dotted, the kernel's fluctuation at that width."
+    return curve_plot("filter-distance", caption, curves, ("step t", "‖G(C_t) − filter‖₂ / ‖y‖₂"), log="y")
 
 
 def outputs_plot(x: Array, y: Array, width: Width, predicted: Array) -> Figure:
     """Outputs at three steps, network and filter."""
-    times = [1, 5, len(predicted) - 1]
-    data: dict[str, Any] = {"position": np.arange(x.size), "signal": x, "noisy": y}
-    for t in times:
-        data[f"network, t = {t}"], data[f"filter, t = {t}"] = width.path.outputs[t, 0], predicted[t]
-
-    def draw(canvas: Any) -> None:
-        axes = canvas.subplots()
-        axes.plot(y, ".", color="C7", markersize=3, label="y")
-        axes.plot(x, color="C7", linewidth=1, label="x")
-        for c, t in enumerate(times):
-            axes.plot(data[f"network, t = {t}"], color=f"C{c}", label=f"t = {t}")
-            axes.plot(data[f"filter, t = {t}"], "--", color=f"C{c}", linewidth=2.2, alpha=0.6)
-        axes.set(xlabel="position", ylabel="value")
-        axes.legend(ncols=3)
-
-    return Figure(
-        "filter-outputs",
-        f"Network (k = {width.k}, solid) and filter (dashed) at three steps; noisy y and clean x in grey.",
-        draw,
-        data,
-        size=(6.2, 3.6),
-    )
+    position = np.arange(x.size)
+    curves = [
+        Curve("y", position, y, ".", 7, ("position", "noisy"), {"markersize": 3}),
+        Curve("x", position, x, "-", 7, ("position", "signal"), {"linewidth": 1}),
+    ]
+    for c, t in enumerate((1, 5, len(predicted) - 1)):
+        network, names = width.path.outputs[t, 0], ("position", f"filter, t = {t}")
+        curves.append(Curve(f"t = {t}", position, network, "-", c, ("position", f"network, t = {t}")))
+        curves.append(Curve("", position, predicted[t], "--", c, names, {"linewidth": 2.2, "alpha": 0.6}))
+    caption = f"Network (k = {width.k}, solid) and filter (dashed) at three steps; noisy y and clean x in grey."
+    return curve_plot("filter-outputs", caption, curves, ("position", "value"), columns=3, size=(6.2, 3.6))
 
 
 def split_plot(kernel: DualKernel, x: Array, e: Array, step: float, width: Width) -> Figure:
@@ -270,25 +251,25 @@ def split_plot(kernel: DualKernel, x: Array, e: Array, step: float, width: Width
     assert width.path.clean_mse is not None
     t = np.arange(len(width.error))
     split = predicted_error(kernel, x, e, step, t)
-    data = {
-        "step": t,
-        "signal not learned": split.signal / x.size,
-        "noise learned": split.noise / x.size,
-        "predicted error": split.total / x.size,
-        "measured error": width.path.clean_mse[:, 0],
+    shown = {
+        "signal not learned": (split.signal / x.size, "-"),
+        "noise learned": (split.noise / x.size, "-"),
+        "predicted error": (split.total / x.size, "--"),
+        "measured error": (width.path.clean_mse[:, 0], "."),
     }
-
-    def draw(canvas: Any) -> None:
-        axes = canvas.subplots()
-        for c, name in enumerate(("signal not learned", "noise learned", "predicted error")):
-            axes.loglog(t[1:], data[name][1:], "--" if c == 2 else "-", color=f"C{c}", label=name)
-        axes.loglog(t[1:], data["measured error"][1:], ".", color="C3", markersize=3, label="measured error")
-        least = float(split.total.min()) / x.size
-        axes.set(xlabel="step t", ylabel="mean square", ylim=(least / 30, None))
-        axes.legend()
-
-    caption = f"The error of the early-stopped network and its parts, one seed, k = {width.k}."
-    return Figure("error-split", caption, draw, data)
+    curves = [
+        Curve(name, t, values, style, names=("step", name), look={"markersize": 3})
+        for name, (values, style) in shown.items()
+    ]
+    least = float(split.total.min()) / x.size
+    return curve_plot(
+        "error-split",
+        f"The error of the early-stopped network and its parts, one seed, k = {width.k}.",
+        curves,
+        ("step t", "mean square"),
+        log="xy",
+        adjust=lambda axes: axes.set_ylim(least / 30, None),
+    )
 
 
 def image_section(
@@ -348,7 +329,7 @@ def image_section(
         "and rank are the best for this image and noise."
     )
     title = "Early stopping, Tikhonov and truncated SVD on an image"
-    return Section(title, text, columns, tuple(rows), checks, (figure,))
+    return Section(title, text, columns, rows, checks, (figure,))
 
 
 def psnr(x: Array, estimate: Array) -> float:

@@ -1,9 +1,9 @@
-"""Denoising photographs with an untrained deep decoder, beside what one would otherwise use.
+"""Denoising photographs with an untrained deep decoder, compared with what one would otherwise use.
 
 Baselines: total variation (Chambolle) and wavelet shrinkage (BayesShrink and VisuShrink) from scikit-image, and BM3D
 where its package is installed. Each baseline is given its best parameter for the clean image, and the decoder its best
 stopping time, so that methods and not tuning are compared; what practice gets (total variation's default weight; the
-stopping rules that need no clean image) stands beside.
+stopping rules that need no clean image) is shown as well.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compare.generators.denoising_filter import closest, psnr
-from compare.generators.figures import strip
-from compare.generators.images import Image
-from compare.generators.measure import batches
+from compare.generators.fit_pairs import batches
+from compare.generators.generator_figures import strip
+from compare.generators.image_sources import Image
 from compare.reports.report import Check, Column, Figure, Section, Value
 from gd.generators.conv_generator import ConvGenerator
 from gd.generators.descend_image import ImageTrajectory, descend_image
@@ -33,7 +33,7 @@ PUBLISHED = (
 
 
 @dataclass(frozen=True)
-class DecoderPlan:
+class DecoderTraining:
     """The deep decoder and its training."""
 
     channels: int = 48
@@ -49,7 +49,7 @@ class DecoderPlan:
     seed: int = 0
 
     @classmethod
-    def for_size(cls, size: int) -> DecoderPlan:
+    def for_size(cls, size: int) -> DecoderTraining:
         """For images of `size` pixels a side: an 8 × 8 start, 6√size channels (48 at 64, 136 at 512; published 128).
 
         A finer image needs a longer way down to its details, and more channels to be near it at all.
@@ -61,16 +61,16 @@ class DecoderPlan:
         )
 
 
-FULL = DecoderPlan(channels=128, depth=6, steps=4000, window=100, patience=1000)
+PUBLISHED_TRAINING = DecoderTraining(channels=128, depth=6, steps=4000, window=100, patience=1000)
 """The published network, for 512 × 512 and a GPU."""
 
 
-def noisy_images(images: Sequence[Image], plan: DecoderPlan) -> Array:
+def noisy_images(images: Sequence[Image], training: DecoderTraining) -> Array:
     """x plus Gaussian noise, clipped to [0, 1], (images, channels, H, W)."""
     noisy = []
     for i, image in enumerate(images):
-        shape = (1, *image.pixels.shape[1:]) if plan.same_noise else image.pixels.shape
-        noise = plan.level * np.random.default_rng([plan.seed, i]).standard_normal(shape)
+        shape = (1, *image.pixels.shape[1:]) if training.same_noise else image.pixels.shape
+        noise = training.level * np.random.default_rng([training.seed, i]).standard_normal(shape)
         noisy.append(np.clip(image.pixels + noise, 0, 1))
     return np.stack(noisy)
 
@@ -115,22 +115,22 @@ def block_matching(y: Array, level: float) -> Array:
     return np.clip(estimate.reshape(*y.shape[1:], -1).transpose(2, 0, 1), 0, 1)
 
 
-def decoder_estimates(x: Array, y: Array, plan: DecoderPlan) -> tuple[dict[str, Array], ImageTrajectory]:
+def decoder_estimates(x: Array, y: Array, training: DecoderTraining) -> tuple[dict[str, Array], ImageTrajectory]:
     """The decoder's estimates of every image under each stopping rule, and the trajectory of the first images."""
     runs = [
-        fit_decoder(x[at], y[at], plan, [plan.seed + i for i in at])
-        for at in batches(len(x), plan.channels * x[0, 0].size)
+        fit_decoder(x[at], y[at], training, [training.seed + i for i in at])
+        for at in batches(len(x), training.channels * x[0, 0].size)
     ]
     return {name: np.concatenate([found[name] for found, _ in runs]) for name in runs[0][0]}, runs[0][1]
 
 
 def fit_decoder(
-    x: Array, y: Array, plan: DecoderPlan, seeds: Sequence[int]
+    x: Array, y: Array, training: DecoderTraining, seeds: Sequence[int]
 ) -> tuple[dict[str, Array], ImageTrajectory]:
     """The same for images that are fitted in one batch."""
-    net = ConvGenerator("bilinear", plan.channels, plan.depth, x.shape[1], x.shape[2:], seeds=seeds)
-    rules = (Oracle(x), RunningVariance(plan.window, plan.patience), NoiseLevel(plan.level))
-    path = descend_image(net, y, steps=plan.steps, step=plan.step, optimizer="adam", rules=rules, snapshots=16)
+    net = ConvGenerator("bilinear", training.channels, training.depth, x.shape[1], x.shape[2:], seeds=seeds)
+    rules = (Oracle(x), RunningVariance(training.window, training.patience), NoiseLevel(training.level))
+    path = descend_image(net, y, steps=training.steps, step=training.step, optimizer="adam", rules=rules, snapshots=16)
     names = {
         "deep decoder, best step": "oracle",
         "deep decoder, running variance": "running variance",
@@ -145,13 +145,12 @@ def fit_decoder(
     return found, path
 
 
-def photograph_section(images: Sequence[Image], plan: DecoderPlan | None = None) -> Section:
+def photograph_section(images: Sequence[Image], training: DecoderTraining) -> Section:
     """PSNR of every method on every image, the mean, and the pictures of the first."""
-    chosen = plan or DecoderPlan()
     x = np.stack([image.pixels for image in images])
-    y = noisy_images(images, chosen)
-    decoded, path = decoder_estimates(x, y, chosen)
-    others = [baselines(a, b, chosen.level) for a, b in zip(x, y, strict=True)]
+    y = noisy_images(images, training)
+    decoded, path = decoder_estimates(x, y, training)
+    others = [baselines(a, b, training.level) for a, b in zip(x, y, strict=True)]
     estimates: dict[str, list[Array]] = {"noisy": list(y)}
     estimates |= {name: list(found) for name, found in decoded.items()}
     estimates |= {name: [o[name] for o in others] for name in others[0]}
@@ -166,24 +165,19 @@ def photograph_section(images: Sequence[Image], plan: DecoderPlan | None = None)
         *(Column(f"image {i}", image.name, "dB", ".2f") for i, image in enumerate(images)),
         Column("mean", "mean", "dB", ".2f"),
     )
-    noise = "one for all channels" if chosen.same_noise else "independent in each channel"
+    noise = "one for all channels" if training.same_noise else "independent in each channel"
     text = (
-        f"Gaussian noise of standard deviation {255 * chosen.level:.0f}/255 ({noise}), clipped to [0, 1]; "
-        f"{x.shape[2]} × {x.shape[3]} pixels. Deep decoder: {chosen.channels} channels, depth {chosen.depth}, "
-        f"Adam with step {chosen.step:g}, {chosen.steps} iterations, stopped at its best step, by the "
+        f"Gaussian noise of standard deviation {255 * training.level:.0f}/255 ({noise}), clipped to [0, 1]; "
+        f"{x.shape[2]} × {x.shape[3]} pixels. Deep decoder: {training.channels} channels, depth {training.depth}, "
+        f"Adam with step {training.step:g}, {training.steps} iterations, stopped at its best step, by the "
         f"running variance of its outputs, or at the noise level. {PUBLISHED}; these images and sizes differ."
     )
     return Section(
-        "Denoising photographs",
-        text,
-        columns,
-        tuple(rows),
-        photograph_checks(mean),
-        (pictures(images[0], path, estimates),),
+        "Denoising photographs", text, columns, rows, photograph_checks(mean), (pictures(images[0], path, estimates),)
     )
 
 
-def photograph_checks(mean: dict[str, float]) -> tuple[Check, ...]:
+def photograph_checks(mean: dict[str, float]) -> list[Check]:
     """The decoder at its best step against each baseline at its best parameter: mean PSNR no lower."""
     best = mean["deep decoder, best step"]
     made = [
@@ -209,13 +203,13 @@ def photograph_checks(mean: dict[str, float]) -> tuple[Check, ...]:
     practice = mean["deep decoder, running variance"] - mean["total variation, default weight"]
     made.append(
         Check.no_prediction(
-            "without the clean image: decoder stopped by running variance minus total variation with its default weight",
+            "without the clean image: decoder by running variance minus total variation with its default weight",
             practice,
             unit="dB",
             why="no theory for either choice",
         )
     )
-    return tuple(made)
+    return made
 
 
 def pictures(image: Image, path: ImageTrajectory, estimates: dict[str, list[Array]]) -> Figure:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from compare.reports.curves import Curve, curve_plot
 from compare.reports.report import Check, Column, Figure, Section, Value
 from gd.generators.descend_image import ImageTrajectory, descend_image
 from gd.generators.generator import Generator
@@ -132,7 +132,7 @@ def label_section(
         f"two-layer ReLU network with {k} hidden units and gradient descent on ½ Σ (f − y)². The correct labels "
         "are fitted first; the corrupted ones later, further from the start."
     )
-    return Section("The same with corrupted labels", text, columns, tuple(rows), tuple(made), tuple(figures))
+    return Section("The same with corrupted labels", text, columns, rows, made, figures)
 
 
 def memorizing_check(curves: dict[str, Array], best: int, fraction: float) -> Check:
@@ -168,28 +168,21 @@ def label_curves(path: ImageTrajectory, truth: Array, flipped: NDArray[np.bool_]
 
 
 def label_plot(fraction: float, steps: NDArray[np.int64], curves: dict[str, Array]) -> Figure:
-    """Accuracy and memorization over the iterations."""
-    data: dict[str, Any] = {"iteration": steps, **curves}
-
-    def draw(canvas: Any) -> None:
-        axes = canvas.subplots()
-        for c, name in enumerate(("true labels", "corrupted labels memorized")):
-            axes.semilogx(steps[1:], curves[name][1:], color=f"C{c}", label=name)
-        scale = float(curves["relative distance"].max())
-        axes.semilogx(
-            steps[1:],
-            curves["relative distance"][1:] / scale,
-            "--",
-            color="C2",
-            label=f"distance from the start / {scale:.3g}",
-        )
-        axes.set(xlabel="iteration", ylabel="share", ylim=(0, 1.03))
-        axes.legend()
-
-    return Figure(
+    """Accuracy and memorization over the iterations; the distance is drawn as a share of its largest."""
+    largest = float(curves["relative distance"].max())
+    lines = [Curve(name, steps, curves[name], names=("iteration", name)) for name in list(curves)[:2]]
+    distance = curves["relative distance"] / largest
+    names = ("iteration", f"distance from the start / {largest:.3g}")
+    lines.append(Curve(names[1], steps, distance, "--", names=names))
+    caption = (
+        f"{fraction:.0%} of the labels flipped: share predicted as the true label, share of flipped labels memorized, "
+        "and the distance from the start."
+    )
+    return curve_plot(
         f"labels-{100 * fraction:.0f}-percent",
-        f"{fraction:.0%} of the labels flipped: share predicted as "
-        "the true label, share of flipped labels memorized, and the distance from the start.",
-        draw,
-        data,
+        caption,
+        lines,
+        ("iteration", "share"),
+        log="x",
+        adjust=lambda axes: axes.set(ylim=(0, 1.03)),
     )

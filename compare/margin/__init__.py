@@ -1,1 +1,1 @@
-"""Experiments whose explicit road is a max margin: networks beside their induced regularizers."""
+"""Experiments whose explicit problem is a max margin: networks and their induced regularizers."""

@@ -9,15 +9,15 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from compare.margin.networks import ARCHITECTURES, Architecture, architectures, row_of
-from gd.networks.linear_network import LinearNetwork
+from compare.data.dataset import Dataset
+from compare.margin.architectures import ARCHITECTURES, Architecture, architectures, row_of
 from solvers.regularizers import Regularizer
 
 Array = NDArray[np.float64]
@@ -48,29 +48,25 @@ class Family:
         return "linear predictor" if self.depth == 1 else f"{self.row.name}, L={self.depth}"
 
     @property
-    def price(self) -> str:
+    def formula(self) -> str:
         """R as a formula."""
-        return self.row.price(self.depth)
+        return self.row.formula(self.depth)
 
 
 def families(
-    X: Array,
+    dataset: Dataset,
     *,
     names: Sequence[str] | None = None,
     depths: Sequence[int] = (1, 2),
     seeds: Sequence[int] = (0,),
     scale: float = 0.1,
-    image_shape: tuple[int, int] | None = None,
 ) -> list[Family]:
-    """The families of the table's architectures that fit data X (N, D), flattened images where `image_shape` is given.
+    """The families of the table's architectures that fit the data.
 
-    Raises ValueError for an unknown architecture, a depth or seed that is none, or images of another size than D.
+    Raises ValueError for an unknown architecture, or images of another size than the points.
     """
+    X, image_shape = dataset.X, dataset.image_shape
     depths, seeds = tuple(dict.fromkeys(depths)), tuple(dict.fromkeys(seeds))
-    if not depths or min(depths) < 1:
-        raise ValueError(f"depths must be integers ≥ 1, at least one; got {depths}")
-    if not seeds or min(seeds) < 0:
-        raise ValueError(f"seeds must be integers ≥ 0, at least one; got {seeds}")
     if image_shape is not None and math.prod(image_shape) != X.shape[1]:
         raise ValueError(f"images of {image_shape[0]}×{image_shape[1]} have not the {X.shape[1]} columns of X")
     found = []
@@ -92,36 +88,23 @@ def family(
     return Family(row, depth, seeds, models, X.reshape(-1, *shape))
 
 
-def own_families(models: nn.Module | Sequence[nn.Module] | Mapping[str, nn.Module], X: Array) -> list[Family]:
-    """One family per module of a user's own, trained from the weights it has.
+def own_families(models: nn.Module | Sequence[nn.Module] | Mapping[str, nn.Module], dataset: Dataset) -> list[Family]:
+    """One family per module of a user's own, trained from the weights it has; images stay images.
 
-    Linear networks of this package are recognized and judged by their own row's theorem.
+    A network whose regularizer is that of a row of the table is held to that row's theorem.
     """
+    X = dataset.X if dataset.image_shape is None else dataset.images
     if isinstance(models, nn.Module):
         models = [models]
-    unnamed = () if isinstance(models, Mapping) else models
-    named = {f"{type(m).__name__} {i}": m for i, m in enumerate(unnamed)}
-    if isinstance(models, Mapping):
-        named = dict(models)
+    named = (
+        dict(models) if isinstance(models, Mapping) else {f"{type(m).__name__} {i}": m for i, m in enumerate(models)}
+    )
     if not named:
         raise ValueError("models is empty: pass networks, or leave it out to compare the table's architectures")
     return [
-        Family(known_row(name, model), own_depth(model), (0,), (model,), fitting(name, model, own_shape(model, X)))
+        Family(row_of(model, name), own_depth(model), (0,), (model,), fitting(name, model, own_shape(model, X)))
         for name, model in named.items()
     ]
-
-
-def known_row(name: str, model: nn.Module) -> Architecture:
-    """The table's row for a network of this package, under the user's name; else a row made from the module."""
-    own = row_of(model, name)
-    price = own.regularizer(0)
-    kind = {"FullyConnected": "fully connected", "Diagonal": "diagonal", "Convolutional": "convolutional"}
-    table = ARCHITECTURES.get(kind.get(type(model).__name__, ""))
-    if table is None or not isinstance(model, LinearNetwork) or price is None:
-        return own
-    if table.regularizer(model.depth) != price:  # narrow kernels, several outputs: another theorem
-        return own
-    return replace(own, price=table.price, reference=table.reference)
 
 
 def own_depth(model: nn.Module) -> int:

@@ -11,13 +11,14 @@ The renderers in this room (`terminal`, `webpage`, `records`) import this file a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from compare.reports.provenance import Provenance
+from compare.reports.verdict import Verdict, decide
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -31,8 +32,8 @@ class Column:
     """One column of a table: where its values are found in a row, and how they read.
 
     `unit` "rad" is printed in degrees; "" is a pure number or a word. `format` is a format specification such as
-    ".3g", or "" for words and integers; booleans print as yes/no, and `format="verdict"` prints True, False, None
-    as "holds", "fails", "no prediction". `about` is one line shown under the table.
+    ".3g", or "" for words and integers; booleans print as yes/no; `format="verdict"` marks a column of `Verdict`s.
+    `about` is one line shown under the table.
     """
 
     key: str
@@ -44,7 +45,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Check:
-    """One prediction beside its measurement. Made by `Check.at_most` or `Check.no_prediction`."""
+    """One prediction and its measurement. Made by `Check.at_most`, `Check.not_reached` or `Check.no_prediction`."""
 
     statement: str
     """What theory says, as a sentence: "the limit direction is the Fourier ℓ1 max margin (depth 2, seed 0)"."""
@@ -52,13 +53,12 @@ class Check:
     """The number that decides, in `unit` (angles in radians)."""
     unit: str
     tolerance: float | None
-    """The largest `measured` for which the statement holds; None where nothing is predicted."""
-    passed: bool | None
-    """None: theory predicts nothing here."""
+    """The largest `measured` for which the statement holds; None where nothing is tested."""
+    verdict: Verdict
     reference: str = ""
     """Author (year), theorem or equation."""
     reason: str = ""
-    """Why there is no prediction, or what is known about a failure."""
+    """Why nothing is tested, or what is known about a failure."""
 
     @classmethod
     def at_most(
@@ -66,28 +66,27 @@ class Check:
     ) -> Check:
         """A prediction that holds when measured ≤ tolerance. NaN fails.
 
-        >>> Check.at_most("the directions agree", 2e-7, 1e-6, unit="rad").passed
-        True
+        >>> Check.at_most("the directions agree", 2e-7, 1e-6, unit="rad").verdict.value
+        'holds'
         """
-        passed = bool(measured <= tolerance)
-        return cls(statement, float(measured), unit, float(tolerance), passed, reference, reason)
+        verdict = decide(measured, tolerance)
+        return cls(statement, float(measured), unit, float(tolerance), verdict, reference, reason)
 
     @classmethod
     def no_prediction(
         cls, statement: str, measured: float | None, *, why: str, unit: str = "", reference: str = ""
     ) -> Check:
-        """A measurement beside which theory has no number; `why` says which hypothesis is missing."""
-        return cls(statement, None if measured is None else float(measured), unit, None, None, reference, why)
+        """A measurement for which theory has no number; `why` says which hypothesis is missing."""
+        number = None if measured is None else float(measured)
+        return cls(statement, number, unit, None, Verdict.NO_PREDICTION, reference, why)
 
-    @property
-    def verdict(self) -> str:
-        """One of "holds", "fails", "no prediction"."""
-        return verdict(self.passed)
-
-
-def verdict(passed: bool | None) -> str:
-    """The word for True, False, None."""
-    return "no prediction" if passed is None else "holds" if passed else "fails"
+    @classmethod
+    def not_reached(
+        cls, statement: str, measured: float | None, *, why: str, unit: str = "", reference: str = ""
+    ) -> Check:
+        """A prediction that is not tested, because the network was not followed far enough; `why` says how far."""
+        number = None if measured is None else float(measured)
+        return cls(statement, number, unit, None, Verdict.NOT_REACHED, reference, why)
 
 
 @dataclass(frozen=True)
@@ -115,10 +114,10 @@ class Section:
     title: str
     text: str = ""
     """Plain text, paragraphs separated by an empty line: what is compared. One indented by four spaces is a formula."""
-    columns: tuple[Column, ...] = ()
-    rows: tuple[Mapping[str, Value], ...] = ()
-    checks: tuple[Check, ...] = ()
-    figures: tuple[Figure, ...] = ()
+    columns: Sequence[Column] = ()
+    rows: Sequence[Mapping[str, Value]] = ()
+    checks: Sequence[Check] = ()
+    figures: Sequence[Figure] = ()
 
     def __post_init__(self) -> None:
         for name in ("columns", "rows", "checks", "figures"):
@@ -156,22 +155,24 @@ class Findings:
 
     @property
     def passed(self) -> bool:
-        """No prediction fails. True as well where theory predicts nothing: ask `checks` for how many there are."""
-        return all(check.passed is not False for check in self.checks)
+        """Whether the report is complete, at least one prediction was tested, and none fails."""
+        verdicts = {check.verdict for check in self.checks}
+        return self.complete and Verdict.CONFIRMED in verdicts and Verdict.REFUTED not in verdicts
 
     @property
     def failures(self) -> tuple[Check, ...]:
         """The predictions that fail."""
-        return tuple(check for check in self.checks if check.passed is False)
+        return tuple(check for check in self.checks if check.verdict is Verdict.REFUTED)
 
     @property
     def summary(self) -> str:
         """One line: how many predictions, how many hold and fail, how many measurements have none."""
-        passed = [check.passed for check in self.checks]
-        hold, fail, none = passed.count(True), passed.count(False), passed.count(None)
+        verdicts = [check.verdict for check in self.checks]
+        hold, fail, late, none = (verdicts.count(verdict) for verdict in Verdict)
         return (
             f"{hold + fail} prediction{'s' * (hold + fail != 1)}: {hold} hold{'s' * (hold == 1)}, "
             f"{fail} fail{'s' * (fail == 1)}; {none} measurement{'s' * (none != 1)} without a prediction"
+            + (f"; {late} not followed to the limit" if late else "")
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 PACKAGES = ("implicitbias", "numpy", "scipy", "torch", "cvxpy", "clarabel", "scikit-learn", "sympy")
 """The distributions whose versions can change a number."""
@@ -31,6 +32,8 @@ class Provenance:
     machine: str = ""
     commands: tuple[str, ...] = ()
     """What to type, or call, to get the report again."""
+    parameters: tuple[Mapping[str, Any], ...] = ()
+    """Every parameter of each experiment, in JSON's types."""
     time: str = ""
     """When it was made, UTC, ISO 8601."""
 
@@ -41,6 +44,7 @@ class Provenance:
         *,
         seeds: Iterable[int] = (),
         command: str = "",
+        parameters: Mapping[str, Any] | None = None,
     ) -> Provenance:
         """The provenance of a computation on this machine, now."""
         return cls(
@@ -49,6 +53,7 @@ class Provenance:
             versions={"python": platform.python_version(), **installed_versions()},
             machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
             commands=(command,) if command else (),
+            parameters=(parameters,) if parameters else (),
             time=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
@@ -59,6 +64,7 @@ class Provenance:
             versions={**self.versions, **other.versions},
             machine="; ".join(dict.fromkeys(m for m in (self.machine, other.machine) if m)),
             commands=tuple(dict.fromkeys(self.commands + other.commands)),
+            parameters=self.parameters + tuple(p for p in other.parameters if p not in self.parameters),
             time=max(self.time, other.time),
         )
 

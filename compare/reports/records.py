@@ -87,8 +87,8 @@ def section_record(section: Section) -> dict[str, Any]:
 
 
 def check_record(check: Check) -> dict[str, Any]:
-    """One check in JSON's shape, with its verdict in words."""
-    return {**asdict(check), "verdict": check.verdict}
+    """One check in JSON's shape, with its verdict in one word."""
+    return {**asdict(check), "verdict": check.verdict.value}
 
 
 def to_csv(report: Findings) -> dict[str, str]:

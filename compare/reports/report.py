@@ -4,8 +4,9 @@ Every experiment returns a `Report`, a value that knows nothing about screens an
 `Check`, `Figure`) are in the file `findings`, and are found here as well, since whoever makes a report needs both.
 
 Three rules. A number carries its unit: angles are radians in rows, checks, JSON and CSV, and are printed in
-degrees. A check passes or fails only where theory predicts a limit; otherwise its `passed` is None, it reads
-"no prediction" and says why. A report is a value: `+` joins two, and nothing in it changes.
+degrees. A check is CONFIRMED or REFUTED only where theory predicts a limit and the network was followed to it;
+otherwise its verdict is NO_PREDICTION or NOT_REACHED and it says why. A report is a value: `+` joins two, and nothing
+in it changes.
 
 How it looks is elsewhere: `terminal` (rich), `webpage` (HTML), `records` (JSON, CSV), beside this file. They are
 imported when they are called, because rich, jinja2 and matplotlib cost a second that an experiment need not wait.
@@ -21,12 +22,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compare.reports.atomic import write_text
-from compare.reports.findings import Check, Column, Figure, Findings, Section, Value, verdict
+from compare.reports.findings import Check, Column, Figure, Findings, Section, Value
+from compare.reports.verdict import Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Check", "Column", "Figure", "Report", "Section", "Value", "verdict"]
+__all__ = ["Check", "Column", "Figure", "Report", "Section", "Value", "Verdict"]
 
 
 @dataclass(frozen=True)

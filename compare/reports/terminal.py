@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from compare.reports.findings import Check, Column, Findings, Section, Value
+from compare.reports.verdict import Verdict
 from compare.reports.wording import cell, clean, header, measurement
 
-STYLES = {"holds": "green", "fails": "bold red", "no prediction": "dim"}
+STYLES = {"holds": "green", "fails": "bold red", "not reached": "dim", "no prediction": "dim"}
 
 
 def print_report(report: Findings, console: Console | None = None) -> None:
@@ -34,11 +35,11 @@ def print_report(report: Findings, console: Console | None = None) -> None:
 
 def headline(report: Findings) -> Text:
     """The one line to read: does theory hold?"""
-    if not report.passed:
+    if report.failures:
         return Text(f"Theory fails somewhere. {report.summary}.", style="bold red")
     if not report.complete:
         return Text(f"Not finished; no prediction failed in what was. {report.summary}.", style="bold")
-    if any(check.passed for check in report.checks):
+    if report.passed:
         return Text(f"Theory holds. {report.summary}.", style="bold green")
     return Text(f"Nothing was predicted here. {report.summary}.", style="bold")
 
@@ -48,7 +49,7 @@ def comparison(check: Check) -> str:
     measured = measurement(check.measured, check.unit)
     if check.tolerance is None or check.measured is None:
         return measured
-    return f"{measured} {'≤' if check.passed else '>'} {measurement(check.tolerance, check.unit)}"
+    return f"{measured} {'≤' if check.verdict is Verdict.CONFIRMED else '>'} {measurement(check.tolerance, check.unit)}"
 
 
 def print_section(section: Section, out: Console) -> None:
@@ -70,7 +71,7 @@ def print_section(section: Section, out: Console) -> None:
             table.add_row(
                 Text(statement),
                 Text(comparison(check)),
-                Text(check.verdict, style=STYLES[check.verdict]),
+                Text(check.verdict.value, style=STYLES[check.verdict]),
                 Text(clean(check.reference)),
             )
         out.print(table)

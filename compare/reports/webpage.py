@@ -19,7 +19,7 @@ from compare.reports.findings import Column, Figure, Findings, Section, Value
 from compare.reports.terminal import comparison, headline
 from compare.reports.wording import cell, clean, header, shown_in_unit
 
-CLASSES = {"holds": "holds", "fails": "fails", "no prediction": "none"}
+CLASSES = {"holds": "holds", "fails": "fails", "not reached": "none", "no prediction": "none"}
 
 
 def to_html(report: Findings) -> str:
@@ -34,13 +34,12 @@ def notebook_fragment(report: Findings) -> str:
 
 def render(report: Findings, *, page: bool) -> str:
     """Fill the template."""
-    held = report.complete and any(check.passed for check in report.checks)  # what is unfinished is not green
     return template().render(
         report=report,
         page=page,
         headline=str(headline(report)),
-        state="fails" if not report.passed else "holds" if held else "none",
-        unpredicted=[check for check in report.checks if check.passed is None],
+        state="fails" if report.failures else "holds" if report.passed else "none",
+        unpredicted=[check for check in report.checks if not check.verdict.tested],
         checks_csv=download(records.to_csv(report)["checks.csv"]) if report.checks else "",
     )
 

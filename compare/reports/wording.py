@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import unicodedata
 
-from compare.reports.findings import Column, Value, verdict
+from compare.reports.findings import Column, Value
 
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 DEGREES_PER_RADIAN = 180.0 / math.pi
@@ -75,8 +75,6 @@ def header(column: Column) -> str:
 
 def cell(value: Value, column: Column) -> str:
     """One cell of a table, in the unit its header names."""
-    if column.format == "verdict":
-        return verdict(value if isinstance(value, bool) else None)
     if value is None:
         return "–"
     if isinstance(value, bool):

@@ -1,1 +1,1 @@
-"""The wide ReLU network beside its spline."""
+"""The wide ReLU network and its spline."""

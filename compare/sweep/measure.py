@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from compare.data.load import Dataset, load
-from compare.margin.networks import ARCHITECTURES
+from compare.margin.architectures import ARCHITECTURES
 from compare.reports.findings import Value
 from compare.sweep.cell import Cell, Source
 from solvers.arrays import Array
@@ -39,7 +39,7 @@ from solvers.solution import Certificate, Solution
 
 if TYPE_CHECKING:
     from compare.margin.families import Family
-    from compare.margin.measure import End
+    from compare.margin.flow_and_solution import EndPoint
 
 T = TypeVar("T")
 
@@ -93,7 +93,7 @@ def explicit(cell: Cell, X: Array, y: Array, R: Regularizer) -> dict[str, Value]
 
 def flow(cell: Cell, X: Array, y: Array, R: Regularizer) -> dict[str, Value]:
     """method = "flow": the limit of gradient flow, compared with the explicit solution."""
-    from compare.margin.measure import Plan, end_at, stationary_points
+    from compare.margin.flow_and_solution import end_at, stationary_points
     from gd.flow.flow_limit import flow_limit
 
     family, loss, steps = family_of(cell, X), known(cell.loss), known(cell.steps)
@@ -104,7 +104,7 @@ def flow(cell: Cell, X: Array, y: Array, R: Regularizer) -> dict[str, Value]:
         solution: Solution | None = shared_solution(cell.data, X.shape, R, cell.tol)
         best = solution
     else:
-        solution, best = stationary_points(limit, family, y, Plan(tol=cell.tol))
+        solution, best = stationary_points(limit, family, y, tol=cell.tol)
     return {
         "method_seconds": seconds,
         "outcome": limit.status.name,
@@ -118,7 +118,7 @@ def flow(cell: Cell, X: Array, y: Array, R: Regularizer) -> dict[str, Value]:
 
 def descent(cell: Cell, X: Array, y: Array, R: Regularizer) -> dict[str, Value]:
     """method = "descend:…": gradient descent after its last step, compared with the explicit solution of a norm."""
-    from compare.margin.measure import end_at
+    from compare.margin.flow_and_solution import end_at
     from gd.descent.descend import descend
 
     family, loss, steps = family_of(cell, X), known(cell.loss), known(cell.steps)
@@ -167,7 +167,7 @@ def shared_solution(source: Source, shape: tuple[int, ...], R: Regularizer, tol:
     return max_margin(data.X.reshape(shape), data.y, R, tol=tol)
 
 
-def end_columns(end: End, best: Solution | None) -> dict[str, Value]:
+def end_columns(end: EndPoint, best: Solution | None) -> dict[str, Value]:
     """Where a network ended, compared with the explicit solution and with the best one known."""
     certificate = end.certificate
     objective = certificate.objective / certificate.margin if certificate and certificate.margin > 0 else None

@@ -3,7 +3,7 @@
     name = "wine, how the limit depends on the start"    # optional
     [grid]                                      # or several [[grid]], whose cells are joined
     data    = ["wine:0v1", "own.csv", "synthetic:10,20,{seed}"]   # required; names and files of `compare.data`
-    network = ["diagonal", "convolutional"]     # names of `compare.margin.networks`; default: those for signals
+    network = ["diagonal", "convolutional"]     # names of `compare.margin.architectures`; default: those for signals
     depth   = {from = 1, to = 3}                # numbers of layers L, both ends included; default 2
     width   = [8, 64]                           # hidden units of fully connected networks; default D
     seed    = {from = 0, to = 99, step = 1}     # of the initial weights; default 0
@@ -39,7 +39,7 @@ from types import UnionType
 from typing import Any
 
 from compare.data.load import FILE_SUFFIXES, SCALES, Scale, load, nearest
-from compare.margin.networks import ARCHITECTURES
+from compare.margin.architectures import ARCHITECTURES
 from compare.reports.wording import one_line
 from compare.sweep.cell import Cell, Source
 

@@ -156,6 +156,11 @@ class Convolutional(LinearNetwork):
         return None
 
     @property
+    def theorem(self) -> str:
+        number = "2" if self.depth <= 2 else "2a"
+        return f"Gunasekar et al. (2018), Theorem {number} and Lemma 7" if self.full_width else ""
+
+    @property
     def locked_signs(self) -> NDArray[np.bool_]:
         """Real frequencies (0 and D/2 per axis) whose smallest |ŵ_l| is attained by two layers or more.
 

@@ -116,6 +116,12 @@ class FullyConnected(LinearNetwork):
         return L2() if self.outputs == 1 else Schatten(2.0 / self.depth)
 
     @property
+    def theorem(self) -> str:
+        if self.depth == 1:
+            return "Soudry et al. (2018), Theorem 3"
+        return "Gunasekar et al. (2018), Theorem 1 and Lemma 5" if self.outputs == 1 else ""
+
+    @property
     def locked_signs(self) -> NDArray[np.bool_]:
         """Only for D = 1 and one output, when the layers are aligned of rank one, W_l = s_l u_l u_{l−1}ᵀ: the flow
         keeps that, and the s_l behave as the factors of `Diagonal`. In more dimensions β turns without vanishing.
@@ -178,6 +184,10 @@ class Diagonal(LinearNetwork):
     @property
     def regularizer(self) -> Regularizer:
         return L2() if self.depth == 1 else Bridge(2.0 / self.depth)
+
+    @property
+    def theorem(self) -> str:
+        return "Gunasekar et al. (2018), Lemma 6"
 
     @property
     def locked_signs(self) -> NDArray[np.bool_]:

@@ -61,6 +61,11 @@ class LinearNetwork(nn.Module):
         """R with min{‖w‖² : P(w) = β} = L·R(β)^{2/L} (`ConvKernel`: R itself); None where no closed form is known."""
 
     @property
+    def theorem(self) -> str:
+        """Where it is proved that gradient descent ends at the optimum of `regularizer`; "" where nothing is."""
+        return ""
+
+    @property
     def degree(self) -> int:
         """The degree of homogeneity: f(x; c·w) = c^degree f(x; w) for c > 0."""
         return self.depth

@@ -22,6 +22,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from solvers.arrays import Array
 from solvers.conic import conic_candidate
@@ -123,6 +124,10 @@ class Regularizer(ABC):
         """
         del beta, z
         raise TypeError(f"{self} is a norm: its subgradients are characterized by the dual norm, not on a support")
+
+    def coefficients(self, beta: Array) -> NDArray[Any]:
+        """The coefficients whose sizes R measures: β itself, where nothing else is said."""
+        return beta
 
     def support_size(self, beta: Array) -> int | None:
         """Number of nonzero coefficients of β, where R counts coefficients; else None."""

@@ -18,7 +18,7 @@ COMMAND = "import sys; from compare.command_line import main; sys.argv[0] = 'imp
 
 ENDLESS_SECOND_PART = """
 import sys
-import compare.margin.margin as margin
+import compare.margin.margin_report as margin
 from compare.command_line import main
 real, calls = margin.measure_family, []
 def measured(*arguments):

@@ -1,8 +1,10 @@
+import math
+
 import numpy as np
 import pytest
 
 from compare.reports.provenance import DataUsed, Provenance
-from compare.reports.report import Check, Column, Figure, Report, Section
+from compare.reports.report import Check, Column, Figure, Report, Section, Verdict
 
 HOSTILE = "<script>alert('x')</script><img src=http://evil.example/x onerror=alert(1)>\x1b[31m$\\frac{\"&\u202e'"
 """A label as an enemy would write it: markup, a remote image, a terminal escape, TeX, quotes, a direction override."""
@@ -27,9 +29,9 @@ def sample(label="digits:3v8", *, passed=True):
         Column("theory", "theory", format="verdict"),
     )
     rows = (
-        {"network": label, "seed": 0, "angle": 1e-7, "gap": float("nan"), "time": 0.25, "theory": True},
-        {"network": "b", "seed": np.int64(1), "angle": np.float64(0.5), "gap": float("inf"), "theory": None},
-        {"network": "c", "seed": 2, "angle": None, "gap": -float("inf"), "time": 1, "theory": False},
+        {"network": label, "seed": 0, "angle": 1e-7, "gap": float("nan"), "time": 0.25, "theory": Verdict.CONFIRMED},
+        {"network": "b", "seed": np.int64(1), "angle": np.float64(0.5), "gap": math.inf, "theory": None},
+        {"network": "c", "seed": 2, "angle": None, "gap": -float("inf"), "time": 1, "theory": Verdict.REFUTED},
     )
     checks = (
         Check.at_most(f"limit of {label}", 2e-7 if passed else 1.0, 1e-6, unit="rad", reference=f"Theorem {label}"),

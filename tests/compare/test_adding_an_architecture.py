@@ -13,9 +13,9 @@ import cvxpy as cp
 import numpy as np
 import pytest
 import torch
-from compare.margin.architectures import ARCHITECTURES, Architecture
 
 from compare import angle, compare_margin
+from compare.margin.architectures import ARCHITECTURES, Architecture
 from gd import LinearNetwork, flow_limit
 from solvers import MaxMarginClassifier, Norm, Status, certify, max_margin, regularization_path
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compare.channels.channels import TOLERANCE, ChannelPlan, Run, checks, compare_channels
-from compare.channels.data import load_channels
+from compare.channels.channel_data import load_channels
+from compare.channels.channel_limits import TOLERANCE, ChannelLimit, checks
 from compare.data.load import DataError
+from compare.experiments.channels import compare_channels
+from compare.reports.verdict import Verdict
 from gd.flow.limit import FlowStatus
 from solvers import ConvKernel, max_margin
 
@@ -75,9 +77,9 @@ def test_damaged_and_missing_files_are_refused(tmp_path):
 
 
 def test_signals_end_at_the_optimum_for_every_number_of_channels():
-    report = compare_channels(load_channels("synthetic:8,16,1"), ChannelPlan((1, 4), (1, 2), (0,)))
+    report = compare_channels("synthetic:8,16,1", kernels=(1, 4), channels=(1, 2), seeds=(0,))
     assert report.passed
-    assert all(check.passed is not None for check in report.checks)
+    assert all(check.verdict.tested for check in report.checks)
     rows = report.sections[0].rows
     assert [(row["kernel"], row["channels"]) for row in rows] == [(1, 1), (1, 2), (4, 1), (4, 2)]
     assert max(row["excess"] for row in rows) <= 1e-8
@@ -89,16 +91,16 @@ def runs_with(excess, channels, signals):
     y = np.array([1.0, -1, 1, 1, -1, -1])
     optimum = max_margin(X, y, ConvKernel(2 if signals else (2, 2)))
     optimum = replace(optimum, rank=2)
-    return [Run(2, channels, 0, optimum, optimum.lower_bound * (1 + excess), FlowStatus.STATIONARY, 10.0, 1.0)]
+    return [ChannelLimit(2, channels, 0, optimum, optimum.lower_bound * (1 + excess), FlowStatus.STATIONARY, 10.0, 1.0)]
 
 
 def test_a_gap_fails_only_where_theory_predicts_none():
     (first, *_) = checks([runs_with(10 * TOLERANCE, 1, True)], True)
-    assert first.passed is False
+    assert first.verdict is Verdict.REFUTED
     (first, *_) = checks([runs_with(10 * TOLERANCE, 2, False)], False)
-    assert first.passed is False
+    assert first.verdict is Verdict.REFUTED
     (first, *_) = checks([runs_with(10 * TOLERANCE, 1, False)], False)
-    assert first.passed is None
+    assert first.verdict is Verdict.NO_PREDICTION
     # cheaper than a proved lower bound is impossible, for whatever network
     found = checks([runs_with(-10 * TOLERANCE, 1, False)], False)
-    assert [check.passed for check in found if "cheaper" in check.statement] == [False]
+    assert [check.verdict for check in found if "cheaper" in check.statement] == [Verdict.REFUTED]

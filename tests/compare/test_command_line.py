@@ -4,15 +4,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 from compare import command_line
-from compare.command_line import COMMANDS, EXPERIMENTS, PROBLEMS, Row, cli, load
-from compare.commands import outcome
-from compare.commands.network_options import integers
+from compare.command_line import COMMANDS, PROBLEMS, cli
+from compare.commands.compare import Experiments
+from compare.experiments.protocol import Experiment
+from compare.experiments.table import EXPERIMENTS
+from compare.experiments.values import integers
 from compare.reports.progress import run_parts
 from compare.reports.provenance import Provenance
 from compare.reports.report import Check, Report, Section
@@ -43,11 +47,27 @@ def fake(monkeypatch):
     """Replaces the experiments by functions () -> Report, by name."""
 
     def install(**experiments):
-        rows = {name: Row(f"{name}:command", name) for name in experiments}
+        rows = {name: SimpleNamespace(load=lambda run=run: stub(run)) for name, run in experiments.items()}
         monkeypatch.setattr("compare.commands.compare.EXPERIMENTS", rows)
-        monkeypatch.setattr("compare.commands.compare.load", lambda target: experiments[target.partition(":")[0]])
 
     return install
+
+
+def stub(run):
+    """What a row of the table leads to: a function with its experiment, here one that calls `run`."""
+
+    @dataclass(frozen=True)
+    class Stub(Experiment):
+        topic = "stub"
+
+        def run(self):
+            return run()
+
+        @classmethod
+        def quick(cls):
+            return (cls(),)
+
+    return SimpleNamespace(experiment=Stub)
 
 
 def test_help_imports_nothing_heavy_and_answers_at_once():
@@ -70,13 +90,17 @@ def test_help_imports_nothing_heavy_and_answers_at_once():
 @pytest.mark.parametrize("table", [COMMANDS, EXPERIMENTS, PROBLEMS])
 def test_every_row_leads_to_a_command(table):
     for name, row in table.items():
-        assert load(row.target).name == name
+        command = Experiments(name="x").get_command(None, name) if table is EXPERIMENTS else row.load()
+        assert command.name == name
         assert row.help.endswith(".")
 
 
-def test_every_experiment_has_a_quick_form():
-    for row in EXPERIMENTS.values():
-        assert callable(load(f"{row.target.partition(':')[0]}:quick"))
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_has_a_quick_form(name):
+    experiment = EXPERIMENTS[name].load().experiment
+    presets = experiment.quick()
+    assert presets
+    assert all(isinstance(preset, experiment) for preset in presets)
 
 
 def test_version():
@@ -94,7 +118,7 @@ def test_version():
         (["compare", "margin", "--data", "digit:3v8"], "did you mean 'digits'"),
         (["compare", "margin", "--data", "absent.csv"], "no file"),
         (["compare", "margin", "--depths", "1,two"], "write integers"),
-        (["compare", "margin", "--depths", "0"], "depths must be integers"),
+        (["compare", "margin", "--depths", "0"], "must be integers ≥ 1"),
         (["compare", "margin", "--architectures", "resnet"], "no architecture 'resnet'"),
         (["compare", "margin", "--data", "wine:0v1", "--architectures", "convolutional 2-D"], "hold none"),
         (["compare", "margin", "--loss", "hinge"], "hinge"),
@@ -134,8 +158,7 @@ def test_data_too_close_to_contradiction_are_one_line_and_not_a_traceback(tmp_pa
 )  # fmt: skip
 def test_a_place_that_cannot_be_written_is_refused_before_the_work(arguments, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr("compare.commands.margin.load", pytest.fail)
-    monkeypatch.setattr("compare.commands.solve_margin.load", pytest.fail)
+    monkeypatch.setattr("compare.data.load.load", pytest.fail)
     monkeypatch.setattr("compare.commands.compare.every_experiment", pytest.fail)
     result = run(*arguments)
     assert result.exit_code == 2
@@ -199,7 +222,7 @@ def test_solve_treats_images_as_images():
 
 @pytest.mark.parametrize(("text", "expected"), [("1,2", (1, 2)), ("0-3", (0, 1, 2, 3)), ("3,1-2,2", (3, 1, 2))])
 def test_lists_of_integers(text, expected):
-    assert integers(None, None, text) == expected
+    assert integers(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -277,7 +300,7 @@ def test_the_report_says_how_to_get_it_again(fake, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["implicitbias", "compare", "--out", "a folder"])
     record = json.loads(run("compare", "--json").stdout)
     assert record["provenance"]["commands"] == ["implicitbias compare --out 'a folder'"]
-    assert outcome.INTERRUPTED == 128 + signal.SIGINT
+    assert command_line.INTERRUPTED == 128 + signal.SIGINT
 
 
 def test_the_console_command_itself():
@@ -302,8 +325,8 @@ def test_sigterm_ends_like_ctrl_c(tmp_path):
         "    print('started', file=sys.stderr, flush=True)\n"
         "    time.sleep(60)\n"
         "quick = {'one': lambda: Report('one', (Section('finished'),), Provenance()), 'two': slow}\n"
-        "bare.EXPERIMENTS = {name: command_line.Row(name + ':command', name) for name in quick}\n"
-        "bare.load = lambda target: quick[target.partition(':')[0]]\n"
+        "bare.EXPERIMENTS = dict.fromkeys(quick)\n"
+        "bare.attempt = lambda name, row: quick[name]()\n"
         "sys.argv = ['implicitbias', 'compare', '--json']\n"
         "command_line.main()\n"
     )

@@ -16,15 +16,16 @@ from compare.generators.denoising_filter import (
     width_section,
 )
 from compare.generators.denoising_images import (
-    FULL,
-    DecoderPlan,
+    PUBLISHED_TRAINING,
+    DecoderTraining,
     baselines,
     noisy_images,
     photograph_checks,
     photograph_section,
 )
 from compare.generators.denoising_labels import LabelFitter, corrupted_run, label_curves, label_section, two_digits
-from compare.generators.images import Image, shipped
+from compare.generators.image_sources import Image, shipped
+from compare.reports.verdict import Verdict
 from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
 
 
@@ -43,10 +44,10 @@ def test_fluctuation_is_the_spread_of_the_kernels_of_trained_starts():
 
 def test_the_filter_sections_hold_and_a_poor_network_fails():
     good = width_section(n=64, widths=(128, 1024), seeds=(0, 1, 2), steps=20)
-    assert [c.passed for c in good.checks[:2]] == [True, True]
+    assert [c.verdict for c in good.checks[:2]] == [Verdict.CONFIRMED, Verdict.CONFIRMED]
     assert good.rows[1]["mean"] < good.rows[0]["mean"]
     timed = stopping_section(n=64, k=1024, seeds=(0,), steps=120)
-    assert timed.checks[0].passed
+    assert timed.checks[0].verdict is Verdict.CONFIRMED
 
 
 def test_psnr_and_closest():
@@ -59,12 +60,12 @@ def test_image_filters_improve_on_noise():
     section = image_section(shipped("camera", 32), k=128, steps=40)
     scores = {row["method"]: row["psnr"] for row in section.rows}
     assert all(score > scores["noisy"] for name, score in scores.items() if name != "noisy")
-    assert section.checks[0].passed
+    assert section.checks[0].verdict is Verdict.CONFIRMED
 
 
 def test_baselines_improve_on_noise_and_noise_has_its_level():
     image = shipped("coffee", 32, colour=True)
-    plan = DecoderPlan(level=0.1)
+    plan = DecoderTraining(level=0.1)
     y = noisy_images([image], plan)[0]
     inside = (y > 0) & (y < 1)
     assert (y - image.pixels)[inside].std() == pytest.approx(0.1, rel=0.1)  # 2000 pixels, some clipped away
@@ -78,22 +79,22 @@ def test_baselines_improve_on_noise_and_noise_has_its_level():
 @pytest.mark.parametrize("size", [64, 128, 256, 512])
 def test_the_decoder_grows_with_the_image(size):
     """Every size starts at 8 × 8, after depth − 1 doublings; 64 × 64 is the default, 512 × 512 as published."""
-    plan = DecoderPlan.for_size(size)
+    plan = DecoderTraining.for_size(size)
     assert size // 2 ** (plan.depth - 1) == 8
-    assert DecoderPlan.for_size(64) == DecoderPlan()
-    assert DecoderPlan.for_size(512).channels == pytest.approx(FULL.channels, rel=0.1)
+    assert DecoderTraining.for_size(64) == DecoderTraining()
+    assert DecoderTraining.for_size(512).channels == pytest.approx(PUBLISHED_TRAINING.channels, rel=0.1)
 
 
 def test_photographs_end_to_end_and_verdicts_both_ways():
-    plan = DecoderPlan(channels=16, depth=3, steps=60, window=5, patience=10)
+    plan = DecoderTraining(channels=16, depth=3, steps=60, window=5, patience=10)
     section = photograph_section([shipped("coffee", 16, colour=True)], plan)
     scores = {row["method"]: row["mean"] for row in section.rows}
     assert scores["deep decoder, best step"] >= scores["deep decoder, running variance"]
     assert scores["deep decoder, best step"] >= scores["deep decoder, noise level"]
     won = photograph_checks(scores | {"deep decoder, best step": 99.0})
     lost = photograph_checks(scores | {"deep decoder, best step": 1.0})
-    assert [c.passed for c in won[:2]] == [True, True]
-    assert [c.passed for c in lost[:2]] == [False, False]
+    assert [c.verdict for c in won[:2]] == [Verdict.CONFIRMED, Verdict.CONFIRMED]
+    assert [c.verdict for c in lost[:2]] == [Verdict.REFUTED, Verdict.REFUTED]
 
 
 def test_band_errors_see_the_band_that_is_missing():
@@ -110,7 +111,7 @@ def test_band_errors_see_the_band_that_is_missing():
 def test_bands_end_to_end():
     section = band_section(shipped("camera", 16), steps=40)
     assert len(section.rows) == 4
-    assert section.checks[-1].passed  # the filter's prediction
+    assert section.checks[-1].verdict is Verdict.CONFIRMED  # the filter's prediction
 
 
 def test_corrupted_labels():
@@ -130,7 +131,7 @@ def test_corrupted_labels():
     W, v = net.W[0].detach().numpy(), net.v.numpy()
     np.testing.assert_allclose(net().detach().numpy()[0], np.maximum(X @ W.T, 0) @ v, atol=1e-12)
     section = label_section(count=60, fractions=(0.2,), seeds=(0,), steps=400, k=60)
-    assert all(check.passed for check in section.checks)
+    assert all(check.verdict is Verdict.CONFIRMED for check in section.checks)
 
 
 def test_a_constant_image_is_not_a_division_by_zero():

@@ -7,9 +7,10 @@ import pytest
 from PIL import Image as Pillow
 
 from compare.data.load import DataError
-from compare.generators.generators import (
+from compare.experiments.generators import GeneratorComparison, compare_generators
+from compare.generators.fit_pairs import fit_pair, fitting_depth
+from compare.generators.fitting_speed import (
     checks,
-    compare_generators,
     distance_section,
     distances_at_one_error,
     many_section,
@@ -18,7 +19,7 @@ from compare.generators.generators import (
     smaller,
     span,
 )
-from compare.generators.images import (
+from compare.generators.image_sources import (
     NAMES,
     Image,
     prepared,
@@ -27,10 +28,10 @@ from compare.generators.images import (
     scrambled,
     shipped,
 )
-from compare.generators.measure import FitPlan, fit_pair, fitting_depth
+from compare.reports.verdict import Verdict
 from gd import descend_image
 
-PLAN = FitPlan(seeds=(0, 1), longest_image=400, fraction=0.05, reach=60.0)  # long enough to measure noise
+PLAN = GeneratorComparison(seeds=2, longest_image=400, fraction=0.05, reach=60.0)  # long enough to measure noise
 SMOOTH = Image("hill", np.exp(-np.add.outer(np.linspace(-2, 2, 16) ** 2, np.linspace(-2, 2, 16) ** 2))[None])
 
 
@@ -108,59 +109,60 @@ def test_a_smooth_image_is_fitted_ten_times_faster_and_the_checks_say_so(fits):
     structured, free = fits
     assert (structured.ratios > 10).all()
     assert np.median(free.ratios) < np.median(structured.ratios)
-    assert [check.passed for check in checks(fits, PLAN)] == [True, True]
+    assert [check.verdict for check in checks(fits, PLAN)] == [Verdict.CONFIRMED, Verdict.CONFIRMED]
 
 
 def test_the_verdict_fails_when_noise_is_fast_and_is_withheld_when_unknown(fits):
     fast = replace(fits[0], noise_steps=3.0 * fits[0].image_steps)
-    assert order_of_magnitude(fast, "", PLAN).passed is False
+    assert order_of_magnitude(fast, "", PLAN).verdict is Verdict.REFUTED
     one = replace(fast, noise_steps=np.array([np.inf, 3.0]) * fits[0].image_steps)
-    assert order_of_magnitude(one, "", PLAN).passed is False, "one measured seed refutes, whatever the others' bounds"
+    # one measured seed refutes, whatever the others' bounds
+    assert order_of_magnitude(one, "", PLAN).verdict is Verdict.REFUTED
     slow = replace(fast, noise_steps=np.full(2, np.inf), noise_limit=int(10 * fits[0].image_steps.max()))
-    assert order_of_magnitude(slow, "", PLAN).passed is True
+    assert order_of_magnitude(slow, "", PLAN).verdict is Verdict.CONFIRMED
     lost = replace(fast, image_steps=np.array([np.inf, 5.0]), noise_steps=None)
-    assert order_of_magnitude(lost, "", PLAN).passed is None
+    assert order_of_magnitude(lost, "", PLAN).verdict is Verdict.NO_PREDICTION
     board = replace(fits[0], image=replace(SMOOTH, name="checkerboard"))
-    assert order_of_magnitude(board, "", PLAN).passed is None
+    assert order_of_magnitude(board, "", PLAN).verdict is Verdict.NO_PREDICTION
 
 
-@pytest.mark.parametrize(("ours", "beside", "verdict"), [
-    ([8, 9], [20, 30], True), ([40, 50], [20, 30], False),  # all measured
-    ([8, 9], [np.inf, np.inf], True),  # below i's bound: smaller
-    ([10.2, 30], [np.inf, np.inf], None),  # above i's bound, which says nothing
-    ([np.inf, np.inf], [np.inf, np.inf], None), ([np.inf, 9], [20, 30], None),
-    ([np.inf, np.inf], [2, 3], False),  # even iii's bound is above i
+@pytest.mark.parametrize(("ours", "bilinear", "verdict"), [
+    ([8, 9], [20, 30], Verdict.CONFIRMED), ([40, 50], [20, 30], Verdict.REFUTED),  # all measured
+    ([8, 9], [np.inf, np.inf], Verdict.CONFIRMED),  # below i's bound: smaller
+    ([10.2, 30], [np.inf, np.inf], Verdict.NO_PREDICTION),  # above i's bound, which says nothing
+    ([np.inf, np.inf], [np.inf, np.inf], Verdict.NO_PREDICTION), ([np.inf, 9], [20, 30], Verdict.NO_PREDICTION),
+    ([np.inf, np.inf], [2, 3], Verdict.REFUTED),  # even iii's bound is above i
 ])  # fmt: skip
-def test_bounds_decide_only_what_they_prove(fits, ours, beside, verdict):
-    """Ratios of kind iv beside those of kind i; infinity is a noise that was stopped, at 10.5 times."""
+def test_bounds_decide_only_what_they_prove(fits, ours, bilinear, verdict):
+    """Ratios of kind iv and those of kind i; infinity is a noise that was stopped, at 10.5 times."""
 
     def with_ratios(fit, ratios):
         limit = 420 if np.inf in ratios else 4000
         return replace(fit, image_steps=np.full(2, 40.0), noise_steps=40 * np.array(ratios), noise_limit=limit)
 
-    pair = [with_ratios(fits[0], beside), with_ratios(fits[1], ours)]
-    assert smaller(pair[1], pair, "").passed is verdict
+    pair = [with_ratios(fits[0], bilinear), with_ratios(fits[1], ours)]
+    assert smaller(pair[1], pair, "").verdict is verdict
 
 
 @pytest.mark.parametrize("output", ["sigmoid", "linear"])
 def test_an_unstable_fit_is_called_by_its_name(output):
     """A sigmoid saturates, so its error stays finite whatever the step."""
-    wild = FitPlan(seeds=(0,), step=1000.0, output=output, longest_image=60)
+    wild = GeneratorComparison(seeds=1, step=1000.0, output=output, longest_image=60)
     fit = fit_pair("bilinear", 4.0, SMOOTH, wild)
     assert row(fit)["image_steps"] == "unstable"
     verdict = order_of_magnitude(fit, "", wild)
-    assert verdict.passed is None
+    assert verdict.verdict is Verdict.NO_PREDICTION
     assert "step 1000" in str(verdict)
     (together,) = many_section([SMOOTH, shipped("camera", 16)], wild, steps=60).checks
-    assert together.passed is None
+    assert together.verdict is Verdict.NO_PREDICTION
 
 
 def test_an_unstable_fit_of_noise_is_no_slow_fit(fits):
     there = fits[0].noise_path
     back = np.concatenate([there.mse, np.full((len(there.mse), 2), 3 * there.mse.min())])
     noisy = replace(fits[0], noise_steps=np.full(2, np.inf), noise_path=replace(there, mse=back))
-    assert order_of_magnitude(noisy, "", PLAN).passed is None
-    assert smaller(fits[1], [noisy, fits[1]], "").passed is None
+    assert order_of_magnitude(noisy, "", PLAN).verdict is Verdict.NO_PREDICTION
+    assert smaller(fits[1], [noisy, fits[1]], "").verdict is Verdict.NO_PREDICTION
     assert row(noisy)["noise_steps"] == "unstable"
     reached = replace(
         noisy, noise_steps=np.array([50.0, 60.0])
@@ -169,32 +171,30 @@ def test_an_unstable_fit_of_noise_is_no_slow_fit(fits):
 
 
 def test_distances_are_compared_at_one_error(fits):
-    """An image beside a longer run of itself has moved as far, at the error both reached; noise has moved further."""
+    """An image and a longer run of itself have moved as far, at the error both reached; noise has moved further."""
     short = descend_image(fits[0].image_path.model, SMOOTH.pixels, steps=30, step=0.5, snapshots=range(31))
     long = descend_image(fits[0].image_path.model, SMOOTH.pixels, steps=300, step=0.5, snapshots=range(0, 301, 3))
     error, first, second = distances_at_one_error(short, long)
     assert error == pytest.approx(np.median(short.mse.min(axis=0)))
     np.testing.assert_allclose(first, second, rtol=2e-2)
     copied = replace(fits[0], image_path=short, noise_path=long)
-    assert distance_section([copied]).checks[0].passed is False
-    assert distance_section([fits[0]]).checks[0].passed is True
+    assert distance_section([copied]).checks[0].verdict is Verdict.REFUTED
+    assert distance_section([fits[0]]).checks[0].verdict is Verdict.CONFIRMED
 
 
 def test_batches_change_nothing(monkeypatch):
     images = [shipped(name, 16) for name in ("camera", "coins", "moon")]
     together = many_section(images, PLAN, steps=20).rows
-    monkeypatch.setattr("compare.generators.measure.AT_ONCE", 1)
+    monkeypatch.setattr("compare.generators.fit_pairs.AT_ONCE", 1)
     for row_a, row_b in zip(together, many_section(images, PLAN, steps=20).rows, strict=True):
         assert row_a["mean"] == pytest.approx(row_b["mean"], rel=1e-4)  # 20 steps in float32
 
 
 def test_processes_change_nothing():
-    plan = FitPlan(seeds=(0,), longest_image=60, fraction=0.3)
-    alone, shared = (
-        compare_generators([SMOOTH], kinds=("bilinear", "deconvolution"), factors=(4.0,), plan=plan, toy=False, jobs=n)
-        for n in (1, 2)
-    )
-    assert [c.passed for s in alone.sections for c in s.checks] == [c.passed for s in shared.sections for c in s.checks]
+    plan = GeneratorComparison([SMOOTH], kinds=("bilinear", "deconvolution"), factors=(4.0,), seeds=1, fraction=0.3,
+                               longest_image=60, many=(), toy=False)  # fmt: skip
+    alone, shared = (replace(plan, jobs=n).run() for n in (1, 2))
+    assert [c.verdict for c in alone.checks] == [c.verdict for c in shared.checks]
     assert [r["image_steps"] for r in alone.sections[0].rows] == [r["image_steps"] for r in shared.sections[0].rows]
 
 
@@ -206,14 +206,12 @@ def test_words_for_spans():
 
 
 def test_a_report_from_end_to_end(tmp_path):
-    plan = FitPlan(seeds=(0,), longest_image=60, fraction=0.2)
     both = [SMOOTH, replace(SMOOTH, name="hole", pixels=1 - SMOOTH.pixels)]
-    report = compare_generators(
-        both, many=both, kinds=("bilinear", "fixed"), factors=(4.0,), plan=plan, note="one note"
-    )
+    report = compare_generators(both, many=both, kinds=("bilinear", "fixed"), factors=(4.0,), seeds=1, fraction=0.2,
+                                longest_image=60, jobs=1)  # fmt: skip
     assert report.sections[0].title.startswith("Iterations")
     assert len(report.sections) == 4
-    assert report.notes[0] == "one note"
+    assert report.notes[0].startswith("Images are 16 × 16")
     page = report.write(tmp_path).read_text()
     assert "hill" in page
 
@@ -227,10 +225,10 @@ def test_bad_input():
     for name, value, word in (
         ("fraction", 1.0, "fraction"),
         ("step", -1.0, "step"),
-        ("seeds", (), "seed"),
+        ("seeds", 0, "seed"),
         ("longest_image", 0, "longest_image"),
         ("reach", 5.0, "reach"),
     ):
         with pytest.raises(ValueError, match=word):
-            FitPlan(**{name: value})
+            GeneratorComparison(**{name: value})
     assert fitting_depth("bilinear", 8) == 2

@@ -2,14 +2,16 @@ import numpy as np
 import pytest
 
 from compare.data.load import Dataset, load
-from compare.margin.clock import clock_of_log_loss
-from compare.margin.initial_scale import compare_scales, network
+from compare.experiments.initial_scale import compare_scales
+from compare.margin.loss_clock import clock_of_log_loss
+from compare.margin.scale_paths import network
 from compare.reports.drawing import svg
+from compare.reports.verdict import Verdict
 
 
 @pytest.fixture(scope="module")
 def report():
-    return compare_scales(load("synthetic:6,10,1"), scales=(0.01, 10.0))
+    return compare_scales(load("synthetic:6,10,1"), inits=(0.01, 10.0))
 
 
 @pytest.mark.parametrize("name", ["diagonal", "convolutional"])
@@ -33,7 +35,8 @@ def test_every_scale_ends_at_the_same_max_margin(report):
     assert report.failures == ()
     assert len(report.checks) == 8
     for section in report.sections:
-        assert all(row["theory"] is True and row["rich"] < 1e-9 and row["gap"] < 1e-9 for row in section.rows)
+        assert {row["theory"] for row in section.rows} == {Verdict.CONFIRMED}
+        assert all(row["rich"] < 1e-9 and row["gap"] < 1e-9 for row in section.rows)
 
 
 def test_a_large_start_stays_longer_with_the_kernel(report):
@@ -56,7 +59,7 @@ def test_the_clock():
 
 @pytest.mark.parametrize(
     ("change", "complaint"),
-    [({"scales": []}, "positive"), ({"scales": [0.0]}, "positive"), ({"architectures": ["relu"]}, "'relu'")],
+    [({"inits": []}, "> 0"), ({"inits": [0.0]}, "> 0"), ({"architectures": ["relu"]}, "relu")],
 )
 def test_bad_input(change, complaint):
     data = Dataset("d", np.ones((1, 2)), np.ones(1), ("a", "b"))

@@ -6,22 +6,23 @@ import pytest
 import torch
 from torch import nn
 
-import compare.margin.margin
-from compare.data.load import load
+from compare.data.load import Dataset, load
+from compare.experiments.margin import MarginComparison, compare_margin
+from compare.margin import margin_report
+from compare.margin.architectures import ARCHITECTURES, architectures
 from compare.margin.families import families, own_families
-from compare.margin.figures import descent_clock, flow_clock, path
-from compare.margin.margin import compare_dataset, compare_families, compare_margin
-from compare.margin.measure import Plan, end_at, measure_family
-from compare.margin.networks import ARCHITECTURES, architectures
-from compare.margin.tables import family_checks, no_claim, run_checks
+from compare.margin.flow_and_solution import end_at, measure_family
+from compare.margin.margin_figures import descent_clock, flow_clock, path
+from compare.margin.margin_predictions import family_checks, no_claim, run_checks
 from compare.reports.drawing import svg
+from compare.reports.verdict import Verdict
 from gd.descent.schedule import ConstantStep
 from gd.flow.limit import FlowStatus
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from solvers.regularizers import Bridge
 from solvers.solution import NotSeparableError
 
-SHORT = Plan(steps=40)
+SHORT = MarginComparison(steps=40)
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,8 @@ def data():
 
 @pytest.fixture(scope="module")
 def runs(data):
-    """Both roads of every 1-D family at depths 1 to 3, two seeds, by label."""
-    chosen = families(data.X, depths=(1, 2, 3), seeds=(0, 1))
+    """Solution and limit of every 1-D family at depths 1 to 3, two seeds, by label."""
+    chosen = families(data, depths=(1, 2, 3), seeds=(0, 1))
     return {family.label: measure_family(family, data.y, SHORT) for family in chosen}
 
 
@@ -48,7 +49,7 @@ def perturbed(run, data, size):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
-def test_each_row_names_the_price_its_network_pays(name, depth):
+def test_each_row_names_the_regularizer_of_its_network(name, depth):
     row = ARCHITECTURES[name]
     network = row.build((3, 4), depth, 0.3, 0)
     R = row.regularizer(depth)
@@ -57,13 +58,13 @@ def test_each_row_names_the_price_its_network_pays(name, depth):
     else:
         assert network.regularizer == R
     # min ‖w‖² = L·R(β)^{2/L}: no weights are cheaper, and balanced ones cost just that
-    price = depth * R.value(network.predictor) ** (2 / depth)
-    assert sum(float((w.detach() ** 2).sum()) for w in network.weights) >= price * (1 - 1e-12)
+    cost = depth * R.value(network.predictor) ** (2 / depth)
+    assert sum(float((w.detach() ** 2).sum()) for w in network.weights) >= cost * (1 - 1e-12)
     if name != "fully connected":
         kind, shape = type(network), network.shape if name.endswith("2-D") else network.shape[0]
         balanced = kind(shape, depth, scale=0.3, initialization="balanced")
-        paid = sum(float((w.detach() ** 2).sum()) for w in balanced.weights)
-        assert paid == pytest.approx(depth * R.value(balanced.predictor) ** (2 / depth), rel=1e-12)
+        total = sum(float((w.detach() ** 2).sum()) for w in balanced.weights)
+        assert total == pytest.approx(depth * R.value(balanced.predictor) ** (2 / depth), rel=1e-12)
 
 
 def test_every_prediction_holds_where_the_hypotheses_do(runs):
@@ -74,7 +75,8 @@ def test_every_prediction_holds_where_the_hypotheses_do(runs):
     for label, members in runs.items():
         checks = family_checks(members)
         convex = members[0].convex
-        assert [check.passed for check in checks] == ([True, True] if convex else [True, True, None]), label
+        expected = [Verdict.CONFIRMED] * 2 + [Verdict.NO_PREDICTION] * (not convex)
+        assert [check.verdict for check in checks] == expected, label
         assert all("2 seeds" in check.statement and "worst: seed" in check.statement for check in checks)
         for run in members:
             assert run.limit.status is (FlowStatus.OPTIMAL if convex else FlowStatus.STATIONARY)
@@ -94,12 +96,12 @@ def test_every_prediction_holds_where_the_hypotheses_do(runs):
 def test_a_limit_that_is_off_is_rejected(runs, data, size):
     for members in runs.values():
         off = perturbed(members[0], data, size)
-        passed = [check.passed for check in run_checks(off)]
-        assert passed[:2] == [False, False]  # the residual or gap, and the angle
+        verdicts = [check.verdict for check in run_checks(off)]
+        assert verdicts[:2] == [Verdict.REFUTED, Verdict.REFUTED]  # the residual or gap, and the angle
         assert off.flow.angle == pytest.approx(size, rel=1e-6)
         # one bad seed of two is the one that is reported
         (worst, *_) = family_checks([members[1], off])
-        assert worst.passed is False
+        assert worst.verdict is Verdict.REFUTED
         assert f"worst: seed {off.seed}" in worst.statement
 
 
@@ -107,7 +109,7 @@ def test_a_nan_is_worse_than_any_number(runs):
     good, bad = runs["diagonal, L=2"]
     broken = replace(bad, flow=replace(bad.flow, angle=math.nan))
     angles = [check for check in family_checks([good, broken]) if check.unit == "rad"]
-    assert [check.passed for check in angles] == [False]
+    assert [check.verdict for check in angles] == [Verdict.REFUTED]
     assert f"worst: seed {broken.seed}" in angles[0].statement
 
 
@@ -115,7 +117,8 @@ def test_a_nan_is_worse_than_any_number(runs):
 def test_no_claim_where_the_limit_was_not_reached(runs, status):
     run = runs["diagonal, L=2"][0]
     checks = run_checks(replace(run, limit=replace(run.limit, status=status)))
-    assert [check.passed for check in checks] == [None]
+    locked = status is FlowStatus.LOCKED  # reached, and outside of what the theorem covers
+    assert [check.verdict for check in checks] == [Verdict.NO_PREDICTION if locked else Verdict.NOT_REACHED]
     assert checks[0].reason == str(status)
 
 
@@ -124,11 +127,11 @@ def test_a_sign_locked_start_is_named_and_nothing_is_claimed():
     X, y = np.array([[1.0, -2.0], [1.5, -1.0]]), np.array([1.0, 1.0])
     models = [Diagonal(2, 2, seed=seed, initialization="balanced") for seed in range(8)]
     wrong = next(model for model in models if (np.sign(model.predictor) == [1, 1]).all())
-    (run,) = measure_family(own_families(wrong, X)[0], y, SHORT)
+    (run,) = measure_family(own_families(wrong, Dataset("two", X, y, ("a", "b")))[0], y, SHORT)
     assert run.limit.status is FlowStatus.LOCKED
     assert "sign-locked" in no_claim(run)
     report = compare_margin(X, y, wrong, steps=40)
-    assert [check.passed for check in report.checks] == [None]
+    assert [check.verdict for check in report.checks] == [Verdict.NO_PREDICTION]
     assert "sign-locked" in report.to_html()
     # the solver's answer is one the network cannot have
     assert run.solution.beta[1] < 0 <= run.limit.predictor[1]
@@ -136,10 +139,10 @@ def test_a_sign_locked_start_is_named_and_nothing_is_claimed():
 
 def test_several_minimizers_make_no_angle_prediction():
     # min ‖β‖₁ s.t. β_0 + β_1 ≥ 1: every point of a segment
-    report = compare_margin([[1.0, 1.0]], [1.0], architectures=["diagonal"], depths=[2], steps=20)
+    report = compare_margin([[1.0, 1.0]], [1.0], architectures=["diagonal"], depths=[2], seeds=[0], steps=20)
     gap, measured = report.checks
-    assert gap.passed is True
-    assert measured.passed is None
+    assert gap.verdict is Verdict.CONFIRMED
+    assert measured.verdict is Verdict.NO_PREDICTION
     assert "several minimizers" in measured.reason
 
 
@@ -150,12 +153,12 @@ def test_a_users_own_network():
     report = compare_margin(data.X, data.y, {"my net <b>": net}, steps=40, name="mine")
     assert len(report.checks) == 1
     assert "KKT" in report.checks[0].statement
-    assert report.checks[0].passed
+    assert report.checks[0].verdict is Verdict.CONFIRMED
     assert "my net &lt;b&gt;" in report.to_html()
     (plot,) = [figure for section in report.sections for figure in section.figures]
     assert svg(plot).startswith("<svg")
     ratio = plot.data["margin ratio, flow: my net <b>"]
-    assert ratio[-1] == pytest.approx(1.0, abs=1e-2)  # the flow's last direction is beside the limit
+    assert ratio[-1] == pytest.approx(1.0, abs=1e-2)  # the flow's last direction is close to the limit
 
 
 def test_a_network_with_a_bias_is_refused():
@@ -172,13 +175,13 @@ def test_own_linear_networks_are_held_to_their_theorem(data):
         ARCHITECTURES[name].reference(2) for name in ("fully connected", "diagonal", "convolutional")
     ]
     assert report.failures == ()
-    (narrow,) = own_families(models[3], data.X)
+    (narrow,) = own_families(models[3], data)
     assert narrow.row.reference(2) != ARCHITECTURES["convolutional"].reference(2)
 
 
 def test_images(data):
     images = load("synthetic:6,12,0")
-    report = compare_margin(images.X.reshape(6, 3, 4), images.y, depths=[2], steps=20)
+    report = compare_margin(images.X.reshape(6, 3, 4), images.y, depths=[2], seeds=[0], steps=20)
     assert [row["network"] for row in report.sections[0].rows] == [
         "fully connected, L=2", "diagonal, L=2", "convolutional, L=2", "convolutional 2-D, L=2",
     ]  # fmt: skip
@@ -188,13 +191,13 @@ def test_images(data):
 def test_logistic_ends_where_exponential_does(data):
     for loss in ("exponential", "logistic"):
         report = compare_margin(data.X, data.y, architectures=["convolutional"], depths=[2], loss=loss, steps=20)
-        assert [check.passed for check in report.checks] == [True, True]
+        assert [check.verdict for check in report.checks] == [Verdict.CONFIRMED, Verdict.CONFIRMED]
         assert loss in report.sections[0].text
 
 
 @pytest.fixture(scope="module")
 def report(data):
-    return compare_dataset(data, depths=(1, 2, 3), seeds=(0,), plan=SHORT)
+    return compare_margin(data, depths=(1, 2, 3), seeds=(0,), steps=40)
 
 
 def test_the_report_traces_its_data_and_measures_every_hypothesis(report, data):
@@ -203,8 +206,8 @@ def test_the_report_traces_its_data_and_measures_every_hypothesis(report, data):
     assert report.provenance.seeds == (0,)
     limits, descent = report.sections[0], report.sections[-1]
     assert len(limits.rows) == len(descent.rows) == 7
-    assert {row["theory"] for row in limits.rows} == {True}
-    assert {row["theory"] for row in descent.rows} == {None}
+    assert {row["theory"] for row in limits.rows} == {Verdict.CONFIRMED}
+    assert {row["theory"] for row in descent.rows} == {Verdict.NO_PREDICTION}
     assert all(math.isfinite(row["loss"]) and row["turn"] >= 0 and row["locked"] is False for row in descent.rows)
     by_network = {row["network"]: row for row in limits.rows}
     assert by_network["diagonal, L=3"]["support"] <= by_network["diagonal, L=2"]["support"] <= 8  # at most N
@@ -226,10 +229,10 @@ def test_every_plot_can_be_drawn_and_holds_its_numbers(report):
 
 def test_flow_and_descent_share_their_path_on_the_shared_clock(data):
     # steps of length h follow the flow to O(h), so at equal loss the predictors are O(h) apart: halving h halves it
-    family = families(data.X, names=["diagonal"], depths=(2,))[0]
+    family = families(data, names=["diagonal"], depths=(2,))[0]
     apart = []
     for h in (4e-3, 2e-3):
-        (run,) = measure_family(family, data.y, Plan(steps=round(8.0 / h), schedule=ConstantStep(h)))
+        (run,) = measure_family(family, data.y, MarginComparison(steps=round(8.0 / h), schedule=ConstantStep(h)))
         flow, descent = flow_clock(run), descent_clock(run)
         at = np.linspace(0.0, np.nanmax(descent), 20)
         ours = np.interp(at, flow[np.isfinite(flow)], run.angles(run.limit.path.predictors)[np.isfinite(flow)])
@@ -248,13 +251,13 @@ def test_ctrl_c_keeps_the_families_that_are_finished(data, monkeypatch):
             raise KeyboardInterrupt
         return measure_family(family, y, plan)
 
-    monkeypatch.setattr(compare.margin.margin, "measure_family", interrupted)
-    report = compare_dataset(data, depths=(2,), plan=SHORT)
+    monkeypatch.setattr(margin_report, "measure_family", interrupted)
+    report = compare_margin(data, depths=(2,), seeds=(0,), steps=40)
     assert not report.complete
     assert [row["network"] for row in report.sections[0].rows] == ["fully connected, L=2"]
     assert "1 of 3 parts" in report.notes[0]
-    monkeypatch.setattr(compare.margin.margin, "measure_family", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
-    nothing = compare_families(data, families(data.X, depths=(2,)), SHORT)
+    monkeypatch.setattr(margin_report, "measure_family", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    nothing = compare_margin(data, depths=(2,), steps=40)
     assert not nothing.complete
     assert nothing.sections == ()
 
@@ -290,10 +293,10 @@ def test_inseparable_data_are_refused():
 
 
 def test_families_once_each():
-    X = np.ones((3, 12))
-    assert [f.label for f in families(X, depths=(2, 1, 2), image_shape=(3, 4))] == [
+    images = Dataset("ones", np.ones((3, 12)), np.ones(3), ("a", "b"), (3, 4))
+    assert [f.label for f in families(images, depths=(2, 1, 2))] == [
         "linear predictor", "fully connected, L=2", "diagonal, L=2", "convolutional, L=2", "convolutional 2-D, L=2",
     ]  # fmt: skip
     assert len(architectures(images=True)) == len(ARCHITECTURES)
-    assert families(X, depths=(3,), seeds=(4, 4, 5))[0].seeds == (4, 5)
-    assert families(X, depths=(3,))[1].regularizer == Bridge(2 / 3)
+    assert families(images, depths=(3,), seeds=(4, 4, 5))[0].seeds == (4, 5)
+    assert families(images, depths=(3,))[1].regularizer == Bridge(2 / 3)

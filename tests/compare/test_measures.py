@@ -100,7 +100,7 @@ def test_margins_by_hand():
     X, y = np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([1.0, -1.0])
     β = np.array([1.0, -1.0])
     assert normalized_margin(X, y, β, Bridge(1)) == 0.5
-    # ℓ1: max min(β_0, −2β_1)/‖β‖₁ is at (2, −1): margin 2 of price 3
+    # ℓ1: max min(β_0, −2β_1)/‖β‖₁ is at (2, −1): margin 2 at value 3
     assert margin_gap(X, y, β, [2.0, -1.0], Bridge(1)) == pytest.approx(1 - 0.5 / (2 / 3))
     assert margin_gap(X, y, [2.0, -1.0], [2.0, -1.0], Bridge(1)) == 0.0
     assert margin_gap(X, y, [1.0, 1.0], [2.0, -1.0], Bridge(1)) > 1.0  # one point on the wrong side

@@ -3,7 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compare.margin.outputs import compare_outputs, end_checks, ends, planted, wine
+from compare.experiments.outputs import compare_outputs
+from compare.margin.output_limits import end_checks, ends, planted, wine
+from compare.reports.verdict import Verdict
 from solvers.separability import farkas_certificate
 from solvers.solution import NotSeparableError
 
@@ -17,14 +19,14 @@ def found():
 def test_limits_are_kkt_points_and_the_conjecture_is_only_measured(found):
     for end in found:
         checks = end_checks(end)
-        assert checks[0].passed is True
-        assert checks[1].passed is (True if end.depth == 1 else None)
+        assert checks[0].verdict is Verdict.CONFIRMED
+        assert checks[1].verdict is (Verdict.CONFIRMED if end.depth == 1 else Verdict.NO_PREDICTION)
         if end.depth > 1:
             assert "conjectured" in checks[1].reason
             assert checks[1].measured < 1e-6
 
 
-def test_against_the_conic_road(found):
+def test_against_the_conic_method(found):
     linear, nuclear, _ = found
     assert linear.angle < 1e-9
     # the conic solver's matrix is good to about the square root of its gap
@@ -36,15 +38,15 @@ def test_against_the_conic_road(found):
 def test_a_limit_that_is_off_is_rejected(found):
     linear = found[0]
     turned = linear.limit.predictor + 1e-3
-    assert end_checks(replace(linear, limit=replace(linear.limit, predictor=turned)))[1].passed is False
-    assert end_checks(replace(linear, limit=replace(linear.limit, kkt_epsilon=1.0)))[0].passed is False
+    assert end_checks(replace(linear, limit=replace(linear.limit, predictor=turned)))[1].verdict is Verdict.REFUTED
+    assert end_checks(replace(linear, limit=replace(linear.limit, kkt_epsilon=1.0)))[0].verdict is Verdict.REFUTED
 
 
 def test_report_and_data():
     data, labels = planted(5, 4, 2, 1)
-    report = compare_outputs(data, labels, depths=(1, 2))
+    report = compare_outputs(data, labels, depths=(1, 2), seeds=(0,))
     assert report.failures == ()
-    assert [row["price"] for row in report.sections[0].rows] == ["Frobenius", "nuclear"]
+    assert [row["norm"] for row in report.sections[0].rows] == ["Frobenius", "nuclear"]
     assert report.provenance.data[0].sha256 != data.sha256  # the hash is of all labels
     three, classes = wine()
     assert three.X.shape == (178, 14)

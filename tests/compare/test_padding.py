@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from compare.data.load import load
-from compare.margin.padding import build, cases, check_of, compare_paddings, predictor_at, section
+from compare.experiments.padding import compare_paddings
+from compare.margin.padding_limits import build, cases, check_of, predictor_at, section
+from compare.reports.verdict import Verdict
 from gd.flow.limit import FlowStatus
 
 
@@ -21,7 +23,7 @@ def found(data):
 def test_every_limit_is_a_kkt_point_and_separates(found, data):
     assert [(c.padding, c.kernel) for c in found] == [("zero", 3), ("zero", 8), ("circular", 3)]
     for case in found:
-        assert check_of(case).passed is True
+        assert check_of(case).verdict is Verdict.CONFIRMED
         model = build(8, 3, case.kernel, case.padding, 0.1, 0)
         β = predictor_at(model, case.limit)
         margins = data.y * (data.X @ β)
@@ -32,14 +34,14 @@ def test_every_limit_is_a_kkt_point_and_separates(found, data):
 
 def test_a_residual_above_the_tolerance_is_rejected(found):
     off = replace(found[0], limit=replace(found[0].limit, kkt_epsilon=1e-3))
-    assert check_of(off).passed is False
+    assert check_of(off).verdict is Verdict.REFUTED
     unfinished = replace(found[0], limit=replace(found[0].limit, status=FlowStatus.UNFINISHED))
-    assert check_of(unfinished).passed is None
+    assert check_of(unfinished).verdict is Verdict.NOT_REACHED
 
 
 def test_the_table(found, data):
     made = section(found, data)
-    assert [row["theory"] for row in made.rows] == [True] * 3
+    assert [row["theory"] for row in made.rows] == [Verdict.CONFIRMED] * 3
     assert all(np.isfinite(row["norm"]) for row in made.rows)
 
 

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from compare.generators.images import shipped
-from compare.generators.recovery import (
-    RecoveryPlan,
-    compare_recovery,
+from compare.experiments.recovery import RecoveryComparison, compare_recovery
+from compare.generators.image_sources import shipped
+from compare.generators.recovery_convex import rows_and_data, total_variation, wavelet_basis, wavelet_l1
+from compare.generators.recovery_sections import (
     deep_decoder,
     image_checks,
     line_section,
     variable_density_mask,
 )
-from compare.generators.recovery_convex import rows_and_data, total_variation, wavelet_basis, wavelet_l1
+from compare.reports.verdict import Verdict
 from solvers.filters.compressive_sensing import (
     DenseMeasurement,
     FourierMeasurement,
@@ -74,7 +74,7 @@ def test_real_equations_are_the_complex_ones():
 def test_the_deep_decoder_fits_every_system_of_its_batch():
     x = shipped("camera", 16).pixels[0]
     taken = [gaussian_measurement(m, (16, 16), seed=m) for m in (40, 120)]
-    outputs = deep_decoder(x, taken, RecoveryPlan(channels=24, depth=3, steps=600))
+    outputs = deep_decoder(x, taken, RecoveryComparison(channels=24, depth=3, steps=600))
     for output, measurement in zip(outputs, taken, strict=True):
         missing = np.linalg.norm(measurement.forward(output - x)) / np.linalg.norm(measurement.forward(x))
         assert missing < 0.1
@@ -82,7 +82,7 @@ def test_the_deep_decoder_fits_every_system_of_its_batch():
 
 def test_the_line_holds_and_a_broken_limit_fails():
     section = line_section(n=64, k=512, counts=(8, 24), steps=60)
-    assert all(check.passed for check in section.checks)
+    assert all(check.verdict is Verdict.CONFIRMED for check in section.checks)
     x = shipped("camera", 8).pixels[0]
     kernel = dual_kernel(gaussian_kernel((8, 8), 0.1))
     measurement = FourierMeasurement(variable_density_mask((8, 8), 0.3, seed=0))
@@ -91,13 +91,13 @@ def test_the_line_holds_and_a_broken_limit_fails():
     good = image_checks("Fourier", x, [measurement], [limit], errors)
     early = kernel_recovery(kernel, measurement, measurement.forward(x), step=0.1 / kernel.largest, t=3)
     bad = image_checks("Fourier", x, [measurement], [early], errors)
-    assert [c.passed for c in good] == [True, True, None]
-    assert [c.passed for c in bad] == [False, False, None]
+    assert [c.verdict for c in good] == [Verdict.CONFIRMED, Verdict.CONFIRMED, Verdict.NO_PREDICTION]
+    assert [c.verdict for c in bad] == [Verdict.REFUTED, Verdict.REFUTED, Verdict.NO_PREDICTION]
 
 
 def test_a_report_from_end_to_end(tmp_path):
-    plan = RecoveryPlan(shares=(0.2, 0.5), channels=12, depth=3, steps=30)
-    report = compare_recovery([shipped("shepp_logan_phantom", 16)], plan)
+    image = shipped("shepp_logan_phantom", 16)
+    report = compare_recovery([image], shares=(0.2, 0.5), channels=12, depth=3, steps=30)
     assert len(report.sections) == 3
     assert report.passed
     assert "phantom" in report.write(tmp_path).read_text()

@@ -15,6 +15,7 @@ from compare.reports.atomic import write_text
 from compare.reports.provenance import DataUsed, Provenance
 from compare.reports.records import plain, slug, to_json
 from compare.reports.report import Check, Column, Report, Section
+from compare.reports.verdict import Verdict
 from compare.reports.wording import cell, clean, header, measurement, number
 
 
@@ -33,24 +34,27 @@ def at(measured, tolerance=1e-6):
     [(0.0, True), (1e-6, True), (1.0000001e-6, False), (math.inf, False), (math.nan, False), (-math.inf, True)],
 )
 def test_a_check_holds_up_to_its_tolerance_and_never_for_nan(measured, passed):
-    assert at(measured).passed is passed
+    assert at(measured).verdict is (Verdict.CONFIRMED if passed else Verdict.REFUTED)
     assert at(measured).verdict == ("holds" if passed else "fails")
 
 
 def test_no_prediction_is_neither():
     check = Check.no_prediction("s", 3.0, why="the loss did not go to 0")
-    assert check.passed is None
+    assert check.verdict is Verdict.NO_PREDICTION
     assert check.tolerance is None
     assert check.verdict == "no prediction"
 
 
-def test_report_passes_unless_a_prediction_fails():
+def test_report_passes_where_a_prediction_holds_and_none_fails():
     def of(*checks):
         return Report("t", (Section("s", checks=checks),), Provenance())
 
     none = Check.no_prediction("s", 1.0, why="w")
-    assert of().passed
-    assert of(none).passed
+    late = Check.not_reached("s", 1.0, why="w")
+    assert not of().passed
+    assert not of(none).passed
+    assert not of(none, late).passed
+    assert not replace(of(at(0.0)), complete=False).passed
     assert of(at(0.0), none).passed
     assert not of(at(0.0), at(1.0)).passed
     assert of(at(0.0), at(1.0)).failures == (at(1.0),)
@@ -102,10 +106,10 @@ def test_json_is_standard_and_holds_the_numbers(report):
     assert [float(row["gap"]) for row in first["rows"][1:]] == [math.inf, -math.inf]
     assert math.isnan(float(first["rows"][0]["gap"]))
     assert first["checks"][0] == {
-        "statement": "limit of digits:3v8", "measured": 2e-7, "unit": "rad", "tolerance": 1e-6, "passed": True,
+        "statement": "limit of digits:3v8", "measured": 2e-7, "unit": "rad", "tolerance": 1e-6,
         "reference": "Theorem digits:3v8", "reason": "", "verdict": "holds",
     }  # fmt: skip
-    assert first["checks"][1]["passed"] is None
+    assert first["checks"][1]["verdict"] == "no prediction"
     assert first["figures"][0]["data"]["steps"] == [1, 10, 100]
     assert record["provenance"]["data"] == [{"name": "digits:3v8", "sha256": "ab" * 32}]
     assert record["provenance"]["versions"]["numpy"] == np.__version__
@@ -174,8 +178,8 @@ def test_numbers_as_people_read_them(value, text):
 
 def test_cells():
     assert cell(True, Column("a", "a")) == "yes"
-    assert cell(True, Column("a", "a", format="verdict")) == "holds"
-    assert cell(None, Column("a", "a", format="verdict")) == "no prediction"
+    assert cell(Verdict.CONFIRMED, Column("a", "a", format="verdict")) == "holds"
+    assert cell(Verdict.NO_PREDICTION, Column("a", "a", format="verdict")) == "no prediction"
     assert cell(None, Column("a", "a")) == "–"
     assert cell(1000000, Column("a", "a")) == "1000000"
 

@@ -8,12 +8,14 @@ import pytest
 from click.testing import CliRunner
 
 from compare.command_line import cli
+from compare.experiments.protocol import quick_report
+from compare.experiments.spline import SplineComparison, compare_spline
 from compare.function_distance import uniform_distance
-from compare.spline.cases import BUILTIN, Case, default_inits, load_case, parse_init
-from compare.spline.rate import WidthStudy, fitted_slope, train_batch, training_gaps, width_study
-from compare.spline.sections import rate_section, rich_section, spline_price
-from compare.spline.spline import compare_spline, quick
-from compare.spline.trajectory import trajectory_study
+from compare.reports.verdict import Verdict
+from compare.spline.smoothing_trajectory import trajectory_study
+from compare.spline.spline_cases import BUILTIN, SplineCase, default_inits, load_case, parse_init
+from compare.spline.spline_sections import rate_section, rich_section, spline_cost
+from compare.spline.width_rates import WidthStudy, fitted_slope, train_batch, training_gaps, width_study
 from gd.squared_loss.weight_decay import DecayedNetwork
 from solvers.splines.initial_distributions import BinaryUniformInit, GaussianInit
 from solvers.splines.rich_regime import rich_interpolant
@@ -36,11 +38,14 @@ def test_slope_and_its_interval() -> None:
     assert np.isnan(fitted_slope(np.array([10, 20]), np.ones((2, 3)))[0])  # below 80 nothing is fitted
 
 
-@pytest.mark.parametrize(("power", "verdict"), [(-0.5, True), (-0.35, False), (-0.7, False)])
-def test_the_rate_check_rejects_other_rates(power: float, verdict: bool) -> None:
+@pytest.mark.parametrize(
+    ("power", "verdict"), [(-0.5, Verdict.CONFIRMED), (-0.35, Verdict.REFUTED), (-0.7, Verdict.REFUTED)]
+)
+def test_the_rate_check_rejects_other_rates(power: float, verdict: Verdict) -> None:
     section = rate_section("gaussian:1,1", study_with_slope(power), BUILTIN, enough=True)
-    assert section.checks[0].passed is verdict
-    assert rate_section("gaussian:1,1", study_with_slope(power), BUILTIN, enough=False).checks[0].passed is None
+    assert section.checks[0].verdict is verdict
+    section = rate_section("gaussian:1,1", study_with_slope(power), BUILTIN, enough=False)
+    assert section.checks[0].verdict is Verdict.NO_PREDICTION
 
 
 def test_a_width_without_a_fitted_network_has_empty_cells() -> None:
@@ -81,18 +86,18 @@ def test_trajectory_ends_at_the_interpolant_and_lambda_falls() -> None:
     assert study.distance(study.nearest)[-1] < 0.1
 
 
-def test_price_of_a_spline_is_its_variation() -> None:
+def test_cost_of_a_spline_is_its_variation() -> None:
     spline = weighted_spline(BUILTIN.x, BUILTIN.y, GaussianInit(1.0, 0.5))
     grid = np.linspace(-2, 2, 400_001)
-    assert spline_price(spline) == pytest.approx(np.abs(np.diff(spline.derivative(1)(grid))).sum(), rel=1e-8)
+    assert spline_cost(spline) == pytest.approx(np.abs(np.diff(spline.derivative(1)(grid))).sum(), rel=1e-8)
 
 
-def test_a_network_that_misses_the_data_is_not_praised_for_its_price() -> None:
+def test_a_network_that_misses_the_data_is_not_praised_for_its_cost() -> None:
     x, y = BUILTIN.x, BUILTIN.y
     flat = DecayedNetwork(np.zeros(2), np.zeros(2), np.ones(2), 1.1, 1.0, float(np.abs(y - 1.1).max()), 1)
     spline = weighted_spline(x, y, GaussianInit())
     section = rich_section(BUILTIN, rich_interpolant(x, y, "penalized"), flat, spline, "")
-    assert [check.passed for check in section.checks] == [None]
+    assert [check.verdict for check in section.checks] == [Verdict.NO_PREDICTION]
 
 
 def test_cases(tmp_path) -> None:
@@ -102,7 +107,7 @@ def test_cases(tmp_path) -> None:
     assert case.x.tolist() == [0.0, 1.0, 3.0]
     assert case.interval == (0.0, 3.0)
     assert parse_init("gaussian:1,0.5") == GaussianInit(1.0, 0.5)
-    far = Case("far", np.array([0.0, 1.0, 7.0]), np.zeros(3))
+    far = SplineCase("far", np.array([0.0, 1.0, 7.0]), np.zeros(3))
     assert default_inits(far)[-1] == "binary:7"
     assert case.used.sha256 != replace(case, y=case.y + 1).used.sha256
 
@@ -140,12 +145,12 @@ def test_bad_arguments() -> None:
 
 
 def test_quick_report_holds_and_is_complete() -> None:
-    report = quick()
+    report = quick_report(SplineComparison)
     assert report.passed
     assert report.complete
     titles = [section.title for section in report.sections]
     assert any("Error against width" in title for title in titles)
-    assert {"What ζ does to the shape", "The trajectory beside smoothing splines", "The rich regime"} <= set(titles)
+    assert {"What ζ does to the shape", "The trajectory and smoothing splines", "The rich regime"} <= set(titles)
     assert sum(len(section.figures) for section in report.sections) >= 7
     json.loads(report.to_json())
     assert "<svg" in report.to_html()
@@ -160,4 +165,4 @@ def test_command_line(tmp_path) -> None:
     assert (tmp_path / "report" / "report.html").is_file()
     refused = CliRunner().invoke(cli, ["compare", "spline", "--widths", "a,b"])
     assert refused.exit_code == 2
-    assert "whole numbers" in refused.output
+    assert "write integers" in refused.output

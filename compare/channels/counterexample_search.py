@@ -1,0 +1,242 @@
+"""The conjecture search: is there a predictor for which C channels cost more than many?
+
+For R input channels and kernels of K taps, C ≥ R·K channels are enough by theorem, and C ≥ R is conjectured to be.
+For images no C below the number of taps is covered by a theorem. The search (`gd.multi_channel_search`) draws
+instances, ascends the gap, and keeps the largest. Every generation is a function of (seed, number), so a search that
+was stopped goes on from its file and ends where an uninterrupted one ends.
+
+Two words are used with care:
+
+- CANDIDATE: the cost found with C channels, the best of many local searches, lies above a proved lower bound of the
+  convex value. A better local minimum could still close the gap.
+- CERTIFIED: the cost with C channels has a proved *lower* bound above the convex value
+  (`solvers.conv_kernel.rank_certificate`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compare.data.load import DataError
+from compare.reports.atomic import write_text
+from compare.reports.curves import Curve, curve_plot
+from compare.reports.progress import Done, run_parts
+from compare.reports.provenance import DataUsed
+from compare.reports.report import Check, Column, Figure, Report, Section
+from gd.multi_channel_search import HuntPlan, generation
+from solvers.conv_kernel.rank_certificate import one_kernel_bound
+from solvers.induced_regularizer import induced_regularizer
+
+if TYPE_CHECKING:
+    from compare.experiments.conjecture import ConjectureSearch
+
+Array = NDArray[np.float64]
+
+NOISE = 1e-7
+"""Relative gap below which two certified solvers' tolerances and local searches cannot tell values apart."""
+REFERENCE = "Jagadeesan, Razenshteyn, Gunasekar (2021)"
+
+
+class GapEvidence(Enum):
+    """What is known about an instance. The value is the sentence to read."""
+
+    CERTIFIED = "Certified: the cost with C channels has a proved lower bound above the convex value."
+    CANDIDATE = "Candidate: the best local search with C channels lies above the proved convex bound; that is no proof."
+    NONE = "No gap: C channels attain the convex value to the accuracy of the search."
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Verification:
+    """An instance found anew, by the solvers and not by the search."""
+
+    evidence: GapEvidence
+    gap: float
+    """Lowest cost found with C channels over the proved convex lower bound, minus one."""
+    certified_gap: float
+    """Proved lower bound with C channels over the convex value, minus one; nan where there is no such bound."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search and how far it has come."""
+
+    plan: HuntPlan
+    seed: int
+    largest: tuple[float, ...] = ()
+    """Largest gap of each generation finished."""
+    kinds: tuple[str, ...] = ()
+    """What the best instance of each generation grew from."""
+    best_gap: float = -np.inf
+    instance: Array | None = None
+
+    def record(self, gap: float, kind: str, instance: Array) -> Search:
+        """One generation more."""
+        better = gap > self.best_gap
+        return replace(
+            self,
+            largest=(*self.largest, gap),
+            kinds=(*self.kinds, kind),
+            best_gap=gap if better else self.best_gap,
+            instance=instance if better else self.instance,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write everything, floats to the last bit, by atomic rename."""
+        content = {
+            "what": "conjecture search",
+            "plan": asdict(self.plan),
+            "seed": self.seed,
+            "largest": [float(gap).hex() for gap in self.largest],
+            "kinds": list(self.kinds),
+            "best_gap": float(self.best_gap).hex(),
+            "shape": None if self.instance is None else list(self.instance.shape),
+            "instance": None if self.instance is None else [float(x).hex() for x in self.instance.ravel()],
+        }
+        write_text(path, json.dumps(content, indent=1))
+
+    @classmethod
+    def load(cls, path: Path) -> Search:
+        """Read what `save` wrote. Raises DataError when the file is not that."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            plan = content["plan"]
+            plan = HuntPlan(**{**plan, "grid": tuple(plan["grid"]), "kernel": tuple(plan["kernel"])})
+            instance = content["instance"]
+            if instance is not None:
+                instance = np.array([float.fromhex(x) for x in instance]).reshape(content["shape"])
+            gaps = tuple(float.fromhex(x) for x in content["largest"])
+            return cls(
+                plan, int(content["seed"]), gaps, tuple(content["kinds"]), float.fromhex(content["best_gap"]), instance
+            )
+        except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{str(path)!r} is not a search's file ({type(error).__name__}: {error})") from error
+
+
+def theorem(plan: HuntPlan) -> bool:
+    """Whether C channels are proved to be enough."""
+    signals = len(plan.grid) == 1 and plan.in_channels == 1
+    return signals or plan.out_channels >= plan.in_channels * int(np.prod(plan.kernel))
+
+
+def verify(instance: Array, plan: HuntPlan, *, restarts: int = 32, seed: int = 0) -> Verification:
+    """Verify an instance by the solvers alone: convex bound, best of `restarts`, a proof where there is one.
+
+    A proof exists for images with one input channel, 2 × 2 kernels and C = 1.
+    """
+    kernel: Any = plan.kernel if len(plan.kernel) > 1 else plan.kernel[0]
+    answer = induced_regularizer(
+        instance, kernel, in_channels=plan.in_channels, out_channels=plan.out_channels, n_starts=restarts, seed=seed
+    )
+    gap = answer.value / answer.lower_bound - 1.0
+    proved = float("nan")
+    if plan.kernel == (2, 2) and plan.in_channels == plan.out_channels == 1 and min(plan.grid) >= 3:
+        bound = one_kernel_bound(instance, n_starts=restarts, seed=seed)
+        proved = bound.excess
+        if bound.certified:
+            return Verification(GapEvidence.CERTIFIED, gap, proved)
+    return Verification(GapEvidence.CANDIDATE if gap > NOISE else GapEvidence.NONE, gap, proved)
+
+
+def run_search(asked: ConjectureSearch) -> tuple[Search, Done[None]]:
+    """Run, or continue, a search until all generations are finished; the search, and whether it was interrupted.
+
+    Raises DataError when the file holds another search.
+    """
+    plan, path = plan_of(asked), asked.state
+    search = Search(plan, asked.seed)
+    if path is not None and path.exists():
+        search = Search.load(path)
+        if (search.plan, search.seed) != (plan, asked.seed):
+            raise DataError(f"{str(path)!r} holds a search with another plan or seed; name another file or remove it")
+    state = [search]
+
+    def generate(number: int) -> None:
+        found = generation(plan, (asked.seed, number), asked.device)
+        state[0] = state[0].record(float(found.gaps[0]), found.kinds[0], found.instances[0])
+        if path is not None:
+            state[0].save(path)
+
+    parts = [(f"generation {n}", partial(generate, n)) for n in range(len(search.largest), asked.generations)]
+    done = run_parts(parts, "Searching", show=asked.progress)
+    return state[0], done
+
+
+def plan_of(asked: ConjectureSearch) -> HuntPlan:
+    """The networks, and how hard to look, as the search itself takes them."""
+    grid, kernel, out_channels = tuple(asked.grid), tuple(asked.kernel), asked.channels_out or asked.channels_in
+    return HuntPlan(
+        grid, kernel, asked.channels_in, out_channels, asked.batch, asked.restarts, asked.ascents, asked.iterations
+    )
+
+
+def search_report(asked: ConjectureSearch) -> Report:
+    """What a search found, its best instance verified anew."""
+    search, done = run_search(asked)
+    plan = search.plan
+    network = f"K = {'×'.join(map(str, plan.kernel))}, R = {plan.in_channels}, C = {plan.out_channels}"
+    if search.instance is None:
+        return asked.report([Section(f"{network}: nothing finished")], done, seeds=[search.seed])
+    found = verify(search.instance, plan, restarts=asked.verifications)
+    columns = (
+        Column("generation", "generation"),
+        Column("kind", "grown from"),
+        Column("gap", "largest gap", format=".3e", about="(lowest cost with C channels)/(proved convex bound) − 1."),
+    )
+    rows: list[dict[str, Any]] = [
+        {"generation": i, "kind": kind, "gap": gap}
+        for i, (kind, gap) in enumerate(zip(search.kinds, search.largest, strict=True))
+    ]
+    text = (
+        f"{len(search.largest)} generations of {plan.batch} instances, {plan.restarts} restarts, {plan.climbs} ascent "
+        f"steps. The largest gap, verified by the solvers with {asked.verifications} restarts of their own: "
+        f"{found.gap:.3e}.\n\n{found.evidence}"
+    )
+    checks = (gap_check(plan, found, network),)
+    section = Section(f"Search: {network}", text, columns, rows, checks, (figure(search),))
+    return asked.report([section], done, used=[used(search.instance)], seeds=[search.seed])
+
+
+def gap_check(plan: HuntPlan, found: Verification, network: str) -> Check:
+    """The gap is 0 where a theorem says so; elsewhere it is a finding."""
+    statement = f"{network}, grid {'×'.join(map(str, plan.grid))}: no predictor costs more than the convex value"
+    if theorem(plan):
+        proved = f"{REFERENCE}, theorem"
+        return Check.at_most(statement, found.gap, NOISE, reference=proved, reason=str(found.evidence))
+    conjectured = len(plan.grid) == 1 and plan.out_channels >= plan.in_channels
+    why = ("conjectured, not proved. " if conjectured else "no theorem covers it. ") + str(found.evidence)
+    if found.evidence is GapEvidence.CERTIFIED:
+        why += f" Proved gap: {found.certified_gap:.2e}."
+    return Check.no_prediction(statement, found.gap, why=why, reference=REFERENCE)
+
+
+def used(instance: Array) -> DataUsed:
+    """The best instance, by hash."""
+    content = np.ascontiguousarray(instance, dtype="<f8").tobytes()
+    return DataUsed("largest gap's instance", hashlib.sha256(content).hexdigest())
+
+
+def figure(search: Search) -> Figure:
+    """Largest gap by generation, on a log axis; what is below rounding is drawn at 1e-16."""
+    gaps = np.maximum(np.array(search.largest), 1e-16)
+    number = np.arange(gaps.size)
+    names = ("generation", "largest gap [relative]")
+    curves = [
+        Curve("generation", number, gaps, "o", 0, look={"markersize": 4}),
+        Curve("largest so far", number, np.maximum.accumulate(gaps), "-", 1),
+        Curve("accuracy of the search", number, np.full(gaps.size, NOISE), ":", 7, look={"linewidth": 1}),
+    ]
+    caption = "Largest gap found in each generation."
+    found = curve_plot("gap-by-generation", caption, curves, ("generation", "relative gap"), log="y")
+    return replace(found, data=dict(zip(names, (number, search.largest), strict=True)))

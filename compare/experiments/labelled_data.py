@@ -1,0 +1,86 @@
+"""Experiments on labelled points: one way to say which data, for Python and for the command line."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from compare.data.dataset import Dataset
+from compare.experiments.protocol import Experiment, parameter
+from compare.experiments.values import COUNT, INTEGERS, NOT_NEGATIVE, POSITIVE, SWITCH
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+SOURCES = (
+    "digits:AvB, wine:AvB, iris:AvB, breast_cancer, synthetic:N,D,seed, or a file: .csv .tsv .parquet (label in the "
+    "column y or label, else the last one) or .npz (arrays X, y). In Python also a `Dataset`, or points X of shape "
+    "(N, D), images (N, H, W), with y."
+)
+
+
+@dataclass(frozen=True)
+class LabelledDataExperiment(Experiment):
+    """An experiment on points with labels ±1. `data` is a name, a `Dataset`, or points X with labels y."""
+
+    data: Any = parameter("wine:0v1", SOURCES)
+    y: ArrayLike | None = parameter(None, "Labels ±1, shape (N,), where `data` are points.", option=None)
+    _: KW_ONLY
+    standardize: Literal["auto", "none", "standard"] = parameter(
+        "auto",
+        "standard: each column to mean 0 and standard deviation 1; auto: for tables. For data by name.",
+        option="--scale",
+        choices=("auto", "none", "standard"),
+    )
+    offset: bool | None = parameter(
+        None,
+        "Whether to append a column of ones to data by name; only breast_cancer has one by default.",
+        option="--offset/--no-offset",
+        kind=SWITCH,
+    )
+    image_shape: tuple[int, int] | None = parameter(
+        None, "(H, W) where the D columns of the points are an image; adds 2-D convolutions.", option=None
+    )
+    name: str = parameter("data", "What the report calls the points.", option=None)
+
+    def dataset(self) -> Dataset:
+        """The data. Raises DataError for names that are not known, ValueError for arrays of the wrong shapes."""
+        if isinstance(self.data, Dataset):
+            return self.data
+        if isinstance(self.data, str):
+            from compare.data.load import load
+
+            return load(self.data, scale=self.standardize, offset=self.offset)
+        return dataset_of(self.data, self.y, self.image_shape, self.name)
+
+
+def dataset_of(X: ArrayLike, y: ArrayLike | None, image_shape: tuple[int, int] | None, name: str) -> Dataset:
+    """Arrays as a data set; images (N, H, W) are flattened and remembered. The solvers check the numbers."""
+    if y is None:
+        raise ValueError("points need their labels: give X and y, or a Dataset, or the name of data as a string")
+    points, labels = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if points.ndim == 3:
+        image_shape = (points.shape[1], points.shape[2])
+    if points.ndim not in (2, 3) or labels.shape != points.shape[:1] or 0 in points.shape:
+        raise ValueError(
+            "X must have shape (N, D), or (N, H, W) for images, and y shape (N,); "
+            f"got {points.shape} and {labels.shape}"
+        )
+    return Dataset(name, points.reshape(len(points), -1), labels, ("−1", "+1"), image_shape)
+
+
+def depths(default: tuple[int, ...]) -> tuple[int, ...]:
+    """The parameter `depths`."""
+    return parameter(default, "Numbers of layers L.", kind=INTEGERS, within=COUNT)
+
+
+def seeds(default: tuple[int, ...]) -> tuple[int, ...]:
+    """The parameter `seeds`."""
+    return parameter(default, "Seeds of the initial weights.", kind=INTEGERS, within=NOT_NEGATIVE)
+
+
+def initial_scale() -> float:
+    """The parameter `init`."""
+    return parameter(0.1, "Standard deviation of the initial weights.", option="--init", within=POSITIVE)

@@ -1,0 +1,75 @@
+"""`compare spline`, `compare_spline`: wide ReLU networks against the weighted spline they converge to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from compare.experiments.protocol import Experiment, function_of, parameter
+from compare.experiments.values import COUNT, INTEGERS, TEXTS
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+WIDTHS = (10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10240)
+
+
+@dataclass(frozen=True)
+class SplineComparison(Experiment):
+    """Train wide one-input ReLU networks to the end of gradient flow and measure their distance to min ∫ g″²/ζ.
+
+    Error against width with fitted slope (theory −1/2), the effect of ζ, training all weights or the output layer,
+    the trajectory and smoothing splines, and the rich regime (least ∫|g″|).
+
+    Returns:
+        A report with a section for each question; interrupted, it holds what was finished.
+
+    Raises:
+        ValueError: an initialization is not known, data lie outside the support of ζ, widths are not ascending, or
+            `data` is no table of numbers.
+
+    Reference:
+        Jin and Montúfar (2023), "Implicit bias of gradient descent for mean squared error regression with
+        two-layer wide neural networks".
+
+    >>> report = compare_spline([0.0, 1.0, 2.0], [0.0, 1.0, 0.0], inits=["uniform:1,2"], widths=[80], seeds=2)
+    >>> report.failures
+    ()
+    """
+
+    topic = "Wide ReLU networks and the weighted spline"
+    study = "compare.spline.spline_report:spline_report"
+    data: Any = parameter(
+        "builtin", "FILE.csv with two columns x, y, or builtin: the paper's five points. In Python also x with y."
+    )
+    y: ArrayLike | None = parameter(None, "Values, shape (M,), where `data` are the points x.", option=None)
+    _: KW_ONLY
+    inits: Sequence[str] = parameter(
+        (),
+        "gaussian:SIGMA_W,SIGMA_B (deviations), uniform:A_W,A_B, binary:A_B; repeatable.",
+        option="--init",
+        kind=TEXTS,
+        shown="the paper's",
+    )
+    widths: Sequence[int] = parameter(
+        WIDTHS,
+        "Units of one of the two mirrored halves, ascending; the slope is fitted from 80 on.",
+        kind=INTEGERS,
+        within=COUNT,
+    )
+    seeds: int = parameter(100, "Networks per width; from 20 on slopes are tested.", within=COUNT)
+
+    def check(self) -> None:
+        """Refuse widths that do not ascend."""
+        if list(self.widths) != sorted(set(self.widths)):
+            raise ValueError(f"widths must be positive and ascending, got {list(self.widths)}")
+
+    @classmethod
+    def quick(cls) -> tuple[Self, ...]:
+        """Two initializations, few widths and seeds; slopes are shown and not tested."""
+        return (cls(inits=("uniform:1,2", "gaussian:1,1"), widths=(80, 320, 1280), seeds=8),)
+
+
+compare_spline = function_of(SplineComparison, "compare_spline")

@@ -1,0 +1,101 @@
+"""How parameters are written as text: numbers, lists, ranges, sizes, and the intervals they must lie in.
+
+>>> integers("0-3,7")
+(0, 1, 2, 3, 7)
+>>> 0.5 in Interval(0.0, low_open=True), str(Interval(0.0, low_open=True))
+(True, '> 0')
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What sort of value a parameter holds, and how it is read from text. Readers raise ValueError."""
+
+    noun: str
+    read: Callable[[str], Any]
+    several: bool = False
+    """Whether the value is a tuple."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Finite numbers from `low` to `high`; the open ends are excluded."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    low_open: bool = False
+    high_open: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, Real) or not math.isfinite(value):
+            return False
+        value = float(value)
+        above = value > self.low if self.low_open else value >= self.low
+        return above and (value < self.high if self.high_open else value <= self.high)
+
+    def __str__(self) -> str:
+        low = f"{'>' if self.low_open else '≥'} {self.low:g}"
+        high = f"{'<' if self.high_open else '≤'} {self.high:g}"
+        return low if math.isinf(self.high) else f"{low} and {high}"
+
+
+def integers(text: str) -> tuple[int, ...]:
+    """ "1,2,4" or "0-9" or both; each once."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not (first.strip().isdigit() and (not last or last.strip().isdigit())):
+            raise ValueError(f"{text!r}: write integers such as 1,2,4 or a range such as 0-9")
+        numbers += range(int(first), int(last or first) + 1)
+    if not numbers:
+        raise ValueError(f"{text!r} names no integer")
+    return tuple(dict.fromkeys(numbers))
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """ "0.01,1,10"."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{text!r}: write positive numbers such as 0.01,1,10") from None
+
+
+def names(text: str) -> tuple[str, ...]:
+    """ "diagonal, convolutional"."""
+    return tuple(part.strip() for part in text.split(","))
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """ "8" or "4x4"."""
+    parts = text.lower().replace("×", "x").split("x")
+    if not 1 <= len(parts) <= 2 or not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise ValueError(f"{text!r}: write a length such as 8 or an image size such as 4x4")
+    return tuple(int(part) for part in parts)
+
+
+FLAG = Kind("true or false", bool)
+SWITCH = Kind("true, false or None", bool)
+INTEGER = Kind("an integer", int)
+NUMBER = Kind("a number", float)
+TEXT = Kind("text", str)
+INTEGERS = Kind("integers", integers, several=True)
+NUMBERS = Kind("numbers", numbers, several=True)
+NAMES = Kind("names", names, several=True)
+TEXTS = Kind("texts", str, several=True)
+"""Given by repeating the option."""
+SIZES = Kind("sizes", sizes, several=True)
+FILE = Kind("a file", Path)
+FOLDER = Kind("a folder", Path)
+
+COUNT = Interval(1)
+POSITIVE = Interval(0.0, low_open=True)
+NOT_NEGATIVE = Interval(0)

@@ -1,0 +1,197 @@
+"""The images generators are fitted to: those that ship with scikit-image, a folder of one's own, and matching noise.
+
+Every image is float64 in [0, 1], channels first, cropped to the largest centred square (or the aspect asked for) and
+resized with antialiasing. Reading a folder never fails because of one file: what cannot be used is named with its
+reason and counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compare.data.load import DataError
+from compare.reports.provenance import DataUsed
+
+Array = NDArray[np.float64]
+
+SHIPPED = ("camera", "astronaut", "coins", "cat", "chelsea", "coffee", "rocket", "page", "text", "moon")
+"""Photographs and scans in scikit-image, by their function in skimage.data ("chelsea" and "cat" are one picture)."""
+DRAWN = ("shepp_logan_phantom", "checkerboard")
+NAMES = (*SHIPPED, *DRAWN, "lfw_subset")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".npy")
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image by name."""
+
+    name: str
+    pixels: Array
+    """(1, H, W) grey or (3, H, W) colour, in [0, 1]."""
+
+    @property
+    def variance(self) -> float:
+        """Variance over all pixels and channels, in squared units of the image."""
+        return float(self.pixels.var())
+
+    @property
+    def used(self) -> DataUsed:
+        """For a report's provenance."""
+        digest = hashlib.sha256(repr(self.pixels.shape).encode())
+        digest.update(np.ascontiguousarray(self.pixels).tobytes())
+        return DataUsed(self.name, digest.hexdigest())
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The images of a folder, and what was skipped."""
+
+    images: tuple[Image, ...]
+    skipped: tuple[tuple[str, str], ...]
+    """(file, reason) for every file with an image's suffix that could not be used."""
+
+    @property
+    def note(self) -> str:
+        """A sentence for a report's notes; empty when nothing was skipped."""
+        if not self.skipped:
+            return ""
+        shown = "; ".join(f"{name} ({reason})" for name, reason in self.skipped[:8])
+        more = f"; and {len(self.skipped) - 8} more" if len(self.skipped) > 8 else ""
+        return f"{len(self.skipped)} of {len(self.skipped) + len(self.images)} files were skipped: {shown}{more}."
+
+
+def shipped(name: str, size: int | tuple[int, int], *, colour: bool = False) -> Image:
+    """An image that ships with scikit-image, or one of its drawings, at the size asked for.
+
+    The checkerboard has 8 × 8 fields at every size; the phantom is scikit-image's 400 × 400 one; lfw_subset is its
+    first portrait (25 × 25).
+
+    Raises DataError for an unknown name.
+
+    >>> shipped("camera", 32).pixels.shape
+    (1, 32, 32)
+    """
+    from skimage import data
+
+    if name not in NAMES:
+        raise DataError(f"no image called {name!r}: choose from {', '.join(NAMES)}, or give a folder of images")
+    shape = (size, size) if isinstance(size, int) else size
+    if name == "checkerboard":
+        rows, columns = (np.arange(s) * 8 // s for s in shape)
+        board = np.add.outer(rows, columns) % 2
+        return Image(name, np.repeat(board[None].astype(np.float64), 3 if colour else 1, axis=0))
+    loaded = getattr(data, name)()
+    raw = np.asarray(loaded[0] if name == "lfw_subset" else loaded)
+    return Image(name, prepared(raw, shape, colour))
+
+
+def prepared(raw: NDArray[np.generic], shape: tuple[int, int], colour: bool) -> Array:
+    """Grey or colour, cropped at the centre to the aspect of `shape`, resized, in [0, 1]; channels first."""
+    from skimage.transform import resize
+
+    image = _scaled(raw)
+    if image.ndim == 2:
+        image = np.repeat(image[..., None], 3, axis=2)
+    if image.shape[2] == 2 or image.shape[2] == 4:
+        image = image[..., :-1]  # an alpha channel is no light
+    if image.shape[2] == 1:
+        image = np.repeat(image, 3, axis=2)
+    if not colour:
+        image = (image[..., :3] @ np.array([0.2125, 0.7154, 0.0721]))[..., None]  # luma of ITU-R 709
+    height, width = image.shape[:2]
+    zoom = min(height / shape[0], width / shape[1])
+    rows, columns = max(1, round(shape[0] * zoom)), max(1, round(shape[1] * zoom))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    cropped = image[top : top + rows, left : left + columns, :3]
+    small: Array = resize(  # type: ignore[no-untyped-call]
+        cropped, shape, anti_aliasing=min(rows / shape[0], columns / shape[1]) > 1, mode="reflect"
+    )
+    return np.ascontiguousarray(np.clip(small, 0.0, 1.0).transpose(2, 0, 1))
+
+
+def _scaled(raw: NDArray[np.generic]) -> Array:
+    """Integers divided by their type's largest value; floats must already lie in [0, 1]. Shape (H, W) or (H, W, c)."""
+    if raw.ndim not in (2, 3) or min(raw.shape[:2]) < 2 or (raw.ndim == 3 and raw.shape[2] not in (1, 2, 3, 4)):
+        raise DataError(f"an image has shape (H, W), (H, W, 3) or (H, W, 4) with sides ≥ 2, this one {raw.shape}")
+    if raw.dtype == np.bool_:
+        return raw.astype(np.float64)
+    if np.issubdtype(raw.dtype, np.integer):
+        return np.asarray(raw, dtype=np.float64) / float(np.iinfo(str(raw.dtype)).max)
+    image = raw.astype(np.float64)
+    bad = int((~np.isfinite(image)).sum())
+    if bad:
+        raise DataError(f"{bad} of {image.size} values are NaN or infinite")
+    if image.min() < 0 or image.max() > 1:
+        raise DataError(
+            f"floating-point images must lie in [0, 1], this one goes from {image.min():.4g} to {image.max():.4g}"
+        )
+    return image
+
+
+def read_image(path: Path, size: int | tuple[int, int], *, colour: bool = False) -> Image:
+    """One file. Raises DataError with the reason when it cannot be read, has no variance, or has NaN."""
+    from PIL import Image as Pillow
+
+    try:
+        if path.suffix.lower() == ".npy":
+            raw = np.load(path, allow_pickle=False)
+        else:
+            with Pillow.open(path) as opened:
+                # palettes and CMYK are codes, not light; 16-bit grey stays as it is
+                keep = opened.mode in ("1", "L", "LA", "RGB", "RGBA", "F") or opened.mode.startswith("I;16")
+                raw = np.asarray(opened if keep else opened.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, TypeError, Pillow.DecompressionBombError) as error:
+        reason = " ".join(str(error).replace(str(path), path.name).split())
+        raise DataError(f"cannot be read as an image: {reason}") from None
+    shape = (size, size) if isinstance(size, int) else size
+    pixels = prepared(raw, shape, colour)
+    if np.ptp(pixels) == 0:
+        raise DataError("is constant, so there is nothing to fit")
+    return Image(path.name, pixels)
+
+
+def read_folder(folder: Path, size: int | tuple[int, int], *, colour: bool = False) -> Folder:
+    """Every image below a folder, at any depth (class folders as in ImageNet), in the order of their paths.
+
+    Raises DataError when it is no folder, or not one file in it can be used.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder; give one that holds images ({', '.join(SUFFIXES)})")
+    images: list[Image] = []
+    skipped: list[tuple[str, str]] = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES):
+        name = str(path.relative_to(folder))
+        try:
+            images.append(Image(name, read_image(path, size, colour=colour).pixels))
+        except DataError as error:
+            skipped.append((name, str(error)))
+    found = Folder(tuple(images), tuple(skipped))
+    if not images:
+        raise DataError(f"{folder} holds no usable image ({', '.join(SUFFIXES)}). {found.note}")
+    return found
+
+
+def choose(
+    named: Sequence[str | Image] | None, folder: Path | None, size: int, *, colour: bool = False
+) -> tuple[tuple[Image, ...], str]:
+    """The folder's images where one is given, else the named ones; and a note on the files that were skipped."""
+    if folder is not None:
+        found = read_folder(folder, size, colour=colour)
+        return found.images, found.note
+    return tuple(shipped(i, size, colour=colour) if isinstance(i, str) else i for i in named or ()), ""
+
+
+def scrambled(image: Image, seed: int) -> Array:
+    """White noise of the image's mean and variance: its pixels in random order, each with all its channels.
+
+    The histogram is kept exactly, so the noise lies in [0, 1] whenever the image does; only the structure is gone.
+    """
+    flat = image.pixels.reshape(image.pixels.shape[0], -1)
+    order = np.random.default_rng([seed, 7]).permutation(flat.shape[1])
+    return np.ascontiguousarray(flat[:, order].reshape(image.pixels.shape))

@@ -1,0 +1,284 @@
+"""Signals from few measurements, by untrained generators and by what predicts them: the sections.
+
+For the two-layer generator gradient descent on ½‖A G(C) − y‖² has a closed form at every step and a limit, the
+measurement-consistent signal of least norm in the dual kernel. The trained network is held against it; on images a
+deep decoder, total variation and wavelets are compared with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from compare.generators.denoising_filter import example_signal
+from compare.generators.generator_figures import strip
+from compare.generators.image_sources import Image, choose
+from compare.generators.recovery_convex import rows_and_data, total_variation, wavelet_l1
+from compare.reports.curves import Curve, curve_plot
+from compare.reports.progress import run_parts
+from compare.reports.records import slug
+from compare.reports.report import Check, Column, Figure, Report, Section, Value
+from gd.generators.conv_generator import ConvGenerator
+from gd.generators.descend_image import descend_image
+from gd.generators.two_layer import TwoLayerGenerator
+from solvers.filters.compressive_sensing import (
+    FourierMeasurement,
+    Measurement,
+    gaussian_measurement,
+    kernel_recovery,
+)
+from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
+
+if TYPE_CHECKING:
+    from compare.experiments.recovery import RecoveryComparison
+
+Array = NDArray[np.float64]
+REFERENCE = 'Heckel & Soltanolkotabi (2020), "Compressive sensing with un-trained neural networks"'
+METHODS = ("explicit limit", "deep decoder", "total variation", "wavelet ℓ1")
+
+
+def relative(x: Array, estimate: Array) -> float:
+    """‖estimate − x‖₂ / ‖x‖₂."""
+    return float(np.linalg.norm(estimate - x) / np.linalg.norm(x))
+
+
+def variable_density_mask(shape: tuple[int, int], share: float, seed: int) -> NDArray[np.bool_]:
+    """Random frequencies, the lower the likelier, the mean always: about share·H·W of them, closed under d → −d.
+
+    Pairs ±d are drawn with weights 1/(radius + 1)² without replacement until the count is reached.
+    """
+    index = np.indices(shape).reshape(2, -1)
+    reflected = np.ravel_multi_index(tuple((-index) % np.array(shape)[:, None]), shape)
+    own = np.arange(index.shape[1])
+    first = own[own <= reflected]
+    lag = np.minimum(index, np.array(shape)[:, None] - index)
+    weight = 1.0 / (np.hypot(*lag)[first] + 1.0) ** 2
+    order = np.argsort(-np.log(np.random.default_rng(seed).random(first.size)) / weight)  # Efraimidis & Spirakis
+    mask = np.zeros(index.shape[1], dtype=bool)
+    mask[0] = True
+    for i in first[order]:
+        if mask.sum() >= share * mask.size:
+            break
+        mask[i] = mask[reflected[i]] = True
+    return mask.reshape(shape)
+
+
+def project(matrix: Tensor, signal: Tensor) -> Tensor:
+    """A x."""
+    return signal @ matrix.T
+
+
+def line_section(
+    *, n: int = 128, k: int = 1024, counts: Sequence[int] = (8, 16, 32, 64), steps: int = 200, kernel_width: float = 0.1
+) -> Section:
+    """The two-layer generator against its explicit trajectory and limit, in one dimension."""
+    x = example_signal(n)
+    u = gaussian_kernel(n, kernel_width)
+    kernel = dual_kernel(u)
+    rows: list[dict[str, Value]] = []
+    worst = 0.0
+    errors: dict[str, list[float]] = {"explicit limit": [], "trained network": []}
+    for count in counts:
+        A = gaussian_measurement(count, (n,), seed=count)
+        y = A.forward(x)
+        step = 1.0 / float(np.linalg.eigvalsh(A.matrix @ kernel.matrix() @ A.matrix.T)[-1])
+        net = TwoLayerGenerator(n, k, u, scale=float(np.linalg.norm(x)))
+        path = descend_image(
+            net,
+            y,
+            steps=steps,
+            step=step,
+            reduction="half_sum",
+            clean=x,
+            snapshots=8,
+            measurement=partial(project, torch.as_tensor(A.matrix)),
+        )
+        at = [kernel_recovery(kernel, A, y, step=step, t=int(t)).signal for t in path.steps]
+        gap = max(relative(x, x + path.outputs[s, 0] - predicted) for s, predicted in enumerate(at))
+        limit = kernel_recovery(kernel, A, y)
+        worst = max(worst, gap)
+        errors["explicit limit"].append(relative(x, limit.signal))
+        errors["trained network"].append(relative(x, path.output[0]))
+        rows.append(
+            {
+                "count": count,
+                "limit": errors["explicit limit"][-1],
+                "residual": limit.residual,
+                "trained": errors["trained network"][-1],
+                "gap": gap,
+            }
+        )
+    columns = (
+        Column("count", "measurements"),
+        Column("limit", "explicit limit", "relative error", ".4f", "‖x̂ − x‖₂/‖x‖₂ of the least-norm signal."),
+        Column("residual", "its residual", "‖Ax̂ − y‖/‖y‖", ".1e", "With x̂ = ΣA*α the proof of least norm."),
+        Column("trained", "trained network", "relative error", ".4f", f"After {steps} steps."),
+        Column("gap", "network to prediction", "‖·‖₂ / ‖x‖₂", ".4f", "Largest over the snapshots, same step."),
+    )
+    made = (
+        Check.at_most(
+            "the trained network follows the explicit trajectory",
+            worst,
+            4 / np.sqrt(k),
+            reference=REFERENCE,
+            reason=f"k = {k}; the tolerance is 4/√k",
+        ),
+        Check.at_most(
+            "more measurements, smaller error: the last against the first",
+            errors["explicit limit"][-1] / errors["explicit limit"][0],
+            1.0,
+            reference=REFERENCE,
+        ),
+    )
+    text = (
+        f"A smooth signal of length {n}, Gaussian measurements, the two-layer generator with k = {k} and a "
+        f"Gaussian kernel of width {kernel_width:g}, η = 1/λ_max(AΣA*). Prediction: "
+        f"x_t = ΣA*K⁺[I − (I − ηK)^t]y, K = AΣA*."
+    )
+    return Section(
+        "One dimension: the trajectory and its limit",
+        text,
+        columns,
+        rows,
+        made,
+        (error_plot("line", np.array(counts) / n, errors),),
+    )
+
+
+def measurements(kind: str, shape: tuple[int, int], plan: RecoveryComparison) -> list[Measurement]:
+    """One measurement per share."""
+    size = shape[0] * shape[1]
+    if kind == "Gaussian":
+        return [gaussian_measurement(round(s * size), shape, seed=plan.seed) for s in plan.shares]
+    return [FourierMeasurement(variable_density_mask(shape, s, plan.seed)) for s in plan.shares]
+
+
+def deep_decoder(x: Array, taken: Sequence[Measurement], plan: RecoveryComparison) -> list[Array]:
+    """One deep decoder per measurement, trained together on mean (A G(C) − y)²; the last outputs."""
+    systems = [rows_and_data(m, m.forward(x)) for m in taken]
+    longest = max(len(data) for _, data in systems)
+    A = torch.zeros((len(taken), longest, x.size))
+    y = torch.zeros((len(taken), longest))
+    for i, (rows, data) in enumerate(systems):  # shorter ones are filled with equations 0 = 0
+        A[i, : len(data)], y[i, : len(data)] = torch.as_tensor(rows), torch.as_tensor(data)
+
+    def measure(image: Tensor) -> Tensor:
+        return torch.einsum("bmn,bn->bm", A.to(image), image.flatten(1))
+
+    net = ConvGenerator("bilinear", plan.channels, plan.depth, 1, x.shape, seeds=[plan.seed] * len(taken))
+    path = descend_image(net, y, steps=plan.steps, step=plan.step, optimizer="adam", measurement=measure, snapshots=2)
+    return [output[0].astype(np.float64) for output in path.output]
+
+
+def image_section(image: Image, kind: str, plan: RecoveryComparison) -> Section:
+    """Recovery error of an image against the number of measurements, all methods."""
+    x = image.pixels[0]
+    taken = measurements(kind, (x.shape[0], x.shape[1]), plan)
+    kernel = dual_kernel(gaussian_kernel(x.shape, plan.kernel_width))
+    data = [m.forward(x) for m in taken]
+    limits = [kernel_recovery(kernel, m, y) for m, y in zip(taken, data, strict=True)]
+    found: dict[str, list[Array]] = {
+        "explicit limit": [r.signal for r in limits],
+        "deep decoder": deep_decoder(x, taken, plan),
+        "total variation": [total_variation(m, y) for m, y in zip(taken, data, strict=True)],
+        "wavelet ℓ1": [wavelet_l1(m, y) for m, y in zip(taken, data, strict=True)],
+    }
+    errors = {name: [relative(x, e) for e in estimates] for name, estimates in found.items()}
+    rows: list[dict[str, Value]] = [
+        {"count": m.count, "share": m.count / x.size, **{name: errors[name][i] for name in METHODS}}
+        for i, m in enumerate(taken)
+    ]
+    columns = (
+        Column("count", "measurements"),
+        Column("share", "of the pixels", "", ".0%"),
+        *(Column(name, name, "relative error", ".4f") for name in METHODS),
+    )
+    text = (
+        f"{image.name} ({x.shape[0]} × {x.shape[1]}) from {kind} measurements without noise. The explicit limit "
+        f"is that of a two-layer generator with a Gaussian kernel of width {plan.kernel_width:g}; the deep decoder "
+        f"has {plan.channels} channels and {plan.steps} Adam steps. Total variation and wavelets (Daubechies 2) "
+        "are solved exactly."
+    )
+    strips = [
+        (f"{m.count / x.size:.0%}", [("image", x[None]), *((name, found[name][i][None]) for name in METHODS)])
+        for i, m in enumerate(taken)
+    ]
+    figures = (
+        error_plot(f"{image.name}-{kind}", np.array([m.count / x.size for m in taken]), errors),
+        strip(
+            strips,
+            slug(f"recovered-{image.name}-{kind}"),
+            f"{image.name} recovered from {kind} measurements: rows by their number, columns by method.",
+        ),
+    )
+    return Section(
+        f"{image.name}, {kind} measurements", text, columns, rows, image_checks(kind, x, taken, limits, errors), figures
+    )
+
+
+def image_checks(
+    kind: str, x: Array, taken: Sequence[Measurement], limits: Sequence[Any], errors: Mapping[str, Sequence[float]]
+) -> list[Check]:
+    """The limit's certificate; zero filling for Fourier rows; and, without a prediction, who is closest."""
+    made = [
+        Check.at_most(
+            "the explicit limit fits the measurements",
+            max(r.residual for r in limits),
+            1e-6,
+            reference=REFERENCE,
+            reason="‖Ax̂ − y‖/‖y‖; with x̂ = ΣA*α this proves least kernel norm",
+        )
+    ]
+    if kind == "Fourier":
+        spectrum = np.fft.fft2(x)
+        masks = [m.full_mask for m in taken if isinstance(m, FourierMeasurement)]
+        filled = [np.fft.ifft2(np.where(mask, spectrum, 0)).real for mask in masks]
+        made.append(
+            Check.at_most(
+                "the explicit limit is the zero-filled image, whatever the kernel",
+                max(relative(f, r.signal) for f, r in zip(filled, limits, strict=True)),
+                1e-8,
+                reference=REFERENCE,
+                reason="a circulant kernel is diagonal in the measured basis",
+            )
+        )
+    difference = min(
+        min(errors["total variation"][i], errors["wavelet ℓ1"][i]) - e for i, e in enumerate(errors["deep decoder"])
+    )
+    made.append(
+        Check.no_prediction(
+            "the better of total variation and wavelets minus deep decoder, worst share",
+            difference,
+            why="the theory covers the two-layer generator only",
+        )
+    )
+    return made
+
+
+def error_plot(name: str, shares: Array, errors: Mapping[str, Sequence[float]]) -> Figure:
+    """Relative error against the share of measurements."""
+    across = "measurements [share of unknowns]"
+    curves = [Curve(m, shares, values, "o-", names=(across, f"relative error: {m}")) for m, values in errors.items()]
+    caption = "Recovery error against the number of measurements."
+    labels = ("measurements / unknowns", "‖x̂ − x‖₂ / ‖x‖₂")
+    return curve_plot(slug(f"recovery-{name}"), caption, curves, labels, log="y")
+
+
+def recovery_report(asked: RecoveryComparison) -> Report:
+    """The line, and every image with Gaussian and with Fourier measurements; Ctrl-C keeps what is finished."""
+    images, _ = choose(asked.images, None, asked.size or 0)
+    line = partial(line_section, k=asked.line_channels, counts=asked.line_counts, steps=asked.line_steps)
+    parts: list[tuple[str, Callable[[], Section]]] = [("one dimension", line)]
+    parts += [
+        (f"{image.name}, {kind}", partial(image_section, image, kind, asked))
+        for image in images
+        for kind in ("Gaussian", "Fourier")
+    ]
+    done = run_parts(parts, "Recovery", show=asked.progress)
+    return asked.report(done.results, done, used=[i.used for i in images], seeds=(asked.seed,))

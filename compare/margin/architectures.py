@@ -1,0 +1,111 @@
+"""The table of architectures that are compared by default: one line each.
+
+A new architecture is one regularizer, one network that names it by `regularizer` and its proof by `theorem`, one line
+here, one test. A module of a user's own needs no line: `row_of` makes one from its `.regularizer`, where it has that;
+else only the KKT conditions of its own weight-space problem are predicted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from gd.networks.linear import Convolutional, Diagonal, FullyConnected
+from solvers.regularizers import Regularizer
+
+ANGLE_TOLERANCE = math.radians(1e-3)
+"""Limit directions agree when their angle is at most this: the flow is stopped at a duality gap of its own, and
+an ℓ1-type gap of 1e-9 leaves angles of this order when the optimum is nearly not unique."""
+RESIDUAL_TOLERANCE = 1e-6
+"""Relative duality gaps and stationarity residuals of a limit count as zero up to this."""
+
+Build = Callable[[tuple[int, ...], int, float, int], nn.Module]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One row: a family of networks, indexed by depth L. The networks say R and its theorem."""
+
+    name: str
+    build: Build | None
+    """(input shape, depth, scale of the initial weights, seed) → network; None for a user's own module."""
+    images: bool = False
+    """Whether its inputs are images (H, W) rather than signals (D,)."""
+    own: nn.Module | None = None
+    """The user's own module."""
+
+    def network(self, depth: int) -> nn.Module:
+        """The smallest network of this depth, which says what holds for all sizes; a user's own module is itself."""
+        if self.build is None:
+            assert self.own is not None
+            return self.own
+        return self.build((2, 2) if self.images else (2,), depth, 1.0, 0)
+
+    def regularizer(self, depth: int) -> Regularizer | None:
+        """R with min‖w‖² = L·R^{2/L}; None where no closed form is known."""
+        found = getattr(self.network(depth), "regularizer", None)
+        return found if isinstance(found, Regularizer) else None
+
+    def formula(self, depth: int) -> str:
+        """R as a formula to read."""
+        found = self.regularizer(depth)
+        return "‖w‖₂ (weight space)" if found is None else found.formula
+
+    def reference(self, depth: int) -> str:
+        """Where the prediction is proved."""
+        said = getattr(self.network(depth), "theorem", "")
+        if said:
+            return str(said)
+        return "induced regularizer" if self.regularizer(depth) else "Lyu and Li (2020), Theorem 4.4"
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    row.name: row
+    for row in (
+        Architecture(
+            "fully connected",
+            lambda shape, depth, scale, seed: FullyConnected(math.prod(shape), depth, scale=scale, seed=seed),
+        ),
+        Architecture(
+            "diagonal",
+            lambda shape, depth, scale, seed: Diagonal(math.prod(shape), depth, scale=scale, seed=seed),
+        ),
+        Architecture(
+            "convolutional",
+            lambda shape, depth, scale, seed: Convolutional(math.prod(shape), depth, scale=scale, seed=seed),
+        ),
+        Architecture(
+            "convolutional 2-D",
+            lambda shape, depth, scale, seed: Convolutional((shape[0], shape[1]), depth, scale=scale, seed=seed),
+            images=True,
+        ),
+    )
+}
+
+
+def architectures(names: Sequence[str] | None = None, *, images: bool = False) -> list[Architecture]:
+    """The rows of these names; by default all that fit the data (2-D networks only where there are images).
+
+    Raises ValueError for an unknown name, or a network on images without images.
+    """
+    if names is None:
+        return [row for row in ARCHITECTURES.values() if images or not row.images]
+    unknown = [name for name in names if name not in ARCHITECTURES]
+    if unknown:
+        raise ValueError(f"there is no architecture {unknown[0]!r}; known are {', '.join(ARCHITECTURES)}")
+    rows = [ARCHITECTURES[name] for name in names]
+    if not images and any(row.images for row in rows):
+        raise ValueError("a 2-D network needs rows that are images (H, W), and these data hold none")
+    return rows
+
+
+def row_of(model: nn.Module, name: str = "") -> Architecture:
+    """A row for a module of a user's own, from its `.regularizer` and its `.theorem` where it has them.
+
+    >>> row_of(Diagonal(4, 2)).regularizer(2)
+    Bridge(p=1.0)
+    """
+    return Architecture(name or type(model).__name__, None, own=model)

@@ -1,0 +1,94 @@
+"""Deeper is sparser: the limits of diagonal and convolutional networks as p = 2/L falls from 2 towards 0.
+
+The regularizer ‖β‖_p (‖β̂‖_p for convolutions) of a network of depth L is the ℓ2 norm at L = 1, the ℓ1 norm at L = 2,
+and counts nonzeros as L → ∞. Each limit is held to its own theorem; that the support shrinks with depth is seen, not
+proved: for L > 2 the limit is one stationary point of several, and which one depends on the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compare.data.dataset import Dataset
+from compare.experiments.margin import MarginComparison
+from compare.margin.architectures import ARCHITECTURES
+from compare.margin.families import families
+from compare.margin.flow_and_solution import FlowAndSolution, measure_family
+from compare.margin.margin_predictions import FLOW_COLUMNS, families_checks, filled, flow_row
+from compare.reports.progress import run_parts
+from compare.reports.report import Figure, Report, Section
+
+if TYPE_CHECKING:
+    from compare.experiments.depth import DepthComparison
+
+
+def depth_report(asked: DepthComparison) -> Report:
+    """The limits of gradient flow at every depth, their supports, and their certificates."""
+    dataset = asked.dataset()
+    chosen = families(dataset, names=asked.architectures, depths=asked.depths, seeds=asked.seeds, scale=asked.init)
+    settings = MarginComparison(dataset, steps=10)  # plain gradient descent has no part in this
+    parts = [(f.label, partial(measure_family, f, dataset.y, settings)) for f in chosen]
+    done = run_parts(parts, "Depths", show=asked.progress)
+    runs = [run for group in done.results for run in group]
+    sections = [section(runs, dataset)] if runs else []
+    return asked.report(sections, done, on=dataset.name, used=[dataset.used], seeds=asked.seeds)
+
+
+def section(runs: Sequence[FlowAndSolution], dataset: Dataset) -> Section:
+    """The table, the predictions, and one plot."""
+    columns, rows = filled([row(run) for run in runs], FLOW_COLUMNS)
+    N, D = dataset.X.shape
+    text = (
+        f"{N} points in {D} dimensions. Gradient flow of a network of depth L ends at a stationary point (L ≤ 2: the "
+        "minimizer) of\n\n"
+        "    min ‖c‖_p   s.t.   yₙ⟨xₙ, β⟩ ≥ 1,   p = 2/L,\n\n"
+        "c = β for diagonal networks and c = β̂, the unitary DFT of β, for convolutional ones. The smaller p, the more "
+        "a nonzero coefficient costs; no theorem says how many are left. For L > 2, β* "
+        "is the stationary point that the solver reaches from the limit."
+    )
+    return Section(
+        f"{dataset.name}: support against depth", text, columns, rows, families_checks(runs), (support_plot(runs),)
+    )
+
+
+def row(run: FlowAndSolution) -> dict[str, Any]:
+    """A line of the limits' table; at depth 1, where R is ℓ2, every nonzero entry counts as support."""
+    filled_in = dict(flow_row(run))
+    if filled_in["support"] is None and run.limit.predictor is not None:
+        β = np.abs(run.limit.predictor)
+        filled_in["support"] = int((β > 1e-9 * β.max()).sum())
+    return filled_in
+
+
+def support_plot(runs: Sequence[FlowAndSolution]) -> Figure:
+    """Nonzero coefficients of the limit against depth, one dot per seed."""
+    linear = [run for run in runs if run.family.depth == 1]
+    points: dict[str, list[tuple[int, int]]] = {}
+    for run in (r for r in runs if r.family.depth > 1 and r.family.row.name in ARCHITECTURES):
+        points.setdefault(run.family.row.name, []).append((run.family.depth, row(run)["support"]))
+    for values in points.values():
+        values[:0] = [(1, row(run)["support"]) for run in linear]
+    data = {
+        f"{what} {name}": [point[i] for point in values]
+        for name, values in points.items()
+        for i, what in enumerate(("depth:", "support:"))
+    }
+
+    def draw(canvas: Any) -> None:
+        axes = canvas.subplots()
+        for colour, (name, values) in enumerate(points.items()):
+            depths, counts = np.array(values).T
+            axes.plot(depths, counts, color=f"C{colour}", ls="", marker="o", ms=4, alpha=0.6, label=name)
+            levels = np.unique(depths)
+            axes.plot(levels, [counts[depths == level].mean() for level in levels], color=f"C{colour}")
+        axes.set_xlabel("depth L")
+        axes.set_ylabel("nonzero coefficients of the limit")
+        axes.set_ylim(bottom=0)
+        axes.legend()
+
+    caption = "Support of the flow's limit: a dot per seed, lines through the means."
+    return Figure("support-by-depth", caption, draw, data)

@@ -1,0 +1,178 @@
+"""Explicit solution and gradient descent for one family of networks, and the numbers between them.
+
+Nothing is decided here; `compare.margin.margin_predictions` knows what theory predicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compare.margin.families import Family
+from compare.measures import angle, margin_gap
+from gd.descent.descend import descend
+from gd.descent.schedule import Schedule
+from gd.descent.trajectory import Trajectory
+from gd.flow.flow_limit import flow_limit
+from gd.flow.limit import Limit
+from solvers.max_margin import certify, max_margin
+from solvers.solution import Certificate, Solution
+from solvers.stationary_points import BridgeSolution
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EndPoint:
+    """Where flow or descent of one network ended, and the explicit solution. None: not defined for this network."""
+
+    predictor: Array | None = field(repr=False)
+    """β."""
+    angle: float | None = None
+    """∠(β, β*) in radians."""
+    margin_gap: float | None = None
+    """1 − γ(β)/γ(β*)."""
+    certificate: Certificate | None = None
+    """Of β, under the network's own regularizer."""
+
+
+@dataclass(frozen=True)
+class FlowAndSolution:
+    """One network: the explicit solution, the flow's limit, plain gradient descent."""
+
+    family: Family
+    index: int
+    """Which of the family's seeds."""
+    y: Array = field(repr=False)
+    solution: Solution | None
+    """The explicit solution β*. For p < 1 the stationary point that the solver reaches from the flow's limit. None
+    where R has no closed form, or nothing was reached."""
+    best: Solution | None
+    """The cheapest solution known: β* where R is a norm; for p < 1 the best of the stationary points found."""
+    limit: Limit
+    """Where gradient flow ends."""
+    flow: EndPoint
+    """The flow's limit, compared with the solution."""
+    trajectory: Trajectory = field(repr=False)
+    """Plain gradient descent of the whole family; this run is number `index`."""
+    descent: EndPoint
+    """Where plain gradient descent had got to."""
+
+    @property
+    def seed(self) -> int:
+        """The seed of the initial weights."""
+        return self.family.seeds[self.index]
+
+    @property
+    def label(self) -> str:
+        """ "convolutional, L=2, seed 0"."""
+        return f"{self.family.label}, seed {self.seed}" if self.family.row.build else self.family.label
+
+    @property
+    def convex(self) -> bool:
+        """Whether the induced regularizer is known and a norm, so that β* does not depend on the network's start."""
+        return self.family.regularizer is not None and self.family.regularizer.is_norm
+
+    @property
+    def excess(self) -> float | None:
+        """R(β)/R(best) − 1 for the flow's limit β at unit margin: what a better stationary point would save."""
+        β, regularizer = self.limit.predictor, self.family.regularizer
+        if β is None or regularizer is None or self.best is None:
+            return None
+        return regularizer.value(β) / self.best.objective - 1.0
+
+    @property
+    def approach(self) -> float | None:
+        """∠(last β of the integrated flow, β of its limit) in radians: what the last step, Newton's, had to add."""
+        integrated, limit = self.limit.path.predictors, self.limit.predictor
+        if integrated is None or limit is None or not np.isfinite(integrated[-1]).all() or not integrated[-1].any():
+            return None
+        return angle(integrated[-1], limit)
+
+    @property
+    def target(self) -> Array | None:
+        """What paths are drawn towards: β*, or the flow's own limit where there is no β* (p < 1)."""
+        return self.limit.predictor if self.solution is None else self.solution.beta
+
+    def angles(self, predictors: Array | None) -> Array:
+        """∠(β, target) in radians along a path of predictors (K, *shape of β); NaN where there is no target."""
+        return self.along(predictors, angle)
+
+    def margins(self, predictors: Array | None) -> Array:
+        """γ(β)/γ(target) along a path, 1 at the predicted limit; NaN where there is nothing to compare."""
+        regularizer = self.family.regularizer
+        if regularizer is None:
+            return np.full(0 if predictors is None else len(predictors), np.nan)
+        return self.along(predictors, lambda β, best: 1.0 - margin_gap(self.family.X, self.y, β, best, regularizer))
+
+    def along(self, predictors: Array | None, measure: Callable[[Array, Array], float]) -> Array:
+        """A measure of (β, target) along a path."""
+        target = self.target
+        if predictors is None or target is None:
+            return np.full(0 if predictors is None else len(predictors), np.nan)
+        return np.array([measure(β, target) if np.isfinite(β).all() and β.any() else np.nan for β in predictors])
+
+
+class Settings(Protocol):
+    """What `measure_family` reads of an experiment's parameters."""
+
+    @property
+    def loss(self) -> str: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def schedule(self) -> str | Schedule: ...
+    @property
+    def tol(self) -> float: ...
+    @property
+    def n_starts(self) -> int: ...
+
+
+def measure_family(family: Family, y: Array, asked: Settings) -> tuple[FlowAndSolution, ...]:
+    """Solve, flow, descend, and certify every member of one family.
+
+    Raises NotSeparableError when no predictor separates the data.
+    """
+    limits = flow_limit(family.models, family.X, y, loss=asked.loss)
+    trajectory = descend(family.models, family.X, y, loss=asked.loss, steps=asked.steps, schedule=asked.schedule)
+    R = family.regularizer
+    shared = None if R is None or not R.is_norm else max_margin(family.X, y, R, tol=asked.tol)
+    convex = shared is not None
+    runs = []
+    for index, limit in enumerate(limits):
+        solution, best = shared, shared
+        if not convex:
+            solution, best = stationary_points(limit, family, y, tol=asked.tol, n_starts=asked.n_starts)
+        reached = None if trajectory.predictor is None else trajectory.predictor[index]
+        # gradient descent at a finite time has no multipliers of its own worth having; with the solver's, its duality
+        # gap is exactly its margin gap
+        descent = end_at(reached, family, y, solution, solution.dual if convex and solution is not None else None)
+        flow = end_at(limit.predictor, family, y, solution, limit.dual if convex else None)
+        runs.append(FlowAndSolution(family, index, y, solution, best, limit, flow, trajectory, descent))
+    return tuple(runs)
+
+
+def stationary_points(
+    limit: Limit, family: Family, y: Array, *, tol: float, n_starts: int = 8
+) -> tuple[Solution | None, Solution | None]:
+    """For p < 1: the stationary point that the solver reaches from the flow's limit, and the best one it finds."""
+    if family.regularizer is None or family.regularizer.is_norm or limit.predictor is None:
+        return None, None
+    found = max_margin(family.X, y, family.regularizer, tol=tol, n_starts=n_starts, start=limit.predictor)
+    return (found.from_start, found) if isinstance(found, BridgeSolution) else (None, found)
+
+
+def end_at(beta: Array | None, family: Family, y: Array, solution: Solution | None, dual: Array | None) -> EndPoint:
+    """β, its certificate by the multipliers `dual` (None: the certifier finds its own), and the solution."""
+    regularizer = family.regularizer
+    if beta is None or regularizer is None or not np.isfinite(beta).all() or not beta.any():
+        return EndPoint(beta)
+    certificate = certify(family.X, y, beta, regularizer, dual=dual)
+    if solution is None:
+        return EndPoint(beta, certificate=certificate)
+    gap = margin_gap(family.X, y, beta, solution.beta, regularizer)
+    return EndPoint(beta, angle(beta, solution.beta), gap, certificate)

@@ -1,0 +1,73 @@
+"""Wide ReLU networks, the weighted spline they converge to, and the rich regime: the report."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from compare.reports.progress import run_parts
+from compare.reports.report import Report, Section
+from compare.spline.smoothing_trajectory import trajectory_study
+from compare.spline.spline_cases import SplineCase, default_inits, parse_init, spline_case
+from compare.spline.spline_sections import (
+    rate_section,
+    rich_section,
+    shape_section,
+    training_section,
+    trajectory_section,
+)
+from compare.spline.width_rates import FITTED_FROM, corrected_problem, train_batch, training_gaps, width_study
+from gd.squared_loss.weight_decay import train_with_decay
+from solvers.splines.initial_distributions import InitialDistribution
+from solvers.splines.rich_regime import rich_interpolant
+from solvers.splines.weighted_spline import weighted_spline
+
+if TYPE_CHECKING:
+    from compare.experiments.spline import SplineComparison
+
+ENOUGH_SEEDS = 20
+
+
+def spline_report(asked: SplineComparison) -> Report:
+    """The whole comparison on one data set; see `compare.spline.spline_sections` for what each section says."""
+    case, widths, seeds = spline_case(asked.data, asked.y), tuple(asked.widths), asked.seeds
+    laws = {name: parse_init(name) for name in asked.inits or default_inits(case)}
+    for law in laws.values():
+        law.check_inside_support(case.x)
+    fitted = tuple(n for n in widths if n >= FITTED_FROM)
+    enough = seeds >= ENOUGH_SEEDS and bool(fitted) and fitted[0] <= 160 and fitted[-1] >= 5000
+    first, law = next(iter(laws.items()))
+
+    def rate(name: str) -> Section:
+        return rate_section(name, width_study(case, laws[name], widths, seeds), case, enough=enough)
+
+    def training() -> Section:
+        chosen = fitted or widths
+        gaps = training_gaps(case, law, chosen, min(seeds, 20))
+        return training_section(first, chosen, gaps, enough=enough)
+
+    def trajectory() -> Section:
+        return trajectory_section(first, trajectory_study(case, law, width=min(10_000, widths[-1])))
+
+    def rich() -> Section:
+        exact = rich_interpolant(case.x, case.y, "penalized")
+        spline = weighted_spline(case.x, case.y, law)
+        return rich_section(case, exact, train_with_decay(case.x, case.y), spline, first)
+
+    parts = [("shapes", partial(shapes, case, laws, widths[-1]))]
+    parts += [(f"error against width, {name}", partial(rate, name)) for name in laws]
+    named = {"all weights against the output layer": training, "trajectory": trajectory, "rich regime": rich}
+    parts += [(name, partial(make)) for name, make in named.items()]
+    done = run_parts(parts, "Wide ReLU networks", show=asked.progress)
+    return asked.report(done.results, done, on=case.name, used=[case.used], seeds=range(seeds))
+
+
+def shapes(case: SplineCase, laws: dict[str, InitialDistribution], width: int) -> Section:
+    """The spline of each initialization, and one wide network trained on corrected data."""
+    solutions = {}
+    for name, law in laws.items():
+        y, spline = corrected_problem(case, law)
+        net = train_batch(case, y, law, width, [0], accuracy=1e-3)[0]
+        if net is not None:
+            solutions[name] = (law, spline, net.pieces())
+    return shape_section(case, solutions)
