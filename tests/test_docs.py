@@ -90,7 +90,7 @@ def test_scripts_that_pages_name_exist():
 def test_every_public_name_is_in_the_reference_once(package):
     public = importlib.import_module(package)
     pages = (page.read_text(encoding="utf-8") for page in (DOCS / "api" / package).glob("*.rst"))
-    listed = sorted(name for page in pages for name in re.findall(r"^\.\. auto\w+:: (\w+)$", page, re.MULTILINE))
+    listed = sorted(name for page in pages for name in re.findall(r"^\.\. (?:auto\w+|py:data):: (\w+)$", page, re.MULTILINE))
     assert listed == sorted(public.__all__)
 
 

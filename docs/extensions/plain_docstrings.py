@@ -13,6 +13,7 @@ from sphinx.application import Sphinx
 SIGNS = re.compile(r"(``.*?``|`[^`]*`)|([\\*|])|(?<=\w)(_)(?!\w)|(\^_|__)")
 COLON = "\ue000"  # a private character, which no docstring has
 ALIAS = re.compile(r"TypeAliasForwardRef\('(\w+)'\)")
+ENDING = re.compile(r"(`[^`]+`)(?=\w)")  # `Image`s: a plural after a name
 SECTIONS = ("Args:", "Attributes:", "Returns:", "Raises:", "Yields:", "Reference:", "References:", "Example:", "Note:")
 
 
@@ -27,7 +28,7 @@ def escaped(line: str) -> str:
     >>> print(escaped("|β_k|² and w_* of `x_*`"))
     \\|β_k\\|² and w_\\* of `x_*`
     """
-    return SIGNS.sub(lambda found: found[1] or "\\" + found[0], line)
+    return ENDING.sub(r"\1\\ ", SIGNS.sub(lambda found: found[1] or "\\" + found[0], line))
 
 
 def process(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
