@@ -6,11 +6,14 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from compare.reports.provenance import DataUsed
-from solvers.arrays import Array
+
+if TYPE_CHECKING:  # solvers imports scipy, which the help of a command need not wait for
+    from solvers.arrays import Array
 
 
 class DataError(ValueError):

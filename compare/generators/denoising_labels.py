@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -171,18 +173,16 @@ def label_plot(fraction: float, steps: NDArray[np.int64], curves: dict[str, Arra
     """Accuracy and memorization over the iterations; the distance is drawn as a share of its largest."""
     largest = float(curves["relative distance"].max())
     lines = [Curve(name, steps, curves[name], names=("iteration", name)) for name in list(curves)[:2]]
-    distance = curves["relative distance"] / largest
-    names = ("iteration", f"distance from the start / {largest:.3g}")
-    lines.append(Curve(names[1], steps, distance, "--", names=names))
+    label = f"distance from the start / {largest:.3g}"
+    lines.append(Curve(label, steps, curves["relative distance"] / largest, "--"))
     caption = (
         f"{fraction:.0%} of the labels flipped: share predicted as the true label, share of flipped labels memorized, "
         "and the distance from the start."
     )
-    return curve_plot(
-        f"labels-{100 * fraction:.0f}-percent",
-        caption,
-        lines,
-        ("iteration", "share"),
-        log="x",
-        adjust=lambda axes: axes.set(ylim=(0, 1.03)),
-    )
+
+    def adjust(axes: Any) -> None:
+        axes.set_ylim(0, 1.03)
+
+    name = f"labels-{100 * fraction:.0f}-percent"
+    figure = curve_plot(name, caption, lines, ("iteration", "share"), log="x", adjust=adjust)
+    return replace(figure, data={"iteration": steps, **curves})

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compare.function_distance import uniform_distance
-from compare.reports.report import Check, Column, Figure, Section, Value
+from compare.reports.curves import Curve, curve_plot
+from compare.reports.records import slug
+from compare.reports.report import Check, Column, Section, Value
 from compare.spline.smoothing_trajectory import TrajectoryStudy
 from compare.spline.spline_cases import AUTHORS_RMS, BUILTIN, SplineCase
 from compare.spline.width_rates import FITTED_FROM, WidthStudy, fitted_slope, quantiles
@@ -18,9 +21,6 @@ from gd.squared_loss.weight_decay import DecayedNetwork
 from solvers.splines.initial_distributions import InitialDistribution
 from solvers.splines.rich_regime import RichInterpolant
 from solvers.splines.weighted_spline import WeightedSpline
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
 
 Array = NDArray[np.float64]
 PAPER = "Jin and Montúfar (2023), Theorem 1"
@@ -57,25 +57,20 @@ def rate_section(name: str, study: WidthStudy, case: SplineCase, *, enough: bool
             else Check.no_prediction(claim, measured, why="too few seeds for a mean", unit="y")
         )
 
-    def draw(canvas: Canvas) -> None:
-        axes = canvas.subplots()
-        axes.fill_between(study.widths, low, high, color="C0", alpha=0.2, linewidth=0)
-        axes.loglog(study.widths, median, "o-", color="C0", label="median, quartiles")
-        widths = np.asarray(study.widths)
-        fitted = (widths >= FITTED_FROM) & ~np.isnan(median)
-        if fitted.any():  # through the middle of the fitted medians
-            constant = np.exp(np.mean(np.log(median[fitted] * np.sqrt(widths[fitted]))))
-            axes.loglog(widths, constant / np.sqrt(widths), "--", color="C1", label="theory: slope −1/2")
-        axes.set_xlabel("width n (units of one half)")
-        axes.set_ylabel("max |network − spline|  (units of y)")
-        axes.legend()
-
-    figure = Figure(
-        f"rate-{name.replace(':', '-').replace(',', '-')}",
-        f"{name}: largest distance on [{case.x[0]:g}, {case.x[-1]:g}] against width, log axes; {interval}.",
-        draw,
-        {"width": study.widths, "median sup distance (y)": median, "quartile 1 (y)": low, "quartile 3 (y)": high},
-    )
+    widths = np.asarray(study.widths)
+    curves = [
+        Curve("median, quartiles", widths, median, "o-", 0, ("width", "median sup distance (y)")),
+        Curve("", widths, low, "-", 0, ("width", "quartile 1 (y)"), {"alpha": 0.3}),
+        Curve("", widths, high, "-", 0, ("width", "quartile 3 (y)"), {"alpha": 0.3}),
+    ]
+    fitted = (widths >= FITTED_FROM) & ~np.isnan(median)
+    if fitted.any():  # through the middle of the fitted medians
+        constant = np.exp(np.mean(np.log(median[fitted] * np.sqrt(widths[fitted]))))
+        curves.append(Curve("theory: slope −1/2", widths, constant / np.sqrt(widths), "--", 1))
+    low_end, high_end = case.interval
+    caption = f"{name}: largest distance on [{low_end:g}, {high_end:g}] against width, log axes; {interval}."
+    labels = ("width n (units of one half)", "max |network − spline|  (units of y)")
+    figure = curve_plot(f"rate-{slug(name)}", caption, curves, labels, log="xy")
     text = (
         "Each network is trained by gradient flow to residual 1e-10 on data corrected by the line (u, v) of problem "
         "(21); on the data as they are the limit is another function (problem (18)), and the error would stop falling. "
@@ -100,51 +95,37 @@ Solution = tuple[InitialDistribution, WeightedSpline, LinearPieces]
 
 def shape_section(case: SplineCase, solutions: Mapping[str, Solution]) -> Section:
     """ζ of each initialization, the spline it leads to, and a wide network trained on corrected data."""
-    rows: tuple[dict[str, Value], ...] = tuple(
-        {"init": name, "energy": spline.energy, "certificate": spline.certificate.worst,
-         "distance": uniform_distance(pieces, spline, case.interval)}
-        for name, (_, spline, pieces) in solutions.items()
-    )  # fmt: skip
+    rows: list[dict[str, Value]] = []
+    checks, functions, weights = [], [], []
     grid = np.linspace(*case.interval, 801)
-
-    def draw_functions(canvas: Canvas) -> None:
-        axes = canvas.subplots()
-        for k, (name, (_, spline, pieces)) in enumerate(solutions.items()):
-            line = case.y[0] - spline.values[0], case.y[-1] - spline.values[-1]
-            back = np.interp(grid, case.interval, line)  # the line u x + v taken off the data
-            axes.plot(grid, spline(grid) + back, color=f"C{k}", label=name)
-            axes.plot(grid, pieces(grid) + back, ":", color=f"C{k}")
-        axes.plot(case.x, case.y, "o", color="C7", markersize=4)
-        axes.set_xlabel("x")
-        axes.set_ylabel("y")
-        axes.legend()
-
-    def draw_weights(canvas: Canvas) -> None:
-        axes = canvas.subplots()
-        for k, (name, (init, _, _)) in enumerate(solutions.items()):
-            axes.plot(grid, init.zeta(grid), color=f"C{k}", label=name)
-        axes.set_xlabel("x")
-        axes.set_ylabel("ζ(x)")
-        axes.legend()
-
-    functions = {"x": grid} | {f"spline {name} (y)": spline(grid) for name, (_, spline, _) in solutions.items()}
-    weights = {"x": grid} | {f"zeta {name}": init.zeta(grid) for name, (init, _, _) in solutions.items()}
-    checks = tuple(
-        Check.at_most(f"{name}: the spline satisfies its Euler–Lagrange conditions", spline.certificate.worst, 1e-10,
-                      reason="relative, by a quadrature the solver did not use")
-        for name, (_, spline, _) in solutions.items()
-    )  # fmt: skip
-    return Section(
-        "What ζ does to the shape",
+    for k, (name, (init, spline, pieces)) in enumerate(solutions.items()):
+        worst = spline.certificate.worst
+        distance = uniform_distance(pieces, spline, case.interval)
+        rows.append({"init": name, "energy": spline.energy, "certificate": worst, "distance": distance})
+        claim = f"{name}: the spline satisfies its Euler–Lagrange conditions"
+        checks.append(Check.at_most(claim, worst, 1e-10, reason="relative, by a quadrature the solver did not use"))
+        line = case.y[0] - spline.values[0], case.y[-1] - spline.values[-1]
+        back = np.interp(grid, case.interval, line)  # the line u x + v taken off the data
+        functions.append(Curve(name, grid, spline(grid) + back, "-", k, ("x", f"spline {name} (y)")))
+        functions.append(Curve("", grid, pieces(grid) + back, ":", k))
+        weights.append(Curve(name, grid, init.zeta(grid), "-", k, ("x", f"zeta {name}")))
+    functions.append(Curve("", case.x, case.y, "o", 7, look={"markersize": 4}))
+    caption = "Splines (solid), wide networks (dotted), data (dots)."
+    figures = (
+        curve_plot("solutions", caption, functions, ("x", "y")),
+        curve_plot("zeta", "ζ: how cheaply the network bends at x.", weights, ("x", "ζ(x)")),
+    )
+    text = (
         "min ∫ g″²/ζ: where ζ is small, bending costs much and the solution straightens. Solid: the spline; dotted: "
-        "one wide network trained on corrected data, its line added back.",
-        (Column("init", "initialization"), Column("energy", "∫ g″²/ζ", "", ".8g"),
-         Column("certificate", "worst residual of the spline", "", ".1e"),
-         Column("distance", "sup distance of the network", "y", ".3g")),
-        rows, checks,
-        (Figure("solutions", "Splines (solid), wide networks (dotted), data (dots).", draw_functions, functions),
-         Figure("zeta", "ζ: how cheaply the network bends at x.", draw_weights, weights)),
-    )  # fmt: skip
+        "one wide network trained on corrected data, its line added back."
+    )
+    columns = (
+        Column("init", "initialization"),
+        Column("energy", "∫ g″²/ζ", "", ".8g"),
+        Column("certificate", "worst residual of the spline", "", ".1e"),
+        Column("distance", "sup distance of the network", "y", ".3g"),
+    )
+    return Section("What ζ does to the shape", text, columns, rows, checks, figures)
 
 
 def slope_in_words(slope: float, low: float, high: float) -> str:
@@ -169,68 +150,60 @@ def training_section(name: str, widths: tuple[int, ...], gaps: Array, *, enough:
         )
     )
 
-    def draw(canvas: Canvas) -> None:
-        axes = canvas.subplots()
-        axes.loglog(widths, median, "o-", color="C2", label="median")
-        axes.loglog(widths, median[-1] * (np.asarray(widths) / widths[-1]) ** -1.0, "--", color="C1", label="slope −1")
-        axes.set_xlabel("width n (units of one half)")
-        axes.set_ylabel("max |all − output only|  (y)")
-        axes.legend()
-
-    rows = tuple({"width": n, "median": median[k]} for k, n in enumerate(widths))
-    return Section(
-        "All weights against the output layer",
-        "Same start, same data, both to residual 1e-10. The first layer's share of the tangent kernel is O(1), "
-        "the output layer's O(n).",
-        (Column("width", "width n"), Column("median", "median sup gap", "y", ".3g")),
-        rows, (check,),
-        (Figure("training", f"{name}: sup gap against width; {reason}.", draw,
-                {"width": widths, "median sup gap (y)": median}),),
-    )  # fmt: skip
+    slope_one = median[-1] * (np.asarray(widths) / widths[-1]) ** -1.0
+    curves = [
+        Curve("median", widths, median, "o-", 2, ("width", "median sup gap (y)")),
+        Curve("slope −1", widths, slope_one, "--", 1),
+    ]
+    labels = ("width n (units of one half)", "max |all − output only|  (y)")
+    figure = curve_plot("training", f"{name}: sup gap against width; {reason}.", curves, labels, log="xy")
+    rows = [{"width": n, "median": median[k]} for k, n in enumerate(widths)]
+    text = (
+        "Same start, same data, both to residual 1e-10. The first layer's share of the tangent kernel is O(1), the "
+        "output layer's O(n)."
+    )
+    columns = (Column("width", "width n"), Column("median", "median sup gap", "y", ".3g"))
+    return Section("All weights against the output layer", text, columns, rows, (check,), (figure,))
 
 
 def trajectory_section(name: str, study: TrajectoryStudy) -> Section:
     """Training and smoothing splines: an approximation, measured."""
     direct, nearest = study.distance(study.at_inverse_time), study.distance(study.nearest)
-    rows = tuple(
+    rows = [
         {"time": t, "direct": direct[k], "nearest": nearest[k], "smoothing": study.smoothing[k]}
         for k, t in enumerate(study.times)
-    )
-
-    def draw_distance(canvas: Canvas) -> None:
-        axes = canvas.subplots()
-        axes.loglog(study.times, direct, "o-", label="λ = 1/(n t)")
-        axes.loglog(study.times, nearest, "s-", label="nearest λ")
-        axes.set_xlabel("n t")
-        axes.set_ylabel("max |network − smoothing spline|  (y)")
-        axes.legend()
-
-    def draw_functions(canvas: Canvas) -> None:
-        axes = canvas.subplots()
-        for colour, k in enumerate(np.linspace(0, study.times.size - 1, 4).round().astype(int)):
-            axes.plot(study.grid, study.network[k], color=f"C{colour}", label=f"n t = {study.times[k]:.2g}")
-            axes.plot(study.grid, study.nearest[k], ":", color=f"C{colour}")
-        axes.set_xlabel("x")
-        axes.set_ylabel("y (corrected)")
-        axes.legend()
-
+    ]
+    distances = [
+        Curve("λ = 1/(n t)", study.times, direct, "o-", names=("n t", "at 1/(n t) (y)")),
+        Curve("nearest λ", study.times, nearest, "s-", names=("n t", "at nearest (y)")),
+    ]
+    functions = []
+    for colour, k in enumerate(np.linspace(0, study.times.size - 1, 4).round().astype(int)):
+        functions.append(Curve(f"n t = {study.times[k]:.2g}", study.grid, study.network[k], "-", colour))
+        functions.append(Curve("", study.grid, study.nearest[k], ":", colour))
+    networks = {f"network at nt={t:.3g} (y)": f for t, f in zip(study.times, study.network, strict=True)}
     why = "e^{−tΘ} is not λ(Θ + λ)⁻¹: smoothing splines approximate the trajectory and no rate is claimed between them"
-    check = Check.no_prediction(
-        f"{name}: largest distance, over time, to the nearest smoothing spline", float(nearest.max()), why=why, unit="y"
-    )
-    return Section(
-        "The trajectory and smoothing splines",
+    claim = f"{name}: largest distance, over time, to the nearest smoothing spline"
+    check = Check.no_prediction(claim, float(nearest.max()), why=why, unit="y")
+    text = (
         "f_t of one wide network and min Σ(g(x_i) − y_i)² + λ∫g″²/ζ. The spline's line is free and the network's is "
-        "learnt like everything else, so early in training they are furthest apart.",
-        (Column("time", "n t", "", ".3g"), Column("direct", "distance at λ = 1/(n t)", "y", ".3g"),
-         Column("nearest", "distance at the nearest λ", "y", ".3g"), Column("smoothing", "nearest λ", "", ".3g")),
-        rows, (check,),
-        (Figure("trajectory-distance", f"{name}: distance along training.", draw_distance,
-                {"n t": study.times, "at 1/(n t) (y)": direct, "at nearest (y)": nearest}),
-         Figure("trajectory", f"{name}: the network (solid) and its nearest smoothing spline (dotted).", draw_functions,
-                {"x": study.grid} | {f"network at nt={t:.3g} (y)": f
-                                     for t, f in zip(study.times, study.network, strict=True)})),
-    )  # fmt: skip
+        "learnt like everything else, so early in training they are furthest apart."
+    )
+    columns = (
+        Column("time", "n t", "", ".3g"),
+        Column("direct", "distance at λ = 1/(n t)", "y", ".3g"),
+        Column("nearest", "distance at the nearest λ", "y", ".3g"),
+        Column("smoothing", "nearest λ", "", ".3g"),
+    )
+    labels = ("n t", "max |network − smoothing spline|  (y)")
+    caption = f"{name}: the network (solid) and its nearest smoothing spline (dotted)."
+    figures = (
+        curve_plot("trajectory-distance", f"{name}: distance along training.", distances, labels, log="xy"),
+        replace(
+            curve_plot("trajectory", caption, functions, ("x", "y (corrected)")), data={"x": study.grid} | networks
+        ),
+    )
+    return Section("The trajectory and smoothing splines", text, columns, rows, (check,), figures)
 
 
 def rich_section(
@@ -245,46 +218,45 @@ def rich_section(
     spread = float(np.ptp(case.y)) or 1.0
     reached = cost <= exact.value * 1.01
     fitted = net.residual < 1e-3 * spread  # a network that misses the data is cheap for no merit of the theory
-    checks = [
-        Check.at_most("weight decay ends at the least max(∫|g″|, |g′(−∞) + g′(+∞)|) of all interpolants",
-                      cost / exact.value - 1.0, 1e-2, reference="Savarese et al. (2019), Theorem 3.1",
-                      reason="relative; the training problem is nonconvex, L-BFGS may end in another stationary point")
-        if fitted
-        else Check.no_prediction("weight decay ends at the least cost", cost,
-                                 why="the network did not fit the data: a stationary point of the nonconvex problem")
-    ]  # fmt: skip
-    set_claim = "the trained function lies in the set of exact minimizers (distance outside their bounds)"
+    if fitted:
+        claim = "weight decay ends at the least max(∫|g″|, |g′(−∞) + g′(+∞)|) of all interpolants"
+        reason = "relative; the training problem is nonconvex, L-BFGS may end in another stationary point"
+        paper = "Savarese et al. (2019), Theorem 3.1"
+        checks = [Check.at_most(claim, cost / exact.value - 1.0, 1e-2, reference=paper, reason=reason)]
+    else:
+        why = "the network did not fit the data: a stationary point of the nonconvex problem"
+        checks = [Check.no_prediction("weight decay ends at the least cost", cost, why=why)]
     if fitted and reached and exact.value > 0:
-        checks.append(Check.at_most(set_claim, max(outside, 0.0), 1e-2 * spread, unit="y",
-                                    reference="Debarre et al. (2022)"))  # fmt: skip
+        claim = "the trained function lies in the set of exact minimizers (distance outside their bounds)"
+        largest = 1e-2 * spread
+        checks.append(Check.at_most(claim, max(outside, 0.0), largest, unit="y", reference="Debarre et al. (2022)"))
+    curves = [
+        Curve("all minimizers of ∫|g″|", grid, low, "-", 1, ("x", "lower bound (y)"), {"alpha": 0.3}),
+        Curve("", grid, high, "-", 1, ("x", "upper bound (y)"), {"alpha": 0.3}),
+        Curve("fewest bends", grid, exact.sparsest(grid), "--", 1),
+        Curve("network, weight decay", grid, values, "-", 2, ("x", "network (y)")),
+        Curve(f"kernel regime, {name}", grid, spline(grid), "-", 0, ("x", "weighted spline (y)")),
+        Curve("", case.x, case.y, "o", 7, look={"markersize": 4}),
+    ]
 
-    def draw(canvas: Canvas) -> None:
-        axes = canvas.subplots()
-        axes.fill_between(grid, low, high, color="C1", alpha=0.25, linewidth=0, label="all minimizers of ∫|g″|")
-        axes.plot(grid, exact.sparsest(grid), "--", color="C1", label="fewest bends")
-        axes.plot(grid, values, color="C2", label="network, weight decay")
-        axes.plot(grid, spline(grid), color="C0", label=f"kernel regime, {name}")
-        axes.plot(case.x, case.y, "o", color="C7", markersize=4)
-        axes.set_xlabel("x")
-        axes.set_ylabel("y")
-        axes.legend()
+    def between(axes: Any) -> None:
+        axes.fill_between(grid, low, high, color="C1", alpha=0.25, linewidth=0)
 
+    caption = "Kernel and rich regime on the same data."
+    figure = curve_plot("rich", caption, curves, ("x", "y"), adjust=between)
     unique = "is unique" if exact.unique else "is not unique: between the bounds, whatever keeps the slopes monotone"
-    rows: tuple[dict[str, Value], ...] = (
+    rows: list[dict[str, Value]] = [
         {"what": "exact minimum", "cost": exact.value, "residual": 0.0},
         {"what": "network, weight decay", "cost": cost, "residual": net.residual},
         {"what": f"weighted spline, {name}", "cost": spline_cost(spline), "residual": 0.0},
+    ]
+    columns = (
+        Column("what", "function"),
+        Column("cost", "max(∫|g″|, |g′(−∞) + g′(+∞)|)", "y/x", ".6g"),
+        Column("residual", "largest residual", "y", ".1e"),
     )
-    return Section(
-        "The rich regime",
-        f"With weight decay μ → 0 the first layer moves and the cost is ∫|g″| instead. Its minimizer {unique}.",
-        (Column("what", "function"), Column("cost", "max(∫|g″|, |g′(−∞) + g′(+∞)|)", "y/x", ".6g"),
-         Column("residual", "largest residual", "y", ".1e")),
-        rows, checks,
-        (Figure("rich", "Kernel and rich regime on the same data.", draw,
-                {"x": grid, "lower bound (y)": low, "upper bound (y)": high, "network (y)": values,
-                 "weighted spline (y)": spline(grid)}),),
-    )  # fmt: skip
+    text = f"With weight decay μ → 0 the first layer moves and the cost is ∫|g″| instead. Its minimizer {unique}."
+    return Section("The rich regime", text, columns, rows, checks, (figure,))
 
 
 def spline_cost(spline: WeightedSpline) -> float:
