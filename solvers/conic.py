@@ -3,7 +3,7 @@
     min R(β)   s.t.  A β ≥ 1
 
 R is said by `Regularizer.conic`. MOSEK answers where a licence is found, else Clarabel, else SCS. The solver is always
-named: cvxpy's own choice prefers an installed MOSEK even without a licence and then fails, and `solver_path` does not
+named: cvxpy's own choice prefers an installed MOSEK even without a licence and then fails, and solver_path= does not
 fall through, because mosek.Error is no cvxpy.SolverError. cvxpy is imported when a problem is solved and not before.
 """
 
@@ -80,7 +80,7 @@ def solve_conic(
 ) -> str:
     """Solve a cvxpy problem by the first solver that succeeds; return its name.
 
-    A solver that stops at `optimal_inaccurate` has an answer, which its caller certifies; the next one is tried only
+    A solver that stops at "optimal_inaccurate" has an answer, which its caller certifies; the next one is tried only
     when there is none.
 
     Raises:
