@@ -7,7 +7,7 @@ method, the final angle, the seconds taken, the fitted exponent a of angle ~ t^a
 what is proved about the method there. With --out also draws angle against seconds and, below, against how small the
 loss has become: the schedules that follow the gradient lie on the flow's curve there, so it is the same path. On deep
 networks the flow goes on from losses of exp(−10⁵), where descent stops, to exp(−10¹²) and less, and its last point is
-the solution of the KKT system found beside it.
+the solution of the KKT system found next to it.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
     python benchmarks/conv_kernel.py [--largest 20] [--peer-up-to 48] [--images FILE.npz] [--out FIGURE.svg]
 
-1. Price of a Gaussian predictor: this package (certificate included) and cvxpy's conic solver on the (K + D)-square
+1. Value of a Gaussian predictor: this package (certificate included) and cvxpy's conic solver on the (K + D)-square
    program up to D = `--peer-up-to`, values compared.
 2. Max margin of Gaussian points, the same two.
-3. Price for D = 2^6 … 2^LARGEST at K = 9 and for K = 2 … 256 at D = 4096; with --out both on log axes.
+3. Value for D = 2^6 … 2^LARGEST at K = 9 and for K = 2 … 256 at D = 4096; with --out both on log axes.
 4. With --images FILE.npz (X: N×H×W, y): max margin with K×K kernels, and the flow of the network with C channels.
 
 Times are the best of several calls after one to warm up; the peer is called once.

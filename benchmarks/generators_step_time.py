@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from gd.generators.conv_generator import PUBLISHED_DEPTH, ConvGenerator, Kind
-from gd.generators.descend_image import descend_image
+from gd.images.conv_generator import PUBLISHED_DEPTH, ConvGenerator, Kind
+from gd.images.descend_image import descend_image
 
 
 def plain_module(net: ConvGenerator) -> nn.Sequential:

@@ -1,4 +1,4 @@
-"""max_margin beside other solvers of the same problems: time and accuracy, alternating in one run.
+"""max_margin and other solvers of the same problems: time and accuracy, alternating in one run.
 
     python benchmarks/max_margin.py [--rounds 5] [--only l2 l1 fourier]
 
@@ -44,12 +44,12 @@ def by_clarabel(regularizer: Regularizer) -> Solver:
             if d % 2 == 0:
                 pairs[-1] = 1.0
             spectrum = cp.vstack([half.real @ beta, half.imag @ beta])
-            price = pairs @ cp.norm(spectrum, 2, axis=0)
+            norm = pairs @ cp.norm(spectrum, 2, axis=0)
         else:
-            price = cp.norm1(beta) if isinstance(regularizer, Bridge) else cp.norm2(beta)
+            norm = cp.norm1(beta) if isinstance(regularizer, Bridge) else cp.norm2(beta)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an inaccurate answer shows in its gap
-            cp.Problem(cp.Minimize(price), [(y[:, None] * X) @ beta >= 1]).solve(solver="CLARABEL")
+            cp.Problem(cp.Minimize(norm), [(y[:, None] * X) @ beta >= 1]).solve(solver="CLARABEL")
         return np.asarray(beta.value)
 
     return solve

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from gd.networks.wide_relu import WideReLU
-from gd.squared_loss.flow import squared_flow_limit, stable_step
-from gd.squared_loss.tangent import tangent_bundle
+from gd.squared.squared_flow import squared_flow_limit, stable_step
+from gd.squared.tangent import tangent_bundle
 from solvers.splines.initial_distributions import GaussianInit, UniformInit
 from solvers.splines.weighted_spline import weighted_spline
 
@@ -93,7 +93,7 @@ def flow_against_descent(width: int = 10_000) -> None:
     squared_flow_limit(WideReLU(10, GaussianInit(), seed=0), X[:2, None], Y[:2])  # torch's first call is slow
     for init in (UniformInit(1.0, 2.0), GaussianInit(1.0, 1.0)):
         make = lambda init=init: WideReLU(width, init, seed=0)  # noqa: E731
-        limit = squared_flow_limit(make(), X[:, None], Y, tolerance=1e-10, accuracy=1e-3)
+        limit = squared_flow_limit(make(), X[:, None], Y, tol=1e-10, accuracy=1e-3)
         followed = limit.load(make())
         steps, seconds, plain = plain_descent(make(), Y, 0.5, 1.5e-10)
         grid = torch.linspace(-2.5, 2.5, 2001, dtype=torch.float64)[:, None]

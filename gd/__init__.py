@@ -5,29 +5,32 @@ from gd.descent.armijo import ArmijoLineSearch
 from gd.descent.descend import SCHEDULES, descend
 from gd.descent.rescaling import ProgressiveRescaling
 from gd.descent.schedule import ConstantStep, LossNormalized
-from gd.descent.trajectory import Hypotheses, RunStatus, Trajectory
+from gd.descent.trajectory import Hypotheses, Trajectory
+from gd.descent.weight_decay import DecayedNetwork, train_with_decay
 from gd.flow.flow_limit import flow_limit
-from gd.flow.limit import FlowPath, FlowStatus, Limit
+from gd.flow.limit import FlowPath, Integrated, Limit
 from gd.flow.module_map import NotHomogeneousError
-from gd.generators.conv_generator import ConvGenerator
-from gd.generators.descend_image import ImageTrajectory, descend_image
-from gd.generators.encoder_decoder import EncoderDecoder
-from gd.generators.stopping import NoiseLevel, Oracle, RunningVariance
-from gd.generators.two_layer import ToyGenerator, TwoLayerGenerator
+from gd.flow.termination import Reached
+from gd.images.conv_generator import ConvGenerator
+from gd.images.descend_image import ImageTrajectory, descend_image
+from gd.images.encoder_decoder import EncoderDecoder
+from gd.images.stopping_rules import NoiseLevel, Oracle, RunningVariance
+from gd.images.two_layer_generator import ToyGenerator, TwoLayerGenerator
 from gd.losses import Exponential, Logistic, Squared
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from gd.networks.linear_network import LinearNetwork
 from gd.networks.multi_channel import MultiChannelCNN, MultiChannelReLU
 from gd.networks.wide_relu import WideReLU
-from gd.squared_loss.flow import SquaredLimit, SquaredStatus, squared_flow_limit
-from gd.squared_loss.weight_decay import DecayedNetwork, train_with_decay
+from gd.squared.squared_flow import squared_flow_limit
+from gd.squared.squared_limit import SquaredLimit
+from gd.status import FlowStatus, RunStatus, SquaredStatus
 
 __all__ = [
     "LinearNetwork", "FullyConnected", "Diagonal", "Convolutional", "MultiChannelCNN", "MultiChannelReLU",
     "WideReLU", "ConvGenerator", "EncoderDecoder", "TwoLayerGenerator", "ToyGenerator",
     "descend", "Trajectory", "RunStatus", "Hypotheses", "descend_image", "ImageTrajectory",
     "Oracle", "NoiseLevel", "RunningVariance",
-    "flow_limit", "Limit", "FlowStatus", "FlowPath", "NotHomogeneousError",
+    "flow_limit", "Limit", "FlowStatus", "Reached", "Integrated", "FlowPath", "NotHomogeneousError",
     "squared_flow_limit", "SquaredLimit", "SquaredStatus",
     "train_with_decay", "DecayedNetwork",
     "SCHEDULES", "ConstantStep", "LossNormalized", "ArmijoLineSearch", "DualAcceleration", "ProgressiveRescaling",

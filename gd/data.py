@@ -1,37 +1,49 @@
-"""The door of gd: data come in as anything array-like, are checked once, and leave as float64 tensors on the CPU."""
+"""Input validation of gd: models, data and the device are checked once; data leave as float64 tensors on the CPU."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from gd.losses import Loss
-from gd.networks.linear_network import LinearNetwork
-from solvers.validation import check_labels
+from gd.networks.declaration import declared
+from solvers.validation import check_labels, finite_array
+
+
+def choose_device(device: str | torch.device | None) -> torch.device:
+    """The device asked for, else CUDA where there is one, else the CPU."""
+    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def check_models(model: nn.Module | Sequence[nn.Module]) -> list[nn.Module]:
+    """The models of one batch as a list.
+
+    Raises ValueError unless there is at least one, all are of one type, print alike, and train the same parameters.
+    """
+    models = [model] if isinstance(model, nn.Module) else list(model)
+    if not models:
+        raise ValueError("model is an empty list; give at least one network, or several of one architecture")
+
+    def described(one: nn.Module) -> str:
+        trained = {name: tuple(p.shape) for name, p in one.named_parameters() if p.requires_grad}
+        return f"{type(one).__qualname__} training {trained}: {one}"
+
+    kinds = sorted({described(one) for one in models})
+    if len(kinds) > 1:
+        raise ValueError(
+            "the networks of a batch must be of one architecture; these differ, so make one call for each:\n"
+            + "\n".join(kinds)
+        )
+    return models
 
 
 def finite_tensor(name: str, value: ArrayLike | Tensor) -> Tensor:
-    """`value` as a float64 CPU tensor. Raises ValueError when it is not real numbers, all finite."""
-    given: Any = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
-    try:
-        array = np.asarray(given)
-        if np.iscomplexobj(array):
-            raise TypeError("complex numbers")
-        array = np.array(array, dtype=np.float64, order="C")
-    except (TypeError, ValueError) as cause:
-        raise ValueError(
-            f"{name} must be an array or tensor of real numbers; got {type(value).__name__} that does not convert to "
-            f"float64 ({cause})"
-        ) from None
-    if not np.isfinite(array).all():
-        raise ValueError(
-            f"{name} must be finite; {int((~np.isfinite(array)).sum())} of its {array.size} entries are NaN or infinite"
-        )
-    return torch.from_numpy(array)
+    """A copy of `value` as a float64 CPU tensor. Raises ValueError when it is not real numbers, all finite."""
+    given = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+    return torch.from_numpy(finite_array(name, given).copy())
 
 
 def check_data(model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
@@ -50,9 +62,10 @@ def check_data(model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor, l
             f"X must have shape (N, …) with at least one point of at least one feature; got shape "
             f"{tuple(inputs.shape)}. For a single point use X[None], for a single feature X[:, None]"
         )
-    if isinstance(model, LinearNetwork) and tuple(inputs.shape[1:]) != model.shape:
+    linear = declared(model).linear_network
+    if linear is not None and tuple(inputs.shape[1:]) != linear.shape:
         raise ValueError(
-            f"X holds points of shape {tuple(inputs.shape[1:])}, but this {type(model).__name__} takes {model.shape}; "
+            f"X holds points of shape {tuple(inputs.shape[1:])}, but this {type(model).__name__} takes {linear.shape}; "
             "reshape X or build the network for that shape"
         )
     targets = finite_tensor("y", y)

@@ -62,6 +62,8 @@ class MarginLoss(Loss):
 class Exponential(MarginLoss):
     """L = Σ_n e^{−m_n}.
 
+    Reference: Gunasekar et al. (2018), eq. (3), with this loss.
+
     >>> f, y = torch.tensor([[1e6, 2e6]], dtype=torch.float64), torch.ones(2, dtype=torch.float64)
     >>> Exponential().log_value(f, y)
     tensor([-1000000.], dtype=torch.float64)
@@ -79,6 +81,8 @@ class Exponential(MarginLoss):
 @dataclass(frozen=True)
 class Logistic(MarginLoss):
     """L = Σ_n log(1 + e^{−m_n}), in nats.
+
+    Reference: Soudry et al. (2018), section 2.
 
     >>> f, y = torch.tensor([[1e6, 2e6]], dtype=torch.float64), torch.ones(2, dtype=torch.float64)
     >>> Logistic().log_value(f, y)
@@ -101,6 +105,8 @@ class Logistic(MarginLoss):
 @dataclass(frozen=True)
 class Squared(Loss):
     """L = ½ Σ (f − y)² over all entries of the targets y, which may be any numbers of any shape (N, …).
+
+    Reference: Jin and Montúfar (2023), section 2.
 
     >>> Squared().log_value(torch.tensor([[1.0, 3.0]]), torch.tensor([1.0, 1.0])).exp()
     tensor([2.])

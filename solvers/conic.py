@@ -3,7 +3,7 @@
     min R(β)   s.t.  A β ≥ 1
 
 R is said by `Regularizer.conic`. MOSEK answers where a licence is found, else Clarabel, else SCS. The solver is always
-named: cvxpy's own choice prefers an installed MOSEK even without a licence and then fails, and `solver_path` does not
+named: cvxpy's own choice prefers an installed MOSEK even without a licence and then fails, and solver_path= does not
 fall through, because mosek.Error is no cvxpy.SolverError. cvxpy is imported when a problem is solved and not before.
 """
 
@@ -35,6 +35,13 @@ MOST_ACCURATE: Mapping[str, Mapping[str, Any]] = {
     "SCS": {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 500_000},
 }
 """Options that ask each solver for all the digits it has."""
+
+
+def cvxpy_library() -> Any:
+    """cvxpy, imported when it is asked for (seconds); its functions are re-exported out of type checkers' sight."""
+    import cvxpy
+
+    return cvxpy
 
 
 class ConicSolverError(RuntimeError):
@@ -73,14 +80,13 @@ def solve_conic(
 ) -> str:
     """Solve a cvxpy problem by the first solver that succeeds; return its name.
 
-    A solver that stops at `optimal_inaccurate` has an answer, which its caller certifies; the next one is tried only
+    A solver that stops at "optimal_inaccurate" has an answer, which its caller certifies; the next one is tried only
     when there is none.
 
     Raises:
         ConicSolverError: every solver failed. The problem's status (infeasible, unbounded) is in the message.
     """
-    import cvxpy
-
+    cvxpy = cvxpy_library()
     failures: list[tuple[str, str]] = []
     for name in solver_order() if solvers is None else solvers:
         try:
@@ -101,9 +107,7 @@ def solve_conic(
 
 def _margins(problem: MarginProblem, scale: float) -> tuple[Any, Any, Any]:
     """cvxpy, β as an expression of a predictor's shape, and the margins of data divided by `scale`."""
-    import cvxpy
-
-    cp: Any = cvxpy  # its functions are re-exported in a way that type checkers do not see
+    cp = cvxpy_library()
     flat = cp.Variable(int(np.prod(problem.shape)))
     beta = flat if len(problem.shape) == 1 else cp.reshape(flat, problem.shape, order="C")
     products = (problem.points / scale) @ (flat if problem.labels.ndim == 1 else beta.T)

@@ -62,7 +62,7 @@ def fourier_l1(beta: Any) -> Any:
 class ConvKernelNorm(Atom):
     """R_K as a cvxpy atom; made by `conv_kernel_norm`."""
 
-    def __init__(self, W: Any, kernel_size: int | tuple[int, int], in_channels: int) -> None:
+    def __init__(self, W: Any, kernel_size: int | tuple[int, ...], in_channels: int) -> None:
         self.regularizer = ConvKernel(kernel_size, in_channels)
         super().__init__(W)
 
@@ -113,7 +113,7 @@ CANON_METHODS[ConvKernelNorm] = _canonical
 PSD_ATOMS.append(ConvKernelNorm)
 
 
-def conv_kernel_norm(W: Any, kernel_size: int | tuple[int, int], in_channels: int = 1) -> Any:
+def conv_kernel_norm(W: Any, kernel_size: int | tuple[int, ...], in_channels: int = 1) -> Any:
     """R_K(W): the representation cost of a two-layer linear CNN with enough output channels, as a convex expression.
 
         R_K(W) = min { tr Z : Z ⪰ 0, the network of second moments Z computes W }

@@ -46,6 +46,7 @@ def induced_regularizer(
     rank-one solutions. Following the path in the kernels' own
     dimension instead of the (K·R + D)-dimensional program is ours.
 
+    >>> import numpy as np
     >>> answer = induced_regularizer(np.arange(1.0, 9.0), 3)
     >>> round(answer.value, 6), answer.status.name, answer.kernels.shape, answer.output_weights.shape
     (61.01355, 'OPTIMAL', (1, 3), (1, 8))

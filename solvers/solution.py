@@ -134,7 +134,7 @@ class Candidate:
 
 
 class IllConditionedError(ArithmeticError):
-    """The data separate, but by a margin so small beside their size that float64 does not resolve the answer.
+    """The data separate, but by a margin so small relative to their size that float64 does not resolve the answer.
 
     Attributes:
         relative_margin: the ℓ2 margin 1/‖β‖₂ over the largest ‖x_n‖₂.

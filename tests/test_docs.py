@@ -9,6 +9,7 @@ import ast
 import contextlib
 import importlib
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -90,7 +91,9 @@ def test_scripts_that_pages_name_exist():
 def test_every_public_name_is_in_the_reference_once(package):
     public = importlib.import_module(package)
     pages = (page.read_text(encoding="utf-8") for page in (DOCS / "api" / package).glob("*.rst"))
-    listed = sorted(name for page in pages for name in re.findall(r"^\.\. auto\w+:: (\w+)$", page, re.MULTILINE))
+    listed = sorted(
+        name for page in pages for name in re.findall(r"^\.\. (?:auto\w+|py:data):: (\w+)$", page, re.MULTILINE)
+    )
     assert listed == sorted(public.__all__)
 
 
@@ -110,3 +113,35 @@ def test_scripts_of_the_gallery_import_what_exists_and_say_what_they_show(script
 def test_every_script_of_the_gallery_is_shown_on_a_page():
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert [script.stem for script in GALLERY if f"sphx_glr_{script.stem}_001" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "escaped"),
+    [
+        ("|β| of `x_*` and `Image`s", r"\|β\| of `x_*` and `Image`\ s"),
+        ("w_* is 2*x, x_n stays", r"w\_\* is 2\*x, x_n stays"),
+    ],
+)
+def test_signs_of_mathematics_in_docstrings_are_no_markup(line, escaped):
+    assert runpy.run_path(str(DOCS / "extensions" / "plain_docstrings.py"))["escaped"](line) == escaped
+
+
+def test_a_formula_in_a_docstring_is_kept_as_it_stands():
+    process = runpy.run_path(str(DOCS / "extensions" / "plain_docstrings.py"))["process"]
+    lines = [
+        "Solve",
+        "",
+        "    min |β|   s.t.   Aβ ≥ 1",
+        "",
+        "for A.",
+        "",
+        "Args:",
+        "    A: points.",
+        "",
+        ">>> 2 * 3",
+        "6",
+    ]
+    process(None, "function", "f", None, None, lines)
+    start = lines.index(".. code-block:: none")
+    assert lines[start + 1 : start + 5] == ["   :class: formula", "", "    min |β|   s.t.   Aβ ≥ 1", ""]
+    assert lines[-5:] == ["Args:", "    A: points.", "", ">>> 2 * 3", "6"]

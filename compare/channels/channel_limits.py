@@ -26,8 +26,8 @@ from compare.reports.progress import run_parts
 from compare.reports.records import slug
 from compare.reports.report import Check, Column, Figure, Report, Section
 from gd.flow.flow_limit import flow_limit
-from gd.flow.limit import FlowStatus
 from gd.networks.multi_channel import MultiChannelCNN
+from gd.status import FlowStatus
 from solvers.max_margin import max_margin
 from solvers.regularizers.conv_kernel import ConvKernel
 from solvers.solution import Solution

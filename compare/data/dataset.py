@@ -12,8 +12,8 @@ import numpy as np
 
 from compare.reports.provenance import DataUsed
 
-if TYPE_CHECKING:
-    from solvers.arrays import Array  # `solvers` imports scipy; the help of a command needs this file and not that
+if TYPE_CHECKING:  # solvers imports scipy, which the help of a command need not wait for
+    from solvers.arrays import Array
 
 
 class DataError(ValueError):

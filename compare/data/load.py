@@ -38,10 +38,19 @@ FILE_SUFFIXES = tuple(READERS)
 
 
 def load(source: str, *, scale: Scale = "auto", offset: bool | None = None) -> Dataset:
-    """The data set that `source` names, as in the module's table; scale="auto" and offset=None do what it says there.
+    """A data set with two classes, by name or from a file.
 
-    Raises DataError when the name is unknown (with the nearest known one), the file cannot be read, or its contents
-    are not a table of finite numbers with two label values.
+    Args:
+        source: a name such as "digits:3v8", "wine:0v1", "synthetic:N,D,seed", or a CSV, TSV, Parquet or NPZ file.
+        scale: "standard" standardizes the columns, "none" does not, "auto" does what suits the source.
+        offset: whether to append a column of ones; None appends one only where the source needs it to separate.
+
+    Returns:
+        A `Dataset` with X of shape (N, D), labels y in {−1, +1} of shape (N,), and the names of the two classes.
+
+    Raises:
+        DataError: the name is unknown (the message names the nearest known one), the file cannot be read, or its
+            contents are not a table of finite numbers with two label values.
 
     >>> data = load("digits:3v8")
     >>> data.X.shape, data.classes, data.image_shape

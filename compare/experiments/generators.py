@@ -12,7 +12,7 @@ from compare.experiments.values import COUNT, FOLDER, INTEGER, NAMES, NUMBER, NU
 
 if TYPE_CHECKING:
     from compare.generators.image_sources import Image
-    from gd.generators.conv_generator import Kind
+    from gd.images.conv_generator import Kind
 
 KINDS: tuple[Kind, ...] = ("bilinear", "fixed", "learned", "deconvolution")
 PUBLISHED_STEP = 0.1

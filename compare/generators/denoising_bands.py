@@ -21,11 +21,11 @@ from compare.generators.image_sources import Image
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.records import slug
 from compare.reports.report import Check, Column, Figure, Section, Value
-from gd.generators.conv_generator import ConvGenerator
-from gd.generators.descend_image import descend_image
-from gd.generators.encoder_decoder import EncoderDecoder
-from gd.generators.generator import Generator
-from gd.generators.two_layer import TwoLayerGenerator
+from gd.images.conv_generator import ConvGenerator
+from gd.images.descend_image import descend_image
+from gd.images.encoder_decoder import EncoderDecoder
+from gd.images.generator import Generator
+from gd.images.two_layer_generator import TwoLayerGenerator
 from solvers.arrays import Array
 from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
 from solvers.filters.early_stopping import early_stopping_filter

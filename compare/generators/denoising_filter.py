@@ -23,8 +23,8 @@ from compare.generators.generator_figures import strip
 from compare.generators.image_sources import Image
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.report import Check, Column, Figure, Section, Value
-from gd.generators.descend_image import ImageTrajectory, descend_image
-from gd.generators.two_layer import TwoLayerGenerator
+from gd.images.descend_image import ImageTrajectory, descend_image
+from gd.images.two_layer_generator import TwoLayerGenerator
 from solvers.arrays import Array
 from solvers.filters.dual_kernel import DualKernel, dual_kernel, gaussian_kernel
 from solvers.filters.early_stopping import early_stopping_filter, tikhonov_filter, truncated_filter

@@ -20,9 +20,9 @@ from compare.generators.fit_pairs import batches
 from compare.generators.generator_figures import strip
 from compare.generators.image_sources import Image
 from compare.reports.report import Check, Column, Figure, Section, Value
-from gd.generators.conv_generator import ConvGenerator
-from gd.generators.descend_image import ImageTrajectory, descend_image
-from gd.generators.stopping import NoiseLevel, Oracle, RunningVariance
+from gd.images.conv_generator import ConvGenerator
+from gd.images.descend_image import ImageTrajectory, descend_image
+from gd.images.stopping_rules import NoiseLevel, Oracle, RunningVariance
 from solvers.arrays import Array
 
 PUBLISHED = (

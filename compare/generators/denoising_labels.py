@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.report import Check, Column, Figure, Section, Value
-from gd.generators.descend_image import ImageTrajectory, descend_image
-from gd.generators.generator import Generator
+from gd.images.descend_image import ImageTrajectory, descend_image
+from gd.images.generator import Generator
 from solvers.arrays import Array
 
 MEMORIZED = 0.9

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compare.generators.image_sources import Image, scrambled
-from gd.generators.conv_generator import PUBLISHED_DEPTH, ConvGenerator, Kind, layer_sizes
-from gd.generators.descend_image import ImageTrajectory, descend_image
-from gd.generators.stopping import NoiseLevel
+from gd.images.conv_generator import PUBLISHED_DEPTH, ConvGenerator, Kind, layer_sizes
+from gd.images.descend_image import ImageTrajectory, descend_image
+from gd.images.stopping_rules import NoiseLevel
 from solvers.arrays import Array
 
 if TYPE_CHECKING:

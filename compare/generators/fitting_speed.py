@@ -22,9 +22,9 @@ from compare.generators.generator_figures import curve_figure, distance_figure, 
 from compare.generators.image_sources import Image, choose, scrambled
 from compare.reports.progress import run_parts
 from compare.reports.report import Check, Column, Report, Section, Value
-from gd.generators.conv_generator import ConvGenerator
-from gd.generators.descend_image import ImageTrajectory, descend_image
-from gd.generators.two_layer import ToyGenerator
+from gd.images.conv_generator import ConvGenerator
+from gd.images.descend_image import ImageTrajectory, descend_image
+from gd.images.two_layer_generator import ToyGenerator
 from solvers.arrays import Array
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from compare.reports.curves import Curve, curve_plot
 from compare.reports.drawing import literal
 from compare.reports.records import slug
 from compare.reports.report import Figure
-from gd.generators.descend_image import ImageTrajectory
+from gd.images.descend_image import ImageTrajectory
 
 Array = NDArray[Any]
 POINTS = 240

@@ -24,9 +24,9 @@ from compare.reports.curves import Curve, curve_plot
 from compare.reports.progress import run_parts
 from compare.reports.records import slug
 from compare.reports.report import Check, Column, Figure, Report, Section, Value
-from gd.generators.conv_generator import ConvGenerator
-from gd.generators.descend_image import descend_image
-from gd.generators.two_layer import TwoLayerGenerator
+from gd.images.conv_generator import ConvGenerator
+from gd.images.descend_image import descend_image
+from gd.images.two_layer_generator import TwoLayerGenerator
 from solvers.arrays import Array
 from solvers.filters.compressive_sensing import (
     FourierMeasurement,

@@ -23,7 +23,8 @@ from compare.margin.architectures import ANGLE_TOLERANCE, RESIDUAL_TOLERANCE
 from compare.margin.families import Family
 from compare.margin.flow_and_solution import FlowAndSolution
 from compare.reports.report import Check, Column, Value, Verdict
-from gd.flow.limit import FlowStatus, Limit
+from gd.flow.limit import Limit
+from gd.status import FlowStatus
 from solvers.solution import Solution
 
 FLOW_COLUMNS = (

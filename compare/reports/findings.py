@@ -5,8 +5,8 @@
               │           └─ Figure            a plot, and the numbers in it
               └─ Provenance                    data hashes, seeds, versions, machine, command: how to get it again
 
-The renderers in this room (`terminal`, `webpage`, `records`) import this file and know nothing else; `Report` is a
-`Findings` that can call them.
+The renderers (`compare.reports.terminal`, `compare.reports.webpage`, `compare.reports.records`) import this file and
+know nothing else; `Report` is a `Findings` that can call them.
 """
 
 from __future__ import annotations
@@ -31,9 +31,16 @@ Value = str | int | float | bool | None
 class Column:
     """One column of a table: where its values are found in a row, and how they read.
 
-    `unit` "rad" is printed in degrees; "" is a pure number or a word. `format` is a format specification such as
-    ".3g", or "" for words and integers; booleans print as yes/no; `format="verdict"` marks a column of `Verdict`s.
-    `about` is one line shown under the table.
+    Args:
+        key: the entry of a row that stands in this column.
+        label: its heading.
+        unit: "rad" is printed in degrees; "" is a pure number or a word.
+        format: a format specification such as ".3g", or "" for words and integers; "verdict" marks a column of
+            `Verdict`s. Booleans print as yes and no.
+        about: one line shown under the table.
+
+    >>> Column("angle", "angle to the solution", unit="rad", format=".2g").label
+    'angle to the solution'
     """
 
     key: str
@@ -45,16 +52,23 @@ class Column:
 
 @dataclass(frozen=True)
 class Check:
-    """One prediction and its measurement. Made by `Check.at_most`, `Check.not_reached` or `Check.no_prediction`."""
+    """One prediction and its measurement. Made by `Check.at_most`, `Check.not_reached` or `Check.no_prediction`.
+
+    >>> check = Check.at_most("the limit direction is the ℓ1 max margin", 2e-7, 1e-6, unit="rad")
+    >>> check.verdict.name
+    'CONFIRMED'
+    """
 
     statement: str
     """What theory says, as a sentence: "the limit direction is the Fourier ℓ1 max margin (depth 2, seed 0)"."""
     measured: float | None
     """The number that decides, in `unit` (angles in radians)."""
     unit: str
+    """Of the number; "rad" is printed in degrees, "" is a pure number."""
     tolerance: float | None
     """The largest `measured` for which the statement holds; None where nothing is tested."""
     verdict: Verdict
+    """What the measurement says about the prediction."""
     reference: str = ""
     """Author (year), theorem or equation."""
     reason: str = ""
@@ -96,28 +110,50 @@ class Figure:
     One panel per Figure: the page sets them side by side or, on a phone, under one another. Do not set text or
     background colours (they follow the reader's dark or light scheme); take line colours from the cycle "C0", "C1", ….
     `data` holds the plotted numbers as named columns, of equal or different length, units in the names.
+
+    >>> figure = Figure(
+    ...     "angles", "Angle against steps.", lambda canvas: None, {"steps": [1, 2], "angle_rad": [0.1, 0.0]}
+    ... )
+    >>> figure.size
+    (5.2, 3.6)
     """
 
     name: str
     """A file-name-like word, unique in its report: "angle-depth-2"."""
     caption: str
+    """What is drawn, with units."""
     draw: Callable[[Canvas], None] = field(repr=False, compare=False)
+    """Fills an empty matplotlib Figure."""
     data: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """The numbers that are drawn."""
     size: tuple[float, float] = (5.2, 3.6)
     """Width and height in inches."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """One experiment, or one question within it."""
+    """One experiment, or one question within it.
+
+    Raises:
+        ValueError: a row has an entry that no column shows.
+
+    >>> section = Section("Depth 2", columns=[Column("gap", "gap", format=".1e")], rows=[{"gap": 1e-9}])
+    >>> section.rows
+    ({'gap': 1e-09},)
+    """
 
     title: str
+    """The heading."""
     text: str = ""
     """Plain text, paragraphs separated by an empty line: what is compared. One indented by four spaces is a formula."""
     columns: Sequence[Column] = ()
+    """Of the table."""
     rows: Sequence[Mapping[str, Value]] = ()
+    """Of the table, each an entry for the keys of the columns."""
     checks: Sequence[Check] = ()
+    """The predictions, each with its measurement."""
     figures: Sequence[Figure] = ()
+    """The plots."""
 
     def __post_init__(self) -> None:
         for name in ("columns", "rows", "checks", "figures"):
@@ -137,8 +173,11 @@ class Findings:
     """What was compared, and whether theory holds: all that a renderer reads."""
 
     title: str
+    """The heading of the report."""
     sections: tuple[Section, ...]
+    """The experiments, in order."""
     provenance: Provenance
+    """Where the numbers come from."""
     notes: tuple[str, ...] = ()
     """Sentences to read first: what was left out, what was interrupted, which part raised which error."""
     complete: bool = True

@@ -24,12 +24,20 @@ class DataUsed:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the numbers of a report come from. `+` joins two: data, seeds and commands once each, the later time."""
+    """Where the numbers of a report come from. `+` joins two: data, seeds and commands once each, the later time.
+
+    >>> Provenance.collect(seeds=[0, 1], command="compare.compare_margin('digits:3v8')").seeds
+    (0, 1)
+    """
 
     data: tuple[DataUsed, ...] = ()
+    """Name and hash of every data set."""
     seeds: tuple[int, ...] = ()
+    """Of all random numbers."""
     versions: Mapping[str, str] = field(default_factory=dict)
+    """Of Python and of the libraries, by name."""
     machine: str = ""
+    """Processor, cores, GPU and system."""
     commands: tuple[str, ...] = ()
     """What to type, or call, to get the report again."""
     parameters: tuple[Mapping[str, Any], ...] = ()

@@ -8,7 +8,7 @@ degrees. A check is CONFIRMED or REFUTED only where theory predicts a limit and 
 otherwise its verdict is NO_PREDICTION or NOT_REACHED and it says why. A report is a value: `+` joins two, and nothing
 in it changes.
 
-How it looks is elsewhere: `terminal` (rich), `webpage` (HTML), `records` (JSON, CSV), beside this file. They are
+How it looks is elsewhere in `compare.reports`: terminal (rich), webpage (HTML), records (JSON, CSV). They are
 imported when they are called, because rich, jinja2 and matplotlib cost a second that an experiment need not wait.
 """
 

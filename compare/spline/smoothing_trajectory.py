@@ -16,7 +16,7 @@ from scipy.optimize import minimize_scalar
 from compare.spline.spline_cases import SplineCase
 from compare.spline.width_rates import corrected_problem
 from gd.networks.wide_relu import WideReLU
-from gd.squared_loss.flow import squared_flow_limit
+from gd.squared.squared_flow import squared_flow_limit
 from solvers.arrays import Array
 from solvers.splines.initial_distributions import InitialDistribution
 from solvers.splines.weighted_spline import weighted_spline

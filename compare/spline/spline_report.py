@@ -17,7 +17,7 @@ from compare.spline.spline_sections import (
     trajectory_section,
 )
 from compare.spline.width_rates import FITTED_FROM, corrected_problem, train_batch, training_gaps, width_study
-from gd.squared_loss.weight_decay import train_with_decay
+from gd.descent.weight_decay import train_with_decay
 from solvers.splines.initial_distributions import InitialDistribution
 from solvers.splines.rich_regime import rich_interpolant
 from solvers.splines.weighted_spline import weighted_spline

@@ -15,8 +15,8 @@ from compare.reports.report import Check, Column, Section, Value
 from compare.spline.smoothing_trajectory import TrajectoryStudy
 from compare.spline.spline_cases import AUTHORS_RMS, BUILTIN, SplineCase
 from compare.spline.width_rates import FITTED_FROM, WidthStudy, fitted_slope, quantiles
+from gd.descent.weight_decay import DecayedNetwork
 from gd.networks.wide_relu import LinearPieces
-from gd.squared_loss.weight_decay import DecayedNetwork
 from solvers.arrays import Array
 from solvers.splines.initial_distributions import InitialDistribution
 from solvers.splines.rich_regime import RichInterpolant

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from compare.function_distance import l2_distance, uniform_distance
 from compare.spline.spline_cases import SplineCase
 from gd.networks.wide_relu import Train, WideReLU
-from gd.squared_loss.flow import SquaredStatus, squared_flow_limit
+from gd.squared.squared_flow import squared_flow_limit
+from gd.status import SquaredStatus
 from solvers.arrays import Array
 from solvers.splines.initial_distributions import InitialDistribution
 from solvers.splines.kernel_interpolant import kernel_interpolant

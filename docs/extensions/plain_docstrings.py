@@ -7,8 +7,10 @@ of backticks and doctests, and an indented paragraph, which shows a formula or a
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 SIGNS = re.compile(r"(``.*?``|`[^`]*`)|([\\*|])|(?<=\w)(_)(?!\w)|(\^_|__)")
 COLON = "\ue000"  # a private character, which no docstring has
@@ -24,10 +26,15 @@ def indent(line: str) -> int:
 def escaped(line: str) -> str:
     """The line with the signs escaped that reStructuredText gives a meaning.
 
-    >>> print(escaped("|β_k|² and w_* of `x_*`"))
-    \\|β_k\\|² and w_\\* of `x_*`
+    >>> print(escaped("|β_k|² of `x_*`"))
+    \\|β_k\\|² of `x_*`
     """
-    return SIGNS.sub(lambda found: found[1] or "\\" + found[0], line)
+
+    def rewritten(found: re.Match[str]) -> str:
+        plural = line[found.end() : found.end() + 1].isalnum()  # `Image`s: markup must end before the letter
+        return found[1] + "\\ " * plural if found[1] else "\\" + found[0]
+
+    return SIGNS.sub(rewritten, line)
 
 
 def process(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:

@@ -29,6 +29,7 @@ class DualAcceleration(Schedule):
     """
 
     step_size: float | None = None
+    """η; None for the default above."""
     name = "dual acceleration"
     rate = "margin gap O(log t/t²), exponential loss; Ji, Srebro, Telgarsky 2021"
     margin_loss_only = True

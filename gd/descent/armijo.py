@@ -30,6 +30,12 @@ class ArmijoLineSearch(Schedule):
         decrease: c in (0, 1). At 1/2 a step is at most about 1/curvature, as with exact knowledge of it.
         longest: largest predicted decrease s‖∇φ‖² of log L in one step, in nats.
         first_step: s before the first step.
+        halvings: how often a step is halved before the run is left where it is.
+
+    Raises:
+        ValueError: a first step that is not positive, a decrease outside (0, 1), or `longest` not positive.
+
+    Reference: Armijo (1966); Nocedal, Wright (2006), algorithm 3.1.
 
     >>> ArmijoLineSearch().heuristic(degree=3)
     False

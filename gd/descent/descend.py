@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from gd.data import check_data
+from gd.data import check_data, check_models, choose_device
 from gd.descent.acceleration import DualAcceleration
 from gd.descent.armijo import ArmijoLineSearch
-from gd.descent.objective import Gradient, Objective
+from gd.descent.objective import Objective
 from gd.descent.rescaling import ProgressiveRescaling
-from gd.descent.schedule import ConstantStep, LossNormalized, Schedule, column
-from gd.descent.trajectory import RunStatus, Trajectory
-from gd.generators.descend_image import ImageTrajectory, descend_image
-from gd.generators.generator import Generator
+from gd.descent.run import Recorder, iterate
+from gd.descent.schedule import ConstantStep, LossNormalized, Schedule
+from gd.descent.trajectory import Trajectory
+from gd.images.descend_image import ImageTrajectory, Optimizer, Reduction, descend_image
+from gd.images.generator import Generator
+from gd.images.stopping_rules import StoppingRule
 from gd.losses import Loss, find_loss
-from gd.networks.linear_network import LinearNetwork
+from gd.networks.declaration import declared
+from gd.recording import snapshot_steps
 
 SCHEDULES: dict[str, Schedule] = {
     "constant": ConstantStep(),
@@ -30,10 +33,27 @@ SCHEDULES: dict[str, Schedule] = {
     "accelerated": DualAcceleration(),
     "rescaled": ProgressiveRescaling(),
 }
+Progress = Callable[[int, int], None]
 
 
 @overload
-def descend(model: Generator, X: ArrayLike | Tensor, *, steps: int, step: float, **options: Any) -> ImageTrajectory: ...
+def descend(
+    model: Generator,
+    X: ArrayLike | Tensor,
+    *,
+    steps: int,
+    step: float,
+    optimizer: Optimizer = "gd",
+    momentum: float = 0.9,
+    reduction: Reduction = "mean",
+    measurement: Callable[[Tensor], Tensor] | None = None,
+    rules: Sequence[StoppingRule] = (),
+    clean: ArrayLike | None = None,
+    snapshots: int | Sequence[int] = 20,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    progress: Progress | None = None,
+) -> ImageTrajectory: ...
 
 
 @overload
@@ -46,16 +66,35 @@ def descend(
     steps: int = 1000,
     schedule: str | Schedule = "armijo",
     seed: int = 0,
+    snapshots: int | Sequence[int] = 60,
+    record_outputs: bool = False,
     device: str | torch.device | None = None,
     dtype: torch.dtype = torch.float64,
-    snapshots: int = 60,
-    record_outputs: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Trajectory: ...
 
 
 def descend(
-    model: nn.Module | Sequence[nn.Module], X: ArrayLike | Tensor, y: ArrayLike | Tensor | None = None, **options: Any
+    model: nn.Module | Sequence[nn.Module],
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor | None = None,
+    *,
+    loss: str | Loss | None = None,
+    steps: int = 1000,
+    schedule: str | Schedule | None = None,
+    seed: int | None = None,
+    snapshots: int | Sequence[int] | None = None,
+    record_outputs: bool | None = None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    progress: Progress | None = None,
+    step: float | None = None,
+    optimizer: Optimizer | None = None,
+    momentum: float | None = None,
+    reduction: Reduction | None = None,
+    measurement: Callable[[Tensor], Tensor] | None = None,
+    rules: Sequence[StoppingRule] | None = None,
+    clean: ArrayLike | None = None,
 ) -> Trajectory | ImageTrajectory:
     """Minimize by gradient steps, and record the way:
 
@@ -64,7 +103,7 @@ def descend(
     with η_t, and momentum or projections where it has them, from the schedule.
 
     A generator (`ConvGenerator`, `TwoLayerGenerator`, …) has no inputs: `descend(generator, image, steps=…, step=…)`
-    fits it to the image, with the options, stopping rules and record of `gd.descend_image`.
+    fits it to the image, with the parameters and the result of `gd.descend_image`.
 
     Args:
         model: a network, or several of one architecture (other seeds, other scales), which then run as one batch. Any
@@ -78,17 +117,25 @@ def descend(
             for linear networks, documented at their classes and slow on deep ones.
         seed: of randomness inside a module's forward pass, if it has any; the networks here have none.
         device: CUDA where there is one, else the CPU, unless given.
-        dtype: of all computation.
-        snapshots: about how many log-spaced steps to record, the first and the last included.
+        dtype: of all computation; float64 unless given.
+        snapshots: about how many log-spaced steps to record, the first and the last included, or those steps
+            themselves; 60 unless given.
         record_outputs: keep f(X; w) at every snapshot.
         progress: called with (steps done, steps) at every snapshot.
+        step, optimizer, momentum, reduction, measurement, rules, clean: for generators only, with shapes as in
+            `gd.descend_image`.
 
     Returns:
         The trajectory. A run whose weights or loss turn non-finite stops at its last finite weights and says so in
         `status`; the other runs of the batch go on.
 
-    Raises ValueError when the data are not finite, shapes or labels do not fit, the initial loss is not finite, or a
-    schedule is asked for a step size or a loss that it has no theory for.
+    Raises:
+        ValueError: the data are not finite, shapes or labels do not fit, the initial loss is not finite, or a schedule
+            is asked for a step size or a loss that it has no theory for.
+        TypeError: a parameter that only generators take, or, with a generator, one that only other networks take.
+
+    Reference: Soudry, Hoffer, Nacson, Gunasekar, Srebro (2018) and Gunasekar, Lee, Soudry, Srebro (2018) for the limit;
+    each schedule names the source of its rate.
 
     >>> from gd.networks.linear import Diagonal
     >>> X, y = np.array([[2.0, 1.0], [-1.0, -3.0]]), np.array([1.0, -1.0])
@@ -96,16 +143,38 @@ def descend(
     >>> path.predictor.shape, bool(path.log_loss[:, -1].max() < -100), path.status[0].name
     ((3, 2), True, 'FINISHED')
     """
-    if isinstance(model, Generator):
+    of_data = {"loss": loss, "schedule": schedule, "seed": seed, "record_outputs": record_outputs}
+    of_images = {
+        "step": step,
+        "optimizer": optimizer,
+        "momentum": momentum,
+        "reduction": reduction,
+        "measurement": measurement,
+        "rules": rules,
+        "clean": clean,
+    }
+    shared = {"snapshots": snapshots, "device": device, "dtype": dtype, "progress": progress}
+    if isinstance(model, nn.Module) and not declared(model).has_inputs:
         if y is not None:
             raise ValueError(
                 f"{type(model).__name__} has no inputs X: it is fitted to one image (or one per seed), as in "
                 "descend(generator, image, steps=1000, step=0.1)"
             )
-        return descend_image(model, X, **options)
+        _refuse(of_data, "a generator")
+        return descend_image(model, X, steps=steps, **_given(of_images | shared))  # type: ignore[arg-type]
     if y is None:
         raise ValueError("labels or targets y are missing: descend(model, X, y)")
-    return _descend_on_data(model, X, y, **options)
+    _refuse(of_images, "inputs and labels")
+    return _descend_on_data(model, X, y, steps=steps, **_given(of_data | shared))
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _refuse(options: Mapping[str, Any], what: str) -> None:
+    if given := _given(options):
+        raise TypeError(f"descend does not take {', '.join(given)} with {what}")
 
 
 def _descend_on_data(
@@ -113,22 +182,19 @@ def _descend_on_data(
     X: ArrayLike | Tensor,
     y: ArrayLike | Tensor,
     *,
+    steps: int,
     loss: str | Loss = "exponential",
-    steps: int = 1000,
     schedule: str | Schedule = "armijo",
     seed: int = 0,
+    snapshots: int | Sequence[int] = 60,
+    record_outputs: bool = False,
     device: str | torch.device | None = None,
     dtype: torch.dtype = torch.float64,
-    snapshots: int = 60,
-    record_outputs: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Trajectory:
-    """`descend` with inputs and labels."""
-    models = [model] if isinstance(model, nn.Module) else list(model)
-    if not models:
-        raise ValueError("descend needs at least one network; got an empty list")
-    if steps < 1 or snapshots < 2:
-        raise ValueError(f"steps must be at least 1 and snapshots at least 2, got steps={steps}, snapshots={snapshots}")
+    models = check_models(model)
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got steps={steps}")
     chosen_loss, chosen_schedule = find_loss(loss), _find_schedule(schedule)
     if chosen_schedule.margin_loss_only and not chosen_loss.margin:
         raise ValueError(
@@ -136,38 +202,28 @@ def _descend_on_data(
             f"{chosen_loss.name} loss use ConstantStep or ArmijoLineSearch"
         )
     inputs, targets = check_data(models[0], X, y, chosen_loss)
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = choose_device(device)
     began = time.perf_counter()
     devices = [torch.cuda.current_device()] if where.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         objective = Objective(models, inputs, targets, chosen_loss, where, dtype)
-        record = _Record(objective, snapshot_steps(steps, snapshots), record_outputs)
-        W, last_step, stopped = _iterate(objective, chosen_schedule, steps, record, progress)
-    status = _status(record, last_step, stopped)
+        recorder = Recorder(objective, snapshot_steps(steps, snapshots), record_outputs)
+        W, last_step, finite = iterate(objective, chosen_schedule, steps, recorder, progress)
+    beta = objective.predictors(W).cpu().numpy().astype(np.float64) if objective.predicts else None
     return Trajectory(
-        **record.arrays(),
-        predictor=_numpy(objective.predictors(W)) if objective.predicts else None,
+        **recorder.columns(),
+        predictor=beta,
         parameters=objective.parameters(W),
-        status=status,
+        status=recorder.statuses(finite),
         last_step=last_step,
         degree=objective.degree,
         loss=chosen_loss.name,
         schedule=chosen_schedule.label(objective.degree),
         heuristic=chosen_schedule.heuristic(objective.degree),
-        sign_locked=tuple(m.sign_locked if isinstance(m, LinearNetwork) else None for m in models),
+        sign_locked=tuple(declared(m).sign_locked for m in models),
         seconds=time.perf_counter() - began,
     )
-
-
-def snapshot_steps(steps: int, snapshots: int) -> NDArray[np.int64]:
-    """About `snapshots` log-spaced step counts from 0 to steps, both included.
-
-    >>> snapshot_steps(1000, 8)
-    array([   0,    1,    3,   10,   32,  100,  316, 1000])
-    """
-    spaced = np.geomspace(1, steps, snapshots - 1).round().astype(np.int64)
-    return np.unique(np.concatenate([[0], spaced, [steps]]))
 
 
 def _find_schedule(schedule: str | Schedule) -> Schedule:
@@ -176,109 +232,3 @@ def _find_schedule(schedule: str | Schedule) -> Schedule:
     if schedule not in SCHEDULES:
         raise ValueError(f"schedule must be one of {', '.join(map(repr, SCHEDULES))}, or a Schedule; got {schedule!r}")
     return SCHEDULES[schedule]
-
-
-def _iterate(
-    objective: Objective,
-    schedule: Schedule,
-    steps: int,
-    record: _Record,
-    progress: Callable[[int, int], None] | None,
-) -> tuple[Tensor, NDArray[np.int64], NDArray[np.bool_]]:
-    """The loop. Without a synchronization between snapshots, so that a GPU is kept busy."""
-    W = kept = objective.start
-    state = schedule.start(objective, W)
-    alive = torch.ones(W.shape[0], dtype=torch.bool, device=W.device)
-    last_step = torch.full((W.shape[0],), steps, device=W.device)
-    for t in range(steps + 1):
-        gradient = objective.gradient(W)
-        finite = torch.isfinite(gradient.direction).all(dim=1) & (gradient.log_loss < float("inf"))
-        if t == 0 and not bool(finite.all()):
-            raise ValueError(
-                f"the loss or its gradient is not finite at the initial weights of run {int((~finite).nonzero()[0])}; "
-                "use a smaller initial scale, or rescale X"
-            )
-        last_step = torch.where(alive & ~finite, t - 1, last_step)
-        alive = alive & finite
-        W = torch.where(column(alive), W, kept)
-        if t in record.wanted:
-            record.take(t, W, gradient, alive)
-            if progress is not None:
-                progress(t, steps)
-            if not bool(alive.any()):
-                break
-        if t == steps:
-            break
-        kept = W
-        trial, state = schedule.step(objective, t, W, gradient, state)
-        W = torch.where(column(alive), trial, W)
-    return W, last_step.cpu().numpy(), (~alive).cpu().numpy()
-
-
-def _status(record: _Record, last_step: NDArray[np.int64], stopped: NDArray[np.bool_]) -> tuple[RunStatus, ...]:
-    still = record.unmoved
-    return tuple(
-        RunStatus.NONFINITE if stopped[b] else RunStatus.STALLED if still[b] else RunStatus.FINISHED
-        for b in range(len(last_step))
-    )
-
-
-def _numpy(tensor: Tensor) -> NDArray[np.float64]:
-    return tensor.detach().cpu().numpy().astype(np.float64)
-
-
-def _angles(a: Tensor, b: Tensor) -> Tensor:
-    """Radians between the rows of a and b, accurate near 0 (Kahan): 2 atan2(‖u − v‖, ‖u + v‖) for unit u, v."""
-    u = a / torch.linalg.vector_norm(a, dim=1, keepdim=True)
-    v = b / torch.linalg.vector_norm(b, dim=1, keepdim=True)
-    return 2.0 * torch.atan2(torch.linalg.vector_norm(u - v, dim=1), torch.linalg.vector_norm(u + v, dim=1))
-
-
-class _Record:
-    """Collects the snapshots, on the CPU."""
-
-    def __init__(self, objective: Objective, steps: NDArray[np.int64], keep_outputs: bool) -> None:
-        self.objective, self.keep_outputs = objective, keep_outputs
-        self.wanted = set(steps.tolist())
-        self.steps: list[int] = []
-        self.elapsed: list[float] = []
-        self._began = time.perf_counter()
-        self.rows: dict[str, list[NDArray[np.float64]]] = {}
-        self._before: tuple[Tensor, Tensor] | None = None
-        self.unmoved = np.zeros(objective.start.shape[0], dtype=bool)
-
-    def take(self, t: int, W: Tensor, gradient: Gradient, alive: Tensor) -> None:
-        objective = self.objective
-        norm = torch.linalg.vector_norm(W, dim=1)
-        beta_gradient = objective.predictor_gradient(gradient.slope)
-        slope = gradient.direction if beta_gradient is None else beta_gradient
-        turned = turned_slope = torch.full_like(norm, float("nan"))
-        if self._before is not None:
-            turned, turned_slope = _angles(W, self._before[0]), _angles(slope, self._before[1])
-            self.unmoved = torch.eq(W, self._before[0]).all(dim=1).cpu().numpy()
-        self._before = (W, slope)
-        margin = torch.full_like(norm, float("nan"))
-        if objective.loss.margin and objective.degree is not None:
-            margin = (gradient.outputs * objective.y).flatten(1).amin(dim=1) / norm**objective.degree
-        taken: dict[str, Tensor] = {
-            "log_loss": gradient.log_loss,
-            "weight_norm": norm,
-            "margin": margin,
-            "direction_change": turned,
-            "gradient_change": turned_slope,
-        }
-        if objective.predicts:
-            taken["predictors"] = objective.predictors(W)
-        if self.keep_outputs:
-            taken["outputs"] = gradient.outputs
-        self.steps.append(t)
-        self.elapsed.append(time.perf_counter() - self._began)
-        for name, value in taken.items():
-            mask = alive.view(-1, *[1] * (value.ndim - 1))
-            self.rows.setdefault(name, []).append(_numpy(torch.where(mask, value, float("nan"))))
-
-    def arrays(self) -> dict[str, Any]:
-        """The fields of `Trajectory` that are recorded."""
-        stacked: dict[str, Any] = {name: np.stack(rows, axis=1) for name, rows in self.rows.items()}
-        times = {"steps": np.array(self.steps), "elapsed": np.array(self.elapsed)}
-        return {"predictors": None, "outputs": None, **times, **stacked}

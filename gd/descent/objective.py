@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from gd.losses import Loss
-from gd.networks.linear_network import LinearNetwork
-
-Array = NDArray[np.float64]
+from gd.networks.declaration import declared
+from solvers.arrays import Array
 
 
 @dataclass(frozen=True)
@@ -43,42 +40,26 @@ class Gradient:
 class _Predictor(nn.Module):
     """A module whose forward pass is another module's `compose`, because functional calls reach `forward` only."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, compose: Callable[[], Tensor]) -> None:
         super().__init__()
-        self.model = model
+        self.model, self._compose = model, compose
 
     def forward(self) -> Tensor:
-        beta: Tensor = self.model.compose()  # type: ignore[operator]
-        return beta
-
-
-def check_one_architecture(models: Sequence[nn.Module]) -> None:
-    """Raise ValueError unless all modules are of one type, print alike, and have the same parameters to train."""
-
-    def described(model: nn.Module) -> str:
-        trained = {name: tuple(p.shape) for name, p in model.named_parameters() if p.requires_grad}
-        return f"{type(model).__qualname__} training {trained}: {model}"
-
-    kinds = sorted({described(model) for model in models})
-    if len(kinds) > 1:
-        raise ValueError(
-            "descend runs networks of one architecture as one batch; these differ; call it once for each.\n"
-            + "\n".join(kinds)
-        )
+        return self._compose()
 
 
 class Objective:
     """L(f(X; w_b), y) for b = 1 … B.
 
     Args:
-        models: modules of one architecture; the parameters that require gradients are trained, from `start`, the others
-            and all buffers stay as they are in each. Not modified.
+        models: modules of one architecture (`gd.data.check_models`); the parameters that require gradients are trained,
+            from `start`, the others and all buffers stay as they are in each. Not modified.
         X: inputs, the first axis counts the N points.
         y: labels or targets, the shape of the outputs of one run.
         loss: the loss.
         device, dtype: where, and in which precision, everything is computed.
 
-    Raises ValueError when the models differ in architecture or the outputs do not match y.
+    Raises ValueError when nothing is to be trained or the outputs do not match y.
     """
 
     def __init__(
@@ -92,8 +73,8 @@ class Objective:
     ) -> None:
         self.X, self.y, self.loss = X.to(device, dtype), y.to(device, dtype), loss
         self._model = copy.deepcopy(models[0]).to(device, dtype)
-        self._linear = self._model if isinstance(self._model, LinearNetwork) else None
-        check_one_architecture(models)
+        self._declared = declared(self._model)
+        self._linear = self._declared.linear_network
         trained = {name: tuple(p.shape) for name, p in models[0].named_parameters() if p.requires_grad}
         if not trained:
             raise ValueError(f"{type(models[0]).__name__} has no parameters to train")
@@ -155,14 +136,15 @@ class Objective:
     @property
     def predicts(self) -> bool:
         """Whether the networks have a predictor β (a `compose` method)."""
-        return hasattr(self._model, "compose")
+        return self._declared.compose is not None
 
     def predictors(self, W: Tensor) -> Tensor:
         """β of every run, shape (B, *shape of β)."""
         with torch.no_grad():
             if self._linear is not None:
                 return self._linear.P(self.layers(W))
-            return self._call(_Predictor(self._model), "model.", W, ())
+            assert self._declared.compose is not None  # `predicts` says so
+            return self._call(_Predictor(self._model, self._declared.compose), "model.", W, ())
 
     def predictor_gradient(self, slope: Tensor) -> Tensor | None:
         """∇_β L up to a positive factor, Σ_n slope_n x_n; None where outputs are not ⟨x, β⟩."""
@@ -173,9 +155,8 @@ class Objective:
 
     def _measured_degree(self) -> int | None:
         """L with f(x; c·w) = c^L f(x; w): stated by the model, else measured at the start; None if there is none."""
-        stated = getattr(self._model, "degree", None)
-        if stated is not None:
-            return int(stated)
+        if self._declared.degree is not None:
+            return self._declared.degree
         with torch.no_grad():
             # a power of two scales floats exactly, so that a homogeneous network of degree L gives exactly 2^L f
             once, twice = self.outputs(self.start), self.outputs(2.0 * self.start)

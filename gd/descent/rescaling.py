@@ -1,4 +1,4 @@
-"""Progressive rescaling: lift the weights to a growing sphere, where the gradient still turns them."""
+"""Progressive rescaling: move the weights out to a growing sphere, where the gradient still turns them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class ProgressiveRescaling(Schedule):
     outputs grow by `growth` per stage. Without `step_size`, η is as in `LossNormalized`. A heuristic for deep networks.
 
     With `period` an integer, T_{k+1} − T_k = period as in the theorem, whose constants (how small `growth` must be)
-    depend on the data: too large, and w is lifted before it has turned and stays where it is. By default
-    (`period=None`) a run is lifted when its radius is used up:
+    depend on the data: too large, and w is moved out before it has turned and stays where it is. By default
+    (`period=None`) a run is moved out when its radius is used up:
 
         the part of ∇ log L across w is at most `turned` times the part along w, and
         ‖w‖·‖∇ log L‖/depth − log(1/L(w)) ≤ 1 + log N,          N the number of margins.
@@ -42,15 +42,23 @@ class ProgressiveRescaling(Schedule):
     Reference: Wang, Min, Wu (2024), *Achieving margin maximization exponentially fast via progressive norm rescaling*;
     their rate assumes that the support vectors span the data and that their multipliers do not vanish.
 
+    Raises:
+        ValueError: a parameter out of its range.
+
     >>> print(ProgressiveRescaling(period=5, growth=1.02).label(degree=1))
     progressive rescaling (proved: margin gap e^{−Ω(t)} if growth suits the data, exponential loss; Wang, ...)
     """
 
     step_size: float | None = None
+    """η; None for the default of `LossNormalized`."""
     warmup: int = 100
+    """Plain normalized steps before the first radius."""
     period: int | None = None
+    """Steps at each radius; None: until it is used up."""
     growth: float = 1.5
+    """The factor by which outputs grow from one radius to the next, > 1."""
     turned: float = 0.01
+    """The part of ∇ log L across w, relative to the part along w, that a used-up radius may leave."""
     name = "progressive rescaling"
     rate = "margin gap e^{−Ω(t)} if growth suits the data, exponential loss; Wang, Min, Wu 2024"
     margin_loss_only = True

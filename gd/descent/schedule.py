@@ -81,9 +81,16 @@ class ConstantStep(Schedule):
 
     Reference: Soudry, Hoffer, Nacson, Gunasekar, Srebro (2018): direction and margin at rate 1/log t.
     Gunasekar et al. (2018), Theorems 1 and 2: the limit on linear networks, at no stated rate.
+
+    Raises:
+        ValueError: a step size that is not a positive number.
+
+    >>> ConstantStep(1e-2).heuristic(degree=3)
+    False
     """
 
     step_size: float | None = None
+    """η; None for the default above."""
     name = "constant step"
     rate = "margin gap O(1/log t) and loss O(1/t), exponential and logistic loss; Soudry et al. 2018"
 
@@ -117,10 +124,18 @@ class LossNormalized(Schedule):
 
     Reference: Nacson, Lee, Gunasekar, Savarese, Srebro, Soudry (2019), decay = 1/2, margin gap O(log t/√t);
     Ji and Telgarsky (2021), *Characterizing the implicit bias via a primal-dual analysis*, decay = 0, O(1/t).
+
+    Raises:
+        ValueError: a step size that is not a positive number, or a decay outside [0, 1).
+
+    >>> LossNormalized(decay=0.5).rate
+    'margin gap O(log t/√t) at decay 1/2, exponential loss; Nacson et al. 2019'
     """
 
     step_size: float | None = None
+    """η; None for the default above."""
     decay: float = 0.0
+    """The exponent of 1/(t + 1), in [0, 1)."""
     name = "loss-normalized"
     margin_loss_only = True
 

@@ -11,30 +11,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-Array = NDArray[np.float64]
-
-
-class RunStatus(Enum):
-    """How a run ended. The value is the sentence to read."""
-
-    FINISHED = "Finished: all steps were taken."
-    NONFINITE = "Stopped: the next step made the weights or the loss non-finite; the last finite weights are kept."
-    STALLED = "Stalled: in floating point the weights did not change between the last two snapshots."
-
-    def __str__(self) -> str:
-        return self.value
+from gd.status import RunStatus
+from solvers.arrays import Array
 
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """The theorems' hypotheses, measured at the last snapshot of one run."""
+    """The theorems' hypotheses, measured at the last snapshot of one run.
+
+    Reference: Gunasekar et al. (2018), the assumptions of Theorems 1 and 2.
+
+    >>> from gd import Diagonal, descend
+    >>> run = descend(Diagonal(2, 2, seed=0), [[2.0, 1.0], [-1.0, -3.0]], [1.0, -1.0], steps=100)
+    >>> run.hypotheses().margin > 0
+    True
+    """
 
     log_loss: float
     """log L, in nats; → −∞ is assumed."""
@@ -78,16 +75,19 @@ class Trajectory:
     parameters: Mapping[str, Array] = field(repr=False)
     """Weights at the end, by parameter name, each of shape (B, …)."""
     status: tuple[RunStatus, ...]
+    """How each run ended, B of them."""
     last_step: NDArray[np.int64]
     """The step that the weights at the end belong to, shape (B,)."""
     degree: int | None
     """L with f(x; c·w) = c^L f(x; w); None where the network is not homogeneous."""
     loss: str
+    """The name of the loss."""
     schedule: str
     """The schedule, with the rate proved for it here or the word heuristic."""
     heuristic: bool
     """Whether no theorem covers this schedule on this network."""
     sign_locked: tuple[str | None, ...] = field(repr=False)
+    """Which coefficients of β each initialization keeps from changing sign, in words; None where none is."""
     seconds: float
     """Wall-clock time of all runs together, in seconds."""
 

@@ -24,8 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gd.flow.implicit_weights import SMALLEST, log_weights, newton_step, updated_weights
-
-Array = NDArray[np.float64]
+from solvers.arrays import Array
 
 LARGEST_CHANGE = 1.0  # of h·g in one Newton iteration, for coefficients that are not negligible: e is a mild factor
 CONVERGED = 1e-11  # on max|Δp|, as for the linearly implicit step

@@ -1,43 +1,81 @@
 """`flow_limit`: where gradient flow ends, with the evidence that it ends there.
 
-The normalized flow is integrated from the model's own parameters (`integration`); as it settles, the KKT system that it
-identifies is solved, and the answer is believed on proof (`arrival`). Here is the door: data and models are checked,
-and the margin map that suits the architecture is chosen.
+The normalized flow is integrated from the model's own parameters (`gd.flow.integration`); as it settles, a limit is
+looked for (`gd.flow.follow`) and taken on proof (`gd.flow.termination`). Here data and models are checked, and the
+margin map that suits the network is chosen. The squared loss has another flow: `gd.squared.squared_flow`.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
-from typing import Any, overload
+from typing import Literal, overload
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from gd.data import check_data
-from gd.flow.arrival import Run
+from gd.data import check_data, check_models, choose_device
+from gd.flow.follow import Run
 from gd.flow.integration import Flow
 from gd.flow.limit import Limit
-from gd.flow.margin_map import FullyConnectedMap, MarginMap, ProductMap, same_architecture
+from gd.flow.margin_map import MarginMap
 from gd.flow.module_map import ModuleMap
-from gd.flow.multi_channel_map import MultiChannelMap
 from gd.flow.sliding import SlidingMap
-from gd.losses import find_loss
-from gd.networks.linear import Convolutional, Diagonal, FullyConnected
-from gd.networks.linear_network import LinearNetwork
-from gd.networks.multi_channel import MultiChannelCNN
-from gd.squared_loss.flow import squared_flow_limit
+from gd.losses import Loss, Squared, find_loss
+from gd.networks.declaration import declared
+from gd.squared.squared_flow import squared_flow_limit
+from gd.squared.squared_limit import SquaredLimit
 from solvers.problem import MarginProblem
 from solvers.regularizers import L2
 from solvers.separability import raise_if_not_separable
 from solvers.validation import check_problem
 
+SAME_MARGINS = 1e-9  # relative: a closed form that differs by more from the forward pass is another network's
+Progress = Callable[[int, int], None]
+
 
 @overload
-def flow_limit(model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor, **options: Any) -> Limit: ...
+def flow_limit(  # type: ignore[overload-overlap]  # "squared" is also a str
+    model: nn.Module | Sequence[nn.Module],
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    loss: Literal["squared"] | Squared,
+    tol: float | None = None,
+    max_steps: int | None = None,
+    device: str | torch.device | None = None,
+    progress: Progress | None = None,
+) -> SquaredLimit: ...
 @overload
 def flow_limit(
-    model: Sequence[nn.Module], X: ArrayLike | Tensor, y: ArrayLike | Tensor, **options: Any
+    model: nn.Module,
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    loss: str | Loss = "exponential",
+    seed: int = 0,
+    tol: float | None = None,
+    max_steps: int | None = None,
+    path_tolerance: float | None = None,
+    snapshots_per_decade: int | None = None,
+    device: str | torch.device | None = None,
+    progress: Progress | None = None,
+) -> Limit: ...
+@overload
+def flow_limit(
+    model: Sequence[nn.Module],
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    loss: str | Loss = "exponential",
+    seed: int = 0,
+    tol: float | None = None,
+    max_steps: int | None = None,
+    path_tolerance: float | None = None,
+    snapshots_per_decade: int | None = None,
+    device: str | torch.device | None = None,
+    progress: Progress | None = None,
 ) -> list[Limit]: ...
 
 
@@ -46,16 +84,15 @@ def flow_limit(
     X: ArrayLike | Tensor,
     y: ArrayLike | Tensor,
     *,
-    loss: str = "exponential",
+    loss: str | Loss = "exponential",
     seed: int = 0,
     tol: float | None = None,
-    device: str | torch.device | None = None,
-    path_tolerance: float = 1e-3,
     max_steps: int | None = None,
-    snapshots_per_decade: int = 40,
-    progress: Callable[[int, float], None] | None = None,
-    **options: Any,
-) -> Limit | list[Limit]:
+    path_tolerance: float | None = None,
+    snapshots_per_decade: int | None = None,
+    device: str | torch.device | None = None,
+    progress: Progress | None = None,
+) -> Limit | list[Limit] | SquaredLimit:
     """The limit direction of gradient flow on a margin loss,
 
         dw/dt = −∇_w Σ_n ℓ(y_n f(x_n; w)),    w(0) = the model's parameters,    w(t)/‖w(t)‖ → ?,
@@ -67,15 +104,15 @@ def flow_limit(
             are integrated as one batch, each with its own steps. Models are not modified.
         X: inputs, shape (N, …).
         y: labels ±1, shape (N,), or (N, M) for M outputs (then every (n, m) is a constraint).
-        loss: "exponential" or "logistic". "squared" is another flow with another answer, a `SquaredLimit`: `tol`
-            (there the largest residual), `max_steps`, `device` and `**options` go to `gd.squared_flow_limit`.
+        loss: "exponential", "logistic", or that loss as an object. "squared" (or `gd.Squared()`) is another flow with
+            another answer: the `SquaredLimit` of `gd.squared_flow_limit`, which has more parameters.
         seed: of the random probes that measure homogeneity.
-        tol: largest relative duality gap (convex) and relative KKT residual ε/‖w̃‖ of a limit called found; 1e-9
-            unless given.
+        tol: largest relative duality gap (where R is a norm), or relative KKT residual ε/‖w̃‖ (elsewhere), of a limit
+            called found; 1e-9 unless given. With the squared loss the largest residual, 1e-10 unless given.
+        max_steps: attempted steps per model before giving up; 20,000 unless given (squared loss: 10,000).
+        path_tolerance: angle in radians by which one step of the path may err; 1e-3 unless given.
+        snapshots_per_decade: density of the recorded path in τ; 40 unless given.
         device: CUDA where there is one, else the CPU, unless given. Always float64.
-        path_tolerance: angle in radians by which one step of the path may err.
-        max_steps: attempted steps per model before giving up; 20,000 unless given.
-        snapshots_per_decade: density of the recorded path in τ.
         progress: called with (attempted steps, models still running) every 50 steps.
 
     Returns:
@@ -86,6 +123,7 @@ def flow_limit(
         NotHomogeneousError: the module has a bias or otherwise does not scale (with the measured deviation).
         NotSeparableError: linear networks, when no predictor separates the data (with its Farkas certificate).
         ValueError: data not finite or of wrong shape, labels not ±1, unknown loss, a mixed batch, zero weights.
+        TypeError: `path_tolerance` or `snapshots_per_decade` with the squared loss, whose flow has neither.
 
     Reference: Lyu, Li (2020), Theorems 4.1 and 4.4; Gunasekar, Lee, Soudry, Srebro (2018), Theorems 1, 2, 2a.
 
@@ -95,56 +133,72 @@ def flow_limit(
     >>> limit.status.name, np.round(limit.predictor, 12) + 0.0
     ('OPTIMAL', array([0.4, 0.2, 0. ]))
     """
-    if loss == "squared":
-        if progress is not None or path_tolerance != 1e-3 or snapshots_per_decade != 40:
+    chosen = find_loss(loss)
+    if not chosen.margin:
+        if path_tolerance is not None or snapshots_per_decade is not None:
             raise TypeError(
-                "with loss='squared' there is no path_tolerance, snapshots_per_decade or progress; use accuracy= and "
-                "times= of `squared_flow_limit` instead"
+                "with loss='squared' there is no path_tolerance and no snapshots_per_decade; use accuracy= and times= "
+                "of `squared_flow_limit` instead"
             )
-        shared = {"tolerance": tol, "max_steps": max_steps, "device": device}
-        options = {name: value for name, value in shared.items() if value is not None} | options
-        return squared_flow_limit(model, X, y, **options)  # type: ignore[return-value, arg-type, unused-ignore]
-    tol, max_steps = 1e-9 if tol is None else tol, 20_000 if max_steps is None else max_steps
-    if options:
-        raise TypeError(f"flow_limit does not take {', '.join(sorted(options))} with loss={loss!r}")
-    if loss not in ("exponential", "logistic"):
+        return squared_flow_limit(
+            model,
+            X,
+            y,
+            tol=1e-10 if tol is None else tol,
+            max_steps=10_000 if max_steps is None else max_steps,
+            device=device,
+            progress=progress,
+        )
+    if chosen.name not in ("exponential", "logistic"):
         raise ValueError(f"loss must be 'exponential', 'logistic' or 'squared', got {loss!r}")
+    tol, max_steps = 1e-9 if tol is None else tol, 20_000 if max_steps is None else max_steps
+    path_tolerance = 1e-3 if path_tolerance is None else path_tolerance
     if not (0 < tol < 1 and 0 < path_tolerance < 1):
         raise ValueError(f"tol and path_tolerance must lie in (0, 1), got {tol!r} and {path_tolerance!r}")
-    models = [model] if isinstance(model, nn.Module) else list(model)
-    if not models:
-        raise ValueError("model is an empty list; give one network or several of one architecture")
-    same_architecture(models)
-    inputs, labels = check_data(models[0], X, y, find_loss(loss))
-    problem = _induced_problem(models[0], inputs, labels)
-    where = torch.device(device) if device is not None else torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    models = check_models(model)
+    inputs, labels = check_data(models[0], X, y, chosen)
+    if declared(models[0]).linear_network is not None:
+        raise_if_not_separable(check_problem(inputs.numpy(), labels.numpy(), L2()).A, tuple(labels.shape))
+    where = choose_device(device)
     mapping = margin_map(models[0], inputs.to(where), labels.to(where), seed)
     start = mapping.start(models)
     if not (torch.isfinite(start).all() and bool((torch.linalg.vector_norm(start, dim=1) > 0).all())):
         raise ValueError("the parameters must be finite and not all zero: at w = 0 gradient flow has no direction")
-    flow = Flow.begin(mapping, start, logistic=loss == "logistic", tolerance=path_tolerance)
-    run = Run(models, mapping, problem, labels, tol, snapshots_per_decade)
+    flow = Flow.begin(mapping, start, logistic=chosen.name == "logistic", tolerance=path_tolerance)
+    problem = _induced_problem(mapping, start, inputs, labels)
+    run = Run(models, mapping, problem, labels, tol, 40 if snapshots_per_decade is None else snapshots_per_decade)
     limits = run.to_the_end(flow, max_steps, progress)
     return limits[0] if isinstance(model, nn.Module) else limits
 
 
 def margin_map(model: nn.Module, X: Tensor, y: Tensor, seed: int = 0) -> MarginMap:
-    """The margin map of a model: in closed form for the linear networks here, by `torch.func` for any other."""
-    if type(model) is Diagonal or (type(model) is Convolutional and model.full_width):
-        return ProductMap(model, X, y)
-    if type(model) is FullyConnected:
-        return FullyConnectedMap(model, X, y)
-    if type(model) is MultiChannelCNN:
-        return MultiChannelMap(model, X, y)
+    """The margin map of a model: its own closed form where it has one, else by `torch.func`.
+
+    A closed form is used only if it computes the same margins as the forward pass: a subclass may have inherited it
+    from a network with another map from weights to predictors.
+    """
+    closed_form = declared(model).margin_map
+    if closed_form is not None:
+        mapping = closed_form(X, y)
+        if mapping is not None and _computes_the_forward_pass(mapping, model, X, y, seed):
+            return mapping
     if y.numel() == X.shape[0] and (sliding := SlidingMap(model, X, y, seed)).n_units:
         return sliding
     return ModuleMap(model, X, y, seed)
 
 
-def _induced_problem(model: nn.Module, X: Tensor, y: Tensor) -> MarginProblem | None:
-    """The constraints on β for a linear network, refused here when no β satisfies them."""
-    if not isinstance(model, LinearNetwork):
-        return None
-    problem = check_problem(X.numpy(), y.numpy(), L2())
-    raise_if_not_separable(problem.A, problem.label_shape)
-    return problem
+def _computes_the_forward_pass(mapping: MarginMap, model: nn.Module, X: Tensor, y: Tensor, seed: int) -> bool:
+    """Whether the margins of a copy with random parameters are those of its forward pass."""
+    other = copy.deepcopy(model).to(X.device, X.dtype)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=X.dtype))
+        forward = (y * other(X).reshape(y.shape)).flatten()
+        margins = mapping.margins(mapping.start([other]))[0]
+    return float((margins - forward).abs().max()) <= SAME_MARGINS * float(forward.abs().max())
+
+
+def _induced_problem(mapping: MarginMap, start: Tensor, X: Tensor, y: Tensor) -> MarginProblem | None:
+    """The constraints on β where the network is a linear predictor, as measured; else None."""
+    return None if mapping.predictors(start[:1]) is None else check_problem(X.numpy(), y.numpy(), L2())

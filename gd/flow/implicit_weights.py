@@ -27,11 +27,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from solvers.arrays import Array
 
 SMALLEST = 1e-300
 NEGLIGIBLE = 1e-14
 CONVERGED = 1e-11  # on max|Δp|, p summing to one
+SMALL_CHANGE = 0.1  # relative changes below it are taken linearly: where K is singular, rounding then cancels in Jᵀp
 ROUNDING = 1e-15  # of the margins; over T it is how well p is defined where constraints are dependent
 
 
@@ -74,7 +75,7 @@ def implicit_weights(
         r = T_n * (np.log(part) - log_phi)
         try:
             u = newton_step(partial(_columns, Q[todo]), part, r, T_n)
-        except np.linalg.LinAlgError:  # T is lost in rounding beside a singular hK: a shorter step is wanted
+        except np.linalg.LinAlgError:  # T is lost in the rounding of a singular hK: a shorter step is wanted
             break
         new = updated_weights(part, u)
         change = np.abs(new - part).max(axis=1)
@@ -115,8 +116,8 @@ def newton_step(columns: Callable[[NDArray[np.intp]], Array], p: Array, r: Array
 
 
 def updated_weights(p: Array, u: Array) -> Array:
-    """p after the relative change u: p(1 + u) where it grows, p e^u where it shrinks; positive, of sum one."""
+    """p after the relative change u: p(1 + u) where it grows or hardly moves, p e^u where it shrinks; of sum one."""
     grown = np.minimum(np.maximum(p * (1.0 + u), NEGLIGIBLE), np.maximum(4.0 * p, 1e-2))
-    negligible = (u <= 0) | (np.log(p) + u < np.log(NEGLIGIBLE))  # ln p is the better variable down there
+    negligible = (u <= -SMALL_CHANGE) | (np.log(p) + u < np.log(NEGLIGIBLE))  # ln p is the better variable down there
     new = np.where(negligible, p * np.exp(np.where(negligible, u, 0.0)), grown)
     return np.asarray(np.maximum(new / new.sum(axis=1, keepdims=True), SMALLEST))

@@ -13,8 +13,8 @@ there do.
 The step is the linearly implicit Euler method with J held and p taken at the end (`implicit_weights`), once with h
 and twice with h/2, extrapolated to second order; their difference, as an angle, controls h. The stiffness 1/T sits in
 p and is solved for, so h follows the curvature of the path and grows to order one where the direction has settled.
-Below `FLOOR` the temperature is held: the path is then that of T → 0 to O(T), and the last digits of its end are the
-business of `tighten`.
+Below `LOWEST_TEMPERATURE` it is held: the path is then that of T → 0 to O(T), and the last digits of its end are the
+business of the polish (`gd.flow.margin_map`), or of a still lower temperature.
 
 Reference: Lyu, Li (2020), section 3, for the normalized flow; Deuflhard, Hairer, Zugck (1987) for extrapolated linearly
 implicit Euler steps.
@@ -33,14 +33,16 @@ from torch import Tensor
 
 from gd.flow.implicit_weights import explicit_weights
 from gd.flow.margin_map import Local, MarginMap, Step
+from solvers.arrays import Array
 
-Array = NDArray[np.float64]
-
-FLOOR = 1e-8
-SETTLED = 1.5e-3  # residual (radians) below which a step of the whole Jacobian pays, where it is offered
+LOWEST_TEMPERATURE = 1e-8  # in units of the margins' gradients: below it steps can fail before the path has settled
+LOWEST_ON_DEMAND = 1e-12
+"""Measured: at 1e-12 the flow's own duality gap falls below 1e-9 on all degenerate data of the tests, and the rounding
+of the margins over T, 1e-16/1e-12, is still below the integrator's tolerance."""
+SETTLED = 1.5e-3  # residual (radians) below which a step with the whole Jacobian is worth its cost, where it is offered
 LATE_TOLERANCE = 1e-2  # of the tolerance, in those steps: long ones leave what they err by in the direction reported
 LARGEST_MOVE = 0.8  # of |θ| in one step, while ‖w‖ still matters through the temperature
-LARGEST_MOVE_AT_FLOOR = 3.0  # where only the direction matters, and it is controlled by itself
+LARGEST_MOVE_WHEN_COLD = 3.0  # where only the direction matters, and it is controlled by itself
 SMALLEST_STEP = 1e-14
 
 
@@ -61,6 +63,8 @@ class Flow:
     local: Local
     steps: NDArray[np.int64]
     rejected: NDArray[np.int64]
+    lowest: Array
+    """The lowest temperature of each row, (B,), relative to the size of the margins' gradients."""
     carried: Sequence[Any] | None = None
 
     @classmethod
@@ -73,6 +77,7 @@ class Flow:
         flow = cls(
             mapping, logistic, tolerance, theta, np.log(norm.cpu().numpy()), np.zeros(B), np.ones(B),
             np.ones((B, mapping.n_constraints)), local, np.zeros(B, dtype=np.int64), np.zeros(B, dtype=np.int64),
+            np.full(B, LOWEST_TEMPERATURE),
         )  # fmt: skip
         flow.weights = explicit_weights(flow.margins, flow.temperature, logistic)
         force = np.linalg.norm(flow.force().cpu().numpy(), axis=1)
@@ -85,13 +90,17 @@ class Flow:
 
     @property
     def temperature(self) -> Array:
-        return np.maximum(np.exp(-self.mapping.degree * self.log_norm), self.floor)
+        return np.maximum(np.exp(-self.mapping.degree * self.log_norm), self.lowest_temperature)
 
     @property
-    def floor(self) -> Array:
+    def lowest_temperature(self) -> Array:
         """The lowest temperature integrated, in units of the margins' gradients (as the data are scaled, so is it)."""
         squares = np.diagonal(self.local.gram.cpu().numpy(), axis1=1, axis2=2)
-        return np.asarray(FLOOR * np.sqrt(np.maximum(squares.mean(axis=1), 1e-300)))
+        return np.asarray(self.lowest * np.sqrt(np.maximum(squares.mean(axis=1), 1e-300)))
+
+    def cool(self, row: int) -> None:
+        """Let the temperature of one row fall ten times lower, down to `LOWEST_ON_DEMAND`."""
+        self.lowest[row] = max(0.1 * self.lowest[row], LOWEST_ON_DEMAND)
 
     def force(self) -> Tensor:
         """Jᵀp (B, P), p the weights of the last solve."""
@@ -102,8 +111,8 @@ class Flow:
         force = self.force()
         length = torch.linalg.vector_norm(force, dim=1)
         along = (self.theta.conj() * force).real.sum(1)
-        aside = torch.linalg.vector_norm(force - self.theta * along[:, None], dim=1)
-        return np.where(along.cpu().numpy() > 0, (aside / torch.clamp(length, min=1e-300)).cpu().numpy(), 1.0)
+        across = torch.linalg.vector_norm(force - self.theta * along[:, None], dim=1)
+        return np.where(along.cpu().numpy() > 0, (across / torch.clamp(length, min=1e-300)).cpu().numpy(), 1.0)
 
     def log_loss(self) -> Array:
         """ln Σ_n ℓ(m_n) at the true temperature e^{−Lρ}."""
@@ -128,8 +137,10 @@ class Flow:
     def advance(self) -> NDArray[np.bool_]:
         """Attempt one step of every row; which rows were accepted. Rejected rows only shorten their step."""
         T, h = self.temperature, self.step
-        at_floor = self.floor >= T
-        implicit = at_floor & self.mapping.can_be_implicit & (self.residual() < SETTLED)
+        cold = self.lowest_temperature >= T
+        # long steps of a row colder than usual would leave p in the rounding of h·g over T
+        usual = self.lowest >= LOWEST_TEMPERATURE
+        implicit = cold & usual & self.mapping.can_be_implicit & (self.residual() < SETTLED)
         whole = self.local.solve(h, T, self.weights, self.logistic, implicit)
         first = self.local.solve(h / 2, T, self.weights, self.logistic, implicit)
         once, half = self.theta + whole.move, self.theta + first.move
@@ -139,7 +150,7 @@ class Flow:
         error = torch.linalg.vector_norm(_unit(once) - _unit(twice), dim=1).cpu().numpy()
         move = torch.linalg.vector_norm(twice - self.theta, dim=1).cpu().numpy()
         solved = whole.converged & first.converged & last.converged & np.isfinite(error) & np.isfinite(move)
-        largest = np.where(at_floor, LARGEST_MOVE_AT_FLOOR, LARGEST_MOVE)
+        largest = np.where(cold, LARGEST_MOVE_WHEN_COLD, LARGEST_MOVE)
         with np.errstate(divide="ignore"):
             tolerance = np.where(implicit, LATE_TOLERANCE, 1.0) * self.tolerance
             factor = np.minimum(0.9 * np.sqrt(tolerance / error), 0.9 * largest / move)
@@ -155,7 +166,7 @@ class Flow:
             return
         norm = torch.linalg.vector_norm(moved, dim=1)
         keep = torch.as_tensor(accepted, device=self.theta.device)
-        self.theta = self.mapping.kept_alive(torch.where(keep[:, None], moved / norm[:, None], self.theta))
+        self.theta = self.mapping.above_underflow(torch.where(keep[:, None], moved / norm[:, None], self.theta))
         stretch = np.log(np.where(accepted, norm.cpu().numpy(), 1.0))
         self.log_norm = self.log_norm + np.where(accepted, stretch + growth, 0.0)
         # the step ran in time ds = ‖θ‖^{L−2} dτ, ‖θ‖ = 1 … e^stretch: the mean of ‖θ‖^{2−L} over it, by trapezoid
@@ -173,7 +184,8 @@ class Flow:
         carried = None if self.carried is None else [self.carried[row] for row in rows]
         return Flow(
             self.mapping, self.logistic, self.tolerance, theta, self.log_norm[rows], self.tau[rows], self.step[rows],
-            self.weights[rows], self.mapping.at(theta, carried), self.steps[rows], self.rejected[rows], carried,
+            self.weights[rows], self.mapping.at(theta, carried), self.steps[rows], self.rejected[rows],
+            self.lowest[rows], carried,
         )  # fmt: skip
 
 

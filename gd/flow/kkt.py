@@ -5,8 +5,8 @@ At w̃ = θ·γ^{−1/L} (unit margin) and multipliers λ ≥ 0,
     ε = ‖w̃ − Σ_n λ_n ∇m_n(w̃)‖₂,      δ = max_n λ_n (m_n(w̃) − 1).
 
 By homogeneity ∇m_n(w̃) = γ^{−(L−1)/L} ∇m_n(θ) and ⟨w̃, ∇m_n(w̃)⟩ = L m_n(w̃), so everything is computed at the unit
-vector θ. Any λ proves an upper bound; here they are proportional to given weights p (the flow's or the tightened
-multipliers) with the best factor, which loses nothing at a KKT point.
+vector θ. Any λ proves an upper bound; here they are proportional to given weights p (the flow's or a polished
+point's multipliers) with the best factor, which loses nothing at a KKT point.
 
 Reference: Lyu, Li (2020), Definition C.4 and Theorem 4.4.
 """
@@ -14,15 +14,21 @@ Reference: Lyu, Li (2020), Definition C.4 and Theorem 4.4.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from gd.flow.margin_map import MarginMap
+from solvers.arrays import Array
 
-Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    from gd.flow.margin_map import MarginMap
+
+
+ACTIVE = 1e-7
+"""Loss weights above this, relative to the largest, mark the constraints of the KKT system. At the lowest temperature
+1e-8 a margin that is not active to 1e-6 has a weight below e^{−100}."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,21 @@ class KKT:
     def relative(self) -> float:
         """ε/‖w̃‖, dimensionless."""
         return self.epsilon / self.norm if np.isfinite(self.norm) else np.inf
+
+
+@dataclass(frozen=True)
+class StationaryPoint:
+    """A KKT point near a direction of the flow, with what was found out about it."""
+
+    theta: Tensor
+    """The direction, (P,), of norm one."""
+    multipliers: Array
+    """(N,), nonnegative, up to a common factor."""
+    kkt: KKT
+    stable: bool
+    """Whether there is no negative curvature along the active constraints (a local minimum, no saddle)."""
+    isolated: bool
+    """Whether no other solution shares its support."""
 
 
 def kkt(mapping: MarginMap, theta: Tensor, p: Array) -> KKT:

@@ -4,51 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gd.flow.termination import Reached
+from gd.status import FlowStatus
+from solvers.arrays import Array
 from solvers.solution import Certificate
-
-Array = NDArray[np.float64]
-
-
-class FlowStatus(Enum):
-    """What is known about a limit. The value is the sentence to read."""
-
-    OPTIMAL = (
-        "Proved optimal: the duality gap of the induced problem is closed, no predictor is better. The flow lay beside "
-        "it, kept approaching it, or had a margin within 0.1 % of it when it was left; stats['arrival'] says which."
-    )
-    STATIONARY = (
-        "Stationary: a KKT point of min ‖w‖² s.t. margins ≥ 1, with no negative curvature along its constraints, that "
-        "the flow lay beside or kept approaching (stats['arrival']); the problem is nonconvex, so no more is claimed."
-    )
-    LOCKED = (
-        "Stationary, but not the induced problem's solution: this initialization keeps coefficients of the predictor "
-        "from changing sign, so the theorem's assumption fails and the max-margin prediction does not apply."
-    )
-    SADDLE = (
-        "Not proved: the weights are nearly stationary, but the induced problem's duality gap is open, as at a saddle "
-        "that the flow had not left within the steps allowed."
-    )
-    UNFINISHED = (
-        "Not converged: the residuals stayed above the tolerance within the steps allowed; read them, not the limit."
-    )
-    NOT_SEPARATED = (
-        "Not separated: the smallest margin did not become positive within the steps allowed, so the loss was not "
-        "shown to tend to zero and no theorem on the limit applies."
-    )
-
-    def __str__(self) -> str:
-        return self.value
-
-    @property
-    def converged(self) -> bool:
-        """Whether the limit itself was found (rather than a point on the way)."""
-        return self in (FlowStatus.OPTIMAL, FlowStatus.STATIONARY, FlowStatus.LOCKED)
 
 
 @dataclass(frozen=True)
@@ -72,6 +36,29 @@ class FlowPath:
     """Sine of the angle between w and the force Σ p_n ∇m_n: 0 at stationary directions. Shape (K,)."""
     predictors: Array | None
     """β of the unit-norm weights w/‖w‖, shape (K, *shape of β); None when the network is not a linear predictor."""
+
+
+@dataclass(frozen=True)
+class Integrated:
+    """The direction where the integration of the flow ended, before any polish: evidence by itself.
+
+    Reference: Lyu, Li (2020), section 3, for the normalized flow that is integrated.
+    """
+
+    weights: Mapping[str, Array] = field(repr=False)
+    """Named parameters of joint Euclidean norm 1."""
+    predictor: Array | None = field(repr=False)
+    """β scaled to unit margin; None where the network is not a linear predictor or no margin is positive."""
+    dual: Array = field(repr=False)
+    """The loss weights p (shape of y): p ≥ 0, Σp = 1."""
+    margin: float
+    """The smallest margin of the unit-norm weights."""
+    residual: float
+    """Sine of the angle between w and the force Σ p_n ∇m_n: 0 at a stationary direction."""
+    duality_gap: float | None
+    """The relative duality gap of the induced problem that p proves; None where R is no norm."""
+    certificate: Certificate | None = field(repr=False)
+    """The induced problem's certificate of `predictor` with multipliers p, where a regularizer is known."""
 
 
 @dataclass(frozen=True)
@@ -105,13 +92,24 @@ class Limit:
     dual: Array = field(repr=False)
     """Limit of the loss weights p (shape of y): p ≥ 0, Σp = 1, proportional to the KKT multipliers."""
     path: FlowPath = field(repr=False)
+    """The flow at log-spaced τ."""
     status: FlowStatus
+    """What is known about the limit; prints as a sentence."""
+    reached: Reached
+    """What ties the flow to the limit."""
+    polish_angle: float
+    """Radians between the flow's last direction and the limit, in weight space; 0 where nothing was polished."""
+    integrated: Integrated = field(repr=False)
+    """The flow's last direction, with its own certificate."""
     certificate: Certificate | None
     """The induced problem's certificate of `predictor`, where the architecture has a known regularizer."""
     stats: Mapping[str, Any] = field(default_factory=dict)
-    """`steps`, `rejected`, `tightened` (bool), `tightening_angle` (radians between the flow's last direction and the
-    limit, in weight space), `arrival` (what ties the flow to the limit: "beside", "approaching", "margin", or "none"
-    where no limit was found; `gd.flow.arrival` defines them), `degree`, `flow_residual`, …"""
+    """`steps`, `rejected`, `tau`, `degree`, `seconds`, `kinks` (that a ReLU network slides along), `device`."""
+
+    @property
+    def polished(self) -> bool:
+        """Whether the limit is a point that Newton's method found, rather than the flow's own direction."""
+        return self.reached not in (Reached.BY_CERTIFICATE, Reached.NOT)
 
     @property
     def direction(self) -> Array:

@@ -2,28 +2,19 @@
 
 The flow's force is Jᵀp, and its stiffness lives in the N weights p alone, so an implicit step never needs a P × P
 matrix: the margins, the Gram matrix J Jᵀ (N × N) and the product Jᵀp are enough. Linear networks have all three in
-closed form:
+closed form (`gd.flow.product_map`, `gd.flow.fully_connected_map`, `gd.flow.multi_channel_map`); any other homogeneous
+`torch.nn.Module` goes through `torch.func` (`gd.flow.module_map`). A network says its own map by a method
+`margin_map(X, y)`. All maps carry a leading batch axis: row b of θ is one network.
 
-    product networks (diagonal; full-width circular convolutions, in the frequency domain),
-        b_d = κ_d Π_l w_l[d],   m = Re(F̄ b),   ∂m_n/∂w_l[d] = F_nd κ_d conj(Π_{k≠l} w_k[d]);
-    fully connected,
-        ∂m_n/∂W_l = y_n (W_L ⋯ W_{l+1})ᵀ (W_{l−1} ⋯ W_1 x_n)ᵀ.
-
-A convolution is integrated on its spectrum because there its weights decay and grow independently: a frequency that
-has shrunk to e^{−40} and must come back would be lost in the rounding of the others if it were stored as a signal.
-The unitary transform is an isometry, so gradient flow is the same. Of each conjugate pair one member is stored, times
-√2, so that Euclidean lengths agree; b then carries κ = √2^{1−L} there and 1 at the real frequencies.
-
-Any other homogeneous `torch.nn.Module` goes through `torch.func` (`gd.flow.module_map`). All maps carry a leading batch
-axis: row b of θ is one network.
+A map also says how a direction of the flow is polished to a KKT point: in the weights here, in the coefficients of β
+where the induced regularizer is a sum over them (`gd.flow.coefficient_map`).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -31,16 +22,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gd.flow.exponential_step import exponential_step
 from gd.flow.implicit_weights import implicit_weights
-from gd.flow.tighten import CoefficientProblem
-from gd.networks.linear import Convolutional, Diagonal, FullyConnected
+from gd.flow.kkt import ACTIVE, KKT, StationaryPoint
+from gd.flow.weight_polish import HeldProblem, polish_weights
+from solvers.arrays import Array
 from solvers.regularizers import Regularizer
-
-Array = NDArray[np.float64]
-
-ALIVE = 1e-150
-"""Smaller weights are held here: one that has to come back from e^{−1000} does, if sooner. Exact zeros stay zero."""
+from solvers.solution import Certificate
 
 
 @dataclass(frozen=True)
@@ -73,26 +60,6 @@ class Local:
         return Step(p, move, np.zeros_like(h), converged, None)
 
 
-class TwoFactors(Local):
-    """A diagonal network of depth 2: rows that ask for it take steps exact in the weights (`exponential_step`)."""
-
-    def __init__(
-        self, margins: Tensor, gram: Tensor, pull: Callable[[Tensor], Tensor], rows: Tensor, layers: Tensor
-    ) -> None:
-        super().__init__(margins, gram, pull)
-        self._rows, self._layers = rows, layers
-
-    def solve(self, h: Array, T: Array, guess: Array, logistic: bool, implicit: NDArray[np.bool_]) -> Step:
-        step = super().solve(np.where(implicit, 1e-300, h), T, guess, logistic, implicit)
-        F = self._rows.cpu().numpy()
-        for i in map(int, np.flatnonzero(implicit)):
-            w = self._layers[i].cpu().numpy()
-            p, ended, growth, converged = exponential_step(F, w, h[i], T[i], guess[i], logistic)
-            step.p[i], step.growth[i], step.converged[i] = p, growth, converged
-            step.move[i] = torch.as_tensor((ended - w / np.linalg.norm(w)).ravel(), device=step.move.device)
-        return step
-
-
 class MarginMap(ABC):
     """θ ↦ m(θ), homogeneous of degree `degree`: m(cθ) = c^degree m(θ) for c > 0."""
 
@@ -102,6 +69,13 @@ class MarginMap(ABC):
     """Whether steps with an implicit J are offered (they need P × P matrices)."""
     regularizer: Regularizer | None = None
     """The induced regularizer, where a closed form is known."""
+    settles_slowly = True
+    """Whether some directions settle like a small power of ‖w‖: dying units, rotations among layers or channels."""
+
+    @property
+    def convex(self) -> bool:
+        """Whether every limit that the theorems predict closes the duality gap of the induced problem."""
+        return self.regularizer is not None and self.regularizer.is_norm
 
     @abstractmethod
     def start(self, models: Sequence[nn.Module]) -> Tensor:
@@ -128,254 +102,50 @@ class MarginMap(ABC):
         del theta
         return None
 
-    def kept_alive(self, theta: Tensor) -> Tensor:
+    def above_underflow(self, theta: Tensor) -> Tensor:
         """θ with what would underflow held just above it, where weights decay independently."""
         return theta
 
-    def coefficient_problem(self) -> CoefficientProblem | None:
-        """The induced problem in the coefficients the architecture prices, where the price is a sum over them."""
-        return None
+    def duality_gap(self, certificate: Certificate, at: KKT) -> float | None:
+        """The relative gap of a direction in the induced problem; None where R is no norm."""
+        del at
+        return certificate.direction_gap
 
-    def real_coefficients(self, theta: Tensor) -> Array:
-        """The coefficients of one row of θ in the real coordinates of `coefficient_problem`."""
-        raise NotImplementedError
+    def zeros_shrink(self, theta: Tensor, force: Tensor, point: Tensor) -> bool:
+        """Whether every coefficient that `point` sets to zero shrinks at θ, relative to the others, under the force."""
+        del theta, force, point
+        return True
 
-    def lift(self, c: Array, theta: Tensor) -> Tensor:
-        """The cheapest weights that compute c, in the gauge (signs, phases, rotations between layers) of θ."""
-        raise NotImplementedError
+    def held_problem(self, theta: Tensor, carried: Any, active: NDArray[np.bool_]) -> HeldProblem:
+        """The smooth problem of `gd.flow.weight_polish` at θ: here the margins alone."""
+        del theta, carried
 
+        def margins_alone(t: Tensor) -> tuple[Tensor, Tensor]:
+            return self.smooth_margins(t), t[:0]
 
-class ProductMap(MarginMap):
-    """b_d = κ_d Π_l w_l[d], m_n = Re Σ_d conj(F_nd) b_d, with real or complex w (L, D) flattened into θ."""
+        return HeldProblem(margins_alone, active, np.zeros(0, dtype=np.intp), lambda _: np.zeros(0))
 
-    def __init__(self, model: Diagonal | Convolutional, X: Tensor, y: Tensor) -> None:
-        self.shape = model.shape
-        self.degree: int = model.depth
-        self.regularizer = model.regularizer
-        self.n_constraints = X.shape[0]
-        self.fourier = isinstance(model, Convolutional) and model.depth > 1
-        if self.fourier:
-            own, partner = conjugate_pairs(self.shape)
-            self._own, self._partner = (torch.as_tensor(i, device=X.device) for i in (own, partner))
-            self.paired = torch.as_tensor(own != partner, device=X.device)
-            self.root_two = torch.sqrt(1.0 + self.paired.to(X))  # √2 where a conjugate partner is represented too
-            F = self.spectrum(X)
-        else:
-            F = X.flatten(1)
-            self.root_two = torch.ones_like(F[0])
-        self.F = F * y[:, None]
-        self.coefficient = self.root_two ** (1 - self.degree)
-        self._real_F = torch.view_as_real(self.F).flatten(1) if self.fourier else self.F
-        self.can_be_implicit = self.degree == 2 and not self.fourier
+    def polished(
+        self, theta: Tensor, p: Array, *, carried: Any, may_grow: bool, tol: float
+    ) -> Iterator[StationaryPoint]:
+        """KKT points near the direction θ (P,) of the flow with weights p (N,), by Newton's method in the weights.
 
-    def spectrum(self, signals: Tensor) -> Tensor:
-        """Half of the unitary spectrum of real signals (B, *shape), scaled to an isometry: (B, frequencies)."""
-        axes = tuple(range(-len(self.shape), 0))
-        half = torch.fft.fftn(signals, dim=axes, norm="ortho").flatten(-len(self.shape))[..., self._own]
-        return torch.complex(half.real, half.imag * self.paired) * self.root_two
-
-    def signals(self, half: Tensor) -> Tensor:
-        """The inverse of `spectrum`."""
-        size = int(np.prod(self.shape))
-        scaled = half / self.root_two
-        full = torch.zeros((*half.shape[:-1], size), dtype=torch.complex128, device=half.device)
-        full[..., self._partner] = scaled.conj()
-        full[..., self._own] = scaled
-        axes = tuple(range(-len(self.shape), 0))
-        signals: Tensor = torch.fft.ifftn(torch.unflatten(full, -1, self.shape), dim=axes, norm="ortho").real
-        return signals
-
-    def start(self, models: Sequence[nn.Module]) -> Tensor:
-        layers = torch.stack([torch.stack([w.detach() for w in model.weights]) for model in models])  # type: ignore[union-attr]
-        layers = layers.to(self.F.device)
-        return (self.spectrum(layers) if self.fourier else layers).flatten(1)
-
-    def layers(self, theta: Tensor) -> Tensor:
-        return torch.unflatten(theta, -1, (self.degree, self.F.shape[1]))
-
-    def coefficients(self, theta: Tensor) -> Tensor:
-        """b (B, D): the coefficients of β whose magnitudes the architecture prices."""
-        return self.coefficient * self.layers(theta).prod(-2)
-
-    def kept_alive(self, theta: Tensor) -> Tensor:
-        size = theta.abs()
-        tiny = (size < ALIVE) & (size > 0)
-        return torch.where(tiny, theta * (ALIVE / torch.where(tiny, size, 1.0)), theta) if tiny.any() else theta
-
-    def _pair(self, b: Tensor) -> Tensor:
-        real = torch.view_as_real(b).flatten(-2) if self.fourier else b
-        return real @ self._real_F.T
-
-    def margins(self, theta: Tensor) -> Tensor:
-        return self._pair(self.coefficients(theta))
-
-    def at(self, theta: Tensor, carried: Sequence[Any] | None = None) -> Local:
-        del carried
-        w = self.layers(theta)
-        partial = torch.stack(leave_one_out(list(w.unbind(-2)))) * self.coefficient  # (L, B, D)
-        speed = (partial.conj() * partial).real.sum(0)
-        scaled = speed.repeat_interleave(2, -1) if self.fourier else speed
-        gram = (self._real_F * scaled[:, None, :]) @ self._real_F.T
-
-        def pull(p: Tensor) -> Tensor:
-            g = p @ self._real_F
-            if self.fourier:
-                g = torch.view_as_complex(torch.unflatten(g, -1, (-1, 2)))
-            return (g * partial.conj()).transpose(0, 1).flatten(1)
-
-        margins = self._pair(w[:, 0] * partial[0])
-        return TwoFactors(margins, gram, pull, self.F, w) if self.can_be_implicit else Local(margins, gram, pull)
-
-    def weights(self, theta: Tensor) -> dict[str, Array]:
-        layers = self.layers(theta)
-        layers = self.signals(layers) if self.fourier else layers
-        return {f"weights.{i}": w.cpu().numpy() for i, w in enumerate(layers)}
-
-    def predictors(self, theta: Tensor) -> Array:
-        b = self.coefficients(theta)
-        beta = self.signals(b) if self.fourier else torch.unflatten(b, -1, self.shape)
-        return np.asarray(beta.cpu().numpy())
-
-    @cached_property
-    def _columns(self) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-        """Real coordinates of b: the owner of each, and whether it is a real part (of all) or an imaginary one."""
-        every = np.arange(self.F.shape[1])
-        imaginary = every[self.paired.cpu().numpy()] if self.fourier else every[:0]
-        is_real = np.concatenate([np.ones(every.size, dtype=bool), np.zeros(imaginary.size, dtype=bool)])
-        return np.concatenate([every, imaginary]), is_real
-
-    def _to_columns(self, b: NDArray[Any]) -> Array:
-        owner, is_real = self._columns
-        return np.where(is_real, b[..., owner].real, b[..., owner].imag)
-
-    def coefficient_problem(self) -> CoefficientProblem:
-        p = 2.0 / self.degree
-        omega = self.root_two.cpu().numpy() ** (2.0 - p)
-        return CoefficientProblem(self._to_columns(self.F.cpu().numpy()), self._columns[0], omega, p)
-
-    def real_coefficients(self, theta: Tensor) -> Array:
-        return self._to_columns(self.coefficients(theta).cpu().numpy())
-
-    def lift(self, c: Array, theta: Tensor) -> Tensor:
-        owner, is_real = self._columns
-        b = np.zeros(self.F.shape[1], dtype=np.complex128)
-        np.add.at(b, owner, np.where(is_real, c, 1j * c))
-        size = (np.abs(b) / self.coefficient.cpu().numpy()) ** (1.0 / self.degree)
-        w = self.layers(theta).cpu().numpy()
-        phase = np.exp(1j * np.angle(w))
-        phase[0] *= np.exp(1j * (np.angle(b) - np.angle(phase.prod(0))))
-        lifted = phase * size
-        return torch.as_tensor(lifted if self.fourier else lifted.real, device=theta.device).flatten()
-
-
-class FullyConnectedMap(MarginMap):
-    """f(x) = W_L ⋯ W_1 x with M outputs; constraint nM + m is y_{nm} f_m(x_n)."""
-
-    def __init__(self, model: FullyConnected, X: Tensor, y: Tensor) -> None:
-        self.degree = model.depth
-        self.regularizer = model.regularizer
-        self.shape = (model.shape[0],) if model.outputs == 1 else (model.outputs, model.shape[0])
-        self._sizes = [tuple(w.shape) for w in model.weights]
-        self.X = X.flatten(1)
-        self.y = y.reshape(X.shape[0], -1)
-        self.n_constraints = self.y.numel()
-
-    def start(self, models: Sequence[nn.Module]) -> Tensor:
-        return torch.stack([torch.cat([w.detach().flatten() for w in model.weights]) for model in models]).to(self.X)  # type: ignore[union-attr]
-
-    def layers(self, theta: Tensor) -> list[Tensor]:
-        parts = torch.split(theta, [rows * columns for rows, columns in self._sizes], dim=-1)
-        return [torch.unflatten(part, -1, size) for part, size in zip(parts, self._sizes, strict=True)]
-
-    def composed(self, theta: Tensor) -> Tensor:
-        """W_L ⋯ W_1, shape (B, M, D)."""
-        return reduce(lambda after, before: after @ before, reversed(self.layers(theta)))
-
-    def margins(self, theta: Tensor) -> Tensor:
-        return (self.y * (self.X @ self.composed(theta).mT)).flatten(1)
-
-    def at(self, theta: Tensor, carried: Sequence[Any] | None = None) -> Local:
-        del carried
-        layers = self.layers(theta)
-        outputs = self._sizes[-1][0]
-        after = [torch.eye(outputs, dtype=theta.dtype, device=theta.device).expand(theta.shape[0], -1, -1)]
-        for W in reversed(layers[1:]):
-            after.insert(0, after[0] @ W)  # W_L ⋯ W_{l+1}: (B, M, rows of W_l)
-        before = [self.X.expand(theta.shape[0], -1, -1)]
-        for W in layers[:-1]:
-            before.append(before[-1] @ W.mT)  # (W_{l−1} ⋯ W_1 x_n)_n: (B, N, columns of W_l)
-        gram = sum(
-            (torch.einsum("bnk,bmj->bnmkj", B @ B.mT, A @ A.mT) for A, B in zip(after, before, strict=True)),
-            start=torch.zeros((), dtype=theta.dtype, device=theta.device),
-        )
-        signs = self.y.flatten()
-        gram = gram.flatten(3).flatten(1, 2) * signs * signs[:, None]
-
-        def pull(p: Tensor) -> Tensor:
-            force = torch.unflatten(p, -1, self.y.shape) * self.y  # (B, N, M)
-            return torch.cat([(A.mT @ force.mT @ B).flatten(1) for A, B in zip(after, before, strict=True)], -1)
-
-        return Local((self.y * (before[-1] @ layers[-1].mT)).flatten(1), gram, pull)
-
-    def weights(self, theta: Tensor) -> dict[str, Array]:
-        return {f"weights.{i}": W.cpu().numpy() for i, W in enumerate(self.layers(theta))}
-
-    def predictors(self, theta: Tensor) -> Array:
-        return np.asarray(self.composed(theta).reshape(-1, *self.shape).cpu().numpy())
-
-    def coefficient_problem(self) -> CoefficientProblem | None:
-        if self.y.shape[1] > 1:
-            return None
-        G = (self.y * self.X).cpu().numpy()
-        return CoefficientProblem(G, np.arange(G.shape[1]), np.ones(G.shape[1]), 2.0)
-
-    def real_coefficients(self, theta: Tensor) -> Array:
-        return np.asarray(self.composed(theta).flatten().cpu().numpy())
-
-    def lift(self, c: Array, theta: Tensor) -> Tensor:
-        beta = torch.as_tensor(c, dtype=theta.dtype, device=theta.device)
-        size = beta.norm() ** (1.0 / self.degree)
-        before, lifted = beta / beta.norm(), []
-        for W in self.layers(theta):
-            after = W @ before
-            after = after / after.norm()
-            lifted.append(size * torch.outer(after, before))
-            before = after
-        return torch.cat([W.flatten() for W in lifted])
-
-
-def leave_one_out(factors: Sequence[Tensor]) -> list[Tensor]:
-    """Π_{k≠l} w_k for every l, without division."""
-    ones = torch.ones_like(factors[0])
-    left, right = [ones], [ones]
-    for before, after in zip(factors[:-1], reversed(factors[1:]), strict=True):
-        left.append(left[-1] * before)
-        right.append(right[-1] * after)
-    return [a * b for a, b in zip(left, reversed(right), strict=True)]
-
-
-def conjugate_pairs(shape: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Flat indices (k, −k) of one frequency from each conjugate pair; equal at the real frequencies.
-
-    >>> conjugate_pairs((4,))
-    (array([0, 1, 2]), array([0, 3, 2]))
-    """
-    index = np.arange(int(np.prod(shape))).reshape(shape)
-    mirrored = index[np.ix_(*[(-np.arange(d)) % d for d in shape])].ravel()
-    own = np.flatnonzero(index.ravel() <= mirrored)
-    return own, mirrored[own]
-
-
-def same_architecture(models: Sequence[nn.Module]) -> None:
-    """Raise ValueError unless every model has the parameters' names and shapes, and the type, of the first."""
-
-    def signature(model: nn.Module) -> tuple[str, Mapping[str, tuple[int, ...]]]:
-        return type(model).__name__, {name: tuple(p.shape) for name, p in model.named_parameters()}
-
-    first = signature(models[0])
-    for i, model in enumerate(models):
-        if signature(model) != first:
-            raise ValueError(
-                f"a batch is of one architecture: model 0 is {first}, model {i} is {signature(model)}; "
-                "call flow_limit once for each architecture"
-            )
+        Args:
+            theta: of norm one, with a positive margin.
+            p: the flow's weights.
+            carried: what the last step handed on for this row.
+            may_grow: whether a coefficient that θ holds near zero may join the support.
+            tol: of the smallest margin, which must be one at a point.
+        """
+        del may_grow
+        unit = float(self.margins(theta[None]).min()) ** (-1.0 / self.degree)
+        solved = polish_weights(self.held_problem(theta, carried, p > ACTIVE * p.max()), unit * theta)
+        if solved is None:
+            return
+        margins = self.margins(solved.w[None])[0].cpu().numpy()
+        if abs(margins.min() - 1.0) > tol:
+            return
+        norm = float(torch.linalg.vector_norm(solved.w))
+        delta = float((solved.lam * (margins - 1.0)).max())
+        at = KKT(solved.residual * norm, delta, norm, norm**-self.degree)
+        yield StationaryPoint(solved.w / norm, solved.lam, at, stable=True, isolated=False)

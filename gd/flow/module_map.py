@@ -1,4 +1,4 @@
-"""Any homogeneous torch module as a margin map, by `torch.func`; and the test for homogeneity at the door.
+"""Any homogeneous torch module as a margin map, by `torch.func`; and the test for homogeneity.
 
 A network f(x; θ) is homogeneous of degree L in its trainable parameters when f(x; cθ) = c^L f(x; θ) for all c > 0.
 Then its margins along a direction only scale, and gradient flow has a limit direction to speak of. Biases behind the
@@ -15,17 +15,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gd.flow.margin_map import Local, MarginMap
-from solvers.regularizers import Regularizer
-
-Array = NDArray[np.float64]
+from gd.networks.declaration import declared
+from solvers.arrays import Array
 
 TOLERATED = 1e-8  # relative deviation from c^L f(x; θ); rounding gives 1e-15 to 1e-12
 LARGEST_BASIS = 4096
-"""Dimension up to which β is read off a module, one unit vector after the other."""
+"""Dimension up to which β of a module is computed, one unit vector after the other."""
 SCALES = (0.5, 1.7, 3.0)
 
 
@@ -65,6 +63,7 @@ class ModuleMap(MarginMap):
             name: t.detach().to(X.device, torch.float64 if t.is_floating_point() else t.dtype) for name, t in held
         }
         self.n_constraints = y.numel()
+        self.regularizer = declared(model).regularizer
         self._jacobian = torch.func.vmap(torch.func.jacrev(self._twice, has_aux=True), randomness="error")
         self.degree_estimate = self._measure_degree(self.start([model])[0], seed)
         self.degree = self.degree_estimate
@@ -88,8 +87,7 @@ class ModuleMap(MarginMap):
         """
         shape = self.X.shape[1:]
         D = math.prod(shape)
-        named = isinstance(getattr(self.model, "regularizer", None), Regularizer)
-        if not named or D > LARGEST_BASIS or self.y.ndim > 1:
+        if self.regularizer is None or D > LARGEST_BASIS or self.y.ndim > 1:
             return None
         basis = torch.eye(D, dtype=self.X.dtype, device=self.X.device).reshape(D, *shape)
         with torch.no_grad():

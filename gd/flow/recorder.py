@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 
 from gd.flow.integration import Flow
 from gd.flow.limit import FlowPath
 from gd.flow.margin_map import MarginMap
-
-Array = NDArray[np.float64]
-
-
-@dataclass
-class _Row:
-    next_tau: float = 0.0
-    scalars: list[tuple[float, float, float, float, float]] = field(default_factory=list)
-    margins: list[Array] = field(default_factory=list)
-    predictors: list[Array] = field(default_factory=list)
+from gd.recording import Record
 
 
 class Recorder:
@@ -28,31 +16,32 @@ class Recorder:
 
     def __init__(self, mapping: MarginMap, rows: int, density: int) -> None:
         self._mapping = mapping
-        self._rows = [_Row() for _ in range(rows)]
+        self._records = [Record() for _ in range(rows)]
+        self._next_tau = np.zeros(rows)
         self._factor = 10.0 ** (1.0 / density)
-        self._began = time.perf_counter()
 
     def keep(self, flow: Flow, rows: NDArray[np.intp], accepted: NDArray[np.bool_]) -> None:
         """Record those of the flow's rows (numbered `rows` in the whole batch) that are due."""
-        due = [i for i, row in enumerate(rows) if accepted[i] and flow.tau[i] >= self._rows[row].next_tau]
-        if not due:
+        due = np.flatnonzero(accepted & (flow.tau >= self._next_tau[rows]))
+        if due.size == 0:
             return
         margins, residual, log_loss = flow.margins, flow.residual(), flow.log_loss()
         beta = self._mapping.predictors(flow.theta)
+        self._next_tau[rows[due]] = flow.tau[due] * self._factor
         for i in due:
-            row = self._rows[rows[i]]
-            row.next_tau = float(flow.tau[i]) * self._factor
-            row.scalars.append((
-                float(flow.tau[i]), time.perf_counter() - self._began,
-                float(flow.log_norm[i]), float(log_loss[i]), float(residual[i]),
-            ))  # fmt: skip
-            row.margins.append(margins[i].copy())
-            if beta is not None:
-                row.predictors.append(beta[i].copy())
+            self._records[rows[i]].take(
+                tau=flow.tau[i],
+                log_norm=flow.log_norm[i],
+                log_loss=log_loss[i],
+                margins=margins[i],
+                residual=residual[i],
+                predictors=None if beta is None else beta[i],
+            )
 
     def path(self, row: int) -> FlowPath:
         """What was kept of one row."""
-        kept = self._rows[row]
-        tau, elapsed, log_norm, log_loss, residual = (np.array(column) for column in zip(*kept.scalars, strict=True))
-        predictors = np.array(kept.predictors) if kept.predictors else None
-        return FlowPath(tau, elapsed, log_norm, log_loss, np.array(kept.margins), residual, predictors)
+        record = self._records[row]
+        return FlowPath(
+            **{name: record.floats(name) for name in ("tau", "elapsed", "log_norm", "log_loss", "margins", "residual")},
+            predictors=record.column("predictors"),
+        )

@@ -16,7 +16,7 @@ of kinks and its force never becomes parallel to the weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,12 +25,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gd.flow.implicit_weights import implicit_weights
-from gd.flow.margin_map import Local, MarginMap, Step
+from gd.flow.margin_map import Local, Step
 from gd.flow.module_map import ModuleMap
 from gd.flow.relu_gates import GatedModule
-from gd.flow.tighten_weights import LARGEST_DENSE, HeldProblem, hessian
-
-Array = NDArray[np.float64]
+from gd.flow.weight_polish import LARGEST_DENSE, HeldProblem, hessian
+from solvers.arrays import Array
 
 ROUNDS = 12
 RIDGE = 1e-13  # relative to the trace of ZZᵀ: samples may be duplicated, and a unit pinned on D samples is zero
@@ -110,6 +109,22 @@ class SlidingMap(ModuleMap):
         start = self.start([model])[0]
         self.n_units = self.gated.units(start)
         self.can_be_implicit = start.numel() <= LARGEST_DENSE
+
+    def held_problem(self, theta: Tensor, carried: Gates | None, active: NDArray[np.bool_]) -> HeldProblem:
+        """The smooth problem at θ with the gates held and the sliding kinks as equations."""
+        if carried is None:
+            return super().held_problem(theta, carried, active)
+        opened = carried.open
+        kinks = torch.nonzero(carried.sliding, as_tuple=True)
+
+        def both(t: Tensor) -> tuple[Tensor, Tensor]:
+            m, z = self.gated.gated(t, opened)
+            return m, z[kinks]
+
+        def deltas(t: Tensor) -> Array:
+            return np.asarray(np.maximum(-self.gated.sensitivity(t, opened)[kinks].detach().cpu().numpy(), 0.0))
+
+        return HeldProblem(both, active, kinks[0].cpu().numpy(), deltas)
 
     def begin_gates(self, theta: Tensor) -> Gates:
         """Signs of z, nothing sliding."""
@@ -226,27 +241,3 @@ class SlidingLocal(Local):
         if not (to_off | to_on | crossing).any():
             return None
         return Gates((gates.sliding & ~(to_off | to_on)) | crossing, (gates.on | to_on) & ~to_off)
-
-
-def held_problem(
-    mapping: MarginMap, theta: Tensor, gates: Gates | None, active: NDArray[np.bool_]
-) -> tuple[HeldProblem, Callable[[Tensor], Array]]:
-    """The smooth problem of `gd.flow.tighten_weights` at θ, and |δ_k| as a function of the weights."""
-    if gates is None or not isinstance(mapping, SlidingMap):
-        nothing = np.zeros(0)
-
-        def margins_alone(t: Tensor) -> tuple[Tensor, Tensor]:
-            return mapping.smooth_margins(t), t[:0]
-
-        return HeldProblem(margins_alone, active, nothing.astype(np.intp)), lambda _: nothing
-    opened = gates.open
-    kinks = torch.nonzero(gates.sliding, as_tuple=True)
-
-    def both(t: Tensor) -> tuple[Tensor, Tensor]:
-        m, z = mapping.gated.gated(t, opened)
-        return m, z[kinks]
-
-    def deltas(t: Tensor) -> Array:
-        return np.asarray(np.maximum(-mapping.gated.sensitivity(t, opened)[kinks].detach().cpu().numpy(), 0.0))
-
-    return HeldProblem(both, active, kinks[0].cpu().numpy()), deltas

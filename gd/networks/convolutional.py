@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gd.flow.product_map import ProductMap
 from gd.networks.linear_network import (
     Initialization,
     LinearNetwork,
@@ -25,7 +26,7 @@ from solvers.regularizers.conv_kernel import ConvKernel
 
 
 class Convolutional(LinearNetwork):
-    """A convolutional linear network with one channel: L−1 convolutions and a linear read-out w_L of all D values,
+    """A convolutional linear network with one channel: L−1 convolutions and a linear layer w_L over all D values,
 
         h_0 = x,   h_l = h_{l−1} ⋆ w_l (l < L),   f(x) = ⟨h_{L−1}, w_L⟩,
         (h ⋆ w)[d] = D^{−1/2} Σ_k w[k] h[(d + k) mod D],    in 2-D over both axes, D = H·W.
@@ -34,12 +35,12 @@ class Convolutional(LinearNetwork):
 
         β̂ = ŵ_1 ⊙ ŵ_2 ⊙ ⋯ ⊙ ŵ_L        (no conjugates, no powers of D),
 
-    with price min ‖w‖² = L‖β̂‖_{2/L}^{2/L}.
+    with representation cost min ‖w‖² = L‖β̂‖_{2/L}^{2/L}.
 
     Narrow kernels (`kernel` < D): w_1 … w_{L−1} are supported on the first `kernel` offsets, w_L stays full. With zero
     padding h is continued by zeros instead of periodically, and offsets are centred as usual for "same" padding:
     h[d + k − ⌊(kernel − 1)/2⌋]. A circular network needs no centring, it would only shift the weights.
-    `regularizer` is then None, no price being known, except for narrow kernels in a circular network of depth 2
+    `regularizer` is then None, no closed form being known, except for narrow kernels in a circular network of depth 2
     (`ConvKernel` of one output channel; for images it is no norm) and for kernel 1, which is a scalar times β:
     L D^{(L−1)/L}‖β‖₂^{2/L}, with the minimizers of L2.
 
@@ -53,8 +54,9 @@ class Convolutional(LinearNetwork):
         initialization: "gaussian", "unbiased", or, for the full-width circular network only, "balanced":
             |ŵ_1| = … = |ŵ_L| per frequency, the layers being signed circular shifts of one another.
 
-    Raises ValueError when a size is not a positive integer, a kernel is wider than the input, or "balanced" is asked of
-    a network whose layers have no frequency-wise conserved differences.
+    Raises:
+        ValueError: a size is not a positive integer, a kernel is wider than the input, or "balanced" is asked of a
+            network whose layers have no frequency-wise conserved differences.
 
     Reference: Gunasekar et al. (2018), Lemmas 3 and 7, Theorems 2 and 2a. Without 1/√D, as their eq. (2) is printed,
     β̂ = D^{(L−1)/2} ŵ_1 ⊙ ⋯ ⊙ ŵ_L: same directions, other values.
@@ -134,6 +136,11 @@ class Convolutional(LinearNetwork):
             linear = torch.fft.irfftn(product, s=long, dim=axes)
             beta = linear[(..., *window)] / math.sqrt(math.prod(self.shape))
         return beta
+
+    def margin_map(self, X: Tensor, y: Tensor) -> ProductMap | None:
+        if not self.full_width or self.regularizer is None:
+            return None
+        return ProductMap(self.shape, self.depth, self.regularizer, X, y, fourier=self.depth > 1)
 
     def operator_norms(self, weights: Sequence[Tensor]) -> Tensor:
         """‖ŵ_l‖_∞ of circular layers; with zero padding Young's inequality, D^{−1/2}‖w_l‖₁, and ‖w_L‖₂."""

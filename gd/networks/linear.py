@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gd.flow.fully_connected_map import FullyConnectedMap
+from gd.flow.product_map import ProductMap
 from gd.networks.convolutional import Convolutional
 from gd.networks.linear_network import (
     TIE,
@@ -36,8 +38,8 @@ class FullyConnected(LinearNetwork):
 
         β = W_L W_{L−1} ⋯ W_1,    W_1 (width × D), W_l (width × width), W_L (outputs × width),
 
-    with price min ‖w‖² = L‖β‖₂^{2/L} for one output (any width ≥ 1), and L·Σ_i σ_i(β)^{2/L}, the Schatten-2/L
-    quasi-norm to the power 2/L, for several (width ≥ min(outputs, D)). Depth 1 is the linear predictor.
+    with representation cost min ‖w‖² = L‖β‖₂^{2/L} for one output (any width ≥ 1), and L·Σ_i σ_i(β)^{2/L}, the
+    Schatten-2/L quasi-norm to the power 2/L, for several (width ≥ min(outputs, D)). Depth 1 is the linear predictor.
 
     Args:
         dim: D, the dimension of x.
@@ -49,8 +51,9 @@ class FullyConnected(LinearNetwork):
         initialization: "gaussian", "unbiased", or "balanced": W_{l+1}ᵀW_{l+1} = W_l W_lᵀ, as W_l = scale·U_l U_{l−1}ᵀ
             with random orthonormal columns, min(outputs, width, D) of them. Gradient flow conserves the difference.
 
-    Raises ValueError when a size is not a positive integer, or when several outputs are squeezed through hidden layers
-    too narrow for the Schatten price to hold.
+    Raises:
+        ValueError: a size is not a positive integer, or several outputs are squeezed through hidden layers too
+            narrow for the Schatten value to hold.
 
     Reference: Gunasekar et al. (2018), Theorem 1 and Lemma 5.
 
@@ -77,7 +80,7 @@ class FullyConnected(LinearNetwork):
         if depth > 1 and hidden < rank:
             raise ValueError(
                 f"FullyConnected: width {hidden} cannot carry {outputs} outputs of a {dim}-dimensional input; the "
-                f"Schatten price needs width ≥ {rank}"
+                f"Schatten value needs width ≥ {rank}"
             )
         widths = [dim, *[hidden] * (depth - 1), outputs]
         sizes = [(after, before) for before, after in pairwise(widths)]
@@ -102,6 +105,9 @@ class FullyConnected(LinearNetwork):
         for layer in reversed(weights[:-1]):  # from the output side: `outputs` rows are carried, not D columns
             beta = beta @ layer
         return beta if self.outputs > 1 else beta.squeeze(-2)
+
+    def margin_map(self, X: Tensor, y: Tensor) -> FullyConnectedMap:
+        return FullyConnectedMap([(w.shape[0], w.shape[1]) for w in self.weights], self.regularizer, X, y)
 
     def operator_norms(self, weights: Sequence[Tensor]) -> Tensor:
         """Schatten-8 norms, within a few percent to a factor two above the spectral norms, for two small products."""
@@ -139,8 +145,8 @@ class Diagonal(LinearNetwork):
 
         β = w_1 ⊙ w_2 ⊙ ⋯ ⊙ w_L,    w_l ∈ R^D,
 
-    with price min ‖w‖² = L‖β‖_{2/L}^{2/L}. Depth 2 is the network of sparse recovery: with u, v = (w_1 ± w_2)/2,
-    β = u⊙u − v⊙v, so the "unbiased" start w_2 = 0 is the start u = v of that parameterization.
+    with representation cost min ‖w‖² = L‖β‖_{2/L}^{2/L}. Depth 2 is the network of sparse recovery: with
+    u, v = (w_1 ± w_2)/2, β = u⊙u − v⊙v, so the "unbiased" start w_2 = 0 is the start u = v of that parameterization.
 
     Args:
         dim: D.
@@ -176,6 +182,9 @@ class Diagonal(LinearNetwork):
         for layer in weights[1:]:
             beta = beta * layer
         return beta
+
+    def margin_map(self, X: Tensor, y: Tensor) -> ProductMap:
+        return ProductMap(self.shape, self.depth, self.regularizer, X, y)
 
     def operator_norms(self, weights: Sequence[Tensor]) -> Tensor:
         """‖w_l‖_∞."""

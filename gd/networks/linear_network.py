@@ -14,16 +14,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from solvers.arrays import Array
 from solvers.regularizers import Regularizer
 
-Array = NDArray[np.float64]
+if TYPE_CHECKING:
+    from gd.flow.margin_map import MarginMap
+
 Initialization = Literal["gaussian", "balanced", "unbiased"]
 
 # Layers tie when their magnitudes agree to rounding; gradient flow keeps exact ties exact and near ties near.
@@ -39,6 +42,15 @@ class LinearNetwork(nn.Module):
     - "balanced": the layers' conserved differences are zero (what "balanced" means is said at each network);
     - "unbiased": all layers but the last have entries N(0, s²), the last is zero, so f(·; w) = 0 at the start,
       as in the study of the kernel and rich regimes.
+
+    Args:
+        weights: the layers w_1 … w_L in the order in which they are applied.
+
+    Reference: Gunasekar, Lee, Soudry, Srebro (2018), section 2 and Lemma 1.
+
+    >>> from gd import Diagonal
+    >>> Diagonal(3, 2, seed=0).degree, Diagonal(3, 2, seed=0).predictor.shape
+    (2, (3,))
     """
 
     shape: tuple[int, ...]
@@ -64,6 +76,18 @@ class LinearNetwork(nn.Module):
     def theorem(self) -> str:
         """Where it is proved that gradient descent ends at the optimum of `regularizer`; "" where nothing is."""
         return ""
+
+    @property
+    def linear_network(self) -> LinearNetwork:
+        """Itself: what `gd.networks.declaration` asks of a module to know that it is a linear network."""
+        return self
+
+    def margin_map(self, X: Tensor, y: Tensor) -> MarginMap | None:
+        """The margins y_n f(x_n; w) and their Jacobian in closed form; None: by automatic differentiation.
+
+        X (N, …) and y (N, …) are float64 tensors on the device that computes.
+        """
+        return None
 
     @property
     def degree(self) -> int:

@@ -1,9 +1,9 @@
 """Two-layer convolutional networks with several channels and narrow kernels, linear and ReLU.
 
 One hidden layer of C channels, each a circular correlation of all R input channels with a kernel of its own, and one
-linear read-out of all C·D values. The linear network's predictors cost R_{K,C} (`solvers.ConvKernel`): more channels
-than the theory asks for change nothing, narrower kernels change everything. Its ReLU sibling has the same weights and a
-rectifier in between; it is homogeneous of the same degree and no induced regularizer of it is known.
+linear output layer over all C·D values. The linear network's predictors cost R_{K,C} (`solvers.ConvKernel`): more
+channels than the theory asks for change nothing, narrower kernels change everything. `MultiChannelReLU` has the same
+weights and a rectifier in between; it is homogeneous of the same degree and no induced regularizer of it is known.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gd.flow.multi_channel_map import MultiChannelMap
 from gd.networks.linear_network import Initialization, LinearNetwork, check_architecture, gaussian, seeded
 from solvers.regularizers.conv_kernel import ConvKernel
 
@@ -24,7 +25,7 @@ class MultiChannelCNN(LinearNetwork):
 
         f(x) = Σ_c ⟨v_c, Σ_r x_r ⋆ u_{c,r}⟩,      (h ⋆ u)[d] = D^{−1/2} Σ_k u[k] h[(d + k) mod D],
 
-    in 2-D over both axes, D = H·W. In the unitary DFT β̂_r = Σ_c û_{c,r} ⊙ v̂_c, with price
+    in 2-D over both axes, D = H·W. In the unitary DFT β̂_r = Σ_c û_{c,r} ⊙ v̂_c, with representation cost
 
         min ‖w‖² = min ‖U‖² + ‖V‖² = R_{K,C}(β)      (the value of `ConvKernel` itself, not its square or double).
 
@@ -40,7 +41,8 @@ class MultiChannelCNN(LinearNetwork):
         initialization: "gaussian", "unbiased" (V = 0), or "balanced": U Uᵀ = V Vᵀ (C × C), which gradient flow
             conserves; min(C, K·R, D) singular values, all equal to `scale`, along random directions.
 
-    Raises ValueError when a size is not a positive integer or the kernel is wider than the input.
+    Raises:
+        ValueError: a size is not a positive integer or the kernel is wider than the input.
 
     Reference: Jagadeesan, Razenshteyn, Gunasekar (2021), *Inductive bias of multi-channel linear convolutional
     networks with bounded weight norm*.
@@ -88,10 +90,13 @@ class MultiChannelCNN(LinearNetwork):
         U, V = weights
         axes = tuple(range(-len(self.grid), 0))
         kernels = torch.fft.rfftn(U, s=self.grid, dim=axes, norm="ortho")
-        read_outs = torch.fft.rfftn(V, dim=axes, norm="ortho").unsqueeze(-len(self.grid) - 1)
-        spectrum = (kernels * read_outs).sum(-len(self.grid) - 2)
+        outer = torch.fft.rfftn(V, dim=axes, norm="ortho").unsqueeze(-len(self.grid) - 1)
+        spectrum = (kernels * outer).sum(-len(self.grid) - 2)
         beta: Tensor = torch.fft.irfftn(spectrum, s=self.grid, dim=axes, norm="ortho")
         return beta.squeeze(-len(self.grid) - 1) if self.in_channels == 1 else beta
+
+    def margin_map(self, X: Tensor, y: Tensor) -> MultiChannelMap:
+        return MultiChannelMap(self.grid, self.kernel, (self.in_channels, self.out_channels), self.regularizer, X, y)
 
     @property
     def regularizer(self) -> ConvKernel:
@@ -119,8 +124,19 @@ class MultiChannelReLU(nn.Module):
 
         f(x) = Σ_c ⟨v_c, max(0, Σ_r x_r ⋆ u_{c,r})⟩,
 
-    homogeneous of degree 2. Arguments and parameters are those of `MultiChannelCNN`; `regularizer` is None, none being
-    known, and it is not a linear predictor, so `predictor` is None too.
+    homogeneous of degree 2. The parameters are those of `MultiChannelCNN`; `regularizer` is None, none being known, and
+    it is not a linear predictor, so `predictor` is None too.
+
+    Args:
+        shape: D, or (H, W), of one input channel.
+        kernel_size: K ≤ D, or (K_H, K_W); an int means both axes.
+        in_channels: R.
+        out_channels: C.
+        scale: standard deviation of the weights.
+        seed: of the initial weights.
+        initialization: "gaussian", "unbiased" or "balanced", as for `MultiChannelCNN`.
+
+    Reference: Lyu, Li (2020), for homogeneous networks.
 
     >>> network = MultiChannelReLU(8, 3, 2, 4, seed=0)
     >>> network(torch.ones(5, 2, 8, dtype=torch.float64)).shape

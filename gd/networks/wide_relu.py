@@ -23,17 +23,19 @@ and Ma (2020).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from gd.squared.wide_tangent import WideBundle
+from solvers.arrays import Array
 from solvers.splines.initial_distributions import InitialDistribution
 
-Array = NDArray[np.float64]
 Parametrization = Literal["standard", "ntk"]
 Train = Literal["all", "output", "linearized"]
 
@@ -73,7 +75,10 @@ class WideReLU(nn.Module):
             theory).
         seed: of all weights.
 
-    Input (N, 1), output (N,). Raises ValueError for a width below 1 or an unknown choice.
+    Input (N, 1), output (N,).
+
+    Raises:
+        ValueError: a width below 1 or an unknown choice.
 
     Reference: Jin and Montúfar (2023), Theorem 1.
 
@@ -135,6 +140,16 @@ class WideReLU(nn.Module):
                 self.register_parameter(name, nn.Parameter(value))
             if train == "linearized":
                 self.register_buffer(f"start_{name}", value.clone())
+
+    def tangent_bundle(self, models: Sequence[WideReLU], X: Tensor, device: torch.device) -> WideBundle:
+        """Outputs, tangent kernel and Jᵀ· of a batch of networks like this one, for `gd.squared.squared_flow`."""
+        return WideBundle(models, X, device)
+
+    def extra_repr(self) -> str:
+        return (
+            f"width={self.width}, halves={self.half_signs.numel()}, parametrization={self.parametrization!r}, "
+            f"train={self.train_mode!r}"
+        )
 
     @property
     def units(self) -> int:

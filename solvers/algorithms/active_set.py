@@ -16,9 +16,22 @@ from solvers.extended_precision import extended_product
 
 
 def newton_on_support(
-    B: Array, omega: Array, p: float, b: Array, dual: Array, groups: NDArray[np.intp], rows: NDArray[np.intp]
+    B: Array,
+    omega: Array,
+    p: float,
+    b: Array,
+    dual: Array,
+    groups: NDArray[np.intp],
+    rows: NDArray[np.intp],
+    *,
+    max_steps: int = 30,
+    largest_change: float = 0.5,
+    collapsed: float = 0.0,
 ) -> tuple[Array, Array] | None:
     """From b (G, m) and α (N,), the nearby solution supported on `groups` and `rows`; None when it breaks down.
+
+    In one step no group changes by more than `largest_change` times its size. Newton's method ends early where a group
+    has shrunk below `collapsed` times its start: then it is not in the support.
 
     B has shape (N, G, m). A coordinate whose column is zero (the imaginary part of a real frequency) stays zero.
     """
@@ -29,17 +42,19 @@ def newton_on_support(
     weight = p * omega[groups]
     x, alpha = b[groups].reshape(-1)[unknown], dual[rows]
     full = np.zeros(groups.size * m)
-    settled = 0
+    settled, start = 0, np.linalg.norm(b[groups], axis=1)
 
     def by_group(vector: Array) -> Array:
         full[unknown] = vector
         return full.reshape(-1, m).copy()
 
-    for iteration in range(30):
+    for iteration in range(max_steps):
         current = by_group(x)
         radius = np.linalg.norm(current, axis=1)
         if radius.min(initial=np.inf) == 0.0:
             return None
+        if (radius < collapsed * start).any():
+            break
         unit = current / radius[:, None]
         gradient = ((weight * radius ** (p - 1.0))[:, None] * unit).reshape(-1)[unknown]
         if iteration == 0:
@@ -55,7 +70,7 @@ def newton_on_support(
         if not np.isfinite(step).all():
             return None
         change = np.linalg.norm(by_group(step[: x.size]), axis=1) / radius
-        length = 1.0 / max(1.0, 2.0 * float(change.max()))
+        length = 1.0 / max(1.0, float(change.max()) / largest_change)
         x, alpha = x + length * step[: x.size], alpha + length * step[x.size :]
         # convergence is quadratic: two steps after 1e-9 only rounding is left
         settled += length == 1.0 and change.max() <= 1e-9

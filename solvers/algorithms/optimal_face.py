@@ -55,7 +55,7 @@ def _same_point(M: Array, one: Array, other: Array) -> Uniqueness:
     apart = float(np.linalg.norm(one - other)) / float(np.linalg.norm(one))
     if apart <= 1e-6:
         return Uniqueness.UNIQUE
-    # ‖z_g‖ = 1 on the face, so Σr is the objective after scaling to margin one
+    # ‖z_g‖ = 1 on the optimal face, so Σr is the objective after scaling to margin one
     values = [float(r.sum()) / max(float((M @ r).min()), 1e-300) for r in (one, other)]
     different = apart > 1e-4 and abs(values[0] / values[1] - 1.0) <= 1e-6
     return Uniqueness.NOT_UNIQUE if different else Uniqueness.UNKNOWN

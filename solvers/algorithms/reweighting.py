@@ -4,7 +4,7 @@
 
     min Σ_g w_g ‖b_g‖₂²   s.t.  Σ_g B_g b_g ≥ 1,       w_g = ω_g (‖b_g‖² + ε²)^{p/2 − 1} of the b before,
 
-decreases the smoothed price. ε falls in stages until coefficients are either of order one or gone.
+decreases the smoothed penalty. ε falls in stages until coefficients are either of order one or gone.
 
 Reference: Chartrand, Yin (2008), "Iteratively reweighted algorithms for compressive sensing", for the lowering of ε.
 """

@@ -20,18 +20,11 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from solvers.arrays import Array
-from solvers.conic import solve_conic
+from solvers.conic import cvxpy_library, solve_conic
 from solvers.conv_kernel.lags import KernelLags
 from solvers.conv_kernel.network import least_output_weights
 from solvers.conv_kernel.value import factor_second_moment
 from solvers.regularizers.conv_kernel import ConvKernel
-
-
-def _cvxpy() -> Any:
-    """cvxpy, imported when a program is built and not before."""
-    import cvxpy
-
-    return cvxpy
 
 
 @dataclass(frozen=True)
@@ -57,7 +50,7 @@ def conic_value(w: Array, regularizer: ConvKernel) -> tuple[float, Array, str]:
     >>> bool(abs(value - 2 * 3**0.5 * 14**0.5) < 1e-6), Z.shape
     (True, (4, 4))
     """
-    cp = _cvxpy()
+    cp = cvxpy_library()
     geometry = regularizer.geometry(w.shape)
     scale = float(np.abs(w).max(initial=0.0)) or 1.0
     Z, beta = second_moment(geometry)
@@ -68,7 +61,7 @@ def conic_value(w: Array, regularizer: ConvKernel) -> tuple[float, Array, str]:
 
 def second_moment(geometry: KernelLags) -> tuple[Any, Any]:
     """The variable Z ⪰ 0 and the expression of β, flattened (R, *grid), that it computes."""
-    cp = _cvxpy()
+    cp = cvxpy_library()
     D, n, R = geometry.D, geometry.n, geometry.channels
     order = n + D
     Z = cp.Variable((order, order), PSD=True)

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from solvers import fourier
 from solvers.arrays import Array, ComplexArray
 
 IntArray = NDArray[np.intp]
@@ -47,11 +48,7 @@ class KernelLags:
         self.D = int(np.prod(grid))
         self.taps = int(np.prod(kernel))
         self.n = self.taps * channels
-        half = np.full((*grid[:-1], grid[-1] // 2 + 1), 2.0)
-        half[..., 0] = 1.0
-        if grid[-1] % 2 == 0:
-            half[..., -1] = 1.0
-        self.multiplicity: Array = half.reshape(-1)
+        self.multiplicity = fourier.multiplicity(grid)
         self.full_width = grid == kernel
         self._enumerate()
 
@@ -130,16 +127,11 @@ class KernelLags:
 
     def fourier(self, values: Array) -> ComplexArray:
         """Unitary DFT over the grid of arrays (..., R·D) or (..., R, *grid): shape (..., R, H)."""
-        axes = tuple(range(-len(self.grid), 0))
-        shaped = values.reshape(-1, self.channels, *self.grid)
-        hat = np.fft.rfftn(shaped, axes=axes, norm="ortho")
-        return np.asarray(hat.reshape(-1, self.channels, self.multiplicity.size))
+        return fourier.to_half(values.reshape(-1, self.channels, *self.grid), self.grid)
 
     def inverse(self, hat: ComplexArray) -> Array:
         """The real array (R, *grid) with these coefficients (R, H)."""
-        axes = tuple(range(-len(self.grid), 0))
-        full = hat.reshape(self.channels, *self.grid[:-1], self.grid[-1] // 2 + 1)
-        return np.asarray(np.fft.irfftn(full, self.grid, axes, norm="ortho"))
+        return fourier.from_half(hat.reshape(self.channels, -1), self.grid)
 
     @cached_property
     def _table(self) -> ComplexArray | None:
@@ -148,7 +140,7 @@ class KernelLags:
         if H * self.q > _TABLE_UP_TO:
             return None
         phase = np.zeros((H, self.q))
-        sizes = (*self.grid[:-1], self.grid[-1] // 2 + 1)
+        sizes = fourier.half_shape(self.grid)
         for axis, frequency in enumerate(np.unravel_index(np.arange(H), sizes)):
             phase += np.outer(frequency, self.lag[:, axis]) % self.grid[axis] / self.grid[axis]
         return np.asarray(np.exp(-2j * np.pi * phase))
@@ -201,7 +193,7 @@ class KernelLags:
         """D^{-1} Re Σ_d w_d e^{−iθ_d ℓ} at the lags of a real-even (R = 1) sequence w (..., H): shape (..., q)."""
         if self._cosines is not None:
             return np.asarray((weights * (self.multiplicity / self.D)) @ self._cosines)
-        half = (*self.grid[:-1], self.grid[-1] // 2 + 1)
+        half = fourier.half_shape(self.grid)
         axes = tuple(range(-len(self.grid), 0))
         values = np.fft.irfftn(weights.reshape(*weights.shape[:-1], *half), self.grid, axes)
         return np.asarray(values.reshape(*weights.shape[:-1], self.D)[..., self._places])
@@ -229,7 +221,7 @@ class KernelLags:
             weighted = sequence * (self.multiplicity / self.D)
             table = self._table[:, chosen]
             return np.asarray(weighted.real @ table.real - weighted.imag @ table.imag)
-        half = (*self.grid[:-1], self.grid[-1] // 2 + 1)
+        half = fourier.half_shape(self.grid)
         axes = tuple(range(-len(self.grid), 0))
         values = np.fft.irfftn(sequence.reshape(*sequence.shape[:-1], *half), self.grid, axes)
         return np.asarray(values.reshape(*sequence.shape[:-1], self.D)[..., self._mirror_places[chosen]])
@@ -251,7 +243,7 @@ class KernelLags:
         if self._cosines is not None and self.multiplicity.size <= 4 * self.q:
             weighted = self._cosines * (h * self.multiplicity / self.D**2)[:, None]
             return np.asarray(self._cosines.T @ weighted)
-        half = (*self.grid[:-1], self.grid[-1] // 2 + 1)
+        half = fourier.half_shape(self.grid)
         values = np.fft.irfftn(h.reshape(half), self.grid, tuple(range(len(self.grid)))).reshape(-1)
         return np.asarray((values[self._differences] + values[self._sums]) / (2.0 * self.D))
 
@@ -267,7 +259,7 @@ class KernelLags:
         """2 Re Σ_d z* Φ_i P^{-1} Φ_j z, Φ_i = (e^{−iθℓ} e_r e_sᵀ + e^{iθℓ} e_s e_rᵀ)/(2D)."""
         inverse = np.linalg.inv(P)
         axes = tuple(range(len(self.grid)))
-        half = (*self.grid[:-1], self.grid[-1] // 2 + 1)
+        half = fourier.half_shape(self.grid)
         lag, r, s = self.lag, self.row, self.column
         H = np.zeros((self.q, self.q))
         # term (a): z̄_x e^{∓iθℓ_i}; term (b): e^{∓iθℓ_j} z_y; weights w_{xy,uv} = z̄_x P^{-1}_{uv} z_y

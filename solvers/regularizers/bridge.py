@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from solvers.algorithms.linear_program import l1_max_margin
 from solvers.algorithms.optimal_face import unique_on_face
 from solvers.arrays import Array
+from solvers.conic import cvxpy_library
 from solvers.regularizers.exponent import check_exponent, power_norm, shrinkage, subscript
 from solvers.regularizers.l2 import least_norm, scaled_to_ball
 from solvers.regularizers.regularizer import Regularizer
@@ -105,10 +106,10 @@ class Bridge(Regularizer):
         return super().dual_norm(z)
 
     def conic(self, beta: Any) -> Any:
-        import cvxpy
-
-        flat = cvxpy.vec(beta, order="C")
-        return cvxpy.pnorm(flat, self.p) if self.is_norm else super().conic(beta)
+        if not self.is_norm:
+            return super().conic(beta)
+        cp = cvxpy_library()
+        return cp.pnorm(cp.vec(beta, order="C"), self.p)
 
     def gradient_on_support(self, beta: Array, support: NDArray[np.bool_]) -> NDArray[Any]:
         """∇‖·‖_p^p on the support, p|c|^{p−1} c/|c| with c the coefficients (eq. 13); zero elsewhere.

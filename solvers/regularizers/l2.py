@@ -9,6 +9,7 @@ import numpy as np
 
 from solvers.algorithms.least_distance import l2_max_margin
 from solvers.arrays import Array
+from solvers.conic import cvxpy_library
 from solvers.regularizers.regularizer import Norm
 from solvers.solution import Candidate, Uniqueness
 
@@ -24,6 +25,12 @@ def least_norm(problem: MarginProblem) -> Candidate:
     parts = [l2_max_margin(y[:, None] * problem.points) for y in labels.T]
     beta = np.stack([part[0] for part in parts]).reshape(problem.shape)
     return Candidate(beta, np.stack([part[1] for part in parts], axis=1), parts[0][2])
+
+
+def frobenius_norm(beta: Any) -> Any:
+    """‖β‖₂ as a cvxpy expression, β of any shape."""
+    cp = cvxpy_library()
+    return cp.norm2(cp.vec(beta, order="C"))
 
 
 def scaled_to_ball(beta: Array, radius: float) -> Array:
@@ -52,9 +59,7 @@ class L2(Norm):
         return float(np.linalg.norm(z))
 
     def conic(self, beta: Any) -> Any:
-        import cvxpy
-
-        return cvxpy.norm2(cvxpy.vec(beta, order="C"))
+        return frobenius_norm(beta)
 
     def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
         return least_norm(problem)

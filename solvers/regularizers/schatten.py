@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from solvers.arrays import Array
+from solvers.conic import cvxpy_library
 from solvers.regularizers.exponent import check_exponent, power_norm, shrinkage, subscript
-from solvers.regularizers.l2 import least_norm, scaled_to_ball
+from solvers.regularizers.l2 import frobenius_norm, least_norm, scaled_to_ball
 from solvers.regularizers.regularizer import Regularizer
 from solvers.solution import Candidate, Uniqueness
 
@@ -61,11 +62,9 @@ class Schatten(Regularizer):
         return float(singular_values(z).max(initial=0.0)) if self.p == 1 else super().dual_norm(z)
 
     def conic(self, beta: Any) -> Any:
-        import cvxpy
-
         if self.p == 2:
-            return cvxpy.norm2(cvxpy.vec(beta, order="C"))
-        return cvxpy.normNuc(beta) if self.p == 1 else super().conic(beta)
+            return frobenius_norm(beta)
+        return cvxpy_library().normNuc(beta) if self.p == 1 else super().conic(beta)
 
     def support_system(self, beta: Array, z: Array) -> tuple[Array, Array]:
         """With β = U diag(σ) Vᵀ of rank r: UᵀzV = diag(pσ^{p−1}), and zero in the rest of U's rows and V's columns."""

@@ -266,8 +266,8 @@ def adaptive_quadrature(
     and so are all when there are 100 times more pieces than intervals: that is noise in the integrand, not structure.
     `kinks` are places to cut at first, one per interval in each array of shape (intervals,).
 
-    Why not scipy: `tanhsinh` takes all intervals together but is wrong by 1e-4 at a jump nobody named, and takes 6 to 8
-    times as long on smooth ζ (10 to 50,000 intervals). `cubature` refines all intervals where one needs it: as fast on
+    Why not scipy: tanhsinh takes all intervals together but is wrong by 1e-4 at a jump nobody named, and takes 6 to 8
+    times as long on smooth ζ (10 to 50,000 intervals). cubature refines all intervals where one needs it: as fast on
     smooth ζ, 3 times as long for ζ of a sample, 28 times with a jump in one of 1,000 intervals, 317 times with twenty;
     a peak of width 1e-6 in one of them stops it unconverged after 1,500 times as long.
     """

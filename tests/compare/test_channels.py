@@ -11,7 +11,7 @@ from compare.channels.channel_limits import TOLERANCE, ChannelLimit, checks
 from compare.data.load import DataError
 from compare.experiments.channels import compare_channels
 from compare.reports.verdict import Verdict
-from gd.flow.limit import FlowStatus
+from gd.status import FlowStatus
 from solvers import ConvKernel, max_margin
 
 

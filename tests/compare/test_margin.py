@@ -17,8 +17,8 @@ from compare.margin.margin_predictions import family_checks, no_claim, run_check
 from compare.reports.drawing import svg
 from compare.reports.verdict import Verdict
 from gd.descent.schedule import ConstantStep
-from gd.flow.limit import FlowStatus
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
+from gd.status import FlowStatus
 from solvers.regularizers import Bridge
 from solvers.solution import NotSeparableError
 

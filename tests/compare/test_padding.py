@@ -7,7 +7,7 @@ from compare.data.load import load
 from compare.experiments.padding import compare_paddings
 from compare.margin.padding_limits import build, cases, check_of, predictor_at, section
 from compare.reports.verdict import Verdict
-from gd.flow.limit import FlowStatus
+from gd.status import FlowStatus
 
 
 @pytest.fixture(scope="module")

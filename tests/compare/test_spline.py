@@ -16,7 +16,7 @@ from compare.spline.smoothing_trajectory import trajectory_study
 from compare.spline.spline_cases import BUILTIN, SplineCase, default_inits, load_case, parse_init
 from compare.spline.spline_sections import rate_section, rich_section, spline_cost
 from compare.spline.width_rates import WidthStudy, fitted_slope, train_batch, training_gaps, width_study
-from gd.squared_loss.weight_decay import DecayedNetwork
+from gd.descent.weight_decay import DecayedNetwork
 from solvers.splines.initial_distributions import BinaryUniformInit, GaussianInit
 from solvers.splines.rich_regime import rich_interpolant
 from solvers.splines.weighted_spline import weighted_spline

@@ -18,12 +18,12 @@ from scipy.optimize import minimize
 
 from gd.descent.descend import descend
 from gd.descent.schedule import ConstantStep
+from gd.flow.coefficient_polish import polish_coefficients
 from gd.flow.flow_limit import flow_limit, margin_map
 from gd.flow.implicit_weights import explicit_weights, implicit_weights
 from gd.flow.integration import Flow
 from gd.flow.kkt import kkt
 from gd.flow.module_map import ModuleMap
-from gd.flow.tighten import tighten
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from gd.networks.linear_network import LinearNetwork
 
@@ -65,9 +65,7 @@ def test_several_outputs_are_one_constraint_each() -> None:
     X, y = torch.from_numpy(rng.standard_normal((5, 4))), torch.from_numpy(rng.choice([-1.0, 1.0], (5, 3)))
     generic = ModuleMap(model, X, y)
     expected = generic.at(generic.start([model]))
-    from gd.flow.margin_map import FullyConnectedMap
-
-    closed = FullyConnectedMap(model, X, y)
+    closed = model.margin_map(X, y)
     found = closed.at(closed.start([model]))
     np.testing.assert_allclose(found.gram, expected.gram, atol=1e-13)
     p = torch.rand(1, 15, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -236,18 +234,19 @@ def test_kkt_residual_rejects_a_perturbed_limit() -> None:
     assert kkt(mapping, theta, limit.dual[::-1].copy()).relative > 1e-3
 
 
-def test_tightening_finds_the_vertex_and_refuses_a_support_that_no_multipliers_fit() -> None:
+def test_the_polish_finds_the_vertex_and_refuses_a_support_that_no_multipliers_fit() -> None:
     model = Diagonal(3, 2)
     X, y = torch.tensor([[1.0, 0.2, 0.0], [0.5, 0.9, 0.1]], dtype=torch.float64), torch.ones(2, dtype=torch.float64)
     problem = margin_map(model, X, y).coefficient_problem()
-    found = tighten(problem, np.array([0.9, 0.5, 0.3]), np.array([0.5, 0.5]), 0.4, grow=True)
+    c, weights = np.array([[0.9], [0.5], [0.3]]), np.array([0.5, 0.5])
+    found = polish_coefficients(problem, c, weights, 0.4, may_grow=True)
     assert found is not None
-    np.testing.assert_allclose(found.c, [0.875, 0.625, 0.0], atol=1e-12)
+    np.testing.assert_allclose(found.c[:, 0], [0.875, 0.625, 0.0], atol=1e-12)
     np.testing.assert_allclose(found.alpha, [0.5, 1.0], atol=1e-12)  # (1, 1) = Aᵀα on the support, 0.1 < 1 off it
-    assert tighten(problem, np.array([0.9, 0.5, 0.3]), np.array([0.5, 0.5]), 1e-6, grow=False) is None
-    slid = tighten(problem, np.array([0.9, 0.5, 0.3]), np.array([0.5, 0.5]), 1e-6, grow=True)  # down the edge instead
+    assert polish_coefficients(problem, c, weights, 1e-6, may_grow=False) is None
+    slid = polish_coefficients(problem, c, weights, 1e-6, may_grow=True)  # down the edge instead
     assert slid is not None
-    np.testing.assert_allclose(slid.c, [0.875, 0.625, 0.0], atol=1e-12)
+    np.testing.assert_allclose(slid.c[:, 0], [0.875, 0.625, 0.0], atol=1e-12)
 
 
 def test_flow_rows_do_not_see_each_other() -> None:

@@ -1,6 +1,6 @@
 """ReLU networks: sliding along kinks, and limits whose KKT conditions hold with Clarke multipliers.
 
-The judge here is a linear program that knows only the two-layer formulas, and shares no code with the package.
+The check here is a linear program that knows only the two-layer formulas, and shares no code with the package.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from torch import nn
 
 from gd.flow.flow_limit import flow_limit
 from gd.flow.integration import Flow
-from gd.flow.limit import FlowStatus, Limit
+from gd.flow.limit import Limit
 from gd.flow.relu_gates import GatedModule
 from gd.flow.sliding import SlidingMap
-from gd.flow.tighten_weights import HeldProblem, clarke_multipliers
+from gd.flow.weight_polish import HeldProblem, clarke_multipliers
+from gd.status import FlowStatus
 
 
 def two_layers(dim: int, width: int, seed: int) -> nn.Sequential:
@@ -89,7 +90,7 @@ def test_a_users_two_layer_network_ends_at_a_clarke_kkt_point(n: int, dim: int, 
         # no choice of one-sided subgradients does: with all kinks off, as autograd has it, the conditions fail
         assert clarke_residual(W, a, X, y, kink=-1.0) > 1e-5
     moved = W + 1e-3 * np.random.default_rng(0).standard_normal(W.shape)
-    assert clarke_residual(moved, a, X, y, kink=1e-9) > 1e-5  # the judge rejects a point that is no limit
+    assert clarke_residual(moved, a, X, y, kink=1e-9) > 1e-5  # the check rejects a point that is no limit
 
 
 def test_sliding_keeps_the_normalized_margin_rising_and_the_force_parallel() -> None:
@@ -142,8 +143,8 @@ def test_gates_reproduce_the_module_and_its_derivatives() -> None:
 def test_clarke_multipliers_are_admissible_and_refuse_a_direction_they_cannot_make() -> None:
     rng = np.random.default_rng(5)
     rows = rng.standard_normal((5, 12))  # three margins, two kinks of margins 0 and 2
-    problem = HeldProblem(lambda t: (t, t), np.array([True, True, True]), np.array([0, 2]))
     delta = np.array([0.5, 2.0])
+    problem = HeldProblem(lambda t: (t, t), np.array([True, True, True]), np.array([0, 2]), lambda _: delta)
     lam, mu = np.array([1.0, 0.3, 0.7]), np.array([0.25, 1.4])  # the second at its bound
     found_lam, found_mu, residual = clarke_multipliers(rows, rows.T @ np.concatenate([lam, mu]), problem, delta)
     assert residual < 1e-9

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from gd.generators.conv_generator import ConvGenerator, channels_for, layer_sizes, parameter_count
+from gd.images.conv_generator import ConvGenerator, channels_for, layer_sizes, parameter_count
 
 KINDS = ("bilinear", "fixed", "learned", "deconvolution")
 
@@ -142,7 +142,7 @@ def test_too_few_channels_for_the_factor():
 
 
 def test_encoder_decoder_shapes_independence_and_the_input_it_sees():
-    from gd.generators.encoder_decoder import EncoderDecoder
+    from gd.images.encoder_decoder import EncoderDecoder
 
     for shape in ((16, 16), (9, 14), (7, 7)):
         net = EncoderDecoder(5, 2, 3, shape, seeds=(1, 4), dtype=torch.float64)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from gd.generators.conv_generator import ConvGenerator
-from gd.generators.descend_image import descend_image
-from gd.generators.stopping import NoiseLevel, Oracle, RunningVariance
-from gd.generators.two_layer import TwoLayerGenerator
+from gd.images.conv_generator import ConvGenerator
+from gd.images.descend_image import descend_image
+from gd.images.stopping_rules import NoiseLevel, Oracle, RunningVariance
+from gd.images.two_layer_generator import TwoLayerGenerator
 from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
 from solvers.filters.early_stopping import early_stopping_filter
 
@@ -134,7 +134,7 @@ def test_running_variance_is_its_definition(dtype):
         torch.as_tensor(np.sin(0.1 * t) * np.ones((2, 5)) + 5 + 0.02 * t * RNG.standard_normal((2, 5))).to(dtype)
         for t in range(80)
     ]
-    watch = RunningVariance(window=6, patience=20).watch(outputs[0])
+    watch = RunningVariance(window=6, max_stale_steps=20).watch(outputs[0])
     least, since, chosen = np.full(2, np.inf), np.zeros(2), np.full(2, -1)
     for t, x in enumerate(outputs):
         watch.observe(t, x, x[:, 0])

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from gd import descend
+from gd.flow.channel_polish import polish_channels
 from gd.flow.flow_limit import flow_limit
-from gd.flow.limit import FlowStatus
 from gd.flow.module_map import ModuleMap
-from gd.flow.multi_channel_map import MultiChannelMap
 from gd.networks.multi_channel import MultiChannelCNN, MultiChannelReLU
+from gd.status import FlowStatus
 from solvers import ConvKernel, induced_regularizer, max_margin
 
 SIZES = [((9,), (3,), 1, 2), ((4, 6), (2, 3), 1, 3), ((5,), (5,), 3, 2), ((4, 5), (2, 3), 2, 3)]
@@ -44,14 +44,14 @@ def test_the_forward_pass_is_shift_and_add(network, grid, kernel, R, C):
 
 
 @pytest.mark.parametrize(("grid", "kernel", "R", "C"), SIZES)
-def test_the_price_of_the_weights_is_never_below_the_regularizer(grid, kernel, R, C):
+def test_the_squared_norm_of_the_weights_is_never_below_the_regularizer(grid, kernel, R, C):
     model = MultiChannelCNN(grid, kernel, R, C, seed=2)
     convex = ConvKernel(kernel if len(kernel) > 1 else kernel[0], R)
     paid = sum(float((w.detach() ** 2).sum()) for w in model.weights)
     assert paid >= convex.value(model.predictor) * (1 - 1e-9)
 
 
-def test_weights_from_the_solver_compute_its_predictor_at_its_price():
+def test_weights_from_the_solver_compute_its_predictor_at_its_value():
     w = np.random.default_rng(3).standard_normal((2, 10))
     answer = induced_regularizer(w, 3, in_channels=2)
     C = answer.kernels.shape[0]
@@ -77,7 +77,7 @@ def test_initializations():
 def test_closed_form_margins_and_gradients_are_those_of_automatic_differentiation(grid, kernel, R, C):
     models = [MultiChannelCNN(grid, kernel, R, C, seed=s) for s in (1, 2)]
     X, y = (torch.as_tensor(a) for a in data(5, 5, *((R, *grid) if R > 1 else grid)))
-    ours, theirs = MultiChannelMap(models[0], X, y), ModuleMap(models[0], X, y)
+    ours, theirs = models[0].margin_map(X, y), ModuleMap(models[0], X, y)
     theta, p = ours.start(models), torch.rand(2, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     a, b = ours.at(theta), theirs.at(theta)
     torch.testing.assert_close(a.margins, b.margins, rtol=0, atol=1e-14)
@@ -111,20 +111,20 @@ def test_flow_on_images_with_two_channels_and_with_one():
 
 def test_the_last_newton_step_refuses_a_saddle_and_wrong_weights():
     X, y = (torch.as_tensor(a) for a in data(6, 10, 20))
-    mapping = MultiChannelMap(MultiChannelCNN(20, 4, 1, 2), X, y)
+    mapping = MultiChannelCNN(20, 4, 1, 2).margin_map(X, y)
     # one channel dead: the other's optimum is a KKT point, and for signals a minimum as well
     limit = flow_limit(MultiChannelCNN(20, 4, 1, 1, seed=1), X, y)
     alone = [torch.as_tensor(w) for w in limit.weights.values()]
     theta = torch.cat([torch.cat([w, torch.zeros_like(w)]).flatten() for w in alone])
-    solved = mapping.tighten(theta, limit.dual, 1e-6)
+    solved = polish_channels(mapping, theta, limit.dual, 1e-6)
     assert solved is not None
     assert float(mapping.margins(solved.theta[None]).min()) == pytest.approx(1, abs=1e-9)
     # a start that misclassifies (U turned, V kept) is refused
     turned = torch.cat([-theta[: 2 * 4], theta[2 * 4 :]])
-    assert mapping.tighten(turned, limit.dual, 1e-6) is None
-    # the kernel of a zero network: a point where all smaller channels are dead and the price is not minimal
+    assert polish_channels(mapping, turned, limit.dual, 1e-6) is None
+    # the kernel of a zero network: a point where all smaller channels are dead and the value is not minimal
     start = mapping.start([MultiChannelCNN(20, 4, 1, 2, seed=0)])[0]
-    found = mapping.tighten(start, np.ones(10), 1e-6)
+    found = polish_channels(mapping, start, np.ones(10), 1e-6)
     if found is not None and found.stable:
         best = max_margin(X.numpy(), y.numpy(), ConvKernel(4))
         assert float(found.theta @ found.theta) >= best.lower_bound * (1 - 1e-9)
@@ -132,7 +132,7 @@ def test_the_last_newton_step_refuses_a_saddle_and_wrong_weights():
 
 def test_image_size_evaluates_without_the_large_jacobian():
     X, y = (torch.as_tensor(a) for a in data(9, 16, 28, 28))
-    mapping = MultiChannelMap(MultiChannelCNN((28, 28), 8, 1, 8), X, y)
+    mapping = MultiChannelCNN((28, 28), 8, 1, 8).margin_map(X, y)
     local = mapping.at(mapping.start([MultiChannelCNN((28, 28), 8, 1, 8, seed=1)]))
     assert local.gram.shape == (1, 16, 16)
     pulled = local.pull(torch.ones(1, 16, dtype=torch.float64))

@@ -1,4 +1,4 @@
-"""Linear networks: the maps P, their homogeneity, what they pay for a predictor, and signs they cannot change."""
+"""Linear networks: the maps P, their homogeneity, what a predictor costs, and signs they cannot change."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_homogeneous_of_degree_depth(build, depth, seed, c):
 
 @settings(max_examples=40, deadline=None)
 @given(build=architectures, depth=st.integers(1, 5), seed=st.integers(0, 1000))
-def test_price_is_at_least_the_induced_regularizer(build, depth, seed):
+def test_squared_norm_is_at_least_the_induced_regularizer(build, depth, seed):
     """‖w‖² ≥ L·R(β)^{2/L} for all weights, by the arithmetic–geometric mean inequality (Horn's for matrices)."""
     network = build(depth, seed)
     induced = depth * network.regularizer.value(network.predictor) ** (2 / depth)
@@ -131,12 +131,12 @@ def test_regularizers_by_depth():
 
 
 def test_narrow_circular_kernel_at_depth_two_pays_at_least_its_kernel_norm():
-    """min ‖w‖² = R_K(β): random weights pay more, and K = D gives back the Fourier price 2‖β̂‖₁."""
+    """min ‖w‖² = R_K(β): random weights cost more, and K = D gives back the Fourier value 2‖β̂‖₁."""
     for kernel in (2, 3, 6):
         network = Convolutional(6, 2, kernel=kernel, scale=1.0, seed=2)
-        price = network.regularizer.value(network.predictor)
-        factor = 2.0 if kernel == 6 else 1.0  # FourierBridge(1).value is ‖β̂‖₁, ConvKernel.value the price itself
-        assert squared_norm(network) >= factor * price * (1 - 1e-7)
+        value = network.regularizer.value(network.predictor)
+        factor = 2.0 if kernel == 6 else 1.0  # FourierBridge(1).value is ‖β̂‖₁, ConvKernel.value the cost itself
+        assert squared_norm(network) >= factor * value * (1 - 1e-7)
 
 
 @pytest.mark.parametrize("depth", [2, 3])
@@ -146,8 +146,8 @@ def test_kernel_one_pays_for_the_euclidean_norm(depth):
     with torch.no_grad():
         for w in network.weights:
             w /= torch.linalg.vector_norm(w)
-    price = depth * 5 ** ((depth - 1) / depth) * np.linalg.norm(network.predictor) ** (2 / depth)
-    assert squared_norm(network) == pytest.approx(price, rel=1e-13)
+    cost = depth * 5 ** ((depth - 1) / depth) * np.linalg.norm(network.predictor) ** (2 / depth)
+    assert squared_norm(network) == pytest.approx(cost, rel=1e-13)
 
 
 def test_same_seed_same_network_and_unbiased_starts_at_zero():

@@ -116,7 +116,7 @@ def test_radii_raised_on_the_gap_never_freeze(seed):
     points, labels = rng.standard_normal((N, D)), np.where(rng.random(N) < 0.5, -1.0, 1.0)
     path = descend(FullyConnected(D, 1), points, labels, steps=4000, schedule=ProgressiveRescaling(growth=2.0))
     gap = largest_margin(points, labels) - path.margin[0, -1]
-    assert path.weight_norm[0, -1] > 500, "it was lifted, several times"
+    assert path.weight_norm[0, -1] > 500, "it was moved out, several times"
     assert gap * path.weight_norm[0, -1] <= 2.0 * (1.0 + np.log(N))
 
 

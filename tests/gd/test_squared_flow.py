@@ -10,8 +10,9 @@ from gd.descent.schedule import ConstantStep
 from gd.flow.flow_limit import flow_limit
 from gd.networks.linear import Diagonal, FullyConnected
 from gd.networks.wide_relu import WideReLU
-from gd.squared_loss.flow import SquaredStatus, linear_limit, squared_flow_limit, stable_step
-from gd.squared_loss.tangent import tangent_bundle
+from gd.squared.squared_flow import linear_limit, squared_flow_limit, stable_step
+from gd.squared.tangent import tangent_bundle
+from gd.status import SquaredStatus
 from solvers.splines.initial_distributions import GaussianInit, UniformInit
 from solvers.splines.kernel_interpolant import kernel_interpolant
 
@@ -25,10 +26,10 @@ def on_grid(model: torch.nn.Module) -> np.ndarray:
     return model(torch.from_numpy(GRID)).detach().numpy()
 
 
-def test_the_verb_for_every_loss_hands_its_options_on() -> None:
+def test_flow_limit_hands_the_squared_loss_on() -> None:
     net = WideReLU(50, INIT, seed=0)
     strict = flow_limit(net, X, Y, loss="squared", tol=1e-12, device="cpu")
-    direct = squared_flow_limit(net, X, Y, tolerance=1e-12, device="cpu")
+    direct = squared_flow_limit(net, X, Y, tol=1e-12, device="cpu")
     assert strict.residual[0] <= 1e-12 * np.abs(Y).max()
     assert all(np.array_equal(strict.weights[name], direct.weights[name]) for name in direct.weights)
     assert flow_limit(net, X, Y, loss="squared", max_steps=1, device="cpu").status[0] is SquaredStatus.UNFINISHED
@@ -102,7 +103,7 @@ def test_plain_gradient_descent_finds_the_same_function() -> None:
     """
     points, values = np.array([[-2.0], [0.0], [2.0]]), np.array([0.5, -0.5, 0.4])
     net = WideReLU(2000, UniformInit(1.0, 2.0), seed=0)
-    flow = squared_flow_limit(net, points, values, tolerance=1e-8)
+    flow = squared_flow_limit(net, points, values, tol=1e-8)
     bound = stable_step(net, points, values)
     step = ConstantStep(bound / 2)
     path = descend(net, points, values, loss="squared", steps=1200, schedule=step, snapshots=5, device="cpu")
@@ -189,7 +190,7 @@ def test_running_out_of_steps_is_said() -> None:
 def test_refusals(options, message) -> None:
     with pytest.raises(ValueError, match=message):
         squared_flow_limit(WideReLU(5, INIT), X, Y, **options)
-    with pytest.raises(ValueError, match="one width"):
+    with pytest.raises(ValueError, match="one architecture"):
         squared_flow_limit([WideReLU(5, INIT), WideReLU(6, INIT)], X, Y)
     with pytest.raises(ValueError, match="at least one network"):
         squared_flow_limit([], X, Y)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gd.generators.two_layer import ToyGenerator, TwoLayerGenerator
+from gd.images.two_layer_generator import ToyGenerator, TwoLayerGenerator
 from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
 from solvers.filters.early_stopping import early_stopping_filter
 

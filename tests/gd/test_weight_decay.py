@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
-from gd.squared_loss.weight_decay import _objective, train_with_decay
+from gd.descent.weight_decay import _objective, train_with_decay
 from solvers.splines.rich_regime import rich_interpolant
 
 
@@ -19,14 +19,14 @@ def test_gradient() -> None:
     ("x", "y"),
     [([0.0, 1.0, 2.0, 3.0], [1.0, 0.0, 0.0, 1.0]), ([-1.0, 0.0, 1.0], [0.0, 1.0, 0.0]), ([0.0, 1.0], [0.0, 2.0])],
 )
-def test_reaches_the_exact_least_price_and_its_set(x, y) -> None:
+def test_reaches_the_exact_least_value_and_its_set(x, y) -> None:
     exact, net = rich_interpolant(x, y, "penalized"), train_with_decay(x, y, width=100)
     pieces = net.pieces()
-    price = max(pieces.variation, abs(pieces.slopes[0] + pieces.slopes[-1]))
-    # decay μ = 1e-5 moves residuals and prices by a few μ
+    value = max(pieces.variation, abs(pieces.slopes[0] + pieces.slopes[-1]))
+    # decay μ = 1e-5 moves residuals and values by a few μ
     assert net.residual < 5e-5
-    assert price == pytest.approx(exact.value, rel=1e-3)
-    assert net.half_norm >= price - 1e-9
+    assert value == pytest.approx(exact.value, rel=1e-3)
+    assert net.half_norm >= value - 1e-9
     at = np.linspace(x[0], x[-1], 101)
     np.testing.assert_allclose(pieces(at), net(at), atol=1e-10)
     assert np.all(net(at) >= exact.lower(at) - 2e-3)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gd.networks.wide_relu import WideReLU
-from gd.squared_loss.tangent import tangent_bundle
+from gd.squared.tangent import tangent_bundle
 from solvers.splines.initial_distributions import BinaryUniformInit, GaussianInit, UniformInit
 
 X = torch.tensor([[-2.0], [-1.0], [0.0], [1.0], [2.0]], dtype=torch.float64)

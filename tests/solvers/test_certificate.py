@@ -1,4 +1,4 @@
-"""The judge: what it must accept, and above all what it must reject."""
+"""The certificate: what it must accept, and above all what it must reject."""
 
 import math
 from fractions import Fraction

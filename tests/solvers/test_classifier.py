@@ -1,4 +1,4 @@
-"""The scikit-learn face: its own examination, and the numbers it hands through."""
+"""The scikit-learn estimator: its own examination, and the numbers it hands through."""
 
 import numpy as np
 import pandas as pd

@@ -1,8 +1,8 @@
-"""The conic road: every solver, the fall through the list, and MOSEK's own task without a licence.
+"""The conic formulation: every solver, the fall through the list, and MOSEK's own task without a licence.
 
 An unlicensed MOSEK builds and writes tasks but does not optimize them. So the task that cvxpy builds for MOSEK is
 written to a file, what the file says is solved by Clarabel, the solution is put into the task, and cvxpy unpacks it as
-it would unpack MOSEK's: everything of that road is exercised but the optimizer itself.
+it would unpack MOSEK's: everything of that method is exercised but the optimizer itself.
 """
 
 import json
@@ -43,7 +43,7 @@ def test_the_two_roads_meet(regularizer: Regularizer, points: np.ndarray, labels
     assert other.stats["solver"] == ("MOSEK" if conic.mosek_licence() else "CLARABEL")
     assert other.status is Status.OPTIMAL
     assert other.objective == pytest.approx(ours.objective, rel=1e-7)
-    # where the value is met to 1e-9 a direction of a curved price is met to its square root
+    # where the value is met to 1e-9 a direction of a curved norm is met to its square root
     np.testing.assert_allclose(other.beta, ours.beta, rtol=0, atol=1e-4 * np.abs(ours.beta).max())
 
 

@@ -1,4 +1,4 @@
-"""Max margin with R_{K,C}: limits, the conic road, certificates that reject, and few channels."""
+"""Max margin with R_{K,C}: limits, the conic method, certificates that reject, and few channels."""
 
 import numpy as np
 import pytest
@@ -44,17 +44,17 @@ def test_the_semidefinite_program_agrees(shape, regularizer):
 
 
 @pytest.mark.parametrize(("shape", "regularizer"), NETWORKS)
-def test_the_answer_is_a_network_with_the_price_it_says(shape, regularizer):
+def test_the_answer_is_a_network_with_the_cost_it_says(shape, regularizer):
     X, y = data(3, 20, shape)
     answer = max_margin(X, y, regularizer)
     assert answer.status is Status.OPTIMAL
     margins = y * np.tensordot(X, answer.beta, len(shape))
     assert margins.min() == pytest.approx(1, abs=1e-12)
-    price = np.vdot(answer.kernels, answer.kernels) + np.vdot(answer.output_weights, answer.output_weights)
-    assert price == pytest.approx(answer.objective, rel=1e-12)
-    # the price of the network is the regularizer of its predictor: two solvers of different problems meet
+    cost = np.vdot(answer.kernels, answer.kernels) + np.vdot(answer.output_weights, answer.output_weights)
+    assert cost == pytest.approx(answer.objective, rel=1e-12)
+    # the cost of the network is the regularizer of its predictor: two solvers of different problems meet
     again = induced_regularizer(answer.beta, regularizer.kernel_size, in_channels=regularizer.in_channels)
-    assert again.value == pytest.approx(price, rel=3e-9)
+    assert again.value == pytest.approx(cost, rel=3e-9)
     assert regularizer.dual_norm(np.tensordot(y * answer.dual, X, 1)) == pytest.approx(1, rel=1e-12)
     assert answer.dual.sum() == pytest.approx(answer.lower_bound, rel=1e-12)
 
@@ -68,7 +68,7 @@ def test_certify_accepts_the_answer_and_rejects_a_perturbed_one():
     assert certify(X, y, wrong, regularizer, dual=answer.dual).worst > 1e-6
 
 
-def test_scaling_the_data_scales_the_price_inversely():
+def test_scaling_the_data_scales_the_value_inversely():
     X, y = data(5, 8, (12,))
     value = max_margin(X, y, ConvKernel(3)).objective
     for scale in (1e-6, 1e6):

@@ -38,7 +38,7 @@ def test_solving_and_certifying_load_nothing_heavy() -> None:
     assert loaded_after(SOLVE) == set()
 
 
-def test_the_conic_road_loads_cvxpy_and_never_torch() -> None:
+def test_the_conic_method_loads_cvxpy_and_never_torch() -> None:
     loaded = loaded_after("import solvers; solvers.max_margin([[1.0, 2.0]], [1], solvers.L2(), method='conic')")
     assert "cvxpy" in loaded
     assert "torch" not in loaded
@@ -59,6 +59,6 @@ def test_gd_works_where_cvxpy_is_not_installed() -> None:
 
 
 @pytest.mark.parametrize("name", ["solvers", "gd", "proofs", "compare"])
-def test_every_name_on_the_face_is_there_and_no_file_hides_it(name: str) -> None:
-    found = "[getattr(face, n) for n in face.__all__]"
-    loaded_after(f"import types, {name} as face; assert not any(isinstance(v, types.ModuleType) for v in {found})")
+def test_every_public_name_is_there_and_no_file_hides_it(name: str) -> None:
+    found = "[getattr(package, n) for n in package.__all__]"
+    loaded_after(f"import types, {name} as package; assert not any(isinstance(v, types.ModuleType) for v in {found})")

@@ -43,7 +43,7 @@ def reference(X: np.ndarray, y: np.ndarray, regularizer: Bridge) -> np.ndarray:
     spectrum = dft_matrix(X.shape[1:]) @ beta if isinstance(regularizer, FourierBridge) else beta
     problem = cp.Problem(cp.Minimize(cp.norm1(spectrum)), [cp.multiply(y, flat @ beta) >= 1])
     with warnings.catch_warnings():
-        # asked for all its digits Clarabel often stops at "almost solved"; the comparison at 1e-7 is the judge
+        # asked for all its digits Clarabel often stops at "almost solved"; the comparison at 1e-7 decides
         warnings.filterwarnings("ignore", "Solution may be inaccurate")
         problem.solve(solver="CLARABEL", **TIGHT)
     return beta.value.reshape(X.shape[1:]) / (y * (flat @ beta.value)).min()

@@ -1,4 +1,4 @@
-"""Certificates over families of data and all regularizers, every answer judged again from outside the package."""
+"""Certificates over families of data and all regularizers, every answer certified again from outside the package."""
 
 from collections.abc import Callable
 

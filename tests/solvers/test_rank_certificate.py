@@ -9,7 +9,7 @@ from solvers.conv_kernel.rank_certificate import _distance, one_kernel_bound
 from solvers.regularizers.conv_kernel import ConvKernel
 
 
-def price_of_kernel(c, w):
+def cost_of_kernel(c, w):
     """2‖c‖·‖v‖ with v̂ = ŵ/ĉ, by the full FFT."""
     padded = np.zeros(w.shape)
     padded[:2, :2] = c
@@ -24,8 +24,8 @@ def test_the_bound_lies_between_the_convex_value_and_every_kernel(seed):
     bound = one_kernel_bound(w)
     assert bound.certified
     assert bound.convex < bound.lower_bound <= bound.upper_bound
-    prices = [price_of_kernel(c, w) for c in rng.standard_normal((2000, 2, 2))]
-    assert min(prices) >= bound.upper_bound * (1 - 1e-9)
+    costs = [cost_of_kernel(c, w) for c in rng.standard_normal((2000, 2, 2))]
+    assert min(costs) >= bound.upper_bound * (1 - 1e-9)
 
 
 @given(st.integers(0, 10**6))

@@ -17,7 +17,7 @@ def noisy():
     return X, np.sign(X @ rng.standard_normal(8) + 4 * rng.standard_normal(40))
 
 
-def price(regularizer, beta):
+def norm_of(regularizer, beta):
     if isinstance(regularizer, FourierBridge):
         F = np.fft.fft(np.eye(8), norm="ortho")
         return cp.sum(cp.norm(cp.vstack([F.real @ beta, F.imag @ beta]), 2, axis=0))
@@ -34,7 +34,7 @@ def test_against_cvxpy(noisy, regularizer, loss):
         unknown = cp.Variable(8)
         margins = cp.multiply(y, X @ unknown)
         objective = cp.sum(cp.logistic(-margins)) if loss == "logistic" else cp.log_sum_exp(-margins)
-        optimum = cp.Problem(cp.Minimize(objective), [price(regularizer, unknown) <= radius]).solve(solver="CLARABEL")
+        optimum = cp.Problem(cp.Minimize(objective), [norm_of(regularizer, unknown) <= radius]).solve(solver="CLARABEL")
         assert regularizer.value(beta) <= radius * (1 + 1e-12)
         # the gap bounds what is left; Clarabel stops at 1e-8 relative
         assert -1e-6 <= value - optimum <= gap + 1e-6

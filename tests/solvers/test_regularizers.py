@@ -67,17 +67,17 @@ def test_two_dimensional_transform_is_separable_and_not_the_flattened_one() -> N
 
 
 @pytest.mark.parametrize("depth", [2, 3, 4, 10])
-def test_price_of_a_depth_L_network_is_reached_by_balanced_weights(depth: int) -> None:
+def test_cost_of_a_depth_L_network_is_reached_by_balanced_weights(depth: int) -> None:
     """Lemmas 6 and 7: with all layers of magnitude |β|^{1/L}, ‖w‖² = L‖β‖_{2/L}^{2/L}, and no weights cost less."""
     rng = np.random.default_rng(4)
     beta = rng.standard_normal(7)
-    price = depth * Bridge(2 / depth).value(beta) ** (2 / depth)
+    cost = depth * Bridge(2 / depth).value(beta) ** (2 / depth)
     layers = [np.sign(beta) * np.abs(beta) ** (1 / depth)] + [np.abs(beta) ** (1 / depth)] * (depth - 1)
-    assert sum(float(w @ w) for w in layers) == pytest.approx(price, rel=1e-12)
+    assert sum(float(w @ w) for w in layers) == pytest.approx(cost, rel=1e-12)
     for _ in range(50):
         factors = [np.exp(rng.standard_normal(7)) for _ in range(depth - 1)]
         unbalanced = [*factors, beta / np.prod(factors, axis=0)]
-        assert sum(float(w @ w) for w in unbalanced) >= price * (1 - 1e-12)
+        assert sum(float(w @ w) for w in unbalanced) >= cost * (1 - 1e-12)
 
 
 def brute_force_dual_norm(regularizer: L2 | Bridge | Schatten, z: np.ndarray) -> float:

@@ -73,11 +73,16 @@ class StoppingRule(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Oracle(StoppingRule):
-    """Stop where the mean squared error to the clean image is least; decided only when the run ends."""
+    """Stop where the mean squared error to the clean image is least; decided only when the run ends.
+
+    >>> Oracle(np.zeros((1, 4, 4))).name
+    'oracle'
+    """
 
     clean: ArrayLike
     """The clean image, of the target's shape without or with the axis of networks."""
     name: str = "oracle"
+    """The key of its `Stop` in `ImageTrajectory.stops`."""
 
     def watch(self, target: Tensor) -> Watch:
         clean = torch.as_tensor(np.asarray(self.clean)).to(target)
@@ -117,13 +122,22 @@ class NoiseLevel(StoppingRule):
     With sigma = 0.1·(standard deviation of the target) it is "fitted to 1% of the variance", and its step the number
     of iterations to get there.
 
-    Raises ValueError unless every sigma, and the factor, is positive.
+    Raises:
+        ValueError: a sigma, or the factor, is not positive.
+
+    Reference: Morozov (1966), the discrepancy principle.
+
+    >>> NoiseLevel(0.1).factor
+    1.0
+
     """
 
     sigma: float | tuple[float, ...]
     """Noise standard deviation, in units of the image; one number, or one per network."""
     factor: float = 1.0
+    """Multiplies sigma."""
     name: str = "noise level"
+    """The key of its `Stop` in `ImageTrajectory.stops`."""
 
     def __post_init__(self) -> None:
         if not (np.all(np.asarray(self.sigma) > 0) and np.all(np.isfinite(self.sigma)) and self.factor > 0):
@@ -155,36 +169,46 @@ class RunningVariance(StoppingRule):
 
         VAR(t) = 1/W Σ_{w=0}^{W−1} ‖x_{t−w} − mean of the W‖₂²,
 
-    a minimum that no later step undercuts for `patience` steps. It falls while the image is being learned and rises
-    when the noise is; the output kept is the last one of the window.
+    a minimum that none of the next `max_stale_steps` steps undercuts. It falls while the image is being learned and
+    rises when the noise is; the output kept is the last one of the window.
 
     The window's outputs are kept on the device: `window` times the memory of one batch of outputs (100 colour images
     of 512 × 512 in float32 are 0.3 GB for one network).
 
-    Raises ValueError unless window ≥ 2 and patience ≥ 1.
+    Raises:
+        ValueError: window < 2 or max_stale_steps < 1.
 
     Reference: Wang, Li, Zhuang, Chen, Liang, Sun (2021), "Early stopping for deep image prior", Algorithm 1; window
-    100 and patience 1000 are its defaults.
+    100 and 1000 stale steps (its "patience") are its defaults.
+
+    >>> RunningVariance(window=50).max_stale_steps
+    1000
     """
 
     window: int = 100
-    patience: int = 1000
+    """W, in steps."""
+    max_stale_steps: int = 1000
+    """How long a minimum must last, in steps."""
     name: str = "running variance"
+    """The key of its `Stop` in `ImageTrajectory.stops`."""
 
     def __post_init__(self) -> None:
-        if self.window < 2 or self.patience < 1:
-            raise ValueError(f"window must be ≥ 2 and patience ≥ 1, got window={self.window}, patience={self.patience}")
+        if self.window < 2 or self.max_stale_steps < 1:
+            raise ValueError(
+                "window must be ≥ 2 and max_stale_steps ≥ 1, "
+                f"got window={self.window}, max_stale_steps={self.max_stale_steps}"
+            )
 
     def watch(self, target: Tensor) -> Watch:
-        return _LeastVariance(target, self.window, self.patience)
+        return _LeastVariance(target, self.window, self.max_stale_steps)
 
 
 class _LeastVariance(Watch):
     """The sum of squared deviations of the window, updated by the difference that one exchanged output makes."""
 
-    def __init__(self, target: Tensor, window: int, patience: int) -> None:
+    def __init__(self, target: Tensor, window: int, max_stale_steps: int) -> None:
         super().__init__(target)
-        self.patience, self.count = patience, 0
+        self.max_stale_steps, self.count = max_stale_steps, 0
         self.ring = torch.zeros((window, *target.shape), dtype=target.dtype, device=target.device)
         self.mean = torch.zeros_like(target, dtype=torch.float64)
         self.spread = torch.zeros(target.shape[0], dtype=torch.float64, device=target.device)
@@ -215,4 +239,4 @@ class _LeastVariance(Watch):
 
     @property
     def done(self) -> Tensor:
-        return self.since >= self.patience
+        return self.since >= self.max_stale_steps

@@ -1,4 +1,4 @@
-"""A one-input ReLU network trained with weight decay on both layers: the rich regime, beside the kernel one.
+"""A one-input ReLU network trained with weight decay on both layers: the rich regime.
 
     minimize over a, w, b, d:   ½ Σ_i (f(x_i) − y_i)² + (μ/2) Σ_j (a_j² + w_j²),     f(x) = Σ_j a_j [w_j x + b_j]₊ + d.
 
@@ -13,12 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
 from gd.networks.wide_relu import LinearPieces
-
-Array = NDArray[np.float64]
+from solvers.arrays import Array
 
 
 @dataclass(frozen=True)
@@ -75,9 +74,25 @@ def train_with_decay(
     """Train on (x, y), each of shape (M,), lowering μ through `decays`.
 
     The start: w, a Gaussian with standard deviation scale/width^{1/2}, breakpoints uniform over the data's interval
-    and a half beyond; `iterations` of L-BFGS at most in each stage.
+    and a half beyond.
 
-    Raises ValueError when x and y are not finite vectors of one length, or a decay is not positive.
+    Args:
+        x: points, shape (M,).
+        y: targets, shape (M,).
+        width: hidden units.
+        decays: μ of each stage, in units of y²/(a² + w²).
+        scale: multiplies the standard deviation of the initial weights.
+        seed: of the initial weights.
+        iterations: of L-BFGS at most in each stage.
+
+    Returns:
+        The network at the end of the last stage.
+
+    Raises:
+        ValueError: x and y are not finite vectors of one length, or a decay is not positive.
+
+    Reference: Savarese, Evron, Soudry, Srebro (2019), *How do infinite width bounded norm networks look in function
+    space?*
 
     >>> net = train_with_decay([0.0, 1.0, 2.0], [0.0, 1.0, 0.0], width=20)
     >>> net.residual < 1e-3

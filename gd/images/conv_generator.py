@@ -43,7 +43,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gd.generators.generator import Generator
+from gd.images.generator import Generator
 
 Kind = Literal["bilinear", "fixed", "learned", "deconvolution"]
 Normalization = Literal["after_relu", "before_relu", "none"]
@@ -74,8 +74,8 @@ class ConvGenerator(Generator):
 
     The output has shape (seeds, out_channels, *output_shape).
 
-    Raises ValueError naming the argument for an unknown kind, sizes or counts below 1, or shapes of more than two
-    axes.
+    Raises:
+        ValueError: an unknown kind, sizes or counts below 1, or a shape of more than two axes; the argument is named.
 
     Reference: Heckel & Hand (2019), "Deep decoder"; Heckel & Soltanolkotabi (2020), Section 2, architectures i–iv.
 
@@ -285,7 +285,8 @@ def channels_for(
 ) -> int:
     """The smallest k with parameters(k) ≥ factor · (numbers in the output).
 
-    Raises ValueError unless factor > 0, and when k would exceed `max_channels`.
+    Raises:
+        ValueError: unless factor > 0, and when k would exceed `max_channels`.
 
     >>> channels_for("fixed", 1.0, depth=4, out_channels=3, output_shape=(32, 32))
     27
@@ -323,7 +324,7 @@ def _check(
     normalization: str,
     output: str,
 ) -> None:
-    """One clear error at the door."""
+    """Raise ValueError naming the first argument that has no meaning."""
     for name, value, allowed in (
         ("kind", kind, get_args(Kind)),
         ("output", output, get_args(Output)),

@@ -21,69 +21,19 @@ not accumulate in the residual. Time is that of w′ = −∇½‖r‖²: a step
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from gd.data import check_data
+from gd.data import check_data, check_models, choose_device
 from gd.losses import Squared
-from gd.squared_loss.tangent import TangentBundle, tangent_bundle
-
-Array = NDArray[np.float64]
-
-
-class SquaredStatus(Enum):
-    """How a run ended. The value is the sentence to read."""
-
-    FITTED = "Fitted: the residuals are below the tolerance, and the flow was followed to the accuracy asked for."
-    STOPPED_IN_TIME = "Followed to the last time asked for; the residuals are those of that time."
-    DEGENERATE = (
-        "Not fitted: what is left of the residual lies where the tangent kernel is zero to rounding, so the flow has "
-        "no way to reduce it; the network is too narrow for these data."
-    )
-    UNFINISHED = "Not finished: the residuals stayed above the tolerance within the steps allowed."
-
-    def __str__(self) -> str:
-        return self.value
-
-
-@dataclass(frozen=True)
-class SquaredLimit:
-    """Where gradient flow of the squared loss ends, for B runs (the axis comes first, also when B = 1)."""
-
-    weights: Mapping[str, Array] = field(repr=False)
-    """The parameters at the end, by name, each (B, …)."""
-    residual: Array
-    """max_n |f(x_n) − y_n|, shape (B,), in units of y."""
-    status: tuple[SquaredStatus, ...]
-    steps: NDArray[np.int64]
-    """Accepted steps, shape (B,)."""
-    rejected: NDArray[np.int64]
-    """Steps taken back, shape (B,)."""
-    movement: Array
-    """‖w − w(0)‖₂, shape (B,)."""
-    error: Array
-    """Sum over steps of the error estimates ‖w* − w₁‖ / ‖w − w(0)‖: relative, pessimistic, shape (B,)."""
-    times: Array
-    """The snapshots' times, shape (S,)."""
-    outputs: Array = field(repr=False)
-    """f(X) at the snapshots, shape (B, S, N)."""
-    grid_outputs: Array = field(repr=False)
-    """f(grid) at the snapshots, shape (B, S, len(grid))."""
-    seconds: float
-    """Wall-clock time of all runs together."""
-
-    def load(self, model: nn.Module, run: int = 0) -> nn.Module:
-        """Copy the weights at the end of one run into a module of the same architecture, and return it."""
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                parameter.copy_(torch.from_numpy(self.weights[name][run]).view_as(parameter))
-        return model
+from gd.squared.squared_limit import SquaredLimit
+from gd.squared.tangent import TangentBundle, tangent_bundle
+from gd.status import SquaredStatus
+from solvers.arrays import Array
 
 
 def squared_flow_limit(
@@ -91,34 +41,42 @@ def squared_flow_limit(
     X: ArrayLike | Tensor,
     y: ArrayLike | Tensor,
     *,
-    tolerance: float = 1e-10,
+    tol: float = 1e-10,
     accuracy: float = 1e-4,
     times: ArrayLike = (),
     grid: ArrayLike | Tensor | None = None,
     stop_at_last_time: bool = False,
     max_steps: int = 10_000,
     device: str | torch.device | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> SquaredLimit:
-    """Follow  w′ = −J(w)ᵀ(f(X; w) − y)  until  max_n |f(x_n) − y_n| ≤ tolerance · max(1, max|y|).
+    """Follow gradient flow of ½ Σ (f(x_n; w) − y_n)²,
+
+        w′ = −J(w)ᵀ(f(X; w) − y),    until  max_n |f(x_n) − y_n| ≤ tol · max(1, max|y|).
 
     Args:
         model: a network, or several of one architecture, which run as one batch, each with its own steps. Not modified.
         X: inputs, shape (N, …); (N, 1) for `WideReLU`.
         y: targets of the outputs' shape.
-        tolerance: of the residual, relative to max(1, max|y|).
+        tol: of the residual, relative to max(1, max|y|).
         accuracy: largest error estimate of a step, relative to the distance the weights have moved so far. The kept
             result is of one order higher: for widths of some hundreds and more, functions come out right to about
             a thousandth of it.
-        times: ascending times > 0 at which f is recorded, besides the end.
+        times: ascending times > 0, shape (S,), at which f is recorded, besides the end.
         grid: further inputs, shape (G, …), at which f is recorded at these times.
         stop_at_last_time: end at the last of `times` instead of at the limit.
         max_steps: accepted and rejected together.
-        device: CUDA where there is one, else the CPU, unless given.
+        device: CUDA where there is one, else the CPU, unless given. Always float64.
+        progress: called with (attempted steps, networks still running) every 50 steps.
 
     Returns:
         The limit; read `status` before the weights.
 
-    Raises ValueError for data that do not fit, for times that do not ascend, and when the output becomes not finite.
+    Raises:
+        ValueError: data that do not fit, times that do not ascend, or an output that becomes not finite.
+
+    Reference: Jin, Montúfar (2023), section 3, for the linearized flow; Hochbruck, Ostermann (2010), *Exponential
+    integrators*, for the method.
 
     >>> from gd.networks.wide_relu import WideReLU
     >>> from solvers.splines.initial_distributions import UniformInit
@@ -128,27 +86,27 @@ def squared_flow_limit(
     ('FITTED', True)
     """
     began = time.perf_counter()
-    models = [model] if isinstance(model, nn.Module) else list(model)
-    if not models:
-        raise ValueError("squared_flow_limit needs at least one network; got an empty list")
+    models = check_models(model)
     inputs, targets = check_data(models[0], X, y, Squared())
     stops = np.asarray(times, dtype=np.float64).ravel()
     if stops.size and (stops[0] <= 0 or np.any(np.diff(stops) <= 0) or not np.isfinite(stops).all()):
         raise ValueError("times must be finite, positive and ascending")
     if stop_at_last_time and not stops.size:
         raise ValueError("stop_at_last_time needs `times`")
-    if not (0 < tolerance < 1 and 0 < accuracy < 1):
-        raise ValueError(f"tolerance and accuracy must lie in (0, 1), got {tolerance!r} and {accuracy!r}")
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if not (0 < tol < 1 and 0 < accuracy < 1):
+        raise ValueError(f"tol and accuracy must lie in (0, 1), got {tol!r} and {accuracy!r}")
+    where = choose_device(device)
     with torch.no_grad():
         bundle = tangent_bundle(models, inputs, targets, where)
         points = None if grid is None else torch.as_tensor(np.asarray(grid, dtype=np.float64)).to(where)
-        run = _Integration(bundle, targets.to(where).flatten(), tolerance, accuracy, stops, points, stop_at_last_time)
-        for _ in range(max_steps):
+        run = _Integration(bundle, targets.to(where).flatten(), tol, accuracy, stops, points, stop_at_last_time)
+        for attempt in range(max_steps):
             if not bool(run.open.any()):
                 break
             run.step()
             run.drop_finished()
+            if progress is not None and attempt % 50 == 49:
+                progress(attempt + 1, int(run.open.sum()))
         run.restore()
         return run.result(time.perf_counter() - began)
 
@@ -164,7 +122,7 @@ def linear_limit(
 
     Raises ValueError for data that do not fit and where Θ is singular (fewer effective units than points).
     """
-    models = [model] if isinstance(model, nn.Module) else list(model)
+    models = check_models(model)
     inputs, targets = check_data(models[0], X, y, Squared())
     with torch.no_grad():
         bundle = tangent_bundle(models, inputs, targets, torch.device("cpu"))
@@ -204,7 +162,7 @@ class _Integration:
         self,
         bundle: TangentBundle,
         y: Tensor,
-        tolerance: float,
+        tol: float,
         accuracy: float,
         times: Array,
         grid: Tensor | None,
@@ -212,7 +170,7 @@ class _Integration:
     ) -> None:
         self.bundle, self.all_runs = bundle, bundle
         self.y, self.accuracy, self.grid = y, accuracy, grid
-        self.goal = tolerance * max(1.0, float(y.abs().max()))
+        self.goal = tol * max(1.0, float(y.abs().max()))
         self.stop_at_last_time = stop_at_last_time
         self.W = bundle.start.clone()
         runs = self.W.shape[0]
@@ -360,8 +318,8 @@ def _integrals(kernel: Tensor, r: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         q_j = r_j Σ_k c_k (φ_j − φ_jk) / Σ_k c_k λ_k φ_k.
     """
     values, vectors = torch.linalg.eigh(kernel)
-    floor = torch.finfo(kernel.dtype).eps * kernel.shape[-1] * values[:, -1:]
-    positive = values > floor
+    smallest = torch.finfo(kernel.dtype).eps * kernel.shape[-1] * values[:, -1:]
+    positive = values > smallest
     rate = torch.where(positive, values, 1.0)
     r = (vectors.mT @ r.unsqueeze(-1)).squeeze(-1)
     share = torch.where(positive, r.square() / rate, 0.0)

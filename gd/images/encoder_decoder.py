@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gd.generators.generator import Generator
+from gd.images.generator import Generator
 
 
 class EncoderDecoder(Generator):
@@ -29,8 +29,10 @@ class EncoderDecoder(Generator):
         out_channels: 1 grey, 3 colour.
         output_shape: (H, W).
         seeds: one network each: input uniform on [0, 0.1], weights uniform on ±1/√fan_in.
+        dtype: of weights and output.
 
-    Raises ValueError when a count is below 1 or the image is too small for that many levels.
+    Raises:
+        ValueError: a count is below 1 or the image is too small for that many levels.
 
     Reference: Ulyanov, Vedaldi, Lempitsky (2018), "Deep image prior", with its skip connections left out.
 

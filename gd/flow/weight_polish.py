@@ -1,4 +1,4 @@
-"""The last step for networks without a known price: Newton's method on the weight-space KKT system.
+"""Polishing a direction of the flow in weight space: Newton's method on the KKT system, for any homogeneous network.
 
 At a limit direction, scaled to unit margin, the weights solve
 
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 from torch import Tensor
 
-Array = NDArray[np.float64]
+from solvers.arrays import Array
 
 LARGEST_DENSE = 3000  # weights: the Hessian of the Lagrangian is formed
 FLAT = 1e-8  # added to the reduced Hessian (identity = 1): directions without curvature then stay where they are
@@ -47,10 +47,12 @@ class HeldProblem:
     """(N,)."""
     sample: NDArray[np.intp]
     """(K,): the constraint n(k) whose margin kink k bends."""
+    deltas: Callable[[Tensor], Array]
+    """w ↦ |δ_k|, (K,), at new weights."""
 
 
 @dataclass(frozen=True)
-class Stationary:
+class PolishedWeights:
     """A solution of (1) with multipliers (2)."""
 
     w: Tensor
@@ -61,11 +63,10 @@ class Stationary:
     """‖w − Σ λ∇m + Σ μ∇z‖ / ‖w‖ with admissible multipliers."""
 
 
-def tighten_weights(problem: HeldProblem, w: Tensor, deltas: Callable[[Tensor], Array]) -> Stationary | None:
+def polish_weights(problem: HeldProblem, w: Tensor) -> PolishedWeights | None:
     """Newton's method for (1) from w at unit margin.
 
     None when it does not converge, ends at a saddle, or there are too many weights.
-    `deltas` gives |δ_k| at new weights.
     """
     if w.numel() > LARGEST_DENSE:
         return None
@@ -96,10 +97,10 @@ def tighten_weights(problem: HeldProblem, w: Tensor, deltas: Callable[[Tensor], 
     else:
         return None
     rows, _ = _constraints(problem, w, active)
-    lam, mu, residual = clarke_multipliers(rows.cpu().numpy(), w.cpu().numpy(), problem, deltas(w))
+    lam, mu, residual = clarke_multipliers(rows.cpu().numpy(), w.cpu().numpy(), problem, problem.deltas(w))
     full = np.zeros(problem.active.size)
     full[problem.active] = lam
-    return Stationary(w, full, mu, residual)
+    return PolishedWeights(w, full, mu, residual)
 
 
 def _constraints(problem: HeldProblem, w: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:

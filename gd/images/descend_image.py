@@ -23,8 +23,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from gd.generators.generator import Generator
-from gd.generators.stopping import Stop, StoppingRule
+from gd.data import choose_device
+from gd.images.generator import Generator
+from gd.images.stopping_rules import Stop, StoppingRule
+from gd.recording import Record, snapshot_steps
 
 Array = NDArray[Any]
 Optimizer = Literal["gd", "momentum", "adam"]
@@ -57,6 +59,7 @@ class ImageTrajectory:
     seconds_per_step: float
     """Wall time of the loop divided by the steps taken."""
     device: str
+    """Where it ran, in words."""
 
     @property
     def taken(self) -> int:
@@ -108,23 +111,29 @@ def descend_image(
         target: y: the shape of one network's output (all fit the same) or of the whole output (one each).
         steps: at most this many; fewer when every rule has decided.
         step: η, for the loss in its reduction.
+        optimizer: "gd", "momentum" or "adam", as above.
+        momentum: μ in [0, 1), of "momentum".
         reduction: "mean", "sum" or "half_sum"; see the module.
         measurement: A, a differentiable map on outputs (B, …) → (B, …); then the target is y = A x, and may not be an
             image.
-        rules: stopping rules, all watched at once; the run ends early when all of them have decided. They judge
+        rules: stopping rules, all watched at once; the run ends early when all of them have decided. They watch
             mse(A G(C), y), and keep images G(C).
-        clean: the image x that `clean_mse` is measured against.
+        clean: the image x that `clean_mse` is measured against, of the shape of the target's images.
         snapshots: about how many log-spaced steps to keep outputs and weight distances at, or those steps themselves.
         device: CUDA where there is one, else the CPU.
         dtype: float32 or float64; the model's own unless given.
         progress: called with (t, steps) at snapshots.
 
-    Returns an ImageTrajectory; a diverged network is marked, and the others go on.
+    Returns:
+        An ImageTrajectory. A diverged network is marked, and the others go on.
 
-    Raises ValueError when the target has NaN or infinities, does not fit the output's shape, or lies outside [0, 1]
-    while the output is a sigmoid; and for steps or options that have no meaning.
+    Raises:
+        ValueError: the target has NaN or infinities, does not fit the output's shape, or lies outside [0, 1] while
+            the output is a sigmoid; or steps or options have no meaning.
 
-    >>> from gd.generators.conv_generator import ConvGenerator
+    Reference: Heckel & Soltanolkotabi (2020), Section 2; Ulyanov, Vedaldi, Lempitsky (2018) for the fit itself.
+
+    >>> from gd.images.conv_generator import ConvGenerator
     >>> net = ConvGenerator("bilinear", channels=8, depth=3, out_channels=1, output_shape=(8, 8), seeds=(0, 1))
     >>> ramp = np.add.outer(np.arange(8), np.arange(8))[None] / 14
     >>> path = descend_image(net, ramp, steps=50, step=0.5)
@@ -132,7 +141,7 @@ def descend_image(
     ((2, 1, 8, 8), True)
     """
     _check_options(steps, step, optimizer, momentum, reduction)
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = choose_device(device)
     precision = dtype or next(model.parameters()).dtype
     trained = copy.deepcopy(model).to(where, precision)
     forward = measurement or (lambda image: image)
@@ -146,7 +155,7 @@ def descend_image(
             f"{float(y.min()):.4g} to {float(y.max()):.4g}; scale it, or use output='linear'"
         )
     truth = None if clean is None else _as_targets(clean, first, "clean image")
-    record = _Record(trained, _snapshot_steps(snapshots, steps), y.shape[0], steps, truth)
+    record = _Recorder(trained, frozenset(snapshot_steps(steps, snapshots).tolist()), y.shape[0], steps, truth)
     pixels = y[0].numel()
     weight = {"mean": 1.0, "sum": float(pixels), "half_sum": 0.5 * pixels}[reduction]
     watches = {rule.name: rule.watch(first if measurement is not None else y) for rule in rules}
@@ -176,7 +185,7 @@ def descend_image(
     update.zero_grad(set_to_none=True)
     stops = {name: watch.stop() for name, watch in watches.items()}
     return ImageTrajectory(
-        **record.arrays(t, weight), stops=stops, model=trained, seconds_per_step=seconds, device=_device_name(where)
+        **record.columns(t, weight), stops=stops, model=trained, seconds_per_step=seconds, device=_device_name(where)
     )
 
 
@@ -213,23 +222,11 @@ def _as_targets(value: ArrayLike | Tensor, like: Tensor, what: str) -> Tensor:
     return tensor.to(like.device, like.dtype).expand_as(like)
 
 
-def _snapshot_steps(snapshots: int | Sequence[int], steps: int) -> frozenset[int]:
-    if isinstance(snapshots, int | np.integer):
-        if snapshots < 2:
-            raise ValueError(f"snapshots must be at least 2 (the first and the last step), got {snapshots}")
-        spaced = np.geomspace(1, steps, int(snapshots) - 1).round().astype(int)
-        return frozenset([0, steps, *spaced.tolist()])
-    wrong = [t for t in snapshots if int(t) != t or not 0 <= t <= steps]
-    if wrong:
-        raise ValueError(f"snapshots must be whole numbers from 0 to {steps}, the steps asked for; got {wrong[0]!r}")
-    return frozenset([0, steps, *(int(t) for t in snapshots)])
-
-
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
 
 
-class _Record:
+class _Recorder:
     """Curves stay on the device until the end; snapshots go to the CPU as they come."""
 
     def __init__(self, model: Generator, wanted: frozenset[int], count: int, steps: int, truth: Tensor | None) -> None:
@@ -238,9 +235,7 @@ class _Record:
         example = self.start[0]
         self.mse = torch.empty((steps + 1, count), dtype=example.dtype, device=example.device)
         self.clean = torch.empty_like(self.mse) if truth is not None else None
-        self.steps: list[int] = []
-        self.outputs: list[Array] = []
-        self.distances: list[Array] = []
+        self._record = Record()
 
     def note(self, t: int, image: Tensor, mse: Tensor) -> None:
         self.mse[t] = mse
@@ -248,23 +243,19 @@ class _Record:
             self.clean[t] = (image - self.truth).square().flatten(1).mean(dim=1)
 
     def snapshot(self, t: int, image: Tensor) -> None:
-        self.steps.append(t)
-        self.outputs.append(image.cpu().numpy().copy())
         rows = []
         for now, start in zip(self.model.coefficients, self.start, strict=True):
             flat, origin = now.detach().flatten(1), start.flatten(1)
-            rows.append(((flat - origin).norm(dim=1) / (flat.norm(dim=1) + origin.norm(dim=1))).cpu().numpy())
-        self.distances.append(np.stack(rows))
+            rows.append((flat - origin).norm(dim=1) / (flat.norm(dim=1) + origin.norm(dim=1)))
+        self._record.take(steps=t, outputs=image, distances=torch.stack(rows))
 
-    def arrays(self, taken: int, weight: float) -> dict[str, Any]:
+    def columns(self, taken: int, weight: float) -> dict[str, Any]:
         """The recorded fields of `ImageTrajectory`."""
         mse = self.mse[: taken + 1].cpu().numpy()
         return {
             "loss": weight * mse,
             "mse": mse,
             "clean_mse": None if self.clean is None else self.clean[: taken + 1].cpu().numpy(),
-            "steps": np.array(self.steps),
-            "outputs": np.stack(self.outputs),
-            "distances": np.stack(self.distances),
             "diverged": ~np.isfinite(mse).all(axis=0),
+            **{name: self._record.column(name) for name in ("steps", "outputs", "distances")},
         }

@@ -13,6 +13,9 @@ class Generator(nn.Module):
     seeds: tuple[int, ...]
     """One independent network for each; the leading axis of every parameter and of the output."""
 
+    has_inputs = False
+    """What `gd.networks.declaration` asks of a module to know that its output is a function of the weights alone."""
+
     @property
     @abstractmethod
     def coefficients(self) -> list[Tensor]:

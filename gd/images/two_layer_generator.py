@@ -16,7 +16,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from gd.generators.generator import Generator
+from gd.images.generator import Generator
 
 _DENSE_LENGTH = 512
 """Up to this length a product with the circulant matrix beats an FFT on every machine tried."""
@@ -51,7 +51,8 @@ class TwoLayerGenerator(Generator):
     v = ±1/√k, so ‖v‖₂ = 1 and E[J Jᵀ] = `solvers.dual_kernel(u)`. Weights are stored as (seeds, k, *n).
     The output has shape (seeds, *n).
 
-    Raises ValueError when the kernel's shape is not the output's, and for k below 2 or odd with `antisymmetric`.
+    Raises:
+        ValueError: the kernel's shape is not the output's, and for k below 2 or odd with `antisymmetric`.
 
     Reference: Heckel & Soltanolkotabi (2020), Section 3.
 
@@ -135,7 +136,10 @@ class ToyGenerator(Generator):
     B₁ (n/2 × k), i.i.d. N(0, 1), is fixed; U inserts a zero after every entry; C₁ (k × k) and c₂ (k,) are trained from
     N(0, 1/k) starts. The output has shape (seeds, n).
 
-    Raises ValueError for odd n, k < 1, or a kernel with an even number of taps or with NaN.
+    Raises:
+        ValueError: odd n, k < 1, or a kernel with an even number of taps or with NaN.
+
+    Reference: Heckel & Soltanolkotabi (2020), the one-dimensional example of Section 3.
 
     >>> tuple(ToyGenerator(16, k=4, kernel=[0.5, 1.0, 0.5])().shape)
     (1, 16)

@@ -1,0 +1,228 @@
+"""Following a batch of flows to their limits: integrate, look for a limit as each row settles, report what was found.
+
+`gd.flow.termination` says when a point is taken for the limit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gd.flow.integration import SMALLEST_STEP, Flow
+from gd.flow.kkt import KKT, StationaryPoint, kkt_of_force
+from gd.flow.limit import Integrated, Limit
+from gd.flow.margin_map import MarginMap
+from gd.flow.recorder import Recorder
+from gd.flow.termination import CERTIFIABLE, SETTLING, Reached, Termination
+from gd.networks.declaration import declared
+from gd.status import FlowStatus
+from solvers.arrays import Array
+from solvers.certificate import certificate_of
+from solvers.problem import MarginProblem
+from solvers.solution import Certificate
+
+LARGEST_LOG_NORM = 1e8  # steps exact in the weights pass e^{10⁶} on the way of a slow coefficient
+ENDLESS = 1e15  # first steps (of 10^{−3} of |θ|) after which a margin that is not positive yet is given up
+HELD_OPEN = 10.0
+"""A gap of at most this many times its complementarity part, which is of the order of the temperature, is held open by
+the temperature alone. (Measured: 1.1 to 7 where nothing else does; 1000 and more while a coefficient regrows.)"""
+AT_REST = 1e-5  # distance from a point at which a sign-locked flow counts as being there for good
+
+
+@dataclass(frozen=True)
+class _Direction:
+    """A direction of norm one with multipliers, and what they prove."""
+
+    theta: Tensor
+    multipliers: Array
+    kkt: KKT
+    certificate: Certificate | None
+    gap: float | None
+    """The relative duality gap, where R is a norm."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    direction: _Direction
+    status: FlowStatus
+    reached: Reached
+
+
+class Run:
+    """One batch on its way; a row leaves when its limit is found or its steps are spent."""
+
+    def __init__(
+        self,
+        models: Sequence[nn.Module],
+        mapping: MarginMap,
+        problem: MarginProblem | None,
+        labels: Tensor,
+        tol: float,
+        density: int,
+    ) -> None:
+        self.mapping, self.problem, self.tol = mapping, problem, tol
+        self.locked = [declared(model).sign_locked is not None for model in models]
+        self.label_shape = tuple(labels.shape)
+        self.recorder = Recorder(mapping, len(models), density)
+        self.termination = Termination()
+        self.began = time.perf_counter()
+
+    def to_the_end(self, flow: Flow, max_steps: int, progress: Callable[[int, int], None] | None) -> list[Limit]:
+        """The limits of all rows of a flow that has not taken a step yet."""
+        rows = np.arange(len(self.locked))
+        next_try = np.full(rows.size, -np.inf)
+        first_step = flow.step.copy()
+        limits: dict[int, Limit] = {}
+        self.recorder.keep(flow, rows, np.ones(rows.size, dtype=bool))
+        for attempt in range(max_steps):
+            accepted = flow.advance()
+            self.recorder.keep(flow, rows, accepted)
+            separated = flow.margins.min(axis=1) > 0
+            finished = []
+            for i in map(int, np.flatnonzero(accepted & (flow.log_norm >= next_try[rows]) & separated)):
+                next_try[rows[i]] = max(1.25 * flow.log_norm[i], flow.log_norm[i] + 0.5)
+                if (found := self._limit_of(flow, i, int(rows[i]))) is not None:
+                    limits[int(rows[i])] = self._report(flow, i, int(rows[i]), found)
+                    finished.append(i)
+            spent = (flow.step < SMALLEST_STEP * flow.tau) | (flow.log_norm > LARGEST_LOG_NORM)
+            # a sample on which every unit is dead has no gradient: its margin stays, and time runs out
+            spent |= (flow.tau > ENDLESS * first_step[rows]) & ~separated
+            for i in map(int, np.flatnonzero(spent | (attempt == max_steps - 1))):
+                if i not in finished:
+                    limits[int(rows[i])] = self._report(flow, i, int(rows[i]), None)
+                    finished.append(i)
+            if finished:
+                staying = np.setdiff1d(np.arange(rows.size), finished)
+                if staying.size == 0:
+                    break
+                flow, rows = flow.restrict(staying), rows[staying]
+            if progress is not None and attempt % 50 == 49:
+                progress(attempt + 1, rows.size)
+        return [limits[row] for row in range(len(self.locked))]
+
+    def _limit_of(self, flow: Flow, i: int, row: int) -> _Found | None:
+        """The limit of row i, if the termination test is passed: at a polished point, else by the flow's own gap."""
+        residual = flow.residual()[i]
+        if residual > SETTLING:
+            return None
+        carried = None if flow.carried is None else flow.carried[i]
+        points = self.mapping.polished(
+            flow.theta[i], flow.weights[i], carried=carried, may_grow=not self.locked[row], tol=self.tol
+        )
+        for point in points:
+            if point.kkt.relative <= self.tol and (found := self._accepted(flow, i, row, point)) is not None:
+                return found
+        if not self.mapping.convex or residual > CERTIFIABLE:
+            return None
+        own = self._own(flow, i)
+        if own.gap is not None and own.gap <= self.tol:
+            return _Found(own, FlowStatus.OPTIMAL, Reached.BY_CERTIFICATE)
+        if (
+            own.gap is not None
+            and own.certificate is not None
+            and own.gap <= HELD_OPEN * own.certificate.complementarity
+        ):
+            flow.cool(i)
+        return None
+
+    def _accepted(self, flow: Flow, i: int, row: int, point: StationaryPoint) -> _Found | None:
+        """Parts 2 and 3 of the test for a stationary point."""
+        theta = flow.theta[i]
+        there = self._direction(point.theta, point.multipliers, point.kkt)
+        proved = there.gap is not None and there.gap <= self.tol
+        # the smoothed margin −ln(loss)/‖w‖^L, which never falls, is at least min_n m_n − ‖w‖^{−L} ln N
+        softening = np.exp(-self.mapping.degree * flow.log_norm[i]) * np.log(flow.margins.shape[1])
+        smoothed = float(flow.margins[i].min() - softening)
+        reached = self.termination.reached(
+            row,
+            theta,
+            point.theta,
+            steps=int(flow.steps[i]),
+            settles_slowly=self.mapping.settles_slowly,
+            missing_margin=1.0 - smoothed / point.kkt.margin if proved and point.isolated else np.inf,
+        )
+        if reached is Reached.NOT:
+            return None
+        if proved:
+            return _Found(there, FlowStatus.OPTIMAL, reached)
+        if self.mapping.convex and there.gap is not None:
+            at_rest = float(torch.linalg.vector_norm(point.theta - theta)) < AT_REST
+            return _Found(there, FlowStatus.LOCKED, reached) if self.locked[row] and at_rest else None
+        minimal = point.stable and self.mapping.zeros_shrink(theta, flow.force()[i], point.theta)
+        return _Found(there, FlowStatus.STATIONARY, reached) if minimal else None
+
+    def _direction(self, theta: Tensor, multipliers: Array, at: KKT) -> _Direction:
+        regularizer, beta = self.mapping.regularizer, self.mapping.predictors(theta[None])
+        if self.problem is None or regularizer is None or beta is None:
+            return _Direction(theta, multipliers, at, None, None)
+        margin = float(self.problem.margins(beta[0]).min())
+        scaled = beta[0] / margin if margin > 0 else beta[0]
+        certificate = certificate_of(self.problem, scaled.reshape(self.problem.shape), regularizer, multipliers)
+        return _Direction(theta, multipliers, at, certificate, self.mapping.duality_gap(certificate, at))
+
+    def _own(self, flow: Flow, i: int) -> _Direction:
+        """The flow's own direction and loss weights, before any polish."""
+        theta, p = flow.theta[i], flow.weights[i]
+        return self._direction(theta, p, kkt_of_force(theta, flow.force()[i], flow.margins[i], p, self.mapping.degree))
+
+    def _not_found(self, own: _Direction) -> _Found:
+        if own.kkt.margin <= 0:
+            status = FlowStatus.NOT_SEPARATED
+        elif own.gap is not None and own.gap > self.tol and own.kkt.relative < AT_REST:
+            status = FlowStatus.SADDLE
+        else:
+            status = FlowStatus.UNFINISHED
+        return _Found(own, status, Reached.NOT)
+
+    def _predictor(self, direction: _Direction) -> Array | None:
+        """β scaled to unit margin; None where it would overflow, or where there is none."""
+        beta = self.mapping.predictors(direction.theta[None])
+        return beta[0] / direction.kkt.margin if beta is not None and direction.kkt.margin > 1e-290 else None
+
+    def _report(self, flow: Flow, i: int, row: int, found: _Found | None) -> Limit:
+        own = self._own(flow, i)
+        found = found or self._not_found(own)
+        there = found.direction
+        margins = self.mapping.margins(there.theta[None])[0].cpu().numpy()
+        margin = there.kkt.margin
+        distance = float(torch.linalg.vector_norm(there.theta - own.theta))
+        return Limit(
+            weights=self.mapping.weights(there.theta),
+            predictor=self._predictor(there),
+            log_norm=float(flow.log_norm[i]),
+            log_log_loss=float(flow.log_log_loss()[i]),
+            kkt_epsilon=there.kkt.epsilon,
+            kkt_delta=there.kkt.delta,
+            norm_at_unit_margin=there.kkt.norm,
+            margin=margin,
+            active=(margins <= margin + 1e-7 * abs(margin)).reshape(self.label_shape),
+            dual=(there.multipliers / there.multipliers.sum()).reshape(self.label_shape),
+            path=self.recorder.path(row),
+            status=found.status,
+            reached=found.reached,
+            polish_angle=2.0 * float(np.arcsin(min(distance / 2.0, 1.0))),
+            certificate=there.certificate,
+            integrated=Integrated(
+                weights=self.mapping.weights(own.theta),
+                predictor=self._predictor(own),
+                dual=(own.multipliers / own.multipliers.sum()).reshape(self.label_shape),
+                margin=own.kkt.margin,
+                residual=float(flow.residual()[i]),
+                duality_gap=own.gap,
+                certificate=own.certificate,
+            ),
+            stats={
+                "steps": int(flow.steps[i]),
+                "rejected": int(flow.rejected[i]),
+                "tau": float(flow.tau[i]),
+                "degree": self.mapping.degree,
+                "seconds": time.perf_counter() - self.began,
+                "kinks": int(flow.carried[i].sliding.sum()) if flow.carried is not None else 0,
+                "device": str(flow.theta.device),
+            },
+        )

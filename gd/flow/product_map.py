@@ -1,0 +1,188 @@
+"""Product networks: diagonal ones, and full-width circular convolutions in the frequency domain.
+
+    b_d = κ_d Π_l w_l[d],   m = Re(F̄ b),   ∂m_n/∂w_l[d] = F_nd κ_d conj(Π_{k≠l} w_k[d])
+
+A convolution is integrated on its spectrum because there its weights decay and grow independently: a frequency that
+has shrunk to e^{−40} and must come back would be lost in the rounding of the others if it were stored as a signal.
+The unitary transform is an isometry, so gradient flow is the same. Of each conjugate pair one member is stored, times
+√2, so that Euclidean lengths agree; b then carries κ = √2^{1−L} there and 1 at the real frequencies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gd.flow.coefficient_map import CoefficientMap
+from gd.flow.coefficient_polish import CoefficientProblem
+from gd.flow.exponential_step import exponential_step
+from gd.flow.margin_map import Local, Step
+from solvers.arrays import Array
+from solvers.fourier import conjugate_pairs
+from solvers.regularizers import Regularizer
+
+SMALLEST_WEIGHT = 1e-150
+"""Smaller weights are held here: one that has to come back from e^{−1000} does, if sooner. Exact zeros stay zero."""
+
+
+class TwoFactors(Local):
+    """A diagonal network of depth 2: rows that ask for it step exactly in the weights (`gd.flow.exponential_step`)."""
+
+    def __init__(
+        self, margins: Tensor, gram: Tensor, pull: Callable[[Tensor], Tensor], rows: Tensor, layers: Tensor
+    ) -> None:
+        super().__init__(margins, gram, pull)
+        self._rows, self._layers = rows, layers
+
+    def solve(self, h: Array, T: Array, guess: Array, logistic: bool, implicit: NDArray[np.bool_]) -> Step:
+        step = super().solve(np.where(implicit, 1e-300, h), T, guess, logistic, implicit)
+        F = self._rows.cpu().numpy()
+        for i in map(int, np.flatnonzero(implicit)):
+            w = self._layers[i].cpu().numpy()
+            p, ended, growth, converged = exponential_step(F, w, h[i], T[i], guess[i], logistic)
+            step.p[i], step.growth[i], step.converged[i] = p, growth, converged
+            step.move[i] = torch.as_tensor((ended - w / np.linalg.norm(w)).ravel(), device=step.move.device)
+        return step
+
+
+class ProductMap(CoefficientMap):
+    """b_d = κ_d Π_l w_l[d], m_n = Re Σ_d conj(F_nd) b_d, with real or complex w (L, D) flattened into θ."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        depth: int,
+        regularizer: Regularizer,
+        X: Tensor,
+        y: Tensor,
+        *,
+        fourier: bool = False,
+    ) -> None:
+        self.shape, self.degree, self._depth, self.regularizer, self.fourier = shape, depth, depth, regularizer, fourier
+        self.n_constraints = X.shape[0]
+        if self.fourier:
+            own, partner = conjugate_pairs(self.shape)
+            self._own, self._partner = (torch.as_tensor(i, device=X.device) for i in (own, partner))
+            self.paired = torch.as_tensor(own != partner, device=X.device)
+            self.root_two = torch.sqrt(1.0 + self.paired.to(X))  # √2 where a conjugate partner is represented too
+            F = self.spectrum(X)
+        else:
+            F = X.flatten(1)
+            self.root_two = torch.ones_like(F[0])
+        self.F = F * y[:, None]
+        self.coefficient = self.root_two ** (1 - self.degree)
+        self._real_F = torch.view_as_real(self.F).flatten(1) if self.fourier else self.F
+        self.can_be_implicit = depth == 2 and not fourier
+
+    def spectrum(self, signals: Tensor) -> Tensor:
+        """Half of the unitary spectrum of real signals (B, *shape), scaled to an isometry: (B, frequencies)."""
+        axes = tuple(range(-len(self.shape), 0))
+        half = torch.fft.fftn(signals, dim=axes, norm="ortho").flatten(-len(self.shape))[..., self._own]
+        return torch.complex(half.real, half.imag * self.paired) * self.root_two
+
+    def signals(self, half: Tensor) -> Tensor:
+        """The inverse of `spectrum`."""
+        size = int(np.prod(self.shape))
+        scaled = half / self.root_two
+        full = torch.zeros((*half.shape[:-1], size), dtype=torch.complex128, device=half.device)
+        full[..., self._partner] = scaled.conj()
+        full[..., self._own] = scaled
+        axes = tuple(range(-len(self.shape), 0))
+        signals: Tensor = torch.fft.ifftn(torch.unflatten(full, -1, self.shape), dim=axes, norm="ortho").real
+        return signals
+
+    def start(self, models: Sequence[nn.Module]) -> Tensor:
+        layers = torch.stack([torch.stack([w.detach() for w in model.weights]) for model in models])  # type: ignore[union-attr]
+        layers = layers.to(self.F.device)
+        return (self.spectrum(layers) if self.fourier else layers).flatten(1)
+
+    def layers(self, theta: Tensor) -> Tensor:
+        return torch.unflatten(theta, -1, (self._depth, self.F.shape[1]))
+
+    def coefficients(self, theta: Tensor) -> Tensor:
+        """b (B, D): the coefficients of β whose magnitudes the regularizer sums."""
+        return self.coefficient * self.layers(theta).prod(-2)
+
+    def above_underflow(self, theta: Tensor) -> Tensor:
+        size = theta.abs()
+        tiny = (size < SMALLEST_WEIGHT) & (size > 0)
+        return (
+            torch.where(tiny, theta * (SMALLEST_WEIGHT / torch.where(tiny, size, 1.0)), theta) if tiny.any() else theta
+        )
+
+    def _pair(self, b: Tensor) -> Tensor:
+        real = torch.view_as_real(b).flatten(-2) if self.fourier else b
+        return real @ self._real_F.T
+
+    def margins(self, theta: Tensor) -> Tensor:
+        return self._pair(self.coefficients(theta))
+
+    def at(self, theta: Tensor, carried: Sequence[Any] | None = None) -> Local:
+        del carried
+        w = self.layers(theta)
+        partial = torch.stack(leave_one_out(list(w.unbind(-2)))) * self.coefficient  # (L, B, D)
+        speed = (partial.conj() * partial).real.sum(0)
+        scaled = speed.repeat_interleave(2, -1) if self.fourier else speed
+        gram = (self._real_F * scaled[:, None, :]) @ self._real_F.T
+
+        def pull(p: Tensor) -> Tensor:
+            g = p @ self._real_F
+            if self.fourier:
+                g = torch.view_as_complex(torch.unflatten(g, -1, (-1, 2)))
+            return (g * partial.conj()).transpose(0, 1).flatten(1)
+
+        margins = self._pair(w[:, 0] * partial[0])
+        return TwoFactors(margins, gram, pull, self.F, w) if self.can_be_implicit else Local(margins, gram, pull)
+
+    def weights(self, theta: Tensor) -> dict[str, Array]:
+        layers = self.layers(theta)
+        layers = self.signals(layers) if self.fourier else layers
+        return {f"weights.{i}": w.cpu().numpy() for i, w in enumerate(layers)}
+
+    def predictors(self, theta: Tensor) -> Array:
+        b = self.coefficients(theta)
+        beta = self.signals(b) if self.fourier else torch.unflatten(b, -1, self.shape)
+        return np.asarray(beta.cpu().numpy())
+
+    def zeros_shrink(self, theta: Tensor, force: Tensor, point: Tensor) -> bool:
+        """For a coefficient: d ln|b_d|/dτ = Σ_l Re(force_l[d] / w_l[d]) is below d ln ‖θ‖^L/dτ = L⟨θ, force⟩."""
+        growth = self.degree * float((theta.conj() * force).real.sum())
+        w = self.layers(theta)
+        rates = (self.layers(force) * w.conj()).real / torch.clamp((w.conj() * w).real, min=1e-300)
+        zero = self.coefficients(point).abs() == 0
+        return bool((rates.sum(0)[zero] < growth).all())
+
+    def _real(self, b: Tensor) -> Array:
+        """Coefficients (…, D) as real coordinates (…, D, m)."""
+        return np.asarray((torch.view_as_real(b) if self.fourier else b.unsqueeze(-1)).cpu().numpy())
+
+    def coefficient_problem(self) -> CoefficientProblem:
+        p = 2.0 / self.degree
+        return CoefficientProblem(self._real(self.F), self.root_two.cpu().numpy() ** (2.0 - p), p)
+
+    def real_coefficients(self, theta: Tensor) -> Array:
+        return self._real(self.coefficients(theta))
+
+    def lift(self, c: Array, theta: Tensor) -> Tensor:
+        b = c[:, 0] + 1j * c[:, 1] if self.fourier else c[:, 0].astype(np.complex128)
+        size = (np.abs(b) / self.coefficient.cpu().numpy()) ** (1.0 / self.degree)
+        w = self.layers(theta).cpu().numpy()
+        phase = np.exp(1j * np.angle(w))
+        phase[0] *= np.exp(1j * (np.angle(b) - np.angle(phase.prod(0))))
+        lifted = phase * size
+        return torch.as_tensor(lifted if self.fourier else lifted.real, device=theta.device).flatten()
+
+
+def leave_one_out(factors: Sequence[Tensor]) -> list[Tensor]:
+    """Π_{k≠l} w_k for every l, without division."""
+    ones = torch.ones_like(factors[0])
+    left, right = [ones], [ones]
+    for before, after in zip(factors[:-1], reversed(factors[1:]), strict=True):
+        left.append(left[-1] * before)
+        right.append(right[-1] * after)
+    return [a * b for a, b in zip(left, reversed(right), strict=True)]

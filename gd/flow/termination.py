@@ -1,0 +1,95 @@
+"""When a flow that is still on its way is known to end at a point: one termination test.
+
+As a row of the flow settles, its map offers KKT points near its direction (`MarginMap.polished`). A point is taken for
+the limit if all three hold; otherwise the flow goes on, for weights that must still grow are growing, however small.
+
+1. **It is stationary**: the relative KKT residual of min ½‖w‖² s.t. margins ≥ 1 is at most `tol`.
+2. **It is a minimum**: where the induced problem is convex, its duality gap is at most `tol`, which no saddle passes.
+   Where it is not, the point has no negative curvature along its active constraints (gates of ReLUs held), and the
+   coefficients that it sets to zero are shrinking.
+3. **The flow leads to it**, for one of the reasons that `Reached` names.
+
+Where R is a norm, a direction of the flow whose own loss weights close the duality gap is an answer without any point:
+it is stationary and minimal by the certificate, and it is where the flow is. So no status rests on whether Newton's
+method converged, which on a degenerate optimal set is a matter of rounding.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import torch
+from torch import Tensor
+
+NEAR = 1e-3
+"""Largest distance, between unit vectors of weights, at which the flow counts as being at a point. Measured: on random
+data the flow passes no other stationary point this closely;"""
+NEAR_LATE = 1e-2
+"""and after `LATE` steps, or where directions settle slowly: on degenerate data (ties, orthogonal points) the last part
+of the way is logarithmic."""
+NEAR_APPROACHING = 0.2
+"""The same for a flow that was seen three times, each time closer to the same point: units of a two-layer network die
+like ‖w‖^{−δ} with small δ, long after nothing else moves."""
+SAME_POINT = 0.1  # of the distance to the flow: points this close to one another are one point
+LATE = 1000
+"""Steps. Flows on data in general position end within some hundreds (tests of `gd`)."""
+MARGIN = 1e-3
+"""Relative distance between the flow's normalized margin and a proved global optimum's, after `LATE` steps. Where dual
+constraints are nearly tied, coefficients drift to their places over ln‖w‖ of many thousands."""
+SETTLING = 1e-2  # residual (radians) above which no point is looked for
+CERTIFIABLE = 1e-4
+"""Residual (radians) above which the flow's own gap is not computed: at 1e-5 it was 1e-9 on the data of the tests."""
+
+
+class Reached(Enum):
+    """What ties the flow to the limit that is reported. The value is the sentence to read."""
+
+    BY_CERTIFICATE = "The flow's own direction and loss weights close the duality gap; no equation was solved for it."
+    AT_THE_POINT = "The flow's direction was within 0.001 of the polished point (0.01 where it settles slowly)."
+    APPROACHING = "The flow was within 0.2 of the polished point, and three times closer to it each time."
+    BY_MARGIN = (
+        "The polished point is proved to be the global optimum, alone on its support, and the flow's normalized margin "
+        "was within 0.1 % of its margin. The smoothed margin never falls, so the flow ends no further away; that it "
+        "goes all the way is the theorem's statement and is not measured."
+    )
+    NOT = "No limit was found; what is reported is the flow's last direction."
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Termination:
+    """Part 3 of the test for the rows of one batch; remembers which points each row was near.
+
+    Reference: Lyu, Li (2020), Theorem 4.1, that the smoothed margin does not decrease.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[int, list[tuple[Tensor, float]]] = {}
+
+    def reached(
+        self, row: int, theta: Tensor, point: Tensor, *, steps: int, settles_slowly: bool, missing_margin: float
+    ) -> Reached:
+        """What ties the direction `theta` of a row to a stationary point.
+
+        Args:
+            row: the number of the row in the batch.
+            theta: the flow's direction, of norm one.
+            point: the point's direction, of norm one.
+            steps: accepted steps of the row.
+            settles_slowly: whether some directions of this network settle slowly (`MarginMap.settles_slowly`).
+            missing_margin: relative distance of the flow's smoothed margin from the point's, inf unless the point is
+                proved to be global and alone on its support.
+        """
+        distance = float(torch.linalg.vector_norm(point - theta))
+        late = steps >= LATE
+        seen = self._seen.setdefault(row, [])
+        distances = [before for _, before in seen[-2:]] + [distance]
+        same = all(float(torch.linalg.vector_norm(point - other)) < SAME_POINT * distance for other, _ in seen[-2:])
+        seen.append((point, distance))
+        if distance <= (NEAR_LATE if late or settles_slowly else NEAR):
+            return Reached.AT_THE_POINT
+        closing = len(distances) == 3 and distances[0] > distances[1] > distances[2]
+        if settles_slowly and same and closing and distance <= NEAR_APPROACHING:
+            return Reached.APPROACHING
+        return Reached.BY_MARGIN if late and missing_margin <= MARGIN else Reached.NOT

@@ -1,0 +1,60 @@
+"""What a module says about itself, read in one place. Every field has a default, so any torch module will do.
+
+A network of this package, a subclass of one, and a user's own module are read alike: by the attributes they have, never
+by their class. What a module leaves out is measured (`degree`), computed by automatic differentiation (`margin_map`)
+or not available (`regularizer`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from solvers.regularizers import Regularizer
+
+if TYPE_CHECKING:
+    from gd.flow.margin_map import MarginMap
+    from gd.networks.linear_network import LinearNetwork
+    from gd.squared.tangent import TangentBundle
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """The optional attributes of a module that training and the flows make use of."""
+
+    linear_network: LinearNetwork | None
+    """The module itself where it computes ⟨x, P(w)⟩ layer by layer (`gd.networks.linear_network`)."""
+    compose: Callable[[], Tensor] | None
+    """The predictor β from the current parameters, differentiable."""
+    regularizer: Regularizer | None
+    """The regularizer that the map from weights to predictors induces, where a closed form is known."""
+    degree: int | None
+    """L with f(x; c·w) = c^L f(x; w)."""
+    sign_locked: str | None
+    """Which coefficients of β the initialization keeps from changing sign, in words."""
+    margin_map: Callable[[Tensor, Tensor], MarginMap | None] | None
+    """(X, y) to the margins and their Jacobian in closed form."""
+    tangent_bundle: Callable[..., TangentBundle] | None
+    """(models, X, device) to the outputs and the tangent kernel of several such modules in closed form."""
+    has_inputs: bool
+    """False for generators, whose output is a function of the weights alone."""
+
+
+def declared(model: nn.Module) -> Declaration:
+    """The declaration of a module; None (`has_inputs`: True) for whatever it does not have."""
+    regularizer = getattr(model, "regularizer", None)
+    degree = getattr(model, "degree", None)
+    return Declaration(
+        linear_network=getattr(model, "linear_network", None),
+        compose=getattr(model, "compose", None),
+        # a module may use the name for something else, as for a weight decay
+        regularizer=regularizer if isinstance(regularizer, Regularizer) else None,
+        degree=None if degree is None else int(degree),
+        sign_locked=getattr(model, "sign_locked", None),
+        margin_map=getattr(model, "margin_map", None),
+        tangent_bundle=getattr(model, "tangent_bundle", None),
+        has_inputs=getattr(model, "has_inputs", True),
+    )

@@ -1,0 +1,141 @@
+"""The termination test of a flow, the evidence that a limit carries, and networks from outside the package."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gd import Diagonal, Exponential, FlowStatus, Reached, Squared, flow_limit
+from gd.flow.flow_limit import margin_map
+from gd.flow.module_map import ModuleMap
+from gd.flow.product_map import ProductMap
+from gd.flow.termination import LATE, Termination
+from gd.networks.linear_network import LinearNetwork
+from solvers.regularizers import L2, Bridge
+
+
+def data(n: int, d: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((n, d)), rng.choice([-1.0, 1.0], n)
+
+
+def at(distance: float) -> tuple[Tensor, Tensor]:
+    """A direction and a point at this distance from it."""
+    half = np.arcsin(distance / 2.0)
+    return tuple(torch.tensor([np.cos(a), np.sin(a)], dtype=torch.float64) for a in (-half, half))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("distance", "steps", "slowly", "missing", "expected"),
+    [
+        (5e-4, 10, False, np.inf, Reached.AT_THE_POINT),
+        (5e-3, 10, False, np.inf, Reached.NOT),
+        (5e-3, LATE, False, np.inf, Reached.AT_THE_POINT),
+        (5e-3, 10, True, np.inf, Reached.AT_THE_POINT),
+        (0.1, LATE, False, 5e-4, Reached.BY_MARGIN),
+        (0.1, 10, False, 5e-4, Reached.NOT),
+        (0.1, LATE, False, 5e-3, Reached.NOT),
+    ],
+)
+def test_what_ties_a_flow_to_a_point(
+    distance: float, steps: int, slowly: bool, missing: float, expected: Reached
+) -> None:
+    theta, point = at(distance)
+    found = Termination().reached(0, theta, point, steps=steps, settles_slowly=slowly, missing_margin=missing)
+    assert found is expected
+    assert str(found).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("distances", "slowly", "expected"),
+    [
+        ((0.15, 0.12, 0.1), True, Reached.APPROACHING),
+        ((0.15, 0.12, 0.1), False, Reached.NOT),
+        ((0.15, 0.1, 0.12), True, Reached.NOT),
+        ((0.3, 0.28, 0.25), True, Reached.NOT),
+    ],
+)
+def test_a_flow_that_comes_closer_three_times_approaches(
+    distances: tuple[float, ...], slowly: bool, expected: Reached
+) -> None:
+    termination, point = Termination(), at(0.0)[1]
+    for distance in distances:
+        theta = torch.tensor([np.cos(2 * np.arcsin(distance / 2)), np.sin(2 * np.arcsin(distance / 2))])
+        found = termination.reached(0, theta, point, steps=10, settles_slowly=slowly, missing_margin=np.inf)
+    assert found is expected
+
+
+def test_a_limit_carries_the_integrated_direction_and_its_own_certificate() -> None:
+    X, y = data(10, 20, 0)
+    limit = flow_limit(Diagonal(20, 2, scale=0.1, seed=0), X, y)
+    assert limit.polished
+    assert limit.reached is Reached.AT_THE_POINT
+    own = limit.integrated
+    np.testing.assert_allclose((y * (X @ own.predictor)).min(), 1.0, rtol=1e-12)
+    assert own.certificate.direction_gap == own.duality_gap >= limit.certificate.direction_gap - 1e-15
+    between = np.concatenate([w.ravel() for w in own.weights.values()]) @ limit.direction
+    np.testing.assert_allclose(limit.polish_angle, np.arccos(min(between, 1.0)), atol=1e-7)
+
+
+class Cubed(Diagonal):
+    """A subclass with another map from weights to predictors than the closed form it inherits."""
+
+    def P(self, weights: list[Tensor]) -> Tensor:
+        return super().P(weights) * weights[0] ** 2
+
+    @property
+    def degree(self) -> int:
+        return 4
+
+
+class OwnLinear(LinearNetwork):
+    """A network from outside: β = a ⊙ b with one more factor of its own, R the ℓ1 norm."""
+
+    def __init__(self, dim: int, seed: int) -> None:
+        torch.manual_seed(seed)
+        super().__init__([0.1 * torch.randn(dim, dtype=torch.float64) for _ in range(2)])
+        self.shape = (dim,)
+
+    def P(self, weights: list[Tensor]) -> Tensor:
+        return weights[0] * weights[1]
+
+    @property
+    def regularizer(self) -> Bridge:
+        return Bridge(1)
+
+
+def test_an_inherited_closed_form_is_used_only_where_it_computes_the_forward_pass() -> None:
+    X, y = (torch.as_tensor(a) for a in data(4, 6, 1))
+    assert isinstance(margin_map(Diagonal(6, 2), X, y), ProductMap)
+    assert type(margin_map(Cubed(6, 2), X, y)) is ModuleMap
+
+
+def test_a_network_from_outside_ends_at_a_certified_optimum() -> None:
+    X, y = data(5, 8, 2)
+    limit = flow_limit(OwnLinear(8, seed=0), X, y)
+    built_in = flow_limit(Diagonal(8, 2, seed=0), X, y)
+    assert limit.status is FlowStatus.OPTIMAL
+    np.testing.assert_allclose(
+        np.abs(limit.predictor).sum(), np.abs(built_in.predictor).sum(), rtol=1e-8
+    )  # both gaps are at most 1e-9
+
+
+def test_a_module_may_use_the_name_regularizer_for_something_else() -> None:
+    X, y = data(3, 4, 3)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 1, bias=False))
+    model.regularizer = 0.1  # a weight decay, say
+    assert flow_limit(model, X, y).certificate is None
+    model.regularizer = L2()
+    assert flow_limit(model, X, y).status is FlowStatus.OPTIMAL
+
+
+def test_losses_may_be_objects() -> None:
+    X, y = data(4, 6, 4)
+    model = Diagonal(6, 2, seed=4)
+    np.testing.assert_array_equal(
+        flow_limit(model, X, y, loss=Exponential()).predictor, flow_limit(model, X, y).predictor
+    )
+    assert flow_limit(Diagonal(6, 2, scale=0.3, seed=0), X, y, loss=Squared(), tol=1e-6).residual[0] <= 1e-6
