@@ -1,6 +1,7 @@
 """One thread a process: the suite runs in parallel processes, and results must not depend on the number of threads."""
 
 import os
+import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -14,6 +15,7 @@ settings.register_profile("suite", deadline=None, derandomize=True, max_examples
 settings.load_profile("suite")
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE / "gd"))  # the reference integrator is a module that tests and a benchmark import
 NUMERICAL = (
     "gd/test_flow*.py", "gd/test_invariances.py", "gd/test_multi_channel.py",
     "solvers/test_bridge_margin.py", "solvers/test_certificate.py", "solvers/test_conic.py",

@@ -66,6 +66,8 @@ class Case:
     X: Array
     y: Array
     start: Array
+    path_tolerance: float = 1e-3
+    """Radians a step. On a flat optimal set the limit depends on the whole path, and is as exact as the path is."""
 
     def model(self) -> nn.Module:
         model = self.build().double()
@@ -192,7 +194,7 @@ class OutOfTime(Exception):
     """`flow_limit` was stopped by its progress callback."""
 
 
-def limit_within(model: nn.Module, X: Array, y: Array, seconds: float) -> Limit:
+def limit_within(model: nn.Module, X: Array, y: Array, seconds: float, path_tolerance: float = 1e-3) -> Limit:
     """`flow_limit` with a limit of CPU seconds."""
     began = time.process_time()
 
@@ -200,7 +202,7 @@ def limit_within(model: nn.Module, X: Array, y: Array, seconds: float) -> Limit:
         if time.process_time() - began > seconds:
             raise OutOfTime(f"no limit after {seconds:g} s")
 
-    return flow_limit(model, X, y, progress=progress)
+    return flow_limit(model, X, y, path_tolerance=path_tolerance, progress=progress)
 
 
 def functions(network: Network, directions: Array, X: Array) -> Array:
@@ -278,7 +280,7 @@ def examine(case: Case, *, seconds: float = 10.0) -> tuple[Verdict, float, float
     raw_seconds = time.process_time() - began
     began = time.process_time()
     try:
-        limit = limit_within(case.model(), case.X, case.y, seconds)
+        limit = limit_within(case.model(), case.X, case.y, seconds, case.path_tolerance)
         verdict = compare_with_raw_flow(case, limit, path)
     except OutOfTime as late:
         verdict = Verdict(Outcome.NO_ANSWER, str(late))

@@ -1,22 +1,18 @@
 """`flow_limit` against gradient flow of the raw weights by LSODA; and checks that the comparison can fail.
 
 The cases are fixed draws of `raw_flow_cases` whose raw flow settles; they were chosen by that alone.
-`benchmarks/raw_flow.py` runs hundreds of them.
+`benchmarks/against_raw_flow.py` runs hundreds of them.
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
 import raw_flow as reference
+import torch
 from raw_flow import DiagonalNetwork, FullyConnectedNetwork, TwoLayerNetwork, raw_flow
 from raw_flow_cases import FAMILIES, Case, Outcome, case, compare_with_raw_flow, examine, limit_within, moved
 
@@ -25,11 +21,13 @@ from gd import Diagonal, FlowStatus
 CHOSEN = {
     "diagonal L=2": (0, 5, 10, 12), "diagonal L=3": (1, 5, 9, 13), "diagonal L=4": (2, 6, 10),
     "convolutional L=2": (3, 7, 11), "convolutional L=3": (0, 4, 8, 12), "fully connected L=1": (1, 5, 9, 13),
-    "fully connected L=2": (2, 6, 9), "fully connected L=3": (3, 7, 11), "multi-channel R=1": (0, 4, 10),
-    "multi-channel R=2": (1, 10), "own product L=2": (2, 6, 12), "own product L=3": (3, 7, 11),
-    "own linear layers": (0, 4, 8), "two-layer ReLU": (0, 2, 3, 6, 9, 12), "two-layer x²": (1, 5, 9, 13),
+    "fully connected L=2": (2, 6, 9), "fully connected L=3": (3, 7, 11), "multi-channel R=1": (0, 4),
+    "multi-channel R=2": (1, 4), "own product L=2": (2, 6, 12), "own product L=3": (3, 7, 11),
+    "own linear layers": (0, 4, 8), "two-layer ReLU": (0, 2, 3, 6), "two-layer x²": (1, 5, 9),
 }  # fmt: skip
 """Family → draws, of every kind of data."""
+FLAT = ("diagonal L=2",)
+"""Families with draws whose optimal set is not one point: 0.005 rad apart at the default tolerance of the path."""
 SETTLED = [(family, i) for family, chosen in CHOSEN.items() for i in chosen]
 
 
@@ -47,7 +45,8 @@ def drawn(family: str, i: int) -> Case:
 
 @pytest.mark.parametrize(("family", "i"), SETTLED)
 def test_the_limit_is_where_the_raw_flow_goes(family: str, i: int) -> None:
-    verdict = examine(drawn(family, i), seconds=5.0)[0]
+    one = replace(drawn(family, i), path_tolerance=1e-5 if family in FLAT else 1e-3)
+    verdict = examine(one, seconds=5.0)[0]
     assert verdict.outcome is Outcome.SAME, f"{verdict.reason} ({verdict.distance:.2g} rad)"
 
 

@@ -9,21 +9,17 @@ the raw flow at temperature 1e-8 (the square root of that where a multiplier van
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from raw_flow import DiagonalNetwork, TwoLayerNetwork, raw_flow
 from torch import Tensor, nn
 
 from gd import Convolutional, Diagonal, FlowStatus, FullyConnected, Limit, MultiChannelCNN, flow_limit
 from solvers import L2, max_margin
-
-sys.path.insert(0, str(Path(__file__).parent))
-from raw_flow import DiagonalNetwork, TwoLayerNetwork, raw_flow
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

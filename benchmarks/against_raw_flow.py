@@ -1,6 +1,6 @@
 """`gd.flow_limit` against gradient flow of the raw weights (scipy's LSODA), on random and degenerate small cases.
 
-    python benchmarks/raw_flow.py [--per-family 16] [--seed 0] [--families "diagonal L=2,…"] [--seconds 10] [--show]
+    python benchmarks/against_raw_flow.py [--per-family 16] [--seed 0] [--families "diagonal L=2,…"] [--show]
 
 The reference integrator and the comparison live in `tests/gd/raw_flow.py` and `tests/gd/raw_flow_cases.py` and share no
 code with `gd`. Prints a table of families against outcomes with CPU seconds, and every case that is not "same point".
@@ -15,11 +15,10 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "gd"))
-sys.modules.pop("raw_flow", None)  # this script has the same name as the reference integrator
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from raw_flow_cases import FAMILIES, Outcome, case, examine  # noqa: E402
+import numpy as np
+import torch
+from raw_flow_cases import FAMILIES, Outcome, case, examine
 
 
 def main() -> None:
