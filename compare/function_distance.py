@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import PPoly
 
-Array = NDArray[np.float64]
+from solvers.arrays import Array
+
 SUBDIVISION = 16
 """Parts into which a piece is cut when neither function is linear there."""
 

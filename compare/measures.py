@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from solvers.arrays import Array
 from solvers.regularizers import Regularizer
-
-Array = NDArray[np.float64]
 
 
 def angle(a: ArrayLike, b: ArrayLike) -> float:

@@ -25,8 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from compare.data.load import DataError, load
 from compare.reports.provenance import DataUsed
-
-Array = NDArray[np.float64]
+from solvers.arrays import Array
 
 STATISTICS = {
     "mnist": (np.array([0.1307]), np.array([0.3081])),

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from compare.data.load import DataError
 from compare.reports.atomic import write_text
@@ -33,13 +32,13 @@ from compare.reports.progress import Done, run_parts
 from compare.reports.provenance import DataUsed
 from compare.reports.report import Check, Column, Figure, Report, Section
 from gd.multi_channel_search import HuntPlan, generation
+from solvers.arrays import Array
 from solvers.conv_kernel.rank_certificate import one_kernel_bound
 from solvers.induced_regularizer import induced_regularizer
 
 if TYPE_CHECKING:
     from compare.experiments.conjecture import ConjectureSearch
 
-Array = NDArray[np.float64]
 
 NOISE = 1e-7
 """Relative gap below which two certified solvers' tolerances and local searches cannot tell values apart."""

@@ -26,10 +26,10 @@ from gd.images.descend_image import descend_image
 from gd.images.encoder_decoder import EncoderDecoder
 from gd.images.generator import Generator
 from gd.images.two_layer_generator import TwoLayerGenerator
+from solvers.arrays import Array
 from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
 from solvers.filters.early_stopping import early_stopping_filter
 
-Array = NDArray[np.float64]
 REFERENCE = 'Chakrabarty & Maji (2019), "The spectral bias of the deep image prior"'
 BANDS = ((0.0, 0.05), (0.05, 0.125), (0.125, 0.25), (0.25, 0.5))
 """Edges of the radial frequency bands, in cycles per pixel; corners beyond 1/2 are in none, the mean in the first."""

@@ -25,11 +25,11 @@ from compare.reports.curves import Curve, curve_plot
 from compare.reports.report import Check, Column, Figure, Section, Value
 from gd.images.descend_image import ImageTrajectory, descend_image
 from gd.images.two_layer_generator import TwoLayerGenerator
+from solvers.arrays import Array
 from solvers.filters.dual_kernel import DualKernel, dual_kernel, gaussian_kernel
 from solvers.filters.early_stopping import early_stopping_filter, tikhonov_filter, truncated_filter
 from solvers.filters.early_stopping_error import best_stopping_time, predicted_error
 
-Array = NDArray[np.float64]
 REFERENCE = "Heckel & Soltanolkotabi (2020), Theorem 1"
 FLUCTUATIONS = 2.0
 """A maximum over the trajectory and a mean over a few seeds stay within this many root mean squares."""

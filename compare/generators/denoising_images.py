@@ -14,7 +14,6 @@ from importlib.util import find_spec
 from math import log2, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
 from compare.generators.denoising_filter import closest, psnr
 from compare.generators.fit_pairs import batches
@@ -24,8 +23,8 @@ from compare.reports.report import Check, Column, Figure, Section, Value
 from gd.images.conv_generator import ConvGenerator
 from gd.images.descend_image import ImageTrajectory, descend_image
 from gd.images.stopping_rules import NoiseLevel, Oracle, RunningVariance
+from solvers.arrays import Array
 
-Array = NDArray[np.float64]
 PUBLISHED = (
     "Published (512 × 512, 100 ImageNet images, one noise for all channels, k = 128): 20.60 dB noisy, "
     "27.84 dB deep decoder"

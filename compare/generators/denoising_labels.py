@@ -21,8 +21,8 @@ from compare.reports.curves import Curve, curve_plot
 from compare.reports.report import Check, Column, Figure, Section, Value
 from gd.images.descend_image import ImageTrajectory, descend_image
 from gd.images.generator import Generator
+from solvers.arrays import Array
 
-Array = NDArray[np.float64]
 MEMORIZED = 0.9
 """The share of corrupted labels fitted as they are that counts as memorizing them."""
 REFERENCE = "Li, Soltanolkotabi & Oymak (2020), gradient descent with early stopping is robust to label noise"

@@ -20,11 +20,11 @@ from compare.generators.image_sources import Image, scrambled
 from gd.images.conv_generator import PUBLISHED_DEPTH, ConvGenerator, Kind, layer_sizes
 from gd.images.descend_image import ImageTrajectory, descend_image
 from gd.images.stopping_rules import NoiseLevel
+from solvers.arrays import Array
 
 if TYPE_CHECKING:
     from compare.experiments.generators import GeneratorComparison
 
-Array = NDArray[np.float64]
 NUMERAL: dict[Kind, str] = {"bilinear": "i", "fixed": "ii", "learned": "iii", "deconvolution": "iv"}
 AT_ONCE = 2**23
 """Activations of one layer, all networks of a batch together: 32 MiB in float32, of which some ten are kept."""

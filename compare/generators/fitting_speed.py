@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from joblib import cpu_count
-from numpy.typing import NDArray
 
 from compare.experiments.generators import ORDER_OF_MAGNITUDE, PHOTOGRAPHS
 from compare.generators.fit_pairs import NUMERAL, Fit, batches, fit_pair, fitting_depth, unstable
@@ -26,11 +25,11 @@ from compare.reports.report import Check, Column, Report, Section, Value
 from gd.images.conv_generator import ConvGenerator
 from gd.images.descend_image import ImageTrajectory, descend_image
 from gd.images.two_layer_generator import ToyGenerator
+from solvers.arrays import Array
 
 if TYPE_CHECKING:
     from compare.experiments.generators import GeneratorComparison
 
-Array = NDArray[np.float64]
 
 REFERENCE = "Heckel & Soltanolkotabi (2020), Section 2"
 LESS = 0.99

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from compare.data.load import DataError
 from compare.reports.provenance import DataUsed
-
-Array = NDArray[np.float64]
+from solvers.arrays import Array
 
 SHIPPED = ("camera", "astronaut", "coins", "cat", "chelsea", "coffee", "rocket", "page", "text", "moon")
 """Photographs and scans in scikit-image, by their function in skimage.data ("chelsea" and "cat" are one picture)."""

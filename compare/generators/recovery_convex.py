@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from solvers.arrays import Array
 from solvers.filters.compressive_sensing import FourierMeasurement, Measurement
-
-Array = NDArray[np.float64]
 
 
 def rows_and_data(measurement: Measurement, y: NDArray[Any]) -> tuple[Array, Array]:

@@ -27,6 +27,7 @@ from compare.reports.report import Check, Column, Figure, Report, Section, Value
 from gd.images.conv_generator import ConvGenerator
 from gd.images.descend_image import descend_image
 from gd.images.two_layer_generator import TwoLayerGenerator
+from solvers.arrays import Array
 from solvers.filters.compressive_sensing import (
     FourierMeasurement,
     Measurement,
@@ -38,7 +39,6 @@ from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
 if TYPE_CHECKING:
     from compare.experiments.recovery import RecoveryComparison
 
-Array = NDArray[np.float64]
 REFERENCE = 'Heckel & Soltanolkotabi (2020), "Compressive sensing with un-trained neural networks"'
 METHODS = ("explicit limit", "deep decoder", "total variation", "wavelet ℓ1")
 

@@ -11,16 +11,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from compare.data.dataset import Dataset
 from compare.margin.architectures import ARCHITECTURES, Architecture, architectures, row_of
+from solvers.arrays import Array
 from solvers.regularizers import Regularizer
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

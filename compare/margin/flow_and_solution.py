@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from compare.margin.families import Family
 from compare.measures import angle, margin_gap
@@ -19,11 +18,10 @@ from gd.descent.schedule import Schedule
 from gd.descent.trajectory import Trajectory
 from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import Limit
+from solvers.arrays import Array
 from solvers.max_margin import certify, max_margin
 from solvers.solution import Certificate, Solution
 from solvers.stationary_points import BridgeSolution
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gd.flow.limit import Limit
-
-Array = NDArray[np.float64]
+from solvers.arrays import Array
 
 LINEAR_UP_TO = 10.0
 """The clock is drawn linear to here, where gradient descent ends, and logarithmic beyond."""

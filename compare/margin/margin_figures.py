@@ -19,8 +19,7 @@ from compare.margin.loss_clock import clock_of, clock_of_log_loss, shared_clock
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.records import slug
 from compare.reports.report import Figure
-
-Array = NDArray[np.float64]
+from solvers.arrays import Array
 
 UNDERFLOW = math.log(745.0)
 """ln(−ln loss) of the smallest positive double, e^{−745}."""

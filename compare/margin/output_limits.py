@@ -18,7 +18,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from compare.data.load import Dataset, standardized
 from compare.margin.architectures import ANGLE_TOLERANCE, RESIDUAL_TOLERANCE
@@ -29,6 +28,7 @@ from compare.reports.report import Check, Column, Report, Section, Value, Verdic
 from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import Limit
 from gd.networks.linear import FullyConnected
+from solvers.arrays import Array
 from solvers.max_margin import max_margin
 from solvers.regularizers import Schatten
 from solvers.solution import Solution
@@ -36,7 +36,6 @@ from solvers.solution import Solution
 if TYPE_CHECKING:
     from compare.experiments.outputs import OutputsComparison
 
-Array = NDArray[np.float64]
 
 CONJECTURED = "conjectured in the discussion of Gunasekar et al. (2018), not proved"
 KKT = "Lyu and Li (2020), Theorem 4.4"

@@ -19,9 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from compare.data.dataset import Dataset
 from compare.margin.architectures import RESIDUAL_TOLERANCE
@@ -32,11 +30,11 @@ from compare.reports.report import Check, Column, Report, Section, Value
 from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import Limit
 from gd.networks.linear import Convolutional
+from solvers.arrays import Array
 
 if TYPE_CHECKING:
     from compare.experiments.padding import PaddingComparison
 
-Array = NDArray[np.float64]
 
 REFERENCE = "Lyu and Li (2020), Theorem 4.4"
 COLUMNS = (

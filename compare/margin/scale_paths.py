@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from compare.data.dataset import Dataset
 from compare.margin.architectures import ANGLE_TOLERANCE, ARCHITECTURES, RESIDUAL_TOLERANCE
@@ -34,6 +33,7 @@ from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import Limit
 from gd.networks.linear import Convolutional, Diagonal
 from gd.networks.linear_network import LinearNetwork
+from solvers.arrays import Array
 from solvers.max_margin import max_margin
 from solvers.regularizers import L2
 from solvers.solution import Solution
@@ -41,7 +41,6 @@ from solvers.solution import Solution
 if TYPE_CHECKING:
     from compare.experiments.initial_scale import InitialScaleComparison
 
-Array = NDArray[np.float64]
 
 COLUMNS = (
     Column("network", "network"),

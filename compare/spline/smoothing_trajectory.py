@@ -11,17 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from compare.spline.spline_cases import SplineCase
 from compare.spline.width_rates import corrected_problem
 from gd.networks.wide_relu import WideReLU
 from gd.squared.squared_flow import squared_flow_limit
+from solvers.arrays import Array
 from solvers.splines.initial_distributions import InitialDistribution
 from solvers.splines.weighted_spline import weighted_spline
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

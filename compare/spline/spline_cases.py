@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from compare.reports.provenance import DataUsed
+from solvers.arrays import Array
 from solvers.splines.data import spline_data
 from solvers.splines.initial_distributions import BinaryUniformInit, GaussianInit, InitialDistribution, UniformInit
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

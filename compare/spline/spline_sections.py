@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from compare.function_distance import uniform_distance
 from compare.reports.curves import Curve, curve_plot
@@ -18,11 +17,11 @@ from compare.spline.spline_cases import AUTHORS_RMS, BUILTIN, SplineCase
 from compare.spline.width_rates import FITTED_FROM, WidthStudy, fitted_slope, quantiles
 from gd.descent.weight_decay import DecayedNetwork
 from gd.networks.wide_relu import LinearPieces
+from solvers.arrays import Array
 from solvers.splines.initial_distributions import InitialDistribution
 from solvers.splines.rich_regime import RichInterpolant
 from solvers.splines.weighted_spline import WeightedSpline
 
-Array = NDArray[np.float64]
 PAPER = "Jin and Montúfar (2023), Theorem 1"
 SLOPE_TOLERANCE = 0.05
 

@@ -19,11 +19,11 @@ from compare.spline.spline_cases import SplineCase
 from gd.networks.wide_relu import Train, WideReLU
 from gd.squared.squared_flow import squared_flow_limit
 from gd.status import SquaredStatus
+from solvers.arrays import Array
 from solvers.splines.initial_distributions import InitialDistribution
 from solvers.splines.kernel_interpolant import kernel_interpolant
 from solvers.splines.weighted_spline import WeightedSpline, weighted_spline
 
-Array = NDArray[np.float64]
 FITTED_FROM = 80
 ACCURACY = 1e-2
 """Of the flow: at widths from 80 on its error in functions is below 1e-3 of the distances measured here."""
