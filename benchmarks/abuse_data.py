@@ -1,4 +1,4 @@
-"""What `abuse.py` throws at the doors: random data in every shape and dress, and adversarial data by hand."""
+"""What `abuse.py` calls with: random data in every shape, order and type, and adversarial data by hand."""
 
 from __future__ import annotations
 

@@ -36,7 +36,8 @@ def piecewise_linear(knots: Array, values: Array, end_slopes: tuple[float, float
 
     The slopes of its pieces are `c[0]`, the knots `x[1:-1]`: the first and last piece begin and end somewhere outside.
     """
-    reach = max(1.0, abs(float(knots[0])), abs(float(knots[-1])))
+    # as near as floats allow: the left piece starts at values[0] − slope·reach, which a long reach rounds away
+    reach = 4.0 * float(np.spacing(max(abs(knots[0]), abs(knots[-1]), 1e-280)))
     slopes = np.concatenate([[end_slopes[0]], np.diff(values) / np.diff(knots), [end_slopes[1]]])
     starts = np.concatenate([[values[0] - end_slopes[0] * reach], values])
     return PPoly(np.stack([slopes, starts]), np.concatenate([[knots[0] - reach], knots, [knots[-1] + reach]]))

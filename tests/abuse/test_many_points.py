@@ -1,4 +1,4 @@
-"""Many points: the kernel road works on a few of them at a time, and its answer is that of all."""
+"""Many points: the method for kernels works on a few of them at a time, and its answer is that of all."""
 
 import numpy as np
 import pytest
