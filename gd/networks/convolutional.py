@@ -18,7 +18,7 @@ from gd.networks.linear_network import (
     LinearNetwork,
     check_architecture,
     gaussian,
-    seeded,
+    initial_weights,
     tied_at_smallest,
 )
 from solvers.regularizers import L2, FourierBridge, Regularizer
@@ -91,18 +91,18 @@ class Convolutional(LinearNetwork):
         window = size if kernel is None else kernel if isinstance(kernel, tuple) else (kernel,) * len(size)
         if len(window) != len(size) or any(not 1 <= k <= d for k, d in zip(window, size, strict=True)):
             raise ValueError(f"Convolutional: kernel {kernel!r} must have one size from 1 to D per axis of {size}")
-        generator = seeded(seed)
-        weights = gaussian([window] * (depth - 1) + [size], scale, generator)
-        if initialization == "balanced":
-            if window != size or padding != "circular":
-                raise ValueError(
-                    "Convolutional: initialization='balanced' is defined per frequency and needs the full-width "
-                    "circular network; use 'gaussian' or 'unbiased' for narrow kernels and zero padding"
-                )
-            weights = [_signed_shift(weights[0], generator) for _ in weights]
-        elif initialization == "unbiased":
-            weights[-1].zero_()
-        super().__init__(weights)
+        sizes = [window] * (depth - 1) + [size]
+        if initialization == "balanced" and (window != size or padding != "circular"):
+            raise ValueError(
+                "Convolutional: initialization='balanced' is defined per frequency and needs the full-width "
+                "circular network; use 'gaussian' or 'unbiased' for narrow kernels and zero padding"
+            )
+
+        def balanced(generator: torch.Generator) -> list[Tensor]:
+            first = gaussian(sizes, scale, generator)[0]
+            return [_signed_shift(first, generator) for _ in sizes]
+
+        super().__init__(initial_weights(sizes, scale, seed, initialization, balanced))
         self.shape = size
         self.kernel = window
         self.padding = padding

@@ -13,7 +13,7 @@ each network says which of its coefficients are fixed (`sign_locked`).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -188,9 +188,24 @@ def check_architecture(name: str, dim: Any, depth: Any, scale: float, initializa
         )
 
 
-def seeded(seed: int) -> torch.Generator:
-    """The generator every network draws its weights from; on the CPU, so that a seed means the same everywhere."""
-    return torch.Generator().manual_seed(int(seed))
+def initial_weights(
+    sizes: Sequence[tuple[int, ...]],
+    scale: float,
+    seed: int,
+    initialization: Initialization,
+    balanced: Callable[[torch.Generator], list[Tensor]],
+) -> list[Tensor]:
+    """The layers at the start, see `LinearNetwork`; `balanced` draws those of "balanced".
+
+    The generator is on the CPU, so that a seed means the same everywhere.
+    """
+    generator = torch.Generator().manual_seed(int(seed))
+    if initialization == "balanced":
+        return balanced(generator)
+    weights = gaussian(sizes, scale, generator)
+    if initialization == "unbiased":
+        weights[-1].zero_()
+    return weights
 
 
 def gaussian(sizes: Sequence[tuple[int, ...]], scale: float, generator: torch.Generator) -> list[Tensor]:

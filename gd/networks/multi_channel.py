@@ -16,11 +16,47 @@ import torch
 from torch import Tensor, nn
 
 from gd.flow.multi_channel_map import MultiChannelMap
-from gd.networks.linear_network import Initialization, LinearNetwork, check_architecture, gaussian, seeded
+from gd.networks.linear_network import Initialization, LinearNetwork, check_architecture, gaussian, initial_weights
 from solvers.regularizers.conv_kernel import ConvKernel
 
 
-class MultiChannelCNN(LinearNetwork):
+class TwoLayers(nn.Module):
+    """The weights that `MultiChannelCNN` and `MultiChannelReLU` have in common, and how they are drawn."""
+
+    def __init__(
+        self,
+        shape: int | tuple[int, ...],
+        kernel_size: int | tuple[int, ...],
+        in_channels: int = 1,
+        out_channels: int = 1,
+        *,
+        scale: float = 0.1,
+        seed: int = 0,
+        initialization: Initialization = "gaussian",
+    ) -> None:
+        nn.Module.__init__(self)
+        grid, kernel = _grid_and_kernel(type(self).__name__, shape, kernel_size)
+        check_architecture(type(self).__name__, (in_channels, out_channels), 2, scale, initialization)
+        sizes = [(out_channels, in_channels, *kernel), (out_channels, *grid)]
+
+        def balanced(generator: torch.Generator) -> list[Tensor]:
+            columns = [math.prod(size[1:]) for size in sizes]
+            rank = min(out_channels, *columns)
+            drawn = gaussian([(rows, rank) for rows in (out_channels, *columns)], 1.0, generator)
+            mix, *frames = (torch.linalg.qr(frame)[0] for frame in drawn)
+            return [scale * (mix @ frame.T).reshape(size) for frame, size in zip(frames, sizes, strict=True)]
+
+        weights = initial_weights(sizes, scale, seed, initialization, balanced)
+        self.weights, self.depth = nn.ParameterList([nn.Parameter(w) for w in weights]), 2
+        self.grid, self.kernel = grid, kernel
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.shape = grid if in_channels == 1 else (in_channels, *grid)
+
+    def extra_repr(self) -> str:
+        return f"shape={self.shape}, kernel={self.kernel}, channels={self.in_channels}→{self.out_channels}"
+
+
+class MultiChannelCNN(TwoLayers, LinearNetwork):
     """A two-layer linear CNN with R input and C output channels and circular kernels of size K,
 
         f(x) = Σ_c ⟨v_c, Σ_r x_r ⋆ u_{c,r}⟩,      (h ⋆ u)[d] = D^{−1/2} Σ_k u[k] h[(d + k) mod D],
@@ -54,38 +90,6 @@ class MultiChannelCNN(LinearNetwork):
     (torch.Size([5]), (6, 6))
     """
 
-    def __init__(
-        self,
-        shape: int | tuple[int, ...],
-        kernel_size: int | tuple[int, ...],
-        in_channels: int = 1,
-        out_channels: int = 1,
-        *,
-        scale: float = 0.1,
-        seed: int = 0,
-        initialization: Initialization = "gaussian",
-    ) -> None:
-        grid, kernel = _grid_and_kernel(type(self).__name__, shape, kernel_size)
-        check_architecture(type(self).__name__, (in_channels, out_channels), 2, scale, initialization)
-        sizes = [(out_channels, in_channels, *kernel), (out_channels, *grid)]
-        generator = seeded(seed)
-        if initialization == "balanced":
-            flat = [(out_channels, math.prod(size[1:])) for size in sizes]
-            rank = min(out_channels, *(columns for _, columns in flat))
-            mix, *frames = (
-                torch.linalg.qr(frame)[0]
-                for frame in gaussian([(out_channels, rank), *((columns, rank) for _, columns in flat)], 1.0, generator)
-            )
-            weights = [scale * (mix @ frame.T).reshape(size) for frame, size in zip(frames, sizes, strict=True)]
-        else:
-            weights = gaussian(sizes, scale, generator)
-            if initialization == "unbiased":
-                weights[-1].zero_()
-        super().__init__(weights)
-        self.grid, self.kernel = grid, kernel
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.shape = grid if in_channels == 1 else (in_channels, *grid)
-
     def P(self, weights: Sequence[Tensor]) -> Tensor:
         U, V = weights
         axes = tuple(range(-len(self.grid), 0))
@@ -103,9 +107,6 @@ class MultiChannelCNN(LinearNetwork):
         kernel = self.kernel[0] if len(self.kernel) == 1 else self.kernel
         return ConvKernel(kernel, self.in_channels, self.out_channels)
 
-    def extra_repr(self) -> str:
-        return f"shape={self.shape}, kernel={self.kernel}, channels={self.in_channels}→{self.out_channels}"
-
 
 def _grid_and_kernel(name: str, shape: Any, kernel_size: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     grid = shape if isinstance(shape, tuple) else (shape,)
@@ -119,7 +120,7 @@ def _grid_and_kernel(name: str, shape: Any, kernel_size: Any) -> tuple[tuple[int
     return tuple(int(d) for d in grid), tuple(int(k) for k in kernel)
 
 
-class MultiChannelReLU(nn.Module):
+class MultiChannelReLU(TwoLayers):
     """The same network with a rectifier between its layers,
 
         f(x) = Σ_c ⟨v_c, max(0, Σ_r x_r ⋆ u_{c,r})⟩,
@@ -142,26 +143,6 @@ class MultiChannelReLU(nn.Module):
     >>> network(torch.ones(5, 2, 8, dtype=torch.float64)).shape
     torch.Size([5])
     """
-
-    def __init__(
-        self,
-        shape: int | tuple[int, ...],
-        kernel_size: int | tuple[int, ...],
-        in_channels: int = 1,
-        out_channels: int = 1,
-        *,
-        scale: float = 0.1,
-        seed: int = 0,
-        initialization: Initialization = "gaussian",
-    ) -> None:
-        super().__init__()
-        linear = MultiChannelCNN(
-            shape, kernel_size, in_channels, out_channels, scale=scale, seed=seed, initialization=initialization
-        )
-        self.weights = linear.weights
-        self.grid, self.kernel, self.shape = linear.grid, linear.kernel, linear.shape
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.depth = 2
 
     @property
     def degree(self) -> int:
@@ -192,6 +173,3 @@ class MultiChannelReLU(nn.Module):
         """f(x_n), shape (N,)."""
         values: Tensor = (torch.relu(self.hidden(X)) * self.weights[1]).flatten(1).sum(1)
         return values
-
-    def extra_repr(self) -> str:
-        return f"shape={self.shape}, kernel={self.kernel}, channels={self.in_channels}→{self.out_channels}"
