@@ -193,27 +193,24 @@ class _Integration:
             self._park()
             kept = self.open.nonzero().flatten()
             self.rows = self.rows[kept]
-            for name in _STATE:
-                setattr(self, name, getattr(self, name)[kept])
-            self.bundle = self.all_runs.subset(self.rows)
-            self.tangent = self.bundle.at(self.W)
-            self._close()
+            self._carry({name: getattr(self, name)[kept] for name in _STATE}, self.all_runs.subset(self.rows))
 
     def restore(self) -> None:
         """All runs again, as they ended."""
         self._park()
-        for name in _STATE:
-            setattr(self, name, self.parked[name])
-        self.bundle = self.all_runs
-        self.tangent = self.bundle.at(self.W)
+        self._carry(self.parked, self.all_runs)
+
+    def _carry(self, state: dict[str, Tensor], bundle: TangentBundle) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.bundle = bundle
+        self.tangent = bundle.at(self.W)
         self._close()
 
     def _park(self) -> None:
         for name in _STATE:
             value = getattr(self, name)
-            if name not in self.parked:
-                self.parked[name] = value.clone()
-            self.parked[name][self.rows] = value
+            self.parked.setdefault(name, value.clone())[self.rows] = value
 
     @property
     def r(self) -> Tensor:
