@@ -161,7 +161,8 @@ def descend(
     models = check_models(model)
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got steps={steps}")
-    chosen_loss, chosen_schedule = find_loss(loss or "exponential"), _find_schedule(schedule or "armijo")
+    chosen_loss = find_loss("exponential" if loss is None else loss)
+    chosen_schedule = _find_schedule("armijo" if schedule is None else schedule)
     if chosen_schedule.margin_loss_only and not chosen_loss.margin:
         raise ValueError(
             f"the schedule '{chosen_schedule.name}' is defined through the gradient of log L of a margin loss; for the "
@@ -174,9 +175,8 @@ def descend(
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed or 0)
         objective = Objective(models, inputs, targets, chosen_loss, where, dtype or torch.float64)
-        recorder = Recorder(
-            objective, snapshot_steps(steps, 60 if snapshots is None else snapshots), bool(record_outputs)
-        )
+        wanted = snapshot_steps(steps, 60 if snapshots is None else snapshots)
+        recorder = Recorder(objective, wanted, bool(record_outputs))
         W, last_step, finite = iterate(objective, chosen_schedule, steps, recorder, progress)
     beta = objective.predictors(W).cpu().numpy().astype(np.float64) if objective.predicts else None
     return Trajectory(

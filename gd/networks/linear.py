@@ -91,11 +91,7 @@ class FullyConnected(LinearNetwork):
 
         super().__init__(initial_weights(sizes, scale, seed, initialization, balanced))
         self.shape = (dim,)
-        self._outputs = outputs
-
-    @property
-    def outputs(self) -> int:
-        return self._outputs
+        self.outputs = outputs
 
     def P(self, weights: Sequence[Tensor]) -> Tensor:
         beta = weights[-1]

@@ -57,6 +57,8 @@ class LinearNetwork(nn.Module):
     """Shape of one input x (and of β, for one output)."""
     depth: int
     """The number of layers L."""
+    outputs: int = 1
+    """The number of values f(x) has."""
 
     def __init__(self, weights: Sequence[Tensor]) -> None:
         super().__init__()
@@ -93,11 +95,6 @@ class LinearNetwork(nn.Module):
     def degree(self) -> int:
         """The degree of homogeneity: f(x; c·w) = c^degree f(x; w) for c > 0."""
         return self.depth
-
-    @property
-    def outputs(self) -> int:
-        """The number of values f(x) has."""
-        return 1
 
     def compose(self) -> Tensor:
         """β = P(w) from the current parameters; differentiable, and usable under `torch.func.functional_call`."""
@@ -152,6 +149,18 @@ class LinearNetwork(nn.Module):
 
     def extra_repr(self) -> str:
         return f"shape={self.shape}, depth={self.depth}"
+
+
+def spectrum(w: Tensor, grid: tuple[int, ...]) -> Tensor:
+    """The unitary DFT of w, zero-padded to the grid, over its last axes; the half that a real signal needs."""
+    out: Tensor = torch.fft.rfftn(w, s=grid, dim=tuple(range(-len(grid), 0)), norm="ortho")
+    return out
+
+
+def signal(spectrum: Tensor, grid: tuple[int, ...]) -> Tensor:
+    """The inverse of `spectrum`."""
+    out: Tensor = torch.fft.irfftn(spectrum, s=grid, dim=tuple(range(-len(grid), 0)), norm="ortho")
+    return out
 
 
 def tied_at_smallest(magnitudes: Array) -> NDArray[np.bool_]:

@@ -16,7 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from gd.flow.multi_channel_map import MultiChannelMap
-from gd.networks.linear_network import Initialization, LinearNetwork, check_architecture, gaussian, initial_weights
+from gd.networks.linear_network import (
+    Initialization,
+    LinearNetwork,
+    check_architecture,
+    gaussian,
+    initial_weights,
+    signal,
+    spectrum,
+)
 from solvers.regularizers.conv_kernel import ConvKernel
 
 
@@ -92,11 +100,8 @@ class MultiChannelCNN(TwoLayers, LinearNetwork):
 
     def P(self, weights: Sequence[Tensor]) -> Tensor:
         U, V = weights
-        axes = tuple(range(-len(self.grid), 0))
-        kernels = torch.fft.rfftn(U, s=self.grid, dim=axes, norm="ortho")
-        outer = torch.fft.rfftn(V, dim=axes, norm="ortho").unsqueeze(-len(self.grid) - 1)
-        spectrum = (kernels * outer).sum(-len(self.grid) - 2)
-        beta: Tensor = torch.fft.irfftn(spectrum, s=self.grid, dim=axes, norm="ortho")
+        outer = spectrum(V, self.grid).unsqueeze(-len(self.grid) - 1)
+        beta = signal((spectrum(U, self.grid) * outer).sum(-len(self.grid) - 2), self.grid)
         return beta.squeeze(-len(self.grid) - 1) if self.in_channels == 1 else beta
 
     def margin_map(self, X: Tensor, y: Tensor) -> MultiChannelMap:
@@ -144,30 +149,17 @@ class MultiChannelReLU(TwoLayers):
     torch.Size([5])
     """
 
-    @property
-    def degree(self) -> int:
-        """The degree of homogeneity: f(x; c·w) = c² f(x; w) for c > 0."""
-        return 2
-
-    @property
-    def regularizer(self) -> None:
-        """None: no induced regularizer is known."""
-        return
-
-    @property
-    def predictor(self) -> None:
-        """None: the function is not linear in x."""
-        return
+    degree = 2
+    """The degree of homogeneity: f(x; c·w) = c² f(x; w) for c > 0."""
+    regularizer = None
+    """No induced regularizer is known."""
+    predictor = None
+    """The function is not linear in x."""
 
     def hidden(self, X: Tensor) -> Tensor:
         """Σ_r x_r ⋆ u_{c,r} before the rectifier, shape (N, C, *grid)."""
-        U = self.weights[0]
-        axes = tuple(range(-len(self.grid), 0))
-        inputs = torch.fft.rfftn(X.reshape(-1, 1, self.in_channels, *self.grid), dim=axes, norm="ortho")
-        kernels = torch.fft.rfftn(U, s=self.grid, dim=axes, norm="ortho")
-        spectrum = (inputs * kernels.conj()).sum(2)
-        out: Tensor = torch.fft.irfftn(spectrum, s=self.grid, dim=axes, norm="ortho")
-        return out
+        inputs = spectrum(X.reshape(-1, 1, self.in_channels, *self.grid), self.grid)
+        return signal((inputs * spectrum(self.weights[0], self.grid).conj()).sum(2), self.grid)
 
     def forward(self, X: Tensor) -> Tensor:
         """f(x_n), shape (N,)."""
