@@ -44,6 +44,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gd.data import check_choice
 from gd.images.generator import ConvolutionalGenerator
 
 Kind = Literal["bilinear", "fixed", "learned", "deconvolution"]
@@ -288,13 +289,9 @@ def _check(
     output: str,
 ) -> None:
     """Raise ValueError naming the first argument that has no meaning."""
-    for name, value, allowed in (
-        ("kind", kind, get_args(Kind)),
-        ("output", output, get_args(Output)),
-        ("normalization", normalization, get_args(Normalization)),
-    ):
-        if value not in allowed:
-            raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    check_choice("kind", kind, get_args(Kind))
+    check_choice("output", output, get_args(Output))
+    check_choice("normalization", normalization, get_args(Normalization))
     for name, count in (("channels", channels), ("depth", depth), ("out_channels", out_channels)):
         if int(count) != count or count < 1:
             raise ValueError(f"{name} must be a whole number ≥ 1, got {count!r}")
