@@ -18,6 +18,12 @@ def choose_device(device: str | torch.device | None) -> torch.device:
     return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
+def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise ValueError unless the value of the argument `name` is one of those allowed."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+
+
 def check_models(model: nn.Module | Sequence[nn.Module]) -> list[nn.Module]:
     """The models of one batch as a list.
 

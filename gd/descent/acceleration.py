@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from gd.descent.objective import Gradient, Objective
-from gd.descent.schedule import Schedule, check_step, column, step_sizes
+from gd.descent.schedule import StepSize, column
 
 
 @dataclass(frozen=True)
-class DualAcceleration(Schedule):
+class DualAcceleration(StepSize):
     """Momentum on the loss-normalized gradient d_t = ∇ log L(w_t), with factors that grow to one:
 
         g_t = t/(t + 1) · (g_{t−1} + d_t),    w_{t+1} = w_t − η(g_t + d_t),    g_{−1} = 0.
@@ -28,20 +28,14 @@ class DualAcceleration(Schedule):
     (False, True)
     """
 
-    step_size: float | None = None
-    """η; None for the default above."""
     name = "dual acceleration"
     rate = "margin gap O(log t/t²), exponential loss; Ji, Srebro, Telgarsky 2021"
     margin_loss_only = True
     linear_theory_only = True
-
-    def __post_init__(self) -> None:
-        check_step("DualAcceleration", self.step_size)
 
     def start(self, objective: Objective, W: Tensor) -> Tensor:
         return torch.zeros_like(W)
 
     def step(self, objective: Objective, t: int, W: Tensor, gradient: Gradient, state: Tensor) -> tuple[Tensor, Tensor]:
         momentum = t / (t + 1) * (state + gradient.direction)
-        eta = step_sizes(self.step_size, objective, W)
-        return W - column(eta) * (momentum + gradient.direction), momentum
+        return W - column(self.step_sizes(objective, W)) * (momentum + gradient.direction), momentum

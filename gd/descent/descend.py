@@ -144,16 +144,8 @@ def descend(
     ((3, 2), True, 'FINISHED')
     """
     of_data = {"loss": loss, "schedule": schedule, "seed": seed, "record_outputs": record_outputs}
-    of_images = {
-        "step": step,
-        "optimizer": optimizer,
-        "momentum": momentum,
-        "reduction": reduction,
-        "measurement": measurement,
-        "rules": rules,
-        "clean": clean,
-    }
-    shared = {"snapshots": snapshots, "device": device, "dtype": dtype, "progress": progress}
+    of_images: dict[str, Any] = {"step": step, "optimizer": optimizer, "momentum": momentum, "reduction": reduction}
+    of_images |= {"measurement": measurement, "rules": rules, "clean": clean}
     if isinstance(model, nn.Module) and not declared(model).has_inputs:
         if y is not None:
             raise ValueError(
@@ -161,41 +153,16 @@ def descend(
                 "descend(generator, image, steps=1000, step=0.1)"
             )
         _refuse(of_data, "a generator")
+        shared = {"snapshots": snapshots, "device": device, "dtype": dtype, "progress": progress}
         return descend_image(model, X, steps=steps, **_given(of_images | shared))  # type: ignore[arg-type]
     if y is None:
         raise ValueError("labels or targets y are missing: descend(model, X, y)")
     _refuse(of_images, "inputs and labels")
-    return _descend_on_data(model, X, y, steps=steps, **_given(of_data | shared))
-
-
-def _given(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _refuse(options: Mapping[str, Any], what: str) -> None:
-    if given := _given(options):
-        raise TypeError(f"descend does not take {', '.join(given)} with {what}")
-
-
-def _descend_on_data(
-    model: nn.Module | Sequence[nn.Module],
-    X: ArrayLike | Tensor,
-    y: ArrayLike | Tensor,
-    *,
-    steps: int,
-    loss: str | Loss = "exponential",
-    schedule: str | Schedule = "armijo",
-    seed: int = 0,
-    snapshots: int | Sequence[int] = 60,
-    record_outputs: bool = False,
-    device: str | torch.device | None = None,
-    dtype: torch.dtype = torch.float64,
-    progress: Progress | None = None,
-) -> Trajectory:
     models = check_models(model)
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got steps={steps}")
-    chosen_loss, chosen_schedule = find_loss(loss), _find_schedule(schedule)
+    chosen_loss = find_loss("exponential" if loss is None else loss)
+    chosen_schedule = _find_schedule("armijo" if schedule is None else schedule)
     if chosen_schedule.margin_loss_only and not chosen_loss.margin:
         raise ValueError(
             f"the schedule '{chosen_schedule.name}' is defined through the gradient of log L of a margin loss; for the "
@@ -206,9 +173,10 @@ def _descend_on_data(
     began = time.perf_counter()
     devices = [torch.cuda.current_device()] if where.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        objective = Objective(models, inputs, targets, chosen_loss, where, dtype)
-        recorder = Recorder(objective, snapshot_steps(steps, snapshots), record_outputs)
+        torch.manual_seed(seed or 0)
+        objective = Objective(models, inputs, targets, chosen_loss, where, dtype or torch.float64)
+        wanted = snapshot_steps(steps, 60 if snapshots is None else snapshots)
+        recorder = Recorder(objective, wanted, bool(record_outputs))
         W, last_step, finite = iterate(objective, chosen_schedule, steps, recorder, progress)
     beta = objective.predictors(W).cpu().numpy().astype(np.float64) if objective.predicts else None
     return Trajectory(
@@ -224,6 +192,15 @@ def _descend_on_data(
         sign_locked=tuple(declared(m).sign_locked for m in models),
         seconds=time.perf_counter() - began,
     )
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _refuse(options: Mapping[str, Any], what: str) -> None:
+    if given := _given(options):
+        raise TypeError(f"descend does not take {', '.join(given)} with {what}")
 
 
 def _find_schedule(schedule: str | Schedule) -> Schedule:

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from gd.descent.objective import Gradient, Objective
-from gd.descent.schedule import Schedule, check_step, column, step_sizes
+from gd.descent.schedule import StepSize, column
 
 # Directions are exact to rounding long before ‖w‖^L = 1e30; growing further would only overflow.
 LARGEST = 1e30
 
 
 @dataclass(frozen=True)
-class ProgressiveRescaling(Schedule):
+class ProgressiveRescaling(StepSize):
     """Loss-normalized steps inside a ball whose radius R_k grows geometrically (PRGD):
 
         after `warmup` plain normalized steps, at times T_k:  w ← R_k w/‖w‖,   R_k = growth^{k/L} ‖w(warmup)‖,
@@ -49,8 +49,6 @@ class ProgressiveRescaling(Schedule):
     progressive rescaling (proved: margin gap e^{−Ω(t)} if growth suits the data, exponential loss; Wang, ...)
     """
 
-    step_size: float | None = None
-    """η; None for the default of `LossNormalized`."""
     warmup: int = 100
     """Plain normalized steps before the first radius."""
     period: int | None = None
@@ -65,7 +63,7 @@ class ProgressiveRescaling(Schedule):
     linear_theory_only = True
 
     def __post_init__(self) -> None:
-        check_step("ProgressiveRescaling", self.step_size)
+        super().__post_init__()
         sane = self.warmup >= 0 and (self.period is None or self.period >= 1)
         if not sane or not 1 < self.growth < float("inf") or not 0 < self.turned < 1:
             raise ValueError(
@@ -81,13 +79,10 @@ class ProgressiveRescaling(Schedule):
             return f"{self.name} (heuristic radii; proved for fixed periods: {self.rate})"
         return super().label(degree)
 
-    def start(self, objective: Objective, W: Tensor) -> Tensor | None:
-        return None
-
     def step(
         self, objective: Objective, t: int, W: Tensor, gradient: Gradient, state: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        moved = W - column(step_sizes(self.step_size, objective, W)) * gradient.direction
+        moved = W - column(self.step_sizes(objective, W)) * gradient.direction
         if t < self.warmup:
             return moved, None
         norm = torch.linalg.vector_norm(moved, dim=1)

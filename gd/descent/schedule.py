@@ -44,9 +44,9 @@ class Schedule(ABC):
             return f"{self.name} (proved: {self.rate})"
         return f"{self.name} (no rate proved for networks of this kind)"
 
-    @abstractmethod
     def start(self, objective: Objective, W: Tensor) -> Any:
-        """The state before the first step."""
+        """The state before the first step; None for a schedule that remembers nothing."""
+        return None
 
     @abstractmethod
     def step(self, objective: Objective, t: int, W: Tensor, gradient: Gradient, state: Any) -> tuple[Tensor, Any]:
@@ -58,13 +58,6 @@ def column(value: Tensor) -> Tensor:
     return value.unsqueeze(1)
 
 
-def step_sizes(step: float | None, objective: Objective, W: Tensor) -> Tensor:
-    """η for every run, shape (B,): the step asked for, or 1 over the curvature bound at the current norm of w."""
-    if step is not None:
-        return torch.full((W.shape[0],), step, dtype=W.dtype, device=W.device)
-    return 1.0 / objective.curvature(W)
-
-
 def check_step(name: str, step: float | None) -> None:
     """Raise ValueError unless step is None or a positive finite number."""
     if step is not None and not 0 < step < float("inf"):
@@ -72,7 +65,22 @@ def check_step(name: str, step: float | None) -> None:
 
 
 @dataclass(frozen=True)
-class ConstantStep(Schedule):
+class StepSize(Schedule):
+    """A schedule with a step size η, or the inverse of a curvature bound where none is given."""
+
+    step_size: float | None = None
+    """η; None for the default that the schedule documents."""
+
+    def __post_init__(self) -> None:
+        check_step(type(self).__name__, self.step_size)
+
+    def step_sizes(self, objective: Objective, W: Tensor) -> Tensor:
+        """η for every run, shape (B,): the step asked for, or 1 over the curvature bound at the current norm of w."""
+        return 1.0 / objective.curvature(W) if self.step_size is None else torch.full_like(W[:, 0], self.step_size)
+
+
+@dataclass(frozen=True)
+class ConstantStep(StepSize):
     """Gradient descent as the theorems have it, w ← w − η∇L(w).
 
     With `step_size` given, η is that throughout, whatever happens. Without it η starts at the inverse of a bound on the
@@ -89,16 +97,11 @@ class ConstantStep(Schedule):
     False
     """
 
-    step_size: float | None = None
-    """η; None for the default above."""
     name = "constant step"
     rate = "margin gap O(1/log t) and loss O(1/t), exponential and logistic loss; Soudry et al. 2018"
 
-    def __post_init__(self) -> None:
-        check_step("ConstantStep", self.step_size)
-
     def start(self, objective: Objective, W: Tensor) -> Tensor:
-        eta = step_sizes(self.step_size, objective, W)
+        eta = self.step_sizes(objective, W)
         if self.step_size is None and objective.loss.margin:
             eta = eta * torch.exp(-objective.log_loss(W).clamp(min=0.0))  # ∇²L ⪯ L·(∇² log L + ∇ log L ∇ log Lᵀ)
         return eta
@@ -113,7 +116,7 @@ class ConstantStep(Schedule):
 
 
 @dataclass(frozen=True)
-class LossNormalized(Schedule):
+class LossNormalized(StepSize):
     """Gradient descent with steps inversely proportional to the loss,
 
         w ← w − η_t ∇L(w)/L(w) = w − η_t ∇ log L(w),    η_t = η/(t + 1)^decay.
@@ -132,15 +135,13 @@ class LossNormalized(Schedule):
     'margin gap O(log t/√t) at decay 1/2, exponential loss; Nacson et al. 2019'
     """
 
-    step_size: float | None = None
-    """η; None for the default above."""
     decay: float = 0.0
     """The exponent of 1/(t + 1), in [0, 1)."""
     name = "loss-normalized"
     margin_loss_only = True
 
     def __post_init__(self) -> None:
-        check_step("LossNormalized", self.step_size)
+        super().__post_init__()
         if not 0 <= self.decay < 1:
             raise ValueError(f"LossNormalized: decay must lie in [0, 1) so that Σ η_t diverges, got {self.decay!r}")
 
@@ -150,9 +151,6 @@ class LossNormalized(Schedule):
             return "margin gap O(1/t), exponential loss; Ji and Telgarsky 2021"
         return "margin gap O(log t/√t) at decay 1/2, exponential loss; Nacson et al. 2019"
 
-    def start(self, objective: Objective, W: Tensor) -> None:
-        return None
-
     def step(self, objective: Objective, t: int, W: Tensor, gradient: Gradient, state: None) -> tuple[Tensor, None]:
-        eta = step_sizes(self.step_size, objective, W) / (t + 1) ** self.decay
+        eta = self.step_sizes(objective, W) / (t + 1) ** self.decay
         return W - column(eta) * gradient.direction, None

@@ -10,7 +10,7 @@ start, and nothing guarantees the global one: compare R(f) with the exact value.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -50,15 +50,8 @@ class DecayedNetwork:
 
     def pieces(self) -> LinearPieces:
         """The function exactly: breaks at −b/w and the line of each piece."""
-        on = self.weight != 0
-        a, w, b = self.outer[on], self.weight[on], self.bias[on]
-        order = np.argsort(-b / w)
-        a, w, b = a[order], w[order], b[order]
-        turn, left = np.sign(w), w < 0
-        constant = self.offset + float(self.outer[~on] @ np.maximum(self.bias[~on], 0.0))
-        slopes = float((a * w)[left].sum()) + np.concatenate([[0.0], np.cumsum(turn * a * w)])
-        intercepts = constant + float((a * b)[left].sum()) + np.concatenate([[0.0], np.cumsum(turn * a * b)])
-        return LinearPieces(-b / w, slopes, intercepts)
+        a, w, b = self.outer, self.weight, self.bias
+        return LinearPieces.of_units(w, b, a * w, a * b, self.offset)
 
 
 def train_with_decay(
@@ -117,8 +110,7 @@ def train_with_decay(
         theta, used = found.x, used + int(found.nit)
     a, w, b = np.split(theta[:-1], 3)
     net = DecayedNetwork(a, w, b, float(theta[-1]), decays[-1], 0.0, used)
-    residual = float(np.abs(net(x) - y).max())
-    return DecayedNetwork(a, w, b, float(theta[-1]), decays[-1], residual, used)
+    return replace(net, residual=float(np.abs(net(x) - y).max()))
 
 
 def _objective(theta: Array, x: Array, y: Array, decay: float) -> tuple[float, Array]:

@@ -36,14 +36,16 @@ in `PUBLISHED_DEPTH`.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Literal, Self, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from gd.images.generator import Generator
+from gd.data import check_choice
+from gd.images.generator import ConvolutionalGenerator
 
 Kind = Literal["bilinear", "fixed", "learned", "deconvolution"]
 Normalization = Literal["after_relu", "before_relu", "none"]
@@ -54,7 +56,7 @@ PUBLISHED_DEPTH: dict[Kind, int] = {"bilinear": 5, "fixed": 4, "learned": 5, "de
 _WIDTH = 4  # of the fixed, learned and transposed kernels
 
 
-class ConvGenerator(Generator):
+class ConvGenerator(ConvolutionalGenerator):
     """An untrained convolutional generator G(C) of an image or a signal, one independent network per seed.
 
     Args:
@@ -86,7 +88,6 @@ class ConvGenerator(Generator):
     (248, 1.968)
     """
 
-    input: Tensor
     stencil: Tensor
 
     def __init__(
@@ -107,32 +108,18 @@ class ConvGenerator(Generator):
         self.shape = tuple(int(s) for s in output_shape)
         _check(kind, channels, depth, out_channels, self.shape, seeds, normalization, output)
         self.kind, self.channels, self.depth, self.out_channels = kind, channels, depth, out_channels
-        self.normalization, self.output, self.eps, self.seeds = normalization, output, eps, tuple(seeds)
+        self.normalization, self.output, self.eps = normalization, output, eps
         self.sizes = layer_sizes(kind, depth, self.shape)
-        dimensions, count = len(self.shape), len(self.seeds)
+        dimensions = len(self.shape)
         spatial = {"bilinear": 1, "fixed": 1}.get(kind, _WIDTH)
         hidden = (channels, channels) + (spatial,) * dimensions
         shapes = [hidden] * depth + [(out_channels, channels) + (1,) * dimensions]
-        start, inputs = [], []
-        for seed in self.seeds:
-            generator = torch.Generator().manual_seed(int(seed))
-            inputs.append(0.1 * torch.rand((channels, *self.sizes[0]), generator=generator, dtype=torch.float64))
-            bounds = [1.0 / math.sqrt(math.prod(shape[1:])) for shape in shapes]
-            start.append(
-                [
-                    bound * (2.0 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1.0)
-                    for shape, bound in zip(shapes, bounds, strict=True)
-                ]
-            )
-        self.register_buffer("input", torch.cat(inputs).unsqueeze(0).to(dtype))
-        self.weights = nn.ParameterList([nn.Parameter(torch.stack(w).to(dtype)) for w in zip(*start, strict=True)])
         affine = depth if normalization != "none" else 0
-        self.scale = nn.ParameterList([nn.Parameter(torch.ones(count, channels, dtype=dtype)) for _ in range(affine)])
-        self.shift = nn.ParameterList([nn.Parameter(torch.zeros(count, channels, dtype=dtype)) for _ in range(affine)])
+        self.draw(seeds, (channels, *self.sizes[0]), shapes, affine, dtype)
         if kind == "fixed":
             line = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=dtype) / 4
             stencil = line if dimensions == 1 else torch.outer(line, line)
-            self.register_buffer("stencil", stencil.expand(count * channels, 1, *stencil.shape).contiguous())
+            self.register_buffer("stencil", stencil.expand(len(seeds) * channels, 1, *stencil.shape).contiguous())
 
     @classmethod
     def with_overparameterization(
@@ -161,15 +148,8 @@ class ConvGenerator(Generator):
         >>> net.channels, round(net.overparameterization, 3)
         (57, 4.119)
         """
-        channels = channels_for(
-            kind,
-            factor,
-            depth=depth,
-            out_channels=out_channels,
-            output_shape=output_shape,
-            normalized=normalization != "none",
-            max_channels=max_channels,
-        )
+        normalized = normalization != "none"
+        channels = channels_for(kind, factor, depth, out_channels, output_shape, normalized, max_channels)
         return cls(
             kind,
             channels,
@@ -193,20 +173,15 @@ class ConvGenerator(Generator):
         """Trainable parameters of one network divided by the numbers in its output."""
         return self.parameters_per_network / (self.out_channels * math.prod(self.shape))
 
-    @property
-    def coefficients(self) -> list[Tensor]:
-        """C_0 … C_d, each (seeds, …): the weights whose distance from the start is measured; γ and β left out."""
-        return list(self.weights)
-
     def forward(self) -> Tensor:
         """G(C), shape (seeds, out_channels, *output_shape)."""
         x = self.input
         for i in range(self.depth):
             x = self._linear(x, self.weights[i], i)
             if self.normalization == "before_relu":
-                x = F.relu(self._normalize(x, i))
+                x = F.relu(self.normalize(x, i, self.eps))
             elif self.normalization == "after_relu":
-                x = self._normalize(F.relu(x), i)
+                x = self.normalize(F.relu(x), i, self.eps)
             else:
                 x = F.relu(x)
         image = self._mix(x, self.weights[-1])
@@ -240,12 +215,6 @@ class ConvGenerator(Generator):
         pixels = x.shape[2:]
         return torch.matmul(weight.view(seeds, out, channels), x.view(seeds, channels, -1)).view(1, -1, *pixels)
 
-    def _normalize(self, x: Tensor, i: int) -> Tensor:
-        """Per channel and network, over the pixels; a batch of one image makes batch normalization exactly this."""
-        return F.batch_norm(
-            x, None, None, self.scale[i].flatten(), self.shift[i].flatten(), training=True, eps=self.eps
-        )
-
     def extra_repr(self) -> str:
         return (
             f"{self.kind}, channels={self.channels}, depth={self.depth}, output={self.out_channels}×{self.shape}, "
@@ -276,7 +245,6 @@ def parameter_count(kind: Kind, channels: int, depth: int, out_channels: int, di
 def channels_for(
     kind: Kind,
     factor: float,
-    *,
     depth: int,
     out_channels: int,
     output_shape: Sequence[int],
@@ -299,12 +267,8 @@ def channels_for(
     def count(k: int) -> int:
         return parameter_count(kind, k, depth, out_channels, len(output_shape), normalized)
 
-    low, high = 0, 1
-    while count(high) < wanted:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if count(middle) < wanted else (low, middle)
+    # k² parameters and more, so √wanted channels are enough
+    high = 1 + bisect_left(range(1, math.ceil(math.sqrt(wanted)) + 1), wanted, key=count)
     if max_channels is not None and high > max_channels:
         reached = count(max_channels) / (out_channels * math.prod(output_shape))
         raise ValueError(
@@ -325,13 +289,9 @@ def _check(
     output: str,
 ) -> None:
     """Raise ValueError naming the first argument that has no meaning."""
-    for name, value, allowed in (
-        ("kind", kind, get_args(Kind)),
-        ("output", output, get_args(Output)),
-        ("normalization", normalization, get_args(Normalization)),
-    ):
-        if value not in allowed:
-            raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    check_choice("kind", kind, get_args(Kind))
+    check_choice("output", output, get_args(Output))
+    check_choice("normalization", normalization, get_args(Normalization))
     for name, count in (("channels", channels), ("depth", depth), ("out_channels", out_channels)):
         if int(count) != count or count < 1:
             raise ValueError(f"{name} must be a whole number ≥ 1, got {count!r}")

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from gd.data import choose_device
+from gd.data import check_choice, choose_device
 from gd.images.generator import Generator
 from gd.images.stopping_rules import Stop, StoppingRule
 from gd.recording import Record, snapshot_steps
@@ -200,10 +200,8 @@ def _check_options(steps: int, step: float, optimizer: str, momentum: float, red
         raise ValueError(f"steps must be a whole number ≥ 1, got {steps!r}")
     if not (np.isfinite(step) and step > 0):
         raise ValueError(f"the step size must be a positive number, got {step!r}")
-    if optimizer not in get_args(Optimizer):
-        raise ValueError(f"optimizer must be one of {', '.join(map(repr, get_args(Optimizer)))}, got {optimizer!r}")
-    if reduction not in get_args(Reduction):
-        raise ValueError(f"reduction must be one of {', '.join(map(repr, get_args(Reduction)))}, got {reduction!r}")
+    check_choice("optimizer", optimizer, get_args(Optimizer))
+    check_choice("reduction", reduction, get_args(Reduction))
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum must lie in [0, 1), got {momentum!r}")
 

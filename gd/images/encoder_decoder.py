@@ -10,17 +10,16 @@ module holds one independent network per seed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from gd.images.generator import Generator
+from gd.images.generator import ConvolutionalGenerator
 
 
-class EncoderDecoder(Generator):
+class EncoderDecoder(ConvolutionalGenerator):
     """An untrained encoder–decoder with a fixed input; its output is (seeds, out_channels, H, W), in (0, 1).
 
     Args:
@@ -39,8 +38,6 @@ class EncoderDecoder(Generator):
     >>> tuple(EncoderDecoder(6, 2, 1, (9, 12), seeds=(0, 1))().shape)
     (2, 1, 9, 12)
     """
-
-    input: Tensor
 
     def __init__(
         self,
@@ -64,30 +61,11 @@ class EncoderDecoder(Generator):
             self.sizes.append((-(-self.sizes[-1][0] // 2), -(-self.sizes[-1][1] // 2)))
         if min(self.sizes[-1]) < 2:
             raise ValueError(f"{levels} levels leave {self.sizes[-1]} pixels of {shape}; use fewer levels")
-        self.channels, self.levels, self.out_channels, self.seeds = channels, levels, out_channels, tuple(seeds)
+        self.channels, self.levels, self.out_channels = channels, levels, out_channels
         self.shape, self.output = shape, "sigmoid"
         hidden = (channels, channels, 3, 3)
         shapes = [hidden] * (2 * levels) + [(out_channels, channels, 1, 1)]
-        start, inputs = [], []
-        for seed in self.seeds:
-            random = torch.Generator().manual_seed(int(seed))
-            inputs.append(0.1 * torch.rand((channels, *shape), generator=random, dtype=torch.float64))
-            start.append(
-                [
-                    (2 * torch.rand(s, generator=random, dtype=torch.float64) - 1) / math.sqrt(math.prod(s[1:]))
-                    for s in shapes
-                ]
-            )
-        self.register_buffer("input", torch.cat(inputs).unsqueeze(0).to(dtype))
-        self.weights = nn.ParameterList([nn.Parameter(torch.stack(w).to(dtype)) for w in zip(*start, strict=True)])
-        affine = (len(self.seeds) * channels,)
-        self.scale = nn.ParameterList([nn.Parameter(torch.ones(affine, dtype=dtype)) for _ in range(2 * levels)])
-        self.shift = nn.ParameterList([nn.Parameter(torch.zeros(affine, dtype=dtype)) for _ in range(2 * levels)])
-
-    @property
-    def coefficients(self) -> list[Tensor]:
-        """E_1 …, D_1 …, C_out, each (seeds, …)."""
-        return list(self.weights)
+        self.draw(seeds, (channels, *shape), shapes, 2 * levels, dtype)
 
     def forward(self) -> Tensor:
         """G(C), shape (seeds, out_channels, H, W)."""
@@ -96,12 +74,8 @@ class EncoderDecoder(Generator):
             if i >= self.levels:
                 x = F.interpolate(x, size=self.sizes[2 * self.levels - 1 - i], mode="bilinear", align_corners=False)
             stride = 2 if i < self.levels else 1
-            x = F.conv2d(
-                F.pad(x, (1, 1, 1, 1), mode="reflect"),
-                self.weights[i].flatten(0, 1),
-                stride=stride,
-                groups=len(self.seeds),
-            )
-            x = F.relu(F.batch_norm(x, None, None, self.scale[i], self.shift[i], training=True))
+            x = F.pad(x, (1, 1, 1, 1), mode="reflect")
+            x = F.conv2d(x, self.weights[i].flatten(0, 1), stride=stride, groups=len(self.seeds))
+            x = F.relu(self.normalize(x, i))
         image = F.conv2d(x, self.weights[-1].flatten(0, 1), groups=len(self.seeds))
         return torch.sigmoid(image.view(len(self.seeds), self.out_channels, *self.shape))

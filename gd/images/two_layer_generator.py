@@ -86,16 +86,11 @@ class TwoLayerGenerator(Generator):
         if not seeds:
             raise ValueError("seeds is empty: give at least one, for example seeds=(0,)")
         self.k, self.seeds = int(k), tuple(seeds)
-        start, signs = [], []
+        start, signs, copies = [], [], 2 if antisymmetric else 1
         for seed in self.seeds:
             rng = np.random.default_rng(seed)
-            if antisymmetric:
-                half = rng.standard_normal((k // 2, *self.shape))
-                start.append(np.concatenate([half, half]))
-                signs.append(np.repeat([1.0, -1.0], k // 2))
-            else:
-                start.append(rng.standard_normal((k, *self.shape)))
-                signs.append(rng.choice([1.0, -1.0], size=k))
+            start.append(np.concatenate([rng.standard_normal((k // copies, *self.shape))] * copies))
+            signs.append(np.repeat([1.0, -1.0], k // 2) if antisymmetric else rng.choice([1.0, -1.0], size=k))
         self.C = nn.Parameter(torch.as_tensor(scale * np.stack(start)).to(dtype))
         self.register_buffer("v", torch.as_tensor(np.stack(signs) / math.sqrt(k)).to(dtype))
         self._dense = len(self.shape) == 1 and self.shape[0] <= _DENSE_LENGTH

@@ -18,7 +18,9 @@ from gd.networks.linear_network import (
     LinearNetwork,
     check_architecture,
     gaussian,
-    seeded,
+    initial_weights,
+    signal,
+    spectrum,
     tied_at_smallest,
 )
 from solvers.regularizers import L2, FourierBridge, Regularizer
@@ -91,18 +93,18 @@ class Convolutional(LinearNetwork):
         window = size if kernel is None else kernel if isinstance(kernel, tuple) else (kernel,) * len(size)
         if len(window) != len(size) or any(not 1 <= k <= d for k, d in zip(window, size, strict=True)):
             raise ValueError(f"Convolutional: kernel {kernel!r} must have one size from 1 to D per axis of {size}")
-        generator = seeded(seed)
-        weights = gaussian([window] * (depth - 1) + [size], scale, generator)
-        if initialization == "balanced":
-            if window != size or padding != "circular":
-                raise ValueError(
-                    "Convolutional: initialization='balanced' is defined per frequency and needs the full-width "
-                    "circular network; use 'gaussian' or 'unbiased' for narrow kernels and zero padding"
-                )
-            weights = [_signed_shift(weights[0], generator) for _ in weights]
-        elif initialization == "unbiased":
-            weights[-1].zero_()
-        super().__init__(weights)
+        sizes = [window] * (depth - 1) + [size]
+        if initialization == "balanced" and (window != size or padding != "circular"):
+            raise ValueError(
+                "Convolutional: initialization='balanced' is defined per frequency and needs the full-width "
+                "circular network; use 'gaussian' or 'unbiased' for narrow kernels and zero padding"
+            )
+
+        def balanced(generator: torch.Generator) -> list[Tensor]:
+            first = gaussian(sizes, scale, generator)[0]
+            return [_signed_shift(first, generator) for _ in sizes]
+
+        super().__init__(initial_weights(sizes, scale, seed, initialization, balanced))
         self.shape = size
         self.kernel = window
         self.padding = padding
@@ -115,15 +117,9 @@ class Convolutional(LinearNetwork):
     def P(self, weights: Sequence[Tensor]) -> Tensor:
         if self.depth == 1:
             return weights[0]
-        return self._circular(weights) if self.padding == "circular" else self._zero_padded(weights)
-
-    def _circular(self, weights: Sequence[Tensor]) -> Tensor:
-        axes = tuple(range(-len(self.shape), 0))
-        product = torch.fft.rfftn(weights[-1], dim=axes, norm="ortho")
-        for layer in weights[:-1]:
-            product = product * torch.fft.rfftn(layer, s=self.shape, dim=axes, norm="ortho")
-        beta: Tensor = torch.fft.irfftn(product, s=self.shape, dim=axes, norm="ortho")
-        return beta
+        if self.padding == "zero":
+            return self._zero_padded(weights)
+        return signal(reduce(torch.mul, [spectrum(w, self.shape) for w in reversed(weights)]), self.shape)
 
     def _zero_padded(self, weights: Sequence[Tensor]) -> Tensor:
         """Adjoint of x ↦ f(x): from w_L back, β[p] = D^{−1/2} Σ_k w_l[k] v[p − k + offset], v zero outside."""
@@ -144,13 +140,11 @@ class Convolutional(LinearNetwork):
 
     def operator_norms(self, weights: Sequence[Tensor]) -> Tensor:
         """‖ŵ_l‖_∞ of circular layers; with zero padding Young's inequality, D^{−1/2}‖w_l‖₁, and ‖w_L‖₂."""
-        axes = tuple(range(-len(self.shape), 0))
         if self.depth > 1 and self.padding == "zero":
             scale = math.prod(self.shape) ** -0.5
             norms = [scale * torch.linalg.vector_norm(w.flatten(1), ord=1, dim=1) for w in weights[:-1]]
             return torch.stack([*norms, torch.linalg.vector_norm(weights[-1].flatten(1), dim=1)], dim=1)
-        spectra = [torch.fft.rfftn(w, s=self.shape, dim=axes, norm="ortho").abs() for w in weights]
-        return torch.stack([spectrum.flatten(1).amax(dim=1) for spectrum in spectra], dim=1)
+        return torch.stack([spectrum(w, self.shape).abs().flatten(1).amax(dim=1) for w in weights], dim=1)
 
     @property
     def regularizer(self) -> Regularizer | None:

@@ -25,7 +25,7 @@ from gd.networks.linear_network import (
     LinearNetwork,
     check_architecture,
     gaussian,
-    seeded,
+    initial_weights,
     tied_at_smallest,
 )
 from solvers.regularizers import L2, Bridge, Regularizer, Schatten
@@ -84,21 +84,14 @@ class FullyConnected(LinearNetwork):
             )
         widths = [dim, *[hidden] * (depth - 1), outputs]
         sizes = [(after, before) for before, after in pairwise(widths)]
-        generator = seeded(seed)
-        if initialization == "balanced":
-            frames = [torch.linalg.qr(frame)[0] for frame in gaussian([(n, rank) for n in widths], 1.0, generator)]
-            weights = [scale * after @ before.T for before, after in pairwise(frames)]
-        else:
-            weights = gaussian(sizes, scale, generator)
-            if initialization == "unbiased":
-                weights[-1].zero_()
-        super().__init__(weights)
-        self.shape = (dim,)
-        self._outputs = outputs
 
-    @property
-    def outputs(self) -> int:
-        return self._outputs
+        def balanced(generator: torch.Generator) -> list[Tensor]:
+            frames = [torch.linalg.qr(frame)[0] for frame in gaussian([(n, rank) for n in widths], 1.0, generator)]
+            return [scale * after @ before.T for before, after in pairwise(frames)]
+
+        super().__init__(initial_weights(sizes, scale, seed, initialization, balanced))
+        self.shape = (dim,)
+        self.outputs = outputs
 
     def P(self, weights: Sequence[Tensor]) -> Tensor:
         beta = weights[-1]
@@ -168,13 +161,13 @@ class Diagonal(LinearNetwork):
         self, dim: int, depth: int, *, scale: float = 0.1, seed: int = 0, initialization: Initialization = "gaussian"
     ) -> None:
         check_architecture("Diagonal", (dim,), depth, scale, initialization)
-        generator = seeded(seed)
-        weights = gaussian([(dim,)] * depth, scale, generator)
-        if initialization == "balanced":
-            weights = [weights[0].abs() * w.sign() for w in weights]
-        elif initialization == "unbiased":
-            weights[-1].zero_()
-        super().__init__(weights)
+        sizes = [(dim,)] * depth
+
+        def balanced(generator: torch.Generator) -> list[Tensor]:
+            weights = gaussian(sizes, scale, generator)
+            return [weights[0].abs() * w.sign() for w in weights]
+
+        super().__init__(initial_weights(sizes, scale, seed, initialization, balanced))
         self.shape = (dim,)
 
     def P(self, weights: Sequence[Tensor]) -> Tensor:

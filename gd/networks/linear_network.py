@@ -13,7 +13,7 @@ each network says which of its coefficients are fixed (`sign_locked`).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -57,6 +57,8 @@ class LinearNetwork(nn.Module):
     """Shape of one input x (and of β, for one output)."""
     depth: int
     """The number of layers L."""
+    outputs: int = 1
+    """The number of values f(x) has."""
 
     def __init__(self, weights: Sequence[Tensor]) -> None:
         super().__init__()
@@ -93,11 +95,6 @@ class LinearNetwork(nn.Module):
     def degree(self) -> int:
         """The degree of homogeneity: f(x; c·w) = c^degree f(x; w) for c > 0."""
         return self.depth
-
-    @property
-    def outputs(self) -> int:
-        """The number of values f(x) has."""
-        return 1
 
     def compose(self) -> Tensor:
         """β = P(w) from the current parameters; differentiable, and usable under `torch.func.functional_call`."""
@@ -154,6 +151,18 @@ class LinearNetwork(nn.Module):
         return f"shape={self.shape}, depth={self.depth}"
 
 
+def spectrum(w: Tensor, grid: tuple[int, ...]) -> Tensor:
+    """The unitary DFT of w, zero-padded to the grid, over its last axes; the half that a real signal needs."""
+    out: Tensor = torch.fft.rfftn(w, s=grid, dim=tuple(range(-len(grid), 0)), norm="ortho")
+    return out
+
+
+def signal(spectrum: Tensor, grid: tuple[int, ...]) -> Tensor:
+    """The inverse of `spectrum`."""
+    out: Tensor = torch.fft.irfftn(spectrum, s=grid, dim=tuple(range(-len(grid), 0)), norm="ortho")
+    return out
+
+
 def tied_at_smallest(magnitudes: Array) -> NDArray[np.bool_]:
     """Where the smallest of the L magnitudes (axis 0) is attained by two layers or more.
 
@@ -188,9 +197,24 @@ def check_architecture(name: str, dim: Any, depth: Any, scale: float, initializa
         )
 
 
-def seeded(seed: int) -> torch.Generator:
-    """The generator every network draws its weights from; on the CPU, so that a seed means the same everywhere."""
-    return torch.Generator().manual_seed(int(seed))
+def initial_weights(
+    sizes: Sequence[tuple[int, ...]],
+    scale: float,
+    seed: int,
+    initialization: Initialization,
+    balanced: Callable[[torch.Generator], list[Tensor]],
+) -> list[Tensor]:
+    """The layers at the start, see `LinearNetwork`; `balanced` draws those of "balanced".
+
+    The generator is on the CPU, so that a seed means the same everywhere.
+    """
+    generator = torch.Generator().manual_seed(int(seed))
+    if initialization == "balanced":
+        return balanced(generator)
+    weights = gaussian(sizes, scale, generator)
+    if initialization == "unbiased":
+        weights[-1].zero_()
+    return weights
 
 
 def gaussian(sizes: Sequence[tuple[int, ...]], scale: float, generator: torch.Generator) -> list[Tensor]:

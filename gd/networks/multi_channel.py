@@ -16,11 +16,55 @@ import torch
 from torch import Tensor, nn
 
 from gd.flow.multi_channel_map import MultiChannelMap
-from gd.networks.linear_network import Initialization, LinearNetwork, check_architecture, gaussian, seeded
+from gd.networks.linear_network import (
+    Initialization,
+    LinearNetwork,
+    check_architecture,
+    gaussian,
+    initial_weights,
+    signal,
+    spectrum,
+)
 from solvers.regularizers.conv_kernel import ConvKernel
 
 
-class MultiChannelCNN(LinearNetwork):
+class TwoLayers(nn.Module):
+    """The weights that `MultiChannelCNN` and `MultiChannelReLU` have in common, and how they are drawn."""
+
+    def __init__(
+        self,
+        shape: int | tuple[int, ...],
+        kernel_size: int | tuple[int, ...],
+        in_channels: int = 1,
+        out_channels: int = 1,
+        *,
+        scale: float = 0.1,
+        seed: int = 0,
+        initialization: Initialization = "gaussian",
+    ) -> None:
+        nn.Module.__init__(self)
+        grid, kernel = _grid_and_kernel(type(self).__name__, shape, kernel_size)
+        check_architecture(type(self).__name__, (in_channels, out_channels), 2, scale, initialization)
+        sizes = [(out_channels, in_channels, *kernel), (out_channels, *grid)]
+
+        def balanced(generator: torch.Generator) -> list[Tensor]:
+            columns = [math.prod(size[1:]) for size in sizes]
+            rank = min(out_channels, *columns)
+            drawn = gaussian([(rows, rank) for rows in (out_channels, *columns)], 1.0, generator)
+            mix, *frames = (torch.linalg.qr(frame)[0] for frame in drawn)
+            return [scale * (mix @ frame.T).reshape(size) for frame, size in zip(frames, sizes, strict=True)]
+
+        weights = initial_weights(sizes, scale, seed, initialization, balanced)
+        self.weights, self.depth = nn.ParameterList([nn.Parameter(w) for w in weights]), 2
+        self.grid, self.kernel = grid, kernel
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.shape = grid if in_channels == 1 else (in_channels, *grid)
+
+    def extra_repr(self) -> str:
+        return f"shape={self.shape}, kernel={self.kernel}, channels={self.in_channels}→{self.out_channels}"
+
+
+class MultiChannelCNN(TwoLayers, LinearNetwork):
     """A two-layer linear CNN with R input and C output channels and circular kernels of size K,
 
         f(x) = Σ_c ⟨v_c, Σ_r x_r ⋆ u_{c,r}⟩,      (h ⋆ u)[d] = D^{−1/2} Σ_k u[k] h[(d + k) mod D],
@@ -54,45 +98,10 @@ class MultiChannelCNN(LinearNetwork):
     (torch.Size([5]), (6, 6))
     """
 
-    def __init__(
-        self,
-        shape: int | tuple[int, ...],
-        kernel_size: int | tuple[int, ...],
-        in_channels: int = 1,
-        out_channels: int = 1,
-        *,
-        scale: float = 0.1,
-        seed: int = 0,
-        initialization: Initialization = "gaussian",
-    ) -> None:
-        grid, kernel = _grid_and_kernel(type(self).__name__, shape, kernel_size)
-        check_architecture(type(self).__name__, (in_channels, out_channels), 2, scale, initialization)
-        sizes = [(out_channels, in_channels, *kernel), (out_channels, *grid)]
-        generator = seeded(seed)
-        if initialization == "balanced":
-            flat = [(out_channels, math.prod(size[1:])) for size in sizes]
-            rank = min(out_channels, *(columns for _, columns in flat))
-            mix, *frames = (
-                torch.linalg.qr(frame)[0]
-                for frame in gaussian([(out_channels, rank), *((columns, rank) for _, columns in flat)], 1.0, generator)
-            )
-            weights = [scale * (mix @ frame.T).reshape(size) for frame, size in zip(frames, sizes, strict=True)]
-        else:
-            weights = gaussian(sizes, scale, generator)
-            if initialization == "unbiased":
-                weights[-1].zero_()
-        super().__init__(weights)
-        self.grid, self.kernel = grid, kernel
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.shape = grid if in_channels == 1 else (in_channels, *grid)
-
     def P(self, weights: Sequence[Tensor]) -> Tensor:
         U, V = weights
-        axes = tuple(range(-len(self.grid), 0))
-        kernels = torch.fft.rfftn(U, s=self.grid, dim=axes, norm="ortho")
-        outer = torch.fft.rfftn(V, dim=axes, norm="ortho").unsqueeze(-len(self.grid) - 1)
-        spectrum = (kernels * outer).sum(-len(self.grid) - 2)
-        beta: Tensor = torch.fft.irfftn(spectrum, s=self.grid, dim=axes, norm="ortho")
+        outer = spectrum(V, self.grid).unsqueeze(-len(self.grid) - 1)
+        beta = signal((spectrum(U, self.grid) * outer).sum(-len(self.grid) - 2), self.grid)
         return beta.squeeze(-len(self.grid) - 1) if self.in_channels == 1 else beta
 
     def margin_map(self, X: Tensor, y: Tensor) -> MultiChannelMap:
@@ -102,9 +111,6 @@ class MultiChannelCNN(LinearNetwork):
     def regularizer(self) -> ConvKernel:
         kernel = self.kernel[0] if len(self.kernel) == 1 else self.kernel
         return ConvKernel(kernel, self.in_channels, self.out_channels)
-
-    def extra_repr(self) -> str:
-        return f"shape={self.shape}, kernel={self.kernel}, channels={self.in_channels}→{self.out_channels}"
 
 
 def _grid_and_kernel(name: str, shape: Any, kernel_size: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -119,7 +125,7 @@ def _grid_and_kernel(name: str, shape: Any, kernel_size: Any) -> tuple[tuple[int
     return tuple(int(d) for d in grid), tuple(int(k) for k in kernel)
 
 
-class MultiChannelReLU(nn.Module):
+class MultiChannelReLU(TwoLayers):
     """The same network with a rectifier between its layers,
 
         f(x) = Σ_c ⟨v_c, max(0, Σ_r x_r ⋆ u_{c,r})⟩,
@@ -143,55 +149,19 @@ class MultiChannelReLU(nn.Module):
     torch.Size([5])
     """
 
-    def __init__(
-        self,
-        shape: int | tuple[int, ...],
-        kernel_size: int | tuple[int, ...],
-        in_channels: int = 1,
-        out_channels: int = 1,
-        *,
-        scale: float = 0.1,
-        seed: int = 0,
-        initialization: Initialization = "gaussian",
-    ) -> None:
-        super().__init__()
-        linear = MultiChannelCNN(
-            shape, kernel_size, in_channels, out_channels, scale=scale, seed=seed, initialization=initialization
-        )
-        self.weights = linear.weights
-        self.grid, self.kernel, self.shape = linear.grid, linear.kernel, linear.shape
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.depth = 2
-
-    @property
-    def degree(self) -> int:
-        """The degree of homogeneity: f(x; c·w) = c² f(x; w) for c > 0."""
-        return 2
-
-    @property
-    def regularizer(self) -> None:
-        """None: no induced regularizer is known."""
-        return
-
-    @property
-    def predictor(self) -> None:
-        """None: the function is not linear in x."""
-        return
+    degree = 2
+    """The degree of homogeneity: f(x; c·w) = c² f(x; w) for c > 0."""
+    regularizer = None
+    """No induced regularizer is known."""
+    predictor = None
+    """The function is not linear in x."""
 
     def hidden(self, X: Tensor) -> Tensor:
         """Σ_r x_r ⋆ u_{c,r} before the rectifier, shape (N, C, *grid)."""
-        U = self.weights[0]
-        axes = tuple(range(-len(self.grid), 0))
-        inputs = torch.fft.rfftn(X.reshape(-1, 1, self.in_channels, *self.grid), dim=axes, norm="ortho")
-        kernels = torch.fft.rfftn(U, s=self.grid, dim=axes, norm="ortho")
-        spectrum = (inputs * kernels.conj()).sum(2)
-        out: Tensor = torch.fft.irfftn(spectrum, s=self.grid, dim=axes, norm="ortho")
-        return out
+        inputs = spectrum(X.reshape(-1, 1, self.in_channels, *self.grid), self.grid)
+        return signal((inputs * spectrum(self.weights[0], self.grid).conj()).sum(2), self.grid)
 
     def forward(self, X: Tensor) -> Tensor:
         """f(x_n), shape (N,)."""
         values: Tensor = (torch.relu(self.hidden(X)) * self.weights[1]).flatten(1).sum(1)
         return values
-
-    def extra_repr(self) -> str:
-        return f"shape={self.shape}, kernel={self.kernel}, channels={self.in_channels}→{self.out_channels}"

@@ -56,6 +56,25 @@ class LinearPieces:
         k = np.searchsorted(self.breaks, points)
         return self.slopes[k] * points + self.intercepts[k]
 
+    @classmethod
+    def of_units(cls, w: Array, b: Array, slope: Array, intercept: Array, offset: float) -> LinearPieces:
+        """Σ_i (slope_i x + intercept_i)·[w_i x + b_i > 0] + offset: breaks at −b/w."""
+        flat = (w == 0) & (b > 0)  # never switches
+        constant = np.array([slope[flat].sum(), intercept[flat].sum() + offset])
+        bending = w != 0
+        w, b, slope, intercept = w[bending], b[bending], slope[bending], intercept[bending]
+        breaks = -b / w
+        order = np.argsort(breaks, kind="stable")
+        breaks, w, slope, intercept = breaks[order], w[order], slope[order], intercept[order]
+        # going right a unit with w > 0 switches on, one with w < 0 off
+        turn = np.sign(w)
+        left = np.array([slope[w < 0].sum(), intercept[w < 0].sum()]) + constant
+        return cls(
+            breaks,
+            left[0] + np.concatenate([[0.0], np.cumsum(turn * slope)]),
+            left[1] + np.concatenate([[0.0], np.cumsum(turn * intercept)]),
+        )
+
     @property
     def variation(self) -> float:
         """∫|f″|, the total variation of the slope."""
@@ -182,18 +201,4 @@ class WideReLU(nn.Module):
             w0, b0, a0 = (numbers[f"start_{name}"] for name in ("weight", "bias", "outer"))
             slope, intercept = s * (a * w0 + a0 * (w - w0)), s * (a * b0 + a0 * (b - b0))
             w, b = w0, b0
-        flat = (w == 0) & (b > 0)  # never switches
-        constant = np.array([slope[flat].sum(), intercept[flat].sum() + offset])
-        bending = w != 0
-        w, b, slope, intercept = w[bending], b[bending], slope[bending], intercept[bending]
-        breaks = -b / w
-        order = np.argsort(breaks, kind="stable")
-        breaks, w, slope, intercept = breaks[order], w[order], slope[order], intercept[order]
-        # going right a unit with w > 0 switches on, one with w < 0 off
-        turn = np.sign(w)
-        left = np.array([slope[w < 0].sum(), intercept[w < 0].sum()]) + constant
-        return LinearPieces(
-            breaks,
-            left[0] + np.concatenate([[0.0], np.cumsum(turn * slope)]),
-            left[1] + np.concatenate([[0.0], np.cumsum(turn * intercept)]),
-        )
+        return LinearPieces.of_units(w, b, slope, intercept, offset)

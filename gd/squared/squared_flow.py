@@ -86,8 +86,8 @@ def squared_flow_limit(
     ('FITTED', True)
     """
     began = time.perf_counter()
-    models = check_models(model)
-    inputs, targets = check_data(models[0], X, y, Squared())
+    where = choose_device(device)
+    bundle, targets = _bundle(model, X, y, where)
     stops = np.asarray(times, dtype=np.float64).ravel()
     if stops.size and (stops[0] <= 0 or np.any(np.diff(stops) <= 0) or not np.isfinite(stops).all()):
         raise ValueError("times must be finite, positive and ascending")
@@ -95,9 +95,7 @@ def squared_flow_limit(
         raise ValueError("stop_at_last_time needs `times`")
     if not (0 < tol < 1 and 0 < accuracy < 1):
         raise ValueError(f"tol and accuracy must lie in (0, 1), got {tol!r} and {accuracy!r}")
-    where = choose_device(device)
     with torch.no_grad():
-        bundle = tangent_bundle(models, inputs, targets, where)
         points = None if grid is None else torch.as_tensor(np.asarray(grid, dtype=np.float64)).to(where)
         run = _Integration(bundle, targets.to(where).flatten(), tol, accuracy, stops, points, stop_at_last_time)
         for attempt in range(max_steps):
@@ -111,6 +109,15 @@ def squared_flow_limit(
         return run.result(time.perf_counter() - began)
 
 
+def _bundle(
+    model: nn.Module | Sequence[nn.Module], X: ArrayLike | Tensor, y: ArrayLike | Tensor, device: torch.device
+) -> tuple[TangentBundle, Tensor]:
+    """The tangents of checked models on checked data, and the checked targets."""
+    models = check_models(model)
+    inputs, targets = check_data(models[0], X, y, Squared())
+    return tangent_bundle(models, inputs, targets, device), targets
+
+
 def linear_limit(
     model: nn.Module | Sequence[nn.Module], X: ArrayLike | Tensor, y: ArrayLike | Tensor
 ) -> Mapping[str, Array]:
@@ -122,10 +129,8 @@ def linear_limit(
 
     Raises ValueError for data that do not fit and where Θ is singular (fewer effective units than points).
     """
-    models = check_models(model)
-    inputs, targets = check_data(models[0], X, y, Squared())
     with torch.no_grad():
-        bundle = tangent_bundle(models, inputs, targets, torch.device("cpu"))
+        bundle, targets = _bundle(model, X, y, torch.device("cpu"))
         tangent = bundle.at(bundle.start)
         factor, failed = torch.linalg.cholesky_ex(tangent.kernel)
         if bool(failed.any()):
@@ -145,9 +150,8 @@ def stable_step(model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor) 
 
     Reference: Jin and Montúfar (2023), the learning-rate condition of Theorem 1.
     """
-    inputs, targets = check_data(model, X, y, Squared())
     with torch.no_grad():
-        bundle = tangent_bundle([model], inputs, targets, torch.device("cpu"))
+        bundle, _ = _bundle(model, X, y, torch.device("cpu"))
         return 2.0 / float(torch.linalg.eigvalsh(bundle.at(bundle.start).kernel)[0, -1])
 
 
@@ -193,27 +197,24 @@ class _Integration:
             self._park()
             kept = self.open.nonzero().flatten()
             self.rows = self.rows[kept]
-            for name in _STATE:
-                setattr(self, name, getattr(self, name)[kept])
-            self.bundle = self.all_runs.subset(self.rows)
-            self.tangent = self.bundle.at(self.W)
-            self._close()
+            self._carry({name: getattr(self, name)[kept] for name in _STATE}, self.all_runs.subset(self.rows))
 
     def restore(self) -> None:
         """All runs again, as they ended."""
         self._park()
-        for name in _STATE:
-            setattr(self, name, self.parked[name])
-        self.bundle = self.all_runs
-        self.tangent = self.bundle.at(self.W)
+        self._carry(self.parked, self.all_runs)
+
+    def _carry(self, state: dict[str, Tensor], bundle: TangentBundle) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.bundle = bundle
+        self.tangent = bundle.at(self.W)
         self._close()
 
     def _park(self) -> None:
         for name in _STATE:
             value = getattr(self, name)
-            if name not in self.parked:
-                self.parked[name] = value.clone()
-            self.parked[name][self.rows] = value
+            self.parked.setdefault(name, value.clone())[self.rows] = value
 
     @property
     def r(self) -> Tensor:

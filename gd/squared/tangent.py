@@ -14,7 +14,8 @@ goes through `torch.func.jacrev`, which forms J.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -25,15 +26,14 @@ from gd.losses import Squared
 from gd.networks.declaration import declared
 
 
-class Tangent(ABC):
+@dataclass(frozen=True)
+class Tangent:
     """f, Θ and Jᵀ· at one matrix of weights."""
 
     outputs: Tensor
     kernel: Tensor
-
-    @abstractmethod
-    def pull(self, q: Tensor) -> Tensor:
-        """Jᵀq, shape (B, P)."""
+    pull: Callable[[Tensor], Tensor]
+    """q (B, N) to Jᵀq (B, P)."""
 
 
 class TangentBundle(ABC):
@@ -65,15 +65,6 @@ def tangent_bundle(models: Sequence[nn.Module], X: Tensor, y: Tensor, device: to
     return _ModuleBundle(models, X, y, device) if closed_form is None else closed_form(models, X, device)
 
 
-class _DenseTangent(Tangent):
-    def __init__(self, outputs: Tensor, J: Tensor) -> None:
-        self.outputs, self._J = outputs, J
-        self.kernel = J @ J.mT
-
-    def pull(self, q: Tensor) -> Tensor:
-        return (q.unsqueeze(1) @ self._J).squeeze(1)
-
-
 class _ModuleBundle(TangentBundle):
     def __init__(self, models: Sequence[nn.Module], X: Tensor, y: Tensor, device: torch.device) -> None:
         self._models, self._X, self._y = list(models), X, y
@@ -87,11 +78,13 @@ class _ModuleBundle(TangentBundle):
     def named(self, W: Tensor) -> dict[str, Tensor]:
         return dict(zip(self._objective.names, self._objective.layers(W), strict=True))
 
-    def at(self, W: Tensor) -> _DenseTangent:
+    def at(self, W: Tensor) -> Tangent:
         def outputs(w: Tensor) -> Tensor:
             return self._objective.outputs(w.unsqueeze(0)).flatten()
 
-        return _DenseTangent(self._objective.outputs(W).flatten(1).detach(), vmap(jacrev(outputs))(W).detach())
+        J = vmap(jacrev(outputs))(W).detach()
+        values = self._objective.outputs(W).flatten(1).detach()
+        return Tangent(values, J @ J.mT, lambda q: (q.unsqueeze(1) @ J).squeeze(1))
 
     def values(self, W: Tensor, X: Tensor) -> Tensor:
         targets = torch.zeros(X.shape[0], *self._y.shape[1:], dtype=torch.float64)

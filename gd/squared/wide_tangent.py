@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,27 +12,6 @@ from gd.squared.tangent import Tangent, TangentBundle
 
 if TYPE_CHECKING:
     from gd.networks.wide_relu import WideReLU
-
-
-class WideTangent(Tangent):
-    """J's columns: act for a, `inner`·x for w, `inner` for b, the half signs for d."""
-
-    def __init__(self, outputs: Tensor, act: Tensor, inner: Tensor | None, x: Tensor, half_signs: Tensor) -> None:
-        self.outputs, self._act, self._inner, self._x, self._half_signs = outputs, act, inner, x, half_signs
-
-    @cached_property
-    def kernel(self) -> Tensor:  # type: ignore[override]
-        kernel = self._act @ self._act.mT + self._half_signs.square().sum()
-        if self._inner is not None:
-            kernel = kernel + (self._inner @ self._inner.mT) * (1.0 + self._x.unsqueeze(1) * self._x)
-        return kernel
-
-    def pull(self, q: Tensor) -> Tensor:
-        rows = q.unsqueeze(1)
-        parts = [(rows @ self._act).squeeze(1), q.sum(dim=1, keepdim=True) * self._half_signs]
-        if self._inner is not None:
-            parts += [((rows * self._x) @ self._inner).squeeze(1), (rows @ self._inner).squeeze(1)]
-        return torch.cat(parts, dim=1)
 
 
 class WideBundle(TangentBundle):
@@ -63,9 +41,26 @@ class WideBundle(TangentBundle):
     def named(self, W: Tensor) -> dict[str, Tensor]:
         return dict(zip(self._names, torch.split(W, self._sizes, dim=1), strict=True))
 
-    def at(self, W: Tensor) -> WideTangent:
+    def at(self, W: Tensor) -> Tangent:
+        """J's columns: act for a, `inner`·x for w, `inner` for b, the half signs for d."""
+        x, half_signs = self._x, self._half_signs
+        outputs, act, inner = self._layers(W, x)
+        kernel = act @ act.mT + half_signs.square().sum()
+        if inner is not None:
+            kernel = kernel + (inner @ inner.mT) * (1.0 + x.unsqueeze(1) * x)
+
+        def pull(q: Tensor) -> Tensor:
+            rows = q.unsqueeze(1)
+            parts = [(rows @ act).squeeze(1), q.sum(dim=1, keepdim=True) * half_signs]
+            if inner is not None:
+                parts += [((rows * x) @ inner).squeeze(1), (rows @ inner).squeeze(1)]
+            return torch.cat(parts, dim=1)
+
+        return Tangent(outputs, kernel, pull)
+
+    def _layers(self, W: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The outputs at points x, and the two blocks of J that they are made of."""
         parts = {**self._fixed, **self.named(W)}
-        x = self._x
         where = self._point if self._mode == "linearized" else parts
         before = where["weight"].unsqueeze(1) * x.unsqueeze(1) + where["bias"].unsqueeze(1)
         inner = None
@@ -76,9 +71,7 @@ class WideBundle(TangentBundle):
         if self._mode == "linearized" and inner is not None:
             moved = [(inner @ (parts[n] - where[n]).unsqueeze(-1)).squeeze(-1) for n in ("weight", "bias")]
             outputs = outputs + x * moved[0] + moved[1]
-        return WideTangent(outputs, act, inner, x, self._half_signs)
+        return outputs, act, inner
 
     def values(self, W: Tensor, X: Tensor) -> Tensor:
-        other = object.__new__(WideBundle)
-        other.__dict__.update(self.__dict__, _x=X[:, 0].to(W.device))
-        return other.at(W).outputs
+        return self._layers(W, X[:, 0].to(W.device))[0]

@@ -27,7 +27,7 @@ def on_grid(model: torch.nn.Module) -> np.ndarray:
 
 
 def test_flow_limit_hands_the_squared_loss_on() -> None:
-    net = WideReLU(50, INIT, seed=0)
+    net = WideReLU(1000, INIT, seed=0)  # wide, so that it takes about a hundred steps
     strict = flow_limit(net, X, Y, loss="squared", tol=1e-12, device="cpu")
     direct = squared_flow_limit(net, X, Y, tol=1e-12, device="cpu")
     assert strict.residual[0] <= 1e-12 * np.abs(Y).max()
