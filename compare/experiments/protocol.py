@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 import textwrap
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeVar
 from compare.experiments.values import FLAG, INTEGER, NUMBER, TEXT, Interval, Kind
 
 if TYPE_CHECKING:
+    from compare.data.dataset import Dataset
     from compare.reports.progress import Done
     from compare.reports.provenance import DataUsed
     from compare.reports.report import Report, Section
@@ -129,19 +130,36 @@ class Experiment(ABC):
     @property
     def record(self) -> dict[str, Any]:
         """The parameters in JSON's types, for the report's provenance."""
-        values = {name: readable(getattr(self, name)) for name in self.parameters() if name != "progress"}
-        return {"experiment": type(self).__name__, **values}
+        return {"experiment": type(self).__name__, **self.written}
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """Each parameter but `progress` as `readable` writes it."""
+        return {name: readable(getattr(self, name)) for name in self.parameters() if name != "progress"}
 
     @property
     def call(self) -> str:
         """The Python call that runs this again: every parameter that is not at its default."""
         defaults = {f.name: f.default for f in fields(self)}
-        given = [
-            f"{name}={readable(getattr(self, name))!r}"
-            for name in self.parameters()
-            if name != "progress" and readable(getattr(self, name)) != readable(defaults[name])
-        ]
+        given = [f"{name}={value!r}" for name, value in self.written.items() if value != readable(defaults[name])]
         return f"compare.{self.function_name}({', '.join(given)})"
+
+    def report_of_parts(
+        self,
+        parts: Sequence[tuple[str, Callable[[], Iterable[T]]]],
+        title: str,
+        sections: Callable[[list[T]], Iterable[Section]],
+        dataset: Dataset,
+        *,
+        seeds: Iterable[int] = (),
+    ) -> Report:
+        """Run the parts under a progress bar; the report of the sections that are made of what they found."""
+        from compare.reports.progress import run_parts
+
+        done = run_parts(parts, title, show=self.progress)
+        found = [one for several in done.results for one in several]
+        made = sections(found) if found else ()
+        return self.report(made, done, on=dataset.name, used=[dataset.used], seeds=seeds)
 
     def report(
         self,

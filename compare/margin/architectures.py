@@ -62,21 +62,17 @@ class Architecture:
         return "induced regularizer" if self.regularizer(depth) else "Lyu and Li (2020), Theorem 4.4"
 
 
+def of_signals(network: Callable[..., nn.Module]) -> Build:
+    """How a network on D values is built, whatever the shape of the inputs."""
+    return lambda shape, depth, scale, seed: network(math.prod(shape), depth, scale=scale, seed=seed)
+
+
 ARCHITECTURES: dict[str, Architecture] = {
     row.name: row
     for row in (
-        Architecture(
-            "fully connected",
-            lambda shape, depth, scale, seed: FullyConnected(math.prod(shape), depth, scale=scale, seed=seed),
-        ),
-        Architecture(
-            "diagonal",
-            lambda shape, depth, scale, seed: Diagonal(math.prod(shape), depth, scale=scale, seed=seed),
-        ),
-        Architecture(
-            "convolutional",
-            lambda shape, depth, scale, seed: Convolutional(math.prod(shape), depth, scale=scale, seed=seed),
-        ),
+        Architecture("fully connected", of_signals(FullyConnected)),
+        Architecture("diagonal", of_signals(Diagonal)),
+        Architecture("convolutional", of_signals(Convolutional)),
         Architecture(
             "convolutional 2-D",
             lambda shape, depth, scale, seed: Convolutional((shape[0], shape[1]), depth, scale=scale, seed=seed),

@@ -19,7 +19,7 @@ from compare.margin.architectures import ARCHITECTURES
 from compare.margin.families import families
 from compare.margin.flow_and_solution import FlowAndSolution, measure_family
 from compare.margin.margin_predictions import FLOW_COLUMNS, families_checks, filled, flow_row
-from compare.reports.progress import run_parts
+from compare.reports.curves import Curve, curve_plot
 from compare.reports.report import Figure, Report, Section
 
 if TYPE_CHECKING:
@@ -32,10 +32,7 @@ def depth_report(asked: DepthComparison) -> Report:
     chosen = families(dataset, names=asked.architectures, depths=asked.depths, seeds=asked.seeds, scale=asked.init)
     settings = MarginComparison(dataset, steps=10)  # plain gradient descent has no part in this
     parts = [(f.label, partial(measure_family, f, dataset.y, settings)) for f in chosen]
-    done = run_parts(parts, "Depths", show=asked.progress)
-    runs = [run for group in done.results for run in group]
-    sections = [section(runs, dataset)] if runs else []
-    return asked.report(sections, done, on=dataset.name, used=[dataset.used], seeds=asked.seeds)
+    return asked.report_of_parts(parts, "Depths", lambda runs: [section(runs, dataset)], dataset, seeds=asked.seeds)
 
 
 def section(runs: Sequence[FlowAndSolution], dataset: Dataset) -> Section:
@@ -66,29 +63,17 @@ def row(run: FlowAndSolution) -> dict[str, Any]:
 
 def support_plot(runs: Sequence[FlowAndSolution]) -> Figure:
     """Nonzero coefficients of the limit against depth, one dot per seed."""
-    linear = [run for run in runs if run.family.depth == 1]
-    points: dict[str, list[tuple[int, int]]] = {}
-    for run in (r for r in runs if r.family.depth > 1 and r.family.row.name in ARCHITECTURES):
-        points.setdefault(run.family.row.name, []).append((run.family.depth, row(run)["support"]))
-    for values in points.values():
-        values[:0] = [(1, row(run)["support"]) for run in linear]
-    data = {
-        f"{what} {name}": [point[i] for point in values]
-        for name, values in points.items()
-        for i, what in enumerate(("depth:", "support:"))
-    }
-
-    def draw(canvas: Any) -> None:
-        axes = canvas.subplots()
-        for colour, (name, values) in enumerate(points.items()):
-            depths, counts = np.array(values).T
-            axes.plot(depths, counts, color=f"C{colour}", ls="", marker="o", ms=4, alpha=0.6, label=name)
-            levels = np.unique(depths)
-            axes.plot(levels, [counts[depths == level].mean() for level in levels], color=f"C{colour}")
-        axes.set_xlabel("depth L")
-        axes.set_ylabel("nonzero coefficients of the limit")
-        axes.set_ylim(bottom=0)
-        axes.legend()
-
+    deeper = [run.family.row.name for run in runs if run.family.depth > 1 and run.family.row.name in ARCHITECTURES]
+    curves = []
+    for colour, name in enumerate(dict.fromkeys(deeper)):
+        shown = [run for run in runs if run.family.depth == 1 or run.family.row.name == name]
+        depths = np.array([run.family.depth for run in shown])
+        counts = np.array([row(run)["support"] for run in shown])
+        levels = np.unique(depths)
+        means = [counts[depths == level].mean() for level in levels]
+        names = (f"depth: {name}", f"support: {name}")
+        curves.append(Curve(name, depths, counts, "o", colour, names, {"ms": 4, "alpha": 0.6}))
+        curves.append(Curve("", levels, means, "-", colour))
     caption = "Support of the flow's limit: a dot per seed, lines through the means."
-    return Figure("support-by-depth", caption, draw, data)
+    labels = ("depth L", "nonzero coefficients of the limit")
+    return curve_plot("support-by-depth", caption, curves, labels, adjust=lambda axes: axes.set_ylim(bottom=0))

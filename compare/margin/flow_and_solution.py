@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from compare.margin.families import Family
 from compare.measures import angle, margin_gap
 from gd.descent.descend import descend
-from gd.descent.schedule import Schedule
 from gd.descent.trajectory import Trajectory
 from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import Limit
@@ -22,6 +21,9 @@ from solvers.arrays import Array
 from solvers.max_margin import certify, max_margin
 from solvers.solution import Certificate, Solution
 from solvers.stationary_points import BridgeSolution
+
+if TYPE_CHECKING:
+    from compare.experiments.margin import MarginComparison
 
 
 @dataclass(frozen=True)
@@ -115,22 +117,7 @@ class FlowAndSolution:
         return np.array([measure(β, target) if np.isfinite(β).all() and β.any() else np.nan for β in predictors])
 
 
-class Settings(Protocol):
-    """What `measure_family` reads of an experiment's parameters."""
-
-    @property
-    def loss(self) -> str: ...
-    @property
-    def steps(self) -> int: ...
-    @property
-    def schedule(self) -> str | Schedule: ...
-    @property
-    def tol(self) -> float: ...
-    @property
-    def n_starts(self) -> int: ...
-
-
-def measure_family(family: Family, y: Array, asked: Settings) -> tuple[FlowAndSolution, ...]:
+def measure_family(family: Family, y: Array, asked: MarginComparison) -> tuple[FlowAndSolution, ...]:
     """Solve, flow, descend, and certify every member of one family.
 
     Raises NotSeparableError when no predictor separates the data.

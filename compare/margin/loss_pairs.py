@@ -21,7 +21,6 @@ from compare.margin.architectures import ANGLE_TOLERANCE
 from compare.margin.families import Family, families
 from compare.margin.margin_predictions import kkt_residual
 from compare.measures import angle
-from compare.reports.progress import run_parts
 from compare.reports.report import Check, Column, Report, Section, Verdict
 from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import Limit
@@ -77,10 +76,8 @@ def loss_report(asked: LossComparison) -> Report:
     """The limits of both flows from the same initial weights."""
     dataset = asked.dataset()
     chosen = families(dataset, names=asked.architectures, depths=asked.depths, seeds=asked.seeds, scale=asked.init)
-    done = run_parts([(f.label, partial(pairs, f, dataset)) for f in chosen], "Losses", show=asked.progress)
-    found = [pair for group in done.results for pair in group]
-    sections = [section(found, dataset)] if found else []
-    return asked.report(sections, done, on=dataset.name, used=[dataset.used], seeds=asked.seeds)
+    parts = [(f.label, partial(pairs, f, dataset)) for f in chosen]
+    return asked.report_of_parts(parts, "Losses", lambda found: [section(found, dataset)], dataset, seeds=asked.seeds)
 
 
 def pairs(family: Family, dataset: Dataset) -> list[LossPair]:

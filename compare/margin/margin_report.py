@@ -24,7 +24,6 @@ from compare.margin.margin_predictions import (
     filled,
     flow_row,
 )
-from compare.reports.progress import run_parts
 from compare.reports.report import Report, Section
 
 if TYPE_CHECKING:
@@ -39,14 +38,14 @@ def margin_report(asked: MarginComparison) -> Report:
     else:
         chosen = own_families(asked.models, dataset)
     parts = [(family.label, partial(measure_family, family, dataset.y, asked)) for family in chosen]
-    done = run_parts(parts, "Networks", show=asked.progress)
-    runs = [run for group in done.results for run in group]
-    sections: list[Section] = []
-    if runs:
-        sections = [limits_section(runs, dataset, asked.loss), *architecture_sections(runs, dataset.name)]
-        sections.append(descent_section(runs, dataset.name))
-    seeds = [run.seed for run in runs if run.family.row.build is not None]
-    return asked.report(sections, done, on=dataset.name, used=[dataset.used], seeds=seeds)
+
+    def sections(runs: Sequence[FlowAndSolution]) -> list[Section]:
+        on_the_way = architecture_sections(runs, dataset.name)
+        return [limits_section(runs, dataset, asked.loss), *on_the_way, descent_section(runs, dataset.name)]
+
+    return asked.report_of_parts(
+        parts, "Networks", sections, dataset, seeds=asked.seeds if asked.models is None else ()
+    )
 
 
 def limits_section(runs: Sequence[FlowAndSolution], dataset: Dataset, loss: str) -> Section:

@@ -23,7 +23,6 @@ from compare.data.load import Dataset, standardized
 from compare.margin.architectures import ANGLE_TOLERANCE, RESIDUAL_TOLERANCE
 from compare.margin.margin_predictions import kkt_residual, not_reached
 from compare.measures import angle
-from compare.reports.progress import run_parts
 from compare.reports.report import Check, Column, Report, Section, Value, Verdict
 from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import Limit
@@ -63,11 +62,6 @@ class OutputsLimit:
     """None for L > 2."""
 
     @property
-    def residual(self) -> float:
-        """ε/‖w̃‖."""
-        return kkt_residual(self.limit)
-
-    @property
     def angle(self) -> float | None:
         """Radians to the solver's matrix."""
         β = self.limit.predictor
@@ -100,10 +94,8 @@ def output_report(asked: OutputsComparison) -> Report:
     """Limits of fully connected networks with M outputs, and the Schatten max margin."""
     (dataset, labels), seeds = asked.dataset(), tuple(asked.seeds)
     parts = [(f"L={depth}", partial(ends, dataset.X, labels, depth, seeds, asked.init)) for depth in asked.depths]
-    done = run_parts(parts, "Outputs", show=asked.progress)
-    found = [end for group in done.results for end in group]
-    sections = [section(found, dataset, labels)] if found else []
-    return asked.report(sections, done, on=dataset.name, used=[replace(dataset, y=labels).used], seeds=seeds)
+    whole = replace(dataset, y=labels)
+    return asked.report_of_parts(parts, "Outputs", lambda found: [section(found, whole)], whole, seeds=seeds)
 
 
 def ends(X: Array, labels: Array, depth: int, seeds: Sequence[int], scale: float) -> list[OutputsLimit]:
@@ -115,9 +107,9 @@ def ends(X: Array, labels: Array, depth: int, seeds: Sequence[int], scale: float
     return [OutputsLimit(depth, seed, limit, solution) for seed, limit in zip(seeds, limits, strict=True)]
 
 
-def section(found: Sequence[OutputsLimit], dataset: Dataset, labels: Array) -> Section:
+def section(found: Sequence[OutputsLimit], dataset: Dataset) -> Section:
     """The table and its predictions."""
-    (N, D), M = dataset.X.shape, labels.shape[1]
+    (N, D), M = dataset.X.shape, dataset.y.shape[1]
     text = (
         f"{N} points in {D} dimensions, {M} outputs, {N * M} constraints. Each limit is compared with\n\n"
         "    min ‖β‖_p (Schatten)   s.t.   y_nm ⟨x_n, β_m⟩ ≥ 1   for every n and m,   p = 2/L."
@@ -137,7 +129,7 @@ def end_checks(end: OutputsLimit) -> list[Check]:
     if not end.limit.status.converged:
         return [not_reached(subject, end.limit, str(end.limit.status), KKT)]
     statement = f"{subject}: the limit is a KKT point of min ‖w‖"
-    checks = [Check.at_most(statement, end.residual, RESIDUAL_TOLERANCE, reference=KKT)]
+    checks = [Check.at_most(statement, kkt_residual(end.limit), RESIDUAL_TOLERANCE, reference=KKT)]
     certificate = end.limit.certificate
     if end.depth == 1 and end.angle is not None:
         statement = f"{subject}: the limit is the Frobenius max margin"
@@ -160,7 +152,7 @@ def row(end: OutputsLimit) -> dict[str, Value]:
         "depth": end.depth,
         "norm": norm_name(end.depth),
         "seed": end.seed,
-        "kkt": end.residual,
+        "kkt": kkt_residual(end.limit),
         "gap": None if certificate is None else certificate.direction_gap,
         "stationarity": math.nan if certificate is None else certificate.stationarity,
         "angle": end.angle,

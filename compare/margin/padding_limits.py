@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -25,7 +25,6 @@ from compare.data.dataset import Dataset
 from compare.margin.architectures import RESIDUAL_TOLERANCE
 from compare.margin.margin_predictions import kkt_residual
 from compare.measures import angle
-from compare.reports.progress import run_parts
 from compare.reports.report import Check, Column, Report, Section, Value
 from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import Limit
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from compare.experiments.padding import PaddingComparison
 
 
+Padding = Literal["circular", "zero"]
 REFERENCE = "Lyu and Li (2020), Theorem 4.4"
 COLUMNS = (
     Column("padding", "padding"),
@@ -55,7 +55,7 @@ COLUMNS = (
 class PaddedNetwork:
     """One architecture: circular or zero padding, kernel size, depth."""
 
-    padding: str
+    padding: Padding
     kernel: int
     depth: int
     seed: int
@@ -68,10 +68,7 @@ def padding_report(asked: PaddingComparison) -> Report:
     """KKT residuals of the limits under zero padding, and under circular padding with narrow kernels at L > 2."""
     dataset, seeds = asked.dataset(), tuple(asked.seeds)
     parts = [(f"L={depth}", partial(cases, dataset, depth, asked.kernels, seeds, asked.init)) for depth in asked.depths]
-    done = run_parts(parts, "Paddings", show=asked.progress)
-    found = [case for group in done.results for case in group]
-    sections = [section(found, dataset)] if found else []
-    return asked.report(sections, done, on=dataset.name, used=[dataset.used], seeds=seeds)
+    return asked.report_of_parts(parts, "Paddings", lambda found: [section(found, dataset)], dataset, seeds=seeds)
 
 
 def cases(
@@ -80,7 +77,7 @@ def cases(
     """Every architecture of one depth, a batch of seeds each."""
     D = dataset.X.shape[1]
     wide = flow_limit([Convolutional(D, depth, scale=scale, seed=s) for s in seeds], dataset.X, dataset.y)
-    chosen = [("zero", kernel) for kernel in (*kernels, D)]
+    chosen: list[tuple[Padding, int]] = [("zero", kernel) for kernel in (*kernels, D)]
     if depth > 2:  # at L = 2 the regularizer of narrow circular kernels is known: `compare channels`
         chosen += [("circular", kernel) for kernel in kernels if kernel < D]
     found = []
@@ -95,11 +92,9 @@ def cases(
     return found
 
 
-def build(D: int, depth: int, kernel: int, padding: str, scale: float, seed: int) -> Convolutional:
+def build(D: int, depth: int, kernel: int, padding: Padding, scale: float, seed: int) -> Convolutional:
     """One network; "zero" or circular padding."""
-    if padding == "zero":
-        return Convolutional(D, depth, kernel=kernel, padding="zero", scale=scale, seed=seed)
-    return Convolutional(D, depth, kernel=kernel, padding="circular", scale=scale, seed=seed)
+    return Convolutional(D, depth, kernel=kernel, padding=padding, scale=scale, seed=seed)
 
 
 def predictor_at(model: Convolutional, limit: Limit) -> Array:
@@ -125,9 +120,10 @@ def check_of(case: PaddedNetwork) -> Check:
     """The limit is a KKT point, where it was reached."""
     network = f"{case.padding} padding, kernel {case.kernel}, L={case.depth}, seed {case.seed}"
     statement = f"{network}: the limit is a KKT point"
-    if not case.limit.status.converged:
-        return Check.not_reached(statement, kkt_residual(case.limit), why=str(case.limit.status), reference=REFERENCE)
-    return Check.at_most(statement, kkt_residual(case.limit), RESIDUAL_TOLERANCE, reference=REFERENCE)
+    residual, status = kkt_residual(case.limit), case.limit.status
+    if not status.converged:
+        return Check.not_reached(statement, residual, why=str(status), reference=REFERENCE)
+    return Check.at_most(statement, residual, RESIDUAL_TOLERANCE, reference=REFERENCE)
 
 
 def row(case: PaddedNetwork) -> dict[str, Value]:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from compare.reports import records
 from compare.reports.drawing import svg
 from compare.reports.findings import Column, Figure, Findings, Section, Value
-from compare.reports.terminal import comparison, headline
+from compare.reports.terminal import comparison, headline, is_number
 from compare.reports.wording import cell, clean, header, shown_in_unit
 
 CLASSES = {"holds": "holds", "fails": "fails", "not reached": "none", "no prediction": "none"}
@@ -82,8 +82,7 @@ def download(text: str) -> str:
 
 def is_numeric(section: Section, column: Column) -> bool:
     """Whether a column holds numbers, which stand right-aligned."""
-    values = [row.get(column.key) for row in section.rows]
-    return any(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+    return any(is_number(row.get(column.key)) for row in section.rows)
 
 
 def sort_key(value: Value, column: Column) -> str:
