@@ -1,13 +1,13 @@
-"""A day of abuse: 1,000 random and 100 adversarial calls of every solver verb, each outcome judged independently.
+"""A day of abuse: 1,000 random and 100 adversarial calls of every solver function, each outcome checked independently.
 
-    python benchmarks/abuse.py [--random 1000] [--seed 0] [--verbs max_margin,…] [--show]
+    python benchmarks/abuse.py [--random 1000] [--seed 0] [--functions max_margin,…] [--show]
 
 Each call ends as one of
 
-    certified       the answer says it is proved, and `abuse_judge` finds every claim true
+    certified       the answer says it is proved, and `abuse_checker` finds every claim true
     not certified   the answer itself says that it is not proved (and what it does say is true)
-    refused         an error of an intended type; inseparability is checked by the judge's own linear program
-    WRONG           a claim that the judge disproves
+    refused         an error of an intended type; inseparability is checked by the checker's own linear program
+    WRONG           a claim that the checker disproves
     TRACEBACK       an error, or a warning, that is none of the intended
     TIMEOUT         more than 60 s
 
@@ -27,14 +27,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from abuse_calls import CALLS, against_cvxpy, margin_regularizers
+from abuse_checker import Wrong, check_margin, check_refusal, demand
 from abuse_data import adversarial_functions, adversarial_margins, dressed, flavoured
-from abuse_judge import Wrong, demand, judge_margin, judge_refusal
-from abuse_verbs import VERBS, against_cvxpy, margin_regularizers
 
 from solvers import IllConditionedError, NotSeparableError
 
 Call = tuple[str, str, Callable[[], str]]
-"""Verb, description, and a function that makes the call, judges the answer, and returns its outcome."""
+"""Function, description, and a function that makes the call, checks the answer, and returns its outcome."""
 
 OUTCOMES = ("certified", "not certified", "refused", "WRONG", "TRACEBACK", "TIMEOUT")
 SHARES = {"max_margin": 0.54, "certify": 0.08, "regularization_path": 0.05, "induced_regularizer": 0.1,
@@ -80,30 +80,30 @@ def clear(message: str) -> bool:
     return len(message) > 30 and not any(piece in message for piece in foreign)
 
 
-def judged_margin(X: Any, y: Any, regularizer: Any, **options: Any) -> str:
-    """max_margin, judged; data that it refuses as inseparable are held to a linear program."""
+def checked_margin(X: Any, y: Any, regularizer: Any, **options: Any) -> str:
+    """max_margin, checked; data that it refuses as inseparable are held to a linear program."""
     from solvers import max_margin
 
     before = np.array(X, copy=True) if isinstance(X, np.ndarray) else None
     try:
         solution = max_margin(X, y, regularizer, **options)
     except NotSeparableError as error:
-        judge_refusal(X, y, error)
+        check_refusal(X, y, error)
         raise
     if before is not None:
         demand(np.array_equal(before, X, equal_nan=True), "the input was written to")
-    return judge_margin(X, y, regularizer, solution)
+    return check_margin(X, y, regularizer, solution)
 
 
-def random_calls(count: int, seed: int, verbs: tuple[str, ...]) -> Iterator[Call]:
-    """`count` calls, the verbs in their shares."""
-    names = [name for name in SHARES if name in verbs]
+def random_calls(count: int, seed: int, functions: tuple[str, ...]) -> Iterator[Call]:
+    """`count` calls, the functions in their shares."""
+    names = [name for name in SHARES if name in functions]
     shares = np.array([SHARES[name] for name in names])
     for i in range(count):
         rng = np.random.default_rng([seed, i])
-        verb = names[int(rng.choice(len(names), p=shares / shares.sum()))]
-        if verb != "max_margin":
-            yield verb, f"random {i}", lambda verb=verb, rng=rng: VERBS[verb](rng)
+        function = names[int(rng.choice(len(names), p=shares / shares.sum()))]
+        if function != "max_margin":
+            yield function, f"random {i}", lambda function=function, rng=rng: CALLS[function](rng)
             continue
         n, d = int(rng.integers(1, 13)), int(rng.integers(1, 17))
         regularizer, shape, outputs = margin_regularizers(rng, d)
@@ -116,46 +116,46 @@ def random_calls(count: int, seed: int, verbs: tuple[str, ...]) -> Iterator[Call
         options = {"method": "conic"} if regularizer.is_norm and rng.random() < 0.05 else {}
         X = dressed(rng, X)
         yield (f"max_margin {type(regularizer).__name__}", f"random {i}: {regularizer} {np.shape(X)} {options}",
-               lambda X=X, y=y, r=regularizer, o=options: judged_margin(X, y, r, **o))  # fmt: skip
+               lambda X=X, y=y, r=regularizer, o=options: checked_margin(X, y, r, **o))  # fmt: skip
 
 
-def adversarial_calls(verbs: tuple[str, ...]) -> Iterator[Call]:
-    """The adversarial data through every door they fit; a hundred and more."""
+def adversarial_calls(functions: tuple[str, ...]) -> Iterator[Call]:
+    """The adversarial data as input of every function they fit; a hundred and more."""
     from solvers import L2, Bridge, ConvKernel, FourierBridge
 
-    if "max_margin" in verbs:
+    if "max_margin" in functions:
         for name, X, y in adversarial_margins():
             for r in (L2(), Bridge(1), FourierBridge(1), Bridge(2 / 3), ConvKernel(1), ConvKernel(2)):
-                yield f"max_margin {type(r).__name__}", f"{name}, {r}", lambda X=X, y=y, r=r: judged_margin(X, y, r)
+                yield f"max_margin {type(r).__name__}", f"{name}, {r}", lambda X=X, y=y, r=r: checked_margin(X, y, r)
     for name, make in adversarial_functions():
-        for verb in ("weighted_spline", "kernel_interpolant", "rich_interpolant"):
-            if verb in verbs:
-                yield verb, name, lambda verb=verb, make=make: VERBS[verb](None, make())
+        for function in ("weighted_spline", "kernel_interpolant", "rich_interpolant"):
+            if function in functions:
+                yield function, name, lambda function=function, make=make: CALLS[function](None, make())
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--random", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--verbs", default=",".join(SHARES))
+    parser.add_argument("--functions", default=",".join(SHARES))
     parser.add_argument("--show", action="store_true", help="print refusals too")
     options = parser.parse_args()
-    verbs = tuple(options.verbs.split(","))
+    functions = tuple(options.functions.split(","))
     counts: Counter[tuple[str, str]] = Counter()
     begun = time.perf_counter()
-    for source in (random_calls(options.random, options.seed, verbs), adversarial_calls(verbs)):
-        for verb, what, call in source:
+    for source in (random_calls(options.random, options.seed, functions), adversarial_calls(functions)):
+        for function, what, call in source:
             since = time.perf_counter()
             ended, why = outcome(call)
-            counts[verb, ended] += 1
+            counts[function, ended] += 1
             if ended in OUTCOMES[3:] or options.show or time.perf_counter() - since > 10:
-                print(f"{ended:13} {time.perf_counter() - since:5.1f} s  {verb:28} {what}: {why[:300]}", flush=True)
+                print(f"{ended:13} {time.perf_counter() - since:5.1f} s  {function:28} {what}: {why[:300]}", flush=True)
     print(f"\n{'':28}" + "".join(f"{name:>15}" for name in OUTCOMES))
-    for verb in sorted({verb for verb, _ in counts}):
-        print(f"{verb:28}" + "".join(f"{counts[verb, name]:15}" for name in OUTCOMES))
+    for function in sorted({function for function, _ in counts}):
+        print(f"{function:28}" + "".join(f"{counts[function, name]:15}" for name in OUTCOMES))
     totals = [sum(counts[key] for key in counts if key[1] == name) for name in OUTCOMES]
     print(f"{'all':28}" + "".join(f"{total:15}" for total in totals))
-    compared = against_cvxpy(options.seed) if "max_margin" in verbs else "not compared"
+    compared = against_cvxpy(options.seed) if "max_margin" in functions else "not compared"
     print(f"\ncvxpy with Clarabel on the same problems: {compared}; {time.perf_counter() - begun:.0f} s in all")
     return int(sum(totals[3:]) > 0)
 

@@ -1,4 +1,4 @@
-"""What `abuse.py` throws at the doors: random data in every shape and dress, and adversarial data by hand."""
+"""What `abuse.py` gives to the solvers: random data in every shape and dtype, and adversarial data by hand."""
 
 from __future__ import annotations
 
@@ -93,10 +93,10 @@ def adversarial_margins() -> list[tuple[str, Any, Any]]:
         ("contradiction", [[1.0, 2.0], [1.0, 2.0]], [1, -1]),
         ("Hilbert matrix", hilbert(10), np.tile([1.0, -1.0], 5)),
         ("Vandermonde matrix", moment, np.where(np.arange(8) % 3, 1.0, -1.0)),
-        ("one denormal entry beside ones", np.array([[TINY, 1.0], [1.0, TINY]]), [1, -1]),
+        ("one denormal entry among ones", np.array([[TINY, 1.0], [1.0, TINY]]), [1, -1]),
         ("only denormals", np.full((2, 3), TINY), [1, 1]),
         ("largest floats", np.full((2, 3), 1.7e308), [1, 1]),
-        ("1e-99 beside 1e99", np.diag([1e99, 1e-99, 1.0]), [1, 1, 1]),
+        ("1e-99 and 1e99", np.diag([1e99, 1e-99, 1.0]), [1, 1, 1]),
         ("rows over 60 decades", np.eye(4) * 10.0 ** np.array([[-30], [-10], [10], [30]]), [1, -1, 1, -1]),
         ("needs β of 1e12", [[1.0, 1.0], [-1.0, -1.0 + 1e-12]], [1, 1]),
         ("needs β of 1e7", [[1.0, 1.0], [-1.0, -1.0 + 1e-7]], [1, 1]),

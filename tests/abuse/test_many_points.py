@@ -1,4 +1,4 @@
-"""Many points: the kernel road works on a few of them at a time, and its answer is that of all."""
+"""Many points: the kernel method works on a few of them at a time, and its answer is that of all."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
-"""Every solver verb on hostile numbers: certified, refused in words, or said to be uncertified; and a judge that bites.
+"""Every solver function on hostile numbers: certified, refused in words, or said to be uncertified.
 
-The judge and the generators are those of `benchmarks/abuse.py`, which runs many more of them.
+The checker and the generators are those of `benchmarks/abuse.py`, which runs many more of them.
 """
 
 import sys
@@ -16,8 +16,8 @@ from hypothesis.extra.numpy import arrays
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import abuse
-import abuse_judge
-from abuse_judge import Wrong, judge_margin, judge_refusal
+import abuse_checker
+from abuse_checker import Wrong, check_margin, check_refusal
 
 from solvers import (
     L2,
@@ -53,7 +53,7 @@ GOOD = ("certified", "not certified", "refused")
 def test_max_margin_on_any_numbers(X: np.ndarray, y: list[float], regularizer: Regularizer, order: str) -> None:
     X = np.asfortranarray(X) if order == "F" else X
     X.flags.writeable = order != "read-only"
-    ended, why = abuse.outcome(lambda: abuse.judged_margin(X, y[: len(X)], regularizer))
+    ended, why = abuse.outcome(lambda: abuse.checked_margin(X, y[: len(X)], regularizer))
     assert ended in GOOD, why
 
 
@@ -61,22 +61,22 @@ def test_max_margin_on_any_numbers(X: np.ndarray, y: list[float], regularizer: R
 @settings(max_examples=60)
 def test_functions_through_any_points(points: list[tuple[float, float]]) -> None:
     data = [x for x, _ in points], [y for _, y in points]
-    for verb in ("weighted_spline", "kernel_interpolant", "rich_interpolant"):
-        ended, why = abuse.outcome(lambda verb=verb: abuse.VERBS[verb](None, data))
-        assert ended in GOOD, (verb, why)
+    for function in ("weighted_spline", "kernel_interpolant", "rich_interpolant"):
+        ended, why = abuse.outcome(lambda function=function: abuse.CALLS[function](None, data))
+        assert ended in GOOD, (function, why)
 
 
 @pytest.mark.parametrize("seed", [7, 8])
-def test_random_calls_of_every_verb(seed: int) -> None:
-    for verb, what, call in abuse.random_calls(60, seed, tuple(abuse.SHARES)):
+def test_random_calls_of_every_function(seed: int) -> None:
+    for function, what, call in abuse.random_calls(60, seed, tuple(abuse.SHARES)):
         ended, why = abuse.outcome(call)
-        assert ended in GOOD, (verb, what, why)
+        assert ended in GOOD, (function, what, why)
 
 
 def test_adversarial_calls() -> None:
-    for verb, what, call in abuse.adversarial_calls(tuple(abuse.SHARES)):
+    for function, what, call in abuse.adversarial_calls(tuple(abuse.SHARES)):
         ended, why = abuse.outcome(call)
-        assert ended in GOOD, (verb, what, why)
+        assert ended in GOOD, (function, what, why)
 
 
 RNG = np.random.default_rng(5)
@@ -84,11 +84,11 @@ X, y = RNG.standard_normal((6, 9)), np.array([1.0, -1, 1, 1, -1, -1])
 
 
 @pytest.mark.parametrize("regularizer", [*REGULARIZERS, Schatten(1), ConvKernel(3)], ids=str)
-def test_the_judge_rejects(regularizer: Regularizer) -> None:
+def test_the_checker_rejects(regularizer: Regularizer) -> None:
     labels = np.stack([y, -y * y[::-1]], axis=1) if isinstance(regularizer, Schatten) else y
     solution = max_margin(X, labels, regularizer, **({"method": "conic"} if isinstance(regularizer, Schatten) else {}))
-    claimed = replace(solution, status=abuse_judge.Status.OPTIMAL if regularizer.is_norm else solution.status)
-    assert judge_margin(X, labels, regularizer, solution) in GOOD
+    claimed = replace(solution, status=abuse_checker.Status.OPTIMAL if regularizer.is_norm else solution.status)
+    assert check_margin(X, labels, regularizer, solution) in GOOD
     aside = solution.beta + 1e-3 * RNG.standard_normal(solution.beta.shape) * np.abs(solution.beta).max()
     damaged = [
         replace(claimed, beta=aside),
@@ -103,16 +103,16 @@ def test_the_judge_rejects(regularizer: Regularizer) -> None:
         ]
     for wrong in damaged:
         with pytest.raises(Wrong):
-            judge_margin(X, labels, regularizer, wrong)
+            check_margin(X, labels, regularizer, wrong)
 
 
-def test_the_judge_rejects_a_false_refusal() -> None:
+def test_the_checker_rejects_a_false_refusal() -> None:
     with pytest.raises(Wrong, match="a predictor separates"):
-        judge_refusal(X, y, NotSeparableError(np.full(6, 1 / 6), 1.0))
+        check_refusal(X, y, NotSeparableError(np.full(6, 1 / 6), 1.0))
     with pytest.raises(Wrong, match="no convex combination"):
-        judge_refusal(X, y, NotSeparableError(np.full(6, 1.0), 0.0))
+        check_refusal(X, y, NotSeparableError(np.full(6, 1.0), 0.0))
     with pytest.raises(Wrong, match="Farkas residual"):
-        judge_refusal(np.eye(2), [1, 1], NotSeparableError(np.full(2, 0.5), 0.0))
+        check_refusal(np.eye(2), [1, 1], NotSeparableError(np.full(2, 0.5), 0.0))
 
 
 def test_outcomes_are_told_apart() -> None:

@@ -1,4 +1,4 @@
-"""The judge of `abuse.py`: recomputes what an answer claims, by formulas of its own, and shares no code with `solvers`.
+"""The checker of `abuse.py`: recomputes what an answer claims, by formulas of its own, and shares no code with `solvers`.
 
 Margins are summed exactly (rational arithmetic), Fourier coefficients come from the DFT matrix, R_K° from the K shifted
 copies written out, the network of a ConvKernel answer is convolved entry by entry, separability is a linear program.
@@ -16,7 +16,7 @@ from scipy.optimize import linprog
 from solvers import L2, ConvKernel, FourierBridge, Schatten, Status, induced_regularizer
 
 CLAIM = 1e-8
-"""Ten times the tolerance that solvers are asked for: rounding in this judge is below it."""
+"""Ten times the tolerance that solvers are asked for: rounding in this checker is below it."""
 
 
 class Wrong(Exception):
@@ -56,7 +56,7 @@ def dft(beta: np.ndarray) -> np.ndarray:
 
 
 def value(regularizer: Any, beta: np.ndarray) -> float:
-    """R(β), except for ConvKernel, whose value is a program: its claims are judged by `network`."""
+    """R(β), except for ConvKernel, whose value is a program: its claims are checked by `network`."""
     size = float(np.abs(beta).max())
     if size == 0:
         return 0.0
@@ -101,7 +101,7 @@ def network(U: np.ndarray, V: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return (out / np.sqrt(np.prod(grid))).reshape(shape)
 
 
-def judge_margin(X: Any, y: Any, regularizer: Any, solution: Any) -> str:
+def check_margin(X: Any, y: Any, regularizer: Any, solution: Any) -> str:
     """ "certified" or "not certified"; raises Wrong when anything it says is not so."""
     A, shape = constraints(X, y)
     beta, alpha = solution.beta, solution.dual.ravel()
@@ -111,25 +111,25 @@ def judge_margin(X: Any, y: Any, regularizer: Any, solution: Any) -> str:
     claims = solution.status in (Status.OPTIMAL, Status.STATIONARY)
     slack = CLAIM if claims else max(10 * solution.certificate.primal, 1e-6)
     demand(margin >= 1 - slack, f"margin {margin:.3e}, claimed {solution.certificate.margin:.3e}")
-    judge_price(regularizer, beta, solution)
+    check_value(regularizer, beta, solution)
     if regularizer.is_norm or isinstance(regularizer, ConvKernel):
         z = exact_product(A.T.copy(), alpha).reshape(shape)
         scale = dual_norm(regularizer, z)
         proved = float(alpha.sum()) / scale if scale > 0 else 0.0
-        # an open gap is judged at its own size: there rounding of Σα_n a_n may move the bound by as much
-        room = CLAIM if claims else max(CLAIM, abs(solution.certificate.gap or 0.0) * 10)
-        demand(solution.lower_bound <= proved * (1 + room), f"lower bound {solution.lower_bound} > {proved} proved")
+        # an open gap is checked at its own size: there rounding of Σα_n a_n may move the bound by as much
+        slack = CLAIM if claims else max(CLAIM, abs(solution.certificate.gap or 0.0) * 10)
+        demand(solution.lower_bound <= proved * (1 + slack), f"lower bound {solution.lower_bound} > {proved} proved")
         if solution.status is Status.OPTIMAL:
             demand(proved >= solution.objective * (1 - CLAIM), f"gap {1 - proved / solution.objective:.1e} is open")
     elif claims:
-        judge_stationary(A, beta, alpha, regularizer)
+        check_stationary(A, beta, alpha, regularizer)
     return "certified" if claims else "not certified"
 
 
-def judge_price(regularizer: Any, beta: np.ndarray, solution: Any) -> None:
-    """The objective is R(β); for ConvKernel, what a network that computes β pays."""
+def check_value(regularizer: Any, beta: np.ndarray, solution: Any) -> None:
+    """The objective is R(β); for ConvKernel, the cost of a network that computes β."""
     if isinstance(regularizer, ConvKernel):
-        # the conic road returns no network; any that computes β and is paid what was said will do
+        # the conic method returns no network; any that computes β at the stated cost will do
         found = solution if hasattr(solution, "kernels") else computing(regularizer, beta)
         paid = float((found.kernels**2).sum() + (found.output_weights**2).sum())
         error = np.abs(network(found.kernels, found.output_weights, beta.shape) - beta).max() / np.abs(beta).max()
@@ -144,7 +144,7 @@ def computing(regularizer: Any, beta: np.ndarray) -> Any:
     return induced_regularizer(beta, regularizer.kernel_size, in_channels=regularizer.in_channels)
 
 
-def judge_stationary(A: np.ndarray, beta: np.ndarray, alpha: np.ndarray, regularizer: Any) -> None:
+def check_stationary(A: np.ndarray, beta: np.ndarray, alpha: np.ndarray, regularizer: Any) -> None:
     """Eq. (13): Σα_n a_n is, on the support, a positive multiple of |c|^{p−1} c/|c|; multipliers on the margin only."""
     z = exact_product(A.T.copy(), alpha).reshape(beta.shape)
     c, zc = (dft(beta), dft(z)) if isinstance(regularizer, FourierBridge) else (beta + 0j, z + 0j)
@@ -169,12 +169,12 @@ def relative_margin(X: Any, y: Any) -> float:
     n, d = A.shape
     program = linprog(np.append(np.zeros(d), -1.0), A_ub=np.column_stack([-A, np.ones(n)]), b_ub=np.zeros(n),
                       bounds=[(-1, 1)] * d + [(None, None)], method="highs")  # fmt: skip
-    demand(program.status == 0, "the judge's own linear program failed")
+    demand(program.status == 0, "the checker's own linear program failed")
     found = exact_product(A, program.x[:-1])
     return float(found.min())
 
 
-def judge_refusal(X: Any, y: Any, error: Any) -> None:
+def check_refusal(X: Any, y: Any, error: Any) -> None:
     """A Farkas certificate must be one, and no predictor may separate by more than rounding."""
     A, _ = constraints(X, y)
     alpha = error.farkas.ravel()

@@ -1,4 +1,4 @@
-"""One function per solver verb: a random call, judged by formulas written here and in `abuse_judge`."""
+"""One function per solver function: a random call, checked by formulas written here and in `abuse_checker`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from abuse_checker import CLAIM, Wrong, check_refusal, constraints, demand, dual_norm, exact_product, network, value
 from abuse_data import dressed, flavoured, spline_data
-from abuse_judge import CLAIM, Wrong, constraints, demand, dual_norm, exact_product, judge_refusal, network, value
 from scipy.special import expit
 
 from solvers import (
@@ -53,7 +53,7 @@ def margin_regularizers(rng: Rng, d: int) -> tuple[Any, tuple[int, ...], int]:
 
 
 def certify_call(rng: Rng) -> str:
-    """A perturbed solution: the judge's gap must be the true one."""
+    """A perturbed solution: the checker's gap must be the true one."""
     X, y = flavoured(rng, int(rng.integers(1, 8)), int(rng.integers(1, 10)))
     regularizer = [L2(), Bridge(1), FourierBridge(1)][rng.integers(3)]
     noise = 10.0 ** rng.uniform(-12, 0)
@@ -64,14 +64,14 @@ def certify_call(rng: Rng) -> str:
         beta = beta + noise * np.linalg.norm(beta) * rng.standard_normal(beta.shape)
         found = certify(dress, y, beta, regularizer)
     except NotSeparableError as error:
-        judge_refusal(X, y, error)
+        check_refusal(X, y, error)
         raise
     A, _ = constraints(X, y)
-    margin, price = float(exact_product(A, beta.ravel()).min()), value(regularizer, beta)
+    margin, cost = float(exact_product(A, beta.ravel()).min()), value(regularizer, beta)
     proved = found.dual.sum() / max(dual_norm(regularizer, exact_product(A.T.copy(), found.dual.ravel())), 1e-300)
-    demand(abs(found.objective - price) <= CLAIM * price, "objective")
+    demand(abs(found.objective - cost) <= CLAIM * cost, "objective")
     if found.worst <= CLAIM:
-        demand(margin >= 1 - 1e-7 and price <= proved * (1 + 1e-7), "certified a predictor that is not optimal")
+        demand(margin >= 1 - 1e-7 and cost <= proved * (1 + 1e-7), "certified a predictor that is not optimal")
         return "certified"
     return "not certified"
 
@@ -95,7 +95,7 @@ def path_call(rng: Rng) -> str:
 
 
 def induced_call(rng: Rng) -> str:
-    """The network computes w, its price is the objective, and z proves the lower bound."""
+    """The network computes w, its cost is the objective, and z proves the lower bound."""
     shapes = [(int(rng.integers(1, 20)),), (int(rng.integers(2, 6)), int(rng.integers(2, 6))), (2, 6), (2, 4, 4)]
     kind = int(rng.integers(4))
     w = flavoured(rng, int(np.prod(shapes[kind])), 1)[0].reshape(shapes[kind])
@@ -112,7 +112,7 @@ def induced_call(rng: Rng) -> str:
     paid = float((answer.kernels**2).sum() + (answer.output_weights**2).sum())
     error = np.abs(network(answer.kernels, answer.output_weights, w.shape) - w).max() / np.abs(w).max()
     demand(error <= 1e-7, f"the network computes another predictor, {error:.1e} away")
-    demand(abs(paid - answer.value) <= CLAIM * paid, "price")
+    demand(abs(paid - answer.value) <= CLAIM * paid, "cost")
     z = answer.dual / dual_norm(ConvKernel(K, channels or 1), answer.dual)
     proved = float(np.vdot(z, w))
     demand(answer.lower_bound <= proved * (1 + CLAIM), f"lower bound {answer.lower_bound}, proved {proved}")
@@ -197,7 +197,7 @@ def rich_call(rng: Rng | None, data: Any = None) -> str:
 
 
 def flow_call(rng: Rng) -> str:
-    """A limit called optimal is, by the judge's own price and max_margin's dual."""
+    """A limit called optimal is, by the checker's own cost and max_margin's dual."""
     import torch
 
     from gd import Convolutional, Diagonal, FlowStatus, FullyConnected, flow_limit
@@ -209,7 +209,7 @@ def flow_call(rng: Rng) -> str:
     try:
         limit = flow_limit(network, X, y, max_steps=3000)
     except NotSeparableError as error:
-        judge_refusal(X, y, error)
+        check_refusal(X, y, error)
         raise
     if limit.status is not FlowStatus.OPTIMAL:
         return "not certified"
@@ -218,12 +218,12 @@ def flow_call(rng: Rng) -> str:
     proved = float(limit.certificate.dual.sum()) / dual_norm(network.regularizer, z)
     margin = float(exact_product(A, limit.predictor.ravel()).min())
     demand(margin >= 1 - 1e-7, f"margin {margin}")
-    price = value(network.regularizer, limit.predictor)
-    demand(price <= proved * (1 + 1e-7), f"gap {price / proved - 1:.1e}")
+    cost = value(network.regularizer, limit.predictor)
+    demand(cost <= proved * (1 + 1e-7), f"gap {cost / proved - 1:.1e}")
     return "certified"
 
 
-VERBS: dict[str, Callable[..., str]] = {
+CALLS: dict[str, Callable[..., str]] = {
     "certify": certify_call,
     "regularization_path": path_call,
     "induced_regularizer": induced_call,
@@ -236,7 +236,7 @@ VERBS: dict[str, Callable[..., str]] = {
 
 
 def against_cvxpy(seed: int, count: int = 30) -> str:
-    """Optimal values beside Clarabel's, the program written out here."""
+    """Optimal values compared with Clarabel's, the program written out here."""
     import cvxpy as cp
 
     worst, compared = 0.0, 0
@@ -246,8 +246,8 @@ def against_cvxpy(seed: int, count: int = 30) -> str:
         X, y = rng.standard_normal((n, d)), rng.choice([-1.0, 1.0], n)
         F = np.exp(-2j * np.pi * np.outer(np.arange(d), np.arange(d)) / d) / np.sqrt(d)
         b = cp.Variable(d)
-        price = [cp.norm2(b), cp.norm1(b), cp.sum(cp.abs(F @ b))][i % 3]
-        program = cp.Problem(cp.Minimize(price), [cp.multiply(y, X @ b) >= 1])
+        cost = [cp.norm2(b), cp.norm1(b), cp.sum(cp.abs(F @ b))][i % 3]
+        program = cp.Problem(cp.Minimize(cost), [cp.multiply(y, X @ b) >= 1])
         program.solve(solver="CLARABEL")
         try:
             solution = max_margin(X, y, [L2(), Bridge(1), FourierBridge(1)][i % 3])
