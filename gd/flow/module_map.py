@@ -80,6 +80,11 @@ class ModuleMap(MarginMap):
     def _margins(self, theta: Tensor) -> Tensor:
         return (self.y * self._outputs(theta, self.X).reshape(self.y.shape)).flatten()
 
+    @property
+    def convex(self) -> bool:
+        """False: that R is the induced regularizer is the module's word, so no limit is required to close its gap."""
+        return False
+
     def predictors(self, theta: Tensor) -> Array | None:
         """β of a module that names a `regularizer` of linear predictors and has one output, β_d = f(e_d; θ).
 
