@@ -1,4 +1,4 @@
-"""The checker of `abuse.py`: recomputes what an answer claims, by formulas of its own, and shares no code with `solvers`.
+"""The checker of `abuse.py`: recomputes what an answer claims, by its own formulas, with no code of `solvers`.
 
 Margins are summed exactly (rational arithmetic), Fourier coefficients come from the DFT matrix, R_K° from the K shifted
 copies written out, the network of a ConvKernel answer is convolved entry by entry, separability is a linear program.
