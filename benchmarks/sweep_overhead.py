@@ -1,4 +1,4 @@
-"""What a sweep costs beside its cells: overhead per cell, and scaling over workers.
+"""What a sweep costs in addition to its cells: overhead per cell, and scaling over workers.
 
     python benchmarks/sweep_overhead.py [--cells 10000] [--jobs 1,2,4,8]
 

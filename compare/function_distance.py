@@ -50,14 +50,20 @@ class _Piecewise:
 def uniform_distance(f: Any, g: Any, interval: tuple[float, float]) -> float:
     """max over x in [low, high] of |f(x) − g(x)|, in units of the functions' values.
 
-    f, g       functions of one variable as the module lists them: networks, splines, interpolants
-    interval   (low, high), low < high, finite
-
     Where one function is piecewise linear and the other piecewise linear or a `WeightedSpline` this is the maximum to
     rounding. Else each piece between knots is cut into 16 and every local maximum refined, which is exact unless the
     difference oscillates faster than that within a piece.
 
-    Raises ValueError for an interval that is not one, and TypeError for a function whose pieces are not known.
+    Args:
+        f, g: functions of one variable as the module lists them: networks, splines, interpolants.
+        interval: (low, high), low < high, finite, in units of x.
+
+    Returns:
+        The distance.
+
+    Raises:
+        ValueError: the interval is not one.
+        TypeError: the pieces of a function are not known.
 
     >>> from solvers.splines.rich_regime import rich_interpolant
     >>> from solvers.splines.weighted_spline import weighted_spline
@@ -86,7 +92,18 @@ def l2_distance(f: Any, g: Any, interval: tuple[float, float]) -> float:
     """( ∫ (f − g)² dx / (high − low) )^½ over the interval: the root mean square difference.
 
     8-point Gauss–Legendre on every common piece: exact for linear pieces and cubics, to rounding for splines with
-    smooth ζ. Arguments and errors as for `uniform_distance`.
+    smooth ζ.
+
+    Args:
+        f, g: functions of one variable, as for `uniform_distance`.
+        interval: (low, high), low < high, finite, in units of x.
+
+    Returns:
+        The distance, in units of the functions' values.
+
+    Raises:
+        ValueError: the interval is not one.
+        TypeError: the pieces of a function are not known.
 
     >>> from solvers.splines.rich_regime import rich_interpolant
     >>> f, g = (rich_interpolant([0.0, 1.0], [0.0, end]).joined_dots for end in (1.0, 0.0))

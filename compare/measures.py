@@ -21,10 +21,18 @@ def angle(a: ArrayLike, b: ArrayLike) -> float:
 
         ∠(a, b) = 2 atan2( ‖a/‖a‖ − b/‖b‖‖, ‖a/‖a‖ + b/‖b‖‖ ).
 
-    arccos⟨a, b⟩/(‖a‖‖b‖) cannot tell angles below 1e-8 from 0. Shapes must agree; images and complex vectors (as real
-    vectors of twice the length) are welcome, at any scale from denormal to near overflow.
+    arccos⟨a, b⟩/(‖a‖‖b‖) cannot tell angles below 1e-8 from 0.
 
-    Raises ValueError when the shapes differ, when a or b is zero (it has no direction), or is not finite.
+    Args:
+        a: of any shape, real or complex (then taken as a real vector of twice the length), at any scale from denormal
+            to near overflow.
+        b: as `a`, of the same shape.
+
+    Returns:
+        The angle in radians.
+
+    Raises:
+        ValueError: the shapes differ, or a or b is zero (it has no direction) or not finite.
 
     Reference: Kahan (2006), "How futile are mindless assessments of roundoff in floating-point computation?", §12.
 
@@ -62,7 +70,19 @@ def direction(a: ArrayLike, name: str = "the vector") -> Array:
 def normalized_margin(X: ArrayLike, y: ArrayLike, beta: ArrayLike, regularizer: Regularizer) -> float:
     """γ(β) = min_n y_n⟨x_n, β⟩ / R(β), the number that is maximal at the predicted limit. Units of X per unit of R.
 
-    X has shape (N, *β.shape). Raises ValueError when β is zero.
+    Args:
+        X: points, shape (N, *β.shape).
+        y: labels −1 or +1, shape (N,).
+        beta: the predictor β, of any shape.
+        regularizer: R, homogeneous of degree one, so that γ does not depend on the scale of β.
+
+    Returns:
+        γ(β), negative where β gives a point the wrong sign.
+
+    Raises:
+        ValueError: β is zero.
+
+    Reference: Gunasekar, Lee, Soudry, Srebro (2018), Theorems 1, 2 and 2a: gradient descent maximizes it at its limit.
 
     >>> from solvers.regularizers import L2
     >>> normalized_margin([[3.0, 4.0]], [1.0], [6.0, 8.0], L2())
@@ -78,6 +98,21 @@ def normalized_margin(X: ArrayLike, y: ArrayLike, beta: ArrayLike, regularizer: 
 
 def margin_gap(X: ArrayLike, y: ArrayLike, beta: ArrayLike, best: ArrayLike, regularizer: Regularizer) -> float:
     """1 − γ(β)/γ(β*): the share of the best normalized margin that β misses; 0 at the limit, 1 or more if β errs.
+
+    Args:
+        X: points, shape (N, *β.shape).
+        y: labels −1 or +1, shape (N,).
+        beta: the predictor β that is measured, of any shape.
+        best: the predictor β* of largest normalized margin, shape of β.
+        regularizer: R, in which both margins are normalized.
+
+    Returns:
+        The share, dimensionless.
+
+    Raises:
+        ValueError: β or β* is zero.
+
+    Reference: Gunasekar, Lee, Soudry, Srebro (2018), Theorems 1, 2 and 2a: the share goes to 0 for convex R.
 
     >>> from solvers.regularizers import L2
     >>> margin_gap([[1.0, 0.0]], [1.0], [3.0, 4.0], [1.0, 0.0], L2())

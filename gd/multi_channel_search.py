@@ -1,14 +1,14 @@
-"""The hunt for predictors that few channels pay more for: batches of instances, on CUDA where there is one.
+"""The search for predictors whose R_C exceeds the convex R: batches of instances, on CUDA where there is one.
 
-For a predictor w let R_C(w) be its price with C channels and R(w) the convex one. The hunt climbs ln R_C − ln R over
-unit vectors w. Both prices are minima over kernels of one formula,
+For a predictor w let R_C(w) be the value with C channels and R(w) the convex one. The search ascends ln R_C − ln R over
+unit vectors w. Both values are minima over kernels of one formula,
 
     R_C(w) = min over U ∈ R^{C×KR} of  ‖U‖² + Σ_d ŵ_d* P_d(U)^{-1} ŵ_d,        P_d = Σ_c û_c û_c*,                  (1)
 
 with C = KR for the convex one, so a batch of (instance, restart) pairs is minimized at once, by Newton's method with
 the absolute values of the Hessian's eigenvalues and a trust parameter for each pair: it leaves saddles and ends in
 minima to working precision. By the envelope theorem the gradient of ln R_C in w is 2ẑ_C/R_C, ẑ = P^{-1}ŵ at the
-minimizer, so one step of the climb costs one minimization from the last kernels.
+minimizer, so one ascent step costs one minimization from the last kernels.
 
 What comes out are *candidates*: the smaller side, R, is a proved lower bound (from the dual, by an eigenvalue), the
 larger, R_C, is the best of the restarts. `solvers.conv_kernel.rank_certificate` proves some of them.
@@ -33,8 +33,8 @@ KINDS = ("gaussian", "sparse", "smooth", "tones", "integers")
 
 
 @dataclass(frozen=True)
-class HuntPlan:
-    """One hunt: networks, and how hard to look."""
+class SearchPlan:
+    """One search: the networks, and how much of each step is done."""
 
     grid: tuple[int, ...]
     kernel: tuple[int, ...]
@@ -42,7 +42,7 @@ class HuntPlan:
     out_channels: int
     batch: int = 16
     restarts: int = 8
-    climbs: int = 6
+    ascents: int = 6
     """Gradient steps of each instance after it is drawn."""
     iterations: int = 60
     """Newton steps of every minimization."""
@@ -59,10 +59,10 @@ class Found:
     kinds: tuple[str, ...]
 
 
-class Prices:
+class ChannelValues:
     """(1) for batches of predictors on one device, float64."""
 
-    def __init__(self, plan: HuntPlan, device: torch.device) -> None:
+    def __init__(self, plan: SearchPlan, device: torch.device) -> None:
         geometry = lag_geometry(plan.grid, plan.kernel, plan.in_channels)
         self.plan, self.device, self.n = plan, device, geometry.n
         taps = np.zeros((geometry.taps, *plan.grid))
@@ -100,20 +100,20 @@ class Prices:
         z: Tensor = (inverse @ hat.T.unsqueeze(-1)).squeeze(-1).T
         return z
 
-    def price(self, U: Tensor, hat: Tensor) -> Tensor:
+    def cost(self, U: Tensor, hat: Tensor) -> Tensor:
         """‖U‖² + Σ ŵ* P^{-1} ŵ."""
         z = self.dual(U, hat)
         return (U * U).sum() + ((hat.conj() * z).real.sum(0) * self.multiplicity).sum()
 
     def minimize(self, U: Tensor, hat: Tensor) -> tuple[Tensor, Tensor]:
-        """Newton from U (M, C, n) for predictors hat (M, R, H): kernels and prices 2√(‖U‖²S)."""
+        """Newton from U (M, C, n) for predictors hat (M, R, H): kernels and values 2√(‖U‖²S)."""
         shape = U.shape[1:]
         x = U.flatten(1)
 
         hat = torch.view_as_real(hat)  # jacrev takes real arguments only
 
         def single(v: Tensor, h: Tensor) -> Tensor:
-            return self.price(v.reshape(shape), torch.view_as_complex(h))
+            return self.cost(v.reshape(shape), torch.view_as_complex(h))
 
         value = torch.func.vmap(single)
         slope = torch.func.vmap(torch.func.grad(single))
@@ -155,7 +155,7 @@ class Prices:
         return torch.where(sound, bound, torch.full_like(bound, torch.nan))
 
 
-def draw(plan: HuntPlan, generator: np.random.Generator) -> tuple[Array, tuple[str, ...]]:
+def draw(plan: SearchPlan, generator: np.random.Generator) -> tuple[Array, tuple[str, ...]]:
     """Starting instances of norm one, (B, R, *grid), the kinds of `KINDS` in turn."""
     shape = (plan.in_channels, *plan.grid)
     instances, kinds = [], []
@@ -180,61 +180,61 @@ def draw(plan: HuntPlan, generator: np.random.Generator) -> tuple[Array, tuple[s
     return np.array(instances), tuple(kinds)
 
 
-def generation(plan: HuntPlan, seed: Sequence[int], device: str | torch.device | None = None) -> Found:
-    """Draw a batch, climb the gap, measure what is reached with fresh restarts; deterministic in `seed`.
+def generation(plan: SearchPlan, seed: Sequence[int], device: str | torch.device | None = None) -> Found:
+    """Draw a batch, ascend the gap, measure what is reached with fresh restarts; deterministic in `seed`.
 
     On a CUDA device the numbers agree with the CPU's to rounding: same seeds, same starts, same steps.
     """
     where = torch.device(device) if device is not None else torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rng = np.random.default_rng(list(seed))
-    prices = Prices(plan, where)
+    values = ChannelValues(plan, where)
     drawn, kinds = draw(plan, rng)
     w = torch.as_tensor(drawn, device=where)
-    few = _starts(plan, prices, plan.out_channels, plan.restarts, rng)
-    many = _starts(plan, prices, prices.n, 1, rng)
+    few = _starts(plan, values, plan.out_channels, plan.restarts, rng)
+    many = _starts(plan, values, values.n, 1, rng)
     few_kernels, many_kernels = few, many
     step = torch.full((plan.batch,), 0.3, dtype=torch.float64, device=where)
     best_w, best_gap = w, torch.full((plan.batch,), -np.inf, dtype=torch.float64, device=where)
-    for climb in range(plan.climbs + 1):
-        hat = prices.spectra(w)
-        many_kernels, _, many_z = _minimum(prices, many_kernels, hat)
+    for made in range(plan.ascents + 1):
+        hat = values.spectra(w)
+        many_kernels, _, many_z = _minimum(values, many_kernels, hat)
         few_kernels = torch.cat([_leading(plan, many_kernels), few_kernels[:, 1:]], dim=1)
-        few_kernels, few_value, few_z = _minimum(prices, few_kernels, hat)
-        lower = prices.lower_bounds(many_z, hat)
+        few_kernels, few_value, few_z = _minimum(values, few_kernels, hat)
+        lower = values.lower_bounds(many_z, hat)
         gap = few_value / lower - 1.0
         improved = gap > best_gap
         best_w = torch.where(improved.reshape(-1, *[1] * (w.ndim - 1)), w, best_w)
         best_gap = torch.where(improved, gap, best_gap)
         step = torch.where(improved, step * 1.3, step * 0.4)
-        if climb == plan.climbs:
+        if made == plan.ascents:
             break
-        ascent = prices.signals(few_z / few_value[:, None, None] - many_z / lower[:, None, None])
+        ascent = values.signals(few_z / few_value[:, None, None] - many_z / lower[:, None, None])
         ascent = torch.nan_to_num(ascent, posinf=0.0, neginf=0.0)
         ascent = ascent / torch.linalg.vector_norm(ascent.flatten(1), dim=1).clamp(min=1e-300).reshape(
             -1, *[1] * (w.ndim - 1)
         )
         w = best_w + step.reshape(-1, *[1] * (w.ndim - 1)) * ascent
         w = w / torch.linalg.vector_norm(w.flatten(1), dim=1).reshape(-1, *[1] * (w.ndim - 1))
-    # what climbed may have followed one restart into a bad minimum: measure again from twice as many fresh starts
-    hat = prices.spectra(best_w)
-    many_kernels, _, z = _minimum(prices, many_kernels, hat)
-    again = _starts(plan, prices, plan.out_channels, 2 * plan.restarts, rng)
-    _, fresh, _ = _minimum(prices, torch.cat([_leading(plan, many_kernels), again], dim=1), hat)
-    _, kept, _ = _minimum(prices, few_kernels, hat)
+    # the ascent may have followed one restart into a bad minimum: measure again from twice as many fresh starts
+    hat = values.spectra(best_w)
+    many_kernels, _, z = _minimum(values, many_kernels, hat)
+    again = _starts(plan, values, plan.out_channels, 2 * plan.restarts, rng)
+    _, fresh, _ = _minimum(values, torch.cat([_leading(plan, many_kernels), again], dim=1), hat)
+    _, kept, _ = _minimum(values, few_kernels, hat)
     instances = best_w.cpu().numpy()
     if plan.in_channels == 1:
         instances = instances[:, 0]
     kernel = plan.kernel if len(plan.kernel) > 1 else plan.kernel[0]
     convex = ConvKernel(kernel, plan.in_channels)
-    solved = np.array([convex.attained(w).lower_bound for w in instances])  # the hunt's own bound may be a loose one
-    lower = np.fmax(solved, prices.lower_bounds(z, hat).cpu().numpy())
+    solved = np.array([convex.attained(w).lower_bound for w in instances])  # the search's own bound may be a loose one
+    lower = np.fmax(solved, values.lower_bounds(z, hat).cpu().numpy())
     gaps = torch.minimum(fresh, kept).cpu().numpy() / lower - 1.0
     order = np.argsort(-gaps)
     instances = instances[order]
     return Found(instances, gaps[order], tuple(kinds[i] for i in order))
 
 
-def _leading(plan: HuntPlan, many: Tensor) -> Tensor:
+def _leading(plan: SearchPlan, many: Tensor) -> Tensor:
     """The convex solution's leading C kernels, slightly moved off any symmetry: (B, 1, C, n)."""
     _, sizes, V = torch.linalg.svd(many[:, 0], full_matrices=False)
     leading = sizes[:, : plan.out_channels, None] * V[:, : plan.out_channels]
@@ -243,22 +243,22 @@ def _leading(plan: HuntPlan, many: Tensor) -> Tensor:
     return moved.unsqueeze(1)
 
 
-def _starts(plan: HuntPlan, prices: Prices, C: int, restarts: int, rng: np.random.Generator) -> Tensor:
+def _starts(plan: SearchPlan, values: ChannelValues, C: int, restarts: int, rng: np.random.Generator) -> Tensor:
     """(B, restarts, C, n), of the size the minimizers of unit predictors have."""
-    shape = (plan.batch, restarts, C, prices.n)
-    size = (np.prod(plan.grid) ** 0.5 / (C * prices.n)) ** 0.5
-    return torch.as_tensor(size * rng.standard_normal(shape), device=prices.device)
+    shape = (plan.batch, restarts, C, values.n)
+    size = (np.prod(plan.grid) ** 0.5 / (C * values.n)) ** 0.5
+    return torch.as_tensor(size * rng.standard_normal(shape), device=values.device)
 
 
-def _minimum(prices: Prices, U: Tensor, hat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """All restarts' kernels, and the best restart's price (B,) and ẑ (B, R, H)."""
+def _minimum(values: ChannelValues, U: Tensor, hat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """All restarts' kernels, and the best restart's value (B,) and ẑ (B, R, H)."""
     batch, restarts = U.shape[:2]
     repeated = hat.repeat_interleave(restarts, dim=0)
-    kernels, value = prices.minimize(U.flatten(0, 1), repeated)
+    kernels, value = values.minimize(U.flatten(0, 1), repeated)
     value = torch.nan_to_num(value, nan=float("inf")).reshape(batch, restarts)
     kernels = kernels.reshape(U.shape)
     best = value.argmin(1)
     every = torch.arange(batch, device=U.device)
     chosen = kernels[every, best]
-    z = torch.func.vmap(prices.dual)(chosen, hat)
+    z = torch.func.vmap(values.dual)(chosen, hat)
     return kernels, value[every, best], z

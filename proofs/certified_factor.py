@@ -63,7 +63,7 @@ def spectral_factor(*summands: ArrayLike) -> CertifiedFactor:
         find c ∈ ℝ^K   with   c⋆c = Σ_i a_i⋆a_i                                                        (1)
 
     Args:
-        summands: two or more (or one) real kernels of one length K, floats, integers or fractions.
+        summands: one or more real kernels a_i, each of shape (K,): floats, integers or fractions.
 
     Returns:
         CertifiedFactor: `factor` (K,), `residual` and `relative_residual` (proved upper bounds), `distance` to an exact

@@ -66,8 +66,9 @@ class Step:
     kind: Kind
     """What the line is worth: the strength of its check, or NOT PROVED, or REFUTED."""
     left: Any = None
-    """The two sides, as sympy expressions, where the line is an equation or an inequality."""
+    """The left side, as a sympy expression, where the line is an equation or an inequality."""
     right: Any = None
+    """The right side, as `left`."""
     relation: str = "="
     """What the line claims of the two sides: "=", "≥" or ">"."""
     residual: str = "0"
@@ -83,7 +84,9 @@ class Mutant:
     """An altered statement: the parts of the formula it replaces. It must come out REFUTED."""
 
     description: str
+    """What is altered, in words."""
     changes: Formula
+    """The parts of the formula that are replaced, by name."""
 
     def __init__(self, description: str, **changes: Any) -> None:
         object.__setattr__(self, "description", description)
@@ -95,11 +98,17 @@ class Verdict:
     """What became of a claim."""
 
     claim: str
+    """The claim's name."""
     kind: Kind
+    """The weakest of its steps."""
     expected: Kind
+    """What the claim was expected to get."""
     scope: str
+    """What the verdict covers: sizes, inputs."""
     steps: tuple[Step, ...] = field(repr=False)
+    """The steps that were checked, up to the first refuted one."""
     seconds: float = field(compare=False)
+    """How long the check took."""
 
     @property
     def as_expected(self) -> bool:
@@ -158,10 +167,15 @@ class Claim:
     scope: str
     """What the verdict covers: sizes, inputs."""
     formula: Formula
+    """The parts of the statement, by name: functions that give sympy expressions or numbers."""
     argument: Argument
+    """Given the formula and the size, yields the steps of the argument, each one checked."""
     assumptions: tuple[str, ...] = ()
+    """What is taken from elsewhere, one sentence each."""
     expected: Kind = Kind.PROVED
+    """The kind of verdict that the claim must get; REFUTED for a statement that is false as printed."""
     mutants: tuple[Mutant, ...] = ()
+    """Altered statements, each of which must be refuted."""
     correction: Formula = field(default_factory=dict)
     """For a claim that is false as printed: the parts that make it true."""
     corrected_by: str = ""

@@ -188,7 +188,7 @@ CLAIMS: tuple[Claim, ...] = (
     claim("eq-20", _second_derivative, mass=lambda v: Abs(v))
     .refutes("w", mass=lambda v: v)
     .refutes("w²", mass=lambda v: v**2),
-    claim("curvature-price", _least_energy, weights=lambda g, p, m: g / (p * m), energy=lambda g, zeta: g**2 / zeta)
+    claim("curvature-value", _least_energy, weights=lambda g, p, m: g / (p * m), energy=lambda g, zeta: g**2 / zeta)
     .refutes("g″²ζ", energy=lambda g, zeta: g**2 * zeta)
     .refutes("γ ∝ 1/p_C", weights=lambda g, p, m: g / p),
     claim("theorem-inf-as-printed", _sup, distance=lambda h, t, interval: _extreme(h, t, interval, min))

@@ -47,7 +47,8 @@ def max_margin(
             is found, else Clarabel, else SCS (recorded in `stats["solver"]`). Only norms have a conic form.
         n_starts: starts of the local search, for p < 1 and ConvKernel (default 8).
         seed: of the random starts (default 0).
-        start: for p < 1, a predictor to start from as well: which stationary point did gradient descent choose?
+        start: for p < 1, a predictor of shape X.shape[1:] to start from as well. Give the point at which gradient
+            descent ended to learn which stationary point it chose.
 
     Returns:
         Solution. `status` is OPTIMAL only where the duality gap is closed to `tol`; INACCURATE where it is not, and

@@ -74,7 +74,7 @@ def regularization_path(
     Args:
         X: as in `max_margin`; the data need not be separable.
         y: as in `max_margin`.
-        radii: positive, any order (sorted in the result).
+        radii: c > 0, shape (T,) or a scalar, in units of R; any order (sorted in the result).
         regularizer: a norm: L2(), Bridge(1), FourierBridge(1), Schatten(1), ConvKernel(…), or a `Norm` of your own.
         loss: "exponential" or "logistic".
         tol: the gap to stop at, relative to max(L, 1e-3·N) for the logistic loss, absolute for ln Σ e^{−m}.

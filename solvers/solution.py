@@ -107,9 +107,11 @@ class Solution:
     lower_bound: float
     """Proved lower bound on the optimal value; −inf when there is none."""
     status: Status
+    """What is proved about `beta`; prints a sentence."""
     unique: Uniqueness
     """Whether the minimizer is the only one."""
     certificate: Certificate
+    """The evidence for `status`; `certificate.worst` is the one number to read."""
     stats: Mapping[str, Any] = field(default_factory=dict)
     """How the answer was found: `method`, `iterations`, …"""
 

@@ -80,9 +80,25 @@ def channel_data(data: Any, y: ArrayLike | None, *, folder: Path | None, count: 
 
 
 def load_channels(source: str, *, folder: Path | None = None, count: int = 128) -> ChannelData:
-    """The data that `source` names, as the module says.
+    """The data that `source` names, as signals or images with their channels.
 
-    Raises DataError when a file is missing or damaged or the name is unknown.
+    Args:
+        source: "mnist:AvB" or "cifar10:AvB" with two different digits A and B for the classes −1 and +1; or a source
+            that `load` takes.
+        folder: where the standard files of MNIST or CIFAR-10 lie; None asks scikit-learn's fetch_openml.
+        count: how many images of the two classes are taken, in file order; only for MNIST and CIFAR-10.
+
+    Returns:
+        ChannelData: X of shape (N, D) or (N, H, W), or (N, R, H, W) for R > 1 channels, float64; y of shape (N,).
+
+    Raises:
+        DataError: a file is missing or damaged, the name is unknown, or `count` is less than 2.
+
+    Reference: Jagadeesan, Razenshteyn, Gunasekar (2021), experiments: the standardized and centred images.
+
+    >>> digits = load_channels("digits:3v8")
+    >>> digits.grid, digits.channels
+    ((8, 8), 1)
     """
     name, _, argument = source.strip().partition(":")
     if name not in STATISTICS:

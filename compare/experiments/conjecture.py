@@ -47,7 +47,7 @@ class ConjectureSearch(Experiment):
     batch: int = parameter(20, "Instances of a generation.", within=COUNT)
     restarts: int = parameter(8, "Local searches of an instance.", within=COUNT)
     ascents: int = parameter(
-        6, "Gradient steps that increase the gap of each instance.", option="--climbs", within=NOT_NEGATIVE
+        6, "Gradient steps that increase the gap of each instance.", option="--ascents", within=NOT_NEGATIVE
     )
     iterations: int = parameter(60, "Newton steps of each local search.", within=COUNT, option=None)
     verifications: int = parameter(32, "Local searches by which the best instance is verified.", within=COUNT)

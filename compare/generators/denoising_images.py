@@ -40,7 +40,7 @@ class DecoderTraining:
     steps: int = 600
     step: float = 0.01
     window: int = 50
-    patience: int = 200
+    max_stale_steps: int = 200
     level: float = 25 / 255
     """Noise standard deviation, in units of the image."""
     same_noise: bool = False
@@ -60,7 +60,7 @@ class DecoderTraining:
         )
 
 
-PUBLISHED_TRAINING = DecoderTraining(channels=128, depth=6, steps=4000, window=100, patience=1000)
+PUBLISHED_TRAINING = DecoderTraining(channels=128, depth=6, steps=4000, window=100, max_stale_steps=1000)
 """The published network, for 512 × 512 and a GPU."""
 
 
@@ -128,7 +128,7 @@ def fit_decoder(
 ) -> tuple[dict[str, Array], ImageTrajectory]:
     """The same for images that are fitted in one batch."""
     net = ConvGenerator("bilinear", training.channels, training.depth, x.shape[1], x.shape[2:], seeds=seeds)
-    rules = (Oracle(x), RunningVariance(training.window, training.patience), NoiseLevel(training.level))
+    rules = (Oracle(x), RunningVariance(training.window, training.max_stale_steps), NoiseLevel(training.level))
     path = descend_image(net, y, steps=training.steps, step=training.step, optimizer="adam", rules=rules, snapshots=16)
     names = {
         "deep decoder, best step": "oracle",

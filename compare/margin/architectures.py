@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from gd.networks.declaration import declared
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from solvers.regularizers import Regularizer
 
@@ -46,8 +47,7 @@ class Architecture:
 
     def regularizer(self, depth: int) -> Regularizer | None:
         """R with min‖w‖² = L·R^{2/L}; None where no closed form is known."""
-        found = getattr(self.network(depth), "regularizer", None)
-        return found if isinstance(found, Regularizer) else None
+        return declared(self.network(depth)).regularizer
 
     def formula(self, depth: int) -> str:
         """R as a formula to read."""

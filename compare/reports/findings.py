@@ -1,7 +1,7 @@
 """What a report says, before anything is drawn: tables, checks, plots as numbers, and where they come from.
 
     Findings ─┬─ Section ─┬─ columns, rows     the table of what was measured
-              │           ├─ Check             one claim of theory beside the number that was measured
+              │           ├─ Check             one claim of theory and the number that was measured
               │           └─ Figure            a plot, and the numbers in it
               └─ Provenance                    data hashes, seeds, versions, machine, command: how to get it again
 

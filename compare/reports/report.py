@@ -99,7 +99,7 @@ class Report(Findings):
         A report takes the place of an earlier one: CSV files that an earlier report.json names, and this one does not,
         are removed at the end. Other files in the folder are left alone.
 
-        Each file is written beside its place and renamed into it, so a reader, or a crash, never meets half a file.
+        Each file is written under another name and then renamed, so that no reader ever meets half a file.
         The page comes first: should the disk fill up, what a person reads is there.
 
         Raises OSError when the folder cannot be written.

@@ -18,7 +18,7 @@
     offset = false        # whether to append a column of ones; default as in `compare.data`
 
 Every key takes one value or a list; integers also {from, to, step}. `{seed}` in a data name is replaced by the cell's
-seed. Files are looked for beside the plan.
+seed. Files are looked for in the folder of the plan.
 
 A cell keeps only the keys that can change its numbers: an explicit solution has no width, scale or loss, and where R is
 a norm no seed. Combinations that come to the same cell are one cell. Its `key` is a hash of these parameters and of the

@@ -213,7 +213,7 @@ def reader(folder: Path) -> sqlite3.Connection:
     path = folder / FILE
     if not path.is_file():
         raise StoreError(f"{str(folder)!r} holds no sweep (no {FILE}); `implicitbias sweep PLAN --out DIR` makes one")
-    for mode in ("mode=ro", "immutable=1"):  # a log can be read only where its index may be written beside it
+    for mode in ("mode=ro", "immutable=1"):  # a log can be read only where its index may be written next to it
         try:
             address = f"{path.resolve().as_uri()}?{mode}"
             return connection(address, lambda database: check_format(database, path), uri=True)

@@ -179,7 +179,7 @@ class RunningVariance(StoppingRule):
         ValueError: window < 2 or max_stale_steps < 1.
 
     Reference: Wang, Li, Zhuang, Chen, Liang, Sun (2021), "Early stopping for deep image prior", Algorithm 1; window
-    100 and 1000 stale steps (its "patience") are its defaults.
+    100 and 1000 stale steps are its defaults.
 
     >>> RunningVariance(window=50).max_stale_steps
     1000

@@ -2,7 +2,7 @@
 
     ω_g p ‖b_g‖₂^{p−2} b_g = B_gᵀ α   (g in the support),        Σ_g B_g b_g = 1   (rows with weight)
 
-for the price Σ_g ω_g ‖b_g‖₂^p, 0 < p ≤ 1. At p = 1 these are the conditions b_g/‖b_g‖ = z_g of the group norm; for
+for the value Σ_g ω_g ‖b_g‖₂^p, 0 < p ≤ 1. At p = 1 these are the conditions b_g/‖b_g‖ = z_g of the group norm; for
 p < 1 they are eq. (13) of Gunasekar, Lee, Soudry, Srebro (2018). The caller certifies the result.
 """
 

@@ -28,7 +28,16 @@ from solvers.solution import Candidate, Solution
 
 @dataclass(frozen=True)
 class ConvKernelSolution(TwoLayerNetwork, Solution):
-    """A predictor with the network that computes it: ‖U‖² = ‖V‖² = objective/2."""
+    """A predictor with the network that computes it: ‖U‖² = ‖V‖² = objective/2.
+
+    Reference: Jagadeesan, Razenshteyn, Gunasekar (2021): R_{K,C} is the least ‖U‖² + ‖V‖² of a two-layer network.
+
+    >>> from solvers import ConvKernel, max_margin
+    >>> found = max_margin([[1.0, 0.0, 0.0], [0.0, -1.0, 0.0]], [1, -1], ConvKernel(2))
+    >>> norms = float((found.kernels**2).sum()), float((found.output_weights**2).sum())
+    >>> [round(norm / found.objective, 6) for norm in norms]
+    [0.5, 0.5]
+    """
 
     kernels: Array = field(default_factory=lambda: np.empty(0), repr=False)
     output_weights: Array = field(default_factory=lambda: np.empty(0), repr=False)

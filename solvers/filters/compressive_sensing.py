@@ -213,7 +213,7 @@ def kernel_recovery(
     Args:
         kernel: Σ over signals (n,) or (H, W).
         measurement: A, m measurements of such signals. Dense A takes one (m, m) eigendecomposition, Fourier A one FFT.
-        y: (m,), real for dense A, complex for Fourier A.
+        y: measured values, shape (m,), real for dense A, complex for Fourier A.
         step: η, in 1/(units of K); needed for finite t.
         t: whole number of steps ≥ 0, or infinity.
         rcond: eigenvalues of K below rcond·(largest) are taken as zero; the data along them are unreachable and show

@@ -87,7 +87,8 @@ def early_stopping_filter(kernel: DualKernel, step: float, t: ArrayLike) -> Spec
     Args:
         kernel: the dual kernel Σ, whose eigenpairs are (σ²_d, w_d).
         step: η, in units of 1/σ²; below 2/σ²_max. For the loss ‖·‖₂² without the ½ give twice its step.
-        t: whole numbers of steps ≥ 0, or infinity. An array gives one filter per entry, as leading axes.
+        t: whole numbers of steps ≥ 0, or infinity; a scalar, or an array of any shape, which gives one filter per
+            entry, as leading axes.
 
     Returns:
         SpectralFilter with gains of shape (*t.shape, *kernel.shape), float64. t = 0 gives zero, t = ∞ the projection on

@@ -34,6 +34,7 @@ class ErrorSplit:
     """
 
     steps: Array
+    """The numbers of steps t, shape (T,), as are all parts."""
     signal: Array = field(repr=False)
     """Σ (1 − f)² |⟨w, x⟩|², the signal not yet learned."""
     noise: Array = field(repr=False)
@@ -57,6 +58,7 @@ class StoppingTime:
     """
 
     step: int
+    """The number of gradient steps t, not the step size."""
     error: float
     """‖x̂_t − x‖₂², summed over pixels."""
     at_limit: bool
@@ -137,7 +139,10 @@ def best_stopping_time(
     error can have several minima: one narrower than 2 % of t, past t = 512, can be missed.
 
     Args:
-        kernel, signal, noise, step: as for `predicted_error`.
+        kernel: the dual kernel Σ.
+        signal: x, shape of the kernel.
+        noise: the standard deviation ς of e ~ N(0, ς²I), or e itself, shape of x.
+        step: η, in units of 1/σ².
         longest: the largest t allowed, whole number ≥ 1.
 
     Returns:

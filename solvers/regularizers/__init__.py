@@ -42,8 +42,18 @@ _NUMBER = r"\d+(\.\d*)?|\.\d+|\d+/[1-9]\d*"  # a positive decimal or fraction
 def regularizer_from_name(name: str) -> Regularizer:
     """The regularizer that a text names: `l2`, `l1`, `fourier`, `bridge:2/3`, `fourier:P`, `schatten:P`, `kernel:K`.
 
+    Args:
+        name: the kind, then a colon and its number where it takes one. P is a decimal or a fraction such as 2/3 (2/L
+            for depth L); K is a whole number, the size of the kernel.
+
+    Returns:
+        The regularizer: `l2` is L2(), `l1` is Bridge(1), `fourier` is FourierBridge(1).
+
     Raises:
         ValueError: any other text, or a number that the regularizer refuses.
+
+    Reference: Gunasekar, Lee, Soudry, Srebro (2018), Theorems 1, 2 and 2a, say which network induces which of them;
+    Jagadeesan, Razenshteyn, Gunasekar (2021) for `kernel:K`.
 
     >>> regularizer_from_name("bridge:2/4"), regularizer_from_name("kernel:3")
     (Bridge(p=0.5), ConvKernel(kernel_size=3, in_channels=1, out_channels=None))

@@ -32,7 +32,8 @@ class Bridge(Regularizer):
     p = 2 and p = 1 are norms; for 0 < p < 1 (L > 2) this is a nonconvex quasi-norm, of which only stationary
     points are promised, both by the theorem and by any solver.
 
-    Raises ValueError unless 0 < p ≤ 1 or p = 2: the values 2/L with L = 1, 2, 3, …, and those between below 1.
+    Raises:
+        ValueError: unless 0 < p ≤ 1 or p = 2. These are the values 2/L with L = 1, 2, 3, …, and all others below 1.
 
     Reference: Gunasekar et al. (2018), Lemma 6: R_w = L‖β‖_{2/L}^{2/L}; eq. (13) for its stationary points.
 
@@ -41,6 +42,7 @@ class Bridge(Regularizer):
     """
 
     p: float
+    """The exponent, 2/L for depth L: 2, or in (0, 1]."""
 
     def __post_init__(self) -> None:
         check_exponent(type(self).__name__, self.p)

@@ -32,7 +32,8 @@ class Schatten(Regularizer):
     A fully connected linear network of depth L with several outputs. p = 2 is the Frobenius norm, p = 1 the nuclear
     norm; p < 1 is a nonconvex quasi-norm. The theorem of the one-output case is only conjectured to carry over.
 
-    Raises ValueError unless 0 < p ≤ 1 or p = 2.
+    Raises:
+        ValueError: unless 0 < p ≤ 1 or p = 2.
 
     Reference: Gunasekar et al. (2018), discussion; R_w = L‖β‖_{S_{2/L}}^{2/L}.
 
@@ -41,6 +42,7 @@ class Schatten(Regularizer):
     """
 
     p: float
+    """The exponent, 2/L for depth L: 2, or in (0, 1]."""
 
     def __post_init__(self) -> None:
         check_exponent("Schatten", self.p)

@@ -54,6 +54,7 @@ class KernelInterpolant:
     condition: float
     """Condition number of the linear system solved; values are good to about condition·1e-16."""
     init: InitialDistribution
+    """The law of (W, B) whose kernel is k."""
     initial: Callable[[Array], Array] | None = field(default=None, repr=False)
     """f₀, or None for zero."""
 
@@ -86,7 +87,7 @@ def kernel_interpolant(
         x, y: (M,), data as for `weighted_spline`; M = 1 with a free line takes the constant v = y.
         init: law of (W, B), whose kernel k is used.
         linear: "free" or "penalized".
-        initial: f₀, the function the network starts at; default 0.
+        initial: f₀, the function the network starts at; takes and returns arrays of shape (M,). Default 0.
 
     Returns:
         KernelInterpolant: callable, with coefficients (M,), the line (u, v), the energy cᵀKc and a condition number.

@@ -39,6 +39,8 @@ class SplineLike(Protocol):
 class SplineCertificate:
     """Relative residuals of a weighted spline; all zero exactly for the solution.
 
+    Reference: Jin and Montúfar (2023), Theorem 1; the conditions are the Euler–Lagrange equations of its problem.
+
     Example:
         >>> from solvers.splines.weighted_spline import weighted_spline
         >>> weighted_spline([0.0, 1.0, 3.0], [0.0, 2.0, 1.0]).certificate.worst < 1e-13

@@ -142,7 +142,7 @@ def weighted_spline(
         init: ζ: an initial distribution such as `GaussianInit`, any `CurvatureWeight`, None for ζ = 1.
         smoothing: λ ≥ 0, in units of y²/energy; ∞ is not accepted (it is the least-squares line).
         weights: ω > 0, (M,), default 1; used only when λ > 0.
-        initial: f₀, the function the network starts at; default 0.
+        initial: f₀, the function the network starts at; takes and returns arrays of shape (M,). Default 0.
 
     Returns:
         WeightedSpline: callable, with `energy` and `certificate`. It is unique for M ≥ 2. For M = 1 it is the constant,

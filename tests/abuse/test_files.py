@@ -119,8 +119,8 @@ def test_no_code_here_unpickles() -> None:
     allowed = re.compile(r"\.eval\(\)|def eval\(")
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
-        for room in ("solvers", "gd", "compare", "proofs")
-        for path in sorted((ROOT / room).rglob("*.py"))
+        for package in ("solvers", "gd", "compare", "proofs")
+        for path in sorted((ROOT / package).rglob("*.py"))
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         if forbidden.search(line) and not allowed.search(line)
     ]

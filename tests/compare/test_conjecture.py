@@ -9,7 +9,7 @@ from compare.channels.counterexample_search import NOISE, GapEvidence, Search, p
 from compare.data.load import DataError
 from compare.experiments.conjecture import ConjectureSearch
 from compare.reports.verdict import Verdict
-from gd.multi_channel_search import Prices, generation
+from gd.multi_channel_search import ChannelValues, generation
 from solvers import induced_regularizer
 
 SMALL = ConjectureSearch(channels_in=1, generations=1, batch=5, restarts=3, ascents=1, iterations=30, verifications=8)
@@ -30,7 +30,7 @@ def test_gaps_of_the_search_are_those_of_the_solvers():
 def test_lower_bounds_of_the_search_are_valid_for_any_dual_vector():
     import torch
 
-    values = Prices(plan_of(IMAGES), torch.device("cpu"))
+    values = ChannelValues(plan_of(IMAGES), torch.device("cpu"))
     rng = np.random.default_rng(0)
     w = rng.standard_normal((4, 1, 4, 4))
     z = values.spectra(torch.as_tensor(rng.standard_normal((4, 1, 4, 4)) + w))

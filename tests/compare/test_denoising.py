@@ -86,7 +86,7 @@ def test_the_decoder_grows_with_the_image(size):
 
 
 def test_photographs_end_to_end_and_verdicts_both_ways():
-    plan = DecoderTraining(channels=16, depth=3, steps=60, window=5, patience=10)
+    plan = DecoderTraining(channels=16, depth=3, steps=60, window=5, max_stale_steps=10)
     section = photograph_section([shipped("coffee", 16, colour=True)], plan)
     scores = {row["method"]: row["mean"] for row in section.rows}
     assert scores["deep decoder, best step"] >= scores["deep decoder, running variance"]

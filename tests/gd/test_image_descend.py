@@ -47,7 +47,7 @@ def test_a_batch_is_its_members_and_the_model_is_left_alone():
         np.testing.assert_allclose(together.mse[:, b], alone.mse[:, 0], rtol=1e-6)  # Adam's √v amplifies rounding
 
 
-def test_descend_is_the_same_verb():
+def test_descend_is_the_same_function():
     from gd.descent.descend import descend
 
     direct = descend_image(small(), IMAGE, steps=5, step=0.5, optimizer="momentum")

@@ -27,7 +27,7 @@ def test_the_formula_written_out(antisymmetric):
 
 
 def test_fourier_and_dense_products_agree_and_images_work():
-    """A 1 × n image takes the FFT road; a line of the same kernel the dense one."""
+    """A 1 × n image takes the FFT method; a line of the same kernel takes the dense one."""
     u = np.random.default_rng(0).standard_normal(8)
     line = TwoLayerGenerator(8, 6, u, antisymmetric=False)
     image = TwoLayerGenerator((8, 1), 6, u[:, None], antisymmetric=False)

@@ -77,7 +77,7 @@ def test_refused(points: Any, labels: Any, message: str, regularizer: Regularize
 
 
 @pytest.mark.parametrize(("points", "labels", "message"), [r[1:] for r in REFUSED], ids=[r[0] for r in REFUSED])
-def test_refused_by_the_judge_too(points: Any, labels: Any, message: str) -> None:
+def test_refused_by_certify_too(points: Any, labels: Any, message: str) -> None:
     try:
         shape = np.real(np.asarray(points) * 1.0).shape[1:] or (1,)
     except (TypeError, ValueError):
@@ -179,7 +179,7 @@ def test_columns_scaled_by_1e8(regularizer: Regularizer, pattern: str) -> None:
     else:
         scale[3] = 1e8 if pattern.endswith("up") else 1e-8
     solution = max_margin(X * scale, y, regularizer)
-    # Beside a column of 1e8 the others' β and α are of order one, and both Aβ and Aᵀα sum terms of 1e8 that cancel:
+    # Next to a column of 1e8 the others' β and α are of order one, and both Aβ and Aᵀα sum terms of 1e8 that cancel:
     # the rounding of β and α alone is then 1e8·ε times a few, and the status must say that 1e-9 was not reached.
     limit = 1e-7 if pattern == "one column up" else 1e-9
     assert (y * ((X * scale) @ solution.beta)).min() >= 1 - limit

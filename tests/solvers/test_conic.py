@@ -36,7 +36,7 @@ IDS = [name for name, *_ in PROBLEMS]
 
 
 @pytest.mark.parametrize(("regularizer", "points", "labels"), [p[1:] for p in PROBLEMS], ids=IDS)
-def test_the_two_roads_meet(regularizer: Regularizer, points: np.ndarray, labels: np.ndarray) -> None:
+def test_the_two_methods_agree(regularizer: Regularizer, points: np.ndarray, labels: np.ndarray) -> None:
     ours = max_margin(points, labels, regularizer)
     other = max_margin(points, labels, regularizer, method="conic", tol=1e-6)
     assert other.stats["method"] == "conic"

@@ -51,7 +51,7 @@ def test_random_labels_beyond_capacity(regularizer: Regularizer, n: int, d: int)
 
 
 @pytest.mark.parametrize("regularizer", CONVEX, ids=str)
-def test_the_conic_road_refuses_with_the_same_certificate(regularizer: Regularizer) -> None:
+def test_the_conic_method_refuses_with_the_same_certificate(regularizer: Regularizer) -> None:
     X, y = random_labels(30, 4, seed=1)
     with pytest.raises(NotSeparableError) as caught:
         max_margin(X, y, regularizer, method="conic")

@@ -183,9 +183,9 @@ def test_smoothing_limits_and_monotonicity() -> None:
     np.testing.assert_allclose(weighted_spline(x, y, weight, smoothing=1e12, weights=omega)(at), line(at), atol=1e-9)
     ladder = [weighted_spline(x, y, weight, smoothing=s, weights=omega) for s in (1e-3, 1e-1, 10.0)]
     energies = [interpolant.energy, *(g.energy for g in ladder)]
-    misfits = [0.0, *(float(omega @ (g.values - y) ** 2) for g in ladder)]
+    residuals = [0.0, *(float(omega @ (g.values - y) ** 2) for g in ladder)]
     assert energies == sorted(energies, reverse=True)
-    assert misfits == sorted(misfits)
+    assert residuals == sorted(residuals)
 
 
 def test_starting_function_shifts_the_problem() -> None:
