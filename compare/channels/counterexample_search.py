@@ -1,7 +1,7 @@
 """The conjecture search: is there a predictor for which C channels cost more than many?
 
 For R input channels and kernels of K taps, C ≥ R·K channels are enough by theorem, and C ≥ R is conjectured to be.
-For images no C below the number of taps is covered by a theorem. The search (`gd.multi_channel_search`) draws
+For images no C below the number of taps is covered by a theorem. The search (`solvers.conv_kernel.gap_search`) draws
 instances, ascends the gap, and keeps the largest. Every generation is a function of (seed, number), so a search that
 was stopped goes on from its file and ends where an uninterrupted one ends.
 
@@ -31,8 +31,8 @@ from compare.reports.curves import Curve, curve_plot
 from compare.reports.progress import Done, run_parts
 from compare.reports.provenance import DataUsed
 from compare.reports.report import Check, Column, Figure, Report, Section
-from gd.multi_channel_search import HuntPlan, generation
 from solvers.arrays import Array
+from solvers.conv_kernel.gap_search import SearchPlan, generation
 from solvers.conv_kernel.rank_certificate import one_kernel_bound
 from solvers.induced_regularizer import induced_regularizer
 
@@ -71,7 +71,7 @@ class Verification:
 class Search:
     """A search and how far it has come."""
 
-    plan: HuntPlan
+    plan: SearchPlan
     seed: int
     largest: tuple[float, ...] = ()
     """Largest gap of each generation finished."""
@@ -111,7 +111,7 @@ class Search:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             plan = content["plan"]
-            plan = HuntPlan(**{**plan, "grid": tuple(plan["grid"]), "kernel": tuple(plan["kernel"])})
+            plan = SearchPlan(**{**plan, "grid": tuple(plan["grid"]), "kernel": tuple(plan["kernel"])})
             instance = content["instance"]
             if instance is not None:
                 instance = np.array([float.fromhex(x) for x in instance]).reshape(content["shape"])
@@ -123,13 +123,13 @@ class Search:
             raise DataError(f"{str(path)!r} is not a search's file ({type(error).__name__}: {error})") from error
 
 
-def theorem(plan: HuntPlan) -> bool:
+def theorem(plan: SearchPlan) -> bool:
     """Whether C channels are proved to be enough."""
     signals = len(plan.grid) == 1 and plan.in_channels == 1
     return signals or plan.out_channels >= plan.in_channels * int(np.prod(plan.kernel))
 
 
-def verify(instance: Array, plan: HuntPlan, *, restarts: int = 32, seed: int = 0) -> Verification:
+def verify(instance: Array, plan: SearchPlan, *, restarts: int = 32, seed: int = 0) -> Verification:
     """Verify an instance by the solvers alone: convex bound, best of `restarts`, a proof where there is one.
 
     A proof exists for images with one input channel, 2 × 2 kernels and C = 1.
@@ -162,7 +162,7 @@ def run_search(asked: ConjectureSearch) -> tuple[Search, Done[None]]:
     state = [search]
 
     def generate(number: int) -> None:
-        found = generation(plan, (asked.seed, number), asked.device)
+        found = generation(plan, (asked.seed, number))
         state[0] = state[0].record(float(found.gaps[0]), found.kinds[0], found.instances[0])
         if path is not None:
             state[0].save(path)
@@ -172,10 +172,10 @@ def run_search(asked: ConjectureSearch) -> tuple[Search, Done[None]]:
     return state[0], done
 
 
-def plan_of(asked: ConjectureSearch) -> HuntPlan:
+def plan_of(asked: ConjectureSearch) -> SearchPlan:
     """The networks, and how hard to look, as the search itself takes them."""
     grid, kernel, out_channels = tuple(asked.grid), tuple(asked.kernel), asked.channels_out or asked.channels_in
-    return HuntPlan(
+    return SearchPlan(
         grid, kernel, asked.channels_in, out_channels, asked.batch, asked.restarts, asked.ascents, asked.iterations
     )
 
@@ -198,7 +198,7 @@ def search_report(asked: ConjectureSearch) -> Report:
         for i, (kind, gap) in enumerate(zip(search.kinds, search.largest, strict=True))
     ]
     text = (
-        f"{len(search.largest)} generations of {plan.batch} instances, {plan.restarts} restarts, {plan.climbs} ascent "
+        f"{len(search.largest)} generations of {plan.batch} instances, {plan.restarts} restarts, {plan.ascents} ascent "
         f"steps. The largest gap, verified by the solvers with {asked.verifications} restarts of their own: "
         f"{found.gap:.3e}.\n\n{found.evidence}"
     )
@@ -207,7 +207,7 @@ def search_report(asked: ConjectureSearch) -> Report:
     return asked.report([section], done, used=[used(search.instance)], seeds=[search.seed])
 
 
-def gap_check(plan: HuntPlan, found: Verification, network: str) -> Check:
+def gap_check(plan: SearchPlan, found: Verification, network: str) -> Check:
     """The gap is 0 where a theorem says so; elsewhere it is a finding."""
     statement = f"{network}, grid {'×'.join(map(str, plan.grid))}: no predictor costs more than the convex value"
     if theorem(plan):
