@@ -89,7 +89,7 @@ class Rows(Constraint):
         alpha, slack = at.point.signed, at.point.slack
         ratio = slack / alpha
         system[np.diag_indices(alpha.size)] += ratio
-        factor = _cholesky_with_ridge(system)
+        factor = _cholesky_with_ridge(system) if alpha.size else cholesky(system)
         missing = 2.0 * (self.b - gram @ at.point.v)
 
         def direction(target: Array, centre: Array, bilinear: NDArray[Any], quadratic: Array) -> Direction:
@@ -117,7 +117,9 @@ class Margins(Rows):
         """β̂ = P ẑ, scaled to smallest margin 1."""
         beta = self.geometry.apply(P, z)
         smallest = float(self.against(beta).min())
-        return beta / smallest, self.geometry.inner(beta, z) / smallest**2 if smallest > 0 else np.inf
+        if smallest <= 0:
+            return beta, np.inf
+        return beta / smallest, self.geometry.inner(beta, z) / smallest**2
 
     def start(self) -> Point:
         """X = x·I with the ℓ2 max margin's β, scaled to margin 3/2, so that slacks are positive; α near it.

@@ -181,7 +181,8 @@ class Iterate:
         at, F = self.point, self.F
         if d is not None:
             at, F = at.moved(step, d), F + step * d.F
-        return float(np.vdot(at.X, F) + at.signed @ at.slack) / (F.shape[0] + at.slack.size)
+        total = float(np.vdot(at.X, F)) + float(np.vdot(at.signed, at.slack))
+        return total / (len(F) + at.slack.size)
 
 
 Solve = Callable[[Array, Array, NDArray[Any], Array], Direction]
