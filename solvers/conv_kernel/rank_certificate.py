@@ -34,7 +34,6 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.signal import convolve
 
 from solvers.arrays import Array
 from solvers.induced_regularizer import induced_regularizer
@@ -121,33 +120,28 @@ def _distance(wanted: Array, gram: Array, lag: NDArray[np.intp]) -> float:
     named = {tuple(int(i) for i in step): row for row, step in enumerate(lag)}
 
     def entry(*step: int) -> Array:
-        """A lag as a polynomial in e: coefficients by the exponents of its variables."""
+        """A lag as a polynomial in e: the coefficient of Π e_k^{α_k} stands at Σ α_k·5^k, as no degree exceeds 4."""
         row = named[step] if step in named else named[(-step[0], -step[1])]
         half = 1.0 if step == (0, 0) else 0.5  # r_i = tr(E_i X) counts both signs of a lag
-        found = np.zeros((2,) * len(wanted))
-        found[(0,) * len(wanted)] = half * wanted[row]
-        for variable, coefficient in zip(np.eye(len(wanted), dtype=int), to_lags[row], strict=True):
-            found[tuple(variable)] = half * coefficient
+        found = np.zeros(5 ** (len(wanted) - 1) + 1)
+        found[0] = half * wanted[row]
+        found[5 ** np.arange(len(wanted))] = half * to_lags[row]
         return found
 
     n, t, u, p, s = entry(0, 0), entry(0, 1), entry(1, 0), entry(1, 1), entry(1, -1)
-    tu = _times(t, u)
-    square = _times(t, t) + _times(u, u) - 4.0 * _times(p, s)
-    h = _times(tu - _times(p, n), _times(s, n) - tu) - _times(_times(s - p, s - p), square)
+    times = np.convolve
+    tu = times(t, u)
+    square = times(t, t) + times(u, u) - 4.0 * times(p, s)
+    h = times(tu - times(p, n), times(s, n) - tu) - times(times(s - p, s - p), square)
     return _first_possible_zero(h)
-
-
-def _times(f: Array, g: Array) -> Array:
-    """The product of two polynomials."""
-    return np.asarray(convolve(f, g, method="direct"))
 
 
 def _first_possible_zero(h: Array) -> float:
     """The ρ at which Σ_k ρ^k‖h_k‖ reaches |h_0|, h_k the terms of degree k and ‖h_k‖ a bound on the unit ball."""
     bound = np.zeros(5)
-    for exponents in np.argwhere(h).tolist():
-        degree = sum(exponents)
-        coefficient = float(h[tuple(exponents)])
+    for place in np.flatnonzero(h).tolist():
+        exponents = [place // 5**k % 5 for k in range(5)]
+        degree, coefficient = sum(exponents), float(h[place])
         # the largest |e^α| on the unit sphere is Π (α_i/k)^{α_i/2}; of a linear form the norm is known
         largest = prod((a / degree) ** (a / 2) for a in exponents if a)
         bound[degree] = np.hypot(bound[1], coefficient) if degree == 1 else bound[degree] + abs(coefficient) * largest
