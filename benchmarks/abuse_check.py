@@ -1,8 +1,4 @@
-<<<<<<<< HEAD:benchmarks/abuse_check.py
 """The checks of `abuse.py`: they recompute what an answer claims, and share no code with `solvers`.
-========
-"""The checker of `abuse.py`: recomputes what an answer claims, by its own formulas, with no code of `solvers`.
->>>>>>>> r-f:benchmarks/abuse_checker.py
 
 Margins are summed exactly (rational arithmetic), Fourier coefficients come from the DFT matrix, R_K° from the K shifted
 copies written out, the network of a ConvKernel answer is convolved entry by entry, separability is a linear program.
@@ -20,11 +16,7 @@ from scipy.optimize import linprog
 from solvers import L2, ConvKernel, FourierBridge, Schatten, Status, induced_regularizer
 
 CLAIM = 1e-8
-<<<<<<<< HEAD:benchmarks/abuse_check.py
 """Ten times the tolerance that solvers are asked for: rounding in these checks is below it."""
-========
-"""Ten times the tolerance that solvers are asked for: rounding in this checker is below it."""
->>>>>>>> r-f:benchmarks/abuse_checker.py
 
 
 class Wrong(Exception):
@@ -125,13 +117,8 @@ def check_margin(X: Any, y: Any, regularizer: Any, solution: Any) -> str:
         scale = dual_norm(regularizer, z)
         proved = float(alpha.sum()) / scale if scale > 0 else 0.0
         # an open gap is checked at its own size: there rounding of Σα_n a_n may move the bound by as much
-<<<<<<<< HEAD:benchmarks/abuse_check.py
         room = CLAIM if claims else max(CLAIM, abs(solution.certificate.gap or 0.0) * 10)
         demand(solution.lower_bound <= proved * (1 + room), f"lower bound {solution.lower_bound} > {proved} proved")
-========
-        slack = CLAIM if claims else max(CLAIM, abs(solution.certificate.gap or 0.0) * 10)
-        demand(solution.lower_bound <= proved * (1 + slack), f"lower bound {solution.lower_bound} > {proved} proved")
->>>>>>>> r-f:benchmarks/abuse_checker.py
         if solution.status is Status.OPTIMAL:
             demand(proved >= solution.objective * (1 - CLAIM), f"gap {1 - proved / solution.objective:.1e} is open")
     elif claims:
@@ -140,15 +127,9 @@ def check_margin(X: Any, y: Any, regularizer: Any, solution: Any) -> str:
 
 
 def check_value(regularizer: Any, beta: np.ndarray, solution: Any) -> None:
-<<<<<<<< HEAD:benchmarks/abuse_check.py
     """The objective is R(β); for ConvKernel, what a network that computes β pays."""
     if isinstance(regularizer, ConvKernel):
         # the conic method returns no network; any that computes β at the value that was said will do
-========
-    """The objective is R(β); for ConvKernel, the cost of a network that computes β."""
-    if isinstance(regularizer, ConvKernel):
-        # the conic method returns no network; any that computes β at the stated cost will do
->>>>>>>> r-f:benchmarks/abuse_checker.py
         found = solution if hasattr(solution, "kernels") else computing(regularizer, beta)
         paid = float((found.kernels**2).sum() + (found.output_weights**2).sum())
         error = np.abs(network(found.kernels, found.output_weights, beta.shape) - beta).max() / np.abs(beta).max()
@@ -188,11 +169,7 @@ def relative_margin(X: Any, y: Any) -> float:
     n, d = A.shape
     program = linprog(np.append(np.zeros(d), -1.0), A_ub=np.column_stack([-A, np.ones(n)]), b_ub=np.zeros(n),
                       bounds=[(-1, 1)] * d + [(None, None)], method="highs")  # fmt: skip
-<<<<<<<< HEAD:benchmarks/abuse_check.py
     demand(program.status == 0, "a linear program of the check itself failed")
-========
-    demand(program.status == 0, "the checker's own linear program failed")
->>>>>>>> r-f:benchmarks/abuse_checker.py
     found = exact_product(A, program.x[:-1])
     return float(found.min())
 

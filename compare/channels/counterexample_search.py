@@ -1,7 +1,7 @@
 """The conjecture search: is there a predictor for which C channels cost more than many?
 
 For R input channels and kernels of K taps, C ≥ R·K channels are enough by theorem, and C ≥ R is conjectured to be.
-For images no C below the number of taps is covered by a theorem. The search (`gd.multi_channel_search`) draws
+For images no C below the number of taps is covered by a theorem. The search (`solvers.conv_kernel.gap_search`) draws
 instances, ascends the gap, and keeps the largest. Every generation is a function of (seed, number), so a search that
 was stopped goes on from its file and ends where an uninterrupted one ends.
 
@@ -31,8 +31,8 @@ from compare.reports.curves import Curve, curve_plot
 from compare.reports.progress import Done, run_parts
 from compare.reports.provenance import DataUsed
 from compare.reports.report import Check, Column, Figure, Report, Section
-from gd.multi_channel_search import SearchPlan, generation
 from solvers.arrays import Array
+from solvers.conv_kernel.gap_search import SearchPlan, generation
 from solvers.conv_kernel.rank_certificate import one_kernel_bound
 from solvers.induced_regularizer import induced_regularizer
 
@@ -162,7 +162,7 @@ def run_search(asked: ConjectureSearch) -> tuple[Search, Done[None]]:
     state = [search]
 
     def generate(number: int) -> None:
-        found = generation(plan, (asked.seed, number), asked.device)
+        found = generation(plan, (asked.seed, number))
         state[0] = state[0].record(float(found.gaps[0]), found.kinds[0], found.instances[0])
         if path is not None:
             state[0].save(path)

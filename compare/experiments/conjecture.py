@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from compare.experiments.protocol import Experiment, function_of, parameter
-from compare.experiments.values import COUNT, FILE, INTEGER, NOT_NEGATIVE, SIZES, TEXT
+from compare.experiments.values import COUNT, FILE, INTEGER, NOT_NEGATIVE, SIZES
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,6 @@ class ConjectureSearch(Experiment):
     iterations: int = parameter(60, "Newton steps of each local search.", within=COUNT, option=None)
     verifications: int = parameter(32, "Local searches by which the best instance is verified.", within=COUNT)
     seed: int = parameter(0, "Of the instances.", within=NOT_NEGATIVE)
-    device: str | None = parameter(None, "cpu or cuda.", kind=TEXT, shown="cuda where there is one")
     state: Path | None = parameter(
         None, "File that keeps the search and its best instance; an existing one is continued.", kind=FILE
     )

@@ -40,16 +40,24 @@ def leading_kernels(U: Array, C: int) -> Array:
     return found
 
 
-def fewer_kernels(geometry: KernelLags, beta: ComplexArray, U: Array, C: int, n_starts: int, seed: int) -> Array:
+def fewer_kernels(
+    geometry: KernelLags,
+    beta: ComplexArray,
+    U: Array,
+    C: int,
+    n_starts: int,
+    seed: int,
+    max_steps: int = _NEWTON_STEPS,
+) -> Array:
     """(1) for a given predictor: the best C kernels found, (C, n). U are the convex solution's kernels."""
 
     def objective(kernels: Array) -> tuple[float, Array]:
-        _, z = _spectrum_and_dual(geometry, beta, kernels)
+        _, z = spectrum_and_dual(geometry, beta, kernels)
         T = geometry.matrix(geometry.lags_of(z))
         return float(np.vdot(kernels, kernels)) + geometry.inner(beta, z), 2.0 * (kernels - kernels @ T)
 
     def hessian(kernels: Array) -> Array:
-        P, z = _spectrum_and_dual(geometry, beta, kernels)
+        P, z = spectrum_and_dual(geometry, beta, kernels)
         T = geometry.matrix(geometry.lags_of(z))
         lag_slopes = _lag_slopes(geometry, kernels)  # ∂r/∂U = 2 E_i U
         if geometry.channels == 1:
@@ -61,10 +69,11 @@ def fewer_kernels(geometry: KernelLags, beta: ComplexArray, U: Array, C: int, n_
         """Of the network itself: near a singular P rounding can make the objective too good to be true."""
         return network_cost(geometry, kernels, beta)
 
-    return _best_of(objective, U, C, n_starts, seed, hessian if C * geometry.n <= _NEWTON_UP_TO else None, cost)
+    second_order = hessian if C * geometry.n <= _NEWTON_UP_TO else None
+    return _best_of(objective, U, C, n_starts, seed, second_order, cost, max_steps)
 
 
-def _spectrum_and_dual(geometry: KernelLags, beta: ComplexArray, kernels: Array) -> tuple[NDArray[Any], ComplexArray]:
+def spectrum_and_dual(geometry: KernelLags, beta: ComplexArray, kernels: Array) -> tuple[NDArray[Any], ComplexArray]:
     """P and P^{-1}β̂; frequencies that β̂ does not use may have P_d = 0. Raises LinAlgError where P is singular."""
     P = geometry.spectrum(geometry.lags(kernels.T @ kernels))
     if geometry.channels > 1:
@@ -129,6 +138,7 @@ def _best_of(
     seed: int,
     hessian: Callable[[Array], Array] | None = None,
     cost: Callable[[Array], float] | None = None,
+    max_steps: int = _NEWTON_STEPS,
 ) -> Array:
     generator = np.random.default_rng(seed)
     size = np.sqrt(np.vdot(U, U) / (C * U.shape[1]))
@@ -139,7 +149,7 @@ def _best_of(
     for start in starts:
         found, value = _descend(objective, start)
         if hessian is not None:
-            found, value = _newton(objective, hessian, found, value)
+            found, value = _newton(objective, hessian, found, value, max_steps)
         if cost is not None:
             value = cost(found)
         if value < best_value:
@@ -172,10 +182,12 @@ def _descend(objective: Objective, start: Array) -> tuple[Array, float]:
     return np.asarray(answer.x).reshape(shape), float(answer.fun) * scale
 
 
-def _newton(objective: Objective, hessian: Callable[[Array], Array], start: Array, value: float) -> tuple[Array, float]:
+def _newton(
+    objective: Objective, hessian: Callable[[Array], Array], start: Array, value: float, max_steps: int
+) -> tuple[Array, float]:
     """Newton's method with the absolute values of the Hessian's eigenvalues: past saddles, to working precision."""
     x, trust, refused = start, 1e-2, 0
-    for _ in range(_NEWTON_STEPS):
+    for _ in range(max_steps):
         try:
             current, gradient = objective(x)
             curvature, directions = np.linalg.eigh(hessian(x))

@@ -100,8 +100,7 @@ class KernelLags:
         mirror = self._flat_lag(-self.lag)
         M = np.zeros((self.q, self.q))
         for a, ra, sa in ((lag, r, s), (mirror, s, r)):
-            for b, b_mirror, rb, sb in ((lag, mirror, r, s), (mirror, lag, s, r)):
-                del b  # C holds the second shift with the opposite sign
+            for b_mirror, rb, sb in ((mirror, r, s), (lag, s, r)):  # C holds the second shift with the opposite sign
                 M += C[sa[:, None], rb[None, :], ra[:, None], sb[None, :], a[:, None], b_mirror[None, :]]
         return np.asarray(M * (self._share[:, None] * self._share[None, :]))
 
@@ -193,10 +192,14 @@ class KernelLags:
         """D^{-1} Re Σ_d w_d e^{−iθ_d ℓ} at the lags of a real-even (R = 1) sequence w (..., H): shape (..., q)."""
         if self._cosines is not None:
             return np.asarray((weights * (self.multiplicity / self.D)) @ self._cosines)
-        half = fourier.half_shape(self.grid)
+        return np.asarray(self._on_grid(weights)[..., self._places])
+
+    def _on_grid(self, sequence: NDArray[Any]) -> Array:
+        """D^{-1} Σ_d w_d e^{iθ_d p} at every point p, (..., H) → (..., D), for Hermitian sequences."""
+        lead = sequence.shape[:-1]
         axes = tuple(range(-len(self.grid), 0))
-        values = np.fft.irfftn(weights.reshape(*weights.shape[:-1], *half), self.grid, axes)
-        return np.asarray(values.reshape(*weights.shape[:-1], self.D)[..., self._places])
+        values = np.fft.irfftn(sequence.reshape(*lead, *fourier.half_shape(self.grid)), self.grid, axes)
+        return np.asarray(values.reshape(*lead, self.D))
 
     def lags_of(self, z: ComplexArray) -> Array:
         """The lags t of T(z) in (1), shape (q,)."""
@@ -221,10 +224,7 @@ class KernelLags:
             weighted = sequence * (self.multiplicity / self.D)
             table = self._table[:, chosen]
             return np.asarray(weighted.real @ table.real - weighted.imag @ table.imag)
-        half = fourier.half_shape(self.grid)
-        axes = tuple(range(-len(self.grid), 0))
-        values = np.fft.irfftn(sequence.reshape(*sequence.shape[:-1], *half), self.grid, axes)
-        return np.asarray(values.reshape(*sequence.shape[:-1], self.D)[..., self._mirror_places[chosen]])
+        return np.asarray(self._on_grid(sequence)[..., self._mirror_places[chosen]])
 
     def gram(self, rows: ComplexArray, P: NDArray[Any]) -> Array:
         """⟨a_n, P a_m⟩, shape (N, N)."""
@@ -243,8 +243,7 @@ class KernelLags:
         if self._cosines is not None and self.multiplicity.size <= 4 * self.q:
             weighted = self._cosines * (h * self.multiplicity / self.D**2)[:, None]
             return np.asarray(self._cosines.T @ weighted)
-        half = fourier.half_shape(self.grid)
-        values = np.fft.irfftn(h.reshape(half), self.grid, tuple(range(len(self.grid)))).reshape(-1)
+        values = self._on_grid(h)
         return np.asarray((values[self._differences] + values[self._sums]) / (2.0 * self.D))
 
     @cached_property
@@ -258,8 +257,6 @@ class KernelLags:
     def _block_curvature(self, P: NDArray[Any], z: ComplexArray) -> Array:
         """2 Re Σ_d z* Φ_i P^{-1} Φ_j z, Φ_i = (e^{−iθℓ} e_r e_sᵀ + e^{iθℓ} e_s e_rᵀ)/(2D)."""
         inverse = np.linalg.inv(P)
-        axes = tuple(range(len(self.grid)))
-        half = fourier.half_shape(self.grid)
         lag, r, s = self.lag, self.row, self.column
         H = np.zeros((self.q, self.q))
         # term (a): z̄_x e^{∓iθℓ_i}; term (b): e^{∓iθℓ_j} z_y; weights w_{xy,uv} = z̄_x P^{-1}_{uv} z_y
@@ -275,8 +272,7 @@ class KernelLags:
                     columns = np.flatnonzero((outer_j == v) & (inner_j == y))
                     if rows.size and columns.size:
                         if (x, u, v, y) not in cache:
-                            w = (np.conj(z[x]) * inverse[:, u, v] * z[y]).reshape(half)
-                            cache[x, u, v, y] = np.fft.irfftn(w, self.grid, axes).reshape(-1)
+                            cache[x, u, v, y] = self._on_grid(np.conj(z[x]) * inverse[:, u, v] * z[y])
                         block = np.ix_(rows, columns)
                         H[block] += cache[x, u, v, y][places[block]]
         return H / (2.0 * self.D)

@@ -69,10 +69,10 @@ def kernel_max_margin(
     """
     A = problem.A / problem.largest_norm
     end = solve_margin(geometry, A, 0.5 * search.tol)
-    if end.alpha is None or end.beta is None or not end.gap <= search.tol:
+    if end.multipliers is None or end.beta is None or not end.gap <= search.tol:
         raise_if_not_separable(problem.A, problem.label_shape)
         raise_if_ill_conditioned(problem.A, end.gap)
-    if end.alpha is None or end.beta is None:
+    if end.multipliers is None or end.beta is None:
         return None
     U, rank = factor_second_moment(geometry, end.X, search.tol)
     beta, stats = end.beta, {"method": "central path", "iterations": end.iterations}
@@ -80,7 +80,7 @@ def kernel_max_margin(
         U = fewer_kernels_for_margin(geometry, A, U, out_channels, search.n_starts, search.seed)
         stats["method"] = f"local search over {out_channels} channels, {search.n_starts} seeded starts"
         beta, _ = weighted_margin(geometry, geometry.fourier(A), geometry.spectrum(geometry.lags(U.T @ U)))
-    return network_candidate(problem, geometry, U, beta, end.alpha, rank, stats)
+    return network_candidate(problem, geometry, U, beta, end.multipliers, rank, stats)
 
 
 def network_candidate(

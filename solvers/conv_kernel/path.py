@@ -15,17 +15,20 @@ always *computed* from z, so every iterate is strictly dual feasible and carries
 of the β at hand, and the dual value divided by √λ_max(T) below. Search directions are
 those of Helmberg, Rendl, Vanderbei and Wolkowicz (1996), Kojima, Shindoh and Hara (1997) and Monteiro (1997) with
 Mehrotra's predictor and corrector; the Newton systems have q ≈ K unknowns in (1) and N in (2), so an iteration costs a
-few FFTs of length D and one dense solve. (1) is `solvers.conv_kernel.value_path`, (2) is
-`solvers.conv_kernel.margin_path`; here is what they share.
+few FFTs of length D and one dense solve. `follow` is the path; a `Constraint` gives the start, the bounds and the
+Newton system: `solvers.conv_kernel.value_path` for (1), `solvers.conv_kernel.margin_path` for (2).
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.linalg import LinAlgError
+from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrs, dtrtrs
 from scipy.sparse.linalg import LinearOperator, eigsh
 
@@ -45,10 +48,10 @@ class PathEnd:
     upper: float
     lower: float
     iterations: int
-    alpha: Array | None = None
-    """(2) only: multipliers, scaled so that 1ᵀα = lower and R°(Aᵀα) ≤ 1."""
+    multipliers: Array | None = None
+    """Those of z, scaled so that their value is `lower` and R°(z) ≤ 1: α in (2)."""
     beta: ComplexArray | None = None
-    """(2) only: coefficients of the predictor, with smallest margin 1."""
+    """Coefficients of the feasible predictor of cost `upper`: in (2) its smallest margin is 1."""
 
     @property
     def gap(self) -> float:
@@ -123,50 +126,156 @@ def longest_positive(x: Array, direction: Array) -> float:
     return float(np.min(-x[falling] / direction[falling])) if falling.any() else np.inf
 
 
-class Iterate:
-    """One point (X, F) of the path with everything that both problems' Newton systems need."""
+@dataclass(frozen=True)
+class Point:
+    """The unknowns of the path, or a direction: X, the multipliers of z, and the slacks of the constraints A β ≥ 1.
 
-    def __init__(self, geometry: KernelLags, X: Array, t: Array) -> None:
-        self.geometry, self.X = geometry, X
+    Without inequalities there are no slacks, and the multipliers are free. With them they are positive like the slacks.
+    """
+
+    X: Array
+    v: NDArray[Any]
+    slack: Array
+
+    @property
+    def signed(self) -> Array:
+        """The positive multipliers, in the order of the slacks: none without inequalities."""
+        return np.asarray(self.v.real.reshape(-1)[: self.slack.size])
+
+    def moved(self, step: float, by: Point) -> Point:
+        return Point(symmetric(self.X + step * by.X), self.v + step * by.v, self.slack + step * by.slack)
+
+
+@dataclass(frozen=True)
+class Direction(Point):
+    """A direction with what it implies."""
+
+    F: Array
+    z: ComplexArray
+    P: NDArray[Any]
+
+
+class Iterate:
+    """One point of the path with everything that the Newton systems need."""
+
+    def __init__(self, constraint: Constraint, point: Point, P: NDArray[Any], z: ComplexArray, t: Array) -> None:
+        geometry = constraint.geometry
+        self.point, self.X, self.P, self.z = point, point.X, P, z
         self.F = np.eye(geometry.n) - geometry.matrix(t)
-        self.L_X = cholesky(X)
+        self.L_X = cholesky(self.X)
         self.L_F = cholesky(self.F)
         self.Q = symmetric(cholesky_solve(self.L_F, np.eye(geometry.n)))
-        self.M = geometry.product(X, self.Q)
-
-    def target(self, mu: float, correction: Array | float) -> Array:
-        """μF^{-1} − X − (second-order term): the constant part of ΔX."""
-        return np.asarray(mu * self.Q - self.X - correction)
+        self.M = geometry.product(self.X, self.Q)
 
     def move(self, target: Array, dF: Array) -> Array:
         """ΔX of the HKM direction."""
         return np.asarray(target - symmetric(self.X @ dF @ self.Q))
 
-    def second_order(self, dX: Array, dF: Array) -> Array:
-        return symmetric(dX @ dF @ self.Q)
+    def longest(self, d: Direction) -> float:
+        """The largest step in the direction that keeps X, F, and the slacks and their multipliers nonnegative."""
+        pairs = longest_positive(self.point.signed, d.signed), longest_positive(self.point.slack, d.slack)
+        return min(longest_step(self.L_X, d.X), longest_step(self.L_F, d.F), *pairs)
 
-    def longest(self, dX: Array, dF: Array) -> float:
-        return min(longest_step(self.L_X, dX), longest_step(self.L_F, dF))
+    def complementarity(self, step: float = 0.0, d: Direction | None = None) -> float:
+        """μ: the mean of X F and of multiplier times slack, here or after a step."""
+        at, F = self.point, self.F
+        if d is not None:
+            at, F = at.moved(step, d), F + step * d.F
+        total = float(np.vdot(at.X, F)) + float(np.vdot(at.signed, at.slack))
+        return total / (len(F) + at.slack.size)
 
 
-def centering(after: float, before: float, floor: float) -> float:
+Solve = Callable[[Array, Array, NDArray[Any], Array], Direction]
+"""The direction for the constant part of ΔX, the centre of multiplier times slack, ΔP Δẑ and the lags of Δẑ."""
+
+
+class Constraint(ABC):
+    """What problems (1) and (2) differ in."""
+
+    geometry: KernelLags
+
+    @abstractmethod
+    def start(self) -> Point:
+        """A point with X ≻ 0, F ≻ 0 and positive slacks."""
+
+    @abstractmethod
+    def dual(self, v: NDArray[Any]) -> ComplexArray:
+        """ẑ, (R, H), from its multipliers."""
+
+    @abstractmethod
+    def value(self, v: NDArray[Any]) -> float:
+        """⟨z, β⟩ or 1ᵀα."""
+
+    @abstractmethod
+    def feasible(self, P: NDArray[Any], z: ComplexArray) -> tuple[ComplexArray, float]:
+        """A feasible β̂ and its Σ β̂* P^{-1} β̂; inf where there is none. May raise LinAlgError for a singular P."""
+
+    @abstractmethod
+    def newton(self, at: Iterate) -> Solve:
+        """The Newton system, factored. Raises LinAlgError when rounding made it indefinite."""
+
+
+def follow(constraint: Constraint, tol: float) -> PathEnd:
+    """The path until the relative gap is `tol`, or rounding stops the progress: the best bounds on the way."""
+    geometry, point = constraint.geometry, constraint.start()
+    best = PathEnd(point.X, constraint.dual(point.v), np.inf, 0.0, 0)
+    for iteration in range(MOST_ITERATIONS):
+        P, z = geometry.spectrum(geometry.lags(point.X)), constraint.dual(point.v)
+        t = geometry.lags_of(z)
+        trace, value = float(np.trace(point.X)), constraint.value(point.v)
+        root = np.sqrt(max(largest_eigenvalue(geometry, t), 0.0))
+        if root <= 1e-13 * value:  # Aᵀα = 0 with α ≥ 0: inseparable, for the caller to say
+            break
+        best = replace(best, iterations=iteration)
+        try:
+            beta, S = constraint.feasible(P, z)
+            if 2.0 * np.sqrt(trace * S) < best.upper:
+                best = replace(best, X=point.X, upper=2.0 * np.sqrt(trace * S), beta=beta)
+        except LinAlgError:  # a singular P proves no upper bound
+            pass
+        if 2.0 * value / root > best.lower:
+            best = replace(best, z=z, lower=2.0 * value / root, multipliers=2.0 * point.v / root)
+        if best.gap <= tol:
+            break
+        try:
+            at = Iterate(constraint, point, P, z, t)
+            direction, step = _predict_and_correct(constraint, at, 0.02 * tol * trace)
+        except LinAlgError:
+            break
+        step = _dual_feasible_step(geometry, step, z, direction.z)
+        point = point.moved(step, direction)
+        if step < 1e-3:
+            break
+    return best
+
+
+def _predict_and_correct(constraint: Constraint, at: Iterate, floor: float) -> tuple[Direction, float]:
+    """Mehrotra's direction and step; `floor` is the complementarity, summed, that the tolerance needs."""
+    geometry, solve = constraint.geometry, constraint.newton(at)
+    none, flat = np.zeros_like(at.point.slack), np.zeros(geometry.q)
+    d = solve(-at.X, none, np.zeros_like(at.z), flat)
+    reach = min(1.0, at.longest(d))
+    mu = at.complementarity()
+    goal = mu * _centering(at.complementarity(reach, d), mu, floor / (geometry.n + none.size))
+    target = goal * at.Q - at.X - symmetric(d.X @ d.F @ at.Q)
+    centre = goal - d.signed * d.slack
+    d = solve(target, centre, geometry.apply(d.P, d.z), geometry.lags_of(d.z))
+    return d, min(1.0, (0.9 + 0.09 * reach) * at.longest(d))  # up to 0.99 of the way when the predictor went far
+
+
+def _centering(after: float, before: float, floor: float) -> float:
     """Mehrotra's σ = (μ_after/μ)³, bounded; 1 once μ is as small as the tolerance needs."""
     if before <= floor:
         return 1.0
     return float(np.clip((after / before) ** 3, max(1e-4, floor / before), 0.9))
 
 
-def damped(longest: float, reach: float) -> float:
-    """How much of the longest step to take: 0.9 of it, up to 0.99 when the predictor went far."""
-    return min(1.0, (0.9 + 0.09 * min(1.0, reach)) * longest)
-
-
-def dual_feasible_step(geometry: KernelLags, step: float, at: Callable[[float], Array]) -> float:
+def _dual_feasible_step(geometry: KernelLags, step: float, z: ComplexArray, dz: ComplexArray) -> float:
     """Shorten `step` until I − T stays positive definite (T is quadratic in the step; F was only linearized)."""
     identity = np.eye(geometry.n)
     for _ in range(40):
         try:
-            np.linalg.cholesky(identity - geometry.matrix(at(step)))
+            np.linalg.cholesky(identity - geometry.matrix(geometry.lags_of(z + step * dz)))
             return step
         except LinAlgError:
             step *= 0.9

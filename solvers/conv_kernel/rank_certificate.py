@@ -39,8 +39,6 @@ from solvers.arrays import Array
 from solvers.induced_regularizer import induced_regularizer
 from solvers.regularizers.conv_kernel import ConvKernel
 
-Polynomial = dict[tuple[int, ...], float]
-
 _ROUNDING = 1e-12
 
 
@@ -121,34 +119,33 @@ def _distance(wanted: Array, gram: Array, lag: NDArray[np.intp]) -> float:
     to_lags = vectors / np.sqrt(eigenvalues)  # r = r° + to_lags @ e, ‖e‖ the distance
     named = {tuple(int(i) for i in step): row for row, step in enumerate(lag)}
 
-    def entry(*step: int) -> Polynomial:
+    def entry(*step: int) -> Array:
+        """A lag as a polynomial in e: the coefficient of Π e_k^{α_k} stands at Σ α_k·5^k, as no degree exceeds 4."""
         row = named[step] if step in named else named[(-step[0], -step[1])]
         half = 1.0 if step == (0, 0) else 0.5  # r_i = tr(E_i X) counts both signs of a lag
-        axes = np.eye(len(wanted), dtype=int)
-        constant: Polynomial = {(0,) * len(wanted): half * float(wanted[row])}
-        return constant | {tuple(axes[k].tolist()): half * float(to_lags[row, k]) for k in range(len(wanted))}
+        found = np.zeros(5 ** (len(wanted) - 1) + 1)
+        found[0] = half * wanted[row]
+        found[5 ** np.arange(len(wanted))] = half * to_lags[row]
+        return found
 
     n, t, u, p, s = entry(0, 0), entry(0, 1), entry(1, 0), entry(1, 1), entry(1, -1)
-    tu = _times(t, u)
-    first = _times(_plus(tu, _times(p, n), -1.0), _plus(_times(s, n), tu, -1.0))
-    difference = _plus(s, p, -1.0)
-    square = _plus(_plus(_times(t, t), _times(u, u)), _times(p, s), -4.0)
-    h = _plus(first, _times(_times(difference, difference), square), -1.0)
+    times = np.convolve
+    tu = times(t, u)
+    square = times(t, t) + times(u, u) - 4.0 * times(p, s)
+    h = times(tu - times(p, n), times(s, n) - tu) - times(times(s - p, s - p), square)
     return _first_possible_zero(h)
 
 
-def _first_possible_zero(h: Polynomial) -> float:
+def _first_possible_zero(h: Array) -> float:
     """The ρ at which Σ_k ρ^k‖h_k‖ reaches |h_0|, h_k the terms of degree k and ‖h_k‖ a bound on the unit ball."""
     bound = np.zeros(5)
-    linear = 0.0
-    for exponents, coefficient in h.items():
-        degree = sum(exponents)
-        if degree == 1:
-            linear += coefficient**2
-        # the largest |e^α| on the unit sphere is Π (α_i/k)^{α_i/2}
-        bound[degree] += abs(coefficient) * prod((a / degree) ** (a / 2) for a in exponents if a)
-    bound[1] = np.sqrt(linear)
-    start = bound[0] - 1e-13 * sum(abs(c) for c in h.values())
+    for place in np.flatnonzero(h).tolist():
+        exponents = [place // 5**k % 5 for k in range(5)]
+        degree, coefficient = sum(exponents), float(h[place])
+        # the largest |e^α| on the unit sphere is Π (α_i/k)^{α_i/2}; of a linear form the norm is known
+        largest = prod((a / degree) ** (a / 2) for a in exponents if a)
+        bound[degree] = np.hypot(bound[1], coefficient) if degree == 1 else bound[degree] + abs(coefficient) * largest
+    start = bound[0] - 1e-13 * float(np.abs(h).sum())
     if start <= 0 or not bound[1:].any():
         return 0.0
 
@@ -159,19 +156,3 @@ def _first_possible_zero(h: Polynomial) -> float:
     while left(high) < 0:
         high *= 2.0
     return float(brentq(left, 0.0, high, xtol=1e-15 * high)) * (1.0 - 1e-9)
-
-
-def _times(f: Polynomial, g: Polynomial) -> Polynomial:
-    found: Polynomial = {}
-    for a, x in f.items():
-        for b, y in g.items():
-            key = tuple(i + j for i, j in zip(a, b, strict=True))
-            found[key] = found.get(key, 0.0) + x * y
-    return found
-
-
-def _plus(f: Polynomial, g: Polynomial, factor: float = 1.0) -> Polynomial:
-    found = dict(f)
-    for key, value in g.items():
-        found[key] = found.get(key, 0.0) + factor * value
-    return found

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from solvers.arrays import Array, ComplexArray
-from solvers.conv_kernel.dense_path import LARGEST, follow_value_path_densely
 from solvers.conv_kernel.factors import fewer_kernels
 from solvers.conv_kernel.lags import KernelLags
 from solvers.conv_kernel.network import (
@@ -31,8 +30,8 @@ from solvers.conv_kernel.network import (
     relative_residual,
     shaped_kernels,
 )
-from solvers.conv_kernel.path import kernel_dual_norm, proved_largest_eigenvalue
-from solvers.conv_kernel.value_path import follow_value_path
+from solvers.conv_kernel.path import follow, kernel_dual_norm, proved_largest_eigenvalue
+from solvers.conv_kernel.value_path import LARGEST_DENSE, DensePredictor, GivenPredictor
 from solvers.factorization.spectral_factorization import spectral_factorization
 from solvers.search import Search
 from solvers.solution import Status
@@ -118,14 +117,14 @@ def _convex(geometry: KernelLags, beta: ComplexArray, tol: float) -> tuple[Array
     """Kernels U (C, n), half the dual vector ẑ (R, H), the rank of X, and iterations."""
     leading = _leading(geometry, beta, tol)
     if geometry.channels == 1:
-        end = follow_value_path(geometry, np.abs(leading), 0.5 * tol)
+        end = follow(GivenPredictor(geometry, np.abs(leading)), 0.5 * tol)
         sizes = np.abs(end.z)
         z = np.asarray(sizes * np.exp(1j * np.angle(beta)))
     else:
-        end = follow_value_path(geometry, leading, 0.5 * tol)
+        end = follow(GivenPredictor(geometry, leading), 0.5 * tol)
         z = end.z
-    if end.gap > 0.8 * tol and geometry.D * geometry.channels <= LARGEST:
-        again = follow_value_path_densely(geometry, leading, 0.5 * tol)
+    if end.gap > 0.8 * tol and geometry.D * geometry.channels <= LARGEST_DENSE:
+        again = follow(DensePredictor(geometry, leading), 0.5 * tol)
         z = again.z if again.lower > end.lower else z
         end = again if again.upper < end.upper else end
     U, rank = factor_second_moment(geometry, end.X, tol)

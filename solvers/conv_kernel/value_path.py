@@ -2,8 +2,13 @@
 
     min over X ⪰ 0  of  tr X + Σ_d β̂_d* P_d(X)^{-1} β̂_d                                                        (1)
 
-Unknowns of a Newton step are the q lags of X: with H the curvature of the sum in the lags and M that of the barrier,
-Δr = (I + M H)^{-1}(…), and neither X nor z of length D enters a dense solve.
+`GivenPredictor` eliminates z. The unknowns of a Newton step are the q lags of X: with H the curvature of the sum in the
+lags and M that of the barrier, Δr = (I + M H)^{-1}(…), and neither X nor z of length D enters a dense solve.
+
+That divides by P_d. Where the optimal P is nearly singular (several input channels that want one kernel, coefficients
+over ten orders of magnitude) the division loses the last digits. `DensePredictor` keeps the D·R unknowns of z: it is
+the system of the max margin with A = I, without inequalities, and costs (D·R)³/3 a step. It is a second try for small
+problems.
 """
 
 from __future__ import annotations
@@ -18,90 +23,84 @@ from scipy.linalg import lu_factor, lu_solve
 
 from solvers.arrays import Array, ComplexArray
 from solvers.conv_kernel.lags import KernelLags
+from solvers.conv_kernel.margin_path import Rows
 from solvers.conv_kernel.path import (
-    MOST_ITERATIONS,
+    Constraint,
+    Direction,
     Iterate,
-    PathEnd,
-    centering,
+    Point,
+    Solve,
     cholesky,
     cholesky_solve,
-    damped,
-    dual_feasible_step,
     forward,
     largest_eigenvalue,
     symmetric,
 )
 
+LARGEST_DENSE = 800
+"""Of D·R, up to which a step of `DensePredictor` takes well under a second."""
 
-def follow_value_path(geometry: KernelLags, beta: ComplexArray, tol: float) -> PathEnd:
-    """Solve (1) for coefficients β̂ (R, H) ≠ 0 until the relative gap is `tol` or rounding stops the progress.
+
+class GivenPredictor(Constraint):
+    """Coefficients β̂ (R, H) ≠ 0; v is ẑ.
 
     For R = 1 only the magnitudes |β̂_d| matter; pass them (real) and z comes back as magnitudes too.
     """
-    X, z, P = _value_start(geometry, beta)
-    best = PathEnd(X, z, np.inf, 0.0, 0)
-    for iteration in range(MOST_ITERATIONS):
-        t = geometry.lags_of(z)
-        trace, value = float(np.trace(X)), geometry.inner(beta, z)
-        S = geometry.inner(beta, geometry.divide(P, beta))
-        upper = 2.0 * np.sqrt(trace * S)
-        lower = 2.0 * value / np.sqrt(largest_eigenvalue(geometry, t))
-        best = PathEnd(
-            X if upper < best.upper else best.X,
-            z if lower > best.lower else best.z,
-            min(upper, best.upper),
-            max(lower, best.lower),
-            iteration,
-        )
-        if best.gap <= tol:
-            break
-        try:
-            X, z, step = _value_step(geometry, beta, X, z, P, t, 0.02 * tol * trace / geometry.n)
-        except LinAlgError:
-            break
-        if step < 1e-3:
-            break
-        P = geometry.spectrum(geometry.lags(X))
-    return best
+
+    def __init__(self, geometry: KernelLags, beta: ComplexArray) -> None:
+        self.geometry, self.beta = geometry, beta
+
+    def start(self) -> Point:
+        """X = x·I and ẑ = P^{-1}β̂ with λ_max(T(z)) = 1/2: feasible on both sides, all equations but X F = μI met."""
+        geometry, X = self.geometry, np.eye(self.geometry.n)
+        z = geometry.divide(geometry.spectrum(geometry.lags(X)), self.beta)
+        factor = np.sqrt(0.5 / largest_eigenvalue(geometry, geometry.lags_of(z)))
+        return Point(X / factor, z * factor, np.zeros(0))
+
+    def dual(self, v: NDArray[Any]) -> ComplexArray:
+        return v
+
+    def value(self, v: NDArray[Any]) -> float:
+        return self.geometry.inner(self.beta, v)
+
+    def feasible(self, P: NDArray[Any], z: ComplexArray) -> tuple[ComplexArray, float]:
+        return self.beta, self.geometry.inner(self.beta, self.geometry.divide(P, self.beta))
+
+    def newton(self, at: Iterate) -> Solve:
+        geometry = self.geometry
+        H = geometry.curvature(at.P, at.z)
+        solve = _value_solver(at.M, H)
+        residual = self.beta - geometry.apply(at.P, at.z)
+
+        def direction(target: Array, centre: Array, bilinear: NDArray[Any], quadratic: Array) -> Direction:
+            # PΔẑ + ΔPẑ = residual, so the lags of F move by ρ + HΔr; and Δr = lags(target) − M·(that)
+            w = geometry.divide(at.P, residual - bilinear)
+            rho = -2.0 * geometry.cross_lags(w[None], at.z)[0] - quadratic
+            dr = solve(geometry.lags(target) - at.M @ rho)
+            dF = geometry.matrix(rho + H @ dr)
+            dP = geometry.spectrum(dr)
+            dz = w - geometry.divide(at.P, geometry.apply(dP, at.z))
+            return Direction(at.move(target, dF), dz, centre, dF, dz, dP)
+
+        return direction
 
 
-def _value_start(geometry: KernelLags, beta: ComplexArray) -> tuple[Array, ComplexArray, NDArray[Any]]:
-    """X = x·I and ẑ = P^{-1}β̂ with λ_max(T(z)) = 1/2: feasible on both sides, all equations but X F = μI met."""
-    X = np.eye(geometry.n)
-    P = geometry.spectrum(geometry.lags(X))
-    z = geometry.divide(P, beta)
-    factor = np.sqrt(0.5 / largest_eigenvalue(geometry, geometry.lags_of(z)))
-    return X / factor, z * factor, P / factor
+class DensePredictor(Rows):
+    """The same for complex β̂, in real space: v is z, flattened (R·D,)."""
 
+    def __init__(self, geometry: KernelLags, beta: ComplexArray) -> None:
+        super().__init__(geometry, np.eye(geometry.D * geometry.channels), geometry.inverse(beta).reshape(-1))
+        self.given = GivenPredictor(geometry, beta)
 
-def _value_step(
-    geometry: KernelLags, beta: ComplexArray, X: Array, z: ComplexArray, P: NDArray[Any], t: Array, floor: float
-) -> tuple[Array, ComplexArray, float]:
-    at = Iterate(geometry, X, t)
-    mu = float(np.vdot(X, at.F)) / geometry.n
-    H = geometry.curvature(P, z)
-    solve = _value_solver(at.M, H)
-    residual = beta - geometry.apply(P, z)
+    def start(self) -> Point:
+        start = self.given.start()
+        return Point(start.X, self.geometry.inverse(start.v).reshape(-1), start.slack)
 
-    def direction(target: Array, residual: ComplexArray, quadratic: Array | float) -> tuple[Any, ...]:
-        # PΔẑ + ΔPẑ = residual, so the lags of F move by ρ + HΔr; and Δr = lags(target) − M·(that)
-        w = geometry.divide(P, residual)
-        rho = -2.0 * geometry.cross_lags(w[None], z)[0] - quadratic
-        dr = solve(geometry.lags(target) - at.M @ rho)
-        dF = geometry.matrix(rho + H @ dr)
-        dP = geometry.spectrum(dr)
-        return at.move(target, dF), dP, dF, w - geometry.divide(P, geometry.apply(dP, z))
+    def dual(self, v: NDArray[Any]) -> ComplexArray:
+        return np.asarray(self.geometry.fourier(v)[0])
 
-    dX, dP, dF, dz = direction(at.target(0.0, 0.0), residual, 0.0)
-    reach = min(1.0, at.longest(dX, dF))
-    after = float(np.vdot(X + reach * dX, at.F + reach * dF)) / geometry.n
-    sigma = centering(after, mu, floor)
-    dX, dP, dF, dz = direction(
-        at.target(sigma * mu, at.second_order(dX, dF)), residual - geometry.apply(dP, dz), geometry.lags_of(dz)
-    )
-    step = damped(at.longest(dX, dF), reach)
-    step = dual_feasible_step(geometry, step, lambda a: geometry.lags_of(z + a * dz))
-    return symmetric(X + step * dX), z + step * dz, step
+    def feasible(self, P: NDArray[Any], z: ComplexArray) -> tuple[ComplexArray, float]:
+        return self.given.feasible(P, z)
 
 
 def _value_solver(M: Array, H: Array) -> Callable[[Array], Array]:

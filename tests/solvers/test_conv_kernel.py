@@ -71,10 +71,11 @@ def test_limits_in_the_kernel_size():
 
 def full_width_by_path(w):
     """K = D through the central path, which does not know the closed form."""
-    from solvers.conv_kernel.value_path import follow_value_path
+    from solvers.conv_kernel.path import follow
+    from solvers.conv_kernel.value_path import GivenPredictor
 
     geometry = KernelLags(w.shape, w.shape)
-    return follow_value_path(geometry, np.abs(geometry.fourier(w)[0]), 1e-10)
+    return follow(GivenPredictor(geometry, np.abs(geometry.fourier(w)[0])), 1e-10)
 
 
 @pytest.mark.parametrize("D", [5, 8, 9])
