@@ -33,6 +33,14 @@ def check_models(model: nn.Module | Sequence[nn.Module]) -> list[nn.Module]:
     if not models:
         raise ValueError("model is an empty list; give at least one network, or several of one architecture")
 
+    for one in models:
+        tensors = [*one.named_parameters(), *one.named_buffers()]
+        if names := [name for name, tensor in tensors if tensor.is_complex()]:
+            raise ValueError(
+                f"{type(one).__name__} has complex numbers in {', '.join(names)}; training is by gradients of real "
+                "weights. Store real and imaginary parts as two real parameters"
+            )
+
     def described(one: nn.Module) -> str:
         trained = {name: tuple(p.shape) for name, p in one.named_parameters() if p.requires_grad}
         return f"{type(one).__qualname__} training {trained}: {one}"

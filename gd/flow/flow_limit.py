@@ -100,8 +100,9 @@ def flow_limit(
     for a network f homogeneous of degree L in its weights, ℓ(m) = e^{−m} or ln(1 + e^{−m}).
 
     Args:
-        model: a network of this package or any `torch.nn.Module` without biases; or several of one architecture, which
-            are integrated as one batch, each with its own steps. Models are not modified.
+        model: a network of this package or any `torch.nn.Module` without biases; or several of one architecture. Those
+            with margins in closed form are integrated as one batch, each with its own steps. Models are not modified,
+            and parameters that do not require a gradient stay as they are.
         X: inputs, shape (N, …).
         y: labels ±1, shape (N,), or (N, M) for M outputs (then every (n, m) is a constraint).
         loss: "exponential", "logistic", or that loss as an object. "squared" (or `gd.Squared()`) is another flow with
@@ -161,6 +162,23 @@ def flow_limit(
         raise_if_not_separable(check_problem(inputs.numpy(), labels.numpy(), L2()).A, tuple(labels.shape))
     where = choose_device(device)
     mapping = margin_map(models[0], inputs.to(where), labels.to(where), seed)
+    if len(models) > 1 and not mapping.batches:  # equal shapes do not make two forward passes one function
+        return [
+            flow_limit(
+                one,
+                X,
+                y,
+                loss=loss,
+                seed=seed,
+                tol=tol,
+                max_steps=max_steps,
+                path_tolerance=path_tolerance,
+                snapshots_per_decade=snapshots_per_decade,
+                device=device,
+                progress=progress,
+            )
+            for one in models
+        ]
     start = mapping.start(models)
     if not (torch.isfinite(start).all() and bool((torch.linalg.vector_norm(start, dim=1) > 0).all())):
         raise ValueError("the parameters must be finite and not all zero: at w = 0 gradient flow has no direction")
@@ -178,7 +196,7 @@ def margin_map(model: nn.Module, X: Tensor, y: Tensor, seed: int = 0) -> MarginM
     from a network with another map from weights to predictors.
     """
     closed_form = declared(model).margin_map
-    if closed_form is not None:
+    if closed_form is not None and all(p.requires_grad for p in model.parameters()):
         mapping = closed_form(X, y)
         if mapping is not None and _computes_the_forward_pass(mapping, model, X, y, seed):
             return mapping

@@ -67,6 +67,8 @@ class MarginMap(ABC):
     n_constraints: int
     can_be_implicit = False
     """Whether steps with an implicit J are offered (they need P × P matrices)."""
+    batches = True
+    """Whether one map serves all networks of one architecture: the margins are a closed form of the weights alone."""
     regularizer: Regularizer | None = None
     """The induced regularizer, where a closed form is known."""
     settles_slowly = True

@@ -50,6 +50,8 @@ class NotHomogeneousError(ValueError):
 class ModuleMap(MarginMap):
     """m(θ) = y ⊙ f(X; θ) for a torch module, θ its trainable parameters in their order; J by reverse mode."""
 
+    batches = False
+
     def __init__(self, model: nn.Module, X: Tensor, y: Tensor, seed: int = 0) -> None:
         self.model = model
         self.X, self.y = X, y
@@ -63,10 +65,12 @@ class ModuleMap(MarginMap):
             name: t.detach().to(X.device, torch.float64 if t.is_floating_point() else t.dtype) for name, t in held
         }
         self.n_constraints = y.numel()
-        self.regularizer = declared(model).regularizer
+        # with a layer held, the weights that train induce another regularizer
+        self.regularizer = declared(model).regularizer if all(p.requires_grad for p in model.parameters()) else None
         self._jacobian = torch.func.vmap(torch.func.jacrev(self._twice, has_aux=True), randomness="error")
         self.degree_estimate = self._measure_degree(self.start([model])[0], seed)
         self.degree = self.degree_estimate
+        self._linear = self._is_linear(self.start([model])[0], seed)
 
     def _split(self, theta: Tensor) -> dict[str, Tensor]:
         parts = torch.split(theta, [math.prod(size) for size in self._sizes], dim=-1)
@@ -86,22 +90,48 @@ class ModuleMap(MarginMap):
         return False
 
     def predictors(self, theta: Tensor) -> Array | None:
-        """β of a module that names a `regularizer` of linear predictors and has one output, β_d = f(e_d; θ).
+        """β of a module that is a linear predictor with one output, β_d = f(e_d; θ); None for any other."""
+        if not self._linear:
+            return None
+        shape = self.X.shape[1:]
+        with torch.no_grad():
+            beta = torch.stack([self._coefficients(row) for row in theta])
+        return np.asarray(beta.reshape(-1, *shape).cpu().numpy())
 
-        None for any other, and where f(X) is not ⟨X, β⟩ after all: that it is linear in x is measured, not believed.
-        """
+    def _is_linear(self, theta: Tensor, seed: int) -> bool:
+        """Whether f is linear in x with one output: measured at the parameters and at random ones, off the data too."""
         shape = self.X.shape[1:]
         D = math.prod(shape)
-        if self.regularizer is None or D > LARGEST_BASIS or self.y.ndim > 1:
-            return None
-        basis = torch.eye(D, dtype=self.X.dtype, device=self.X.device).reshape(D, *shape)
+        if D > LARGEST_BASIS or self.y.ndim > 1:
+            return False
+        generator = torch.Generator().manual_seed(seed)
+
+        def random(*size: int) -> Tensor:
+            return torch.randn(*size, generator=generator, dtype=torch.float64).to(self.X.device)
+
+        count = self.X.shape[0]
+        probes = torch.cat([self.X, random(count, *shape)])
         with torch.no_grad():
-            beta = torch.stack([self._outputs(row, basis).reshape(D) for row in theta])
-            linear = self.y * (beta @ self.X.flatten(1).T)
-            margins = self.margins(theta)
-        if float((linear - margins).abs().max()) > TOLERATED * max(float(margins.abs().max()), 1e-300):
-            return None
-        return np.asarray(beta.reshape(-1, *shape).cpu().numpy())
+            for row in (theta, random(theta.numel())):
+                f = self._in_parts(row, probes)
+                if f.numel() != 2 * count:
+                    return False
+                error = f - probes.flatten(1) @ self._coefficients(row)
+                if float(error.abs().max()) > TOLERATED * max(float(f.abs().max()), 1e-300):
+                    return False
+        return True
+
+    def _in_parts(self, theta: Tensor, points: Tensor) -> Tensor:
+        """f at points, as many at a time as X has: some modules take no other number."""
+        return torch.cat([self._outputs(theta, part).reshape(-1) for part in torch.split(points, self.X.shape[0])])
+
+    def _coefficients(self, theta: Tensor) -> Tensor:
+        """f at every unit vector, (D,)."""
+        shape, count = self.X.shape[1:], self.X.shape[0]
+        D = math.prod(shape)
+        basis = torch.zeros(D + -D % count, D, dtype=torch.float64, device=self.X.device)
+        basis[:D].fill_diagonal_(1.0)
+        return self._in_parts(theta, basis.reshape(-1, *shape))[:D]
 
     def _twice(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         m = self._margins(theta)

@@ -98,7 +98,7 @@ def test_a_regularizer_does_not_make_a_network_linear():
             return torch.relu(x @ self.first.T) @ self.second
 
     labels, points = torch.tensor(y), torch.tensor(X)
-    for model, linear in ((Linear(6), True), (Curved(6), False), (two_layers(6, activation=nn.Identity), False)):
+    for model, linear in ((Linear(6), True), (Curved(6), False), (two_layers(6, activation=nn.Identity), True)):
         mapping = ModuleMap(model, points, labels)
         beta = mapping.predictors(mapping.start([model]))
         assert (beta is not None) == linear
