@@ -13,14 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compare.generators.denoising_filter import REFERENCE as FILTER_REFERENCE
 from compare.generators.image_sources import Image
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.records import slug
-from compare.reports.report import Check, Column, Figure, Section, Value
+from compare.reports.report import Check, Column, Figure, Section
+from compare.reports.tables import table
 from gd.images.conv_generator import ConvGenerator
 from gd.images.descend_image import descend_image
 from gd.images.encoder_decoder import EncoderDecoder
@@ -84,55 +87,29 @@ def trajectories(image: Image, level: float, steps: int) -> tuple[Array, dict[st
 def band_section(image: Image, *, level: float = 25 / 255, steps: int = 400) -> Section:
     """When each band is learned, and whether low frequencies come first."""
     y, found = trajectories(image, level, steps)
-    rows: list[dict[str, Value]] = []
-    made = []
+    lines, made = [], []
     for name, (at, errors) in found.items():
         times = learned(errors, at)
-        rows.append(
-            {"model": name, **{f"band {i}": "not learned" if np.isinf(t) else str(int(t)) for i, t in enumerate(times)}}
-        )
+        lines.append([name, *("not learned" if np.isinf(t) else str(int(t)) for t in times)])
         late = max((float(a) for a, b in pairwise(times) if a > b), default=0.0)
-        made.append(
-            Check.at_most(
-                f"{name}: no band is learned before one of lower frequency",
-                late,
-                0.0,
-                unit="steps",
-                reference=REFERENCE,
-                reason="measured: the step of a lower band learned after a higher",
-            )
-        )
+        claim = f"{name}: no band is learned before one of lower frequency"
+        reason = "measured: the step of a lower band learned after a higher"
+        made.append(Check.at_most(claim, late, 0.0, unit="steps", reference=REFERENCE, reason=reason))
     gap = np.abs(found["two-layer generator"][1] - found["filter (prediction)"][1]) * band_power(y) / np.sum(y**2)
     # | ‖a‖² − ‖b‖² | ≤ ‖a − b‖ (‖a‖ + ‖b‖) ≤ (2‖y‖/√k)(2‖y‖): residuals are no longer than y
-    made.append(
-        Check.at_most(
-            "the filter predicts the power of the two-layer generator's error in every band",
-            float(gap.max()),
-            4 / np.sqrt(WIDTH),
-            reference="Heckel & Soltanolkotabi (2020), Theorem 1",
-            reason=f"measured: largest difference, share of the power of y; tolerance 4/√k, k = {WIDTH}",
-        )
-    )
+    claim = "the filter predicts the power of the two-layer generator's error in every band"
+    reason = f"measured: largest difference, share of the power of y; tolerance 4/√k, k = {WIDTH}"
+    made.append(Check.at_most(claim, gap.max(), 4 / np.sqrt(WIDTH), reference=FILTER_REFERENCE, reason=reason))
     about = "Cycles per pixel; first iteration at which half of the band's power is fitted."
-    columns = (
-        Column("model", "model"),
-        *(
-            Column(f"band {i}", f"{low:g} to {high:g}", "iterations", "", about if i == 0 else "")
-            for i, (low, high) in enumerate(BANDS)
-        ),
-    )
+    columns = [Column("model", "model")]
+    for i, (low, high) in enumerate(BANDS):
+        columns.append(Column(f"band {i}", f"{low:g} to {high:g}", "iterations", "", about if i == 0 else ""))
     text = (
         f"{image.name} with noise of standard deviation {level:.3f}, fitted until the noise is fitted too. The "
         "error against the noisy target, by bands of radial frequency: structure first, noise last."
     )
-    return Section(
-        "Which frequencies are learned first",
-        text,
-        columns,
-        rows,
-        made,
-        tuple(band_plot(name, at, errors) for name, (at, errors) in found.items()),
-    )
+    figures = [band_plot(name, at, errors) for name, (at, errors) in found.items()]
+    return Section("Which frequencies are learned first", text, *table(columns, lines), made, figures)
 
 
 def band_plot(name: str, steps: NDArray[np.int64], errors: Array) -> Figure:
@@ -144,12 +121,8 @@ def band_plot(name: str, steps: NDArray[np.int64], errors: Array) -> Figure:
     ]
     caption = f"{name}: relative error by frequency band. Dotted: half learned."
     labels = ("iteration", "error / power, in the band")
-    return curve_plot(
-        f"bands-{slug(name)}",
-        caption,
-        curves,
-        labels,
-        log="xy",
-        level=0.5,
-        adjust=lambda axes: axes.set(title=name, ylim=(1e-3, 3)),
-    )
+
+    def adjust(axes: Any) -> None:
+        axes.set(title=name, ylim=(1e-3, 3))
+
+    return curve_plot(f"bands-{slug(name)}", caption, curves, labels, log="xy", level=0.5, adjust=adjust)

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from compare.generators.generator_figures import strip
 from compare.generators.image_sources import Image
 from compare.reports.curves import Curve, curve_plot
-from compare.reports.report import Check, Column, Figure, Section, Value
+from compare.reports.report import Check, Column, Figure, Section
+from compare.reports.tables import table, table_of
 from gd.images.descend_image import ImageTrajectory, descend_image
 from gd.images.two_layer_generator import TwoLayerGenerator
 from solvers.arrays import Array
@@ -108,42 +109,24 @@ def width_section(
     x = example_signal(n)
     ys = noisy_copies(x, level, seeds)
     _, _, predicted, found = train_widths(x, ys, kernel_width, widths, seeds, steps, 1.0)
-    rows: list[dict[str, Value]] = [
-        {
-            "k": w.k,
-            "mean": float(w.distance.mean()),
-            "worst": float(w.distance.max()),
-            "later": float(w.later.mean()),
-            "fluctuation": w.fluctuation,
-        }
-        for w in found
-    ]
-    made = [
-        Check.at_most(
-            f"at k = {w.k} the trajectory stays within {FLUCTUATIONS:g} kernel fluctuations of the filter",
-            float(w.distance.mean()),
-            FLUCTUATIONS * w.fluctuation,
-            reference=REFERENCE,
-        )
-        for w in found
-    ]
+    made = []
+    for w in found:
+        claim = f"at k = {w.k} the trajectory stays within {FLUCTUATIONS:g} kernel fluctuations of the filter"
+        made.append(Check.at_most(claim, w.distance.mean(), FLUCTUATIONS * w.fluctuation, reference=REFERENCE))
     if len(found) > 1:
         slope = float(np.polyfit(np.log([w.k for w in found]), np.log([w.distance.mean() for w in found]), 1)[0])
-        made.append(
-            Check.at_most(
-                f"the distance falls like k^(−1/2): fitted exponent {slope:.2f}",
-                abs(slope + 0.5),
-                0.25,
-                reference=REFERENCE,
-                reason=f"measured: |exponent + 1/2|; {len(seeds)} seeds determine it to about ±0.15",
-            )
-        )
-    columns = (
-        Column("k", "channels k"),
-        Column("mean", "uniform distance", "‖·‖₂ / ‖y‖₂", ".4f", f"Largest over t ≤ {steps}, mean of seeds."),
-        Column("worst", "worst seed", "‖·‖₂ / ‖y‖₂", ".4f"),
-        Column("later", "from t = 10 on", "‖·‖₂ / ‖y‖₂", ".4f"),
-        Column("fluctuation", "kernel fluctuation", "‖·‖₂ / ‖y‖₂", ".4f", "Known before training; see the text."),
+        claim = f"the distance falls like k^(−1/2): fitted exponent {slope:.2f}"
+        reason = f"measured: |exponent + 1/2|; {len(seeds)} seeds determine it to about ±0.15"
+        made.append(Check.at_most(claim, abs(slope + 0.5), 0.25, reference=REFERENCE, reason=reason))
+    unit, largest = "‖·‖₂ / ‖y‖₂", f"Largest over t ≤ {steps}, mean of seeds."
+    known = "Known before training; see the text."
+    measured = table_of(
+        found,
+        (Column("k", "channels k"), lambda w: w.k),
+        (Column("mean", "uniform distance", unit, ".4f", largest), lambda w: w.distance.mean()),
+        (Column("worst", "worst seed", unit, ".4f"), lambda w: w.distance.max()),
+        (Column("later", "from t = 10 on", unit, ".4f"), lambda w: w.later.mean()),
+        (Column("fluctuation", "kernel fluctuation", unit, ".4f", known), lambda w: w.fluctuation),
     )
     text = (
         f"G(C) = ReLU(UC)v with n = {n}, a Gaussian kernel of width {kernel_width:g}, an antisymmetric start, trained "
@@ -152,14 +135,8 @@ def width_section(
         "parameter fitted. A finite k alone puts the first step a known fluctuation away from it, "
         "η‖(JJᵀ − Σ)y‖/‖y‖ ∝ k^(−1/2)."
     )
-    return Section(
-        "The filter against the trained network",
-        text,
-        columns,
-        rows,
-        made,
-        (distance_plot(found), outputs_plot(x, ys[0], found[-1], predicted[:, 0])),
-    )
+    figures = distance_plot(found), outputs_plot(x, ys[0], found[-1], predicted[:, 0])
+    return Section("The filter against the trained network", text, *measured, made, figures)
 
 
 def stopping_section(
@@ -178,22 +155,13 @@ def stopping_section(
     kernel, step, _, (width,) = train_widths(x, ys, kernel_width, (k,), seeds, steps, share)
     assert width.path.clean_mse is not None
     expected = best_stopping_time(kernel, x, level, step, longest=steps)
-    rows: list[dict[str, Value]] = []
-    worst = 0.0
+    lines, worst = [], 0.0
     for i, seed in enumerate(seeds):
         told = best_stopping_time(kernel, x, ys[i] - x, step, longest=steps)
         measured = int(width.path.clean_mse[:, i].argmin())
         worst = max(worst, abs(told.step - measured) / max(measured, 1))
-        rows.append(
-            {
-                "seed": seed,
-                "predicted": told.step,
-                "measured": measured,
-                "expected": expected.step,
-                "predicted_error": told.error / n,
-                "measured_error": float(width.path.clean_mse[measured, i]),
-            }
-        )
+        errors = told.error / n, width.path.clean_mse[measured, i]
+        lines.append((seed, told.step, measured, expected.step, *errors))
     columns = (
         Column("seed", "seed"),
         Column("predicted", "predicted best t", "steps", "", "For the noise at hand."),
@@ -202,20 +170,15 @@ def stopping_section(
         Column("predicted_error", "predicted error", "mean square", ".5f"),
         Column("measured_error", "measured error", "mean square", ".5f"),
     )
-    check = Check.at_most(
-        "the predicted best stopping time is within 10% of the measured one, every seed",
-        worst,
-        0.1,
-        reference=REFERENCE,
-        reason=f"at step {share:g}/σ²_max one step is 1% to 5% of it",
-    )
+    claim = "the predicted best stopping time is within 10% of the measured one, every seed"
+    reason = f"at step {share:g}/σ²_max one step is 1% to 5% of it"
+    check = Check.at_most(claim, worst, 0.1, reference=REFERENCE, reason=reason)
     text = (
         "The error ‖G(C_t) − x‖² splits into signal not yet learned, falling in t, and noise learned, rising; its "
         "minimum is the time to stop."
     )
-    return Section(
-        "The best time to stop", text, columns, rows, (check,), (split_plot(kernel, x, ys[0] - x, step, width),)
-    )
+    figure = split_plot(kernel, x, ys[0] - x, step, width)
+    return Section("The best time to stop", text, *table(columns, lines), (check,), (figure,))
 
 
 def distance_plot(found: Sequence[Width]) -> Figure:
@@ -257,19 +220,14 @@ def split_plot(kernel: DualKernel, x: Array, e: Array, step: float, width: Width
         "predicted error": (split.total / x.size, "--"),
         "measured error": (width.path.clean_mse[:, 0], "."),
     }
-    curves = [
-        Curve(name, t, values, style, names=("step", name), look={"markersize": 3})
-        for name, (values, style) in shown.items()
-    ]
-    least = float(split.total.min()) / x.size
-    return curve_plot(
-        "error-split",
-        f"The error of the early-stopped network and its parts, one seed, k = {width.k}.",
-        curves,
-        ("step t", "mean square"),
-        log="xy",
-        adjust=lambda axes: axes.set_ylim(least / 30, None),
-    )
+    look = {"markersize": 3}
+    curves = [Curve(name, t, *values, names=("step", name), look=look) for name, values in shown.items()]
+    caption = f"The error of the early-stopped network and its parts, one seed, k = {width.k}."
+
+    def adjust(axes: Any) -> None:
+        axes.set_ylim(float(split.total.min()) / x.size / 30, None)
+
+    return curve_plot("error-split", caption, curves, ("step t", "mean square"), log="xy", adjust=adjust)
 
 
 def image_section(
@@ -287,49 +245,36 @@ def image_section(
     assert path.clean_mse is not None
     measured = int(path.clean_mse[:, 0].argmin())
     at = path.outputs[path.steps.tolist().index(best.step), 0]
+    ridges, ranks = np.geomspace(1e-4, 1, 49) * kernel.largest, np.geomspace(1, x.size, 60).astype(int)
     outputs: Mapping[str, Array] = {
         "noisy": y,
         f"early stopping, t = {best.step}": early_stopping_filter(kernel, step, best.step)(y),
         "trained network, same t": at,
-        "Tikhonov, best ridge": closest(
-            x, [tikhonov_filter(kernel, r)(y) for r in np.geomspace(1e-4, 1, 49) * kernel.largest]
-        ),
-        "truncated SVD, best rank": closest(
-            x, [truncated_filter(kernel, r)(y) for r in np.geomspace(1, x.size, 60).astype(int)]
-        ),
+        "Tikhonov, best ridge": closest(x, [tikhonov_filter(kernel, r)(y) for r in ridges]),
+        "truncated SVD, best rank": closest(x, [truncated_filter(kernel, r)(y) for r in ranks]),
     }
-    rows: list[dict[str, Value]] = [{"method": name, "psnr": psnr(x, out)} for name, out in outputs.items()]
     filtered = outputs[f"early stopping, t = {best.step}"]
     distance = float(np.linalg.norm(at - filtered) / np.linalg.norm(y))
+    claim = "on the image, too, the trained network is close to the filter at the best time"
+    late = "measured minus predicted best time, in steps"
+    flat = "the minimum is flat in two dimensions; read the PSNRs"
     checks = (
-        Check.at_most(
-            "on the image, too, the trained network is close to the filter at the best time",
-            distance,
-            3 / np.sqrt(k),
-            reference=REFERENCE,
-            reason=f"k = {k}; ‖·‖₂ / ‖y‖₂",
-        ),
-        Check.no_prediction(
-            "measured minus predicted best time, in steps",
-            measured - best.step,
-            why="the minimum is flat in two dimensions; read the PSNRs",
-        ),
+        Check.at_most(claim, distance, 3 / np.sqrt(k), reference=REFERENCE, reason=f"k = {k}; ‖·‖₂ / ‖y‖₂"),
+        Check.no_prediction(late, measured - best.step, why=flat),
     )
     columns = (Column("method", "method"), Column("psnr", "PSNR", "dB", ".2f"))
+    lines = [(name, psnr(x, out)) for name, out in outputs.items()]
     pictures = [("clean", x[None]), *((name.split(",")[0], out[None]) for name, out in outputs.items())]
-    figure = strip(
-        [("", pictures)],
-        "filters-on-an-image",
-        f"{image.name}, noise of standard deviation {level:.3f}: "
-        "the linear filters and the trained two-layer generator.",
-    )
+    noise = f"noise of standard deviation {level:.3f}"
+    caption = f"{image.name}, {noise}: the linear filters and the trained two-layer generator."
+    figure = strip([("", pictures)], "filters-on-an-image", caption)
     text = (
         f"{image.name} ({x.shape[0]} × {x.shape[1]}), Gaussian noise of standard deviation {level:.3f}, "
         f"two-layer generator with k = {k} and a Gaussian kernel of width {kernel_width:g}. Stopping time, ridge "
         "and rank are the best for this image and noise."
     )
     title = "Early stopping, Tikhonov and truncated SVD on an image"
-    return Section(title, text, columns, rows, checks, (figure,))
+    return Section(title, text, *table(columns, lines), checks, (figure,))
 
 
 def psnr(x: Array, estimate: Array) -> float:

@@ -19,7 +19,8 @@ from compare.generators.denoising_filter import closest, psnr
 from compare.generators.fit_pairs import batches
 from compare.generators.generator_figures import strip
 from compare.generators.image_sources import Image
-from compare.reports.report import Check, Column, Figure, Section, Value
+from compare.reports.report import Check, Column, Figure, Section
+from compare.reports.tables import table
 from gd.images.conv_generator import ConvGenerator
 from gd.images.descend_image import ImageTrajectory, descend_image
 from gd.images.stopping_rules import NoiseLevel, Oracle, RunningVariance
@@ -82,23 +83,14 @@ def baselines(x: Array, y: Array, level: float) -> dict[str, Array]:
         return np.asarray(denoise_tv_chambolle(y, weight=weight, channel_axis=0))  # type: ignore[no-untyped-call]
 
     def wavelets(method: str, colours: bool) -> Array:
-        return np.asarray(
-            denoise_wavelet(
-                y,
-                method=method,
-                mode="soft",
-                channel_axis=0,
-                rescale_sigma=True,
-                convert2ycbcr=colours and y.shape[0] == 3,
-            )
-        )
+        luminance = colours and y.shape[0] == 3
+        return np.asarray(denoise_wavelet(y, method=method, channel_axis=0, convert2ycbcr=luminance))
 
+    rules = [wavelets(rule, colours) for rule in ("BayesShrink", "VisuShrink") for colours in (False, True)]
     found = {
         "total variation, best weight": closest(x, [total_variation(w) for w in np.geomspace(0.02, 0.4, 14)]),
         "total variation, default weight": total_variation(0.1),
-        "wavelets, best rule": closest(
-            x, [wavelets(rule, colours) for rule in ("BayesShrink", "VisuShrink") for colours in (False, True)]
-        ),
+        "wavelets, best rule": closest(x, rules),
     }
     if find_spec("bm3d") is not None:
         found["BM3D"] = block_matching(y, level)
@@ -130,17 +122,12 @@ def fit_decoder(
     net = ConvGenerator("bilinear", training.channels, training.depth, x.shape[1], x.shape[2:], seeds=seeds)
     rules = (Oracle(x), RunningVariance(training.window, training.max_stale_steps), NoiseLevel(training.level))
     path = descend_image(net, y, steps=training.steps, step=training.step, optimizer="adam", rules=rules, snapshots=16)
-    names = {
-        "deep decoder, best step": "oracle",
-        "deep decoder, running variance": "running variance",
-        "deep decoder, noise level": "noise level",
-    }
     found = {}
-    for label, rule in names.items():
+    for label, rule in (("best step", "oracle"), *((name, name) for name in ("running variance", "noise level"))):
         output = path.stops[rule].output.astype(np.float64)
         never = path.stops[rule].step < 0
         output[never] = path.output[never]  # a rule that never stopped leaves the last iterate
-        found[label] = output
+        found[f"deep decoder, {label}"] = output
     return found, path
 
 
@@ -155,10 +142,7 @@ def photograph_section(images: Sequence[Image], training: DecoderTraining) -> Se
     estimates |= {name: [o[name] for o in others] for name in others[0]}
     scores = {name: [psnr(a, b) for a, b in zip(x, found, strict=True)] for name, found in estimates.items()}
     mean = {name: float(np.mean(values)) for name, values in scores.items()}
-    rows: list[dict[str, Value]] = [
-        {"method": name, **{f"image {i}": value for i, value in enumerate(values)}, "mean": mean[name]}
-        for name, values in scores.items()
-    ]
+    lines = [(name, *values, mean[name]) for name, values in scores.items()]
     columns = (
         Column("method", "method"),
         *(Column(f"image {i}", image.name, "dB", ".2f") for i, image in enumerate(images)),
@@ -171,44 +155,25 @@ def photograph_section(images: Sequence[Image], training: DecoderTraining) -> Se
         f"Adam with step {training.step:g}, {training.steps} iterations, stopped at its best step, by the "
         f"running variance of its outputs, or at the noise level. {PUBLISHED}; these images and sizes differ."
     )
-    return Section(
-        "Denoising photographs", text, columns, rows, photograph_checks(mean), (pictures(images[0], path, estimates),)
-    )
+    figure = pictures(images[0], path, estimates)
+    return Section("Denoising photographs", text, *table(columns, lines), photograph_checks(mean), (figure,))
 
 
 def photograph_checks(mean: dict[str, float]) -> list[Check]:
     """The decoder at its best step against each baseline at its best parameter: mean PSNR no lower."""
     best = mean["deep decoder, best step"]
-    made = [
-        Check.at_most(
-            f"the deep decoder's mean PSNR is at least that of {name}",
-            mean[name] - best,
-            0.0,
-            unit="dB",
-            reference="Heckel & Soltanolkotabi (2020), Table 1",
-            reason="measured: baseline minus decoder",
-        )
-        for name in ("total variation, best weight", "wavelets, best rule")
-    ]
+    paper, reason = "Heckel & Soltanolkotabi (2020), Table 1", "measured: baseline minus decoder"
+    made = []
+    for name in ("total variation, best weight", "wavelets, best rule"):
+        claim = f"the deep decoder's mean PSNR is at least that of {name}"
+        made.append(Check.at_most(claim, mean[name] - best, 0.0, unit="dB", reference=paper, reason=reason))
     if "BM3D" in mean:
-        made.append(
-            Check.no_prediction(
-                "BM3D minus deep decoder, mean PSNR",
-                mean["BM3D"] - best,
-                unit="dB",
-                why="published as close, either way",
-            )
-        )
+        close = "published as close, either way"
+        claim = "BM3D minus deep decoder, mean PSNR"
+        made.append(Check.no_prediction(claim, mean["BM3D"] - best, unit="dB", why=close))
     practice = mean["deep decoder, running variance"] - mean["total variation, default weight"]
-    made.append(
-        Check.no_prediction(
-            "without the clean image: decoder by running variance minus total variation with its default weight",
-            practice,
-            unit="dB",
-            why="no theory for either choice",
-        )
-    )
-    return made
+    claim = "without the clean image: decoder by running variance minus total variation with its default weight"
+    return [*made, Check.no_prediction(claim, practice, unit="dB", why="no theory for either choice")]
 
 
 def pictures(image: Image, path: ImageTrajectory, estimates: dict[str, list[Array]]) -> Figure:
@@ -217,8 +182,5 @@ def pictures(image: Image, path: ImageTrajectory, estimates: dict[str, list[Arra
     way = [(f"iteration {path.steps[s]}", path.outputs[s, 0].astype(np.float64)) for s in picked]
     chosen = [("clean", image.pixels)] + [(name.replace(", ", "\n"), found[0]) for name, found in estimates.items()]
     half = (len(chosen) + 1) // 2
-    return strip(
-        [("decoder", way), ("", chosen[:half]), ("", chosen[half:])],
-        "photographs",
-        f"{image.name}: the deep decoder on its way from structure to noise, and every method's estimate.",
-    )
+    caption = f"{image.name}: the deep decoder on its way from structure to noise, and every method's estimate."
+    return strip([("decoder", way), ("", chosen[:half]), ("", chosen[half:])], "photographs", caption)

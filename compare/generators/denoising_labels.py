@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from compare.reports.curves import Curve, curve_plot
-from compare.reports.report import Check, Column, Figure, Section, Value
+from compare.reports.report import Check, Column, Figure, Section
+from compare.reports.tables import table
 from gd.images.descend_image import ImageTrajectory, descend_image
 from gd.images.generator import Generator
 from solvers.arrays import Array
@@ -91,33 +92,16 @@ def label_section(
 ) -> Section:
     """Accuracy on the true labels over the iterations, and the distance from the start, per fraction flipped."""
     X, truth = two_digits(count)
-    rows: list[dict[str, Value]] = []
-    made: list[Check] = []
-    figures = []
+    lines, made, figures = [], [], []
     for fraction in fractions:
         _, flipped, path = corrupted_run(X, truth, fraction, seeds, steps, k)
         curves = label_curves(path, truth, flipped)
-        best = int(curves["true labels"].argmax())
-        rows.append(
-            {
-                "fraction": fraction,
-                "best": float(curves["true labels"][best]),
-                "at": int(path.steps[best]),
-                "best_distance": float(curves["relative distance"][best]),
-                "end": float(curves["true labels"][-1]),
-                "memorized": float(curves["corrupted labels memorized"][-1]),
-                "end_distance": float(curves["relative distance"][-1]),
-            }
-        )
-        made.append(
-            Check.at_most(
-                f"stopped early, fewer training labels are wrong than were flipped ({fraction:.0%})",
-                (1 - float(curves["true labels"][best])) / fraction,
-                0.5,
-                reference=REFERENCE,
-                reason="measured: wrong at the best time / flipped; at most half",
-            )
-        )
+        true, memorized, distance = curves.values()
+        best = int(true.argmax())
+        lines.append((fraction, true[best], path.steps[best], distance[best], true[-1], memorized[-1], distance[-1]))
+        claim = f"stopped early, fewer training labels are wrong than were flipped ({fraction:.0%})"
+        reason = "measured: wrong at the best time / flipped; at most half"
+        made.append(Check.at_most(claim, (1 - true[best]) / fraction, 0.5, reference=REFERENCE, reason=reason))
         made.append(memorizing_check(curves, best, fraction))
         figures.append(label_plot(fraction, path.steps, curves))
     columns = (
@@ -134,7 +118,7 @@ def label_section(
         f"two-layer ReLU network with {k} hidden units and gradient descent on ½ Σ (f − y)². The correct labels "
         "are fitted first; the corrupted ones later, further from the start."
     )
-    return Section("The same with corrupted labels", text, columns, rows, made, figures)
+    return Section("The same with corrupted labels", text, *table(columns, lines), made, figures)
 
 
 def memorizing_check(curves: dict[str, Array], best: int, fraction: float) -> Check:
@@ -142,19 +126,13 @@ def memorizing_check(curves: dict[str, Array], best: int, fraction: float) -> Ch
     statement = f"memorizing the corrupted labels needs a larger distance from the start ({fraction:.0%})"
     memorized = curves["corrupted labels memorized"] >= MEMORIZED
     if not memorized.any():
-        why = (
-            f"only {curves['corrupted labels memorized'].max():.0%} of them were memorized in these iterations, "
-            f"less than {MEMORIZED:.0%}"
-        )
+        most = f"only {curves['corrupted labels memorized'].max():.0%} of them were memorized"
+        why = f"{most} in these iterations, less than {MEMORIZED:.0%}"
         return Check.no_prediction(statement, None, why=why, reference=REFERENCE)
     distance = curves["relative distance"]
-    return Check.at_most(
-        statement,
-        float(distance[best] / distance[memorized.argmax()]),
-        0.9,
-        reference=REFERENCE,
-        reason=f"measured: distance at the best time / where {MEMORIZED:.0%} are memorized first; a tenth less or more",
-    )
+    share = distance[best] / distance[memorized.argmax()]
+    reason = f"measured: distance at the best time / where {MEMORIZED:.0%} are memorized first; a tenth less or more"
+    return Check.at_most(statement, share, 0.9, reference=REFERENCE, reason=reason)
 
 
 def label_curves(path: ImageTrajectory, truth: Array, flipped: NDArray[np.bool_]) -> dict[str, Array]:

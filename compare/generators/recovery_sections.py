@@ -23,7 +23,8 @@ from compare.generators.recovery_convex import rows_and_data, total_variation, w
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.progress import run_parts
 from compare.reports.records import slug
-from compare.reports.report import Check, Column, Figure, Report, Section, Value
+from compare.reports.report import Check, Column, Figure, Report, Section
+from compare.reports.tables import table
 from gd.images.conv_generator import ConvGenerator
 from gd.images.descend_image import descend_image
 from gd.images.two_layer_generator import TwoLayerGenerator
@@ -81,39 +82,19 @@ def line_section(
     x = example_signal(n)
     u = gaussian_kernel(n, kernel_width)
     kernel = dual_kernel(u)
-    rows: list[dict[str, Value]] = []
-    worst = 0.0
-    errors: dict[str, list[float]] = {"explicit limit": [], "trained network": []}
+    lines = []
     for count in counts:
         A = gaussian_measurement(count, (n,), seed=count)
         y = A.forward(x)
         step = 1.0 / float(np.linalg.eigvalsh(A.matrix @ kernel.matrix() @ A.matrix.T)[-1])
         net = TwoLayerGenerator(n, k, u, scale=float(np.linalg.norm(x)))
-        path = descend_image(
-            net,
-            y,
-            steps=steps,
-            step=step,
-            reduction="half_sum",
-            clean=x,
-            snapshots=8,
-            measurement=partial(project, torch.as_tensor(A.matrix)),
-        )
+        measure = partial(project, torch.as_tensor(A.matrix))
+        path = descend_image(net, y, steps=steps, step=step, reduction="half_sum", snapshots=8, measurement=measure)
         at = [kernel_recovery(kernel, A, y, step=step, t=int(t)).signal for t in path.steps]
         gap = max(relative(x, x + path.outputs[s, 0] - predicted) for s, predicted in enumerate(at))
         limit = kernel_recovery(kernel, A, y)
-        worst = max(worst, gap)
-        errors["explicit limit"].append(relative(x, limit.signal))
-        errors["trained network"].append(relative(x, path.output[0]))
-        rows.append(
-            {
-                "count": count,
-                "limit": errors["explicit limit"][-1],
-                "residual": limit.residual,
-                "trained": errors["trained network"][-1],
-                "gap": gap,
-            }
-        )
+        lines.append((count, relative(x, limit.signal), limit.residual, relative(x, path.output[0]), gap))
+    _, limits, _, trained, gaps = zip(*lines, strict=True)
     columns = (
         Column("count", "measurements"),
         Column("limit", "explicit limit", "relative error", ".4f", "‖x̂ − x‖₂/‖x‖₂ of the least-norm signal."),
@@ -121,34 +102,20 @@ def line_section(
         Column("trained", "trained network", "relative error", ".4f", f"After {steps} steps."),
         Column("gap", "network to prediction", "‖·‖₂ / ‖x‖₂", ".4f", "Largest over the snapshots, same step."),
     )
+    follows = "the trained network follows the explicit trajectory"
+    smaller = "more measurements, smaller error: the last against the first"
+    reason = f"k = {k}; the tolerance is 4/√k"
     made = (
-        Check.at_most(
-            "the trained network follows the explicit trajectory",
-            worst,
-            4 / np.sqrt(k),
-            reference=REFERENCE,
-            reason=f"k = {k}; the tolerance is 4/√k",
-        ),
-        Check.at_most(
-            "more measurements, smaller error: the last against the first",
-            errors["explicit limit"][-1] / errors["explicit limit"][0],
-            1.0,
-            reference=REFERENCE,
-        ),
+        Check.at_most(follows, max(gaps), 4 / np.sqrt(k), reference=REFERENCE, reason=reason),
+        Check.at_most(smaller, limits[-1] / limits[0], 1.0, reference=REFERENCE),
     )
     text = (
         f"A smooth signal of length {n}, Gaussian measurements, the two-layer generator with k = {k} and a "
         f"Gaussian kernel of width {kernel_width:g}, η = 1/λ_max(AΣA*). Prediction: "
         f"x_t = ΣA*K⁺[I − (I − ηK)^t]y, K = AΣA*."
     )
-    return Section(
-        "One dimension: the trajectory and its limit",
-        text,
-        columns,
-        rows,
-        made,
-        (error_plot("line", np.array(counts) / n, errors),),
-    )
+    figure = error_plot("line", np.array(counts) / n, {"explicit limit": limits, "trained network": trained})
+    return Section("One dimension: the trajectory and its limit", text, *table(columns, lines), made, (figure,))
 
 
 def measurements(kind: str, shape: tuple[int, int], plan: RecoveryComparison) -> list[Measurement]:
@@ -190,10 +157,8 @@ def image_section(image: Image, kind: str, plan: RecoveryComparison) -> Section:
         "wavelet ℓ1": [wavelet_l1(m, y) for m, y in zip(taken, data, strict=True)],
     }
     errors = {name: [relative(x, e) for e in estimates] for name, estimates in found.items()}
-    rows: list[dict[str, Value]] = [
-        {"count": m.count, "share": m.count / x.size, **{name: errors[name][i] for name in METHODS}}
-        for i, m in enumerate(taken)
-    ]
+    shares = [m.count / x.size for m in taken]
+    lines = [(m.count, *values) for m, *values in zip(taken, shares, *errors.values(), strict=True)]
     columns = (
         Column("count", "measurements"),
         Column("share", "of the pixels", "", ".0%"),
@@ -206,59 +171,37 @@ def image_section(image: Image, kind: str, plan: RecoveryComparison) -> Section:
         "are solved exactly."
     )
     strips = [
-        (f"{m.count / x.size:.0%}", [("image", x[None]), *((name, found[name][i][None]) for name in METHODS)])
-        for i, m in enumerate(taken)
+        (f"{share:.0%}", [("image", x[None]), *((name, found[name][i][None]) for name in METHODS)])
+        for i, share in enumerate(shares)
     ]
+    caption = f"{image.name} recovered from {kind} measurements: rows by their number, columns by method."
     figures = (
-        error_plot(f"{image.name}-{kind}", np.array([m.count / x.size for m in taken]), errors),
-        strip(
-            strips,
-            slug(f"recovered-{image.name}-{kind}"),
-            f"{image.name} recovered from {kind} measurements: rows by their number, columns by method.",
-        ),
+        error_plot(f"{image.name}-{kind}", np.array(shares), errors),
+        strip(strips, slug(f"recovered-{image.name}-{kind}"), caption),
     )
-    return Section(
-        f"{image.name}, {kind} measurements", text, columns, rows, image_checks(kind, x, taken, limits, errors), figures
-    )
+    checks = image_checks(kind, x, taken, limits, errors)
+    return Section(f"{image.name}, {kind} measurements", text, *table(columns, lines), checks, figures)
 
 
 def image_checks(
     kind: str, x: Array, taken: Sequence[Measurement], limits: Sequence[Any], errors: Mapping[str, Sequence[float]]
 ) -> list[Check]:
     """The limit's certificate; zero filling for Fourier rows; and, without a prediction, who is closest."""
-    made = [
-        Check.at_most(
-            "the explicit limit fits the measurements",
-            max(r.residual for r in limits),
-            1e-6,
-            reference=REFERENCE,
-            reason="‖Ax̂ − y‖/‖y‖; with x̂ = ΣA*α this proves least kernel norm",
-        )
-    ]
+    claim, residual = "the explicit limit fits the measurements", max(r.residual for r in limits)
+    reason = "‖Ax̂ − y‖/‖y‖; with x̂ = ΣA*α this proves least kernel norm"
+    made = [Check.at_most(claim, residual, 1e-6, reference=REFERENCE, reason=reason)]
     if kind == "Fourier":
         spectrum = np.fft.fft2(x)
         masks = [m.full_mask for m in taken if isinstance(m, FourierMeasurement)]
         filled = [np.fft.ifft2(np.where(mask, spectrum, 0)).real for mask in masks]
-        made.append(
-            Check.at_most(
-                "the explicit limit is the zero-filled image, whatever the kernel",
-                max(relative(f, r.signal) for f, r in zip(filled, limits, strict=True)),
-                1e-8,
-                reference=REFERENCE,
-                reason="a circulant kernel is diagonal in the measured basis",
-            )
-        )
-    difference = min(
-        min(errors["total variation"][i], errors["wavelet ℓ1"][i]) - e for i, e in enumerate(errors["deep decoder"])
-    )
-    made.append(
-        Check.no_prediction(
-            "the better of total variation and wavelets minus deep decoder, worst share",
-            difference,
-            why="the theory covers the two-layer generator only",
-        )
-    )
-    return made
+        far = max(relative(f, r.signal) for f, r in zip(filled, limits, strict=True))
+        claim = "the explicit limit is the zero-filled image, whatever the kernel"
+        reason = "a circulant kernel is diagonal in the measured basis"
+        made.append(Check.at_most(claim, far, 1e-8, reference=REFERENCE, reason=reason))
+    convex = np.minimum(errors["total variation"], errors["wavelet ℓ1"])
+    claim = "the better of total variation and wavelets minus deep decoder, worst share"
+    why = "the theory covers the two-layer generator only"
+    return [*made, Check.no_prediction(claim, np.min(convex - errors["deep decoder"]), why=why)]
 
 
 def error_plot(name: str, shares: Array, errors: Mapping[str, Sequence[float]]) -> Figure:
