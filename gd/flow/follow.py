@@ -31,6 +31,8 @@ ENDLESS = 1e15  # first steps (of 10^{−3} of |θ|) after which a margin that i
 HELD_OPEN = 10.0
 """A gap of at most this many times its complementarity part, which is of the order of the temperature, is held open by
 the temperature alone. (Measured: 1.1 to 7 where nothing else does; 1000 and more while a coefficient regrows.)"""
+GROWING = 1e-6  # relative: a dual constraint violated by more is no rounding of the polished multipliers (1e-12)
+ABSENT = 1e-9  # of the largest coefficient, as in certificates: below, a coefficient is not in the support
 AT_REST = 1e-5  # distance from a point at which a sign-locked flow counts as being there for good
 
 
@@ -66,7 +68,7 @@ class Run:
         density: int,
     ) -> None:
         self.mapping, self.problem, self.tol = mapping, problem, tol
-        self.locked = [declared(model).sign_locked is not None for model in models]
+        self.locked = [declared(model).locked_signs for model in models]
         self.label_shape = tuple(labels.shape)
         self.recorder = Recorder(mapping, len(models), density)
         self.termination = Termination()
@@ -112,7 +114,7 @@ class Run:
             return None
         carried = None if flow.carried is None else flow.carried[i]
         points = self.mapping.polished(
-            flow.theta[i], flow.weights[i], carried=carried, may_grow=not self.locked[row], tol=self.tol
+            flow.theta[i], flow.weights[i], carried=carried, may_grow=not self.locked[row].any(), tol=self.tol
         )
         for point in points:
             if point.kkt.relative <= self.tol and (found := self._accepted(flow, i, row, point)) is not None:
@@ -152,9 +154,19 @@ class Run:
             return _Found(there, FlowStatus.OPTIMAL, reached)
         if self.mapping.convex and there.gap is not None:
             at_rest = float(torch.linalg.vector_norm(point.theta - theta)) < AT_REST
-            return _Found(there, FlowStatus.LOCKED, reached) if self.locked[row] and at_rest else None
+            return _Found(there, FlowStatus.LOCKED, reached) if at_rest and self._kept_by_locks(row, there) else None
         minimal = point.stable and self.mapping.zeros_shrink(theta, flow.force()[i], point.theta)
         return _Found(there, FlowStatus.STATIONARY, reached) if minimal else None
+
+    def _kept_by_locks(self, row: int, there: _Direction) -> bool:
+        """Whether every coefficient that would lower R by growing is one whose sign the initialization locks."""
+        locked, regularizer, beta = self.locked[row], self.mapping.regularizer, self._predictor(there)
+        if not locked.any() or self.problem is None or regularizer is None or beta is None or not there.certificate:
+            return False
+        size = np.abs(regularizer.coefficients(beta.reshape(locked.shape)))
+        dual = np.abs(regularizer.coefficients(self.problem.combine(there.certificate.dual).reshape(locked.shape)))
+        growing = dual > (1.0 + GROWING) * dual[size > ABSENT * size.max()].max()
+        return bool(locked[growing].all())
 
     def _direction(self, theta: Tensor, multipliers: Array, at: KKT) -> _Direction:
         regularizer, beta = self.mapping.regularizer, self.mapping.predictors(theta[None])

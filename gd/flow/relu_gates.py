@@ -23,10 +23,50 @@ from torch.overrides import TorchFunctionMode
 
 _RELUS = {functional.relu, functional.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
 _LEAKY = {functional.leaky_relu, functional.leaky_relu_}
+_CLAMPS = {torch.clamp, torch.clamp_, Tensor.clamp, Tensor.clamp_, torch.clamp_min, Tensor.clamp_min, Tensor.clamp_min_}
+_MAXIMA = {torch.maximum, Tensor.maximum, torch.max, Tensor.max}
+_MODULI = {torch.abs, torch.abs_, Tensor.abs, Tensor.abs_, Tensor.__abs__, torch.absolute, Tensor.absolute}
+_THRESHOLDS = {functional.threshold, torch.threshold_}
+_IN_PLACE = {
+    functional.relu_, torch.relu_, Tensor.relu_, functional.leaky_relu_, torch.clamp_, Tensor.clamp_, Tensor.clamp_min_,
+    torch.abs_, Tensor.abs_, torch.threshold_,
+}  # fmt: skip
+
+
+def _is_zero(value: Any) -> bool:
+    return not value.any() if isinstance(value, Tensor) else value is not None and float(value) == 0.0
+
+
+def _rectified(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[Tensor, float] | None:
+    """(z, a) where the call computes max(z, 0) + a·min(z, 0); None for any other."""
+    z: Any = args[0] if args else kwargs.get("input")
+    rest = args[1:]
+    if func in _RELUS:
+        return z, 0.0
+    if func in _LEAKY:
+        return z, float(rest[0] if rest else kwargs.get("negative_slope", 0.01))
+    if func in _MODULI:
+        return z, -1.0
+    if func in _CLAMPS:
+        least, most = (*rest, None, None)[:2]
+        least, most = kwargs.get("min", least), kwargs.get("max", most)
+        return (z, 0.0) if most is None and _is_zero(least) else None
+    if func in _THRESHOLDS:
+        limits = (*rest[:2], *(kwargs[name] for name in ("threshold", "value") if name in kwargs))
+        return (z, 0.0) if all(map(_is_zero, limits)) else None
+    if func in _MAXIMA:
+        other = rest[0] if rest else kwargs.get("other")
+        return (z, 0.0) if isinstance(other, Tensor) and _is_zero(other) else None
+    return None
 
 
 class _Gating(TorchFunctionMode):
-    """Replaces every ReLU by its gate, in call order; with gates None it only records pre-activations."""
+    """Replaces every rectifier by its gate, in call order; with gates None it only records pre-activations.
+
+    Rectifiers are ReLU and leaky ReLU by whatever call, `abs`, and clamping from below at zero; in place too.
+    """
 
     def __init__(self, gates: Sequence[Tensor] | None, offsets: Sequence[Tensor] | None) -> None:
         super().__init__()
@@ -37,17 +77,19 @@ class _Gating(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         del types
-        if func not in _RELUS and func not in _LEAKY:
-            return func(*args, **(kwargs or {}))
-        z = args[0] if args else (kwargs or {})["input"]
+        kwargs = kwargs or {}
+        found = _rectified(func, args, kwargs)
+        if found is None:
+            return func(*args, **kwargs)
+        target, slope = found
+        in_place = func in _IN_PLACE or bool(kwargs.get("inplace", False))
+        z = target.clone() if in_place else target
         call = len(self.seen)
         self.seen.append(z)
-        slope = 0.0
-        if func in _LEAKY:
-            slope = float(args[1]) if len(args) > 1 else float((kwargs or {}).get("negative_slope", 0.01))
         gate = (z > 0).to(z.dtype) if self.gates is None else self.gates[call].reshape(z.shape)
         out = z * (slope + (1.0 - slope) * gate)
-        return out if self.offsets is None else out + (1.0 - slope) * self.offsets[call].reshape(z.shape)
+        out = out if self.offsets is None else out + (1.0 - slope) * self.offsets[call].reshape(z.shape)
+        return target.copy_(out) if in_place else out
 
 
 class GatedModule:

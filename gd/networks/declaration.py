@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from solvers.regularizers import Regularizer
@@ -33,6 +35,8 @@ class Declaration:
     """The regularizer that the map from weights to predictors induces, where a closed form is known."""
     degree: int | None
     """L with f(x; c·w) = c^L f(x; w)."""
+    locked_signs: NDArray[np.bool_]
+    """Which coefficients the initialization keeps from changing sign, of the predictor's shape."""
     sign_locked: str | None
     """Which coefficients of β the initialization keeps from changing sign, in words."""
     margin_map: Callable[[Tensor, Tensor], MarginMap | None] | None
@@ -53,6 +57,7 @@ def declared(model: nn.Module) -> Declaration:
         # a module may use the name for something else, as for a weight decay
         regularizer=regularizer if isinstance(regularizer, Regularizer) else None,
         degree=None if degree is None else int(degree),
+        locked_signs=getattr(model, "locked_signs", np.zeros(1, dtype=bool)),
         sign_locked=getattr(model, "sign_locked", None),
         margin_map=getattr(model, "margin_map", None),
         tangent_bundle=getattr(model, "tangent_bundle", None),
