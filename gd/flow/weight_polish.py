@@ -34,6 +34,8 @@ from solvers.arrays import Array
 LARGEST_DENSE = 3000  # weights: the Hessian of the Lagrangian is formed
 FLAT = 1e-8  # added to the reduced Hessian (identity = 1): directions without curvature then stay where they are
 NEUTRAL = 1e-6  # negative curvature above this (identity = 1) is a saddle
+INDEPENDENT = 1e-10  # relative singular value of the constraints' gradients that Newton's method can solve for
+HOLDS = 1e-6  # and that holds a direction: along a smaller one the curvature takes over after a step of 1e-6
 NEWTON_STEPS = 12
 
 
@@ -77,30 +79,35 @@ def polish_weights(problem: HeldProblem, w: Tensor) -> PolishedWeights | None:
         rows, values = _constraints(problem, w, active)
         lam_mu = _least_norm(rows.T, w)
         gradient = w - rows.T @ lam_mu
-        H = identity - _curvature(problem, w, active, lam_mu)
-        _, singular, V = torch.linalg.svd(rows, full_matrices=False)
-        V = V[: int((singular > 1e-10 * singular[0]).sum())]
-        VH = V @ H  # with Π = I − VᵀV the projection along the constraints, ΠHΠ in thin products
-        projected = H - V.T @ VH - VH.T @ V + V.T @ (VH @ V.T) @ V
-        # the reduced Hessian, completed by the identity across the constraints; FLAT keeps it regular, no more
-        reduced = projected + V.T @ V + FLAT * identity
         if float(torch.linalg.vector_norm(gradient)) < 1e-12 * size and float(values.abs().max()) < 1e-12:
-            if int(torch.linalg.cholesky_ex(reduced + NEUTRAL * identity)[1]):
-                return None  # negative curvature along the constraints: a saddle, which the flow leaves
             break
+        H = identity - _curvature(problem, w, active, lam_mu)
+        reduced, V = _along(rows, H, INDEPENDENT)
         towards = _least_norm(rows, -values)
         side = -gradient - H @ towards
-        move = torch.linalg.solve(reduced, side - V.T @ (V @ side))
+        move = torch.linalg.solve(reduced + FLAT * identity, side - V.T @ (V @ side))
         w = w + towards + move - V.T @ (V @ move)
         if not torch.isfinite(w).all() or float(torch.linalg.vector_norm(w - start)) > 0.5 * size:
             return None
     else:
         return None
-    rows, _ = _constraints(problem, w, active)
     lam, mu, residual = clarke_multipliers(rows.cpu().numpy(), w.cpu().numpy(), problem, problem.deltas(w))
+    # with the multipliers that are reported: nearly dependent constraints have others, of both signs and any size
+    lam_mu = torch.as_tensor(np.concatenate([lam, mu]), device=w.device)
+    reduced, _ = _along(rows, identity - _curvature(problem, w, active, lam_mu), HOLDS)
+    if int(torch.linalg.cholesky_ex(reduced + (FLAT + NEUTRAL) * identity)[1]):
+        return None  # negative curvature along the constraints: a saddle, which the flow leaves
     full = np.zeros(problem.active.size)
     full[problem.active] = lam
     return PolishedWeights(w, full, mu, residual)
+
+
+def _along(rows: Tensor, H: Tensor, rcond: float) -> tuple[Tensor, Tensor]:
+    """H along the constraints, completed by the identity across them, and an orthonormal basis V of their rows."""
+    _, singular, V = torch.linalg.svd(rows, full_matrices=False)
+    V = V[: int((singular > rcond * singular[0]).sum())]
+    VH = V @ H  # with Π = I − VᵀV the projection along the constraints, ΠHΠ in thin products
+    return H - V.T @ VH - VH.T @ V + V.T @ (VH @ V.T) @ V + V.T @ V, V
 
 
 def _constraints(problem: HeldProblem, w: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
