@@ -33,6 +33,7 @@ SMALLEST = 1e-300
 NEGLIGIBLE = 1e-14
 CONVERGED = 1e-11  # on max|Δp|, p summing to one
 SMALL_CHANGE = 0.1  # relative changes below it are taken linearly: where K is singular, rounding then cancels in Jᵀp
+SILENT = 1e6  # a margin, where the others are of order one: its weight e^{−SILENT/T} is zero
 ROUNDING = 1e-15  # of the margins; over T it is how well p is defined where constraints are dependent
 
 
@@ -42,6 +43,17 @@ def log_weights(margins: Array, T: Array, logistic: bool) -> tuple[Array, Array]
     if not logistic:
         return -s, np.broadcast_to(T[:, None], s.shape)
     return -np.logaddexp(0.0, s), T[:, None] * (1.0 + np.exp(np.minimum(-s, 50.0)))
+
+
+def forceful(margins: Array, gram: Array) -> Array:
+    """The margins (B, N), those without gradient moved so far up that they get no weight.
+
+    A sample on which every unit is dead exerts no force. Its weight only slows the clock, down to nothing while the
+    other samples' losses vanish, and the sample may yet wake.
+    """
+    size = np.diagonal(gram, axis1=1, axis2=2)
+    silent = (size == 0) & (size > 0).any(axis=1, keepdims=True)
+    return np.where(silent, SILENT, margins)
 
 
 def explicit_weights(margins: Array, T: Array, logistic: bool) -> Array:

@@ -31,7 +31,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gd.flow.implicit_weights import explicit_weights
+from gd.flow.implicit_weights import explicit_weights, forceful
 from gd.flow.margin_map import Local, MarginMap, Step
 from solvers.arrays import Array
 
@@ -79,7 +79,8 @@ class Flow:
             np.ones((B, mapping.n_constraints)), local, np.zeros(B, dtype=np.int64), np.zeros(B, dtype=np.int64),
             np.full(B, LOWEST_TEMPERATURE),
         )  # fmt: skip
-        flow.weights = explicit_weights(flow.margins, flow.temperature, logistic)
+        margins = forceful(flow.margins, local.gram.cpu().numpy())
+        flow.weights = explicit_weights(margins, flow.temperature, logistic)
         force = np.linalg.norm(flow.force().cpu().numpy(), axis=1)
         flow.step = 1e-3 / np.maximum(force, 1e-300)
         return flow

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gd.flow.implicit_weights import implicit_weights
+from gd.flow.implicit_weights import forceful, implicit_weights
 from gd.flow.kkt import ACTIVE, KKT, StationaryPoint
 from gd.flow.weight_polish import HeldProblem, polish_weights
 from solvers.arrays import Array
@@ -54,7 +54,8 @@ class Local:
     def solve(self, h: Array, T: Array, guess: Array, logistic: bool, implicit: NDArray[np.bool_]) -> Step:
         """One implicit step of every row; `implicit` asks for an implicit J as well, where that is offered."""
         del implicit
-        p, converged = implicit_weights(self.margins.cpu().numpy(), self.gram.cpu().numpy(), h, T, guess, logistic)
+        gram = self.gram.cpu().numpy()
+        p, converged = implicit_weights(forceful(self.margins.cpu().numpy(), gram), gram, h, T, guess, logistic)
         device = self.margins.device
         move = torch.as_tensor(h, device=device)[:, None] * self.pull(torch.as_tensor(p, device=device))
         return Step(p, move, np.zeros_like(h), converged, None)

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gd.flow.implicit_weights import implicit_weights
+from gd.flow.implicit_weights import forceful, implicit_weights
 from gd.flow.margin_map import Local, Step
 from gd.flow.module_map import ModuleMap
 from gd.flow.relu_gates import GatedModule
@@ -210,7 +210,9 @@ class SlidingLocal(Local):
             back = metric.drift - projection.Z_moves @ projection.multipliers(z_K)
             m = (tangent.margins + tangent.J @ back).cpu().numpy()
             gram = (tangent.J @ projection.J_moves).cpu().numpy()
-            p, ok = implicit_weights(m[None], (gram + gram.T)[None] / 2, np.array([h]), T, p, logistic)
+            p, ok = implicit_weights(
+                forceful(m[None], gram[None]), (gram + gram.T)[None] / 2, np.array([h]), T, p, logistic
+            )
             weights = torch.as_tensor(p[0], device=theta.device)
             move = h * (projection.J_moves @ weights) + back
             if not ok[0]:
