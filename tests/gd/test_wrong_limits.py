@@ -80,19 +80,6 @@ class RandomFeatures(nn.Module):
         return self.features(X) @ self.a
 
 
-class Sloped(nn.Module):
-    """Σ a_j lrelu(w_j·x) whose slope is a plain Python attribute."""
-
-    def __init__(self, slope: float) -> None:
-        super().__init__()
-        rng = np.random.default_rng(3)
-        self.slope, self.W, self.a = slope, parameter(rng.standard_normal((4, 2))), parameter(rng.standard_normal(4))
-
-    def forward(self, X: Tensor) -> Tensor:
-        z = X @ self.W.T
-        return torch.where(z > 0, z, self.slope * z) @ self.a
-
-
 class HeldFactor(nn.Module):
     """⟨x, u ⊙ v⟩ with v held by requires_grad: linear in u."""
 
