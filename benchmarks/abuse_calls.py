@@ -236,7 +236,7 @@ CALLS: dict[str, Callable[..., str]] = {
 
 
 def against_cvxpy(seed: int, count: int = 30) -> str:
-    """Optimal values beside Clarabel's, the program written out here."""
+    """Optimal values next to Clarabel's, the program written out here."""
     import cvxpy as cp
 
     worst, compared = 0.0, 0

@@ -127,7 +127,7 @@ def check_margin(X: Any, y: Any, regularizer: Any, solution: Any) -> str:
 
 
 def check_value(regularizer: Any, beta: np.ndarray, solution: Any) -> None:
-    """The objective is R(β); for ConvKernel, what a network that computes β pays."""
+    """The objective is R(β); for ConvKernel, the least ‖w‖² of a network that computes β."""
     if isinstance(regularizer, ConvKernel):
         # the conic method returns no network; any that computes β at the value that was said will do
         found = solution if hasattr(solution, "kernels") else computing(regularizer, beta)
