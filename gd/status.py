@@ -41,7 +41,7 @@ class FlowStatus(TrainingStatus):
         "Not converged: the residuals stayed above the tolerance within the steps allowed; read them, not the limit."
     )
     NOT_SEPARATED = (
-        "Not separated: the smallest margin did not become positive within the steps allowed, so the loss was not "
+        "Not separated: the smallest margin did not become positive before the flow was given up, so the loss was not "
         "shown to tend to zero and no theorem on the limit applies."
     )
 

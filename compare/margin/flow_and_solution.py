@@ -95,7 +95,9 @@ class FlowAndSolution:
 
     @property
     def target(self) -> Array | None:
-        """What paths are drawn towards: β*, or the flow's own limit where there is no β* (p < 1)."""
+        """What paths are drawn towards: β*, or the flow's own limit where there is no β* (p < 1); None without an R."""
+        if self.family.regularizer is None:
+            return None
         return self.limit.predictor if self.solution is None else self.solution.beta
 
     def angles(self, predictors: Array | None) -> Array:

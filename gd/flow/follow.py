@@ -28,6 +28,8 @@ from solvers.solution import Certificate
 
 LARGEST_LOG_NORM = 1e8  # steps exact in the weights pass e^{10⁶} on the way of a slow coefficient
 ENDLESS = 1e15  # first steps (of 10^{−3} of |θ|) after which a margin that is not positive yet is given up
+GIVEN_UP = 100.0
+"""ln‖w‖ after which a margin that is not positive yet is given up: a sample that wakes later has inputs of e^{−100}."""
 HELD_OPEN = 10.0
 """A gap of at most this many times its complementarity part, which is of the order of the temperature, is held open by
 the temperature alone. (Measured: 1.1 to 7 where nothing else does; 1000 and more while a coefficient regrows.)"""
@@ -93,7 +95,7 @@ class Run:
                     finished.append(i)
             spent = (flow.step < SMALLEST_STEP * flow.tau) | (flow.log_norm > LARGEST_LOG_NORM)
             # a sample on which every unit is dead has no gradient: its margin stays, and time runs out
-            spent |= (flow.tau > ENDLESS * first_step[rows]) & ~separated
+            spent |= ((flow.tau > ENDLESS * first_step[rows]) | (flow.log_norm > GIVEN_UP)) & ~separated
             for i in map(int, np.flatnonzero(spent | (attempt == max_steps - 1))):
                 if i not in finished:
                     limits[int(rows[i])] = self._report(flow, i, int(rows[i]), None)
