@@ -46,7 +46,7 @@ def drawn(family: str, i: int) -> Case:
 @pytest.mark.parametrize(("family", "i"), SETTLED)
 def test_the_limit_is_where_the_raw_flow_goes(family: str, i: int) -> None:
     one = replace(drawn(family, i), path_tolerance=1e-5 if family in FLAT else 1e-3)
-    verdict = examine(one, seconds=5.0)[0]
+    verdict = examine(one, seconds=30.0)[0]  # a slow machine is no failure
     assert verdict.outcome is Outcome.SAME, f"{verdict.reason} ({verdict.distance:.2g} rad)"
 
 
