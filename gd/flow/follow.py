@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gd.flow.growth import growth
 from gd.flow.integration import SMALLEST_STEP, Flow
 from gd.flow.kkt import KKT, StationaryPoint, kkt_of_force
 from gd.flow.limit import Integrated, Limit
@@ -32,10 +34,19 @@ GIVEN_UP = 100.0
 """ln‖w‖ after which a margin that is not positive yet is given up: a sample that wakes later has inputs of e^{−100}."""
 HELD_OPEN = 10.0
 """A gap of at most this many times its complementarity part, which is of the order of the temperature, is held open by
-the temperature alone. (Measured: 1.1 to 7 where nothing else does; 1000 and more while a coefficient regrows.)"""
+the temperature alone; so is a small one whose direction is final. (Measured: 1.1 to 7 where nothing else does; 1000 and
+more while a coefficient regrows.)"""
 GROWING = 1e-6  # relative: a dual constraint violated by more is no rounding of the polished multipliers (1e-12)
 ABSENT = 1e-9  # of the largest coefficient, as in certificates: below, a coefficient is not in the support
 AT_REST = 1e-5  # distance from a point at which a sign-locked flow counts as being there for good
+SETTLED = 1e-6
+"""Radians turned while ln‖w‖ grew by a quarter, below which the integrated direction is final. Measured: the rounding of
+p at the lowest temperature, 1e-16/1e-8, leaves 1e-8 of it; where directions settle like e^{−c ln‖w‖}, they do so at
+once."""
+PATIENT = 1.0
+"""Steps that may be taken after the limit was found until the direction is final, of those taken before"""
+PATIENT_AT_LEAST = 200  # and at least this many.
+OPEN_GAP = 1e-5  # above it a gap is no matter of temperature or rounding: R is not what this network minimizes
 
 
 @dataclass(frozen=True)
@@ -57,8 +68,25 @@ class _Found:
     reached: Reached
 
 
+class _Course:
+    """How one row is getting on."""
+
+    def __init__(self) -> None:
+        self.next_look = -np.inf  # at the ln‖w‖ of this
+        self.turned = np.inf  # radians, since the look before
+        self.found: _Found | None = None
+        self.last_step = 0  # after it a row whose limit was found is reported as it is
+        self._theta: Tensor | None = None
+
+    def look(self, theta: Tensor, log_norm: float) -> None:
+        """Measure how far the direction has turned since the last look; say when to look again."""
+        if self._theta is not None:
+            self.turned = float(torch.linalg.vector_norm(theta - self._theta))
+        self._theta, self.next_look = theta, max(1.25 * log_norm, log_norm + 0.5)
+
+
 class Run:
-    """One batch on its way; a row leaves when its limit is found or its steps are spent."""
+    """One batch on its way; a row leaves when its limit is found and its direction final, or its steps are spent."""
 
     def __init__(
         self,
@@ -79,7 +107,7 @@ class Run:
     def to_the_end(self, flow: Flow, max_steps: int, progress: Callable[[int, int], None] | None) -> list[Limit]:
         """The limits of all rows of a flow that has not taken a step yet."""
         rows = np.arange(len(self.locked))
-        next_try = np.full(rows.size, -np.inf)
+        courses = [_Course() for _ in rows]
         first_step = flow.step.copy()
         limits: dict[int, Limit] = {}
         self.recorder.keep(flow, rows, np.ones(rows.size, dtype=bool))
@@ -87,20 +115,15 @@ class Run:
             accepted = flow.advance()
             self.recorder.keep(flow, rows, accepted)
             separated = flow.margins.min(axis=1) > 0
-            finished = []
-            for i in map(int, np.flatnonzero(accepted & (flow.log_norm >= next_try[rows]) & separated)):
-                next_try[rows[i]] = max(1.25 * flow.log_norm[i], flow.log_norm[i] + 0.5)
-                if (found := self._limit_of(flow, i, int(rows[i]))) is not None:
-                    limits[int(rows[i])] = self._report(flow, i, int(rows[i]), found)
-                    finished.append(i)
+            due = accepted & separated & (flow.log_norm >= [courses[row].next_look for row in rows])
+            ended = [i for i in map(int, np.flatnonzero(due)) if self._ends(flow, i, int(rows[i]), courses[rows[i]])]
             spent = (flow.step < SMALLEST_STEP * flow.tau) | (flow.log_norm > LARGEST_LOG_NORM)
             # a sample on which every unit is dead has no gradient: its margin stays, and time runs out
             spent |= ((flow.tau > ENDLESS * first_step[rows]) | (flow.log_norm > GIVEN_UP)) & ~separated
-            for i in map(int, np.flatnonzero(spent | (attempt == max_steps - 1))):
-                if i not in finished:
-                    limits[int(rows[i])] = self._report(flow, i, int(rows[i]), None)
-                    finished.append(i)
-            if finished:
+            finished = np.union1d(ended, np.flatnonzero(spent | (attempt == max_steps - 1))).astype(int)
+            for i in map(int, finished):
+                limits[int(rows[i])] = self._report(flow, i, int(rows[i]), courses[rows[i]])
+            if finished.size:
                 staying = np.setdiff1d(np.arange(rows.size), finished)
                 if staying.size == 0:
                     break
@@ -109,7 +132,17 @@ class Run:
                 progress(attempt + 1, rows.size)
         return [limits[row] for row in range(len(self.locked))]
 
-    def _limit_of(self, flow: Flow, i: int, row: int) -> _Found | None:
+    def _ends(self, flow: Flow, i: int, row: int, course: _Course) -> bool:
+        """Look at row i: whether its limit is found and its direction is final."""
+        course.look(flow.theta[i], float(flow.log_norm[i]))
+        steps = int(flow.steps[i])
+        if course.found is None or course.found.reached is Reached.BY_CERTIFICATE:  # the later, the more accurate
+            first = course.found is None
+            course.found = self._limit_of(flow, i, row, course.turned) or course.found
+            course.last_step = steps + max(int(PATIENT * steps), PATIENT_AT_LEAST) if first else course.last_step
+        return course.found is not None and (course.turned <= SETTLED or steps >= course.last_step)
+
+    def _limit_of(self, flow: Flow, i: int, row: int, turned: float) -> _Found | None:
         """The limit of row i, if the termination test is passed: at a polished point, else by the flow's own gap."""
         residual = flow.residual()[i]
         if residual > SETTLING:
@@ -119,22 +152,21 @@ class Run:
             flow.theta[i], flow.weights[i], carried=carried, may_grow=not self.locked[row].any(), tol=self.tol
         )
         for point in points:
-            if point.kkt.relative <= self.tol and (found := self._accepted(flow, i, row, point)) is not None:
+            if point.kkt.relative <= self.tol and (found := self._accepted(flow, i, row, point, turned)) is not None:
                 return found
         if not self.mapping.convex or residual > CERTIFIABLE:
             return None
         own = self._own(flow, i)
         if own.gap is not None and own.gap <= self.tol:
             return _Found(own, FlowStatus.OPTIMAL, Reached.BY_CERTIFICATE)
-        if (
-            own.gap is not None
-            and own.certificate is not None
-            and own.gap <= HELD_OPEN * own.certificate.complementarity
-        ):
+        if own.gap is None or own.certificate is None:
+            return None
+        cold = own.gap <= HELD_OPEN * own.certificate.complementarity or (turned <= SETTLED and own.gap <= OPEN_GAP)
+        if cold:
             flow.cool(i)
         return None
 
-    def _accepted(self, flow: Flow, i: int, row: int, point: StationaryPoint) -> _Found | None:
+    def _accepted(self, flow: Flow, i: int, row: int, point: StationaryPoint, turned: float) -> _Found | None:
         """Parts 2 and 3 of the test for a stationary point."""
         theta = flow.theta[i]
         there = self._direction(point.theta, point.multipliers, point.kkt)
@@ -156,9 +188,19 @@ class Run:
             return _Found(there, FlowStatus.OPTIMAL, reached)
         if self.mapping.convex and there.gap is not None:
             at_rest = float(torch.linalg.vector_norm(point.theta - theta)) < AT_REST
-            return _Found(there, FlowStatus.LOCKED, reached) if at_rest and self._kept_by_locks(row, there) else None
+            if at_rest and self._kept_by_locks(row, there):
+                return _Found(there, FlowStatus.LOCKED, reached)
+            # no such point is the limit if R is what it is said to be: if it is not, the network itself must show it
+            if turned > SETTLED or there.gap <= OPEN_GAP or self._growth(flow, i) > OPEN_GAP:
+                return None
         minimal = point.stable and self.mapping.zeros_shrink(theta, flow.force()[i], point.theta)
         return _Found(there, FlowStatus.STATIONARY, reached) if minimal else None
+
+    def _growth(self, flow: Flow, i: int) -> float:
+        """How fast the fastest small weight of row i would grow, relative to ‖w‖, less one."""
+        carried = None if flow.carried is None else [flow.carried[i]]
+        local = self.mapping.at(flow.theta[i][None], carried)
+        return growth(self.mapping, flow.theta[i], local, flow.weights[i], float(flow.temperature[i]))
 
     def _kept_by_locks(self, row: int, there: _Direction) -> bool:
         """Whether every coefficient that would lower R by growing is one whose sign the initialization locks."""
@@ -198,9 +240,9 @@ class Run:
         beta = self.mapping.predictors(direction.theta[None])
         return beta[0] / direction.kkt.margin if beta is not None and direction.kkt.margin > 1e-290 else None
 
-    def _report(self, flow: Flow, i: int, row: int, found: _Found | None) -> Limit:
+    def _report(self, flow: Flow, i: int, row: int, course: _Course) -> Limit:
         own = self._own(flow, i)
-        found = found or self._not_found(own)
+        found = course.found or self._not_found(own)
         there = found.direction
         margins = self.mapping.margins(there.theta[None])[0].cpu().numpy()
         margin = there.kkt.margin
@@ -219,7 +261,7 @@ class Run:
             path=self.recorder.path(row),
             status=found.status,
             reached=found.reached,
-            polish_angle=2.0 * float(np.arcsin(min(distance / 2.0, 1.0))),
+            polish_angle=0.0 if found.reached is Reached.BY_CERTIFICATE else 2.0 * math.asin(min(distance / 2.0, 1.0)),
             certificate=there.certificate,
             integrated=Integrated(
                 weights=self.mapping.weights(own.theta),
@@ -227,6 +269,8 @@ class Run:
                 dual=(own.multipliers / own.multipliers.sum()).reshape(self.label_shape),
                 margin=own.kkt.margin,
                 residual=float(flow.residual()[i]),
+                turned=course.turned,
+                growth=self._growth(flow, i),
                 duality_gap=own.gap,
                 certificate=own.certificate,
             ),

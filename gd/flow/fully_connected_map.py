@@ -66,7 +66,7 @@ class FullyConnectedMap(CoefficientMap):
             force = torch.unflatten(p, -1, self.y.shape) * self.y  # (B, N, M)
             return torch.cat([(A.mT @ force.mT @ B).flatten(1) for A, B in zip(after, before, strict=True)], -1)
 
-        return Local((self.y * (before[-1] @ layers[-1].mT)).flatten(1), gram, pull)
+        return Local((self.y * (before[-1] @ layers[-1].mT)).flatten(1), gram, pull, theta, self.degree)
 
     def weights(self, theta: Tensor) -> dict[str, Array]:
         return {f"weights.{i}": W.cpu().numpy() for i, W in enumerate(self.layers(theta))}

@@ -154,7 +154,8 @@ class Flow:
         largest = np.where(cold, LARGEST_MOVE_WHEN_COLD, LARGEST_MOVE)
         with np.errstate(divide="ignore"):
             tolerance = np.where(implicit, LATE_TOLERANCE, 1.0) * self.tolerance
-            factor = np.minimum(0.9 * np.sqrt(tolerance / error), 0.9 * largest / move)
+            # a free move grows faster than h, so its bound is approached by square roots
+            factor = np.minimum(0.9 * np.sqrt(tolerance / error), np.sqrt(0.8 * largest / move))
         accepted: NDArray[np.bool_] = solved & (error <= 2.0 * tolerance) & (move <= largest)
         self.step = h * np.where(accepted, np.clip(factor, 0.3, 3.0), np.where(solved, np.clip(factor, 0.1, 0.7), 0.4))
         self._settle(accepted, 2.0 * twice - once, h, 2.0 * (first.growth + last.growth) - whole.growth, last)

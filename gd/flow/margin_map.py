@@ -30,6 +30,10 @@ from solvers.regularizers import Regularizer
 from solvers.solution import Certificate
 
 
+LARGEST_STRETCH = 3.0
+"""Of |θ| in one step: what `gd.flow.integration` lets a step move."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One implicit step of a batch."""
@@ -46,16 +50,31 @@ class Step:
 
 
 class Local:
-    """Margins and Jacobian at one θ (B, P): m (B, N), J Jᵀ (B, N, N), and p ↦ Jᵀp, (B, N) → (B, P)."""
+    """Margins and Jacobian at one θ (B, P): m (B, N), J Jᵀ (B, N, N), and p ↦ Jᵀp, (B, N) → (B, P).
 
-    def __init__(self, margins: Tensor, gram: Tensor, pull: Callable[[Tensor], Tensor]) -> None:
-        self.margins, self.gram, self.pull = margins, gram, pull
+    A step moves θ by hJᵀp = aθ + Δ, Δ ⟂ θ, and m is homogeneous of degree L, so to first order in Δ alone
+
+        m(θ + hJᵀp) = (1 + a)^{L−1} ( (1 − (L−1)a) m + hKp ),    a = h⟨θ, Jᵀp⟩/‖θ‖² = hL⟨p, m⟩/‖θ‖².            (1)
+
+    The stretch a is exact. (Linear in a as well, m + hKp, the error of ties among margins would change its sign and grow
+    by the factor (L−1)a/(1+a) in a step: for L > 2 long steps would never settle.)
+    """
+
+    def __init__(
+        self, margins: Tensor, gram: Tensor, pull: Callable[[Tensor], Tensor], theta: Tensor, degree: float
+    ) -> None:
+        self.margins, self.gram, self.pull, self.degree = margins, gram, pull, degree
+        self._square = (theta.conj() * theta).real.sum(-1)
 
     def solve(self, h: Array, T: Array, guess: Array, logistic: bool, implicit: NDArray[np.bool_]) -> Step:
         """One implicit step of every row; `implicit` asks for an implicit J as well, where that is offered."""
         del implicit
-        gram = self.gram.cpu().numpy()
-        p, converged = implicit_weights(forceful(self.margins.cpu().numpy(), gram), gram, h, T, guess, logistic)
+        gram, margins = self.gram.cpu().numpy(), self.margins.cpu().numpy()
+        others = self.degree - 1.0
+        a = np.clip(h * self.degree * (guess * margins).sum(1) / self._square.cpu().numpy(), 0.0, LARGEST_STRETCH)
+        stretch = (1.0 + a) ** others
+        ahead = forceful((stretch * (1.0 - others * a))[:, None] * margins, gram)
+        p, converged = implicit_weights(ahead, gram, stretch * h, T, guess, logistic)
         device = self.margins.device
         move = torch.as_tensor(h, device=device)[:, None] * self.pull(torch.as_tensor(p, device=device))
         return Step(p, move, np.zeros_like(h), converged, None)

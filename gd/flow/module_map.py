@@ -159,7 +159,7 @@ class ModuleMap(MarginMap):
     def at(self, theta: Tensor, carried: Sequence[Any] | None = None) -> Local:
         del carried
         J, m = self.jacobian(theta)
-        return Local(m, J @ J.mT, lambda p: (p[:, None, :] @ J).squeeze(1))
+        return Local(m, J @ J.mT, lambda p: (p[:, None, :] @ J).squeeze(1), theta, self.degree)
 
     def weights(self, theta: Tensor) -> dict[str, Array]:
         return {name: part.cpu().numpy() for name, part in self._split(theta).items()}

@@ -108,7 +108,7 @@ class MultiChannelMap(MarginMap):
             force_U = self._at_lags(torch.fft.irfftn(on_U, s=self.grid, dim=self._axes, norm="ortho"))
             return torch.cat([force_U.flatten(1), force_V.flatten(1)], -1)
 
-        return Local(self.margins(theta), gram, pull)
+        return Local(self.margins(theta), gram, pull, theta, self.degree)
 
     def _at_lags(self, values: Tensor) -> Tensor:
         for axis, k in zip(self._axes, self.kernel, strict=True):

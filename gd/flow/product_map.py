@@ -36,7 +36,7 @@ class TwoFactors(Local):
     def __init__(
         self, margins: Tensor, gram: Tensor, pull: Callable[[Tensor], Tensor], rows: Tensor, layers: Tensor
     ) -> None:
-        super().__init__(margins, gram, pull)
+        super().__init__(margins, gram, pull, layers.flatten(1), 2.0)
         self._rows, self._layers = rows, layers
 
     def solve(self, h: Array, T: Array, guess: Array, logistic: bool, implicit: NDArray[np.bool_]) -> Step:
@@ -137,7 +137,9 @@ class ProductMap(CoefficientMap):
             return (g * partial.conj()).transpose(0, 1).flatten(1)
 
         margins = self._pair(w[:, 0] * partial[0])
-        return TwoFactors(margins, gram, pull, self.F, w) if self.can_be_implicit else Local(margins, gram, pull)
+        if self.can_be_implicit:
+            return TwoFactors(margins, gram, pull, self.F, w)
+        return Local(margins, gram, pull, theta, self.degree)
 
     def weights(self, theta: Tensor) -> dict[str, Array]:
         layers = self.layers(theta)

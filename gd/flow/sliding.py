@@ -186,6 +186,8 @@ class SlidingLocal(Local):
             torch.stack([row.margins for row in rows]),
             torch.stack([row.J @ move for row, move in zip(rows, moves, strict=True)]),
             lambda p: torch.stack([move @ weights for move, weights in zip(moves, p, strict=True)]),
+            theta,
+            mapping.degree,
         )
 
     def solve(self, h: Array, T: Array, guess: Array, logistic: bool, implicit: NDArray[np.bool_]) -> Step:

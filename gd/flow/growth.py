@@ -1,0 +1,90 @@
+"""Whether a settled flow can still leave: how fast the fastest small weight would grow, against the growth of ‖w‖.
+
+Near a stationary direction θ with Jᵀp = λθ, and with p held, a small change v of the direction follows
+
+    dv/dτ = (H − λ) v,    H = Σ_n p_n ∇²m_n(θ),
+
+across θ. Where p answers, as it does at the temperature T by dp = −C J dv/T with C = diag(p) − ppᵀ, it restores the
+margins: along the eigenvectors of JᵀCJ whose eigenvalue is above λT it does so faster than anything grows. So no
+direction leaves if and only if the largest eigenvalue of H across those is at most λ. It is measured on the
+network; no regularizer is asked. For a diagonal or convolutional network of depth 2 it is the dual constraint
+|(Aᵀp)_i| ≤ λ of the induced ℓ1 problem: off the support a weight that is e^{−1000} still shows here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from torch import Tensor
+
+from gd.flow.kkt import ACTIVE
+from gd.flow.weight_polish import hessian
+from solvers.arrays import Array
+
+if TYPE_CHECKING:
+    from gd.flow.margin_map import Local, MarginMap
+
+DENSE = 200  # weights up to which all eigenvalues are computed
+
+
+def growth(mapping: MarginMap, theta: Tensor, local: Local, p: Array, temperature: float) -> float:
+    """λ_max(H)/λ − 1 as above: positive where some direction leaves θ, per unit of ln‖w‖.
+
+    Args:
+        mapping: of the margins.
+        theta: the direction, shape (P,), of norm one.
+        local: the mapping at θ[None].
+        p: the weights of the constraints, shape (N,), nonnegative, Σp = 1.
+        temperature: T, in the units of the margins.
+
+    Returns:
+        The relative growth; inf where the force points inwards, nan where the eigenvalue was not found.
+    """
+    weights = torch.as_tensor(p, dtype=torch.float64, device=theta.device)
+    force = local.pull(weights[None])[0]
+    rate = float((theta.conj() * force).real.sum())
+    if rate <= 0:
+        return np.inf
+    active = np.flatnonzero(p > ACTIVE * p.max())
+    chosen = torch.zeros(active.size, p.size, dtype=torch.float64, device=theta.device)
+    chosen[torch.arange(active.size), torch.as_tensor(active)] = 1.0
+    gradients = torch.stack([_real(local.pull(row[None])[0] - force) for row in chosen]).cpu().numpy()
+    _, singular, basis = np.linalg.svd(np.sqrt(p[active])[:, None] * gradients, full_matrices=False)
+    at = _real(theta)
+    held = np.vstack([at.cpu().numpy(), basis[singular**2 > rate * temperature]])
+    V = np.linalg.qr(held.T)[0].T
+
+    def weighted(real: Tensor) -> Tensor:
+        return weights @ mapping.smooth_margins(_like(real, theta))
+
+    size = at.numel()
+    if size <= DENSE:
+        H = hessian(weighted, at).cpu().numpy()
+        across = np.eye(size) - V.T @ V
+        return float(np.linalg.eigvalsh(across @ (H + H.T) @ across / 2.0)[-1]) / rate - 1.0
+
+    def product(v: Array) -> Array:
+        v = v - V.T @ (V @ v)
+        along = torch.as_tensor(v, device=theta.device)
+        Hv = torch.func.vjp(torch.func.grad(weighted), at)[1](along)[0].detach().cpu().numpy()
+        found: Array = Hv - V.T @ (V @ Hv)
+        return found
+
+    operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
+    start = np.random.default_rng(0).standard_normal(size)
+    try:
+        largest = eigsh(operator, k=1, which="LA", v0=start, tol=1e-7, return_eigenvectors=False)
+    except ArpackNoConvergence as error:
+        largest = error.eigenvalues
+    return float(largest[0]) / rate - 1.0 if largest.size else np.nan
+
+
+def _real(theta: Tensor) -> Tensor:
+    return torch.view_as_real(theta).flatten() if theta.is_complex() else theta
+
+
+def _like(real: Tensor, theta: Tensor) -> Tensor:
+    return torch.view_as_complex(real.reshape(-1, 2)) if theta.is_complex() else real
