@@ -3,8 +3,9 @@
 Importing torch or cvxpy takes seconds, so this file imports nothing but click: `implicitbias --help` answers from the
 tables here and in `compare.experiments.table`. A new experiment is one file and one line of that table.
 
-Exit codes: 0 every prediction holds; 1 a prediction fails; 2 the input is bad (one line says what); 130 interrupted
-by Ctrl-C and 143 by SIGTERM, with the report of what was finished written.
+Exit codes: 0 all that is predicted is confirmed, and something is; 1 a prediction is refuted; 3 none is refuted, but
+something was not reached or nothing was predicted; 2 the input is bad (one line says what); 130 interrupted by Ctrl-C
+and 143 by SIGTERM, with the report of what was finished written.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import click
 
 from compare.experiments.table import Row
 
+CONFIRMED, REFUTED, NOT_REACHED = 0, 1, 3
+"""How a comparison came out; 2 is click's code for bad input."""
 INTERRUPTED = 130
 """128 + SIGINT, what shells expect of an interrupted command."""
 
@@ -93,7 +96,7 @@ class CommandLine(LazyGroup):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise
-        except KeyboardInterrupt:  # click's own exit code is 1, which here says that a prediction fails
+        except KeyboardInterrupt:  # click's own exit code is 1, which here says that a prediction is refuted
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
         except (ValueError, OSError, ArithmeticError) as error:
@@ -108,7 +111,8 @@ class CommandLine(LazyGroup):
 @click.group(
     cls=CommandLine,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 predictions hold, 1 a prediction fails, 2 bad input, 130 interrupted (143 by SIGTERM).",
+    epilog="Exit codes: 0 all predictions confirmed, 1 one refuted, 2 bad input, 3 one not reached or none made, 130 "
+    "interrupted (143 by SIGTERM).",
 )
 @click.version_option(package_name="implicitbias", prog_name="implicitbias")
 @click.option("--traceback", is_flag=True, help="On bad input show the whole traceback instead of one line.")

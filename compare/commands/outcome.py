@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from compare.command_line import INTERRUPTED
+from compare.command_line import CONFIRMED, INTERRUPTED, NOT_REACHED, REFUTED
 
 if TYPE_CHECKING:
     from compare.reports.report import Report
@@ -64,8 +64,13 @@ def report_options(default_folder: str) -> Callable[[F], F]:
 
 
 def exit_code(report: Report) -> int:
-    """0: no prediction fails; 1: one fails; 130: the report is not complete."""
-    return INTERRUPTED if not report.complete else 1 if report.failures else 0
+    """0: all that is predicted is confirmed, and something is; 1: something is refuted; 130: interrupted.
+
+    3: nothing is refuted, but something was not reached or nothing was predicted.
+    """
+    if not report.complete:
+        return INTERRUPTED
+    return REFUTED if report.failures else CONFIRMED if report.passed else NOT_REACHED
 
 
 def deliver(report: Report, *, out: Path, as_json: bool) -> NoReturn:

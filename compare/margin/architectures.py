@@ -17,12 +17,6 @@ from gd.networks.declaration import declared
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from solvers.regularizers import Regularizer
 
-ANGLE_TOLERANCE = math.radians(1e-3)
-"""Limit directions agree when their angle is at most this: the flow is stopped at a duality gap of its own, and
-an ℓ1-type gap of 1e-9 leaves angles of this order when the optimum is nearly not unique."""
-RESIDUAL_TOLERANCE = 1e-6
-"""Relative duality gaps and stationarity residuals of a limit count as zero up to this."""
-
 Build = Callable[[tuple[int, ...], int, float, int], nn.Module]
 
 

@@ -86,12 +86,16 @@ class FlowAndSolution:
         return regularizer.value(β) / self.best.objective - 1.0
 
     @property
-    def approach(self) -> float | None:
-        """∠(last β of the integrated flow, β of its limit) in radians: what the last step, Newton's, had to add."""
-        integrated, limit = self.limit.path.predictors, self.limit.predictor
-        if integrated is None or limit is None or not np.isfinite(integrated[-1]).all() or not integrated[-1].any():
-            return None
-        return angle(integrated[-1], limit)
+    def angle(self) -> float | None:
+        """∠(β integrated, β*) in radians, before any polish."""
+        β = self.limit.integrated.predictor
+        return None if β is None or self.solution is None else angle(β, self.solution.beta)
+
+    @property
+    def polish(self) -> float | None:
+        """∠(β integrated, β polished) in radians."""
+        before, after = self.limit.integrated.predictor, self.limit.predictor
+        return None if before is None or after is None else angle(before, after)
 
     @property
     def target(self) -> Array | None:

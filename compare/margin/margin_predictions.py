@@ -1,15 +1,16 @@
 """What theory predicts of a margin comparison, and the tables that say whether it holds.
 
-Predictions are about limits, so only the flow's limit is held to them; gradient descent at a finite number of steps is
-shown as well and reads "no prediction".
+Predictions are about limits, so only the flow is held to them, by what was measured on the network where its
+integration ended (`compare.margin.evidence`); gradient descent at a finite number of steps is shown as well and reads
+"no prediction".
 
-    R a norm     the limit closes the duality gap of min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1; where the minimizer is unique, its
-                 angle to the solver's answer is 0
-    R nonconvex  (p = 2/L < 1) the limit is a stationary point of that problem: its residual is 0, and the solver
-                 started there stays there. That it is the best one is not predicted
-    R unknown    the limit is a KKT point of min ‖w‖² s.t. y_n f(x_n; w) ≥ 1
+    R a norm     the flow ends at the solver's β*, where that is the only minimizer (angle); else at some minimizer
+                 (R(β)/R(β*) − 1 at margin one)
+    R nonconvex  (p = 2/L < 1) the flow ends at a stationary point of that problem: Aᵀp, p its own weights, is a
+                 subgradient of R up to a factor. That the point is the best one is not predicted
+    R unknown    the flow ends at a KKT point of min ‖w‖² s.t. y_n f(x_n; w) ≥ 1
 
-A limit that was not reached, or an initialization that fixes signs, makes no claim: the row says why.
+An initialization that fixes signs makes no claim; a network that is still moving is not reached.
 """
 
 from __future__ import annotations
@@ -19,33 +20,42 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from compare.margin.architectures import ANGLE_TOLERANCE, RESIDUAL_TOLERANCE
+from compare.margin.evidence import (
+    ANGLE_RESOLUTION,
+    RESOLUTION,
+    of_angle,
+    of_kkt,
+    of_optimum,
+    of_stationarity,
+)
 from compare.margin.families import Family
 from compare.margin.flow_and_solution import FlowAndSolution
 from compare.reports.report import Check, Column, Value, Verdict
 from gd.flow.limit import Limit
 from gd.status import FlowStatus
-from solvers.solution import Solution
+from solvers.validation import check_problem
 
 FLOW_COLUMNS = (
     Column("network", "network"),
     Column("regularizer", "R(β)"),
     Column("seed", "seed"),
-    Column("angle", "angle to β*", unit="rad", format=".2g", about="∠(β, β*); L > 2: β* is reached from the limit."),
     Column(
-        "approach",
-        "left to Newton",
+        "angle",
+        "angle to β*",
         unit="rad",
         format=".2g",
-        about="∠(last β integrated, its limit): the flow is followed until it is close to the limit, then solved for.",
+        about="∠(β, β*), β where the integration ended, before any polish; L > 2: β* is reached from the limit.",
     ),
-    Column("gap", "duality gap", format=".2g", about="1 − 1ᵀα/R(β): the limit certified by its own multipliers α."),
-    Column("stationarity", "stationarity", format=".2g", about="Distance of Aᵀα from a subgradient of R, relative."),
+    Column("polish", "polish moved", unit="rad", format=".2g", about="∠(β integrated, β polished by Newton's method)."),
+    Column("gap", "polished gap", format=".2g", about="1 − 1ᵀα/R(β): the polished point, by its own multipliers α."),
+    Column(
+        "stationarity", "stationarity", format=".2g", about="Of the polished point: Aᵀα against a subgradient of R."
+    ),
     Column("excess", "R over best", format=".2g", about="R(β)/R(best stationary point found) − 1, for L > 2."),
-    Column("kkt", "KKT residual", format=".2g", about="‖w − Σ λₙ∇mₙ‖/‖w‖ in weight space, at unit margin."),
+    Column("kkt", "KKT residual", format=".2g", about="Polished: ‖w − Σ λₙ∇mₙ‖/‖w‖ in weight space, at unit margin."),
     Column("support", "support", about="Nonzero coefficients of the limit (of β̂ for convolutional networks)."),
     Column("best_support", "support of best", about="Of β*; for L > 2, of the best stationary point found."),
-    Column("loss", "ln(−ln loss)", format=".3g", about="Where the integration was when the limit was identified."),
+    Column("loss", "ln(−ln loss)", format=".3g", about="Where the integration ended."),
     Column("unique", "β* unique"),
     Column("theory", "theory", format="verdict"),
 )
@@ -75,8 +85,8 @@ def flow_row(run: FlowAndSolution) -> dict[str, Value]:
         "network": run.family.label,
         "regularizer": run.family.formula,
         "seed": run.seed,
-        "angle": run.flow.angle,
-        "approach": run.approach,
+        "angle": run.angle,
+        "polish": run.polish,
         "gap": None if certificate is None else certificate.direction_gap,
         "stationarity": None if certificate is None else certificate.stationarity,
         "excess": None if run.convex else run.excess,
@@ -111,63 +121,43 @@ def kkt_residual(limit: Limit) -> float:
     return limit.kkt_epsilon / limit.norm_at_unit_margin
 
 
-def not_reached(subject: str, limit: Limit, why: str, reference: str) -> Check:
-    """The check of a limit that was not reached: what is known is its KKT residual, and why it is not tested."""
-    statement = f"{subject}: the flow's limit (KKT residual)"
-    make = Check.no_prediction if limit.status is FlowStatus.LOCKED else Check.not_reached
-    return make(statement, kkt_residual(limit), why=why, reference=reference)
-
-
 def run_checks(run: FlowAndSolution) -> list[Check]:
-    """What theory predicts of one limit, each with its measurement."""
-    family, certificate = run.family, run.flow.certificate
-    reference = family.row.reference(family.depth)
-    why = no_claim(run)
-    if why:
-        return [not_reached(run.label, run.limit, why, reference)]
-    tolerance = RESIDUAL_TOLERANCE
-    if certificate is None:
-        statement = f"{run.label}: the flow's limit is a KKT point of min ‖w‖ at unit margin"
-        return [Check.at_most(statement, kkt_residual(run.limit), tolerance, reference=reference)]
-    if certificate.direction_gap is None:
-        return stationary_checks(run, certificate.stationarity, reference)
-    statement = f"{run.label}: the flow's limit closes the duality gap of min {family.formula}"
-    checks = [Check.at_most(statement, certificate.direction_gap, tolerance, reference=reference)]
-    if run.solution is not None and run.flow.angle is not None:
-        checks.append(angle_check(run.solution, run.flow.angle, run, reference))
-    return checks
+    """What theory predicts of one limit, each with its measurement on the network."""
+    family, limit, regularizer = run.family, run.limit, run.family.regularizer
+    about = {"reference": family.row.reference(family.depth)}
+    if limit.status is FlowStatus.LOCKED:
+        why = run.trajectory.sign_locked[run.index] or str(limit.status)
+        return [
+            Check.no_prediction(f"{run.label}: the flow's limit (KKT residual)", kkt_residual(limit), why=why, **about)
+        ]
+    about["reason"] = "" if limit.status.converged else str(limit.status)
+    if regularizer is None:
+        statement = f"{run.label}: the flow ends at a KKT point of min ‖w‖ at unit margin"
+        found = of_kkt(limit, family.models[run.index], family.X, run.y)
+        return [Check.of(statement, found, RESOLUTION, **about)]
+    problem = check_problem(family.X, run.y, regularizer)
+    if not run.convex or run.solution is None:
+        statement = f"{run.label}: the flow ends at a stationary point of min {family.formula}"
+        return [
+            Check.of(statement, of_stationarity(limit, problem, regularizer), RESOLUTION, **about),
+            *excess_over_best(run),
+        ]
+    excess = of_optimum(limit, problem, run.solution, regularizer)
+    if run.solution.unique:
+        statement = f"{run.label}: the flow ends at the solver's predictor, min {family.formula}"
+        found = of_angle(limit, run.solution, excess)
+        return [Check.of(statement, found, ANGLE_RESOLUTION, unit="rad", **about)]
+    statement = f"{run.label}: the flow ends at a minimizer of {family.formula}, of which there may be several"
+    return [Check.of(statement, excess, RESOLUTION, **about)]
 
 
-def stationary_checks(run: FlowAndSolution, residual: float, reference: str) -> list[Check]:
-    """For p < 1: the limit is stationary, by its residual and by a solver that starts from it; no more is promised."""
-    statement = f"{run.label}: the flow's limit is a stationary point of min {run.family.formula}"
-    checks = [Check.at_most(statement, residual, RESIDUAL_TOLERANCE, reference=reference)]
-    if run.flow.angle is not None:
-        statement = f"{run.label}: the solver started at the flow's limit stays there"
-        checks.append(Check.at_most(statement, run.flow.angle, ANGLE_TOLERANCE, unit="rad", reference=reference))
-    if run.excess is not None:
-        statement = f"{run.label}: {run.family.formula} of the flow's limit above the best stationary point found"
-        why = "the theorem promises a stationary point, not the best one"
-        checks.append(Check.no_prediction(statement, run.excess, why=why, reference=reference))
-    return checks
-
-
-def angle_check(solution: Solution, measured: float, run: FlowAndSolution, reference: str) -> Check:
-    """The angle to the solver's answer, predicted to be 0 where that answer is the only one."""
-    statement = f"{run.label}: the flow's limit is the solver's predictor"
-    if solution.unique:
-        tolerance = ANGLE_TOLERANCE
-        return Check.at_most(statement, measured, tolerance, unit="rad", reference=reference)
-    several = solution.unique.known is False
-    why = "the explicit problem has several minimizers" if several else "uniqueness of β* is not known"
-    return Check.no_prediction(statement, measured, unit="rad", why=why, reference=reference)
-
-
-def no_claim(run: FlowAndSolution) -> str:
-    """Why no prediction is tested on this run; empty where one is."""
-    if run.limit.status is FlowStatus.LOCKED:
-        return run.trajectory.sign_locked[run.index] or str(run.limit.status)
-    return "" if run.limit.status.converged else str(run.limit.status)
+def excess_over_best(run: FlowAndSolution) -> list[Check]:
+    """For p < 1: how far the limit is above the best stationary point found, of which nothing is promised."""
+    if run.excess is None:
+        return []
+    statement = f"{run.label}: {run.family.formula} of the flow's limit above the best stationary point found"
+    why = "the theorem promises a stationary point, not the best one"
+    return [Check.no_prediction(statement, run.excess, why=why, reference=run.family.row.reference(run.family.depth))]
 
 
 def families_checks(runs: Sequence[FlowAndSolution]) -> tuple[Check, ...]:
@@ -178,12 +168,12 @@ def families_checks(runs: Sequence[FlowAndSolution]) -> tuple[Check, ...]:
 
 def family_checks(runs: Sequence[FlowAndSolution]) -> list[Check]:
     """The checks of one family, those of equal meaning over several seeds as one, with the worst measurement."""
-    grouped: dict[tuple[str, float | None, bool], list[tuple[FlowAndSolution, Check]]] = {}
+    grouped: dict[tuple[str, Verdict], list[tuple[FlowAndSolution, Check]]] = {}
     for run in runs:
         for check in run_checks(run):
             meaning = check.statement.removeprefix(run.label)
-            grouped.setdefault((meaning, check.tolerance, check.verdict.tested), []).append((run, check))
-    return [worst(members, meaning, runs[0].family) for (meaning, _, _), members in grouped.items()]
+            grouped.setdefault((meaning, check.verdict), []).append((run, check))
+    return [worst(members, meaning, runs[0].family) for (meaning, _), members in grouped.items()]
 
 
 def worst(members: Sequence[tuple[FlowAndSolution, Check]], meaning: str, family: Family) -> Check:

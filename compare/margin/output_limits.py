@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compare.data.load import Dataset, standardized
-from compare.margin.architectures import ANGLE_TOLERANCE, RESIDUAL_TOLERANCE
-from compare.margin.margin_predictions import kkt_residual, not_reached
+from compare.margin.evidence import ANGLE_RESOLUTION, RESOLUTION, of_angle, of_kkt, of_optimum
+from compare.margin.margin_predictions import kkt_residual
 from compare.measures import angle
 from compare.reports.report import Check, Column, Report, Section, Value, Verdict
 from gd.flow.flow_limit import flow_limit
@@ -31,6 +31,7 @@ from solvers.arrays import Array
 from solvers.max_margin import max_margin
 from solvers.regularizers import Schatten
 from solvers.solution import Solution
+from solvers.validation import check_problem
 
 if TYPE_CHECKING:
     from compare.experiments.outputs import OutputsComparison
@@ -42,7 +43,7 @@ COLUMNS = (
     Column("depth", "L"),
     Column("norm", "R(β)"),
     Column("seed", "seed"),
-    Column("kkt", "KKT residual", format=".2g", about="‖w − Σ λ∇m‖/‖w‖ in weight space, at unit margin."),
+    Column("kkt", "KKT residual", format=".2g", about="Polished: ‖w − Σ λ∇m‖/‖w‖ in weight space, at unit margin."),
     Column("gap", "duality gap", format=".2g", about="Of min R(β) s.t. y_nm⟨x_n, β_m⟩ ≥ 1, where R is a norm (L ≤ 2)."),
     Column("stationarity", "stationarity", format=".2g", about="Distance of Aᵀα from a subgradient of R, relative."),
     Column("angle", "angle to β*", unit="rad", format=".2g", about="To the solver's answer (conic at L = 2)."),
@@ -57,6 +58,7 @@ class OutputsLimit:
 
     depth: int
     seed: int
+    model: FullyConnected = field(repr=False)
     limit: Limit = field(repr=False)
     solution: Solution | None = field(repr=False)
     """None for L > 2."""
@@ -64,7 +66,7 @@ class OutputsLimit:
     @property
     def angle(self) -> float | None:
         """Radians to the solver's matrix."""
-        β = self.limit.predictor
+        β = self.limit.integrated.predictor
         return None if self.solution is None or β is None else angle(β, self.solution.beta)
 
 
@@ -104,7 +106,8 @@ def ends(X: Array, labels: Array, depth: int, seeds: Sequence[int], scale: float
     models = [FullyConnected(D, depth, outputs=M, scale=scale, seed=seed) for seed in seeds]
     limits = flow_limit(models, X, labels)
     solution = max_margin(X, labels, Schatten(2.0 / depth), tol=1e-7) if depth <= 2 else None
-    return [OutputsLimit(depth, seed, limit, solution) for seed, limit in zip(seeds, limits, strict=True)]
+    trained = zip(seeds, models, limits, strict=True)
+    return [OutputsLimit(depth, seed, model, limit, solution) for seed, model, limit in trained]
 
 
 def section(found: Sequence[OutputsLimit], dataset: Dataset) -> Section:
@@ -114,8 +117,8 @@ def section(found: Sequence[OutputsLimit], dataset: Dataset) -> Section:
         f"{N} points in {D} dimensions, {M} outputs, {N * M} constraints. Each limit is compared with\n\n"
         "    min ‖β‖_p (Schatten)   s.t.   y_nm ⟨x_n, β_m⟩ ≥ 1   for every n and m,   p = 2/L."
     )
-    checks = [check for end in found for check in end_checks(end)]
-    return Section(f"{dataset.name}: several outputs", text, COLUMNS, tuple(map(row, found)), checks)
+    checks = [check for end in found for check in end_checks(end, dataset)]
+    return Section(f"{dataset.name}: several outputs", text, COLUMNS, [row(end, dataset) for end in found], checks)
 
 
 def norm_name(depth: int) -> str:
@@ -123,28 +126,30 @@ def norm_name(depth: int) -> str:
     return {1: "Frobenius", 2: "nuclear"}.get(depth, f"Schatten-2/{depth}")
 
 
-def end_checks(end: OutputsLimit) -> list[Check]:
+def end_checks(end: OutputsLimit, dataset: Dataset) -> list[Check]:
     """What is proved, and what is conjectured."""
     subject = f"fully connected, L={end.depth}, seed {end.seed}"
-    if not end.limit.status.converged:
-        return [not_reached(subject, end.limit, str(end.limit.status), KKT)]
-    statement = f"{subject}: the limit is a KKT point of min ‖w‖"
-    checks = [Check.at_most(statement, kkt_residual(end.limit), RESIDUAL_TOLERANCE, reference=KKT)]
+    reason = "" if end.limit.status.converged else str(end.limit.status)
+    if end.depth == 1 and end.solution is not None:
+        statement = f"{subject}: the flow ends at the Frobenius max margin"
+        reference, norm = "Soudry et al. (2018), Theorem 3", Schatten(2.0)
+        excess = of_optimum(end.limit, check_problem(dataset.X, dataset.y, norm), end.solution, norm)
+        found = of_angle(end.limit, end.solution, excess)
+        return [Check.of(statement, found, ANGLE_RESOLUTION, unit="rad", reference=reference, reason=reason)]
+    statement = f"{subject}: the flow ends at a KKT point of min ‖w‖"
+    found = of_kkt(end.limit, end.model, dataset.X, dataset.y)
+    checks = [Check.of(statement, found, RESOLUTION, reference=KKT, reason=reason)]
     certificate = end.limit.certificate
-    if end.depth == 1 and end.angle is not None:
-        statement = f"{subject}: the limit is the Frobenius max margin"
-        reference = "Soudry et al. (2018), Theorem 3"
-        checks.append(Check.at_most(statement, end.angle, ANGLE_TOLERANCE, unit="rad", reference=reference))
-    elif certificate is not None and certificate.direction_gap is not None:
-        statement = f"{subject}: duality gap of the limit in the {norm_name(end.depth)} norm"
+    if certificate is not None and certificate.direction_gap is not None:
+        statement = f"{subject}: duality gap of the polished limit in the {norm_name(end.depth)} norm"
         checks.append(Check.no_prediction(statement, certificate.direction_gap, why=CONJECTURED))
     elif certificate is not None:
-        statement = f"{subject}: stationarity of the limit in the {norm_name(end.depth)} quasi-norm"
+        statement = f"{subject}: stationarity of the polished limit in the {norm_name(end.depth)} quasi-norm"
         checks.append(Check.no_prediction(statement, certificate.stationarity, why=CONJECTURED))
     return checks
 
 
-def row(end: OutputsLimit) -> dict[str, Value]:
+def row(end: OutputsLimit, dataset: Dataset) -> dict[str, Value]:
     """One line of the table."""
     certificate, β = end.limit.certificate, end.limit.predictor
     singular = np.zeros(1) if β is None else np.linalg.svd(β, compute_uv=False)
@@ -157,5 +162,5 @@ def row(end: OutputsLimit) -> dict[str, Value]:
         "stationarity": math.nan if certificate is None else certificate.stationarity,
         "angle": end.angle,
         "rank": None if β is None else int((singular > 1e-6 * singular[0]).sum()),
-        "theory": Verdict.of_all(check.verdict for check in end_checks(end)),
+        "theory": Verdict.of_all(check.verdict for check in end_checks(end, dataset)),
     }

@@ -22,9 +22,9 @@ import numpy as np
 import torch
 
 from compare.data.dataset import Dataset
-from compare.margin.architectures import ANGLE_TOLERANCE, ARCHITECTURES, RESIDUAL_TOLERANCE
+from compare.margin.architectures import ARCHITECTURES
+from compare.margin.evidence import ANGLE_RESOLUTION, RESOLUTION, of_angle, of_optimum
 from compare.margin.loss_clock import clock_of, shared_clock
-from compare.margin.margin_predictions import not_reached
 from compare.measures import angle
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.progress import run_parts
@@ -37,6 +37,7 @@ from solvers.arrays import Array
 from solvers.max_margin import max_margin
 from solvers.regularizers import L2
 from solvers.solution import Solution
+from solvers.validation import check_problem
 
 if TYPE_CHECKING:
     from compare.experiments.initial_scale import InitialScaleComparison
@@ -47,8 +48,14 @@ COLUMNS = (
     Column("scale", "α", format=".3g", about="Every coefficient of w₁ (convolution: ŵ₁) at the start; w₂ = 0."),
     Column("kernel", "closest to ℓ2", unit="rad", format=".2g", about="Smallest angle to the ℓ2 max margin."),
     Column("when", "there ln(−ln loss)", format=".3g"),
-    Column("rich", "limit to β*", unit="rad", format=".2g", about="The limit and the ℓ1 (Fourier ℓ1) max margin."),
-    Column("gap", "duality gap", format=".2g"),
+    Column(
+        "rich",
+        "limit to β*",
+        unit="rad",
+        format=".2g",
+        about="Where the integration ended and β*, the ℓ1 (Fourier ℓ1) max margin.",
+    ),
+    Column("gap", "polished gap", format=".2g", about="Duality gap of the polished point."),
     Column("theory", "theory", format="verdict"),
 )
 
@@ -124,20 +131,20 @@ def section(group: Sequence[ScalePath], dataset: Dataset) -> Section:
         f"margin; the limit is the max margin in {formula} whatever α is. Only paths of large α come close to "
         "the kernel's answer, and the larger α, the smaller the loss at which they leave it."
     )
-    checks = [check for path in group for check in path_checks(path, formula)]
+    checks = [check for path in group for check in path_checks(path, dataset)]
     plots = (
         path_plot(group, "kernel", f"Angle to the ℓ2 max margin, the kernel's answer ({name}).", "angle to ℓ2 [°]"),
         path_plot(group, "rich", f"Angle to the {formula} max margin, the limit ({name}).", f"angle to {formula} [°]"),
     )
     title = f"{dataset.name}: initial scale, {name}"
-    return Section(title, text, COLUMNS, tuple(map(row, group)), checks, plots)
+    return Section(title, text, COLUMNS, [row(path, dataset) for path in group], checks, plots)
 
 
-def row(path: ScalePath) -> dict[str, Any]:
+def row(path: ScalePath, dataset: Dataset) -> dict[str, Any]:
     """One line of the table."""
     to_kernel = path.angles(path.kernel.beta)
     nearest = int(np.nanargmin(to_kernel))
-    certificate, β = path.limit.certificate, path.limit.predictor
+    certificate, β = path.limit.certificate, path.limit.integrated.predictor
     return {
         "network": path.name,
         "scale": path.scale,
@@ -145,23 +152,23 @@ def row(path: ScalePath) -> dict[str, Any]:
         "when": float(path.clock[nearest]),
         "rich": None if β is None else angle(β, path.rich.beta),
         "gap": None if certificate is None else certificate.direction_gap,
-        "theory": Verdict.of_all(check.verdict for check in path_checks(path, "")),
+        "theory": Verdict.of_all(check.verdict for check in path_checks(path, dataset)),
     }
 
 
-def path_checks(path: ScalePath, formula: str) -> list[Check]:
-    """The limit is the max margin in the network's own norm, for every α."""
-    subject = f"{path.name}, α = {path.scale:g}"
-    limit, reference = path.limit, ARCHITECTURES[path.name].reference(2)
-    certificate, β = limit.certificate, limit.predictor
-    if not limit.status.converged or certificate is None or certificate.direction_gap is None or β is None:
-        return [not_reached(subject, limit, str(limit.status), reference)]
-    statement = f"{subject}: the flow's limit closes the duality gap of min {formula}"
-    checks = [Check.at_most(statement, certificate.direction_gap, RESIDUAL_TOLERANCE, reference=reference)]
-    if path.rich.unique:
-        statement, measured = f"{subject}: the flow's limit is the solver's predictor", angle(β, path.rich.beta)
-        checks.append(Check.at_most(statement, measured, ANGLE_TOLERANCE, unit="rad", reference=reference))
-    return checks
+def path_checks(path: ScalePath, dataset: Dataset) -> list[Check]:
+    """The flow ends at the max margin in the network's own norm, for every α."""
+    row = ARCHITECTURES[path.name]
+    regularizer = row.regularizer(2)
+    assert regularizer is not None
+    reason = "" if path.limit.status.converged else str(path.limit.status)
+    excess = of_optimum(path.limit, check_problem(dataset.X, dataset.y, regularizer), path.rich, regularizer)
+    about = {"reference": row.reference(2), "reason": reason}
+    if not path.rich.unique:
+        statement = f"{path.name}, α = {path.scale:g}: the flow ends at a minimizer of {row.formula(2)}"
+        return [Check.of(statement, excess, RESOLUTION, **about)]
+    statement = f"{path.name}, α = {path.scale:g}: the flow ends at the solver's predictor, min {row.formula(2)}"
+    return [Check.of(statement, of_angle(path.limit, path.rich, excess), ANGLE_RESOLUTION, unit="rad", **about)]
 
 
 def path_plot(group: Sequence[ScalePath], goal: str, caption: str, label: str) -> Figure:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compare.reports.provenance import Provenance
-from compare.reports.verdict import Verdict, decide
+from compare.reports.verdict import Evidence, Verdict, decide
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -52,7 +52,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Check:
-    """One prediction and its measurement. Made by `Check.at_most`, `Check.not_reached` or `Check.no_prediction`.
+    """One prediction and its measurement. Made by `Check.of`, `Check.at_most`, `Check.not_reached`, `no_prediction`.
 
     >>> check = Check.at_most("the limit direction is the ℓ1 max margin", 2e-7, 1e-6, unit="rad")
     >>> check.verdict.name
@@ -73,18 +73,39 @@ class Check:
     """Author (year), theorem or equation."""
     reason: str = ""
     """Why nothing is tested, or what is known about a failure."""
+    uncertainty: float = 0.0
+    """How much `measured` may still change on the way to the limit, in its unit; inf where that is not known."""
+
+    @classmethod
+    def of(
+        cls,
+        statement: str,
+        evidence: Evidence,
+        resolution: float,
+        *,
+        unit: str = "",
+        reference: str = "",
+        reason: str = "",
+    ) -> Check:
+        """A prediction that a figure is 0, decided by `compare.reports.verdict.decide`.
+
+        >>> Check.of("the directions agree", Evidence(0.3, uncertainty=0.5), 1e-6, unit="rad").verdict.name
+        'NOT_REACHED'
+        """
+        figure, uncertainty = float(evidence.figure), float(evidence.uncertainty)
+        verdict = decide(evidence, resolution)
+        return cls(statement, figure, unit, float(resolution), verdict, reference, reason, uncertainty)
 
     @classmethod
     def at_most(
         cls, statement: str, measured: float, tolerance: float, *, unit: str = "", reference: str = "", reason: str = ""
     ) -> Check:
-        """A prediction that holds when measured ≤ tolerance. NaN fails.
+        """A prediction about a finished measurement, which holds when measured ≤ tolerance. NaN fails.
 
         >>> Check.at_most("the directions agree", 2e-7, 1e-6, unit="rad").verdict.value
-        'holds'
+        'confirmed'
         """
-        verdict = decide(measured, tolerance)
-        return cls(statement, float(measured), unit, float(tolerance), verdict, reference, reason)
+        return cls.of(statement, Evidence(measured), tolerance, unit=unit, reference=reference, reason=reason)
 
     @classmethod
     def no_prediction(
@@ -192,26 +213,27 @@ class Findings:
         """All checks of all sections, in order."""
         return tuple(check for section in self.sections for check in section.checks)
 
+    def count(self, verdict: Verdict) -> int:
+        """How many checks have this verdict."""
+        return sum(check.verdict is verdict for check in self.checks)
+
     @property
     def passed(self) -> bool:
-        """Whether the report is complete, at least one prediction was tested, and none fails."""
-        verdicts = {check.verdict for check in self.checks}
-        return self.complete and Verdict.CONFIRMED in verdicts and Verdict.REFUTED not in verdicts
+        """Whether the report is complete, and all that is predicted is confirmed, at least one prediction."""
+        return self.complete and Verdict.of_all(check.verdict for check in self.checks) is Verdict.CONFIRMED
 
     @property
     def failures(self) -> tuple[Check, ...]:
-        """The predictions that fail."""
+        """The predictions that are refuted."""
         return tuple(check for check in self.checks if check.verdict is Verdict.REFUTED)
 
     @property
     def summary(self) -> str:
-        """One line: how many predictions, how many hold and fail, how many measurements have none."""
-        verdicts = [check.verdict for check in self.checks]
-        hold, fail, late, none = (verdicts.count(verdict) for verdict in Verdict)
+        """One line: how many predictions are confirmed, refuted, not reached; how many measurements have none."""
+        confirmed, refuted, late, none = (self.count(verdict) for verdict in Verdict)
         return (
-            f"{hold + fail} prediction{'s' * (hold + fail != 1)}: {hold} hold{'s' * (hold == 1)}, "
-            f"{fail} fail{'s' * (fail == 1)}; {none} measurement{'s' * (none != 1)} without a prediction"
-            + (f"; {late} not followed to the limit" if late else "")
+            f"confirmed {confirmed} of {confirmed + refuted + late}, refuted {refuted}, not reached {late}; "
+            f"{none} measurement{'s' * (none != 1)} without a prediction"
         )
 
 

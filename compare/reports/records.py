@@ -20,11 +20,22 @@ from typing import Any
 import numpy as np
 
 from compare.reports.findings import Check, Findings, Section
+from compare.reports.verdict import Verdict
 
 SCHEMA = "implicitbias-report/1"
 """Named in every JSON report; the number changes when a key changes its meaning."""
 
-CHECK_FIELDS = ("section", "statement", "measured", "tolerance", "unit", "verdict", "reference", "reason")
+CHECK_FIELDS = (
+    "section",
+    "statement",
+    "measured",
+    "uncertainty",
+    "tolerance",
+    "unit",
+    "verdict",
+    "reference",
+    "reason",
+)
 
 
 def plain(value: Any) -> Any:
@@ -53,6 +64,7 @@ def to_json(report: Findings) -> str:
         "title": report.title,
         "passed": report.passed,
         "summary": report.summary,
+        "counts": {verdict.value: report.count(verdict) for verdict in Verdict},
         "complete": report.complete,
         "notes": report.notes,
         "sections": [section_record(section) for section in report.sections],

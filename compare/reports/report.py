@@ -4,7 +4,7 @@ Every experiment returns a `Report`, a value that knows nothing about screens an
 `Check`, `Figure`) are in the file `findings`, and are found here as well, since whoever makes a report needs both.
 
 Three rules. A number carries its unit: angles are radians in rows, checks, JSON and CSV, and are printed in
-degrees. A check is CONFIRMED or REFUTED only where theory predicts a limit and the network was followed to it;
+degrees. A check is CONFIRMED or REFUTED only where theory predicts something and the network was followed to it;
 otherwise its verdict is NO_PREDICTION or NOT_REACHED and it says why. A report is a value: `+` joins two, and nothing
 in it changes.
 
@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING
 
 from compare.reports.atomic import write_text
 from compare.reports.findings import Check, Column, Figure, Findings, Section, Value
-from compare.reports.verdict import Verdict
+from compare.reports.verdict import Evidence, Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Check", "Column", "Figure", "Report", "Section", "Value", "Verdict"]
+__all__ = ["Check", "Column", "Evidence", "Figure", "Report", "Section", "Value", "Verdict"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Report(Findings):
     >>> report.passed
     True
     >>> report.summary
-    '1 prediction: 1 holds, 0 fail; 0 measurements without a prediction'
+    'confirmed 1 of 1, refuted 0, not reached 0; 0 measurements without a prediction'
     """
 
     def __add__(self, other: Report) -> Report:

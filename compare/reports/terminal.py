@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -15,7 +16,12 @@ from compare.reports.findings import Check, Column, Findings, Section, Value
 from compare.reports.verdict import Verdict
 from compare.reports.wording import cell, clean, header, measurement
 
-STYLES = {"holds": "green", "fails": "bold red", "not reached": "dim", "no prediction": "dim"}
+STYLES = {
+    Verdict.CONFIRMED.value: "green",
+    Verdict.REFUTED.value: "bold red",
+    Verdict.NOT_REACHED.value: "yellow",
+    Verdict.NO_PREDICTION.value: "dim",
+}
 
 
 def print_report(report: Findings, console: Console | None = None) -> None:
@@ -30,26 +36,33 @@ def print_report(report: Findings, console: Console | None = None) -> None:
     out.print(headline(report))
     for check in report.failures:
         why = f" ({clean(check.reason)})" if check.reason else ""
-        out.print(Text(f"  fails: {clean(check.statement)}: {comparison(check)}{why}", style="red"))
+        out.print(Text(f"  refuted: {clean(check.statement)}: {comparison(check)}{why}", style="red"))
 
 
 def headline(report: Findings) -> Text:
     """The one line to read: does theory hold?"""
+    stopped = "" if report.complete else "Interrupted. "
     if report.failures:
-        return Text(f"Theory fails somewhere. {report.summary}.", style="bold red")
-    if not report.complete:
-        return Text(f"Not finished; no prediction failed in what was. {report.summary}.", style="bold")
+        return Text(f"{stopped}A prediction is refuted. {report.summary}.", style="bold red")
     if report.passed:
-        return Text(f"Theory holds. {report.summary}.", style="bold green")
-    return Text(f"Nothing was predicted here. {report.summary}.", style="bold")
+        return Text(f"All that is predicted is confirmed. {report.summary}.", style="bold green")
+    if report.count(Verdict.NOT_REACHED):
+        return Text(f"{stopped}Nothing is refuted, not all was reached. {report.summary}.", style="bold yellow")
+    word = "Nothing was predicted here" if not report.count(Verdict.CONFIRMED) else "Nothing is refuted so far"
+    return Text(f"{stopped}{word}. {report.summary}.", style="bold")
 
 
 def comparison(check: Check) -> str:
-    """ "2·10⁻⁷° ≤ 10⁻³°", with the sign that is true."""
+    """ "2·10⁻⁷° ≤ 10⁻³°", with the sign that is true, and how much the number may still change."""
     measured = measurement(check.measured, check.unit)
     if check.tolerance is None or check.measured is None:
         return measured
-    return f"{measured} {'≤' if check.verdict is Verdict.CONFIRMED else '>'} {measurement(check.tolerance, check.unit)}"
+    if math.isinf(check.uncertainty):
+        measured += " (still moving)"
+    elif check.uncertainty > 0:
+        measured += f" ± {measurement(check.uncertainty, check.unit, '.1g')}"
+    sign = {Verdict.CONFIRMED: "≤", Verdict.REFUTED: ">"}.get(check.verdict, "against")
+    return f"{measured} {sign} {measurement(check.tolerance, check.unit)}"
 
 
 def print_section(section: Section, out: Console) -> None:

@@ -1,13 +1,21 @@
 """What a measurement says about a prediction: four answers, each with a word for tables and a sentence for people.
 
-**The gate.** Today a prediction is decided by `decide` from one measured number and one tolerance. What else a verdict
-should require (evidence of the network by itself, before any equation of the explicit side was solved from it) belongs
-into `decide`, and nowhere else.
+**The gate.** A prediction says that some figure of the network is 0: an angle, an excess, a residual. What was measured
+is that figure where the network has got to, and `uncertainty`, how much it may still change on the way to the limit:
+inf where that is not known. Both are `Evidence`, and `decide` is the one place where evidence becomes a verdict:
+
+    CONFIRMED      figure + uncertainty ≤ resolution        what is left cannot be told from 0
+    REFUTED        figure − uncertainty > resolution        the network settled elsewhere; NaN refutes as well
+    NOT REACHED    neither                                  it has to be followed further
+
+So every prediction can fail, and a network that is still moving decides nothing.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -15,15 +23,15 @@ class Verdict(StrEnum):
     """The value is the word that tables and JSON show; `str` is the sentence.
 
     >>> Verdict.CONFIRMED.value
-    'holds'
+    'confirmed'
     >>> print(Verdict.CONFIRMED)
     The measurement confirms the prediction.
     """
 
     sentence: str
 
-    CONFIRMED = "holds", "The measurement confirms the prediction."
-    REFUTED = "fails", "The measurement refutes the prediction."
+    CONFIRMED = "confirmed", "The measurement confirms the prediction."
+    REFUTED = "refuted", "The measurement refutes the prediction."
     NOT_REACHED = "not reached", "The network was not followed to its limit, so the prediction is not tested."
     NO_PREDICTION = "no prediction", "Theory makes no prediction here."
 
@@ -44,16 +52,35 @@ class Verdict(StrEnum):
 
     @classmethod
     def of_all(cls, verdicts: Iterable[Verdict]) -> Verdict:
-        """One verdict of several: the first of REFUTED, CONFIRMED, NOT_REACHED that occurs, else NO_PREDICTION.
+        """One verdict of several: the first of REFUTED, NOT_REACHED, CONFIRMED that occurs, else NO_PREDICTION.
 
         >>> Verdict.of_all([Verdict.CONFIRMED, Verdict.NO_PREDICTION]).value
-        'holds'
+        'confirmed'
         """
         found = set(verdicts)
-        order = (cls.REFUTED, cls.CONFIRMED, cls.NOT_REACHED)
+        order = (cls.REFUTED, cls.NOT_REACHED, cls.CONFIRMED)
         return next((verdict for verdict in order if verdict in found), cls.NO_PREDICTION)
 
 
-def decide(measured: float, tolerance: float) -> Verdict:
-    """CONFIRMED where measured ≤ tolerance, else REFUTED; NaN refutes. The gate: see the module."""
-    return Verdict.CONFIRMED if measured <= tolerance else Verdict.REFUTED
+@dataclass(frozen=True)
+class Evidence:
+    """A figure that a prediction says is 0, as it was measured on the network.
+
+    Args:
+        figure: what was measured.
+        uncertainty: how much it may still change on the way to the limit; inf where that is not known.
+    """
+
+    figure: float
+    uncertainty: float = 0.0
+
+
+def decide(evidence: Evidence, resolution: float) -> Verdict:
+    """What evidence says of the prediction that its figure is 0, `resolution` being what can be told from 0.
+
+    >>> decide(Evidence(1e-9), 1e-6).name, decide(Evidence(1.0, 0.1), 1e-6).name, decide(Evidence(1.0, 2.0), 1e-6).name
+    ('CONFIRMED', 'REFUTED', 'NOT_REACHED')
+    """
+    if math.isnan(evidence.figure) or evidence.figure - evidence.uncertainty > resolution:
+        return Verdict.REFUTED
+    return Verdict.CONFIRMED if evidence.figure + evidence.uncertainty <= resolution else Verdict.NOT_REACHED

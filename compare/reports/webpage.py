@@ -17,9 +17,15 @@ from compare.reports import records
 from compare.reports.drawing import svg
 from compare.reports.findings import Column, Figure, Findings, Section, Value
 from compare.reports.terminal import comparison, headline, is_number
+from compare.reports.verdict import Verdict
 from compare.reports.wording import cell, clean, header, shown_in_unit
 
-CLASSES = {"holds": "holds", "fails": "fails", "not reached": "none", "no prediction": "none"}
+CLASSES = {
+    Verdict.CONFIRMED.value: "holds",
+    Verdict.REFUTED.value: "fails",
+    Verdict.NOT_REACHED.value: "late",
+    Verdict.NO_PREDICTION.value: "none",
+}
 
 
 def to_html(report: Findings) -> str:

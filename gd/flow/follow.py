@@ -40,9 +40,8 @@ GROWING = 1e-6  # relative: a dual constraint violated by more is no rounding of
 ABSENT = 1e-9  # of the largest coefficient, as in certificates: below, a coefficient is not in the support
 AT_REST = 1e-5  # distance from a point at which a sign-locked flow counts as being there for good
 SETTLED = 1e-6
-"""Radians turned while ln‖w‖ grew by a quarter, below which the integrated direction is final. Measured: the rounding of
-p at the lowest temperature, 1e-16/1e-8, leaves 1e-8 of it; where directions settle like e^{−c ln‖w‖}, they do so at
-once."""
+"""Radians turned while ln‖w‖ grew by a quarter, below which the integrated direction is final. (Measured: the rounding
+of p at the lowest temperature, 1e-16/1e-8, leaves 1e-8 of it.)"""
 PATIENT = 1.0
 """Steps that may be taken after the limit was found until the direction is final, of those taken before"""
 PATIENT_AT_LEAST = 200  # and at least this many.

@@ -56,8 +56,8 @@ class Integrated:
     residual: float
     """Sine of the angle between w and the force Σ p_n ∇m_n: 0 at a stationary direction."""
     turned: float
-    """Radians that the weights' direction turned while ln‖w‖ last grew by a quarter (0.5 at least); inf where it did not
-    grow so far with every margin positive."""
+    """Radians that the weights' direction turned while ln‖w‖ last grew by a quarter (0.5 at least), with every margin
+    positive; inf where it did not grow so far."""
     growth: float
     """Growth per unit of ln‖w‖ of the small weights that would grow fastest (`gd.flow.growth`): positive where the
     direction is a saddle that the flow will leave."""

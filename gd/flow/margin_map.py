@@ -29,7 +29,6 @@ from solvers.arrays import Array
 from solvers.regularizers import Regularizer
 from solvers.solution import Certificate
 
-
 LARGEST_STRETCH = 3.0
 """Of |θ| in one step: what `gd.flow.integration` lets a step move."""
 
@@ -56,8 +55,8 @@ class Local:
 
         m(θ + hJᵀp) = (1 + a)^{L−1} ( (1 − (L−1)a) m + hKp ),    a = h⟨θ, Jᵀp⟩/‖θ‖² = hL⟨p, m⟩/‖θ‖².            (1)
 
-    The stretch a is exact. (Linear in a as well, m + hKp, the error of ties among margins would change its sign and grow
-    by the factor (L−1)a/(1+a) in a step: for L > 2 long steps would never settle.)
+    The stretch a is exact. (Linear in a as well, m + hKp, a difference of two margins that should be equal would change
+    its sign and grow by the factor (L−1)a/(1+a) in a step: for L > 2 long steps would never settle.)
     """
 
     def __init__(

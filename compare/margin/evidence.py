@@ -1,0 +1,132 @@
+"""What the network itself says about its limit, before any equation of the explicit side is solved from it.
+
+Every figure is measured at the direction where the integration of the flow ended (`Limit.integrated`), and once more
+where ln‖w‖ was a quarter less:
+
+    figure ± 10·|figure now − figure then|.
+
+A direction that settles like e^{−c ln‖w‖} or like 1/ln‖w‖ has less before it than ten times what it did in the last
+quarter. The uncertainty is inf, so nothing is decided, while a direction still grows out of the flow's own
+(`gd.flow.growth`: a saddle that it has not left), or while no quarter with positive margins is on record.
+
+The polished point is no evidence. Tables show it in columns of its own: how far the polish moved, and what it proves.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import nn
+
+from compare.measures import angle
+from compare.reports.verdict import Evidence
+from gd.data import check_data
+from gd.flow.limit import Limit
+from gd.losses import find_loss
+from solvers.arrays import Array
+from solvers.problem import MarginProblem
+from solvers.regularizers import Regularizer
+from solvers.solution import Solution
+
+ANGLE_RESOLUTION = math.radians(0.01)
+"""Angles up to this count as 0. Measured: settled flows are at 1e-8° to 1e-4° from a unique solution."""
+RESOLUTION = 1e-5
+"""Relative figures up to this count as 0: excess of R, stationarity, KKT residual. Measured: 1e-9 to 3e-6, of the order
+of the lowest temperature."""
+GROWING = 1e-5
+"""Largest growth of a small weight, relative to ‖w‖, at a direction that counts as final. Whatever still grows more
+slowly can lower R by no more than this, relatively, or it would grow faster."""
+LEFT = 10.0  # times the last quarter's change: see the module
+
+
+def evidence(limit: Limit, now: float | None, then: float | None) -> Evidence:
+    """A figure at the integrated direction with its uncertainty; NaN figures and missing ones decide nothing."""
+    if now is None or math.isnan(now):
+        return Evidence(math.inf, math.inf)
+    growth = limit.integrated.growth
+    if then is None or math.isnan(then) or not growth <= GROWING:
+        return Evidence(now, math.inf)
+    return Evidence(now, LEFT * abs(now - then))
+
+
+def quarter_before(limit: Limit) -> int | None:
+    """The latest snapshot of the path whose ln‖w‖ was a quarter less than at the end, with every margin positive."""
+    path, last = limit.path, limit.log_norm
+    earlier = np.flatnonzero(path.log_norm <= min(last / 1.25, last - 0.5))
+    if earlier.size == 0 or not path.margins[earlier[-1]].min() > 0:
+        return None
+    return int(earlier[-1])
+
+
+def of_predictor(limit: Limit, measure: Callable[[Array], float]) -> Evidence:
+    """The evidence of a figure of β, such as its angle to a solution."""
+    β, at = limit.integrated.predictor, quarter_before(limit)
+    if β is None:
+        return Evidence(math.inf, math.inf)
+    before = None
+    if at is not None and limit.path.predictors is not None and np.isfinite(limit.path.predictors[at]).all():
+        before = measure(limit.path.predictors[at])
+    return evidence(limit, measure(β), before)
+
+
+def of_optimum(limit: Limit, problem: MarginProblem, solution: Solution, regularizer: Regularizer) -> Evidence:
+    """How far the network is from a certified optimum of a norm R, relatively: R(β)/R* − 1 at margin one.
+
+    No network can be below it: a negative figure is the solution's own inaccuracy.
+    """
+
+    def excess(β: Array) -> float:
+        margin = float(problem.margins(β).min())
+        return abs(regularizer.value(β) / margin / solution.objective - 1.0) if margin > 0 else math.inf
+
+    return of_predictor(limit, excess)
+
+
+def of_angle(limit: Limit, solution: Solution, excess: Evidence) -> Evidence:
+    """The angle to the only optimum of a norm.
+
+    It refutes only where R is above the optimum as well: what R cannot tell from the optimum may still turn.
+    """
+    found = of_predictor(limit, lambda β: angle(β, solution.beta))
+    apart = excess.figure - excess.uncertainty > RESOLUTION
+    settled = apart or found.figure + found.uncertainty <= ANGLE_RESOLUTION
+    return found if settled else Evidence(found.figure, math.inf)
+
+
+def of_stationarity(limit: Limit, problem: MarginProblem, regularizer: Regularizer) -> Evidence:
+    """For p < 1: how far Aᵀp, p the flow's own weights, is from a subgradient of R at β."""
+    z = problem.combine(limit.integrated.dual.ravel())
+    return of_predictor(limit, lambda β: regularizer.stationarity(β, z.reshape(β.shape)))
+
+
+def of_kkt(limit: Limit, model: nn.Module, X: ArrayLike, y: ArrayLike) -> Evidence:
+    """How far the direction is from a KKT point of min ‖w‖ s.t. y_n f(x_n; w) ≥ 1, for the module f itself.
+
+    The sine of the angle between w and Σ p_n ∇_w y_n f(x_n; w), by the forward pass and automatic differentiation; for
+    a network that slides along kinks, where ∇f is not defined, by the flow's own subgradients.
+    """
+    at = quarter_before(limit)
+    own = evidence(limit, limit.integrated.residual, None if at is None else float(limit.path.residual[at]))
+    return own if limit.stats["kinks"] else Evidence(force_residual(limit, model, X, y), own.uncertainty)
+
+
+def force_residual(limit: Limit, model: nn.Module, X: ArrayLike, y: ArrayLike) -> float:
+    """Sine of the angle between the integrated direction w and Σ p_n ∇_w y_n f(x_n; w); 1 where it points inwards."""
+    other = copy.deepcopy(model).to("cpu", torch.float64)
+    trained = {name: p for name, p in other.named_parameters() if p.requires_grad}
+    with torch.no_grad():
+        for name, parameter in trained.items():
+            parameter.copy_(torch.as_tensor(limit.integrated.weights[name]))
+    inputs, labels = check_data(other, X, y, find_loss("exponential"))
+    margins = labels * other(inputs).reshape(labels.shape)
+    weighted = (torch.as_tensor(limit.integrated.dual) * margins).sum()
+    force = np.concatenate([g.numpy().ravel() for g in torch.autograd.grad(weighted, list(trained.values()))])
+    w = np.concatenate([p.detach().numpy().ravel() for p in trained.values()])
+    if not force.any() or force @ w <= 0:
+        return 1.0
+    return math.sin(angle(force, w))
