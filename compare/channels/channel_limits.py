@@ -68,10 +68,11 @@ class ChannelLimit:
         """(cost − certified lower bound) / lower bound, at least the true excess; inf without a margin."""
         return self.cost / self.optimum.lower_bound - 1.0
 
-    def above(self, reference: float) -> Evidence:
-        """The evidence of how far the cost is above another, relatively."""
-        before = self.cost_before
-        return evidence(self.limit, self.cost / reference - 1.0, None if before is None else before / reference - 1.0)
+    def apart(self, reference: float) -> Evidence:
+        """The evidence of how far the cost is from another, relatively."""
+        now, before = self.cost, self.cost_before
+        then = None if before is None else abs(before / reference - 1.0)
+        return evidence(self.limit, abs(now / reference - 1.0), then)
 
     @property
     def predicted(self) -> bool:
@@ -141,7 +142,7 @@ def checks(groups: Sequence[Sequence[ChannelLimit]], signals: bool) -> list[Chec
         first, worst = runs[0], max(runs, key=lambda run: run.excess)
         statement = f"K = {first.kernel}, C = {first.channels}: the flow ends at the certified optimum of R_K"
         if first.predicted:
-            above = worst.above(worst.optimum.lower_bound)
+            above = worst.apart(worst.optimum.lower_bound)
             found.append(Check.of(statement, above, RESOLUTION, reference=REFERENCE, reason=EXPECTED))
         else:
             rank = getattr(first.optimum, "rank", None)
@@ -155,7 +156,7 @@ def checks(groups: Sequence[Sequence[ChannelLimit]], signals: bool) -> list[Chec
         found.append(Check.at_most(statement, saved, NOTHING, reference=REFERENCE))
         if signals and len({run.channels for run in of_kernel}) > 1:
             first, last = (pick(of_kernel, key=lambda run: run.cost) for pick in (min, max))
-            least, most = first.above(first.cost), last.above(first.cost)
+            least, most = first.apart(first.cost), last.apart(first.cost)
             spread = Evidence(most.figure, least.uncertainty + most.uncertainty)
             statement = f"K = {K}: the cost of the flow's limit does not depend on C"
             theorem = f"{REFERENCE}, theorem for one input channel in one dimension"
