@@ -6,7 +6,7 @@ with a flipped sign goes through the very same checks (`Claim.altered`). That is
 
 A verdict is never better than its weakest step:
 
-    PROVED FOR ALL SIZES   every step of the argument is an identity or inequality with the sizes indeterminate;
+    STEPS PROVED FOR ALL SIZES   every step of the argument is an identity or inequality with the sizes indeterminate;
                            that the steps add up (by induction, in a limit) is said in words, for a reader to check
     PROVED                 symbolic, for all values, at the sizes the scope states
     CERTIFIED              a rigorous enclosure (ball or exact arithmetic) for the inputs the scope states
@@ -39,7 +39,7 @@ Formula = Mapping[str, Any]
 class Kind(Enum):
     """What a verdict covers, from the most to the least; the value is what the table prints."""
 
-    PROVED_FOR_ALL_SIZES = "PROVED FOR ALL SIZES"
+    PROVED_FOR_ALL_SIZES = "STEPS PROVED FOR ALL SIZES"
     PROVED = "PROVED"
     CERTIFIED = "CERTIFIED"
     CHECKED = "CHECKED"
