@@ -19,7 +19,7 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import lcm
 from typing import Any
 
@@ -205,10 +205,16 @@ def inside(f: fmpz_poly) -> list[acb]:
     raise ArithmeticError(f"the roots of {f} could not be separated from the unit circle in 4096 bits")
 
 
-def isolated_roots(f: fmpz_poly) -> list[acb]:
+def isolated_roots(f: fmpz_poly) -> tuple[acb, ...]:
     """Balls around the roots of f without square factors, disjoint; those of real roots have imaginary part 0."""
-    isolated: Any = f.complex_roots()
-    return [root for root, _ in isolated]
+    return _isolated(tuple(int(v) for v in f.coeffs()), ctx.prec)
+
+
+@lru_cache(maxsize=64)  # the same roots are asked for by the order of c, its enclosure and its minimal polynomials
+def _isolated(coefficients: tuple[int, ...], precision: int) -> tuple[acb, ...]:
+    with bits(precision):
+        roots: Any = fmpz_poly(list(coefficients)).complex_roots()
+        return tuple(root for root, _ in roots)
 
 
 def _vanishing_at(value: arb, squares: acb_poly) -> fmpz_poly | None:

@@ -32,8 +32,8 @@ from proofs.steps import Truth, check, instance, shorten
 Vector = list[Any]
 """Of `flint.fmpq`."""
 
-_STURM_UP_TO = 64
-"""Up to this degree roots are counted by Sturm's theorem; beyond by isolating them, for Sturm's takes minutes there."""
+_STURM_UP_TO = 60_000
+"""Up to this degree²·bits roots are counted by Sturm's theorem, measured below two seconds; beyond, by isolation."""
 
 
 # What is proved of vectors
@@ -111,9 +111,10 @@ def _shared(f: fmpz_poly, power: int, powers: Sequence[tuple[fmpz_poly, int]]) -
 
 
 def _roots_between(F: fmpz_poly) -> tuple[int, str]:
-    """The number of real roots in [−2, 2] (beyond Sturm's reach: that cannot be excluded), and how they are counted."""
-    if F.degree() <= _STURM_UP_TO:
-        return sympy.Poly(list(map(int, reversed(F.coeffs()))), sympy.Symbol("t")).count_roots(-2, 2), "Sturm"
+    """The number of real roots in [−2, 2] (isolated: of those not proved outside), and how they are counted."""
+    coefficients = [int(v) for v in F.coeffs()]
+    if F.degree() ** 2 * max(abs(v).bit_length() for v in coefficients) <= _STURM_UP_TO:
+        return sympy.Poly(coefficients[::-1], sympy.Symbol("t")).count_roots(-2, 2), "Sturm"
     real = [root.real for root in isolated_roots(F) if root.imag == 0]
     return sum(not abs(root) > 2 for root in real), "isolated in balls"
 
