@@ -31,6 +31,8 @@ from proofs.balls import bits
 from proofs.kernels import rational_kernels
 
 _X = sympy.Symbol("x")
+_STURM_UP_TO = 60_000
+"""Up to this degree²·bits roots are counted by Sturm's theorem, measured below two seconds; beyond, by isolation."""
 _PAIRS = 4
 """Up to so many split pairs r, 1/r minimal polynomials are computed: their degree is at most 2^(pairs + 1)."""
 
@@ -203,6 +205,33 @@ def inside(f: fmpz_poly) -> list[acb]:
         if len(found) == sum(bool(abs(r) > 1) for r in roots) and 2 * len(found) == f.degree():
             return found
     raise ArithmeticError(f"the roots of {f} could not be separated from the unit circle in 4096 bits")
+
+
+def roots_on_the_circle(f: fmpz_poly) -> tuple[int, str]:
+    """How many roots an irreducible f = ±x^deg·f(1/x) has on |x| = 1, and how they are counted.
+
+    f = x^m F(x + 1/x) has them where F has real roots in [−2, 2]; of isolated roots those count that are not proved
+    outside. An odd degree means f = x ∓ 1.
+    """
+    if f.degree() % 2:
+        return 1, "odd degree"
+    F = _in_the_middle(f)
+    coefficients = [int(v) for v in F.coeffs()]
+    if F.degree() ** 2 * max(abs(v).bit_length() for v in coefficients) <= _STURM_UP_TO:
+        return sympy.Poly(coefficients[::-1], _X).count_roots(-2, 2), "Sturm"
+    real = [root.real for root in isolated_roots(F) if root.imag == 0]
+    return sum(not abs(root) > 2 for root in real), "isolated in balls"
+
+
+def _in_the_middle(f: fmpz_poly) -> fmpz_poly:
+    """F with f(x) = x^m F(x + 1/x), for f = x^{2m} f(1/x): x^j + x^{−j} by its recursion in t = x + 1/x."""
+    coefficients, m, t = f.coeffs(), f.degree() // 2, fmpz_poly([0, 1])
+    before, power = fmpz_poly([2]), t
+    total = fmpz_poly([coefficients[m]])
+    for value in coefficients[m + 1 :]:
+        total += value * power
+        before, power = power, t * power - before
+    return total
 
 
 def isolated_roots(f: fmpz_poly) -> tuple[acb, ...]:

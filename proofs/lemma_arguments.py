@@ -5,12 +5,12 @@ Each is a generator of steps like those of a claim; it is handed the lags as a p
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import sympy
 from flint import arb, arb_poly, fmpq, fmpz_poly
 
 from proofs.balls import bits, lags
@@ -21,8 +21,8 @@ from proofs.exact_factor import (
     ExactFactor,
     autocorrelation,
     exact_spectral_factor,
-    isolated_roots,
     mirrored,
+    roots_on_the_circle,
     self_reciprocal,
     written,
 )
@@ -31,9 +31,6 @@ from proofs.steps import Truth, check, instance, shorten
 
 Vector = list[Any]
 """Of `flint.fmpq`."""
-
-_STURM_UP_TO = 60_000
-"""Up to this degree²·bits roots are counted by Sturm's theorem, measured below two seconds; beyond, by isolation."""
 
 
 # What is proved of vectors
@@ -99,7 +96,7 @@ def _shared(f: fmpz_poly, power: int, powers: Sequence[tuple[fmpz_poly, int]]) -
         return check(f"{name} = ±x^deg·f(1/x) has an even power: C takes half of it, C* the other half").decided(
             True, f"power {power}", kind=Kind.PROVED
         )
-    on_the_circle, how = (1, "odd degree") if f.degree() % 2 else _roots_between(_in_the_middle(f))
+    on_the_circle, how = roots_on_the_circle(f)
     return check(
         f"{name} = x^m F(x + 1/x) has no root on |x| = 1, where x + 1/x ∈ [−2, 2]; so half of its roots are inside"
     ).decided(
@@ -108,26 +105,6 @@ def _shared(f: fmpz_poly, power: int, powers: Sequence[tuple[fmpz_poly, int]]) -
         kind=Kind.PROVED,
         counterexample={"factor": name, "power": power, "roots on the circle": on_the_circle},
     )
-
-
-def _roots_between(F: fmpz_poly) -> tuple[int, str]:
-    """The number of real roots in [−2, 2] (isolated: of those not proved outside), and how they are counted."""
-    coefficients = [int(v) for v in F.coeffs()]
-    if F.degree() ** 2 * max(abs(v).bit_length() for v in coefficients) <= _STURM_UP_TO:
-        return sympy.Poly(coefficients[::-1], sympy.Symbol("t")).count_roots(-2, 2), "Sturm"
-    real = [root.real for root in isolated_roots(F) if root.imag == 0]
-    return sum(not abs(root) > 2 for root in real), "isolated in balls"
-
-
-def _in_the_middle(f: fmpz_poly) -> fmpz_poly:
-    """F with f(x) = x^m F(x + 1/x), for f = x^{2m} f(1/x): x^j + x^{−j} by its recursion in t = x + 1/x."""
-    coefficients, m, t = f.coeffs(), f.degree() // 2, fmpz_poly([0, 1])
-    before, power = fmpz_poly([2]), t
-    total = fmpz_poly([coefficients[m]])
-    for value in coefficients[m + 1 :]:
-        total += value * power
-        before, power = power, t * power - before
-    return total
 
 
 def _enclosed(c: list[arb], r: Sequence[fmpq]) -> Step:
@@ -153,8 +130,10 @@ def _folded(kernels: Sequence[Vector], r: Sequence[fmpq], dim: int) -> Step:
         circle[lag % dim] += value
         if lag:
             circle[-lag % dim] += value
-    padded = [[*a, *[fmpq(0)] * (dim - len(a))] for a in kernels]
-    direct = [sum((a[k] * a[(k + j) % dim] for a in padded for k in range(dim)), fmpq(0)) for j in range(dim)]
+    direct = [fmpq(0)] * dim
+    for a in kernels:
+        for (k, left), (m, right) in itertools.product(enumerate(a), repeat=2):
+            direct[(m - k) % dim] += left * right
     return check(f"mod D = {dim} the lags j and −j of both sides fold onto the same entries").decided(
         circle == direct, "computed both ways in ℚ", kind=Kind.PROVED
     )

@@ -21,7 +21,7 @@ from flint import Ordering, acb, acb_poly, arb, fmpq, fmpq_poly, fmpz_mpoly, fmp
 
 from proofs.balls import bits
 from proofs.claim import Kind, Step
-from proofs.exact_factor import inside, written
+from proofs.exact_factor import inside, roots_on_the_circle, written
 from proofs.steps import Truth, check, shorten
 
 Matrix = Sequence[Sequence[fmpq]]
@@ -108,6 +108,9 @@ def planar_steps(r: dict[Point, fmpq]) -> Iterator[Step]:
     ).decided(product == q, "multiplied out; equal in ℤ[x, y]", kind=Kind.PROVED)
     for f, power in powers:
         yield _factor_step(f, power, powers)
+    yield check("q = λ·C·C* at lag 0: r[0, 0] = λ‖C‖², so λ > 0 and c = √λ·C is real").decided(
+        bool(r[0, 0] > 0), f"r[0, 0] = {r[0, 0]}", kind=Kind.PROVED
+    )
 
 
 def _factor_step(f: fmpz_mpoly, power: int, powers: Sequence[tuple[fmpz_mpoly, int]]) -> Step:
@@ -123,9 +126,12 @@ def _factor_step(f: fmpz_mpoly, power: int, powers: Sequence[tuple[fmpz_mpoly, i
         )
     line = _along_a_line(f)
     if line is not None:
-        roots = inside(line[1])
-        return check(f"{name} depends on one monomial alone: half of its {line[1].degree()} roots are inside").decided(
-            2 * len(roots) == line[1].degree(), "roots isolated in balls", kind=Kind.CERTIFIED
+        on_the_circle, how = roots_on_the_circle(line[1])
+        return check(f"{name} depends on one monomial alone, and none of its roots is on the circle").decided(
+            on_the_circle == 0,
+            f"{how}: {on_the_circle} roots",
+            kind=Kind.PROVED,
+            counterexample={"factor": name, "power": power, "roots on the circle": on_the_circle},
         )
     text = check(
         f"{name} = ±its mirror image has the odd power {power}, so it must split over ℂ into C's half and C*'s"
