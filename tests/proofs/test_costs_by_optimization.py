@@ -1,4 +1,4 @@
-"""The values that claims state, against scipy's optimizers and numpy's transforms: what the algebra is about is true."""
+"""The values that claims state, against scipy and numpy: what the algebra is about is true."""
 
 import math
 
