@@ -10,24 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 _DIGITS = 30
 """How many digits of an interval are printed: its ends are rounded outwards, so it still holds c."""
 
 
 @click.command("lemma", short_help="c with a⋆a + b⋆b = c⋆c for your own kernels.")
-@click.option("--a", "a", required=True, metavar="KERNEL", help="The first kernel: 1,2,0 or a file.")
-@click.option("--b", "b", required=True, metavar="KERNEL", help="The second kernel.")
+@click.option("--a", "a", metavar="KERNEL", help="The first kernel: 1,2,0 or a file.")
+@click.option("--b", "b", metavar="KERNEL", help="The second kernel.")
 @click.option("--more", multiple=True, metavar="KERNEL", help="A further kernel; may be given several times.")
+@click.option("--kernels", "rows", metavar="FILE", help="A file with one vector a row, any number of them.")
 @click.option("--dim", type=click.IntRange(1), help="D, the length of the circle (every D ≥ K if not given).")
 @click.option("--exact", is_flag=True, help="Read decimals as fractions and factor exactly, at any K.")
 @click.option("--channels", is_flag=True, help="The rows of a matrix are input channels, not those of an image.")
 @click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw roots and spectra: FILE.svg.")
 @click.option("--json", "as_json", is_flag=True, help="Print verdict, c, its intervals and every step as JSON.")
 def command(
-    a: str,
-    b: str,
+    a: str | None,
+    b: str | None,
     more: tuple[str, ...],
+    rows: str | None,
     dim: int | None,
     exact: bool,
     channels: bool,
@@ -43,7 +46,11 @@ def command(
     """
     from proofs.lemma import verify_lemma
 
-    kernels = [read_kernel(text, exact) for text in (a, b, *more)]
+    kernels = [read_kernel(text, exact) for text in (a, b, *more) if text is not None]
+    if rows is not None:
+        kernels += np.atleast_2d(np.array(read_kernel(rows, exact), dtype=object)).tolist()
+    if len(kernels) < 2:
+        raise ValueError(f"the lemma adds two kernels or more, got {len(kernels)}; give --a and --b, or --kernels FILE")
     verdict = verify_lemma(*kernels, dim=dim, exact=exact or None, channels=channels)
     if as_json:
         click.echo(json.dumps(record(verdict), ensure_ascii=False, indent=1))
@@ -63,8 +70,6 @@ def read_kernel(text: str, exact: bool) -> list[Any]:
         ValueError: when an entry is not a number, or there is none.
     """
     if os.path.isfile(text) and text.endswith(".npy"):
-        import numpy as np
-
         loaded: list[Any] = np.load(text, allow_pickle=False).tolist()
         return loaded
     lines = Path(text).read_text(encoding="utf-8").splitlines() if os.path.isfile(text) else text.split(";")

@@ -72,6 +72,12 @@ def test_minimal_polynomials_vanish_in_the_interval_and_are_irreducible(kernels)
         assert abs(mpmath.polyval(value, middle)) <= 1e-70 * (1 + abs(mpmath.polyval(slope, middle)))
 
 
+def test_shortest_kernels() -> None:
+    assert verify_lemma([3], [4], dim=1).c.tolist() == [5.0]
+    assert verify_lemma([0], [0]).minimal_polynomials == ()
+    assert verify_lemma([0, 0], [0, 0], dim=3).c.tolist() == [0.0, 0.0]
+
+
 def test_golden_ratio() -> None:
     verdict = verify_lemma([1, 1], [0, 1])
     assert verdict.minimal_polynomials == ("x^2 - x - 1", "x^2 + x - 1")
@@ -242,7 +248,8 @@ def test_command(tmp_path) -> None:
     assert record["verdict"] == record["expected"] == "PROVED"
     np.testing.assert_allclose(summed([record["c"]]), summed([[1, 2, 0], [3, -1, 4]]), atol=1e-13)
     low, high = (Fraction(end) for end in record["intervals"][1])
-    assert low < high < low + Fraction(1, 10**28)
+    exact = verify_lemma([1, 2, 0], [3, -1, 4]).intervals[1]
+    assert low <= exact[0] < exact[1] <= high < low + Fraction(1, 10**28)
     assert record["minimal_polynomials"][1] == "x^4 - 55*x^2 + 25"
     assert (tmp_path / "lemma.svg").read_text(encoding="utf-8").lstrip().startswith("<?xml")
 
@@ -271,6 +278,10 @@ def test_command_reads_files_and_matrices(tmp_path) -> None:
     assert "REFUTED" in refuted.output
     assert json.loads(run("--a", "1,1;0,0", "--b", "1,0;1,0", "--json").stdout)["c"] is None
     assert json.loads(run(*files, "--channels", "--json").stdout)["verdict"] == "REFUTED"
+    (tmp_path / "rows.csv").write_text("1,2,0\n3,-1,4\n1/2,0,1\n", encoding="utf-8")
+    rows = json.loads(run("--kernels", str(tmp_path / "rows.csv"), "--json").stdout)
+    assert len(rows["kernels"]) == 3
+    assert rows["minimal_polynomials"] == list(verify_lemma([1, 2, 0], [3, -1, 4], ["1/2", 0, 1]).minimal_polynomials)
 
 
 @pytest.mark.parametrize(
@@ -278,7 +289,7 @@ def test_command_reads_files_and_matrices(tmp_path) -> None:
     [
         (("--a", "1,x", "--b", "1,2"), "'x' is neither a number nor a file"),
         (("--a", "1,2", "--b", "1"), "one shape"),
-        (("--a", "1,2"), "Missing option '--b'"),
+        (("--a", "1,2"), "two kernels or more, got 1"),
         (("--a", " ", "--b", "1"), "has no entries"),
     ],
 )
