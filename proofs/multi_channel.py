@@ -69,14 +69,14 @@ def _peeling(formula: Formula) -> Iterator[Step]:
         tagged([pivot - formula["peel"](pivot, pivot, pivot), g[0] - formula["peel"](pivot, g[0], pivot)]),
         0,
     )
-    x0 = -(g[0] * x[0] + g[1] * x[1]) / pivot
+    t = real("t")
+    x0 = t - (g[0] * x[0] + g[1] * x[1]) / pivot
     form = pivot * x0**2 + 2 * x0 * (g[0] * x[0] + g[1] * x[1])
     form += sum((1 if i == j else 2) * value * x[i] * x[j] for (i, j), value in peeled.items())
     yield check(
-        "what is left is positive semidefinite: its form at x is that of the whole matrix at (−g·x/g_0, x); all sorts "
-        "of terms, two indices"
-    ).equal(sum((1 if i == j else 2) * value * x[i] * x[j] for (i, j), value in rest.items()), form)
-    t = real("t")
+        "the form of the whole matrix at (t − g·x/g_0, x) is g_0t² plus that of what is left at x: so what is left is "
+        "positive semidefinite, and its rank is one less; all sorts of terms, two indices"
+    ).equal(form, pivot * t**2 + sum((1 if i == j else 2) * value * x[i] * x[j] for (i, j), value in rest.items()))
     yield check(
         "g_0 = 0 needs g = 0: the form at (t, x_1) is 2t g_1x_1 + …, below 0 for some t: at −(h+1)/(2g_1)"
     ).equal((2 * t * g[0] + h11).subs(t, -(h11 + 1) / (2 * g[0])), -1)

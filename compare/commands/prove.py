@@ -52,10 +52,11 @@ def command(
 
     `lemma` as the first word is a command of its own, the convolution lemma for your kernels: `prove lemma --help`.
 
-    STEPS PROVED FOR ALL SIZES and PROVED are symbolic: the algebra of every step is checked; that the steps add up (by
-    induction, in a limit) is said in words, for you to check. CERTIFIED is a rigorous enclosure for stated inputs;
-    CHECKED is exact arithmetic on instances; REFUTED shows a counterexample, and some claims, as papers print them, are
-    meant to be refuted. The exit code is 1 when any verdict is not the expected one.
+    ALGEBRA PROVED FOR ALL SIZES: every step is an identity or inequality with the sizes indeterminate; that the steps
+    add up (by induction, in a limit) is said in words, for you to check. PROVED is symbolic at the sizes stated,
+    CERTIFIED a rigorous enclosure for stated inputs, CHECKED exact arithmetic on instances. REFUTED shows a
+    counterexample; some claims, as papers print them, are meant to be refuted. The exit code is 1 when any verdict is
+    not the expected one.
     """
     from proofs.catalogue import find, verify
     from proofs.page import record, write

@@ -16,6 +16,7 @@ from scipy.signal import correlate
 
 from compare.command_line import cli
 from proofs import verify_lemma
+from proofs.catalogue import GROUPS, claims
 from proofs.claim import Kind
 from proofs.exact_factor import autocorrelation
 from proofs.matrix_kernels import _PLANE, ruppert, spectrum
@@ -239,6 +240,10 @@ def test_bad_kernels() -> None:
         verify_lemma([1, np.nan], [1, 2])
     with pytest.raises(ValueError, match="these kernels are vectors"):
         verify_lemma([1, 2], [1, 2], channels=True)
+
+
+def test_no_claim_has_the_name_of_the_command() -> None:
+    assert "lemma" not in {*GROUPS, *claims()}
 
 
 def test_command(tmp_path) -> None:
