@@ -13,7 +13,7 @@ Matrices, input channels or images: the lemma ends there. `proofs.matrix_kernels
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -46,19 +46,19 @@ class LemmaVerdict(Verdict):
         True
     """
 
-    kernels: tuple[Array, ...]
+    kernels: tuple[Array, ...] = field(repr=False, compare=False)
     """The kernels in double precision."""
     dim: int | None
     """D, or None: every D."""
     channels: bool
     """Whether the rows of matrices are input channels, not those of an image."""
-    c: Array | None
+    c: Array | None = field(compare=False)
     """c in double precision, of the shape of the kernels; None where there is none, or none was found."""
-    intervals: tuple[tuple[Fraction, Fraction], ...]
+    intervals: tuple[tuple[Fraction, Fraction], ...] = field(repr=False)
     """Proved: rationals below and above each entry of an exact c, row by row."""
     minimal_polynomials: tuple[str, ...]
     """Of each entry of c, where it is exact and at most four pairs of roots are split; otherwise none."""
-    stated: Claim
+    stated: Claim = field(repr=False, compare=False)
     """What was verified, as a claim; the same steps refute what `Claim.altered` makes of it."""
 
     def figure(self) -> Figure:
@@ -137,7 +137,7 @@ def verify_lemma(
     # of a matrix nothing is promised: what is decided is what was to be expected
     expected = verdict.kind if len(shape) == 2 and verdict.kind is not Kind.NOT_PROVED else problem.expected
     entries = problem.entries() if holds else []
-    own = {field.name: getattr(verdict, field.name) for field in fields(Verdict)} | {"expected": expected}
+    own = {part.name: getattr(verdict, part.name) for part in fields(Verdict)} | {"expected": expected}
     return LemmaVerdict(
         **own,
         kernels=tuple(np.array([[float(Fraction(str(v))) for v in row] for row in m]).reshape(shape) for m in matrices),

@@ -79,6 +79,13 @@ def test_shortest_kernels() -> None:
     assert verify_lemma([0, 0], [0, 0], dim=3).c.tolist() == [0.0, 0.0]
 
 
+def test_verdicts_compare_and_print_briefly() -> None:
+    verdict = verify_lemma([1, 2, 0], [3, -1, 4])
+    assert verdict == verify_lemma([1, 2, 0], [3, -1, 4])
+    assert verdict != verify_lemma([1, 2, 0], [3, -1, 5])
+    assert len(repr(verdict)) < 800
+
+
 def test_golden_ratio() -> None:
     verdict = verify_lemma([1, 1], [0, 1])
     assert verdict.minimal_polynomials == ("x^2 - x - 1", "x^2 + x - 1")
