@@ -128,7 +128,7 @@ def verify_lemma(
         name="lemma",
         statement="Σ_i a_i⋆a_i = c⋆c" + ("" if dim is None else f" (mod {dim})"),
         reference="Jagadeesan et al. (2021), polynomial convolution lemma; Fejér–Riesz",
-        scope=f"these {len(arrays)} kernels of shape {shape}, " + ("every D ≥ K" if dim is None else f"D = {dim}"),
+        scope=f"these {len(arrays)} kernels of shape {shape}, {_circles(dim, shape)}",
         formula=problem.formula,
         argument=problem.argument,
     )
@@ -168,6 +168,10 @@ def _check_dim(dim: int | None, shape: tuple[int, ...], channels: bool) -> None:
         raise ValueError(f"kernels of length {K} need dim ≥ {least} ({why}), got dim={dim}")
     if channels and len(shape) == 1:
         raise ValueError("channels=True is for matrices, one row a channel; these kernels are vectors")
+
+
+def _circles(dim: int | None, shape: tuple[int, ...]) -> str:
+    return f"D = {dim}" if dim is not None else "every D ≥ K" if len(shape) == 1 else "every D on which no lag wraps"
 
 
 def _is_float(value: object) -> bool:
