@@ -19,6 +19,7 @@ from compare.margin.flow_and_solution import FlowAndSolution, measure_family
 from compare.margin.margin_predictions import run_checks
 from compare.mutants.trial import Mutant, Trial
 from solvers.arrays import Array
+from solvers.conic import cvxpy_library
 from solvers.max_margin import certify, max_margin
 from solvers.problem import MarginProblem
 from solvers.regularizers import L2, Bridge, FourierBridge, Norm, Regularizer
@@ -47,8 +48,7 @@ class Hartley(Norm):
         return float(np.abs(self.coefficients(z)).max())
 
     def conic(self, beta: Any) -> Any:
-        import cvxpy as cp
-
+        cp = cvxpy_library()
         return cp.norm1(hartley(beta.size) @ cp.vec(beta, order="C"))
 
     def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
@@ -79,8 +79,7 @@ class Flattened(Norm):
         return FourierBridge(1.0).dual_norm(z.ravel())
 
     def conic(self, beta: Any) -> Any:
-        import cvxpy as cp
-
+        cp = cvxpy_library()
         return FourierBridge(1.0).conic(cp.vec(beta, order="C"))
 
     def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
@@ -104,13 +103,13 @@ WRONG: dict[tuple[str, int], tuple[Regularizer, ...]] = {
 Another depth's ℓ2 is no mutant of a fully connected network, nor is a sign in the transform: |β̂| stays what it is."""
 
 
-def margin_trials(dataset: Dataset, name: str, depth: int, seed: int, init: float) -> list[Trial]:
+def margin_trial(dataset: Dataset, name: str, depth: int, seed: int, init: float) -> Trial:
     """One network on one data set, the right prediction and the wrong ones."""
     row = ARCHITECTURES[name]
     trained = family(row, depth, (seed,), init, dataset.X, dataset.image_shape)
     (run,) = measure_family(trained, dataset.y, MarginComparison(dataset, steps=10))
     wrong = [mutant(run, regularizer) for regularizer in WRONG[name, depth]]
-    return [Trial(f"{trained.label}", dataset.name, (Mutant(trained.formula, run_checks(run)[0]), *wrong))]
+    return Trial(trained.label, dataset.name, (Mutant(trained.formula, run_checks(run)[0]), *wrong))
 
 
 def mutant(run: FlowAndSolution, regularizer: Regularizer) -> Mutant:

@@ -29,7 +29,7 @@ def channel_trial(data: ChannelData, kernel: int, channels: int, seed: int, init
     asked = ChannelComparison(data, kernels=(kernel,), channels=(channels,), seeds=(seed,), init=init)
     (run,) = measure(data, kernel, asked)
     D = data.grid[0]
-    sizes = [K for K in dict.fromkeys((kernel - 1, kernel + 1, 1, D)) if K != kernel and 1 <= K <= D]
+    sizes = [K for K in dict.fromkeys((kernel - 1, kernel + 1, 1, D)) if kernel != K and 1 <= K <= D]
     wrong = []
     for K in sizes:
         optimum = max_margin(data.X, data.y, ConvKernel(K, data.channels))

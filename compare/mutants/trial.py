@@ -7,7 +7,8 @@ the right one, and a mutant that is not further away than the comparison resolve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compare.reports.report import Check, Column, Section, Verdict
@@ -28,22 +29,22 @@ class Mutant:
     @property
     def equivalent(self) -> bool:
         """Whether it says the same as the right prediction, as far as the comparison resolves."""
-        return self.apart is not None and self.apart <= (self.check.tolerance or 0.0)
+        if self.apart is None or self.check.tolerance is None or math.isinf(self.check.uncertainty):
+            return False
+        return self.apart <= self.check.tolerance + 2.0 * self.check.uncertainty
 
-    @property
-    def caught(self) -> Check:
-        """The check that this mutant is refuted, or that the right prediction is confirmed."""
-        wanted = Verdict.CONFIRMED if self.apart is None else Verdict.REFUTED
-        found = self.check.verdict
-        statement = f"{self.check.statement} [{'wrong' if self.apart is not None else 'right'}]: {wanted.value}"
+    def caught(self, where: str) -> Check:
+        """The check that this mutant is refuted, or that the right prediction is confirmed; `where` is said first."""
+        right = self.apart is None
+        wanted = Verdict.CONFIRMED if right else Verdict.REFUTED
+        statement = f"{where}: the {'right' if right else 'wrong'} prediction, {self.claim}, is {wanted.value}"
         if self.equivalent:
             why = "equivalent here: its certified answer is the right one's, as far as the comparison resolves"
             return Check.no_prediction(statement, self.check.measured, why=why, unit=self.check.unit)
-        undecided = (Verdict.NOT_REACHED, Verdict.NO_PREDICTION)
-        verdict = Verdict.CONFIRMED if found is wanted else Verdict.NOT_REACHED if found in undecided else Verdict.REFUTED
-        measured, tolerance, unit = self.check.measured, self.check.tolerance, self.check.unit
-        reason = f"the comparison says: {found.value}"
-        return Check(statement, measured, unit, None if verdict.tested else tolerance, verdict, reason=reason)
+        found = self.check.verdict
+        verdict = Verdict.CONFIRMED if found is wanted else Verdict.REFUTED if found.tested else Verdict.NOT_REACHED
+        reason = "" if verdict is Verdict.CONFIRMED else f"the comparison says: {found.value}"
+        return Check(statement, self.check.measured, self.check.unit, None, verdict, self.check.reference, reason)
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def section(title: str, text: str, trials: Sequence[Trial]) -> Section:
             (Column("resolution", "resolved", format=".2g"), lambda line: line[1].check.tolerance),
             (Column("verdict", "verdict", format="verdict"), lambda line: line[1].check.verdict),
         ),
-        checks=[mutant.caught for _, mutant in lines],
+        checks=[mutant.caught(f"{trial.row}, {trial.data}") for trial, mutant in lines],
     )
 
 
@@ -80,11 +81,3 @@ APART = (
     "prediction has none."
 )
 MEASURED = "The figure of the network that the prediction says is 0 (angles in radians)."
-
-
-def sections_of(trials: Iterable[Trial], about: dict[str, str]) -> list[Section]:
-    """A section for each row's kind, in the order of `about` (title → text)."""
-    found = list(trials)
-    return [
-        section(title, text, mine) for title, text in about.items() if (mine := [t for t in found if title in t.row])
-    ]
