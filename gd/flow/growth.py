@@ -6,9 +6,9 @@ Near a stationary direction θ with Jᵀp = λθ, and with p held, a small chang
 
 across θ. Where p answers, as it does at the temperature T by dp = −C J dv/T with C = diag(p) − ppᵀ, it restores the
 margins: along the eigenvectors of JᵀCJ whose eigenvalue is above λT it does so faster than anything grows. So no
-direction leaves if and only if the largest eigenvalue of H across those is at most λ. It is measured on the
-network; no regularizer is asked. A network that slides along kinks z_k(θ) = 0 stays on them with its gates held, and
-m is then less κ_k z_k, κ the multipliers of the kinks. For a diagonal or convolutional network of depth 2 it is the dual constraint
+direction leaves if and only if the largest eigenvalue of H across those is at most λ. It is measured on the network; no
+regularizer is asked. A network that slides along kinks z_k(θ) = 0 stays on them with its gates held, and m is then less
+κ_k z_k, κ the multipliers of the kinks. For a diagonal or convolutional network of depth 2 it is the dual constraint
 |(Aᵀp)_i| ≤ λ of the induced ℓ1 problem: off the support a weight that is e^{−1000} still shows here.
 """
 
