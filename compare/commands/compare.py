@@ -46,17 +46,27 @@ def command(ctx: click.Context, out: Path, as_json: bool) -> None:
 
 
 def every_experiment() -> Report:
-    """The quick form of each experiment, one report. One that raises becomes a failed check; the others go on."""
+    """The quick form of each experiment, one report. One that raises is not reached; the others go on.
+
+    Ctrl-C in an experiment keeps what it had finished and ends them all.
+    """
     from dataclasses import replace
 
     from compare.reports.progress import run_parts
     from compare.reports.provenance import Provenance
     from compare.reports.report import Report
 
-    done = run_parts([(name, partial(attempt, name, row)) for name, row in EXPERIMENTS.items()], "All experiments")
-    if not done.results:
+    reports: list[Report] = []
+
+    def part(name: str, row: Row) -> None:
+        reports.append(attempt(name, row))
+        if not reports[-1].complete:
+            raise KeyboardInterrupt
+
+    done = run_parts([(name, partial(part, name, row)) for name, row in EXPERIMENTS.items()], "All experiments")
+    if not reports:
         return Report("Nothing finished", (), Provenance.collect(), (done.note,), complete=False)
-    joined = Report.merge(done.results, "The explicit solution and the limit of gradient descent")
+    joined = Report.merge(reports, "The explicit solution and the limit of gradient descent")
     notes = joined.notes + ((done.note,) if done.note else ())
     return replace(joined, notes=notes, complete=joined.complete and done.complete)
 
@@ -65,11 +75,11 @@ def attempt(name: str, row: Row) -> Report:
     """One experiment's quick report; a report of its error where it raises one."""
     from compare.experiments.protocol import quick_report
     from compare.reports.provenance import Provenance
-    from compare.reports.report import Check, Report, Section, Verdict
+    from compare.reports.report import Check, Report, Section
 
     try:
         return quick_report(row.load().experiment, progress=True)
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        failed = Check(f"the experiment {name!r} runs", None, "", None, Verdict.REFUTED, reason=reason)
-        return Report(name, (Section(f"{name}: not finished", reason, checks=(failed,)),), Provenance.collect())
+        broken = Check.not_reached(f"the experiment {name!r} runs to its end", None, why=reason)
+        return Report(name, (Section(f"{name}: not finished", reason, checks=(broken,)),), Provenance.collect())

@@ -31,7 +31,7 @@ class ConjectureSearch(Experiment):
 
     >>> report = compare_conjecture((5,), (2,), channels_in=1, generations=1, batch=1, restarts=2, ascents=0)
     >>> [check.verdict.value for check in report.checks]
-    ['holds']
+    ['confirmed']
     """
 
     topic = "Conjecture search"

@@ -66,7 +66,7 @@ def quarter_before(limit: Limit) -> int | None:
 def of_predictor(limit: Limit, measure: Callable[[Array], float]) -> Evidence:
     """The evidence of a figure of β, such as its angle to a solution."""
     β, at = limit.integrated.predictor, quarter_before(limit)
-    if β is None:
+    if β is None or not np.isfinite(β).all():
         return Evidence(math.inf, math.inf)
     before = None
     if at is not None and limit.path.predictors is not None and np.isfinite(limit.path.predictors[at]).all():

@@ -199,7 +199,8 @@ class Run:
         """How fast the fastest small weight of row i would grow, relative to ‖w‖, less one."""
         carried = None if flow.carried is None else [flow.carried[i]]
         local = self.mapping.at(flow.theta[i][None], carried)
-        return growth(self.mapping, flow.theta[i], local, flow.weights[i], float(flow.temperature[i]))
+        held = carried and carried[0]
+        return growth(self.mapping, flow.theta[i], local, flow.weights[i], float(flow.temperature[i]), held)
 
     def _kept_by_locks(self, row: int, there: _Direction) -> bool:
         """Whether every coefficient that would lower R by growing is one whose sign the initialization locks."""

@@ -6,14 +6,15 @@ Near a stationary direction θ with Jᵀp = λθ, and with p held, a small chang
 
 across θ. Where p answers, as it does at the temperature T by dp = −C J dv/T with C = diag(p) − ppᵀ, it restores the
 margins: along the eigenvectors of JᵀCJ whose eigenvalue is above λT it does so faster than anything grows. So no
-direction leaves if and only if the largest eigenvalue of H across those is at most λ. It is measured on the
-network; no regularizer is asked. For a diagonal or convolutional network of depth 2 it is the dual constraint
+direction leaves if and only if the largest eigenvalue of H across those is at most λ. It is measured on the network; no
+regularizer is asked. A network that slides along kinks z_k(θ) = 0 stays on them with its gates held, and m is then less
+κ_k z_k, κ the multipliers of the kinks. For a diagonal or convolutional network of depth 2 it is the dual constraint
 |(Aᵀp)_i| ≤ λ of the induced ℓ1 problem: off the support a weight that is e^{−1000} still shows here.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 DENSE = 200  # weights up to which all eigenvalues are computed
 
 
-def growth(mapping: MarginMap, theta: Tensor, local: Local, p: Array, temperature: float) -> float:
+def growth(mapping: MarginMap, theta: Tensor, local: Local, p: Array, temperature: float, carried: Any = None) -> float:
     """λ_max(H)/λ − 1 as above: positive where some direction leaves θ, per unit of ln‖w‖.
 
     Args:
@@ -39,6 +40,7 @@ def growth(mapping: MarginMap, theta: Tensor, local: Local, p: Array, temperatur
         local: the mapping at θ[None].
         p: the weights of the constraints, shape (N,), nonnegative, Σp = 1.
         temperature: T, in the units of the margins.
+        carried: what the last step handed on: the kinks that the network slides along.
 
     Returns:
         The relative growth; inf where the force points inwards, nan where the eigenvalue was not found.
@@ -54,11 +56,16 @@ def growth(mapping: MarginMap, theta: Tensor, local: Local, p: Array, temperatur
     gradients = torch.stack([_real(local.pull(row[None])[0] - force) for row in chosen]).cpu().numpy()
     _, singular, basis = np.linalg.svd(np.sqrt(p[active])[:, None] * gradients, full_matrices=False)
     at = _real(theta)
-    held = np.vstack([at.cpu().numpy(), basis[singular**2 > rate * temperature]])
+    both = mapping.held_problem(theta, carried, p > ACTIVE * p.max()).both
+    Z = torch.func.jacrev(lambda real: both(_like(real, theta))[1].real)(at).detach().cpu().numpy()
+    J = torch.func.grad(lambda real: weights @ both(_like(real, theta))[0])(at).detach().cpu().numpy()
+    kappa = torch.as_tensor(np.linalg.lstsq(Z.T, J)[0], device=theta.device)
+    held = np.vstack([at.cpu().numpy(), basis[singular**2 > rate * temperature], Z])
     V = np.linalg.qr(held.T)[0].T
 
     def weighted(real: Tensor) -> Tensor:
-        return weights @ mapping.smooth_margins(_like(real, theta))
+        margins, kinks = both(_like(real, theta))
+        return weights @ margins - kappa @ kinks.real
 
     size = at.numel()
     if size <= DENSE:

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from compare.channels.channel_data import load_channels
-from compare.channels.channel_limits import TOLERANCE, ChannelLimit, checks
+from compare.channels.channel_limits import NOTHING, ChannelLimit, checks
 from compare.data.load import DataError
 from compare.experiments.channels import compare_channels
+from compare.margin.evidence import RESOLUTION
 from compare.reports.verdict import Verdict
-from gd.status import FlowStatus
+from gd import MultiChannelCNN, flow_limit
 from solvers import ConvKernel, max_margin
 
 
@@ -86,21 +87,62 @@ def test_signals_end_at_the_optimum_for_every_number_of_channels():
     report.to_html()  # the figure draws
 
 
-def runs_with(excess, channels, signals):
-    X = np.random.default_rng(0).standard_normal((6, 12) if signals else (6, 4, 4))
-    y = np.array([1.0, -1, 1, 1, -1, -1])
-    optimum = max_margin(X, y, ConvKernel(2 if signals else (2, 2)))
-    optimum = replace(optimum, rank=2)
-    return [ChannelLimit(2, channels, 0, optimum, optimum.lower_bound * (1 + excess), FlowStatus.STATIONARY, 10.0, 1.0)]
+@pytest.fixture(scope="module")
+def limits():
+    """An optimum of rank 2 and a flow of C = 1 channel: on signals (True) and on images (False)."""
+    found, y = {}, np.array([1.0, -1, 1, 1, -1, -1])
+    for signals in (True, False):
+        grid, kernel = ((12,), (2,)) if signals else ((4, 4), (2, 2))
+        X = np.random.default_rng(0).standard_normal((6, *grid))
+        optimum = replace(max_margin(X, y, ConvKernel(2 if signals else kernel)), rank=2)
+        found[signals] = optimum, flow_limit(MultiChannelCNN(grid, kernel, 1, 1), X, y)
+    return found
 
 
-def test_a_gap_fails_only_where_theory_predicts_none():
-    (first, *_) = checks([runs_with(10 * TOLERANCE, 1, True)], True)
+def settled_at(limits, excess, *, channels=1, signals=True, **changes):
+    """The flow's limit as if it had come to rest, long ago, where the cost is `excess` above the optimum."""
+    optimum, limit = limits[signals]
+    margin = 1.0 / (optimum.lower_bound * (1.0 + excess))
+    path = replace(limit.path, margins=np.full_like(limit.path.margins, margin))
+    integrated = replace(limit.integrated, **{"margin": margin, "growth": 0.0, **changes})
+    return ChannelLimit(2, channels, 0, optimum, replace(limit, integrated=integrated, path=path), 1.0)
+
+
+def test_a_gap_refutes_only_where_theory_predicts_none(limits):
+    far = 10 * RESOLUTION
+    (first, *_) = checks([[settled_at(limits, 0.0)]], True)
+    assert first.verdict is Verdict.CONFIRMED
+    (first, *_) = checks([[settled_at(limits, 0.0), settled_at(limits, far)]], True)
+    assert first.verdict is Verdict.REFUTED  # one seed is enough
+    assert first.measured == pytest.approx(far)
+    (first, *_) = checks([[settled_at(limits, far, channels=2, signals=False)]], False)
     assert first.verdict is Verdict.REFUTED
-    (first, *_) = checks([runs_with(10 * TOLERANCE, 2, False)], False)
-    assert first.verdict is Verdict.REFUTED
-    (first, *_) = checks([runs_with(10 * TOLERANCE, 1, False)], False)
+    (first, *_) = checks([[settled_at(limits, far, signals=False)]], False)
     assert first.verdict is Verdict.NO_PREDICTION
-    # cheaper than a proved lower bound is impossible, for whatever network
-    found = checks([runs_with(-10 * TOLERANCE, 1, False)], False)
-    assert [check.verdict for check in found if "cheaper" in check.statement] == [Verdict.REFUTED]
+    # cheaper than a proved lower bound is impossible, for whatever network, wherever it has got to
+    for growth in (0.0, 1.0):
+        found = checks([[settled_at(limits, -10 * NOTHING, signals=False, growth=growth)]], False)
+        assert [check.verdict for check in found if "cheaper" in check.statement] == [Verdict.REFUTED]
+
+
+def test_a_cost_that_depends_on_the_channels_refutes(limits):
+    near = settled_at(limits, 0.0)
+    for excess, changes, verdict in (
+        (0.0, {}, Verdict.CONFIRMED),
+        (10 * RESOLUTION, {}, Verdict.REFUTED),
+        (10 * RESOLUTION, {"growth": 1.0}, Verdict.NOT_REACHED),
+    ):
+        found = checks([[near], [settled_at(limits, excess, channels=2, **changes)]], True)
+        assert [check.verdict for check in found if "depend on C" in check.statement] == [verdict]
+
+
+def test_a_flow_that_still_moves_decides_nothing(limits):
+    for excess in (0.0, 1.0):
+        (first, *_) = checks([[settled_at(limits, excess, growth=1.0)]], True)
+        assert first.verdict is Verdict.NOT_REACHED
+        run = settled_at(limits, excess)
+        before = replace(run.limit.path, margins=run.limit.path.margins / (1.5 + excess))  # it fell in the last quarter
+        (first, *_) = checks([[replace(run, limit=replace(run.limit, path=before))]], True)
+        assert first.verdict is Verdict.NOT_REACHED
+    (first, *_) = checks([[settled_at(limits, 0.0, margin=-1.0)]], True)
+    assert first.verdict is not Verdict.CONFIRMED  # no margin, no cost

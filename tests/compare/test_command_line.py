@@ -19,7 +19,7 @@ from compare.experiments.table import EXPERIMENTS
 from compare.experiments.values import integers
 from compare.reports.progress import run_parts
 from compare.reports.provenance import Provenance
-from compare.reports.report import Check, Report, Section
+from compare.reports.report import Check, Evidence, Report, Section
 
 
 def run(*arguments):
@@ -37,8 +37,12 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def report_of(passed=True, complete=True, title="t"):
-    checks = (Check.at_most("s", 0.0 if passed else 1.0, 0.5),)
+CONFIRMED, REFUTED = Check.at_most("agree", 0.0, 0.5), Check.at_most("differ", 1.0, 0.5)
+MOVING = Check.of("still moves", Evidence(0.1, uncertainty=1.0), 0.5)
+FINDING = Check.no_prediction("a finding", 1.0, why="no theorem")
+
+
+def report_of(*checks, complete=True, title="t"):
     return Report(title, (Section(f"section {title}", checks=checks),), Provenance.collect(), complete=complete)
 
 
@@ -226,14 +230,50 @@ def test_lists_of_integers(text, expected):
 
 
 @pytest.mark.parametrize(
-    ("report", "code"), [(report_of(), 0), (report_of(passed=False), 1), (report_of(complete=False), 130)]
+    ("checks", "complete", "code"),
+    [
+        ((CONFIRMED, FINDING), True, 0),
+        ((CONFIRMED, REFUTED, MOVING), True, 1),
+        ((REFUTED,), True, 1),
+        ((CONFIRMED, MOVING), True, 3),
+        ((MOVING,), True, 3),
+        ((FINDING,), True, 3),
+        ((), True, 3),
+        ((CONFIRMED,), False, 130),
+        ((REFUTED,), False, 130),
+        ((), False, 130),
+    ],
 )
-def test_bare_compare_writes_and_prints_the_report_of_everything(fake, report, code):
-    fake(one=lambda: report, two=lambda: report_of(title="two"))
+def test_the_exit_code_says_how_a_comparison_came_out(fake, checks, complete, code):
+    fake(one=lambda: report_of(*checks, complete=complete))
+    done = run("compare", "--json")
+    assert done.exit_code == code
+    record = json.loads(done.stdout)
+    assert record["passed"] is (code == 0)
+    assert record["counts"] == {
+        word: sum(check.verdict == word for check in checks)
+        for word in ("confirmed", "refuted", "not reached", "no prediction")
+    }
+
+
+def test_an_interrupted_run_prints_what_it_refuted(fake):
+    fake(one=lambda: report_of(REFUTED, complete=False), two=lambda: pytest.fail("not after an interrupt"))
+    done = run("compare")
+    assert done.exit_code == 130
+    assert "Interrupted. A prediction is refuted. confirmed 0 of 1, refuted 1, not reached 0" in done.output
+    assert "refuted: differ: 1 > 0.5" in done.output
+
+
+@pytest.mark.parametrize(
+    ("first", "complete", "code"), [(CONFIRMED, True, 0), (REFUTED, True, 1), (CONFIRMED, False, 130)]
+)
+def test_bare_compare_writes_and_prints_the_report_of_everything(fake, first, complete, code):
+    fake(one=lambda: report_of(first), two=lambda: report_of(CONFIRMED, title="two", complete=complete))
     done = run("compare", "--out", "here", "--json")
     assert done.exit_code == code
     record = json.loads(done.stdout)
     assert [section["title"] for section in record["sections"]] == ["section t", "section two"]
+    assert record["complete"] is complete
     assert json.loads(Path("here/report.json").read_text()) == record
     assert "<!doctype html>" in Path("here/report.html").read_text()
 
@@ -242,9 +282,10 @@ def test_an_experiment_that_raises_does_not_stop_the_others(fake):
     def broken():
         raise RuntimeError("no luck")
 
-    fake(one=broken, two=lambda: report_of(title="two"))
+    fake(one=broken, two=lambda: report_of(CONFIRMED, title="two"))
     done = run("compare")
-    assert done.exit_code == 1
+    assert done.exit_code == 3  # what did not run is no refutation of a theorem
+    assert "confirmed 1 of 2, refuted 0, not reached 1" in done.output
     assert "RuntimeError: no luck" in done.output
     assert "section two" in done.output
 
@@ -270,6 +311,7 @@ def test_ctrl_c_before_anything_is_finished(fake):
     fake(one=interrupted)
     done = run("compare")
     assert done.exit_code == 130
+    assert "Interrupted. Nothing was predicted here." in done.output
 
 
 def test_parts_after_an_interrupt_are_not_run():
@@ -313,18 +355,20 @@ def test_the_console_command_itself():
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_sigterm_ends_like_ctrl_c(tmp_path):
+@pytest.mark.parametrize(("measured", "refuted"), [(0.0, 0), (1.0, 1)])
+def test_sigterm_ends_like_ctrl_c(tmp_path, measured, refuted):
     script = tmp_path / "slow.py"
     script.write_text(
         "import sys, time\n"
         "from compare import command_line\n"
         "import compare.commands.compare as bare\n"
         "from compare.reports.provenance import Provenance\n"
-        "from compare.reports.report import Report, Section\n"
+        "from compare.reports.report import Check, Report, Section\n"
+        f"checks = (Check.at_most('differ', {measured}, 0.5),)\n"
         "def slow():\n"
         "    print('started', file=sys.stderr, flush=True)\n"
         "    time.sleep(60)\n"
-        "quick = {'one': lambda: Report('one', (Section('finished'),), Provenance()), 'two': slow}\n"
+        "quick = {'one': lambda: Report('one', (Section('finished', checks=checks),), Provenance()), 'two': slow}\n"
         "bare.EXPERIMENTS = dict.fromkeys(quick)\n"
         "bare.attempt = lambda name, row: quick[name]()\n"
         "sys.argv = ['implicitbias', 'compare', '--json']\n"
@@ -336,5 +380,8 @@ def test_sigterm_ends_like_ctrl_c(tmp_path):
     process.terminate()
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert [section["title"] for section in json.loads(output)["sections"]] == ["finished"]
+    record = json.loads(output)
+    assert [section["title"] for section in record["sections"]] == ["finished"]
+    assert (record["complete"], record["passed"]) == (False, False)
+    assert record["counts"]["refuted"] == refuted
     assert command_line.PROBLEMS

@@ -15,7 +15,7 @@ from compare.reports.atomic import write_text
 from compare.reports.provenance import DataUsed, Provenance
 from compare.reports.records import plain, slug, to_json
 from compare.reports.report import Check, Column, Report, Section
-from compare.reports.verdict import Verdict
+from compare.reports.verdict import Evidence, Verdict
 from compare.reports.wording import cell, clean, header, measurement, number
 
 
@@ -35,7 +35,39 @@ def at(measured, tolerance=1e-6):
 )
 def test_a_check_holds_up_to_its_tolerance_and_never_for_nan(measured, passed):
     assert at(measured).verdict is (Verdict.CONFIRMED if passed else Verdict.REFUTED)
-    assert at(measured).verdict == ("holds" if passed else "fails")
+    assert at(measured).verdict == ("confirmed" if passed else "refuted")
+
+
+@pytest.mark.parametrize(
+    ("figure", "uncertainty", "verdict"),
+    [
+        (4e-7, 5e-7, Verdict.CONFIRMED),  # what is left cannot be told from 0
+        (4e-7, 7e-7, Verdict.NOT_REACHED),  # it may still rise above the resolution
+        (3.0, 2.0, Verdict.REFUTED),  # it cannot fall to the resolution
+        (3.0, 3.0, Verdict.NOT_REACHED),
+        (0.0, math.inf, Verdict.NOT_REACHED),  # a network that is still moving decides nothing, however close it is
+        (9.0, math.inf, Verdict.NOT_REACHED),
+        (math.inf, math.inf, Verdict.NOT_REACHED),
+        (math.inf, 0.0, Verdict.REFUTED),
+        (math.nan, 0.0, Verdict.REFUTED),
+        (math.nan, math.inf, Verdict.REFUTED),
+        (0.0, math.nan, Verdict.NOT_REACHED),
+    ],
+)
+def test_evidence_decides_as_far_as_it_may_still_change(figure, uncertainty, verdict):
+    check = Check.of("s", Evidence(figure, uncertainty), 1e-6, reason="r", reference="ref")
+    assert check.verdict is verdict
+    np.testing.assert_equal((check.measured, check.uncertainty), (figure, uncertainty))
+    assert (check.tolerance, check.reason, check.reference) == (1e-6, "r", "ref")
+
+
+def test_one_verdict_of_several_is_the_most_serious_one():
+    order = [Verdict.REFUTED, Verdict.NOT_REACHED, Verdict.CONFIRMED, Verdict.NO_PREDICTION]
+    for first, verdict in enumerate(order):
+        assert Verdict.of_all(reversed(order[first:])) is verdict
+        assert Verdict.of_all(order[first:]) is verdict
+    assert Verdict.of_all(()) is Verdict.NO_PREDICTION
+    assert [verdict for verdict in Verdict if verdict.tested] == [Verdict.CONFIRMED, Verdict.REFUTED]
 
 
 def test_no_prediction_is_neither():
@@ -45,7 +77,7 @@ def test_no_prediction_is_neither():
     assert check.verdict == "no prediction"
 
 
-def test_report_passes_where_a_prediction_holds_and_none_fails():
+def test_a_report_passes_where_all_that_is_predicted_is_confirmed_and_something_is():
     def of(*checks):
         return Report("t", (Section("s", checks=checks),), Provenance())
 
@@ -54,12 +86,16 @@ def test_report_passes_where_a_prediction_holds_and_none_fails():
     assert not of().passed
     assert not of(none).passed
     assert not of(none, late).passed
+    assert not of(at(0.0), late).passed
     assert not replace(of(at(0.0)), complete=False).passed
     assert of(at(0.0), none).passed
     assert not of(at(0.0), at(1.0)).passed
     assert of(at(0.0), at(1.0)).failures == (at(1.0),)
-    assert of(at(0), at(1), none).summary == "2 predictions: 1 holds, 1 fails; 1 measurement without a prediction"
-    assert of().summary == "0 predictions: 0 hold, 0 fail; 0 measurements without a prediction"
+    assert of(at(0), at(1), at(0), late, none).summary == (
+        "confirmed 2 of 4, refuted 1, not reached 1; 1 measurement without a prediction"
+    )
+    assert of().summary == "confirmed 0 of 0, refuted 0, not reached 0; 0 measurements without a prediction"
+    assert [of(at(0), at(1), at(0), late, none).count(verdict) for verdict in Verdict] == [2, 1, 1, 1]
 
 
 def test_values_are_frozen_and_lists_become_tuples(report):
@@ -99,6 +135,8 @@ def test_json_is_standard_and_holds_the_numbers(report):
     assert record["schema"] == "implicitbias-report/1"
     assert record["passed"] is True
     assert record["complete"] is True
+    assert record["summary"] == "confirmed 1 of 1, refuted 0, not reached 0; 1 measurement without a prediction"
+    assert record["counts"] == {"confirmed": 1, "refuted": 0, "not reached": 0, "no prediction": 1}
     first = record["sections"][0]
     assert [c["key"] for c in first["columns"]] == ["network", "seed", "angle", "gap", "time", "theory"]
     assert first["rows"][1]["seed"] == 1
@@ -107,7 +145,7 @@ def test_json_is_standard_and_holds_the_numbers(report):
     assert math.isnan(float(first["rows"][0]["gap"]))
     assert first["checks"][0] == {
         "statement": "limit of digits:3v8", "measured": 2e-7, "unit": "rad", "tolerance": 1e-6,
-        "reference": "Theorem digits:3v8", "reason": "", "verdict": "holds",
+        "reference": "Theorem digits:3v8", "reason": "", "verdict": "confirmed", "uncertainty": 0.0,
     }  # fmt: skip
     assert first["checks"][1]["verdict"] == "no prediction"
     assert first["figures"][0]["data"]["steps"] == [1, 10, 100]
@@ -138,7 +176,8 @@ def test_csv_holds_every_table_with_units(report):
     assert rows[0]["gap"] == "nan"
     assert list(rows[0]) == ["network", "seed", "angle [rad]", "gap", "time [s]", "theory"]
     checks = list(csv.DictReader(io.StringIO(files["checks.csv"])))
-    assert [check["verdict"] for check in checks] == ["holds", "no prediction"]
+    assert [check["verdict"] for check in checks] == ["confirmed", "no prediction"]
+    assert [check["uncertainty"] for check in checks] == ["0.0", "0.0"]
     figure = list(csv.reader(io.StringIO(files["01-figure-angle-digits-3v8.csv"])))
     assert figure[3] == ["100", ""]
 
@@ -178,29 +217,47 @@ def test_numbers_as_people_read_them(value, text):
 
 def test_cells():
     assert cell(True, Column("a", "a")) == "yes"
-    assert cell(Verdict.CONFIRMED, Column("a", "a", format="verdict")) == "holds"
+    assert cell(Verdict.CONFIRMED, Column("a", "a", format="verdict")) == "confirmed"
     assert cell(Verdict.NO_PREDICTION, Column("a", "a", format="verdict")) == "no prediction"
     assert cell(None, Column("a", "a")) == "–"
     assert cell(1000000, Column("a", "a")) == "1000000"
 
 
-def test_terminal_says_what_was_compared_and_where_theory_fails(report, failing):
+def test_terminal_says_what_was_compared_and_what_is_refuted(report, failing):
     text = printed(failing)
     assert "Report on digits:3v8" in text
-    assert "Theory fails somewhere" in text
-    assert "fails: limit of digits:3v8: 57.3° > 5.73·10⁻⁵°" in text
+    assert "A prediction is refuted. confirmed 0 of 1, refuted 1, not reached 0" in text
+    assert "refuted: limit of digits:3v8: 57.3° > 5.73·10⁻⁵°" in text
     assert "sha256 abababab" in text
-    assert "Theory holds" in printed(report)
+    assert "All that is predicted is confirmed. confirmed 1 of 1, refuted 0, not reached 0" in printed(report)
     nothing = Report("t", (), Provenance())
     assert "Nothing was predicted" in printed(nothing)
 
 
 def test_terminal_claims_nothing_of_an_unfinished_run(report):
     text = printed(replace(report, complete=False))
-    assert "Theory holds" not in text
-    assert "Not finished; no prediction failed in what was." in text
+    assert "All that is predicted is confirmed" not in text
+    assert "Interrupted. Nothing is refuted so far. confirmed 1 of 1, refuted 0, not reached 0" in text
     assert 'class="ib-verdict ib-state-holds"' in report.to_html()
     assert 'class="ib-verdict ib-state-holds"' not in replace(report, complete=False).to_html()
+
+
+def test_terminal_prints_what_an_interrupted_run_refuted(failing):
+    text = printed(replace(failing, complete=False))
+    assert "Interrupted. A prediction is refuted. confirmed 0 of 1, refuted 1, not reached 0" in text
+    assert "refuted: limit of digits:3v8: 57.3° > 5.73·10⁻⁵°" in text
+
+
+def test_terminal_shows_how_much_a_measurement_may_still_change():
+    moving = Check.of("moving", Evidence(0.5, math.inf), 1e-3, unit="rad")
+    settling = Check.of("settling", Evidence(2e-4, 9e-4), 1e-3)
+    report = Report("t", (Section("s", checks=(moving, settling, at(0.0))),), Provenance())
+    text = printed(report)
+    assert "28.6° (still moving) against 0.0573°" in text
+    assert "0.0002 ± 0.0009 against 0.001" in text
+    assert "Nothing is refuted, not all was reached. confirmed 1 of 3, refuted 0, not reached 2" in text
+    assert 'class="ib-verdict ib-state-none"' in report.to_html()
+    assert report.to_html().count('class="ib-late"') == 2
 
 
 def test_terminal_says_what_the_columns_mean():

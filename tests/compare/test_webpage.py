@@ -93,14 +93,14 @@ def test_hostile_text_in_a_plot_stays_text(hostile_text):
     assert "\x1b" not in drawing
 
 
-def test_the_page_says_first_what_was_compared_and_whether_theory_holds(report, failing):
+def test_the_page_says_first_what_was_compared_and_what_is_refuted(report, failing):
     text = Page(failing.to_html()).text
-    positions = [text.index(word) for word in ("Report on digits", "Theory fails somewhere", "Where it does not hold",
+    positions = [text.index(word) for word in ("Report on digits", "A prediction is refuted", "What is refuted",
                                                "57.3° > 5.73·10⁻⁵°", "First digits:3v8", "Measurements")]  # fmt: skip
     assert positions == sorted(positions)
     good = Page(report.to_html()).text
-    assert "Theory holds" in good
-    assert "Where it does not hold" not in good
+    assert "All that is predicted is confirmed" in good
+    assert "What is refuted" not in good
 
 
 def test_everything_can_be_traced(report):
