@@ -1,0 +1,213 @@
+"""The unit that responds most to weighted points: what the dual constraint of a ReLU network asks.
+
+    max_{‖u‖₂ ≤ 1} |g(u)|,      g(u) = Σ_n c_n σ(u · z_n),      σ(t) = max(t, s t),  0 ≤ s < 1.        (1)
+
+Write σ(t) = s t + (1 − s) t₊, q = s Σ_n c_n z_n and p_n = (1 − s)|c_n| z_n. With P the points of positive weight and Q
+those of negative weight, t₊ = max_{0≤μ≤1} μ t gives
+
+    max_u g(u) = max_{S ⊆ P} min_{0 ≤ μ ≤ 1} ‖ q + Σ_{n∈S} p_n − Σ_{n∈Q} μ_n p_n ‖₂        (or 0, at u = 0).        (2)
+
+Here S is the set of gates that are open at P, so only the cells of P have to be looked at, and for each of them the
+minimum is a least-squares problem in a box. Any μ in the box proves an upper bound, and the residual is the direction
+of a unit that proves a lower bound. Any S gives a value that some unit has; so a cell too many does no harm.
+
+- `largest_unit`: all cells of P, where the points with weight have rank ≤ `LARGEST_RANK`. Exact up to rounding.
+- `local_maxima`: from given gates S, solve for u, read the gates of u, repeat (the difference-of-convex algorithm).
+- `proved_bound`: S relaxed. With t₊ = ½(t + |t|) and the Cauchy–Schwarz inequality on Σ|u · p_n|, for any μ,
+
+      g(u) ≤ ‖q + ½ Σ_P p_n − Σ_Q μ_n p_n‖₂ + ½ √(Σ_P ‖p_n‖ · λ_max(Σ_P p_n p_nᵀ/‖p_n‖)).        (3)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import lsq_linear
+
+from solvers.arrays import Array
+from solvers.relu.cells import gates_of_cells, most_cells
+
+LARGEST_RANK = 4
+"""Up to this rank of the points with weight their cells are enumerated."""
+
+MOST_CELLS = 1_000_000
+"""More cells are not enumerated: 140 points of rank 4, a minute and 150 MB."""
+
+
+@dataclass(frozen=True)
+class LargestUnit:
+    """What is known about max |g(u)| over the unit ball."""
+
+    unit: Array
+    """A unit vector u, shape (k,); zero where every response is zero."""
+    response: float
+    """|g(u)|: the maximum is at least this."""
+    upper_bound: float
+    """The maximum is proved to be at most this."""
+    exact: bool
+    """Whether all cells were enumerated, so that both agree to rounding."""
+
+
+def activation(t: Array, slope: float) -> Array:
+    """σ(t) = max(t, s t)."""
+    return np.maximum(t, slope * t)
+
+
+def row_space(points: Array) -> Array:
+    """Orthonormal rows (rank, k) that span the points."""
+    _, singular, vt = np.linalg.svd(points, full_matrices=False)
+    rank = int((singular > singular.max(initial=0.0) * max(points.shape) * np.finfo(np.float64).eps).sum())
+    return np.asarray(vt[:rank])
+
+
+@dataclass(frozen=True)
+class _Side:
+    """max g(u) in the form of (2)."""
+
+    points: Array
+    """The points with weight, (m, k)."""
+    weights: Array
+    """c (m,)."""
+    slope: float
+
+    @property
+    def positive(self) -> NDArray[np.bool_]:
+        return self.weights > 0
+
+    @property
+    def parts(self) -> Array:
+        """p_n (m, k)."""
+        return (1.0 - self.slope) * np.abs(self.weights)[:, None] * self.points
+
+    @property
+    def offset(self) -> Array:
+        """q (k,)."""
+        return self.slope * (self.weights @ self.points)
+
+    def responses(self, units: Array) -> Array:
+        """g at each row of `units`."""
+        return activation(units @ self.points.T, self.slope) @ self.weights
+
+
+def _sides(points: Array, weights: Array, slope: float) -> tuple[_Side, _Side]:
+    """max g and max −g."""
+    used = (weights != 0) & points.any(axis=1)
+    return _Side(points[used], weights[used], slope), _Side(points[used], -weights[used], slope)
+
+
+def largest_unit(points: Array, weights: Array, slope: float = 0.0, *, guesses: Array | None = None) -> LargestUnit:
+    """Problem (1), exactly where the points with weight have rank ≤ `LARGEST_RANK`, else a bound.
+
+    Args:
+        points: z, shape (m, k).
+        weights: c, shape (m,).
+        slope: s.
+        guesses: unit vectors, shape (·, k). Beyond the rank the best of them is the `unit` of the answer.
+    """
+    best = LargestUnit(np.zeros(points.shape[1]), 0.0, 0.0, True)
+    for side in _sides(points, weights, slope):
+        basis = row_space(side.points)
+        flat = _Side(side.points @ basis.T, side.weights, slope)
+        near = np.zeros((0, basis.shape[0])) if guesses is None else guesses @ basis.T
+        found = _exact(flat) if _few_cells(flat) else _bounded(flat, near)
+        unit, response = (found.unit @ basis, found.response) if found.response > best.response else (best.unit, best.response)
+        best = LargestUnit(unit, response, max(best.upper_bound, found.upper_bound), best.exact and found.exact)
+    return best
+
+
+def _few_cells(side: _Side) -> bool:
+    rank = side.points.shape[1]
+    return rank <= LARGEST_RANK and most_cells(int(side.positive.sum()), rank) <= MOST_CELLS
+
+
+def _exact(side: _Side, sweeps: int = 10) -> LargestUnit:
+    """All cells of P; those whose bound falls below the response of another cell's unit are dropped as they are."""
+    basis = row_space(side.points[side.positive])
+    gates = gates_of_cells(side.points[side.positive] @ basis.T)
+    sums = side.offset + gates @ side.parts[side.positive]
+    residual, multipliers = sums, np.zeros((sums.shape[0], int((~side.positive).sum())))
+    unit, response = np.zeros(side.points.shape[1]), 0.0
+    upper = np.linalg.norm(residual, axis=1)
+    for _ in range(sweeps):
+        residual, multipliers = _box_sweep(residual, multipliers, side.parts[~side.positive])
+        upper = np.linalg.norm(residual, axis=1)
+        unit, response = _better(side, residual, unit, response)
+        kept = upper > response * (1.0 + 1e-14)
+        residual, multipliers, sums, upper = residual[kept], multipliers[kept], sums[kept], upper[kept]
+    for n in np.argsort(-upper):  # whatever the sweeps have not decided, by an active-set method
+        if upper[n] > response * (1.0 + 1e-14):
+            closest = _box_residual(sums[n], side.parts[~side.positive])
+            unit, response = _better(side, closest[None], unit, response)
+            upper[n] = min(upper[n], float(np.linalg.norm(closest)))
+    return LargestUnit(unit, response, max(response, float(upper.max(initial=0.0))), True)
+
+
+def _better(side: _Side, residual: Array, unit: Array, response: float) -> tuple[Array, float]:
+    """The unit of the largest response among `unit` and the directions of `residual`."""
+    size = np.linalg.norm(residual, axis=1)
+    directions = residual[size > 0] / size[size > 0, None]
+    responses = side.responses(directions)
+    if responses.size and responses.max() > response:
+        return directions[responses.argmax()], float(responses.max())
+    return unit, response
+
+
+def _box_sweep(residual: Array, multipliers: Array, parts: Array) -> tuple[Array, Array]:
+    """One round of coordinate descent on min_{0≤μ≤1} ‖v − Σ μ_n p_n‖, for many v at once; residual v − Σ μ_n p_n."""
+    residual, multipliers = residual.copy(), multipliers.copy()
+    for n, part in enumerate(parts):
+        moved = np.clip(multipliers[:, n] + residual @ part / (part @ part), 0.0, 1.0)
+        residual -= np.outer(moved - multipliers[:, n], part)
+        multipliers[:, n] = moved
+    return residual, multipliers
+
+
+def _box_residual(v: Array, parts: Array) -> Array:
+    """v − Σ μ_n p_n of least norm over 0 ≤ μ ≤ 1."""
+    if parts.size == 0:
+        return v
+    mu = np.clip(lsq_linear(parts.T, v, (0.0, 1.0), method="bvls", tol=1e-15).x, 0.0, 1.0)
+    return np.asarray(v - mu @ parts)
+
+
+def _bounded(side: _Side, guesses: Array) -> LargestUnit:
+    """The bound (3), with the best of the guesses."""
+    unit, response = _better(side, guesses, np.zeros(side.points.shape[1]), 0.0)
+    parts = side.parts[side.positive]
+    if parts.size == 0:
+        return LargestUnit(unit, response, float(np.linalg.norm(_box_residual(side.offset, side.parts))), False)
+    size = np.linalg.norm(parts, axis=1)
+    spread = np.linalg.norm(parts / np.sqrt(size)[:, None], ord=2)
+    middle = _box_residual(side.offset + 0.5 * parts.sum(axis=0), side.parts[~side.positive])
+    upper = float(np.linalg.norm(middle) + 0.5 * np.sqrt(size.sum()) * spread)
+    return LargestUnit(unit, response, upper, False)
+
+
+def local_maxima(
+    points: Array, weights: Array, slope: float, starts: Array, *, max_steps: int = 30
+) -> tuple[Array, Array]:
+    """Local maxima of |g| from given unit vectors: units (·, k), and their signed responses g(u), largest |g| first.
+
+    Each step solves the concave problem that holds the gates of P open as they are, so g never falls.
+    """
+    units, responses = [], []
+    for sign, side in zip((1.0, -1.0), _sides(points, weights, slope), strict=True):
+        parts, negative = side.parts[side.positive], side.parts[~side.positive]
+        if side.points.size == 0:
+            continue
+        current = starts
+        for _ in range(max_steps):
+            gates = np.unique(current @ side.points[side.positive].T > 0, axis=0)
+            residual = np.stack([_box_residual(side.offset + gate @ parts, negative) for gate in gates])
+            size = np.linalg.norm(residual, axis=1)
+            moved = residual[size > 0] / size[size > 0, None]
+            if not moved.size or np.array_equal(np.unique(moved @ side.points[side.positive].T > 0, axis=0), gates):
+                break
+            current = moved
+        units.append(moved)
+        responses.append(sign * side.responses(moved))
+    all_units, all_responses = np.concatenate(units), np.concatenate(responses)
+    order = np.argsort(-np.abs(all_responses))
+    return all_units[order], all_responses[order]
