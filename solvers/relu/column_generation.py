@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from solvers.arrays import Array
@@ -23,6 +24,9 @@ from solvers.relu.largest_unit import activation, largest_unit, local_maxima
 
 FIRST_PENALTY, LARGEST_PENALTY = 10.0, 1e12
 """M at the start, for points of norm about one, and where the search gives up."""
+
+MOST_COLUMNS = 10
+"""With more columns than this for each point the linear program forgets the half of the largest reduced costs."""
 
 
 @dataclass(frozen=True)
@@ -42,23 +46,23 @@ class Network:
 class _Search:
     """The best network and the best multipliers so far, and the units of the linear program."""
 
-    def __init__(self, points: Array, labels: Array, slope: float, starts: Array) -> None:
-        self.points, self.labels, self.slope, self.starts = points, labels, slope, starts
+    def __init__(self, points: Array, labels: Array, slope: float, n_starts: int, seed: int) -> None:
+        self.points, self.labels, self.slope = points, labels, slope
+        self.n_starts, self.rng = n_starts, np.random.default_rng(seed)
         self.neurons, self.signs = np.zeros((0, points.shape[1])), np.zeros(0)
         self.value, self.best = np.inf, (self.neurons, self.signs)
         self.bound, self.dual = 0.0, np.ones(points.shape[0])
 
-    def offer_network(self, neurons: Array, outputs: Array) -> None:
-        """Keep a network, scaled to margin one, if its value is the smallest so far."""
+    def offer_network(self, neurons: Array, outputs: Array) -> float:
+        """The smallest margin of a network; it is kept, scaled to margin one, if its value is the smallest so far."""
         margin = float((self.labels * (activation(self.points @ neurons.T, self.slope) @ outputs)).min())
         value = float(np.abs(outputs).sum()) / margin if margin > 0 else np.inf
         if value < self.value:
             self.value, self.best = value, (neurons, outputs / margin)
+        return margin
 
     def enter(self, neurons: Array, signs: Array) -> int:
-        """Add units to the linear program; how many were new."""
-        if not neurons.size:
-            return 0
+        """Add units with output signs to the linear program; how many were new."""
         together = np.column_stack([np.concatenate([self.neurons, neurons]), np.concatenate([self.signs, signs])])
         _, first = np.unique(together.round(13), axis=0, return_index=True)
         before = self.signs.size
@@ -66,74 +70,91 @@ class _Search:
         self.neurons, self.signs = together[:, :-1], together[:, -1]
         return self.signs.size - before
 
-    def add_violated(self, dual: Array, tol: float, *, exact: bool) -> int:
-        """Let the units enter whose responses at these multipliers exceed 1; keep the multipliers if they prove more.
+    def violated(self, dual: Array, tol: float, *, exact: bool) -> tuple[Array, Array]:
+        """The units, with output signs, whose responses at these multipliers exceed 1; where none does, keep them.
 
         By local search from the units at hand, then from all starts, then, where `exact`, in all cells.
         """
-        if not dual.any():
-            return 0
-        weights = self.labels * dual
-        tried = [self.neurons] if self.neurons.size else []
-        for starts in [*tried, self.starts]:
+        weights, k = self.labels * dual, self.points.shape[1]
+        random = self.rng.standard_normal((self.n_starts, k))
+        for starts in (self.neurons, np.concatenate([self.points, -self.points, random])):
             units, responses = local_maxima(self.points, weights, self.slope, starts)
             if np.abs(responses).max(initial=0.0) > 1.0 + tol:
                 break
-        largest = float(np.abs(responses).max(initial=0.0))
-        if exact and largest <= 1.0 + tol:
-            found = largest_unit(self.points, weights, self.slope)
-            if found.response > max(1.0 + tol, largest):
-                sign = np.sign(activation(self.points @ found.unit, self.slope) @ weights)
-                units, responses = np.vstack([found.unit, units]), np.append(sign * found.response, responses)
-            largest = max(largest, found.response)
-        if largest > 0 and float(dual.sum()) / largest > self.bound:
-            self.bound, self.dual = float(dual.sum()) / largest, dual / largest
+        else:
+            found = largest_unit(self.points, weights, self.slope) if exact else None
+            if found is not None and found.response > 1.0 + tol:
+                response = activation(self.points @ found.unit, self.slope) @ weights
+                units, responses = np.vstack([found.unit, units]), np.append(response, responses)
+            else:
+                total = float(dual.sum()) / max(1.0, float(np.abs(responses).max(initial=0.0)))
+                if total > self.bound:
+                    self.bound, self.dual = total, dual
         entering = np.abs(responses) > 1.0 + tol
-        return self.enter(units[entering], np.sign(responses[entering]))
+        return units[entering], np.sign(responses[entering])
 
     def solve(self, penalty: float) -> tuple[Array, Array, float]:
         """The linear program: weights c of the units, multipliers α, and the largest slack."""
         features = self.labels[:, None] * activation(self.points @ self.neurons.T, self.slope) * self.signs
-        n = self.labels.size
+        n, columns = features.shape
         answer = linprog(
-            np.append(np.ones(self.signs.size), np.full(n, penalty)),
+            np.append(np.ones(columns), np.full(n, penalty)),
             A_ub=-np.hstack([features, np.eye(n)]),
             b_ub=-np.ones(n),
             bounds=(0, None),
             method="highs",
-            options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
         )
-        c, slack = answer.x[: self.signs.size], answer.x[self.signs.size :]
-        return c, -answer.ineqlin.marginals, float(slack.max())
+        c, alpha = answer.x[:columns], -answer.ineqlin.marginals
+        if columns > MOST_COLUMNS * n:
+            cheapest = np.sort(np.argsort(1.0 - alpha @ features)[: columns // 2])
+            kept = np.union1d(cheapest, np.flatnonzero(c))
+            self.neurons, self.signs, c = self.neurons[kept], self.signs[kept], c[kept]
+        return c, alpha, float(answer.x[columns:].max())
+
+    def polish(self, used: NDArray[np.bool_], tol: float, max_steps: int = 10) -> int:
+        """The problem with the gates of the used units held, and with those of the units that violate its dual."""
+        neurons, signs, new = self.neurons[used], self.signs[used], 0
+        for _ in range(max_steps):
+            found = polished(self.points, self.labels, neurons, signs, self.slope, tol)
+            if found is None:
+                break
+            b, sides, dual = found
+            size = np.linalg.norm(b, axis=1)
+            kept = size > 1e-13 * size.max()
+            units = b[kept] / size[kept, None]
+            margin = self.offer_network(units, sides[kept] * size[kept])
+            new += self.enter(units, sides[kept])
+            more, more_signs = self.violated(dual, tol / 10, exact=True)
+            new += self.enter(more, more_signs)
+            if not more.size or margin < 1.0 - 1e-9 or self.bound >= (1.0 - tol) * self.value:
+                break
+            neurons, signs = np.concatenate([neurons, more]), np.append(signs, more_signs)
+        return new
 
 
 def column_generation(
-    points: Array, labels: Array, slope: float, *, tol: float, starts: Array, max_steps: int
+    points: Array, labels: Array, slope: float, *, tol: float, n_starts: int, seed: int, max_steps: int
 ) -> Network:
     """The network of least norm on points z (N, k) of norm about one, k their rank."""
-    search = _Search(points, labels, slope, starts)
+    search = _Search(points, labels, slope, n_starts, seed)
     penalty, rounds = FIRST_PENALTY, 0
-    search.add_violated(penalty * search.dual, tol, exact=False)
+    search.enter(*search.violated(np.full(labels.size, penalty), tol, exact=False))
     for rounds in range(1, max_steps + 1):
         c, alpha, slack = search.solve(penalty)
-        used = c > 1e-12 * c.max(initial=0.0)
-        search.offer_network(search.neurons[used], (search.signs * c)[used])
-        new = 0
-        if slack <= 1e-9 and used.any():
-            found = polished(points, labels, search.neurons[used], search.signs[used], slope, tol)
-            if found is not None:
-                b, signs, dual = found
-                size = np.linalg.norm(b, axis=1)
-                kept = size > 1e-13 * size.max()
-                units, signs = b[kept] / size[kept, None], signs[kept]
-                search.offer_network(units, signs * size[kept])
-                new += search.enter(units, signs)
-                new += search.add_violated(dual, tol / 10, exact=True)
-        if np.isfinite(search.value) and search.bound >= (1.0 - tol) * search.value:
-            break
-        new += search.add_violated(alpha, tol / 10, exact=slack <= 1e-9)
-        if new == 0:
-            if slack <= 1e-9 or penalty > LARGEST_PENALTY:
+        if slack > 1e-9:
+            new = search.enter(*search.violated(alpha, tol, exact=False))
+            if new and rounds % 3:
+                continue
+            if penalty > LARGEST_PENALTY:
                 break
-            penalty *= 100.0
+            penalty *= 10.0
+            continue
+        used = c > 1e-12 * c.max()
+        search.offer_network(search.neurons[used], (search.signs * c)[used])
+        new = search.polish(used, tol)
+        if search.bound >= (1.0 - tol) * search.value:
+            break
+        new += search.enter(*search.violated(alpha, tol / 10, exact=True))
+        if new == 0:
+            break
     return Network(*search.best, search.dual, rounds)

@@ -146,12 +146,38 @@ def _exact(side: _Side, sweeps: int = 10) -> LargestUnit:
 
 def _better(side: _Side, residual: Array, unit: Array, response: float) -> tuple[Array, float]:
     """The unit of the largest response among `unit` and the directions of `residual`."""
-    size = np.linalg.norm(residual, axis=1)
-    directions = residual[size > 0] / size[size > 0, None]
+    directions = _directions(residual)
     responses = side.responses(directions)
     if responses.size and responses.max() > response:
         return directions[responses.argmax()], float(responses.max())
     return unit, response
+
+
+def _directions(vectors: Array) -> Array:
+    """The rows scaled to norm one; zero stays zero."""
+    size = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(size > 0, size, 1.0))
+
+
+def _box_residuals(v: Array, parts: Array, rounds: int = 10) -> Array:
+    """v − Σ μ_n p_n for each row v, nearly of least norm over 0 ≤ μ ≤ 1.
+
+    Coordinate descent finds the coordinates inside the box, a Newton step for these, cut at the walls, the rest.
+    """
+    m = parts.shape[0]
+    multipliers = np.zeros((v.shape[0], m))
+    gram = parts @ parts.T
+    ridge = np.eye(m) * 1e-12 * gram.trace()
+    for _ in range(rounds if m else 0):
+        v, multipliers = _box_sweep(v, multipliers, parts)
+        inside = (multipliers > 0) & (multipliers < 1)
+        both = inside[:, :, None] & inside[:, None, :]
+        move = np.linalg.solve(np.where(both, gram, np.eye(m)) + ridge, (inside * (v @ parts.T))[:, :, None])[:, :, 0]
+        room = np.where(move > 0, 1.0 - multipliers, multipliers) / np.maximum(np.abs(move), 1e-300)
+        move *= np.minimum(1.0, np.where(inside, room, 1.0).min(axis=1, keepdims=True))
+        multipliers = np.clip(multipliers + move, 0.0, 1.0)
+        v = v - move @ parts
+    return v
 
 
 def _box_sweep(residual: Array, multipliers: Array, parts: Array) -> tuple[Array, Array]:
@@ -190,24 +216,25 @@ def local_maxima(
 ) -> tuple[Array, Array]:
     """Local maxima of |g| from given unit vectors: units (·, k), and their signed responses g(u), largest |g| first.
 
-    Each step solves the concave problem that holds the gates of P open as they are, so g never falls.
+    Each step solves the concave problem that holds the gates of P open as they are; those of the largest responses are
+    solved exactly at the end.
     """
-    units, responses = [], []
+    units, responses = [np.zeros((0, points.shape[1]))], [np.zeros(0)]
     for sign, side in zip((1.0, -1.0), _sides(points, weights, slope), strict=True):
-        parts, negative = side.parts[side.positive], side.parts[~side.positive]
-        if side.points.size == 0:
-            continue
-        current = starts
+        inputs, parts, negative = side.points[side.positive], side.parts[side.positive], side.parts[~side.positive]
+        gates = np.unique(starts @ inputs.T > 0, axis=0)
         for _ in range(max_steps):
-            gates = np.unique(current @ side.points[side.positive].T > 0, axis=0)
-            residual = np.stack([_box_residual(side.offset + gate @ parts, negative) for gate in gates])
-            size = np.linalg.norm(residual, axis=1)
-            moved = residual[size > 0] / size[size > 0, None]
-            if not moved.size or np.array_equal(np.unique(moved @ side.points[side.positive].T > 0, axis=0), gates):
+            residual = _box_residuals(side.offset + gates @ parts, negative)
+            before, gates = gates, np.unique(residual[residual.any(axis=1)] @ inputs.T > 0, axis=0)
+            if np.array_equal(before, gates):
                 break
-            current = moved
-        units.append(moved)
-        responses.append(sign * side.responses(moved))
+        sums = side.offset + gates @ parts
+        found = _directions(_box_residuals(sums, negative))
+        size = side.responses(found)
+        for n in np.flatnonzero(size > (1.0 - 1e-3) * size.max(initial=0.0)):
+            found[n] = _directions(_box_residual(sums[n], negative)[None])
+        units.append(found)
+        responses.append(sign * side.responses(found))
     all_units, all_responses = np.concatenate(units), np.concatenate(responses)
     order = np.argsort(-np.abs(all_responses))
     return all_units[order], all_responses[order]
