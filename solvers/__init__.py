@@ -25,6 +25,8 @@ from solvers.regularizers import (
     Schatten,
     regularizer_from_name,
 )
+from solvers.relu.certificate import GlobalOptimum, ReluCertificate, ReluSolution
+from solvers.relu.margin import certify_relu, relu_max_margin
 from solvers.solution import Certificate, IllConditionedError, NotSeparableError, Solution, Status, Uniqueness
 from solvers.splines.curvature_weights import ConstantWeight, CurvatureWeight, FunctionWeight
 from solvers.splines.density_initialization import DensityInit
@@ -63,6 +65,8 @@ __all__ = [
     "Solution", "BridgeSolution", "ConvKernelSolution", "InducedRegularizer", "Certificate", "Status", "Uniqueness",
     "RegularizationPath",
     "NotSeparableError", "IllConditionedError",
+    # two-layer ReLU networks: the one of least norm, and whether a given one is it
+    "relu_max_margin", "certify_relu", "ReluSolution", "ReluCertificate", "GlobalOptimum",
     # cvxpy expressions, and the factorization behind the convolution lemma
     "fourier_l1", "conv_kernel_norm", "spectral_factorization", "SpectralFactor",
     # one-input networks: splines and the initializations they come from

@@ -46,8 +46,8 @@ class Network:
 class _Search:
     """The best network and the best multipliers so far, and the units of the linear program."""
 
-    def __init__(self, points: Array, labels: Array, slope: float, n_starts: int, seed: int) -> None:
-        self.points, self.labels, self.slope = points, labels, slope
+    def __init__(self, points: Array, labels: Array, slope: float, max_rank: int, n_starts: int, seed: int) -> None:
+        self.points, self.labels, self.slope, self.max_rank = points, labels, slope, max_rank
         self.n_starts, self.rng = n_starts, np.random.default_rng(seed)
         self.neurons, self.signs = np.zeros((0, points.shape[1])), np.zeros(0)
         self.value, self.best = np.inf, (self.neurons, self.signs)
@@ -82,7 +82,7 @@ class _Search:
             if np.abs(responses).max(initial=0.0) > 1.0 + tol:
                 break
         else:
-            found = largest_unit(self.points, weights, self.slope) if exact else None
+            found = largest_unit(self.points, weights, self.slope, max_rank=self.max_rank) if exact else None
             if found is not None and found.response > 1.0 + tol:
                 response = activation(self.points @ found.unit, self.slope) @ weights
                 units, responses = np.vstack([found.unit, units]), np.append(response, responses)
@@ -133,10 +133,24 @@ class _Search:
 
 
 def column_generation(
-    points: Array, labels: Array, slope: float, *, tol: float, n_starts: int, seed: int, max_steps: int
+    points: Array,
+    labels: Array,
+    slope: float,
+    neurons: Array,
+    signs: Array,
+    *,
+    tol: float,
+    max_rank: int,
+    n_starts: int,
+    seed: int,
+    max_steps: int,
 ) -> Network:
-    """The network of least norm on points z (N, k) of norm about one, k their rank."""
-    search = _Search(points, labels, slope, n_starts, seed)
+    """The network of least norm on points z (N, k) of norm about one, k their rank.
+
+    `neurons` (units, k), unit vectors, and their output `signs` are in the linear program from the start.
+    """
+    search = _Search(points, labels, slope, max_rank, n_starts, seed)
+    search.enter(neurons, signs)
     penalty, rounds = FIRST_PENALTY, 0
     search.enter(*search.violated(np.full(labels.size, penalty), tol, exact=False))
     for rounds in range(1, max_steps + 1):

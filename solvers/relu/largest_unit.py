@@ -11,7 +11,8 @@ Here S is the set of gates that are open at P, so only the cells of P have to be
 minimum is a least-squares problem in a box. Any μ in the box proves an upper bound, and the residual is the direction
 of a unit that proves a lower bound. Any S gives a value that some unit has; so a cell too many does no harm.
 
-- `largest_unit`: all cells of P, where the points with weight have rank ≤ `LARGEST_RANK`. Exact up to rounding.
+- `largest_unit`: all cells of P, where the points with weight have rank ≤ `LARGEST_RANK`. Exact up to rounding. Where
+  the cells are at least half of all subsets of P, all subsets.
 - `local_maxima`: from given gates S, solve for u, read the gates of u, repeat (the difference-of-convex algorithm).
 - `proved_bound`: S relaxed. With t₊ = ½(t + |t|) and the Cauchy–Schwarz inequality on Σ|u · p_n|, for any μ,
 
@@ -20,7 +21,7 @@ of a unit that proves a lower bound. Any S gives a value that some unit has; so 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,35 +98,37 @@ def _sides(points: Array, weights: Array, slope: float) -> tuple[_Side, _Side]:
     return _Side(points[used], weights[used], slope), _Side(points[used], -weights[used], slope)
 
 
-def largest_unit(points: Array, weights: Array, slope: float = 0.0, *, guesses: Array | None = None) -> LargestUnit:
-    """Problem (1), exactly where the points with weight have rank ≤ `LARGEST_RANK`, else a bound.
+def largest_unit(points: Array, weights: Array, slope: float = 0.0, *, max_rank: int = LARGEST_RANK) -> LargestUnit:
+    """Problem (1), exactly where the points with weight have rank ≤ `max_rank`, else an upper bound and u = 0.
 
     Args:
         points: z, shape (m, k).
         weights: c, shape (m,).
         slope: s.
-        guesses: unit vectors, shape (·, k). Beyond the rank the best of them is the `unit` of the answer.
+        max_rank: the largest rank whose cells are enumerated.
     """
     best = LargestUnit(np.zeros(points.shape[1]), 0.0, 0.0, True)
     for side in _sides(points, weights, slope):
         basis = row_space(side.points)
         flat = _Side(side.points @ basis.T, side.weights, slope)
-        near = np.zeros((0, basis.shape[0])) if guesses is None else guesses @ basis.T
-        found = _exact(flat) if _few_cells(flat) else _bounded(flat, near)
-        unit, response = (found.unit @ basis, found.response) if found.response > best.response else (best.unit, best.response)
-        best = LargestUnit(unit, response, max(best.upper_bound, found.upper_bound), best.exact and found.exact)
+        found = _exact(flat) if _few_cells(flat, max_rank) else _bounded(flat)
+        found = replace(found, unit=found.unit @ basis)
+        upper, exact = max(best.upper_bound, found.upper_bound), best.exact and found.exact
+        best = replace(found if found.response > best.response else best, upper_bound=upper, exact=exact)
     return best
 
 
-def _few_cells(side: _Side) -> bool:
-    rank = side.points.shape[1]
-    return rank <= LARGEST_RANK and most_cells(int(side.positive.sum()), rank) <= MOST_CELLS
+def _few_cells(side: _Side, max_rank: int) -> bool:
+    m, rank = int(side.positive.sum()), side.points.shape[1]
+    return rank <= max_rank and most_cells(m, rank) <= MOST_CELLS
 
 
 def _exact(side: _Side, sweeps: int = 10) -> LargestUnit:
     """All cells of P; those whose bound falls below the response of another cell's unit are dropped as they are."""
     basis = row_space(side.points[side.positive])
-    gates = gates_of_cells(side.points[side.positive] @ basis.T)
+    m, rank = int(side.positive.sum()), basis.shape[0]
+    everything = 2**m <= 2 * most_cells(m, rank)
+    gates = _subsets(m) if everything else gates_of_cells(side.points[side.positive] @ basis.T)
     sums = side.offset + gates @ side.parts[side.positive]
     residual, multipliers = sums, np.zeros((sums.shape[0], int((~side.positive).sum())))
     unit, response = np.zeros(side.points.shape[1]), 0.0
@@ -142,6 +145,11 @@ def _exact(side: _Side, sweeps: int = 10) -> LargestUnit:
             unit, response = _better(side, closest[None], unit, response)
             upper[n] = min(upper[n], float(np.linalg.norm(closest)))
     return LargestUnit(unit, response, max(response, float(upper.max(initial=0.0))), True)
+
+
+def _subsets(m: int) -> NDArray[np.bool_]:
+    """All gates that m points could have, shape (2^m, m)."""
+    return np.asarray(np.arange(2**m)[:, None] >> np.arange(m) & 1, dtype=bool)
 
 
 def _better(side: _Side, residual: Array, unit: Array, response: float) -> tuple[Array, float]:
@@ -198,17 +206,14 @@ def _box_residual(v: Array, parts: Array) -> Array:
     return np.asarray(v - mu @ parts)
 
 
-def _bounded(side: _Side, guesses: Array) -> LargestUnit:
-    """The bound (3), with the best of the guesses."""
-    unit, response = _better(side, guesses, np.zeros(side.points.shape[1]), 0.0)
-    parts = side.parts[side.positive]
-    if parts.size == 0:
-        return LargestUnit(unit, response, float(np.linalg.norm(_box_residual(side.offset, side.parts))), False)
+def _bounded(side: _Side) -> LargestUnit:
+    """The bound (3)."""
+    parts, negative = side.parts[side.positive], side.parts[~side.positive]
     size = np.linalg.norm(parts, axis=1)
-    spread = np.linalg.norm(parts / np.sqrt(size)[:, None], ord=2)
-    middle = _box_residual(side.offset + 0.5 * parts.sum(axis=0), side.parts[~side.positive])
+    spread = np.linalg.norm(parts / np.sqrt(size)[:, None], ord=2) if size.size else 0.0
+    middle = _box_residual(side.offset + 0.5 * parts.sum(axis=0), negative)
     upper = float(np.linalg.norm(middle) + 0.5 * np.sqrt(size.sum()) * spread)
-    return LargestUnit(unit, response, upper, False)
+    return LargestUnit(np.zeros(side.points.shape[1]), 0.0, upper, False)
 
 
 def local_maxima(
