@@ -54,10 +54,14 @@ class _Search:
         self.bound, self.dual = 0.0, np.ones(points.shape[0])
 
     def offer_network(self, neurons: Array, outputs: Array) -> float:
-        """The smallest margin of a network; it is kept, scaled to margin one, if its value is the smallest so far."""
+        """The smallest margin of a network; it is kept, scaled to margin one, if its value is the smallest so far.
+
+        Of two values that are equal to rounding the one of fewer units.
+        """
         margin = float((self.labels * (activation(self.points @ neurons.T, self.slope) @ outputs)).min())
         value = float(np.abs(outputs).sum()) / margin if margin > 0 else np.inf
-        if value < self.value:
+        rounding = 1e-13 * (1 if outputs.size < self.best[1].size else -1)
+        if value < self.value * (1.0 + rounding):
             self.value, self.best = value, (neurons, outputs / margin)
         return margin
 
@@ -70,40 +74,45 @@ class _Search:
         self.neurons, self.signs = together[:, :-1], together[:, -1]
         return self.signs.size - before
 
-    def violated(self, dual: Array, tol: float, *, exact: bool) -> tuple[Array, Array]:
-        """The units, with output signs, whose responses at these multipliers exceed 1; where none does, keep them.
+    def violated(self, dual: Array, tol: float, *, exact: bool) -> tuple[Array, Array, int]:
+        """Let the units enter whose responses at these multipliers exceed 1, and return them: u, signs, how many new.
 
-        By local search from the units at hand, then from all starts, then, where `exact`, in all cells.
+        By local search from the units at hand, the points, and random starts, then, where `exact`, in all cells. Where
+        nothing new is found the multipliers are kept, if they prove more than those at hand.
         """
-        weights, k = self.labels * dual, self.points.shape[1]
-        random = self.rng.standard_normal((self.n_starts, k))
-        for starts in (self.neurons, np.concatenate([self.points, -self.points, random])):
-            units, responses = local_maxima(self.points, weights, self.slope, starts)
-            if np.abs(responses).max(initial=0.0) > 1.0 + tol:
-                break
-        else:
-            found = largest_unit(self.points, weights, self.slope, max_rank=self.max_rank) if exact else None
-            if found is not None and found.response > 1.0 + tol:
-                response = activation(self.points @ found.unit, self.slope) @ weights
-                units, responses = np.vstack([found.unit, units]), np.append(response, responses)
-            else:
-                total = float(dual.sum()) / max(1.0, float(np.abs(responses).max(initial=0.0)))
-                if total > self.bound:
-                    self.bound, self.dual = total, dual
+        weights = self.labels * dual
+        random = self.rng.standard_normal((self.n_starts, self.points.shape[1]))
+        starts = np.concatenate([self.neurons, self.points, -self.points, random])
+        units, responses = local_maxima(self.points, weights, self.slope, starts)
         entering = np.abs(responses) > 1.0 + tol
-        return units[entering], np.sign(responses[entering])
+        units, signs = units[entering], np.sign(responses[entering])
+        new = self.enter(units, signs)
+        if new == 0 and exact:
+            found = largest_unit(self.points, weights, self.slope, max_rank=self.max_rank)
+            largest = max(1.0, found.response, float(np.abs(responses).max(initial=0.0)))
+            if found.response > 1.0 + tol:
+                units = np.vstack([found.unit, units])
+                signs = np.append(np.sign(activation(self.points @ found.unit, self.slope) @ weights), signs)
+                new = self.enter(units[:1], signs[:1])
+            if new == 0 and float(dual.sum()) / largest > self.bound:
+                self.bound, self.dual = float(dual.sum()) / largest, dual
+        return units, signs, new
 
     def solve(self, penalty: float) -> tuple[Array, Array, float]:
         """The linear program: weights c of the units, multipliers α, and the largest slack."""
         features = self.labels[:, None] * activation(self.points @ self.neurons.T, self.slope) * self.signs
         n, columns = features.shape
-        answer = linprog(
-            np.append(np.ones(columns), np.full(n, penalty)),
-            A_ub=-np.hstack([features, np.eye(n)]),
-            b_ub=-np.ones(n),
-            bounds=(0, None),
-            method="highs",
-        )
+        for accuracy in (1e-10, 1e-7):  # HiGHS gives up on some programs at the first
+            answer = linprog(
+                np.append(np.ones(columns), np.full(n, penalty)),
+                A_ub=-np.hstack([features, np.eye(n)]),
+                b_ub=-np.ones(n),
+                bounds=(0, None),
+                method="highs",
+                options={"primal_feasibility_tolerance": accuracy, "dual_feasibility_tolerance": accuracy},
+            )
+            if answer.x is not None:
+                break
         c, alpha = answer.x[:columns], -answer.ineqlin.marginals
         if columns > MOST_COLUMNS * n:
             cheapest = np.sort(np.argsort(1.0 - alpha @ features)[: columns // 2])
@@ -124,8 +133,8 @@ class _Search:
             units = b[kept] / size[kept, None]
             margin = self.offer_network(units, sides[kept] * size[kept])
             new += self.enter(units, sides[kept])
-            more, more_signs = self.violated(dual, tol / 10, exact=True)
-            new += self.enter(more, more_signs)
+            more, more_signs, entered = self.violated(dual, tol / 10, exact=True)
+            new += entered
             if not more.size or margin < 1.0 - 1e-9 or self.bound >= (1.0 - tol) * self.value:
                 break
             neurons, signs = np.concatenate([neurons, more]), np.append(signs, more_signs)
@@ -152,12 +161,11 @@ def column_generation(
     search = _Search(points, labels, slope, max_rank, n_starts, seed)
     search.enter(neurons, signs)
     penalty, rounds = FIRST_PENALTY, 0
-    search.enter(*search.violated(np.full(labels.size, penalty), tol, exact=False))
+    search.violated(np.full(labels.size, penalty), tol, exact=False)
     for rounds in range(1, max_steps + 1):
         c, alpha, slack = search.solve(penalty)
         if slack > 1e-9:
-            new = search.enter(*search.violated(alpha, tol, exact=False))
-            if new and rounds % 3:
+            if search.violated(alpha, tol, exact=True)[2] and rounds % 3:
                 continue
             if penalty > LARGEST_PENALTY:
                 break
@@ -168,7 +176,10 @@ def column_generation(
         new = search.polish(used, tol)
         if search.bound >= (1.0 - tol) * search.value:
             break
-        new += search.enter(*search.violated(alpha, tol / 10, exact=True))
-        if new == 0:
+        if new + search.violated(alpha, tol / 10, exact=True)[2] == 0:
             break
+    if np.isfinite(search.value):  # a vertex of the program over the units found has at most N of them
+        search.neurons, search.signs = search.best[0], np.sign(search.best[1])
+        c, _, _ = search.solve(penalty)
+        search.polish(c > 1e-9 * c.max(), tol)
     return Network(*search.best, search.dual, rounds)

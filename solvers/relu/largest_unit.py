@@ -177,6 +177,7 @@ def _box_residuals(v: Array, parts: Array, rounds: int = 10) -> Array:
     gram = parts @ parts.T
     ridge = np.eye(m) * 1e-12 * gram.trace()
     for _ in range(rounds if m else 0):
+        before = multipliers
         v, multipliers = _box_sweep(v, multipliers, parts)
         inside = (multipliers > 0) & (multipliers < 1)
         both = inside[:, :, None] & inside[:, None, :]
@@ -185,6 +186,8 @@ def _box_residuals(v: Array, parts: Array, rounds: int = 10) -> Array:
         move *= np.minimum(1.0, np.where(inside, room, 1.0).min(axis=1, keepdims=True))
         multipliers = np.clip(multipliers + move, 0.0, 1.0)
         v = v - move @ parts
+        if np.abs(multipliers - before).max(initial=0.0) <= 1e-12:
+            break
     return v
 
 
@@ -216,30 +219,30 @@ def _bounded(side: _Side) -> LargestUnit:
     return LargestUnit(np.zeros(side.points.shape[1]), 0.0, upper, False)
 
 
-def local_maxima(
-    points: Array, weights: Array, slope: float, starts: Array, *, max_steps: int = 30
-) -> tuple[Array, Array]:
+def local_maxima(points: Array, weights: Array, slope: float, starts: Array) -> tuple[Array, Array]:
     """Local maxima of |g| from given unit vectors: units (·, k), and their signed responses g(u), largest |g| first.
 
-    Each step solves the concave problem that holds the gates of P open as they are; those of the largest responses are
-    solved exactly at the end.
+    Each step solves the concave problem that holds the gates of P open as they are, so g never falls; gates that stay
+    are a local maximum. Those of the largest responses are solved exactly at the end.
     """
     units, responses = [np.zeros((0, points.shape[1]))], [np.zeros(0)]
     for sign, side in zip((1.0, -1.0), _sides(points, weights, slope), strict=True):
         inputs, parts, negative = side.points[side.positive], side.parts[side.positive], side.parts[~side.positive]
         gates = np.unique(starts @ inputs.T > 0, axis=0)
-        for _ in range(max_steps):
-            residual = _box_residuals(side.offset + gates @ parts, negative)
-            before, gates = gates, np.unique(residual[residual.any(axis=1)] @ inputs.T > 0, axis=0)
-            if np.array_equal(before, gates):
-                break
-        sums = side.offset + gates @ parts
-        found = _directions(_box_residuals(sums, negative))
-        size = side.responses(found)
-        for n in np.flatnonzero(size > (1.0 - 1e-3) * size.max(initial=0.0)):
-            found[n] = _directions(_box_residual(sums[n], negative)[None])
-        units.append(found)
-        responses.append(sign * side.responses(found))
+        seen: set[bytes] = set()
+        while gates.shape[0]:
+            seen |= {gate.tobytes() for gate in gates}
+            sums = side.offset + gates @ parts
+            found = _directions(_box_residuals(sums, negative))
+            after = found @ inputs.T > 0
+            stays = (after == gates).all(axis=1) & found.any(axis=1)
+            local, size = found[stays], side.responses(found[stays])
+            for n in np.flatnonzero(size > (1.0 - 1e-3) * size.max(initial=0.0)):
+                local[n] = _directions(_box_residual(sums[stays][n], negative)[None])
+            units.append(local)
+            responses.append(sign * side.responses(local))
+            gates = np.unique(after[found.any(axis=1)], axis=0)
+            gates = gates[[gate.tobytes() not in seen for gate in gates]]
     all_units, all_responses = np.concatenate(units), np.concatenate(responses)
     order = np.argsort(-np.abs(all_responses))
     return all_units[order], all_responses[order]

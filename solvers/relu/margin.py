@@ -106,8 +106,8 @@ def certify_relu(
         Σ_j |a_j|‖w_j‖₂ / min_n y_n f(x_n),
 
     with the dual bound of `relu_max_margin`. The multipliers of a KKT point need not be unique, and then only some of
-    them may prove that it is global. Tried are those of the network with its gates held, then the best of all there are:
-    where the network is global, an optimal dual is one of its multipliers.
+    them may prove that it is global. Tried are those of the network with its gates held, then the best of all there
+    are: where the network is global, an optimal dual is one of its multipliers.
 
     - GLOBAL: some multipliers prove it, with all cells enumerated. It holds at every width.
     - NOT_GLOBAL: `cheaper` is a network of smaller value. It may have more units than the one at hand, which can still
@@ -247,7 +247,7 @@ def _check(X: ArrayLike, y: ArrayLike, slope: float, max_rank: int, max_steps: i
     problem = check_problem(X, y, L2())
     if len(problem.shape) != 1 or problem.labels.ndim != 1:
         raise ValueError(
-            f"X must have shape (N, D) and y shape (N,), for one output; got points of shape {problem.points.shape[:1]} + "
+            "X must have shape (N, D) and y shape (N,), for one output; got points x_n of shape "
             f"{problem.shape} and labels of shape {problem.label_shape}"
         )
     if not 0 <= slope < 1:
