@@ -48,13 +48,15 @@ def power_max_margin(problem: MarginProblem, p: float) -> Candidate:
     q, steps, best = conjugate(p), 0, (np.inf, np.zeros(rows.shape[1]), start)
     if p < 2:
         count = int(np.ceil(np.log(q - 1.0) / np.log(LARGEST_STAGE)))
-        stages = [(1.0 + (q - 1.0) ** (k / count), 0.0) for k in range(1, count + 1)]
+        stages = [(1.0 + (q - 1.0) ** (k / count), 0.0) for k in range(1, count)] + [(q, 0.0)]
     else:
         smoothings = [10.0 ** (-0.5 * k) for k in range(int(-2 * np.log10(SMALLEST_SMOOTHING)) + 1)]
         stages = [(q, mu) for mu in [0.0, *smoothings]]
-    for k, (exponent, smoothing) in enumerate(stages):
+    for exponent, smoothing in stages:
         mu = smoothing * power_norm(np.abs(start @ rows), exponent)
-        alpha, beta, taken = _newton(rows, start, exponent, mu, last=p > 2 or k == len(stages) - 1)
+        alpha, beta, taken = _newton(
+            rows, start, exponent, mu, enough=1e-16 if smoothing else 1e-24 if exponent == q else 1e-6
+        )
         steps += taken
         start = alpha if smoothing or p < 2 else start
         gap = _gap(rows, alpha, beta, q)
@@ -71,9 +73,9 @@ def power_max_margin(problem: MarginProblem, p: float) -> Candidate:
 
 
 def _newton(
-    A: Array, alpha: Array, q: float, mu: float, *, last: bool, max_steps: int = 50
+    A: Array, alpha: Array, q: float, mu: float, *, enough: float, max_steps: int = 50
 ) -> tuple[Array, Array, int]:
-    """Minimize ½S² − 1ᵀα over α ≥ 0: α, β and the steps taken. Where not `last`, only roughly."""
+    """Minimize ½S² − 1ᵀα over α ≥ 0: α, β and the steps taken; `enough` is a relative decrease."""
     n, steps = alpha.size, 0
 
     def dual(alpha: Array) -> float:
@@ -112,7 +114,7 @@ def _newton(
             alpha = after if shorter else alpha
             break
         alpha = np.maximum(alpha + length * step, 0.0)
-        if abs(descent) <= (1e-24 if last else 1e-6) * abs(before):
+        if abs(descent) <= enough * abs(before):
             break
     return alpha, gradient(alpha)[0], steps
 
