@@ -47,7 +47,11 @@ class Mahalanobis(Norm):
     def __post_init__(self) -> None:
         matrix = np.asarray(self.Q, dtype=np.float64)
         matrix = np.diag(matrix) if matrix.ndim == 1 else matrix
-        if matrix.ndim != 2 or not np.allclose(matrix, matrix.T, rtol=1e-12, atol=0.0):
+        if (
+            matrix.ndim != 2
+            or matrix.shape[0] != matrix.shape[1]
+            or not np.allclose(matrix, matrix.T, rtol=1e-12, atol=0.0)
+        ):
             raise ValueError(f"Q must be a symmetric matrix (D, D), or its diagonal (D,); got shape {matrix.shape}")
         try:
             factor = cholesky(matrix, lower=True)
