@@ -52,7 +52,7 @@ class ReluSolution:
     status: Status
     """OPTIMAL where the gap is closed by exact enumeration; BOUNDED where the responses are only bounded from above."""
     gap: float
-    """(value − lower_bound) / value."""
+    """(value − lower_bound) / value; inf without a network."""
     sampled_maximum: float | None
     """The largest response found to `dual` scaled to the sum `value`, where units were sampled; it proves nothing.
 

@@ -13,6 +13,7 @@ in. Nothing here is believed: `solvers.relu.certificate` computes value and boun
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,16 +154,20 @@ def column_generation(
     n_starts: int,
     seed: int,
     max_steps: int,
+    deadline: float,
 ) -> Network:
     """The network of least norm on points z (N, k) of norm about one, k their rank.
 
-    `neurons` (units, k), unit vectors, and their output `signs` are in the linear program from the start.
+    `neurons` (units, k), unit vectors, and their output `signs` are in the linear program from the start. No round
+    starts after `deadline`, a time of `monotonic`.
     """
     search = _Search(points, labels, slope, max_rank, n_starts, seed)
     search.enter(neurons, signs)
     penalty, rounds = FIRST_PENALTY, 0
     search.violated(np.full(labels.size, penalty), tol, exact=False)
     for rounds in range(1, max_steps + 1):
+        if monotonic() > deadline:
+            break
         c, alpha, slack = search.solve(penalty)
         if slack > 1e-9:
             if search.violated(alpha, tol, exact=True)[2] and rounds % 3:
@@ -178,7 +183,7 @@ def column_generation(
             break
         if new + search.violated(alpha, tol / 10, exact=True)[2] == 0:
             break
-    if np.isfinite(search.value):  # a vertex of the program over the units found has at most N of them
+    if search.best[1].size > labels.size:  # a vertex of the program over the units found has at most N of them
         search.neurons, search.signs = search.best[0], np.sign(search.best[1])
         c, _, _ = search.solve(penalty)
         search.polish(c > 1e-9 * c.max(), tol)

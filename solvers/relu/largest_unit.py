@@ -12,11 +12,12 @@ minimum is a least-squares problem in a box. Any μ in the box proves an upper b
 of a unit that proves a lower bound. Any S gives a value that some unit has; so a cell too many does no harm.
 
 - `largest_unit`: all cells of P, where the points with weight have rank ≤ `LARGEST_RANK`. Exact up to rounding. Where
-  the cells are at least half of all subsets of P, all subsets.
-- `local_maxima`: from given gates S, solve for u, read the gates of u, repeat (the difference-of-convex algorithm).
-- `proved_bound`: S relaxed. With t₊ = ½(t + |t|) and the Cauchy–Schwarz inequality on Σ|u · p_n|, for any μ,
+  the cells are at least half of all subsets of P, all subsets. Beyond that rank S is relaxed: with t₊ = ½(t + |t|) and
+  the Cauchy–Schwarz inequality on Σ|u · p_n|, for any μ,
 
-      g(u) ≤ ‖q + ½ Σ_P p_n − Σ_Q μ_n p_n‖₂ + ½ √(Σ_P ‖p_n‖ · λ_max(Σ_P p_n p_nᵀ/‖p_n‖)).        (3)
+      g(u) ≤ ‖q + ½ Σ_P p_n − Σ_Q μ_n p_n‖₂ + ½ √(Σ_P ‖p_n‖ · λ_max(Σ_P p_n p_nᵀ/‖p_n‖)).                    (3)
+
+- `local_maxima`: from given gates S, solve for u, read the gates of u, repeat (the difference-of-convex algorithm).
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class LargestUnit:
     """What is known about max |g(u)| over the unit ball."""
 
     unit: Array
-    """A unit vector u, shape (k,); zero where every response is zero."""
+    """A unit vector u, shape (k,); zero where no unit was looked for, or every response is zero."""
     response: float
     """|g(u)|: the maximum is at least this."""
     upper_bound: float

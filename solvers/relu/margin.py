@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -38,6 +40,7 @@ def relu_max_margin(
     n_starts: int = 32,
     seed: int = 0,
     max_steps: int = 200,
+    time_limit: float = np.inf,
 ) -> ReluSolution:
     """The two-layer (leaky) ReLU network without bias that classifies with margin one at the least norm.
 
@@ -62,10 +65,12 @@ def relu_max_margin(
         n_starts: random starts of the search for units, in each round.
         seed: of these starts.
         max_steps: the largest number of rounds, each a linear program.
+        time_limit: seconds after which no round starts; what was found until then is returned.
 
     Returns:
         ReluSolution. `status` is OPTIMAL where enumeration closes the gap to `tol`. It is BOUNDED where units were
-        sampled; `sampled_maximum` then says what the search found. INACCURATE: enumerated, but the gap is larger.
+        sampled; `sampled_maximum` then says what the search found. INACCURATE: enumerated, but the gap is larger. The
+        value is inf where `time_limit` came before any network.
 
     Raises:
         NotSeparableError: no such network classifies the points, as two positive multiples of one point with different
@@ -79,11 +84,11 @@ def relu_max_margin(
     >>> round(xor.value, 12), xor.output_weights.size, xor.status.name
     (2.828427124746, 4, 'OPTIMAL')
     """
-    problem = _check(X, y, slope, max_rank, max_steps)
+    problem = _check(X, y, slope, max_rank, max_steps, time_limit)
     check_tolerance(tol)
     raise_if_no_network_separates(problem.points, problem.labels)
     none = np.zeros((0, problem.points.shape[1])), np.zeros(0)
-    return _search(problem, *none, slope, tol, max_rank, check_starts(n_starts), seed, max_steps)
+    return _search(problem, *none, slope, tol, max_rank, check_starts(n_starts), seed, max_steps, time_limit)
 
 
 def certify_relu(
@@ -98,6 +103,7 @@ def certify_relu(
     n_starts: int = 32,
     seed: int = 0,
     max_steps: int = 200,
+    time_limit: float = np.inf,
 ) -> ReluCertificate:
     """Is a two-layer (leaky) ReLU network of least norm at its margin, among networks of every width?
 
@@ -125,6 +131,7 @@ def certify_relu(
         n_starts: random starts of the search for units, in each round.
         seed: of these starts.
         max_steps: the largest number of rounds, each a linear program.
+        time_limit: seconds after which no round starts; what was found until then is returned.
 
     Returns:
         ReluCertificate.
@@ -139,7 +146,7 @@ def certify_relu(
     >>> certify_relu(X, y, hidden=[[1.0, 0.0]], output=[1.0]).verdict.name
     'GLOBAL'
     """
-    problem = _check(X, y, slope, max_rank, max_steps)
+    problem = _check(X, y, slope, max_rank, max_steps, time_limit)
     check_tolerance(tol)
     points, labels = problem.points, problem.labels
     neurons, outputs = _check_network(hidden, output, points.shape[1])
@@ -156,7 +163,7 @@ def certify_relu(
         entering = own.largest.unit[None] if own.largest.response > 0 else np.zeros((0, points.shape[1]))
         sign = np.sign(activation(entering @ points.T, slope) @ (labels * own.dual))
         starts = np.concatenate([neurons, entering]), np.append(np.sign(outputs), sign)
-        best = _search(problem, *starts, slope, tol, max_rank, check_starts(n_starts), seed, max_steps)
+        best = _search(problem, *starts, slope, tol, max_rank, check_starts(n_starts), seed, max_steps, time_limit)
         if best.lower_bound > bound:
             bound, alpha = best.lower_bound, best.dual
         proved = best.status is Status.OPTIMAL and bound >= (1.0 - tol) * value
@@ -187,6 +194,7 @@ def _search(
     n_starts: int,
     seed: int,
     max_steps: int,
+    time_limit: float,
 ) -> ReluSolution:
     """The search in coordinates of the points' span, and the certificate of what it found on the points themselves."""
     points, labels = problem.points, problem.labels
@@ -204,11 +212,12 @@ def _search(
         n_starts=n_starts,
         seed=seed,
         max_steps=max_steps,
+        deadline=monotonic() + time_limit,
     )
     units = found.neurons @ basis
     value, margin = value_at_margin_one(points, labels, units, found.outputs, slope)
     bound = dual_bound(points, labels, found.dual, slope, max_rank, n_starts, seed)
-    gap = (value - bound.value) / value
+    gap = (value - bound.value) / value if np.isfinite(value) else np.inf
     exact = bound.largest.exact
     return ReluSolution(
         value=value,
@@ -242,7 +251,7 @@ def _own_bound(
     return dual_bound(points, labels, dual, slope, max_rank, n_starts, seed)
 
 
-def _check(X: ArrayLike, y: ArrayLike, slope: float, max_rank: int, max_steps: int) -> MarginProblem:
+def _check(X: ArrayLike, y: ArrayLike, slope: float, max_rank: int, max_steps: int, time_limit: float) -> MarginProblem:
     """Points and labels of a network with one output. Raises ValueError for anything else."""
     problem = check_problem(X, y, L2())
     if len(problem.shape) != 1 or problem.labels.ndim != 1:
@@ -254,6 +263,8 @@ def _check(X: ArrayLike, y: ArrayLike, slope: float, max_rank: int, max_steps: i
         raise ValueError(f"slope must be in [0, 1), 0 for the ReLU; got {slope!r}")
     if max_rank < 1 or max_steps < 1:
         raise ValueError(f"max_rank and max_steps must be at least 1; got {max_rank} and {max_steps}")
+    if not time_limit > 0:
+        raise ValueError(f"time_limit must be a positive number of seconds; got {time_limit!r}")
     return problem
 
 
