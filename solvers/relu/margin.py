@@ -201,19 +201,20 @@ def _search(
     basis, scale = row_space(points), power_of_two(problem.largest_norm)
     inside = neurons @ basis.T
     seen = np.linalg.norm(inside, axis=1) > 0
-    found = column_generation(
-        points @ basis.T / scale,
-        labels,
-        slope,
-        inside[seen] / np.linalg.norm(inside[seen], axis=1, keepdims=True),
-        signs[seen],
-        tol=tol,
-        max_rank=max_rank,
-        n_starts=n_starts,
-        seed=seed,
-        max_steps=max_steps,
-        deadline=monotonic() + time_limit,
-    )
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows fails its certificate
+        found = column_generation(
+            points @ basis.T / scale,
+            labels,
+            slope,
+            inside[seen] / np.linalg.norm(inside[seen], axis=1, keepdims=True),
+            signs[seen],
+            tol=tol,
+            max_rank=max_rank,
+            n_starts=n_starts,
+            seed=seed,
+            max_steps=max_steps,
+            deadline=monotonic() + time_limit,
+        )
     units = found.neurons @ basis
     value, margin = value_at_margin_one(points, labels, units, found.outputs, slope)
     bound = dual_bound(points, labels, found.dual, slope, max_rank, n_starts, seed)

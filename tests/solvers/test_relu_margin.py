@@ -110,6 +110,26 @@ def test_200_planar_sets_are_optimal_by_angles() -> None:
         assert a.size <= y.size
 
 
+@pytest.mark.numerical
+def test_points_of_a_grid_are_no_exception() -> None:
+    """Small integers: parallel, repeated and coplanar points, ranks 1 to 4."""
+    solved = 0
+    for seed in range(15):
+        rng = np.random.default_rng(seed)
+        X = rng.integers(-2, 3, (int(rng.integers(2, 11)), int(rng.integers(1, 5)))).astype(float)
+        y = np.where(rng.random(len(X)) < 0.5, -1.0, 1.0)
+        try:
+            solution = relu_max_margin(X, y)
+        except NotSeparableError:
+            continue
+        solved += 1
+        assert solution.status is Status.OPTIMAL
+        assert (y * solution(X)).min() >= 1 - 1e-11
+        trained = solution.neurons + 1e-8 * rng.standard_normal(solution.neurons.shape)
+        assert certify_relu(X, y, trained, solution.output_weights, tol=1e-6).verdict is GlobalOptimum.GLOBAL
+    assert solved >= 5
+
+
 @pytest.mark.parametrize(("n", "d", "slope"), [(6, 2, 0.0), (7, 3, 0.0), (6, 4, 0.0), (6, 3, 0.3)])
 def test_the_convex_program_over_all_gates_has_the_same_value(n: int, d: int, slope: float) -> None:
     X, y = random_data(n, d, n + d)
