@@ -31,6 +31,19 @@ MOST_COLUMNS = 10
 
 
 @dataclass(frozen=True)
+class Options:
+    """How the network is searched for, checked; `solvers.relu_max_margin` says what each is."""
+
+    slope: float
+    tol: float
+    max_rank: int
+    n_starts: int
+    seed: int
+    max_steps: int
+    time_limit: float
+
+
+@dataclass(frozen=True)
 class Network:
     """A network and multipliers, as they were found."""
 
@@ -47,9 +60,9 @@ class Network:
 class _Search:
     """The best network and the best multipliers so far, and the units of the linear program."""
 
-    def __init__(self, points: Array, labels: Array, slope: float, max_rank: int, n_starts: int, seed: int) -> None:
-        self.points, self.labels, self.slope, self.max_rank = points, labels, slope, max_rank
-        self.n_starts, self.rng = n_starts, np.random.default_rng(seed)
+    def __init__(self, points: Array, labels: Array, options: Options) -> None:
+        self.points, self.labels, self.slope, self.options = points, labels, options.slope, options
+        self.rng = np.random.default_rng(options.seed)
         self.neurons, self.signs = np.zeros((0, points.shape[1])), np.zeros(0)
         self.value, self.best = np.inf, (self.neurons, self.signs)
         self.bound, self.dual = 0.0, np.ones(points.shape[0])
@@ -82,14 +95,14 @@ class _Search:
         nothing new is found the multipliers are kept, if they prove more than those at hand.
         """
         weights = self.labels * dual
-        random = self.rng.standard_normal((self.n_starts, self.points.shape[1]))
+        random = self.rng.standard_normal((self.options.n_starts, self.points.shape[1]))
         starts = np.concatenate([self.neurons, self.points, -self.points, random])
         units, responses = local_maxima(self.points, weights, self.slope, starts)
         entering = np.abs(responses) > 1.0 + tol
         units, signs = units[entering], np.sign(responses[entering])
         new = self.enter(units, signs)
         if new == 0 and exact:
-            found = largest_unit(self.points, weights, self.slope, max_rank=self.max_rank)
+            found = largest_unit(self.points, weights, self.slope, max_rank=self.options.max_rank)
             largest = max(1.0, found.response, float(np.abs(responses).max(initial=0.0)))
             if found.response > 1.0 + tol:
                 units = np.vstack([found.unit, units])
@@ -142,30 +155,17 @@ class _Search:
         return new
 
 
-def column_generation(
-    points: Array,
-    labels: Array,
-    slope: float,
-    neurons: Array,
-    signs: Array,
-    *,
-    tol: float,
-    max_rank: int,
-    n_starts: int,
-    seed: int,
-    max_steps: int,
-    deadline: float,
-) -> Network:
+def column_generation(points: Array, labels: Array, neurons: Array, signs: Array, options: Options) -> Network:
     """The network of least norm on points z (N, k) of norm about one, k their rank.
 
-    `neurons` (units, k), unit vectors, and their output `signs` are in the linear program from the start. No round
-    starts after `deadline`, a time of `monotonic`.
+    `neurons` (units, k), unit vectors, and their output `signs` are in the linear program from the start.
     """
-    search = _Search(points, labels, slope, max_rank, n_starts, seed)
+    deadline, tol = monotonic() + options.time_limit, options.tol
+    search = _Search(points, labels, options)
     search.enter(neurons, signs)
     penalty, rounds = FIRST_PENALTY, 0
     search.violated(np.full(labels.size, penalty), tol, exact=False)
-    for rounds in range(1, max_steps + 1):
+    for rounds in range(1, options.max_steps + 1):
         if monotonic() > deadline:
             break
         c, alpha, slack = search.solve(penalty)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -19,7 +17,7 @@ from solvers.relu.certificate import (
     dual_bound,
     value_at_margin_one,
 )
-from solvers.relu.column_generation import column_generation
+from solvers.relu.column_generation import Options, column_generation
 from solvers.relu.faces import polished
 from solvers.relu.largest_unit import LARGEST_RANK, activation, row_space
 from solvers.relu.separability import raise_if_no_network_separates
@@ -84,11 +82,11 @@ def relu_max_margin(
     >>> round(xor.value, 12), xor.output_weights.size, xor.status.name
     (2.828427124746, 4, 'OPTIMAL')
     """
-    problem = _check(X, y, slope, max_rank, max_steps, time_limit)
-    check_tolerance(tol)
+    problem = _check_data(X, y)
+    options = _check_options(slope, tol, max_rank, n_starts, seed, max_steps, time_limit)
     raise_if_no_network_separates(problem.points, problem.labels)
     none = np.zeros((0, problem.points.shape[1])), np.zeros(0)
-    return _search(problem, *none, slope, tol, max_rank, check_starts(n_starts), seed, max_steps, time_limit)
+    return _search(problem, *none, options)
 
 
 def certify_relu(
@@ -146,8 +144,8 @@ def certify_relu(
     >>> certify_relu(X, y, hidden=[[1.0, 0.0]], output=[1.0]).verdict.name
     'GLOBAL'
     """
-    problem = _check(X, y, slope, max_rank, max_steps, time_limit)
-    check_tolerance(tol)
+    problem = _check_data(X, y)
+    options = _check_options(slope, tol, max_rank, n_starts, seed, max_steps, time_limit)
     points, labels = problem.points, problem.labels
     neurons, outputs = _check_network(hidden, output, points.shape[1])
     value, margin = value_at_margin_one(points, labels, neurons, outputs, slope)
@@ -156,14 +154,14 @@ def certify_relu(
             f"the network does not classify every point: its smallest margin y_n f(x_n) is {margin:.3g}, so it has no "
             "value at margin one. Train it until every margin is positive"
         )
-    own = _own_bound(problem, neurons, outputs, slope, tol, max_rank, n_starts, seed)
+    own = _own_bound(problem, neurons, outputs, options)
     cheaper, bound, alpha, sampled = None, own.value, own.dual, None
     proved = own.largest.exact and own.value >= (1.0 - tol) * value
     if not proved:
         entering = own.largest.unit[None] if own.largest.response > 0 else np.zeros((0, points.shape[1]))
         sign = np.sign(activation(entering @ points.T, slope) @ (labels * own.dual))
         starts = np.concatenate([neurons, entering]), np.append(np.sign(outputs), sign)
-        best = _search(problem, *starts, slope, tol, max_rank, check_starts(n_starts), seed, max_steps, time_limit)
+        best = _search(problem, *starts, options)
         if best.lower_bound > bound:
             bound, alpha = best.lower_bound, best.dual
         proved = best.status is Status.OPTIMAL and bound >= (1.0 - tol) * value
@@ -184,18 +182,7 @@ def certify_relu(
     )
 
 
-def _search(
-    problem: MarginProblem,
-    neurons: Array,
-    signs: Array,
-    slope: float,
-    tol: float,
-    max_rank: int,
-    n_starts: int,
-    seed: int,
-    max_steps: int,
-    time_limit: float,
-) -> ReluSolution:
+def _search(problem: MarginProblem, neurons: Array, signs: Array, options: Options) -> ReluSolution:
     """The search in coordinates of the points' span, and the certificate of what it found on the points themselves."""
     points, labels = problem.points, problem.labels
     basis, scale = row_space(points), power_of_two(problem.largest_norm)
@@ -205,19 +192,13 @@ def _search(
         found = column_generation(
             points @ basis.T / scale,
             labels,
-            slope,
             inside[seen] / np.linalg.norm(inside[seen], axis=1, keepdims=True),
             signs[seen],
-            tol=tol,
-            max_rank=max_rank,
-            n_starts=n_starts,
-            seed=seed,
-            max_steps=max_steps,
-            deadline=monotonic() + time_limit,
+            options,
         )
     units = found.neurons @ basis
-    value, margin = value_at_margin_one(points, labels, units, found.outputs, slope)
-    bound = dual_bound(points, labels, found.dual, slope, max_rank, n_starts, seed)
+    value, margin = value_at_margin_one(points, labels, units, found.outputs, options.slope)
+    bound = dual_bound(points, labels, found.dual, options.slope, options.max_rank, options.n_starts, options.seed)
     gap = (value - bound.value) / value if np.isfinite(value) else np.inf
     exact = bound.largest.exact
     return ReluSolution(
@@ -226,33 +207,26 @@ def _search(
         output_weights=found.outputs / margin,
         dual=bound.dual,
         lower_bound=bound.value,
-        status=Status.BOUNDED if not exact else Status.OPTIMAL if gap <= tol else Status.INACCURATE,
+        status=Status.BOUNDED if not exact else Status.OPTIMAL if gap <= options.tol else Status.INACCURATE,
         gap=gap,
         sampled_maximum=None if exact else bound.largest.response * value / float(np.maximum(found.dual, 0.0).sum()),
-        slope=slope,
+        slope=options.slope,
         stats={"rounds": found.rounds},
     )
 
 
-def _own_bound(
-    problem: MarginProblem,
-    neurons: Array,
-    outputs: Array,
-    slope: float,
-    tol: float,
-    max_rank: int,
-    n_starts: int,
-    seed: int,
-) -> DualBound:
+def _own_bound(problem: MarginProblem, neurons: Array, outputs: Array, options: Options) -> DualBound:
     """What the multipliers of the network with its gates held prove; α = 0, which proves nothing, where it has none."""
     points, labels = problem.points, problem.labels
     basis, scale = row_space(points), power_of_two(problem.largest_norm)
-    found = polished(points @ basis.T / scale, labels, neurons @ basis.T, outputs, slope, tol, kink=TRAINED_KINK)
+    found = polished(
+        points @ basis.T / scale, labels, neurons @ basis.T, outputs, options.slope, options.tol, kink=TRAINED_KINK
+    )
     dual = np.zeros(labels.size) if found is None else found[2] / scale
-    return dual_bound(points, labels, dual, slope, max_rank, n_starts, seed)
+    return dual_bound(points, labels, dual, options.slope, options.max_rank, options.n_starts, options.seed)
 
 
-def _check(X: ArrayLike, y: ArrayLike, slope: float, max_rank: int, max_steps: int, time_limit: float) -> MarginProblem:
+def _check_data(X: ArrayLike, y: ArrayLike) -> MarginProblem:
     """Points and labels of a network with one output. Raises ValueError for anything else."""
     problem = check_problem(X, y, L2())
     if len(problem.shape) != 1 or problem.labels.ndim != 1:
@@ -260,13 +234,20 @@ def _check(X: ArrayLike, y: ArrayLike, slope: float, max_rank: int, max_steps: i
             "X must have shape (N, D) and y shape (N,), for one output; got points x_n of shape "
             f"{problem.shape} and labels of shape {problem.label_shape}"
         )
+    return problem
+
+
+def _check_options(
+    slope: float, tol: float, max_rank: int, n_starts: int, seed: int, max_steps: int, time_limit: float
+) -> Options:
+    """The options. Raises ValueError for one out of its range."""
     if not 0 <= slope < 1:
         raise ValueError(f"slope must be in [0, 1), 0 for the ReLU; got {slope!r}")
     if max_rank < 1 or max_steps < 1:
         raise ValueError(f"max_rank and max_steps must be at least 1; got {max_rank} and {max_steps}")
     if not time_limit > 0:
         raise ValueError(f"time_limit must be a positive number of seconds; got {time_limit!r}")
-    return problem
+    return Options(slope, check_tolerance(tol), max_rank, check_starts(n_starts), seed, max_steps, time_limit)
 
 
 def _check_network(hidden: ArrayLike, output: ArrayLike, width: int) -> tuple[Array, Array]:
