@@ -54,8 +54,8 @@ def gates_of_cells(points: Array) -> NDArray[np.bool_]:
         gates[:, :, ~parallel] = facets
         gates[0, :, parallel] = (points[parallel] @ points[n] > 0)[:, None]
         gates[1, :, parallel] = ~gates[0, :, parallel]
-        found.append(gates.reshape(-1, m))
-    return _distinct(np.concatenate(found))
+        found.append(np.packbits(gates.reshape(-1, m), axis=1))
+    return _distinct(np.concatenate(found), m)
 
 
 def _arcs(points: Array) -> NDArray[np.bool_]:
@@ -63,7 +63,7 @@ def _arcs(points: Array) -> NDArray[np.bool_]:
     lines = np.sort(np.arctan2(points[:, 1], points[:, 0]) % np.pi)
     middle = 0.5 * (lines + np.append(lines[1:], lines[0] + np.pi)) + 0.5 * np.pi
     gates = np.column_stack([np.cos(middle), np.sin(middle)]) @ points.T > 0
-    return _distinct(np.concatenate([gates, ~gates]))
+    return _distinct(np.packbits(np.concatenate([gates, ~gates]), axis=1), m=points.shape[0])
 
 
 def _orthogonal_basis(x: Array) -> Array:
@@ -73,6 +73,6 @@ def _orthogonal_basis(x: Array) -> Array:
     return np.asarray(np.eye(x.size)[:, 1:] - np.outer(v, 2.0 * v[1:] / (v @ v)))
 
 
-def _distinct(gates: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    _, first = np.unique(np.packbits(gates, axis=1), axis=0, return_index=True)
-    return gates[first]
+def _distinct(packed: NDArray[np.uint8], m: int) -> NDArray[np.bool_]:
+    """The different rows of gates of m points that came eight to a byte."""
+    return np.unpackbits(np.unique(packed, axis=0), axis=1, count=m).astype(bool)
