@@ -61,6 +61,10 @@ class MutantComparison(Experiment):
     seed: int = parameter(0, "Of the initial weights.", within=NOT_NEGATIVE)
     init: float = initial_scale()
 
+    def check(self) -> None:
+        if not self.data:
+            raise ValueError("data must name at least one data set")
+
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
         """Linear networks of depth 2 on synthetic data."""

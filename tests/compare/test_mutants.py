@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from compare.channels.channel_data import load_channels
+from compare.commands.experiment import options_of
 from compare.data.load import load
-from compare.experiments.mutants import compare_mutants
+from compare.experiments.mutants import MutantComparison, compare_mutants
 from compare.generators.denoising_filter import example_signal
 from compare.margin.output_limits import planted
 from compare.mutants.function_mutants import diabetes, filter_trial, spline_trial
@@ -97,3 +100,17 @@ def test_the_report_counts_them():
     assert len(report.checks) == 1 + len(WRONG["diagonal", 2])
     assert {row["verdict"] for row in report.sections[0].rows} == {"confirmed", "refuted"}
     report.to_html()
+
+
+def test_the_command_takes_its_data_from_the_defaults():
+    seen = {}
+
+    @click.command()
+    @options_of(MutantComparison)
+    def command(**given):
+        seen.update(given)
+
+    assert CliRunner().invoke(command, ["--kinds", "diagonal"]).exit_code == 0
+    assert seen["data"] == ("synthetic:10,20,0", "wine:0v1", "digits:3v8")
+    with pytest.raises(ValueError, match="at least one"):
+        compare_mutants(["diagonal"], data=[])
