@@ -235,7 +235,7 @@ def l2_bracket(A: np.ndarray) -> tuple[float, float]:
     rows_, t = unit.astype(float), 1.0
     lower, upper = Long(-1), Long(1)
     for _ in range(8):
-        alpha, residual = nnls(np.vstack([rows_.T, np.full(len(A), t)]), np.append(np.zeros(A.shape[1]), t))
+        alpha, _ = nnls(np.vstack([rows_.T, np.full(len(A), t)]), np.append(np.zeros(A.shape[1]), t))
         if alpha.sum() <= 0:
             break
         z = times(unit.T, alpha.astype(Long))
@@ -266,7 +266,7 @@ def refusal(A: np.ndarray, error: Exception, lower: float) -> str:
 def judge(X: np.ndarray, y: np.ndarray, R: Regularizer) -> tuple[str, str, float, str]:
     """(band, outcome, the judge's gap, and what the package says)."""
     A = signed_rows(X, y)
-    lower, upper = l2_bracket(A)
+    lower, _ = l2_bracket(A)
     try:
         solution = max_margin(X, y, R, **({"n_starts": 3} if not R.is_norm else {}))
     except (NotSeparableError, IllConditionedError) as error:

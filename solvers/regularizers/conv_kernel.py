@@ -145,6 +145,10 @@ class ConvKernel(Regularizer):
         return True
 
     @property
+    def several_outputs(self) -> bool:
+        return False
+
+    @property
     def search_options(self) -> tuple[str, ...]:
         return ("n_starts", "seed")
 

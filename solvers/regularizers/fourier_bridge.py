@@ -39,6 +39,10 @@ class FourierBridge(Bridge):
     """
 
     @property
+    def several_outputs(self) -> bool:
+        return False  # the first axis of an image is no list of outputs
+
+    @property
     def formula(self) -> str:
         return f"‖β̂‖{subscript(self.p)}"
 
