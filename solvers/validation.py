@@ -22,7 +22,7 @@ def finite_array(name: str, value: ArrayLike) -> Array:
     array = real_array(name, value)
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        masked = np.ma.is_masked(value) and bool(np.ma.asarray(value).mask[where])
+        masked = np.ma.is_masked(value) and bool(np.asarray(np.ma.asarray(value).mask)[where])
         raise ValueError(
             f"{name} must be finite; entry {where} is {'masked' if masked else array[where]} "
             f"({int((~np.isfinite(array)).sum())} such in all). Drop or impute them first."
