@@ -37,7 +37,9 @@ WORKING_SET = 400
 
 
 def solve_margin(geometry: KernelLags, A: Array, right: Array, tol: float) -> PathEnd:
-    """Solve (2) for separable constraints Aβ ≥ r, A (N, R·D) of norms of order one and 0 < r ≤ 1 (N,), until the relative gap is `tol` or rounding stops the progress.
+    """Solve (2) for separable constraints until the relative gap is `tol` or rounding stops the progress.
+
+    Rows of A (N, R·D) should have norms of order one, and right sides r (N,) be positive and at most one.
 
     A step costs N³ and N² memory, but few constraints are ever active: of many, the path follows a working set, which
     begins with those closest to the l2 max margin's and takes in the most violated ones until none is. Multipliers
