@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from solvers.algorithms.normal_equations import Real
+from solvers.algorithms.factorizations import Real
 from solvers.arrays import Array
 from solvers.extended_precision import extended_product
 

@@ -34,7 +34,7 @@ from numpy.linalg import LinAlgError
 
 from solvers.algorithms.active_set import newton_on_support
 from solvers.algorithms.least_distance import least_distance
-from solvers.algorithms.normal_equations import Real, normal_solver
+from solvers.algorithms.factorizations import Real, normal_solver
 from solvers.arrays import Array
 
 LONG_UP_TO = 2e7

@@ -9,16 +9,18 @@ output weights, and the objective is its ‖U‖² + ‖V‖².
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from solvers import fourier
+from solvers.algorithms.interior_point import LONG_UP_TO
 from solvers.arrays import Array, ComplexArray
 from solvers.conv_kernel.factors import fewer_kernels_for_margin, weighted_margin
 from solvers.conv_kernel.lags import KernelLags
-from solvers.conv_kernel.margin_path import solve_margin
+from solvers.conv_kernel.margin_path import WORKING_SET, solve_margin
 from solvers.conv_kernel.network import TwoLayerNetwork, least_output_weights, shaped_kernels
+from solvers.conv_kernel.path import PathEnd
 from solvers.conv_kernel.value import factor_second_moment
 from solvers.problem import MarginProblem
 from solvers.search import Search
@@ -68,7 +70,7 @@ def kernel_max_margin(
         NotSeparableError, IllConditionedError: the path did not converge, because of the data.
     """
     rows, right, _ = problem.equilibrated
-    end = solve_margin(geometry, rows, right, 0.5 * search.tol)
+    end = _best_end(geometry, rows, right, search.tol)
     if end.multipliers is None or end.beta is None or not end.gap <= search.tol:
         raise_if_not_separable(problem.A, problem.label_shape)
         raise_if_ill_conditioned(problem.A, end.gap)
@@ -82,6 +84,23 @@ def kernel_max_margin(
         stats["method"] = f"local search over {out_channels} channels, {search.n_starts} seeded starts"
         beta, _ = weighted_margin(geometry, geometry.fourier(A), geometry.spectrum(geometry.lags(U.T @ U)))
     return network_candidate(problem, geometry, U, beta, end.multipliers * right, rank, stats)
+
+
+def _best_end(geometry: KernelLags, rows: Array, right: Array, tol: float) -> PathEnd:
+    """In float64; where the gap stays open, carefully in the longest format, if that takes seconds at most."""
+    end = solve_margin(geometry, rows, right, 0.5 * tol)
+    columns = 2 * geometry.channels * geometry.multiplicity.size + geometry.n**2
+    if end.gap <= tol or min(len(rows), WORKING_SET) ** 2 * columns > LONG_UP_TO:
+        return end
+    long_rows, long_right = rows.astype(np.longdouble), right.astype(np.longdouble)
+    again = solve_margin(geometry, long_rows, long_right, 0.05 * tol, careful=True)
+    again = replace(
+        again,
+        X=again.X.astype(np.float64),
+        multipliers=None if again.multipliers is None else again.multipliers.astype(np.float64),
+        beta=None if again.beta is None else again.beta.astype(np.complex128),
+    )
+    return again if again.gap < end.gap else end
 
 
 def network_candidate(
