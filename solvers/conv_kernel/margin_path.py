@@ -145,31 +145,21 @@ class Margins(Rows):
         return beta / smallest, self.geometry.inner(beta, z) / smallest**2
 
     def start(self) -> Point:
-        """X = x·I with the ℓ2 max margin's β, scaled to 3/2 of r, so that slacks are positive; α near it."""
+        """Well inside the dual, and centred: X F = μI, s α = μ.
+
+        The multipliers of the ℓ2 max margin cancel in Aᵀα as the optimal ones must when the margin is small, and what is
+        added to make the others positive must not drown that.
+        """
         geometry, A, b = self.geometry, self.A, self.b
-        X = np.eye(geometry.n, dtype=A.dtype)
-        gram = geometry.gram(self.rows, geometry.spectrum(geometry.lags(X)))
-        support = l2_max_margin((A / b[:, None]).astype(np.float64))[1] / b
-        margins = gram @ support
-        smallest = float((margins / b).min())
-        if not smallest > 0 or not np.isfinite(support).all():
-            support = np.linspace(1.0, 2.0, A.shape[0])  # inseparable, or nearly: let the path find out
-            margins = gram @ support
-            smallest = max(float(np.abs(margins / b).max()), 1e-12 * float(np.diag(gram).max()))
-
-        def inside(multipliers: Array, largest: float) -> Array:
-            """Scaled to λ_max(T) = `largest`."""
-            found = largest_eigenvalue(geometry, geometry.lags_of(self.dual(multipliers)))
-            return multipliers * np.sqrt(largest / found) if found > 0 else multipliers
-
-        alpha = inside(support, 0.25)
-        x = 1.5 / (smallest * float(alpha.sum() / support.sum()))
-        # a slack in proportion to its row, however small the margin, keeps every α = μ/s off the support harmless
-        sizes = np.linalg.norm(A, axis=1)
-        floor = np.maximum(0.45 / smallest * sizes * float(np.max(np.abs(margins) / sizes)), 0.5 * b)
-        slack = np.maximum(2.0 * (x * (gram @ alpha) - b), floor)
-        alpha = inside(np.maximum(alpha, 0.5 * x / slack), 0.5)  # μ of X F
-        return Point(X * x, alpha, np.maximum(2.0 * (x * (gram @ alpha) - b), floor))
+        alpha = l2_max_margin((A / b[:, None]).astype(np.float64))[1].astype(A.dtype) / b
+        distance = np.linalg.norm(alpha @ A)
+        if not (np.isfinite(alpha).all() and distance > 0):  # inseparable, or nearly: let the path find out
+            alpha, distance = np.linspace(1.0, 2.0, len(b), dtype=A.dtype), 1.0
+        alpha = alpha + 0.5 * distance / len(b)
+        alpha = alpha * np.sqrt(0.5 / largest_eigenvalue(geometry, geometry.lags_of(self.dual(alpha))))
+        F = np.eye(geometry.n, dtype=A.dtype) - geometry.matrix(geometry.lags_of(self.dual(alpha)))
+        mu = 2.0 * (b @ alpha) / (len(b) + geometry.n)
+        return Point(mu * symmetric(cholesky_solve(cholesky(F), np.eye(geometry.n, dtype=A.dtype))), alpha, mu / alpha)
 
 
 def _cholesky_with_ridge(system: Array) -> Array:
