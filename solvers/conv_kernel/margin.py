@@ -87,20 +87,36 @@ def kernel_max_margin(
 
 
 def _best_end(geometry: KernelLags, rows: Array, right: Array, tol: float) -> PathEnd:
-    """In float64; where the gap stays open, carefully in the longest format, if that takes seconds at most."""
+    """Problem (2), once more with larger right sides where rounding β to float64 could violate a small one."""
+    end = _attempts(geometry, rows, right, tol)
+    if end.beta is None:
+        return end
+    size = float(np.linalg.norm(geometry.inverse(end.beta)))
+    rounding = np.finfo(np.float64).eps * size * np.linalg.norm(rows, axis=1)
+    raised = right + np.where(rounding > 1e-9 * right, 8.0 * rounding, 0.0)
+    return _attempts(geometry, rows, raised, tol) if (raised > right).any() else end
+
+
+def _attempts(geometry: KernelLags, rows: Array, right: Array, tol: float) -> PathEnd:
+    """In float64; where the gap stays open from a start that knows the first end; then in the longest format.
+
+    That is careful, and only where it takes seconds at most.
+    """
     end = solve_margin(geometry, rows, right, 0.5 * tol)
     columns = 2 * geometry.channels * geometry.multiplicity.size + geometry.n**2
-    if end.gap <= tol or min(len(rows), WORKING_SET) ** 2 * columns > LONG_UP_TO:
-        return end
-    long_rows, long_right = rows.astype(np.longdouble), right.astype(np.longdouble)
-    again = solve_margin(geometry, long_rows, long_right, 0.05 * tol, careful=True)
-    again = replace(
-        again,
-        X=again.X.astype(np.float64),
-        multipliers=None if again.multipliers is None else again.multipliers.astype(np.float64),
-        beta=None if again.beta is None else again.beta.astype(np.complex128),
+    small = min(len(rows), WORKING_SET) ** 2 * columns <= LONG_UP_TO
+    for format in (np.float64, np.longdouble, np.longdouble)[: 3 if small else 1]:
+        if end.gap <= tol:
+            break
+        careful = format is np.longdouble
+        again = solve_margin(geometry, rows.astype(format), right.astype(format), 0.5 * tol, end.X, careful)
+        end = again if again.gap < end.gap or not np.isfinite(end.upper) else end
+    return replace(
+        end,
+        X=end.X.astype(np.float64),
+        multipliers=None if end.multipliers is None else end.multipliers.astype(np.float64),
+        beta=None if end.beta is None else end.beta.astype(np.complex128),
     )
-    return again if again.gap < end.gap else end
 
 
 def network_candidate(

@@ -36,7 +36,9 @@ WORKING_SET = 400
 """Constraints up to which every step sees them all."""
 
 
-def solve_margin(geometry: KernelLags, A: Array, right: Array, tol: float, careful: bool = False) -> PathEnd:
+def solve_margin(
+    geometry: KernelLags, A: Array, right: Array, tol: float, near: Array | None = None, careful: bool = False
+) -> PathEnd:
     """Solve (2) for separable constraints until the relative gap is `tol` or rounding stops the progress.
 
     Rows of A (N, R·D) should have norms of order one, and right sides r (N,) be positive and at most one.
@@ -45,13 +47,13 @@ def solve_margin(geometry: KernelLags, A: Array, right: Array, tol: float, caref
     begins with those closest to the l2 max margin's and takes in the most violated ones until none is. Multipliers
     of the others are zero, so the lower bound is one for all.
     """
-    N = A.shape[0]
+    N, near = A.shape[0], np.eye(geometry.n, dtype=A.dtype) if near is None else near.astype(A.dtype)
     if N <= WORKING_SET:
-        return follow(Margins(geometry, A, right, careful), tol)
+        return follow(Margins(geometry, A, right, near, careful), tol)
     support = l2_max_margin((A / right[:, None]).astype(np.float64))[0]
     working = np.argsort(A @ support / right, kind="stable")[:WORKING_SET]
     while True:
-        end = follow(Margins(geometry, A[working], right[working], careful), tol)
+        end = follow(Margins(geometry, A[working], right[working], near, careful), tol)
         if end.multipliers is None or end.beta is None:
             return end
         alpha = np.zeros(N, dtype=A.dtype)
@@ -134,7 +136,11 @@ class Rows(Constraint):
 
 
 class Margins(Rows):
-    """A β ≥ r with v = α ≥ 0."""
+    """A β ≥ r with v = α ≥ 0; the path starts with the α of the ℓ2 problem that the second moment `near` weights."""
+
+    def __init__(self, geometry: KernelLags, A: Array, b: Array, near: Array, careful: bool = False) -> None:
+        super().__init__(geometry, A, b, careful)
+        self.near = near
 
     def feasible(self, P: NDArray[Any], z: ComplexArray) -> tuple[ComplexArray, float]:
         """β̂ = P ẑ, scaled to A β ≥ r with equality somewhere."""
@@ -151,7 +157,8 @@ class Margins(Rows):
         added to make the others positive must not drown that.
         """
         geometry, A, b = self.geometry, self.A, self.b
-        alpha = l2_max_margin((A / b[:, None]).astype(np.float64))[1].astype(A.dtype) / b
+        features = geometry.features(self.rows, geometry.spectrum(geometry.lags(self.near)))
+        alpha = l2_max_margin((features / b[:, None]).astype(np.float64))[1].astype(A.dtype) / b
         distance = np.linalg.norm(alpha @ A)
         if not (np.isfinite(alpha).all() and distance > 0):  # inseparable, or nearly: let the path find out
             alpha, distance = np.linspace(1.0, 2.0, len(b), dtype=A.dtype), 1.0

@@ -203,7 +203,7 @@ class Constraint(ABC):
 def follow(constraint: Constraint, tol: float) -> PathEnd:
     """The path until the relative gap is `tol`, or rounding stops the progress: the best bounds on the way."""
     geometry, point = constraint.geometry, constraint.start()
-    best = PathEnd(point.X, constraint.dual(point.v), np.inf, 0.0, 0)
+    best, improved = PathEnd(point.X, constraint.dual(point.v), np.inf, 0.0, 0), 0
     for iteration in range(MOST_ITERATIONS):
         P, z = geometry.spectrum(geometry.lags(point.X)), constraint.dual(point.v)
         t = geometry.lags_of(z)
@@ -211,7 +211,7 @@ def follow(constraint: Constraint, tol: float) -> PathEnd:
         root = np.sqrt(max(largest_eigenvalue(geometry, t), 0.0))
         if root <= 1e-13 * value:  # Aᵀα = 0 with α ≥ 0: inseparable, for the caller to say
             break
-        best = replace(best, iterations=iteration)
+        best, before = replace(best, iterations=iteration), best.gap
         try:
             beta, S = constraint.feasible(P, z)
             if 2.0 * np.sqrt(trace * S) < best.upper:
@@ -220,7 +220,8 @@ def follow(constraint: Constraint, tol: float) -> PathEnd:
             pass
         if 2.0 * value / root > best.lower:
             best = replace(best, z=z, lower=2.0 * value / root, multipliers=2.0 * point.v / root)
-        if best.gap <= tol:
+        improved = iteration if best.gap < before or not np.isfinite(best.upper) else improved
+        if best.gap <= tol or iteration - improved > 8:
             break
         try:
             at = Iterate(constraint, point, P, z, t)
