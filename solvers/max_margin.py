@@ -16,10 +16,14 @@ from numpy.typing import ArrayLike
 
 from solvers.certificate import certificate_of, certified, nearest_multipliers
 from solvers.conic import ConicSolverError
+from solvers.problem import MarginProblem
 from solvers.regularizers.regularizer import Regularizer
 from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable
-from solvers.solution import Certificate, Solution, Status
+from solvers.solution import Certificate, IllConditionedError, Solution, Status
 from solvers.validation import check_beta, check_multipliers, check_problem, check_search
+
+LARGEST_PROGRAM = 150
+"""Coefficients up to which the conic formulation stands in for another method (seconds)."""
 
 
 def max_margin(
@@ -73,9 +77,9 @@ def max_margin(
     search = check_search(problem, regularizer, method, tol=tol, n_starts=n_starts, seed=seed, start=start)
     if not problem.points.any(axis=1).all():  # a point at the origin has margin zero, whatever β
         raise_if_not_separable(problem.A, problem.label_shape)
+    by_cones = method == "conic"
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows fails its certificate
-            by_cones = method == "conic"
             found = regularizer.minimize_conic(problem) if by_cones else regularizer.minimize(problem, search)
             solution = certified(problem, regularizer, found, tol=tol)
     except ConicSolverError:
@@ -86,8 +90,21 @@ def max_margin(
         return replace(solution, unique=regularizer.unique(problem, solution))
     if solution.status is Status.INACCURATE:
         raise_if_not_separable(problem.A, problem.label_shape)
+        if solution.certificate.worst > 1e-3 and regularizer.is_norm and not by_cones:
+            solution = _last_resort(problem, regularizer, solution, tol)
         raise_if_ill_conditioned(problem.A, solution.certificate.worst)
     return solution
+
+
+def _last_resort(problem: MarginProblem, regularizer: Regularizer, solution: Solution, tol: float) -> Solution:
+    """The conic formulation where the regularizer's own method found nothing usable, if that takes seconds at most."""
+    if np.prod(problem.shape) > LARGEST_PROGRAM:
+        return solution
+    try:
+        other = certified(problem, regularizer, regularizer.minimize_conic(problem), tol=tol)
+    except (ConicSolverError, IllConditionedError):
+        return solution
+    return other if other.certificate.worst < solution.certificate.worst else solution
 
 
 def certify(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvers.arrays import Array
-from solvers.extended_precision import careful_margins, extended_product
+from solvers.extended_precision import careful_margins, extended_product, powers_of_two
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class MarginProblem:
 
         Multipliers α̂ of the rows are α = r α̂. All factors are powers of two, so nothing is rounded. No row is zero.
         """
-        scale = np.exp2(np.floor(np.log2(np.linalg.norm(self.A, axis=1))))
+        scale = powers_of_two(np.linalg.norm(self.A, axis=1))
         smallest = float(scale.min())
         return self.A / scale[:, None], smallest / scale, smallest
 

@@ -56,9 +56,9 @@ def cholesky_solve(L: Real, b: Real) -> Real:
 
 
 def triangle(matrix: Real) -> Real:
-    """L, lower triangular, with LLᵀ = matrixᵀ·matrix, without forming that: modified Gram–Schmidt in the long format."""
+    """L, lower triangular, with LLᵀ = matrixᵀ·matrix, without forming that: in the long format by Gram and Schmidt."""
     if matrix.dtype == np.float64:
-        R = np.linalg.qr(matrix, mode="r")
+        R = np.asarray(np.linalg.qr(matrix, mode="r"))
         return np.asarray((R * np.where(np.diag(R) < 0, -1.0, 1.0)[:, None]).T)
     rest, L = matrix.copy(), np.zeros((matrix.shape[1],) * 2, dtype=matrix.dtype)
     for k in range(len(L)):

@@ -33,8 +33,8 @@ import numpy as np
 from numpy.linalg import LinAlgError
 
 from solvers.algorithms.active_set import newton_on_support
-from solvers.algorithms.least_distance import least_distance
 from solvers.algorithms.factorizations import Real, normal_solver
+from solvers.algorithms.least_distance import least_distance
 from solvers.arrays import Array
 
 LONG_UP_TO = 2e7

@@ -153,13 +153,13 @@ class Margins(Rows):
     def start(self) -> Point:
         """Well inside the dual, and centred: X F = μI, s α = μ.
 
-        The multipliers of the ℓ2 max margin cancel in Aᵀα as the optimal ones must when the margin is small, and what is
-        added to make the others positive must not drown that.
+        The multipliers of the ℓ2 max margin cancel in Aᵀα as the optimal ones must when the margin is small, and what
+        is added to make the others positive must not drown that.
         """
         geometry, A, b = self.geometry, self.A, self.b
         features = geometry.features(self.rows, geometry.spectrum(geometry.lags(self.near)))
         alpha = l2_max_margin((features / b[:, None]).astype(np.float64))[1].astype(A.dtype) / b
-        distance = np.linalg.norm(alpha @ A)
+        distance = float(np.linalg.norm(alpha @ A))
         if not (np.isfinite(alpha).all() and distance > 0):  # inseparable, or nearly: let the path find out
             alpha, distance = np.linspace(1.0, 2.0, len(b), dtype=A.dtype), 1.0
         alpha = alpha + 0.5 * distance / len(b)
