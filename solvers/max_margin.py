@@ -18,12 +18,10 @@ from solvers.certificate import certificate_of, certified, nearest_multipliers
 from solvers.conic import ConicSolverError
 from solvers.problem import MarginProblem
 from solvers.regularizers.regularizer import Regularizer
+from solvers.search import Search
 from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable
-from solvers.solution import Certificate, IllConditionedError, Solution, Status
+from solvers.solution import Certificate, Solution, Status
 from solvers.validation import check_beta, check_multipliers, check_problem, check_search
-
-LARGEST_PROGRAM = 150
-"""Coefficients up to which the conic formulation stands in for another method (seconds)."""
 
 
 def max_margin(
@@ -90,21 +88,25 @@ def max_margin(
         return replace(solution, unique=regularizer.unique(problem, solution))
     if solution.status is Status.INACCURATE:
         raise_if_not_separable(problem.A, problem.label_shape)
-        if solution.certificate.worst > 1e-3 and regularizer.is_norm and not by_cones:
-            solution = _last_resort(problem, regularizer, solution, tol)
+        if not by_cones:
+            solution = _last_resort(problem, regularizer, solution, search)
         raise_if_ill_conditioned(problem.A, solution.certificate.worst)
     return solution
 
 
-def _last_resort(problem: MarginProblem, regularizer: Regularizer, solution: Solution, tol: float) -> Solution:
-    """The conic formulation where the regularizer's own method found nothing usable, if that takes seconds at most."""
-    if np.prod(problem.shape) > LARGEST_PROGRAM:
-        return solution
+def _last_resort(problem: MarginProblem, regularizer: Regularizer, solution: Solution, search: Search) -> Solution:
+    """The better of the solution and the regularizer's last resort."""
     try:
-        other = certified(problem, regularizer, regularizer.minimize_conic(problem), tol=tol)
-    except (ConicSolverError, IllConditionedError):
+        found = regularizer.last_resort(problem, search, solution.certificate.worst)
+    except ConicSolverError:
         return solution
-    return other if other.certificate.worst < solution.certificate.worst else solution
+    if found is None:
+        return solution
+    other = certified(problem, regularizer, found, tol=search.tol)
+    if other.certificate.worst >= solution.certificate.worst:
+        return solution
+    proved = other.certificate.worst <= search.tol
+    return replace(other, unique=regularizer.unique(problem, other)) if proved else other
 
 
 def certify(

@@ -197,7 +197,7 @@ def _solve(rows: Array, right: Array, blocks: Callable[[Real], Real], tol: float
     """In float64; where the gap stays open carefully, and in the longest format if that takes seconds at most."""
     B = blocks(rows)
     found = _follow(GroupRows(B, right), tol)
-    if found.gap <= tol:
+    if abs(found.gap) <= tol:
         return found
     if len(B) * B.size <= LONG_UP_TO:
         again = _follow(GroupRows(blocks(rows.astype(np.longdouble)), right.astype(np.longdouble)), 1e-3 * tol, True)

@@ -14,7 +14,7 @@ from solvers.algorithms.optimal_face import unique_on_face
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
 from solvers.regularizers.exponent import check_exponent, power_norm, shrinkage, subscript
-from solvers.regularizers.l2 import least_norm, scaled_to_ball
+from solvers.regularizers.l2 import least_norm, least_norm_of_wide_rows, scaled_to_ball
 from solvers.regularizers.regularizer import Regularizer
 from solvers.solution import Candidate, Uniqueness
 from solvers.stationary_points import stationary_points
@@ -148,7 +148,7 @@ class Bridge(Regularizer):
     def _minimize_l1(self, problem: MarginProblem, search: Search) -> Candidate:
         rows, right, _ = problem.equilibrated
         method, found = "linear program (HiGHS)", l1_max_margin(rows, right)
-        if found is None or not found.gap <= search.tol:
+        if found is None or not abs(found.gap) <= search.tol:
             other = group_max_margin(rows, right, lambda part: part[:, :, None], 0.5 * search.tol)
             if found is None or not np.isfinite(other.gap) or abs(other.gap) < abs(found.gap):
                 method, found = GROUP_METHOD, other
@@ -160,6 +160,12 @@ class Bridge(Regularizer):
         stats: dict[str, object] = {"method": method, "iterations": found.iterations, "polished": found.polished}
         beta, dual = self.from_groups(found.b, problem.shape) / scale, found.dual * right
         return Candidate(np.asarray(beta, dtype=np.float64), np.asarray(dual, dtype=np.float64), stats)
+
+    def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
+        isometric = self.p == 2
+        return (
+            least_norm_of_wide_rows(problem, search.tol) if isometric else super().last_resort(problem, search, worst)
+        )
 
     def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
         if self.p == 2:

@@ -10,7 +10,7 @@ import numpy as np
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
 from solvers.regularizers.exponent import check_exponent, power_norm, shrinkage, subscript
-from solvers.regularizers.l2 import frobenius_norm, least_norm, scaled_to_ball
+from solvers.regularizers.l2 import frobenius_norm, least_norm, least_norm_of_wide_rows, scaled_to_ball
 from solvers.regularizers.regularizer import Regularizer
 from solvers.solution import Candidate, Uniqueness
 
@@ -91,6 +91,12 @@ class Schatten(Regularizer):
 
     def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
         return least_norm(problem) if self.p == 2 else super().minimize(problem, search)
+
+    def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
+        isometric = self.p == 2
+        return (
+            least_norm_of_wide_rows(problem, search.tol) if isometric else super().last_resort(problem, search, worst)
+        )
 
     def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
         return Uniqueness.UNIQUE if self.p == 2 else Uniqueness.UNKNOWN
