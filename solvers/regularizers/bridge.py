@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,10 +71,19 @@ class Bridge(Regularizer):
         """The inverse, and by isometry the adjoint, of `coefficients`."""
         return np.asarray(coefficients)
 
-    def support(self, beta: Array, threshold: float = 1e-9) -> NDArray[np.bool_]:
-        """Which coefficients count as nonzero: those above `threshold` times the largest."""
+    resolution: ClassVar[float] = 0.0
+    """Coefficients below this part of their ℓ2 norm are rounding errors of `coefficients`."""
+
+    def support(self, beta: Array) -> NDArray[np.bool_]:
+        """Which coefficients count as nonzero: for a norm those above 1e-9 of the largest.
+
+        For p < 1 all that are more than rounding: |c|^p is not small when |c| is, and |c|^{p−1} is large.
+        """
         magnitudes = np.abs(self.coefficients(beta))
-        return np.asarray(magnitudes > threshold * magnitudes.max(initial=0.0))
+        largest = float(magnitudes.max(initial=0.0))
+        if self.is_norm or largest == 0.0:
+            return np.asarray(magnitudes > 1e-9 * largest)
+        return np.asarray(magnitudes / largest > self.resolution * np.linalg.norm(magnitudes / largest))
 
     def support_size(self, beta: Array) -> int:
         return int(self.support(beta).sum())
@@ -100,7 +109,8 @@ class Bridge(Regularizer):
     # ---- the norm or quasi-norm -----------------------------------------------------------------------------------
 
     def value(self, beta: Array) -> float:
-        return power_norm(np.abs(self.coefficients(beta)), self.p)
+        magnitudes = np.abs(self.coefficients(beta))
+        return power_norm(magnitudes if self.is_norm else np.where(self.support(beta), magnitudes, 0.0), self.p)
 
     def dual_norm(self, z: Array) -> float:
         if self.p == 2:

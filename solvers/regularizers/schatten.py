@@ -25,6 +25,11 @@ def singular_values(matrix: Array) -> Array:
     return np.asarray(np.linalg.svd(matrix, compute_uv=False), dtype=np.float64)
 
 
+def numerical_rank(matrix: Array, sigma: Array) -> int:
+    """The number of singular values that are more than rounding; for p < 1 even small ones count."""
+    return int((sigma > max(matrix.shape) * np.finfo(np.float64).eps * sigma[0]).sum())
+
+
 @dataclass(frozen=True)
 class Schatten(Regularizer):
     """R(β) = ‖σ(β)‖_p, σ the singular values of the matrix β, shape (outputs, D), p = 2/L.
@@ -56,7 +61,8 @@ class Schatten(Regularizer):
         return f"‖σ(β)‖{subscript(self.p)}"
 
     def value(self, beta: Array) -> float:
-        return power_norm(singular_values(beta), self.p)
+        sigma = singular_values(beta)
+        return power_norm(sigma if self.is_norm else sigma[: numerical_rank(beta, sigma)], self.p)
 
     def dual_norm(self, z: Array) -> float:
         if self.p == 2:
@@ -73,7 +79,7 @@ class Schatten(Regularizer):
         if self.is_norm:
             return super().support_system(beta, z)
         u, sigma, vt = np.linalg.svd(beta, full_matrices=True)
-        rank = int((sigma > 1e-9 * sigma[0]).sum())
+        rank = numerical_rank(beta, sigma)
         root = np.sqrt(self.p * sigma[:rank] ** (self.p - 1.0))
         left, right = np.full(u.shape[0], root.max()), np.full(vt.shape[0], root.max())
         left[:rank] = right[:rank] = root

@@ -21,6 +21,7 @@ from solvers import (
     ConvKernel,
     FourierBridge,
     GaussianInit,
+    NotSeparableError,
     Regularizer,
     Schatten,
     Status,
