@@ -64,8 +64,9 @@ class GroupProblem:
 
     def __init__(self, problem: MarginProblem, regularizer: Bridge, tol: float) -> None:
         self.problem, self.regularizer, self.tol = problem, regularizer, tol
-        rows, self.right, self.scale = problem.equilibrated
-        self.blocks = regularizer.blocks(rows.reshape(-1, *problem.shape))
+        self.rows = problem.equilibrated
+        self.right, self.scale = self.rows.right, self.rows.scale
+        self.blocks = regularizer.blocks(self.rows.rows.reshape(-1, *problem.shape))
         self.sizes = np.linalg.norm(self.blocks, axis=2).max(axis=0)
         self.omega = regularizer.group_weights(problem.shape)
 
@@ -86,7 +87,7 @@ class GroupProblem:
 
     def certified(self, beta: Array, dual: Array | None, stats: dict[str, object]) -> Solution:
         """The solution of β, scaled to margin one, and multipliers of the equilibrated rows; None: the nearest."""
-        alpha = nearest_multipliers(self.problem, beta, self.regularizer) if dual is None else dual * self.right
+        alpha = nearest_multipliers(self.problem, beta, self.regularizer) if dual is None else dual * self.rows.share
         return certified(self.problem, self.regularizer, Candidate(beta, alpha, stats), tol=self.tol)
 
     def newton(self, b: Array, dual: Array, support: NDArray[np.intp]) -> tuple[Array, Array] | None:
@@ -146,7 +147,7 @@ class GroupProblem:
             unit = beta / margin
             multipliers = nearest_multipliers(self.problem, unit, self.regularizer, active_tolerance=1e-3)
             if multipliers.any():
-                near = self.stationary_point(self.coordinates(unit), multipliers / self.right, stats)
+                near = self.stationary_point(self.coordinates(unit), multipliers / self.rows.share, stats)
                 distance = float(np.linalg.norm(near.beta - unit))
                 if near.status is Status.STATIONARY and distance <= 1e-2 * float(np.linalg.norm(near.beta)):
                     return near

@@ -73,12 +73,12 @@ def kernel_max_margin(
         NotSeparableError: the path found no predictor because there is none.
         IllConditionedError: the network that it found, once rounded, separates nothing.
     """
-    rows, right, _ = problem.equilibrated
-    end = _best_end(geometry, rows, right, search.tol)
+    unit = problem.equilibrated
+    end = best_end(geometry, unit.rows, unit.right, search.tol)
     if end.multipliers is None or end.beta is None:
         raise_if_not_separable(problem.A, problem.label_shape)
         plain, dual, _ = l2_max_margin(problem.A)
-        dual = dual if end.multipliers is None else end.multipliers * right
+        dual = dual if end.multipliers is None else end.multipliers * unit.share
         how: dict[str, object] = {"method": "l2 max margin, as the central path found no predictor"}
         return network_of(problem, geometry, plain.reshape(problem.shape), dual, how)
     U, rank = factor_second_moment(geometry, end.X, search.tol)
@@ -88,10 +88,10 @@ def kernel_max_margin(
         U = fewer_kernels_for_margin(geometry, A, U, out_channels, search.n_starts, search.seed)
         stats["method"] = f"local search over {out_channels} channels, {search.n_starts} seeded starts"
         beta, _ = weighted_margin(geometry, geometry.fourier(A), geometry.spectrum(geometry.lags(U.T @ U)))
-    return network_candidate(problem, geometry, U, beta, end.multipliers * right, rank, stats)
+    return network_candidate(problem, geometry, U, beta, end.multipliers * unit.share, rank, stats)
 
 
-def _best_end(geometry: KernelLags, rows: Array, right: Array, tol: float) -> PathEnd:
+def best_end(geometry: KernelLags, rows: Array, right: Array, tol: float) -> PathEnd:
     """Problem (2), once more with larger right sides where rounding β to float64 could violate a small one."""
     end = _attempts(geometry, rows, right, tol)
     if end.beta is None:

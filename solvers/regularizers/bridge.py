@@ -156,7 +156,7 @@ class Bridge(Regularizer):
         return stationary_points(problem, self, convex, search)
 
     def _minimize_l1(self, problem: MarginProblem, search: Search) -> Candidate:
-        rows, right, _ = problem.equilibrated
+        rows, right = problem.equilibrated.rows, problem.equilibrated.right
         method, found = "linear program (HiGHS)", l1_max_margin(rows, right)
         if found is None or not abs(found.gap) <= search.tol:
             other = group_max_margin(rows, right, lambda part: part[:, :, None], 0.5 * search.tol)
@@ -166,9 +166,9 @@ class Bridge(Regularizer):
 
     def _candidate(self, problem: MarginProblem, found: GroupSolution, method: str) -> Candidate:
         """The predictor of a solution in the equilibrated rows."""
-        _, right, scale = problem.equilibrated
+        unit = problem.equilibrated
         stats: dict[str, object] = {"method": method, "iterations": found.iterations, "polished": found.polished}
-        beta, dual = self.from_groups(found.b, problem.shape) / scale, found.dual * right
+        beta, dual = self.from_groups(found.b, problem.shape) / unit.scale, found.dual * unit.share
         return Candidate(np.asarray(beta, dtype=np.float64), np.asarray(dual, dtype=np.float64), stats)
 
     def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:

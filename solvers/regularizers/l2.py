@@ -33,9 +33,9 @@ def least_norm_of_wide_rows(problem: MarginProblem, tol: float) -> Candidate:
 
     Of rows over many decades β must meet the largest with a margin that its own rounding exceeds.
     """
-    rows, right, scale = problem.equilibrated
-    found = group_max_margin(rows, right, lambda part: part[:, None, :], 0.5 * tol)
-    beta, dual = found.b.reshape(problem.shape) / scale, found.dual * right
+    unit = problem.equilibrated
+    found = group_max_margin(unit.rows, unit.right, lambda part: part[:, None, :], 0.5 * tol)
+    beta, dual = found.b.reshape(problem.shape) / unit.scale, found.dual * unit.share
     how: dict[str, object] = {"method": "interior point", "iterations": found.iterations}
     return Candidate(np.asarray(beta, dtype=np.float64), np.asarray(dual, dtype=np.float64), how)
 

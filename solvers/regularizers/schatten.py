@@ -9,6 +9,8 @@ import numpy as np
 
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
+from solvers.conv_kernel.lags import KernelLags
+from solvers.conv_kernel.margin import best_end
 from solvers.regularizers.exponent import check_exponent, power_norm, shrinkage, subscript
 from solvers.regularizers.l2 import frobenius_norm, least_norm, least_norm_of_wide_rows, scaled_to_ball
 from solvers.regularizers.regularizer import Regularizer
@@ -96,7 +98,27 @@ class Schatten(Regularizer):
             )
 
     def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
-        return least_norm(problem) if self.p == 2 else super().minimize(problem, search)
+        if self.p == 2:
+            return least_norm(problem)
+        found = self._minimize_nuclear(problem, search) if self.p == 1 else None
+        return super().minimize(problem, search) if found is None else found
+
+    def _minimize_nuclear(self, problem: MarginProblem, search: Search) -> Candidate | None:
+        """By the central path of R_K: with kernels of size 1 it is 2√D times the nuclear norm of channels × D.
+
+        The smaller side of β takes the part of the channels. None where the path finds no predictor.
+        """
+        unit, (outputs, features) = problem.equilibrated, problem.shape
+        turned = outputs > features
+        rows = unit.rows.reshape(-1, outputs, features).swapaxes(1, 2) if turned else unit.rows
+        channels, length = (features, outputs) if turned else (outputs, features)
+        geometry = KernelLags((length,), (1,), channels)
+        end = best_end(geometry, np.ascontiguousarray(rows).reshape(len(rows), -1), unit.right, search.tol)
+        if end.beta is None or end.multipliers is None:
+            return None
+        beta = geometry.inverse(end.beta) / unit.scale
+        how: dict[str, object] = {"method": "central path", "iterations": end.iterations}
+        return Candidate(beta.T if turned else beta, end.multipliers * unit.share, how)
 
     def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
         isometric = self.p == 2
