@@ -155,15 +155,18 @@ class GroupProblem:
         stats: dict[str, object] = {"method": "Newton on the support of start", "start": "given"}
         margin = float(self.problem.careful_margins(beta).min())
         if margin > 0:
-            unit = beta / margin
-            multipliers = nearest_multipliers(self.problem, unit, self.regularizer, active_tolerance=1e-3)
-            if multipliers.any():
-                b, dual = self.coordinates(unit), multipliers / self.rows.share
-                ends = [self.stationary_point(b, dual, stats, (threshold,)) for threshold in THRESHOLDS]
-                near = [end for end in ends if end.status is Status.STATIONARY]
-                nearest = min(near, key=lambda end: float(np.linalg.norm(end.beta - unit)), default=None)
-                if nearest and np.linalg.norm(nearest.beta - unit) <= 1e-2 * np.linalg.norm(nearest.beta):
-                    return nearest
+            unit, ends = beta / margin, []
+            b = self.coordinates(unit)
+            sizes = np.linalg.norm(b, axis=1, keepdims=True)
+            for threshold in THRESHOLDS:  # what is small in a start is noise, and would rule the fit of multipliers
+                cut = np.where(sizes > threshold * sizes.max(), b, 0.0)
+                multipliers = nearest_multipliers(self.problem, self.predictor(cut), self.regularizer, 1e-3)
+                if multipliers.any():
+                    ends.append(self.stationary_point(cut, multipliers / self.rows.share, stats, (threshold,)))
+            near = [end for end in ends if end.status is Status.STATIONARY]
+            nearest = min(near, key=lambda end: float(np.linalg.norm(end.beta - unit)), default=None)
+            if nearest and np.linalg.norm(nearest.beta - unit) <= 1e-2 * np.linalg.norm(nearest.beta):
+                return nearest
         b, dual = self.reweighted(self.weights_at(self.coordinates(beta), 1e-6), 1e-6)
         return self.stationary_point(b, dual, stats | {"method": "reweighted from start + Newton on the support"})
 
