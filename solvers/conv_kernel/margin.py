@@ -94,9 +94,8 @@ def kernel_max_margin(
 def best_end(geometry: KernelLags, rows: Array, right: Array, tol: float) -> PathEnd:
     """Problem (2), once more with larger right sides where rounding β to float64 could violate a small one."""
     end = _attempts(geometry, rows, right, tol)
-    if end.beta is None:
-        return end
-    size = float(np.linalg.norm(geometry.inverse(end.beta)))
+    beta = l2_max_margin(rows / right[:, None])[0] if end.beta is None else geometry.inverse(end.beta)
+    size = float(np.linalg.norm(beta))
     rounding = np.finfo(np.float64).eps * size * np.linalg.norm(rows, axis=1)
     raised = right + np.where(rounding > 1e-9 * right, 8.0 * rounding, 0.0)
     return _attempts(geometry, rows, raised, tol) if (raised > right).any() else end
