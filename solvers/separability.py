@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from solvers.algorithms.interior_point import group_max_margin
 from solvers.algorithms.least_distance import NEGLIGIBLE_MARGIN, least_distance
 from solvers.arrays import Array
 from solvers.solution import IllConditionedError, NotSeparableError
+
+CERTAINLY_ZERO = 16.0 * float(np.finfo(np.float64).eps)
+"""A distance of the hull from the origin that only rounding has left, for rows of norm one."""
 
 UNRESOLVED = 1e-10
 """Relative margin below which a bad answer is the data's fault: β has rounding errors of a millionth of the margins."""
@@ -38,12 +42,19 @@ def farkas_certificate(A: Array) -> tuple[Array, float] | None:
     column_scale = np.abs(scaled).max(axis=0)
     scaled = scaled / np.where(column_scale > 0, column_scale, 1.0)
     row_scale = np.linalg.norm(scaled, axis=1)
-    alpha, distance = least_distance(scaled / row_scale[:, None])
-    if distance > NEGLIGIBLE_MARGIN:
+    rows = scaled / row_scale[:, None]
+    alpha, distance = least_distance(rows)
+    if distance > NEGLIGIBLE_MARGIN or (distance > CERTAINLY_ZERO and _separates(rows)):
         return None
     alpha = alpha / row_scale * (lift.min() / lift)
     alpha = alpha / alpha.sum()
     return alpha, float(np.linalg.norm(A.T @ alpha) / np.linalg.norm(A, axis=1).max())
+
+
+def _separates(rows: Array) -> bool:
+    """Whether some β has positive margins in the longest format: rows that float64 leaves undecided."""
+    found = group_max_margin(rows, np.ones(len(rows)), lambda part: part[:, None, :], 1e-3)
+    return bool((rows.astype(np.longdouble) @ found.b.reshape(-1)).min() > 0)
 
 
 def raise_if_not_separable(A: Array, label_shape: tuple[int, ...]) -> None:

@@ -109,12 +109,15 @@ def _attempts(geometry: KernelLags, rows: Array, right: Array, tol: float) -> Pa
     end = solve_margin(geometry, rows, right, 0.5 * tol)
     columns = 2 * geometry.channels * geometry.multiplicity.size + geometry.n**2
     small = min(len(rows), WORKING_SET) ** 2 * columns <= LONG_UP_TO
-    for format in (np.float64, np.longdouble, np.longdouble)[: 3 if small else 1]:
+    for format in (np.float64, *[np.longdouble] * (4 if small else 0)):
         if end.gap <= tol:
             break
         careful = format is np.longdouble
         again = solve_margin(geometry, rows.astype(format), right.astype(format), 0.5 * tol, end.X, careful)
+        better = again.gap < 0.5 * end.gap or not np.isfinite(end.upper)
         end = again if again.gap < end.gap or not np.isfinite(end.upper) else end
+        if careful and not better:
+            break
     return replace(
         end,
         X=end.X.astype(np.float64),
