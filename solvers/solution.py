@@ -136,7 +136,7 @@ class Candidate:
 
 
 class IllConditionedError(ArithmeticError):
-    """The data separate, but by a margin so small relative to their size that float64 does not resolve the answer.
+    """The data separate, but by a relative margin below 1e-10, and float64 did not resolve the answer.
 
     Attributes:
         relative_margin: the ℓ2 margin 1/‖β‖₂ of the points scaled to norm one.
