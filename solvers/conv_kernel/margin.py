@@ -102,22 +102,22 @@ def best_end(geometry: KernelLags, rows: Array, right: Array, tol: float) -> Pat
 
 
 def _attempts(geometry: KernelLags, rows: Array, right: Array, tol: float) -> PathEnd:
-    """In float64; where the gap stays open from a start that knows the first end; then in the longest format.
+    """In float64; where the gap stays open from a start near the first end; and so on in the longest format.
 
     That is careful, and only where it takes seconds at most.
     """
     end = solve_margin(geometry, rows, right, 0.5 * tol)
     columns = 2 * geometry.channels * geometry.multiplicity.size + geometry.n**2
     small = min(len(rows), WORKING_SET) ** 2 * columns <= LONG_UP_TO
-    for format in (np.float64, *[np.longdouble] * (4 if small else 0)):
+    attempts = [(np.float64, True), (np.longdouble, True), (np.longdouble, False), (np.longdouble, True)]
+    for format, start_near in attempts[: 4 if small else 1]:
         if end.gap <= tol:
             break
+        # away from the singular X of the end, whose α would leave the rest of the spectrum alone
+        near = end.X / np.trace(end.X) + 0.1 / geometry.n * np.eye(geometry.n) if start_near else None
         careful = format is np.longdouble
-        again = solve_margin(geometry, rows.astype(format), right.astype(format), 0.5 * tol, end.X, careful)
-        better = again.gap < 0.5 * end.gap or not np.isfinite(end.upper)
+        again = solve_margin(geometry, rows.astype(format), right.astype(format), 0.5 * tol, near, careful)
         end = again if again.gap < end.gap or not np.isfinite(end.upper) else end
-        if careful and not better:
-            break
     return replace(
         end,
         X=end.X.astype(np.float64),
