@@ -53,8 +53,9 @@ def farkas_certificate(A: Array) -> tuple[Array, float] | None:
 
 def _separates(rows: Array) -> bool:
     """Whether some β has positive margins in the longest format: rows that float64 leaves undecided."""
-    found = group_max_margin(rows, np.ones(len(rows)), lambda part: part[:, None, :], 1e-3)
-    return bool((rows.astype(np.longdouble) @ found.b.reshape(-1)).min() > 0)
+    beta = group_max_margin(rows, np.ones(len(rows)), lambda part: part[:, None, :], 1e-3).b.reshape(-1)
+    rounding = 32.0 * np.finfo(np.longdouble).eps * np.linalg.norm(beta)
+    return bool((rows.astype(np.longdouble) @ beta).min() > rounding)
 
 
 def raise_if_not_separable(A: Array, label_shape: tuple[int, ...]) -> None:
