@@ -176,7 +176,8 @@ class ConvKernel(Regularizer):
 
     def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
         if self.geometry(problem.shape).n == 1:
-            return self._scaled(problem, least_norm_of_wide_rows(problem, search.tol))
+            plain = least_norm_of_wide_rows(problem, search.tol)
+            return None if plain is None else self._scaled(problem, plain)
         return super().last_resort(problem, search, worst)
 
     def _scaled(self, problem: MarginProblem, plain: Candidate) -> NetworkCandidate:
