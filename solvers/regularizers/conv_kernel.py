@@ -32,7 +32,7 @@ from solvers.conv_kernel.path import kernel_dual_norm
 from solvers.conv_kernel.value import InducedRegularizer, attained
 from solvers.regularizers.fourier_bridge import FourierBridge
 from solvers.regularizers.l2 import least_norm, least_norm_of_wide_rows
-from solvers.regularizers.regularizer import Regularizer
+from solvers.regularizers.regularizer import LARGEST_PROGRAM, Regularizer
 from solvers.search import Search
 from solvers.separability import raise_if_not_resolved, raise_if_not_separable
 
@@ -175,9 +175,13 @@ class ConvKernel(Regularizer):
         return kernel_max_margin(problem, geometry, self.out_channels, search)
 
     def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
-        if self.geometry(problem.shape).n == 1:
+        geometry = self.geometry(problem.shape)
+        if geometry.n == 1:
             plain = least_norm_of_wide_rows(problem, search.tol)
             return None if plain is None else self._scaled(problem, plain)
+        if geometry.channels == 1 and geometry.full_width and geometry.D <= LARGEST_PROGRAM:
+            # the path leaves room for the rounding of a network, which is more than that of β
+            return kernel_max_margin(problem, geometry, self.out_channels, search)
         return super().last_resort(problem, search, worst)
 
     def _scaled(self, problem: MarginProblem, plain: Candidate) -> NetworkCandidate:
