@@ -9,7 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvers.arrays import Array
-from solvers.extended_precision import careful_margins, extended_product
+from solvers.extended_precision import careful_margins, extended_product, powers_of_two
+
+
+@dataclass(frozen=True, eq=False)
+class EquilibratedRows:
+    """Aβ ≥ 1 as Â(σβ) ≥ r: rows are scaled together with their right sides, by powers of two: nothing is rounded."""
+
+    rows: Array
+    """Â: norms in [1, 2)."""
+    share: Array
+    """r, the largest is 1; multipliers α̂ of these rows are α = r α̂ of A."""
+    scale: float
+    """σ."""
+
+    @property
+    def right(self) -> Array:
+        """r, but at least ε/2: less is lost when σβ, of norm 1/2 at least, is rounded."""
+        return np.maximum(self.share, 0.5 * np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +58,12 @@ class MarginProblem:
     def largest_norm(self) -> float:
         """max_m ‖a_m‖₂, which is max_n ‖x_n‖₂."""
         return float(np.linalg.norm(self.points, axis=1).max())
+
+    @cached_property
+    def equilibrated(self) -> EquilibratedRows:
+        """The constraints with rows of norm one, nearly. No row is zero."""
+        sizes = powers_of_two(np.linalg.norm(self.A, axis=1))
+        return EquilibratedRows(self.A / sizes[:, None], float(sizes.min()) / sizes, float(sizes.min()))
 
     def rows(self, index: NDArray[np.intp]) -> Array:
         """The rows a_m with these indices, flattened: shape (k, size of β)."""

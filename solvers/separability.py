@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from solvers.algorithms.interior_point import group_max_margin
 from solvers.algorithms.least_distance import NEGLIGIBLE_MARGIN, least_distance
 from solvers.arrays import Array
 from solvers.solution import IllConditionedError, NotSeparableError
 
-ORDINARY_MARGIN = 1e-4
-"""Above this relative margin a problem is not called ill-conditioned."""
+CERTAINLY_ZERO = 16.0 * float(np.finfo(np.float64).eps)
+"""A distance of the hull from the origin that only rounding has left, for rows of norm one."""
+
+UNRESOLVED = 1e-10
+"""Relative margin below which a bad answer is the data's fault: β has rounding errors of a millionth of the margins."""
 
 
 def relative_margin(A: Array) -> float:
-    """The ℓ2 margin 1/‖β‖₂ of the rows over the largest ‖a_n‖₂: what there is to resolve, dimensionless."""
-    return least_distance(A / float(np.linalg.norm(A, axis=1).max()))[1]
+    """The ℓ2 margin of the rows scaled to norm one: what there is to resolve, dimensionless."""
+    return least_distance(A / np.linalg.norm(A, axis=1)[:, None])[1]
 
 
 def farkas_certificate(A: Array) -> tuple[Array, float] | None:
@@ -38,12 +42,20 @@ def farkas_certificate(A: Array) -> tuple[Array, float] | None:
     column_scale = np.abs(scaled).max(axis=0)
     scaled = scaled / np.where(column_scale > 0, column_scale, 1.0)
     row_scale = np.linalg.norm(scaled, axis=1)
-    alpha, distance = least_distance(scaled / row_scale[:, None])
-    if distance > NEGLIGIBLE_MARGIN:
+    rows = scaled / row_scale[:, None]
+    alpha, distance = least_distance(rows)
+    if distance > NEGLIGIBLE_MARGIN or (distance > CERTAINLY_ZERO and _separates(rows)):
         return None
     alpha = alpha / row_scale * (lift.min() / lift)
     alpha = alpha / alpha.sum()
     return alpha, float(np.linalg.norm(A.T @ alpha) / np.linalg.norm(A, axis=1).max())
+
+
+def _separates(rows: Array) -> bool:
+    """Whether some β has positive margins in the longest format: rows that float64 leaves undecided."""
+    beta = group_max_margin(rows, np.ones(len(rows)), lambda part: part[:, None, :], 1e-3).b.reshape(-1)
+    rounding = 32.0 * np.finfo(np.longdouble).eps * np.linalg.norm(beta)
+    return bool((rows.astype(np.longdouble) @ beta).min() > rounding)
 
 
 def raise_if_not_separable(A: Array, label_shape: tuple[int, ...]) -> None:
@@ -66,14 +78,14 @@ def raise_if_not_resolved(A: Array, label_shape: tuple[int, ...]) -> None:
 
 
 def raise_if_ill_conditioned(A: Array, worst: float) -> None:
-    """Raise IllConditionedError when an answer's worst violation exceeds 1e-3 on data of tiny margin or mixed size.
+    """Raise IllConditionedError when an answer's worst violation exceeds 1e-3 on data of a margin below `UNRESOLVED`.
 
-    Where the relative margin is ordinary, a bad answer has another cause, and blaming the data would mislead.
+    Above, an answer with its true gap says more than a refusal, and blaming the data would mislead.
     """
     if worst <= 1e-3:
         return
     distance = relative_margin(A)
-    if distance > ORDINARY_MARGIN:
+    if distance > UNRESOLVED:
         return
     raise IllConditionedError(
         distance, "no usable answer" if worst == np.inf else f"the worst violation is {worst:.1e}"

@@ -136,18 +136,18 @@ class Candidate:
 
 
 class IllConditionedError(ArithmeticError):
-    """The data separate, but by a margin so small relative to their size that float64 does not resolve the answer.
+    """The data separate, but by a relative margin below 1e-10, and float64 did not resolve the answer.
 
     Attributes:
-        relative_margin: the ℓ2 margin 1/‖β‖₂ over the largest ‖x_n‖₂.
+        relative_margin: the ℓ2 margin 1/‖β‖₂ of the points scaled to norm one.
     """
 
     def __init__(self, relative_margin: float, reached: str) -> None:
         self.relative_margin = relative_margin
         super().__init__(
-            f"the data separate only by a relative margin of {relative_margin:.1e} (l2 margin over the largest norm "
-            f"of a point), too little for this problem in float64: {reached}. Bring the points to comparable norms, or "
-            "remove points that nearly contradict each other; L2() is the most accurate regularizer here."
+            f"the data separate only by a relative margin of {relative_margin:.1e} (l2 margin of the points scaled to "
+            f"norm one), too little for this problem in float64: {reached}. Remove points that nearly contradict each "
+            "other, or give features more digits; L2() is the most accurate regularizer here."
         )
 
 
@@ -167,7 +167,7 @@ class NotSeparableError(ValueError):
         shown = ", ".join(map(str, involved[:8])) + (", …" if involved.size > 8 else "")
         super().__init__(
             f"the data are not linearly separable through the origin: a convex combination of the {involved.size} "
-            f"signed points y_n x_n with n in [{shown}] is zero (relative residual {residual:.1e}; weights in "
-            "`error.farkas`). There is no max-margin predictor. Append a column of ones to X to allow an offset "
-            "(on the command line: --offset), or remove or relabel points."
+            f"signed points y_n x_n with n in [{shown}] is zero to within rounding (relative residual {residual:.1e}; "
+            "weights in `error.farkas`). There is no max-margin predictor. Append a column of ones to X to allow an "
+            "offset (on the command line: --offset), or remove or relabel points."
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from solvers.algorithms.interior_point import GroupSolution, group_max_margin
 from solvers.algorithms.linear_program import l1_max_margin
 from solvers.algorithms.linf_margin import linf_max_margin, linf_unique
 from solvers.algorithms.optimal_face import unique_on_face
@@ -15,9 +16,8 @@ from solvers.algorithms.power_margin import power_max_margin
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
 from solvers.regularizers.exponent import conjugate, power_norm, shrinkage, subscript
-from solvers.regularizers.l2 import least_norm, scaled_to_ball
+from solvers.regularizers.l2 import least_norm, least_norm_of_wide_rows, scaled_to_ball
 from solvers.regularizers.regularizer import Regularizer
-from solvers.separability import raise_if_not_separable
 from solvers.solution import Candidate, Uniqueness
 from solvers.stationary_points import stationary_points
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from solvers.problem import MarginProblem
     from solvers.search import Search
     from solvers.solution import Solution
+
+GROUP_METHOD = "group-norm interior point + Newton on the active set"
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,21 @@ class Bridge(Regularizer):
 
     def from_coefficients(self, coefficients: NDArray[Any]) -> Array:
         """The inverse, and by isometry the adjoint, of `coefficients`."""
-        return np.asarray(coefficients, dtype=np.float64)
+        return np.asarray(coefficients)
 
-    def support(self, beta: Array, threshold: float = 1e-9) -> NDArray[np.bool_]:
-        """Which coefficients count as nonzero: those above `threshold` times the largest."""
+    resolution: ClassVar[float] = 0.0
+    """Coefficients below this part of their ℓ2 norm are rounding errors of `coefficients`."""
+
+    def support(self, beta: Array) -> NDArray[np.bool_]:
+        """Which coefficients count as nonzero: for a norm those above 1e-9 of the largest.
+
+        For p < 1 all that are more than rounding: |c|^p is not small when |c| is, and |c|^{p−1} is large.
+        """
         magnitudes = np.abs(self.coefficients(beta))
-        return np.asarray(magnitudes > threshold * magnitudes.max(initial=0.0))
+        largest = float(magnitudes.max(initial=0.0))
+        if self.is_norm or largest == 0.0:
+            return np.asarray(magnitudes > 1e-9 * largest)
+        return np.asarray(magnitudes / largest > self.resolution * np.linalg.norm(magnitudes / largest))
 
     def support_size(self, beta: Array) -> int:
         return int(self.support(beta).sum())
@@ -105,7 +116,8 @@ class Bridge(Regularizer):
     # ---- the norm or quasi-norm -----------------------------------------------------------------------------------
 
     def value(self, beta: Array) -> float:
-        return power_norm(np.abs(self.coefficients(beta)), self.p)
+        magnitudes = np.abs(self.coefficients(beta))
+        return power_norm(magnitudes if self.is_norm else np.where(self.support(beta), magnitudes, 0.0), self.p)
 
     def dual_norm(self, z: Array) -> float:
         if self.p == 2:
@@ -153,12 +165,26 @@ class Bridge(Regularizer):
         return stationary_points(problem, self, convex, search)
 
     def _minimize_l1(self, problem: MarginProblem, search: Search) -> Candidate:
-        del search
-        found = l1_max_margin(problem.A)
-        if found is None:
-            raise_if_not_separable(problem.A, problem.label_shape)
-            return self.minimize_conic(problem)
-        return Candidate(found[0].reshape(problem.shape), *found[1:])
+        rows, right = problem.equilibrated.rows, problem.equilibrated.right
+        method, found = "linear program (HiGHS)", l1_max_margin(rows, right)
+        if found is None or not abs(found.gap) <= search.tol:
+            other = group_max_margin(rows, right, lambda part: part[:, :, None], 0.5 * search.tol)
+            if found is None or not np.isfinite(other.gap) or abs(other.gap) < abs(found.gap):
+                method, found = GROUP_METHOD, other
+        return self._candidate(problem, found, method)
+
+    def _candidate(self, problem: MarginProblem, found: GroupSolution, method: str) -> Candidate:
+        """The predictor of a solution in the equilibrated rows."""
+        unit = problem.equilibrated
+        stats: dict[str, object] = {"method": method, "iterations": found.iterations, "polished": found.polished}
+        beta, dual = self.from_groups(found.b, problem.shape) / unit.scale, found.dual * unit.share
+        return Candidate(np.asarray(beta, dtype=np.float64), np.asarray(dual, dtype=np.float64), stats)
+
+    def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
+        isometric = self.p == 2
+        return (
+            least_norm_of_wide_rows(problem, search.tol) if isometric else super().last_resort(problem, search, worst)
+        )
 
     def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
         if 1 < self.p < np.inf:
