@@ -112,11 +112,11 @@ def band_section(image: Image, *, level: float = 25 / 255, steps: int = 400) -> 
 def order_check(name: str, times: Array, steps: NDArray[np.int64]) -> Check:
     """Every band is learned before the next higher one.
 
-    A time is known to lie between two snapshots, so two in one interval are not told apart. A band that is not learned
-    yet is later than all that are; of two such bands nothing is known.
+    A time is known to lie after one snapshot (half a step or more) and not after the next, so two in one interval are
+    not told apart. A band that is not learned yet is later than all that are; of two such bands nothing is known.
     """
     known = np.minimum(times, steps[-1])
-    before = np.array([0.0, *steps[:-1]])[np.searchsorted(steps, known)]
+    before = np.array([0.0, *steps[:-1]])[np.searchsorted(steps, known)] + 0.5
     half = np.where(np.isinf(times), 0.0, (known - before) / 2)
     pairs = [
         Evidence(low - high, np.inf if times[i] == times[i + 1] == np.inf else half[i] + half[i + 1])

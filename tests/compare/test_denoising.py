@@ -174,7 +174,7 @@ def test_bands_end_to_end(monkeypatch):
     section = band_section(shipped("camera", 16), steps=40)
     assert len(section.rows) == 4
     assert section.checks[-1].verdict is Verdict.CONFIRMED  # the filter's prediction
-    with_another_step(monkeypatch, denoising_bands, 0.0)
+    with_another_step(monkeypatch, denoising_bands, 0.01)
     assert band_section(shipped("camera", 16), steps=40).checks[-1].verdict is Verdict.REFUTED
 
 
