@@ -47,7 +47,7 @@ def rate_section(name: str, study: WidthStudy, case: SplineCase, *, enough: bool
     else:
         why = f"{interval}; too few seeds or widths to know the slope to {SLOPE_TOLERANCE}"
         measured = None if np.isnan(off.figure) else off.figure
-        checks = [Check.no_prediction(statement, measured, why=why, reference=PAPER)]
+        checks = [Check.not_reached(statement, measured, why=why, reference=PAPER)]
     if case is BUILTIN and name in AUTHORS_RMS and 640 in study.widths:
         front, power = AUTHORS_RMS[name]
         at = study.rms[study.widths.index(640)]
@@ -56,7 +56,7 @@ def rate_section(name: str, study: WidthStudy, case: SplineCase, *, enough: bool
         checks.append(
             Check.of(claim, mean, theirs, unit="y", reference="Jin and Montúfar (2023), figures")
             if enough
-            else Check.no_prediction(claim, mean.figure, why="too few seeds for a mean", unit="y")
+            else Check.not_reached(claim, mean.figure, why="too few seeds for a mean", unit="y")
         )
 
     widths = np.asarray(study.widths)
@@ -146,7 +146,7 @@ def training_section(name: str, widths: tuple[int, ...], gaps: Array, *, enough:
     check = (
         Check.of(claim, excess, 0.1, reference="Jin and Montúfar (2023), linearization", reason=reason)
         if enough
-        else Check.no_prediction(
+        else Check.not_reached(
             claim, None if np.isnan(slope) else slope + 1.0, why=f"{reason}; too few seeds to test it"
         )
     )

@@ -61,7 +61,7 @@ def test_a_mean_above_the_authors_fit_is_rejected() -> None:
 def test_a_training_gap_that_falls_too_slowly_is_rejected(power: float, verdict: Verdict) -> None:
     gaps = np.asarray(WIDTHS)[:, None] ** power * np.random.default_rng(0).lognormal(0.0, 0.1, (len(WIDTHS), 40))
     assert training_section("", WIDTHS, gaps, enough=True).checks[0].verdict is verdict
-    assert training_section("", WIDTHS, gaps, enough=False).checks[0].verdict is Verdict.NO_PREDICTION
+    assert training_section("", WIDTHS, gaps, enough=False).checks[0].verdict is Verdict.NOT_REACHED
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_rate_check_rejects_other_rates(power: float, verdict: Verdict) -> N
     section = rate_section("gaussian:1,1", study_with_slope(power), BUILTIN, enough=True)
     assert section.checks[0].verdict is verdict
     section = rate_section("gaussian:1,1", study_with_slope(power), BUILTIN, enough=False)
-    assert section.checks[0].verdict is Verdict.NO_PREDICTION
+    assert section.checks[0].verdict is Verdict.NOT_REACHED
 
 
 def test_a_width_without_a_fitted_network_has_empty_cells() -> None:
@@ -200,7 +200,8 @@ def test_command_line(tmp_path) -> None:
     file.write_text("-1,0\n0,1\n0.5,0\n1.5,2\n")
     arguments = ["compare", "spline", "--data", str(file), "--init", "uniform:1,2", "--widths", "40,80", "--seeds", "3"]
     done = CliRunner().invoke(cli, [*arguments, "--out", str(tmp_path / "report")])
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 3, done.output  # three seeds tell no slope
+    assert "refuted 0, not reached 2" in done.output
     assert (tmp_path / "report" / "report.html").is_file()
     refused = CliRunner().invoke(cli, ["compare", "spline", "--widths", "a,b"])
     assert refused.exit_code == 2
