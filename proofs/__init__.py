@@ -4,6 +4,7 @@ from proofs.catalogue import UnknownClaimError, claims, find, verify
 from proofs.certified_factor import CertifiedFactor, spectral_factor
 from proofs.claim import Claim, Kind, Mutant, Step, Verdict
 from proofs.exact_factor import ExactFactor, exact_spectral_factor
+from proofs.lemma import LemmaVerdict, verify_lemma
 
 __all__ = [
     "Claim",
@@ -15,6 +16,8 @@ __all__ = [
     "claims",
     "find",
     "verify",
+    "LemmaVerdict",
+    "verify_lemma",
     "CertifiedFactor",
     "ExactFactor",
     "exact_spectral_factor",

@@ -40,7 +40,7 @@ def claims() -> dict[str, Claim]:
 
     Example:
         >>> claims()["lemma-3"].expected
-        <Kind.PROVED_FOR_ALL_SIZES: 'PROVED FOR ALL SIZES'>
+        <Kind.PROVED_FOR_ALL_SIZES: 'ALGEBRA PROVED FOR ALL SIZES'>
     """
     return {claim.name: claim for name in GROUPS for claim in group(name)}
 

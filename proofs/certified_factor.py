@@ -20,7 +20,6 @@ Where a step does not go through the answer says which; c and the bound on its r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 from flint import arb, arb_poly, fmpq, fmpq_poly, nmod_poly
@@ -28,6 +27,7 @@ from numpy.typing import ArrayLike
 
 from proofs.balls import bits, lags
 from proofs.factor_refinement import refine, start_from_solver
+from proofs.kernels import rational_kernels
 from solvers.arrays import Array
 
 _PRIME = (1 << 61) - 1  # coprime modulo a prime that spares the leading coefficients is coprime over ℚ
@@ -82,11 +82,8 @@ def spectral_factor(*summands: ArrayLike) -> CertifiedFactor:
         >>> spectral_factor([1, 1, 0], [-1, -1, 0]).proof
         'exact: every kernel is a multiple of one; rounded'
     """
-    kernels = [_fractions(a) for a in summands]
-    lengths = sorted({len(a) for a in kernels})
-    if len(lengths) != 1 or lengths == [0]:
-        raise ValueError(f"the kernels must share one length K ≥ 1, got {len(kernels)} kernels of lengths {lengths}")
-    K = lengths[0]
+    kernels = rational_kernels(summands)
+    K = len(kernels[0])
     polynomials = [fmpq_poly(a) for a in kernels]
     if all(_zero(p) for p in polynomials):
         return CertifiedFactor(np.zeros(K), 0.0, 0.0, 0.0, "exact: zero")
@@ -101,26 +98,6 @@ def spectral_factor(*summands: ArrayLike) -> CertifiedFactor:
             if radius is not None:
                 return _rounded(polynomials, common, exact, radius, K, proof + note)
     return _rounded(polynomials, common, exact, None, K, proof + note)
-
-
-def _fractions(a: ArrayLike) -> list[fmpq]:
-    """The entries as exact rationals: binary fractions for floats."""
-    entries = list(a) if isinstance(a, (list, tuple)) else list(np.atleast_1d(np.asarray(a)))
-    if any(np.ndim(entry) > 0 for entry in entries):
-        raise ValueError(
-            f"each kernel must be one vector of length K, got an array of shape {np.shape(a)}; "
-            "pass several kernels as separate arguments"
-        )
-    try:
-        exact = [Fraction(v) if isinstance(v, (int, float, Fraction)) else _number(v) for v in entries]
-    except (OverflowError, ValueError) as error:
-        raise ValueError(f"the kernels must be finite real numbers; {error}") from error
-    return [fmpq(v.numerator, v.denominator) for v in exact]
-
-
-def _number(value: object) -> Fraction:
-    """Numpy scalars, and sympy rationals through their text."""
-    return Fraction(value.item()) if isinstance(value, np.generic) else Fraction(str(value))
 
 
 def _zero(polynomial: fmpq_poly) -> bool:

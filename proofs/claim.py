@@ -6,13 +6,13 @@ with a flipped sign goes through the very same checks (`Claim.altered`). That is
 
 A verdict is never better than its weakest step:
 
-    PROVED FOR ALL SIZES   every step of the argument is an identity or inequality with the sizes indeterminate;
-                           that the steps add up (by induction, in a limit) is said in words, for a reader to check
-    PROVED                 symbolic, for all values, at the sizes the scope states
-    CERTIFIED              a rigorous enclosure (ball or exact arithmetic) for the inputs the scope states
-    CHECKED                exact arithmetic on the instances named; a proof of nothing but those
-    NOT PROVED             neither proved nor refuted: the machine did not decide it
-    REFUTED                a step fails, and the counterexample is shown
+    ALGEBRA PROVED FOR ALL SIZES   every step is an identity or inequality with the sizes indeterminate; that the
+                                   steps add up (by induction, in a limit) is said in words, for a reader to check
+    PROVED                         symbolic, for all values, at the sizes the scope states
+    CERTIFIED                      a rigorous enclosure (ball or exact arithmetic) for the inputs the scope states
+    CHECKED                        exact arithmetic on the instances named; a proof of nothing but those
+    NOT PROVED                     neither proved nor refuted: the machine did not decide it
+    REFUTED                        a step fails, and the counterexample is shown
 
 Steps marked as instances test that a general argument is about the formula as written; they can refute, and they
 never raise or lower a verdict.
@@ -39,7 +39,7 @@ Formula = Mapping[str, Any]
 class Kind(Enum):
     """What a verdict covers, from the most to the least; the value is what the table prints."""
 
-    PROVED_FOR_ALL_SIZES = "PROVED FOR ALL SIZES"
+    PROVED_FOR_ALL_SIZES = "ALGEBRA PROVED FOR ALL SIZES"
     PROVED = "PROVED"
     CERTIFIED = "CERTIFIED"
     CHECKED = "CHECKED"

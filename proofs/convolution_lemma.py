@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sympy import Function, I, Integer, Mod, Symbol, cos, exp, expand, solve, sqrt
+from sympy import Function, I, Integer, Mod, Symbol, cos, exp, expand, sqrt
 
 from proofs.claim import Claim, Formula, Step, claim, for_all_sizes
 from proofs.steps import check, instance
@@ -134,10 +134,11 @@ def _symmetry_steps(formula: Formula) -> Iterator[Step]:
     yield check("x^j + x^{−j} is real on the circle: 2 cos jθ, so q·x^{1−K} = r_0 + 2 Σ r_j cos jθ").equal(
         exp(I * theta) + exp(-I * theta), 2 * cos(theta)
     )
-    m, h = Symbol("m", odd=True, positive=True), positive("h")
+    m, (h, left, right) = Symbol("m", odd=True, positive=True), positive("h S(θ₀−h) S(θ₀+h)")
     yield check(
-        "even multiplicity on the circle: near a root θ₀ of odd order m, q ~ C h^m changes sign, but q ≥ 0"
-    ).equal((-h) ** m, -(h**m))
+        "even multiplicity on the circle: a root θ₀ of odd order m is q = (θ − θ₀)^m S with S(θ₀) ≠ 0, so near θ₀ its "
+        "two values have the product −h^{2m} S(θ₀−h) S(θ₀+h) < 0, but q ≥ 0"
+    ).equal((-h) ** m * left * h**m * right, -(h ** (2 * m)) * left * right)
 
 
 def _factor_steps() -> Iterator[Step]:
@@ -158,10 +159,9 @@ def _factor_steps() -> Iterator[Step]:
     yield check("double roots e^{±iφ} on the circle: f = x² − 2 cos φ x + 1").equal(
         x**2 * g * g.subs(x, 1 / x), ((x - exp(I * phi)) * (x - exp(-I * phi))) ** 2
     )
-    for sign in (1, -1):
-        yield check(f"a double root at {sign}: f = x {'−' if sign > 0 else '+'} 1").equal(
-            x * (x - sign) * (1 / x - sign), -sign * (x - sign) ** 2
-        )
+    yield check("a double root at ±1: f = x ∓ 1").equal(
+        tagged([x * (x - 1) * (1 / x - 1), x * (x + 1) * (1 / x + 1)]), tagged([-((x - 1) ** 2), (x + 1) ** 2])
+    )
 
 
 def _assembly_steps() -> Iterator[Step]:
@@ -175,29 +175,21 @@ def _assembly_steps() -> Iterator[Step]:
     yield check(
         "degrees: m leading lags zero leave 2(K−1−m) nonzero roots, half of them in f: deg f = K−1−m ≤ K−1"
     ).equal((2 * (K - 1) - 2 * m) / 2, K - 1 - m)
-    share, modulus, value = real("λ"), positive("|f|"), Symbol("q")
-    yield check("the constant: where |x| = 1 and f ≠ 0, q·x^{1−K} = λ|f|² gives λ = (q·x^{1−K})/|f|²").equal(
-        solve(share * modulus**2 - value, share, dict=True)[0][share], value / modulus**2
-    )
-    above = nonnegative("q")
-    yield check("… which is ≥ 0, because q·x^{1−K} ≥ 0").nonnegative(above / modulus**2, above / modulus**2)
-    lam = nonnegative("λ")
-    yield check("c = √λ f: c(x)c(1/x) = λ f(x)f(1/x)").equal(
-        (sqrt(lam) * f(x)) * (sqrt(lam) * f(1 / x)), lam * f(x) * f(1 / x)
-    )
+    above, modulus = nonnegative("q"), positive("|f|")
+    lam = above / modulus**2
+    yield check(
+        "the constant: where |x| = 1 and f ≠ 0, q·x^{1−K} = λ|f|², so λ = q·x^{1−K}/|f|² ≥ 0 and c = √λ f is real"
+    ).equal((sqrt(lam) * f(x)) * (sqrt(lam) * f(1 / x)), lam * f(x) * f(1 / x))
 
 
 @for_all_sizes
-def _many(formula: Formula, size: int) -> Iterator[Step]:
+def many_kernels(formula: Formula, size: int) -> Iterator[Step]:
     """From n kernels to n + 1: the sum of the first n is c⋆c already, and (c, a_{n+1}) is a pair."""
     S, A, C = nonnegative("Σ_{i≤n}|p_i|² |p_{n+1}|² |p_c|²")
-    yield check("n + 1 kernels: the spectrum is that of the first n, plus |p_{n+1}|²").equal(
-        formula["next"](S, A), S + A
-    )
+    added = formula["next"]
     yield check(
-        "by hypothesis Σ_{i≤n}|p_i|² = |p_c|², so it is the spectrum of the pair (c, a_{n+1}): the lemma for two"
-    ).equal(formula["next"](S, A).subs(S, C), C + A)
-    yield check("n = 1: c = a_1").equal(formula["next"](Integer(0), A), A)
+        "n + 1 kernels: the spectrum of the first n, which is |p_c|² by hypothesis, plus |p_{n+1}|²; n = 1: c = a_1"
+    ).equal(tagged([added(S, A), added(S, A).subs(S, C), added(Integer(0), A)]), tagged([S + A, C + A, A]))
     yield from _all_sizes({"summand": formula["summand"], "combination": formula["next"]}, size)
 
 
@@ -207,7 +199,7 @@ CLAIMS: tuple[Claim, ...] = (
     .refutes("lag shifted by one", summand=lambda a, k, j: a(k) * a(k + j + 1))
     .refutes("factor 2 on b ⋆ b only in the claim", combination=lambda A, B: A + 2 * B)
     .refutes("ordinary convolution's index", summand=lambda a, k, j: a(k) * a(j - k)),
-    claim("convolution-lemma-many", _many, AUTOCORRELATION, next=lambda S, A: S + A)
+    claim("convolution-lemma-many", many_kernels, AUTOCORRELATION, next=lambda S, A: S + A)
     .refutes("difference", next=lambda S, A: S - A)
     .refutes("a factor on the next kernel", next=lambda S, A: S + 2 * A)
     .refutes("lag shifted by one", summand=lambda a, k, j: a(k) * a(k + j + 1)),

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from sympy import Function, I, Integer, Rational, Symbol, acos, cos, diff, exp, expand_trig, integrate, log, pi
+from sympy import (
+    Function,
+    I,
+    Integer,
+    Matrix,
+    Rational,
+    Symbol,
+    acos,
+    cos,
+    diff,
+    exp,
+    expand_trig,
+    integrate,
+    log,
+    pi,
+    sqrt,
+)
 
-from proofs.claim import Claim, Formula, Step, claim, for_all_sizes
+from proofs.claim import Claim, Formula, Kind, Step, claim, for_all_sizes
 from proofs.linear_networks import reduced
 from proofs.steps import check, instance
-from proofs.symbols import integer, positive, real, whole
+from proofs.symbols import integer, nonnegative, positive, real, tagged, whole
 
 WEDGE = {"wedge": lambda th: (th - pi / 2, pi / 2)}
 """The angles of g in the plane of u and v, θ apart, at which both products are positive."""
@@ -19,10 +36,9 @@ WEDGE = {"wedge": lambda th: (th - pi / 2, pi / 2)}
 def _orthant(formula: Formula, size: int) -> Iterator[Step]:
     theta, phi = positive("θ"), real("φ")
     lower, upper = formula["wedge"](theta)
-    for edge, vector in ((upper, Integer(0)), (lower, theta)):
-        yield check("g is seen through its angle φ in the plane of u, v; the wedge ends where one product is 0").equal(
-            cos(edge - vector), 0
-        )
+    yield check("g is seen through its angle φ in the plane of u, v; the wedge ends where one product is 0").equal(
+        tagged([cos(upper), cos(lower - theta)]), 0
+    )
     yield check("its middle is the bisector θ/2, where both products are cos(θ/2) > 0 for θ < π").equal(
         (lower + upper) / 2, theta / 2
     )
@@ -84,12 +100,13 @@ def _filter(formula: Formula, size: int) -> Iterator[Step]:
 def _shapes(formula: Formula, size: int) -> Iterator[Step]:
     n, i, n0 = whole("n i n_0")
     rows, columns = formula["operator"](n)
-    yield check("U_i B_i: the columns of U_i are the n rows of B_i (n × k)").equal(columns, n)
-    yield check("the layer doubles the length: U_i B_i C_i is 2n × k").equal(rows, 2 * n)
-    yield check("after i layers the length is n_0·2^i").equal(
-        formula["length"](n0, i + 1), 2 * formula["length"](n0, i)
+    yield check("U_i B_i C_i: the columns of U_i are the n rows of B_i (n × k), and the layer has 2n rows").equal(
+        tagged([columns, rows]), tagged([n, 2 * n])
     )
-    yield check("which starts at n_0").equal(formula["length"](n0, Integer(0)), n0)
+    length = formula["length"]
+    yield check("so after i layers the length is n_0·2^i, from n_0").equal(
+        tagged([length(n0, i + 1), length(n0, Integer(0))]), tagged([2 * length(n0, i), n0])
+    )
 
 
 @for_all_sizes
@@ -101,6 +118,85 @@ def _layer_index(formula: Formula, size: int) -> Iterator[Step]:
     )
 
 
+def _kernel_operator(kernel: Sequence[Any], size: int) -> Any:
+    """T(c): circular convolution with the kernel's taps centred."""
+    middle = len(kernel) // 2
+    return Matrix(size, size, lambda i, j: sum(v for k, v in enumerate(kernel) if (j + k - middle - i) % size == 0))
+
+
+def _upsampling(size: int) -> Any:
+    """U: x_1, 0, x_2, 0, …"""
+    return Matrix(2 * size, size, lambda i, j: int(i == 2 * j))
+
+
+def _interpolation(formula: Formula, size: int) -> Iterator[Step]:
+    for n in range(3, size + 1):
+        xs = real(f"x0:{n}")
+        raised = _kernel_operator(formula["kernel"], 2 * n) * _upsampling(n) * Matrix(xs)
+        between = [(xs[m] + xs[(m + 1) % n]) / 2 for m in range(n)]
+        yield check(f"n = {n}: T(u)U x has x_m at 2m and the mean of its neighbours at 2m + 1 (circular)").equal(
+            tagged(raised), tagged([v for pair in zip(xs, between, strict=True) for v in pair])
+        )
+        c = real("c")
+        yield check(f"n = {n}: combining channels and then upsampling is upsampling and then combining").equal(
+            tagged(raised * c), tagged(_kernel_operator(formula["kernel"], 2 * n) * _upsampling(n) * (c * Matrix(xs)))
+        )
+
+
+def _architectures(formula: Formula, size: int) -> Iterator[Step]:
+    """Which of i–iv learn their convolution: M(c) then spans more than one operator as c varies."""
+    n, u = 4, (Rational(1, 2), Integer(1), Rational(1, 2))
+    units = [tuple(int(k == tap) for k in range(3)) for tap in range(3)]
+    families = {
+        "i": [_kernel_operator(u, 2 * n) * _upsampling(n)],
+        "ii": [_kernel_operator(u, n)],
+        "iii": [_kernel_operator(c, n) for c in units],
+        "iv": [_kernel_operator(c, 2 * n) * _upsampling(n) for c in units],
+    }
+    learned = {name for name, M in families.items() if Matrix([list(operator) for operator in M]).rank() > 1}
+    for text, names, expected in (
+        ("the operators M(c) with a fixed convolution are multiples of one", formula["fixed"], set(families) - learned),
+        ("with a learned one they span a space of the kernel's dimension", formula["learned"], learned),
+    ):
+        named = ", ".join(sorted(names))
+        yield check(f"{text}: {named}").decided(
+            set(names) == expected, f"ranks, n = {n}: {', '.join(sorted(expected))}", kind=Kind.PROVED,
+            counterexample={"stated": named, "found": ", ".join(sorted(expected))},
+        )  # fmt: skip
+
+
+def _normalization(formula: Formula, size: int) -> Iterator[Step]:
+    n, (shift, epsilon, gamma, beta) = 3, (real("a"), positive("ε"), real("γ"), real("β"))
+    z = real(f"z0:{n}")
+    mean = sum(z) / n
+    variance = sum((v - mean) ** 2 for v in z) / n
+    out = [formula["normalized"](v, mean, variance, epsilon, gamma, beta) for v in z]
+    yield check("the mean of z′ is β").equal(sum(out) / n, beta)
+    yield check("its variance is γ² var/(var + ε), which is γ² as ε → 0").equal(
+        sum((v - beta) ** 2 for v in out) / n, gamma**2 * variance / (variance + epsilon)
+    )
+    moved = [formula["normalized"](v + shift, mean + shift, variance, epsilon, gamma, beta) for v in z]
+    yield check("a constant added to the channel leaves no trace").equal(tagged(moved), tagged(out))
+
+
+@for_all_sizes
+def _relative_distance(formula: Formula, size: int) -> Iterator[Step]:
+    (a, b, c), gap = positive("‖C‖ ‖C_0‖ λ"), nonnegative("s")
+    distance = formula["distance"]
+    yield check("the triangle inequality, ‖C − C_0‖ = (‖C‖ + ‖C_0‖)/(1 + s), makes it at most 1").nonnegative(
+        1 - distance((a + b) / (1 + gap), a, b), gap / (1 + gap)
+    )
+    yield check("it does not change when both weights are scaled").equal(
+        distance(c * gap, c * a, c * b), distance(gap, a, b)
+    )
+    yield check("0 for weights that did not move").equal(distance(Integer(0), a, a), 0)
+
+
+def _normalized(z: Any, mean: Any, variance: Any, epsilon: Any, gamma: Any, beta: Any) -> Any:
+    return (z - mean) / sqrt(variance + epsilon) * gamma + beta
+
+
+R = Rational
 gain = {"gain": lambda z, t: 1 - (1 - z) ** t}
 
 CLAIMS: tuple[Claim, ...] = (
@@ -130,4 +226,21 @@ CLAIMS: tuple[Claim, ...] = (
     .corrected(left_layer=lambda i: i + 1)
     .refutes("i − 1", left_layer=lambda i: i - 1)
     .refutes("i + 1 on both sides", left_layer=lambda i: i + 1, right_layer=lambda i: i + 1),
+    claim("linear-upsampling", _interpolation, kernel=(R(1, 2), R(1), R(1, 2)))
+    .refutes("u = [1, 1, 1]", kernel=(R(1), R(1), R(1)))
+    .refutes("u = [0, 1, 1]: nearest neighbour", kernel=(R(0), R(1), R(1)))
+    .refutes("u = [¼, ½, ¼]", kernel=(R(1, 4), R(1, 2), R(1, 4))),
+    claim("fixed-and-learned-convolutions", _architectures, fixed=("i", "ii"), learned=("iii", "iv"))
+    .refutes("i and iii fixed", fixed=("i", "iii"))
+    .refutes("all learned", learned=("i", "ii", "iii", "iv")),
+    claim("fixed-and-learned-convolutions-as-printed", _architectures, fixed=("i", "ii"), learned=("ii", "iii"))
+    .corrected(learned=("iii", "iv"))
+    .refutes("ii and iv", learned=("ii", "iv"))
+    .refutes("iii alone", learned=("iii",)),
+    claim("channel-normalization", _normalization, normalized=_normalized)
+    .refutes("var + ε without the root", normalized=lambda z, m, v, e, g, b: (z - m) / (v + e) * g + b)
+    .refutes("mean kept", normalized=lambda z, m, v, e, g, b: z / sqrt(v + e) * g + b),
+    claim("relative-distance", _relative_distance, distance=lambda gap, a, b: gap / (a + b))
+    .refutes("over ‖C_0‖", distance=lambda gap, a, b: gap / b)
+    .refutes("squared norms below", distance=lambda gap, a, b: gap / (a**2 + b**2)),
 )

@@ -33,7 +33,7 @@ from sympy.polys.matrices import DomainMatrix
 from proofs.claim import Claim, Formula, Kind, Step, claim
 from proofs.generator_equations import WEDGE
 from proofs.steps import check
-from proofs.symbols import dot, positive, real
+from proofs.symbols import dot, positive, real, tagged
 
 h0, h1, a = positive("h_0 h_1 a")
 t = real("t")
@@ -84,13 +84,14 @@ def _natural(formula: Formula, size: int) -> Iterator[Step]:
         ends = (twice.subs(t, u), twice.subs(t, v))
         pieces.append(twice + yu - ends[0] + (t - u) / (v - u) * (yv - yu - ends[1] + ends[0]))
     left, right = pieces
-    for order, text in ((0, "value"), (1, "slope"), (2, "curvature")):
-        yield check(f"the {text} is continuous at the knot").equal(
-            diff(left, t, order).subs(t, 0), diff(right, t, order).subs(t, 0)
-        )
-    for piece, end in ((left, -h0), (right, h1)):
-        yield check("natural: no curvature at the end").equal(diff(piece, t, 2).subs(t, end), 0)
-        yield check("cubic: the fourth derivative vanishes").equal(diff(piece, t, 4), 0)
+    yield check("value, slope and curvature are continuous at the knot").equal(
+        tagged([diff(left, t, order).subs(t, 0) for order in range(3)]),
+        tagged([diff(right, t, order).subs(t, 0) for order in range(3)]),
+    )
+    bent = [diff(piece, t, 2).subs(t, end) for piece, end in ((left, -h0), (right, h1))]
+    yield check("natural and cubic: no curvature at the ends, no fourth derivative").equal(
+        tagged([*bent, diff(left, t, 4), diff(right, t, 4)]), 0
+    )
     energy = _integral(diff(left, t, 2) ** 2, diff(right, t, 2) ** 2)
     yield check("its energy ∫ g″² is jump²/A").equal(energy, formula["energy"](_jump(*y), h0, h1))
 
@@ -115,8 +116,9 @@ def _arc_cosine(formula: Formula, size: int) -> Iterator[Step]:
     r, theta, phi = positive("r"), positive("θ"), real("φ")
     radial = integrate(r**3 * exp(-(r**2) / 2), (r, 0, oo))
     lower, upper = formula["wedge"](theta)
-    for edge, vector in ((upper, Integer(0)), (lower, theta)):
-        yield check("the wedge where both units are on ends where one switches").equal(cos(edge - vector), 0)
+    yield check("the wedge where both units are on ends where one switches").equal(
+        tagged([cos(upper), cos(lower - theta)]), 0
+    )
     angular = integrate(expand_trig(cos(phi) * cos(phi - theta)), (phi, lower, upper))
     yield check("E[u·g]₊[v·g]₊ in polar coordinates, |u| = |v| = 1: radial × angular / 2π").equal(
         radial * angular / (2 * pi), formula["kernel"](theta), where={theta: [1, 2, Rational(1, 2)]}

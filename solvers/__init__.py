@@ -19,12 +19,15 @@ from solvers.regularizers import (
     Bridge,
     ConvKernel,
     FourierBridge,
+    Mahalanobis,
     Norm,
     QuasiNorm,
     Regularizer,
     Schatten,
     regularizer_from_name,
 )
+from solvers.relu.certificate import GlobalOptimum, ReluCertificate, ReluSolution
+from solvers.relu.margin import certify_relu, relu_max_margin
 from solvers.solution import Certificate, IllConditionedError, NotSeparableError, Solution, Status, Uniqueness
 from solvers.splines.curvature_weights import ConstantWeight, CurvatureWeight, FunctionWeight
 from solvers.splines.density_initialization import DensityInit
@@ -59,10 +62,12 @@ __all__ = [
     # max margin: the functions, the regularizers, the answers
     "max_margin", "certify", "induced_regularizer", "regularization_path", "MaxMarginClassifier",
     "Regularizer", "Norm", "QuasiNorm", "REGULARIZERS", "regularizer_from_name",
-    "L2", "Bridge", "FourierBridge", "Schatten", "ConvKernel",
+    "L2", "Bridge", "FourierBridge", "Schatten", "Mahalanobis", "ConvKernel",
     "Solution", "BridgeSolution", "ConvKernelSolution", "InducedRegularizer", "Certificate", "Status", "Uniqueness",
     "RegularizationPath",
     "NotSeparableError", "IllConditionedError",
+    # two-layer ReLU networks: the one of least norm, and whether a given one is it
+    "relu_max_margin", "certify_relu", "ReluSolution", "ReluCertificate", "GlobalOptimum",
     # cvxpy expressions, and the factorization behind the convolution lemma
     "fourier_l1", "conv_kernel_norm", "spectral_factorization", "SpectralFactor",
     # one-input networks: splines and the initializations they come from

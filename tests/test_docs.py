@@ -17,6 +17,7 @@ import click
 import pytest
 
 from compare.command_line import cli
+from proofs import claims
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -145,3 +146,71 @@ def test_a_formula_in_a_docstring_is_kept_as_it_stands():
     start = lines.index(".. code-block:: none")
     assert lines[start + 1 : start + 5] == ["   :class: formula", "", "    min |β|   s.t.   Aβ ≥ 1", ""]
     assert lines[-5:] == ["Args:", "    A: points.", "", ">>> 2 * 3", "6"]
+
+
+# The coverage page: every numbered item of the papers, and names that exist
+
+COVERAGE = (DOCS / "coverage.md").read_text(encoding="utf-8")
+PAPERS = dict(re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", COVERAGE, re.MULTILINE | re.DOTALL))
+ROWS = [row for body in PAPERS.values() for row in re.findall(r"^\| (?!in the )(.*) \| (.*) \|$", body, re.MULTILINE)]
+
+
+def items(author):
+    """What the table of a paper lists, its first column."""
+    body = next(body for title, body in PAPERS.items() if title.startswith(author))
+    return "\n".join(re.findall(r"^\| (?!in the )(.*) \| ", body, re.MULTILINE))
+
+
+def equations(text):
+    """The numbers after "eq." and "eqs.", ranges such as (8)–(11) written out."""
+    found = set()
+    for listed in re.findall(r"eqs?\. ((?:\(\d+\)(?:, |–)?)+)", text):
+        for first, last in re.findall(r"\((\d+)\)(?:–\((\d+)\))?", listed):
+            found |= set(range(int(first), int(last or first) + 1))
+    return found
+
+
+def exists(dotted):
+    """Whether a public name, its attribute or its field is there."""
+    package, *names = dotted.split(".")
+    thing = importlib.import_module(package)
+    for name in names:
+        if name in getattr(thing, "__dataclass_fields__", {}):
+            return True
+        thing = getattr(thing, name, None)
+    return thing is not None
+
+
+def test_coverage_has_every_number_of_the_papers():
+    assert len(PAPERS) == 5
+    assert equations(items("Gunasekar")) == set(range(1, 16))
+    assert equations(items("Jin")) == set(range(1, 25))
+    theorems = ["Theorem 1", "Theorem 2 ", "Theorem 2a", "Theorem 4", "Lemma 3", "Lemma 5", "Lemma 6", "Lemma 7"]
+    assert [name for name in [*theorems, "1a", "1b", "1c"] if name not in items("Gunasekar")] == []
+    assert [n for n in range(1, 5) if f"Figure {n}" not in items("Heckel, Hand")] == []
+    assert items("Jin").count("theorem") == 5
+    assert items("Jin").count("Proposition") == 3
+
+
+@pytest.mark.parametrize(("item", "where"), ROWS, ids=[item for item, _ in ROWS])
+def test_coverage_names_what_exists(item, where):
+    names = re.findall(r"`([^`]+)`", where)
+    assert names or where == "not here", item
+    for name in names:
+        if name.startswith("implicitbias "):
+            parsed(cli, shlex.split(name)[1:])
+        elif name.endswith(".py"):
+            assert (ROOT / name).is_file(), name
+        elif name.partition(".")[0] in ("solvers", "gd", "compare", "proofs"):
+            assert exists(name), name
+        else:
+            assert name in claims(), name
+
+
+@pytest.mark.parametrize("name", ["solvers.no_such_name", "gd.Limit.no_such_field"])
+def test_a_name_on_the_coverage_page_that_is_none_is_caught(name):
+    assert not exists(name)
+
+
+def test_coverage_names_every_claim():
+    assert [name for name in claims() if f"`{name}`" not in COVERAGE] == []

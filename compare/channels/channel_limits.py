@@ -68,10 +68,11 @@ class ChannelLimit:
         """(cost − certified lower bound) / lower bound, at least the true excess; inf without a margin."""
         return self.cost / self.optimum.lower_bound - 1.0
 
-    def above(self, reference: float) -> Evidence:
-        """The evidence of how far the cost is above another, relatively."""
-        before = self.cost_before
-        return evidence(self.limit, self.cost / reference - 1.0, None if before is None else before / reference - 1.0)
+    def apart(self, reference: float) -> Evidence:
+        """The evidence of how far the cost is from another, relatively."""
+        now, before = self.cost, self.cost_before
+        then = None if before is None else abs(before / reference - 1.0)
+        return evidence(self.limit, abs(now / reference - 1.0), then)
 
     @property
     def predicted(self) -> bool:
@@ -142,8 +143,8 @@ def checks(groups: Sequence[Sequence[ChannelLimit]], signals: bool) -> list[Chec
         statement = f"K = {first.kernel}, C = {first.channels}: the flow ends at the certified optimum of R_K"
         if first.predicted:
             about = {"reference": REFERENCE, "reason": EXPECTED}
-            above = (run.above(run.optimum.lower_bound) for run in runs)
-            found.append(Check.worst(Check.of(statement, each, RESOLUTION, **about) for each in above))
+            apart = (run.apart(run.optimum.lower_bound) for run in runs)
+            found.append(Check.worst(Check.of(statement, each, RESOLUTION, **about) for each in apart))
         else:
             rank = getattr(first.optimum, "rank", None)
             why = f"the convex optimum has rank {rank} > C, so C channels may cost more: a gap is a finding"
@@ -156,7 +157,7 @@ def checks(groups: Sequence[Sequence[ChannelLimit]], signals: bool) -> list[Chec
         found.append(Check.at_most(statement, saved, NOTHING, reference=REFERENCE))
         if signals and len({run.channels for run in of_kernel}) > 1:
             first, last = (pick(of_kernel, key=lambda run: run.cost) for pick in (min, max))
-            least, most = first.above(first.cost), last.above(first.cost)
+            least, most = first.apart(first.cost), last.apart(first.cost)
             spread = Evidence(most.figure, least.uncertainty + most.uncertainty)
             statement = f"K = {K}: the cost of the flow's limit does not depend on C"
             theorem = f"{REFERENCE}, theorem for one input channel in one dimension"

@@ -69,7 +69,7 @@ def option(field: str, parameter: Parameter, default: Any) -> Callable[[F], F]:
     if parameter.kind is SWITCH:
         return click.option(flag, field, default=default, help=text)
     if parameter.kind is TEXTS:
-        return click.option(flag, field, multiple=True, help=text)
+        return click.option(flag, field, multiple=True, default=default, show_default=shown, help=text)
     kind: Any = PATHS.get(parameter.kind) or Written(parameter)
     if parameter.choices and parameter.kind is TEXT:
         kind = click.Choice(parameter.choices)

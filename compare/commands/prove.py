@@ -22,7 +22,19 @@ COLOURS = {"REFUTED": "yellow", "NOT PROVED": "red", "CHECKED": "cyan", "CERTIFI
 Result = tuple[Any, Any]
 
 
-@click.command("prove", short_help="Verify the identities that both sides rest on.")
+class _Prove(click.Command):
+    """`prove`, in which a first word `lemma` stands for the command of that name."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> click.Context:
+        """The context of the command that the arguments ask for."""
+        if args[:1] != ["lemma"]:
+            return super().make_context(info_name, args, parent, **extra)
+        from compare.commands.lemma import command as lemma
+
+        return lemma.make_context(f"{info_name} lemma", args[1:], parent, **extra)
+
+
+@click.command("prove", cls=_Prove, short_help="Verify the identities that both sides rest on.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--max-K", "max_K", type=click.IntRange(1, 64), help="Largest kernel length for identities per K.")
 @click.option("--details", is_flag=True, help="Print every step with its check, and the formulas.")
@@ -38,10 +50,13 @@ def command(
 ) -> None:
     """Verify claims by NAME (or group; all by default) and say exactly what each verdict covers.
 
-    PROVED FOR ALL SIZES and PROVED are symbolic: the algebra of every step is checked; that the steps add up (by
-    induction, in a limit) is said in words, for you to check. CERTIFIED is a rigorous enclosure for stated inputs;
-    CHECKED is exact arithmetic on instances; REFUTED shows a counterexample, and some claims, as papers print them, are
-    meant to be refuted. The exit code is 1 when any verdict is not the expected one.
+    `lemma` as the first word is a command of its own, the convolution lemma for your kernels: `prove lemma --help`.
+
+    ALGEBRA PROVED FOR ALL SIZES: every step is an identity or inequality with the sizes indeterminate; that the steps
+    add up (by induction, in a limit) is said in words, for you to check. PROVED is symbolic at the sizes stated,
+    CERTIFIED a rigorous enclosure for stated inputs, CHECKED exact arithmetic on instances. REFUTED shows a
+    counterexample; some claims, as papers print them, are meant to be refuted. The exit code is 1 when any verdict is
+    not the expected one.
     """
     from proofs.catalogue import find, verify
     from proofs.page import record, write
@@ -71,7 +86,7 @@ def command(
         click.get_current_context().exit(1)
 
 
-def _console() -> Console:
+def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
 
 
@@ -79,11 +94,11 @@ def _print_list(chosen: Iterable[Any]) -> None:
     table = Table("claim", "statement", box=SIMPLE_HEAD)
     for claim in chosen:
         table.add_row(Text(claim.name, style="bold"), Text(claim.statement))
-    _console().print(table)
+    console().print(table)
 
 
 def _print_table(results: list[Result], *, details: bool) -> None:
-    out = _console()
+    out = console()
     table = Table(box=SIMPLE_HEAD)
     for title, ratio in (("claim", 11), ("source", 6), ("scope", 5), ("verdict", 4)):
         table.add_column(title, ratio=ratio, overflow="fold")
@@ -94,7 +109,7 @@ def _print_table(results: list[Result], *, details: bool) -> None:
     out.print(table)
     for claim, verdict in results:
         if details:
-            _print_steps(claim, verdict, out)
+            print_steps(claim, verdict, out)
         elif not verdict.as_expected:
             _print_failure(verdict, out)
     expected = sum(verdict.as_expected for _, verdict in results)
@@ -121,7 +136,7 @@ def _print_failure(verdict: Any, out: Console) -> None:
     out.print(Text(f"  {verdict.claim}: {step.text}: {step.check}; {step.residual}" + (f" at {at}" if at else "")))
 
 
-def _print_steps(claim: Any, verdict: Any, out: Console) -> None:
+def print_steps(claim: Any, verdict: Any, out: Console) -> None:
     from proofs.page import pretty
 
     out.print(Text(f"\n{claim.name}: {claim.statement}", style="bold"))

@@ -40,7 +40,7 @@ def regularizer_of(ctx: click.Context, option: click.Parameter, text: str) -> Re
     show_default=True,
     metavar="R",
     callback=regularizer_of,
-    help="l2, l1, fourier, bridge:P, fourier:P, schatten:P with P = 2/L, or kernel:K.",
+    help="l2, l1, linf, fourier, bridge:P, fourier:P, schatten:P with P = 2/L, or kernel:K.",
 )
 @click.option("--tol", default=1e-9, show_default=True, help="Largest relative certificate violation.")
 @click.option(

@@ -31,6 +31,8 @@ class Architecture:
     """Whether its inputs are images (H, W) rather than signals (D,)."""
     own: nn.Module | None = None
     """The user's own module."""
+    claimed: Regularizer | None = None
+    """R that is claimed in place of the network's own word: for predictions that should be refuted."""
 
     def network(self, depth: int) -> nn.Module:
         """The smallest network of this depth, which says what holds for all sizes; a user's own module is itself."""
@@ -41,7 +43,7 @@ class Architecture:
 
     def regularizer(self, depth: int) -> Regularizer | None:
         """R with min‖w‖² = L·R^{2/L}; None where no closed form is known."""
-        return declared(self.network(depth)).regularizer
+        return self.claimed or declared(self.network(depth)).regularizer
 
     def formula(self, depth: int) -> str:
         """R as a formula to read."""

@@ -116,17 +116,20 @@ def of_kkt(limit: Limit, model: nn.Module, X: ArrayLike, y: ArrayLike) -> Eviden
 
 
 def force_residual(limit: Limit, model: nn.Module, X: ArrayLike, y: ArrayLike) -> float:
-    """Sine of the angle between the integrated direction w and Σ p_n ∇_w y_n f(x_n; w); 1 where it points inwards."""
+    """Sine of the angle between the integrated direction w and Σ p_n ∇_w y_n f(x_n; w); 1 where it points inwards.
+
+    `model` has parameters of the shapes, in the order, of the network that was trained.
+    """
     other = copy.deepcopy(model).to("cpu", torch.float64)
-    trained = {name: p for name, p in other.named_parameters() if p.requires_grad}
+    trained = [parameter for parameter in other.parameters() if parameter.requires_grad]
     with torch.no_grad():
-        for name, parameter in trained.items():
-            parameter.copy_(torch.as_tensor(limit.integrated.weights[name]))
+        for parameter, weights in zip(trained, limit.integrated.weights.values(), strict=True):
+            parameter.copy_(torch.as_tensor(weights))
     inputs, labels = check_data(other, X, y, find_loss("exponential"))
     margins = labels * other(inputs).reshape(labels.shape)
     weighted = (torch.as_tensor(limit.integrated.dual) * margins).sum()
-    force = np.concatenate([g.numpy().ravel() for g in torch.autograd.grad(weighted, list(trained.values()))])
-    w = np.concatenate([p.detach().numpy().ravel() for p in trained.values()])
+    force = np.concatenate([g.numpy().ravel() for g in torch.autograd.grad(weighted, trained)])
+    w = np.concatenate([p.detach().numpy().ravel() for p in trained])
     if not force.any() or force @ w <= 0:
         return 1.0
     return math.sin(angle(force, w))

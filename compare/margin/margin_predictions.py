@@ -6,8 +6,8 @@ integration ended (`compare.margin.evidence`); gradient descent at a finite numb
 
     R a norm     the flow ends at the solver's β*, where that is the only minimizer (angle); else at some minimizer
                  (R(β)/R(β*) − 1 at margin one)
-    R nonconvex  (p = 2/L < 1) the flow ends at a stationary point of that problem: Aᵀp, p its own weights, is a
-                 subgradient of R up to a factor. That the point is the best one is not predicted
+    R nonconvex  (p = 2/L < 1) the flow's β and loss weights p end at a KKT pair of that problem: Aᵀp is a subgradient
+                 of R up to a factor. That the point is the best one is not predicted
     R unknown    the flow ends at a KKT point of min ‖w‖² s.t. y_n f(x_n; w) ≥ 1
 
 An initialization that fixes signs makes no claim; a network that is still moving is not reached.
@@ -137,7 +137,7 @@ def run_checks(run: FlowAndSolution) -> list[Check]:
         return [Check.of(statement, found, RESOLUTION, **about)]
     problem = check_problem(family.X, run.y, regularizer)
     if not run.convex or run.solution is None:
-        statement = f"{run.label}: the flow ends at a stationary point of min {family.formula}"
+        statement = f"{run.label}: the flow's β and loss weights end at a KKT pair of min {family.formula}"
         return [
             Check.of(statement, of_stationarity(limit, problem, regularizer), RESOLUTION, **about),
             *excess_over_best(run),

@@ -1,6 +1,6 @@
 """The pictures that are committed: `python docs/images/draw.py` writes them into this folder, as SVG.
 
-They are the boxes of the architecture page, and the first figure of the gallery for the README.
+They are the boxes of the architecture page, the first figure of the gallery for the README, and the lemma's.
 
 A picture is a table of rows; a row is a list of boxes (title, lines). An arrow is (from, to, label) between titles.
 """
@@ -12,6 +12,8 @@ from html import escape
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+
+from proofs import verify_lemma
 
 FONT = 'font-family="DejaVu Sans, Verdana, sans-serif"'
 WIDTH, LINE, PAD, GAP, BETWEEN = 960, 18, 12, 20, 46
@@ -191,7 +193,7 @@ PICTURES: dict[str, str] = {
             [
                 ("steps, symbols", ["identities, signs, exact instances"]),
                 ("balls", ["enclosures, transforms"]),
-                ("certified_factor, exact_factor", ["spectral factors with a proof"]),
+                ("lemma, certified_factor, exact_factor", ["spectral factors of a user's kernels"]),
             ],
         ],
         [
@@ -215,6 +217,8 @@ def main() -> None:
     plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "implicitbias"})  # the same bytes every time
     runpy.run_path(str(here.parent / "gallery" / "architectures.py"))
     plt.savefig(here / "architectures.svg", metadata={"Date": None, "Creator": None})
+    lemma = verify_lemma([1, 2, 0, 1], [3, -1, 4, 2], dim=9)
+    lemma.figure().savefig(here / "lemma.svg", metadata={"Date": None, "Creator": None})
 
 
 if __name__ == "__main__":

@@ -34,8 +34,7 @@ GIVEN_UP = 100.0
 """ln‖w‖ after which a margin that is not positive yet is given up: a sample that wakes later has inputs of e^{−100}."""
 HELD_OPEN = 10.0
 """A gap of at most this many times its complementarity part, which is of the order of the temperature, is held open by
-the temperature alone; so is a small one whose direction is final. (Measured: 1.1 to 7 where nothing else does; 1000 and
-more while a coefficient regrows.)"""
+the temperature alone. (Measured: 1.1 to 7 where nothing else does; 1000 and more while a coefficient regrows.)"""
 GROWING = 1e-6  # relative: a dual constraint violated by more is no rounding of the polished multipliers (1e-12)
 ABSENT = 1e-9  # of the largest coefficient, as in certificates: below, a coefficient is not in the support
 AT_REST = 1e-5  # distance from a point at which a sign-locked flow counts as being there for good
@@ -73,6 +72,7 @@ class _Course:
     def __init__(self) -> None:
         self.next_look = -np.inf  # at the ln‖w‖ of this
         self.turned = np.inf  # radians, since the look before
+        self.gap = np.inf  # at the look before
         self.found: _Found | None = None
         self.last_step = 0  # after it a row whose limit was found is reported as it is
         self._theta: Tensor | None = None
@@ -137,11 +137,11 @@ class Run:
         steps = int(flow.steps[i])
         if course.found is None or course.found.reached is Reached.BY_CERTIFICATE:  # the later, the more accurate
             first = course.found is None
-            course.found = self._limit_of(flow, i, row, course.turned) or course.found
+            course.found = self._limit_of(flow, i, row, course) or course.found
             course.last_step = steps + max(int(PATIENT * steps), PATIENT_AT_LEAST) if first else course.last_step
         return course.found is not None and (course.turned <= SETTLED or steps >= course.last_step)
 
-    def _limit_of(self, flow: Flow, i: int, row: int, turned: float) -> _Found | None:
+    def _limit_of(self, flow: Flow, i: int, row: int, course: _Course) -> _Found | None:
         """The limit of row i, if the termination test is passed: at a polished point, else by the flow's own gap."""
         residual = flow.residual()[i]
         if residual > SETTLING:
@@ -151,19 +151,25 @@ class Run:
             flow.theta[i], flow.weights[i], carried=carried, may_grow=not self.locked[row].any(), tol=self.tol
         )
         for point in points:
-            if point.kkt.relative <= self.tol and (found := self._accepted(flow, i, row, point, turned)) is not None:
+            if (
+                point.kkt.relative <= self.tol
+                and (found := self._accepted(flow, i, row, point, course.turned)) is not None
+            ):
                 return found
         if not self.mapping.convex or residual > CERTIFIABLE:
             return None
         own = self._own(flow, i)
         if own.gap is not None and own.gap <= self.tol:
             return _Found(own, FlowStatus.OPTIMAL, Reached.BY_CERTIFICATE)
-        if own.gap is None or own.certificate is None:
-            return None
-        cold = own.gap <= HELD_OPEN * own.certificate.complementarity or (turned <= SETTLED and own.gap <= OPEN_GAP)
-        if cold:
+        if own.gap is not None and own.certificate is not None and self._held_open(own.gap, own.certificate, course):
             flow.cool(i)
         return None
+
+    @staticmethod
+    def _held_open(gap: float, certificate: Certificate, course: _Course) -> bool:
+        """Whether the temperature alone holds a gap open: it is of its order, or small and did not fall since."""
+        before, course.gap = course.gap, gap
+        return gap <= HELD_OPEN * certificate.complementarity or (gap <= OPEN_GAP and gap > 0.9 * before)
 
     def _accepted(self, flow: Flow, i: int, row: int, point: StationaryPoint, turned: float) -> _Found | None:
         """Parts 2 and 3 of the test for a stationary point."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -10,6 +11,7 @@ from solvers.regularizers.bridge import Bridge
 from solvers.regularizers.conv_kernel import ConvKernel
 from solvers.regularizers.fourier_bridge import FourierBridge
 from solvers.regularizers.l2 import L2
+from solvers.regularizers.mahalanobis import Mahalanobis
 from solvers.regularizers.regularizer import Norm, QuasiNorm, Regularizer
 from solvers.regularizers.schatten import Schatten
 
@@ -19,6 +21,7 @@ __all__ = [
     "Bridge",
     "ConvKernel",
     "FourierBridge",
+    "Mahalanobis",
     "Norm",
     "QuasiNorm",
     "Regularizer",
@@ -29,9 +32,11 @@ __all__ = [
 REGULARIZERS: dict[str, Callable[..., Regularizer]] = {
     "l2": L2,
     "l1": lambda: Bridge(1.0),
+    "linf": lambda: Bridge(math.inf),
     "bridge": Bridge,
     "fourier": lambda p=1.0: FourierBridge(p),
     "schatten": lambda p=1.0: Schatten(p),
+    "spectral": lambda: Schatten(math.inf),
     "kernel": lambda size: ConvKernel(int(size)),
 }
 """Name → what makes the regularizer, from the number after the colon where there is one."""
@@ -40,14 +45,15 @@ _NUMBER = r"\d+(\.\d*)?|\.\d+|\d+/[1-9]\d*"  # a positive decimal or fraction
 
 
 def regularizer_from_name(name: str) -> Regularizer:
-    """The regularizer that a text names: `l2`, `l1`, `fourier`, `bridge:2/3`, `fourier:P`, `schatten:P`, `kernel:K`.
+    """The regularizer that a text names: `l2`, `l1`, `linf`, `fourier`, `spectral`, `bridge:P`, `kernel:K` and others.
 
     Args:
         name: the kind, then a colon and its number where it takes one. P is a decimal or a fraction such as 2/3 (2/L
             for depth L); K is a whole number, the size of the kernel.
 
     Returns:
-        The regularizer: `l2` is L2(), `l1` is Bridge(1), `fourier` is FourierBridge(1).
+        The regularizer: `l2` is L2(), `l1` is Bridge(1), `linf` is Bridge(inf), `fourier` is FourierBridge(1), and
+        `spectral` is Schatten(inf). `bridge:P`, `fourier:P`, `schatten:P` and `kernel:K` take their number.
 
     Raises:
         ValueError: any other text, or a number that the regularizer refuses.
@@ -67,6 +73,6 @@ def regularizer_from_name(name: str) -> Regularizer:
         except TypeError:  # a number too many, or none
             pass
     raise ValueError(
-        f"{name!r} names no regularizer: write l2, l1, fourier, bridge:P, fourier:P, schatten:P (P = 2/L, such as 2/3) "
-        "or kernel:K"
+        f"{name!r} names no regularizer: write l2, l1, linf, fourier, spectral, bridge:P, fourier:P, schatten:P "
+        "(P = 2/L, such as 2/3) or kernel:K"
     )

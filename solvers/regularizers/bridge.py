@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvers.algorithms.linear_program import l1_max_margin
+from solvers.algorithms.linf_margin import linf_max_margin, linf_unique
 from solvers.algorithms.optimal_face import unique_on_face
+from solvers.algorithms.power_margin import power_max_margin
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
-from solvers.regularizers.exponent import check_exponent, power_norm, shrinkage, subscript
+from solvers.regularizers.exponent import conjugate, power_norm, shrinkage, subscript
 from solvers.regularizers.l2 import least_norm, scaled_to_ball
 from solvers.regularizers.regularizer import Regularizer
 from solvers.separability import raise_if_not_separable
@@ -27,25 +29,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bridge(Regularizer):
-    """R(β) = ‖β‖_p = (Σ_d |β_d|^p)^{1/p}, p = 2/L: a diagonal linear network of depth L.
+    """R(β) = ‖β‖_p = (Σ_d |β_d|^p)^{1/p}, max_d |β_d| for p = ∞, of any p > 0.
 
-    p = 2 and p = 1 are norms; for 0 < p < 1 (L > 2) this is a nonconvex quasi-norm, of which only stationary
-    points are promised, both by the theorem and by any solver.
+    With p = 2/L it is the cost of a diagonal linear network of depth L under gradient descent. Steepest descent in ℓ_p
+    on a linear predictor prefers ‖β‖_p: coordinate descent p = 1, sign descent p = ∞. For p ≥ 1 this is a norm; for
+    0 < p < 1 it is a nonconvex quasi-norm, of which only stationary points are promised, both by the theorem and by any
+    solver.
 
     Raises:
-        ValueError: unless 0 < p ≤ 1 or p = 2. These are the values 2/L with L = 1, 2, 3, …, and all others below 1.
+        ValueError: unless p > 0.
 
-    Reference: Gunasekar et al. (2018), Lemma 6: R_w = L‖β‖_{2/L}^{2/L}; eq. (13) for its stationary points.
+    Reference: Gunasekar et al. (2018), Lemma 6: R_w = L‖β‖_{2/L}^{2/L}; eq. (13) for its stationary points. Gunasekar,
+    Lee, Soudry, Srebro, "Characterizing implicit bias in terms of optimization geometry" (2018), Theorem 5, for
+    steepest descent.
 
     >>> Bridge(1).value(np.array([3.0, -4.0]))
     7.0
     """
 
     p: float
-    """The exponent, 2/L for depth L: 2, or in (0, 1]."""
+    """The exponent, in (0, ∞]."""
 
     def __post_init__(self) -> None:
-        check_exponent(type(self).__name__, self.p)
+        if not self.p > 0:
+            raise ValueError(f"Bridge(p={self.p!r}): p must be positive; p = 2/L for a network of depth L, inf for ℓ∞")
 
     @property
     def is_norm(self) -> bool:
@@ -103,9 +110,7 @@ class Bridge(Regularizer):
     def dual_norm(self, z: Array) -> float:
         if self.p == 2:
             return float(np.linalg.norm(z))
-        if self.p == 1:
-            return float(np.abs(self.coefficients(z)).max(initial=0.0))
-        return super().dual_norm(z)
+        return power_norm(np.abs(self.coefficients(z)), conjugate(self.p)) if self.is_norm else super().dual_norm(z)
 
     def conic(self, beta: Any) -> Any:
         if not self.is_norm:
@@ -140,6 +145,10 @@ class Bridge(Regularizer):
             return least_norm(problem)
         if self.p == 1:
             return self._minimize_l1(problem, search)
+        if self.p == np.inf:
+            return linf_max_margin(problem)
+        if self.p > 1:
+            return power_max_margin(problem, self.p)
         convex = replace(self, p=1.0)
         return stationary_points(problem, self, convex, search)
 
@@ -152,15 +161,19 @@ class Bridge(Regularizer):
         return Candidate(found[0].reshape(problem.shape), *found[1:])
 
     def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
-        if self.p == 2:
-            return Uniqueness.UNIQUE
+        if 1 < self.p < np.inf:
+            return Uniqueness.UNIQUE  # strictly convex along every feasible segment
         if self.p < 1:
             return Uniqueness.UNKNOWN
+        if self.p == np.inf:
+            return linf_unique(problem.A, solution.beta.reshape(-1), solution.dual.reshape(-1))
         rows = (problem.A / abs(problem.points).max()).reshape(-1, *problem.shape)
         return unique_on_face(self.blocks(rows), solution.dual.reshape(-1))
 
     def project(self, beta: Array, radius: float) -> Array | None:
         if self.p == 2:
             return scaled_to_ball(beta, radius)
+        if self.p == np.inf:
+            return np.clip(beta, -radius, radius)
         c = self.coefficients(beta)
         return self.from_coefficients(c * shrinkage(np.abs(c), radius)) if self.p == 1 else None

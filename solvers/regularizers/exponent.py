@@ -1,4 +1,4 @@
-"""The exponent p = 2/L of a network of depth L, as it is checked and as it is printed."""
+"""The exponent p of a power norm, as it is checked and as it is printed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,23 @@ def check_exponent(name: str, p: float) -> None:
         )
 
 
+def conjugate(p: float) -> float:
+    """q with 1/p + 1/q = 1, for p ≥ 1.
+
+    >>> conjugate(1.0), conjugate(1.5), conjugate(float("inf"))
+    (inf, 3.0, 1.0)
+    """
+    return np.inf if p == 1 else 1.0 if p == np.inf else p / (p - 1.0)
+
+
 def subscript(p: float) -> str:
     """p as it is written under a norm.
 
     >>> subscript(2.0), subscript(1.0), subscript(2 / 3), subscript(0.3)
     ('₂', '₁', '₂⁄₃', '₃⁄₁₀')
     """
+    if p == np.inf:
+        return "∞"
     return str(Fraction(p).limit_denominator(1000)).translate(_SUBSCRIPTS)
 
 

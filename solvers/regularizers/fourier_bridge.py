@@ -12,7 +12,7 @@ from solvers.algorithms.interior_point import group_max_margin
 from solvers.arrays import Array, ComplexArray
 from solvers.extended_precision import power_of_two
 from solvers.regularizers.bridge import Bridge
-from solvers.regularizers.exponent import subscript
+from solvers.regularizers.exponent import check_exponent, subscript
 from solvers.solution import Candidate
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ class FourierBridge(Bridge):
     a group of two real coordinates, b = 2β̂ (b = β̂ where the frequency is real) and ω = 2^{1−p}, since the pair counts
     twice. At p = 1 that is a group-norm problem with half as many cones.
 
+    Raises:
+        ValueError: unless 0 < p ≤ 1 or p = 2. These are the values 2/L with L = 1, 2, 3, …, and all others below 1.
+
     Reference: Gunasekar et al. (2018), Theorems 2, 2a and Lemma 7: R_w = L‖β̂‖_{2/L}^{2/L}, exact for layers
     scaled by 1/√D (D = H·W for images).
 
@@ -37,6 +40,9 @@ class FourierBridge(Bridge):
     >>> round(FourierBridge(1).value(np.array([1.0, 0.0, 0.0, 0.0])), 12)
     2.0
     """
+
+    def __post_init__(self) -> None:
+        check_exponent("FourierBridge", self.p)
 
     @property
     def formula(self) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
-from solvers.regularizers.exponent import check_exponent, power_norm, shrinkage, subscript
+from solvers.regularizers.exponent import check_exponent, conjugate, power_norm, shrinkage, subscript
 from solvers.regularizers.l2 import frobenius_norm, least_norm, scaled_to_ball
 from solvers.regularizers.regularizer import Regularizer
 from solvers.solution import Candidate, Uniqueness
@@ -31,21 +31,24 @@ class Schatten(Regularizer):
 
     A fully connected linear network of depth L with several outputs. p = 2 is the Frobenius norm, p = 1 the nuclear
     norm; p < 1 is a nonconvex quasi-norm. The theorem of the one-output case is only conjectured to carry over.
+    p = ∞ is the spectral norm, which spectral descent (Muon) prefers; it is dual to the nuclear norm.
 
     Raises:
-        ValueError: unless 0 < p ≤ 1 or p = 2.
+        ValueError: unless 0 < p ≤ 1, p = 2 or p = ∞.
 
-    Reference: Gunasekar et al. (2018), discussion; R_w = L‖β‖_{S_{2/L}}^{2/L}.
+    Reference: Gunasekar et al. (2018), discussion; R_w = L‖β‖_{S_{2/L}}^{2/L}. Fan, Schmidt, Thrampoulidis (2025),
+    for spectral descent on a linear predictor of several classes.
 
     >>> round(Schatten(1).value(np.array([[3.0, 0.0], [0.0, 4.0]])), 12)
     7.0
     """
 
     p: float
-    """The exponent, 2/L for depth L: 2, or in (0, 1]."""
+    """The exponent, 2/L for depth L: 2, or in (0, 1]; inf for the spectral norm."""
 
     def __post_init__(self) -> None:
-        check_exponent("Schatten", self.p)
+        if self.p != np.inf:
+            check_exponent("Schatten", self.p)
 
     @property
     def is_norm(self) -> bool:
@@ -59,13 +62,13 @@ class Schatten(Regularizer):
         return power_norm(singular_values(beta), self.p)
 
     def dual_norm(self, z: Array) -> float:
-        if self.p == 2:
-            return float(np.linalg.norm(z))
-        return float(singular_values(z).max(initial=0.0)) if self.p == 1 else super().dual_norm(z)
+        return power_norm(singular_values(z), conjugate(self.p)) if self.is_norm else super().dual_norm(z)
 
     def conic(self, beta: Any) -> Any:
         if self.p == 2:
             return frobenius_norm(beta)
+        if self.p == np.inf:
+            return cvxpy_library().sigma_max(beta)
         return cvxpy_library().normNuc(beta) if self.p == 1 else super().conic(beta)
 
     def support_system(self, beta: Array, z: Array) -> tuple[Array, Array]:
@@ -101,4 +104,5 @@ class Schatten(Regularizer):
         if self.p < 1:
             return None
         u, sigma, vt = np.linalg.svd(beta, full_matrices=False)
-        return np.asarray((u * (sigma * shrinkage(sigma, radius))) @ vt)
+        kept = np.minimum(sigma, radius) if self.p == np.inf else sigma * shrinkage(sigma, radius)
+        return np.asarray((u * kept) @ vt)

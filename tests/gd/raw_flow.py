@@ -309,7 +309,7 @@ class Equations:
         return right_side, jacobian
 
 
-def raw_flow(network: Network, X: Array, y: Array, start: Array, *, seconds: float = 10.0, steps: int = 40_000,
+def raw_flow(network: Network, X: Array, y: Array, start: Array, *, seconds: float = 120.0, steps: int = 40_000,
              rtol: float = 1e-10, floor: float = FLOOR) -> RawPath:  # fmt: skip
     """Integrate from the raw weights `start` until the path has settled, or time or steps are spent."""
     X, y, w = X.reshape(X.shape[0], -1), np.asarray(y, dtype=float), np.asarray(start, dtype=float)

@@ -23,7 +23,7 @@ def run(*arguments: str):
 def test_table_of_named_claims() -> None:
     result = run("one-tap", "lemma-3-as-printed")
     assert result.exit_code == 0, result.output
-    assert "PROVED FOR ALL SIZES" in result.output
+    assert "ALGEBRA PROVED FOR ALL SIZES" in result.output
     assert "REFUTED" in result.output
     assert "see lemma-3-unscaled" in result.output
     assert "2 of 2 claims have the expected verdict" in result.output

@@ -1,0 +1,124 @@
+"""`implicitbias prove lemma`: the polynomial convolution lemma for kernels of the user's own."""
+
+from __future__ import annotations
+
+import json
+import os
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+_DIGITS = 30
+"""How many digits of an interval are printed: its ends are rounded outwards, so it still holds c."""
+
+
+@click.command("lemma", short_help="c with a⋆a + b⋆b = c⋆c for your own kernels.")
+@click.option("--a", "a", metavar="KERNEL", help="The first kernel: 1,2,0 or a file.")
+@click.option("--b", "b", metavar="KERNEL", help="The second kernel.")
+@click.option("--more", multiple=True, metavar="KERNEL", help="A further kernel; may be given several times.")
+@click.option("--kernels", "rows", metavar="FILE", help="A file with one vector a row, any number of them.")
+@click.option("--dim", type=click.IntRange(1), help="D, the length of the circle (every D ≥ K if not given).")
+@click.option("--exact", is_flag=True, help="Read decimals as fractions and factor exactly, at any K.")
+@click.option("--channels", is_flag=True, help="The rows of a matrix are input channels, not those of an image.")
+@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw roots and spectra: FILE.svg.")
+@click.option("--json", "as_json", is_flag=True, help="Print verdict, c, its intervals and every step as JSON.")
+def command(
+    a: str | None,
+    b: str | None,
+    more: tuple[str, ...],
+    rows: str | None,
+    dim: int | None,
+    exact: bool,
+    channels: bool,
+    picture: Path | None,
+    as_json: bool,
+) -> None:
+    """Find c with a⋆a + b⋆b = c⋆c (⋆ is autocorrelation), and prove it.
+
+    A KERNEL is numbers with commas, a matrix has its rows between semicolons ("1,1;0,0"); or it is a file: .npy, or
+    text with one row a line. Integers and fractions such as 1/3 are taken exactly, decimals as doubles unless --exact.
+    For matrices the lemma fails in general; the verdict is then REFUTED, with the obstruction. The exit code is 1 when
+    the machine could not decide.
+    """
+    from proofs.lemma import verify_lemma
+
+    kernels = [read_kernel(text, exact) for text in (a, b, *more) if text is not None]
+    if rows is not None:
+        kernels += np.atleast_2d(np.array(read_kernel(rows, exact), dtype=object)).tolist()
+    if len(kernels) < 2:
+        raise ValueError(f"the lemma adds two kernels or more, got {len(kernels)}; give --a and --b, or --kernels FILE")
+    verdict = verify_lemma(*kernels, dim=dim, exact=exact or None, channels=channels)
+    if as_json:
+        click.echo(json.dumps(record(verdict), ensure_ascii=False, indent=1))
+    else:
+        _print(verdict)
+    if picture is not None:
+        verdict.figure().savefig(picture)
+        click.echo(f"picture: {picture}", err=True)
+    if not verdict.as_expected:
+        click.get_current_context().exit(1)
+
+
+def read_kernel(text: str, exact: bool) -> list[Any]:
+    """A vector or a matrix from numbers, or from a file.
+
+    Raises:
+        ValueError: when an entry is not a number, or there is none.
+    """
+    if os.path.isfile(text) and text.endswith(".npy"):
+        loaded: list[Any] = np.load(text, allow_pickle=False).tolist()
+        return loaded
+    lines = Path(text).read_text(encoding="utf-8").splitlines() if os.path.isfile(text) else text.split(";")
+    rows = [[_number(word, exact) for word in line.replace(",", " ").split()] for line in lines if line.strip()]
+    if not rows:
+        raise ValueError(f"the kernel {text!r} has no entries")
+    return rows if len(rows) > 1 else rows[0]
+
+
+def _number(word: str, exact: bool) -> Fraction | float:
+    try:
+        return Fraction(word) if exact or not set(word) & set(".eE") else float(word)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"{word!r} is neither a number nor a file") from None
+
+
+def record(verdict: Any) -> dict[str, Any]:
+    """What `--json` prints."""
+    from proofs.page import record as steps_and_verdict
+
+    found = verdict.c is not None
+    own = {
+        "kernels": [kernel.tolist() for kernel in verdict.kernels],
+        "dim": verdict.dim,
+        "c": verdict.c.tolist() if found else None,
+        "intervals": [[_decimal(low, ROUND_FLOOR), _decimal(high, ROUND_CEILING)] for low, high in verdict.intervals],
+        "minimal_polynomials": list(verdict.minimal_polynomials),
+    }
+    return steps_and_verdict(verdict.stated, verdict) | own
+
+
+def _decimal(value: Fraction, rounding: str) -> str:
+    context = Context(prec=_DIGITS, rounding=rounding)
+    return str(context.divide(value.numerator, value.denominator))
+
+
+def _print(verdict: Any) -> None:
+    from rich.text import Text
+
+    from compare.commands.prove import COLOURS, console, print_steps
+
+    out = console()
+    print_steps(verdict.stated, verdict, out)
+    kind = str(verdict.kind)
+    out.print(Text.assemble("\n", (kind, f"bold {COLOURS.get(kind, 'green')}"), f" for {verdict.scope}"))
+    if verdict.c is None:
+        return
+    for k, (low, high) in enumerate(verdict.intervals):
+        index = k if verdict.c.ndim == 1 else tuple(divmod(k, verdict.c.shape[1]))
+        polynomial = f"  root of {verdict.minimal_polynomials[k]}" if verdict.minimal_polynomials else ""
+        ends = _decimal(low, ROUND_FLOOR), _decimal(high, ROUND_CEILING)
+        out.print(Text(f"c[{index}] ∈ [{ends[0]}, {ends[1]}]{polynomial}"), soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Two-layer ReLU networks without bias: the network of least norm, and whether a given one is it."""

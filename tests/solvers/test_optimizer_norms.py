@@ -1,0 +1,226 @@
+"""The norms that other optimizers than gradient descent prefer: ℓ_p and ℓ∞, the spectral norm, Mahalanobis norms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+
+from solvers import (
+    L2,
+    Bridge,
+    Mahalanobis,
+    Norm,
+    NotSeparableError,
+    Regularizer,
+    Schatten,
+    Status,
+    Uniqueness,
+    certify,
+    max_margin,
+    regularizer_from_name,
+)
+
+A = np.array([[3.0, 1, 0, 2], [1, -2, 3, 1], [-2, 1, 1, 5]])
+ONES = np.ones(3)
+EXPONENTS = [1.05, 1.1, 4 / 3, 1.5, 1.9, 2.5, 3.0, 6.0, 10.0, np.inf]
+
+
+def random_data(n: int, d: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((n, d)), np.where(rng.random(n) < 0.5, -1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("p", "value"),
+    [(1, 17 / 28), (4 / 3, 0.4618040201), (1.5, 0.4209333053), (2, 0.3500943644), (3, 0.2942969557), (np.inf, 15 / 68)],
+)
+def test_known_values(p: float, value: float) -> None:
+    solution = max_margin(A, ONES, Bridge(p))
+    assert solution.status is Status.OPTIMAL
+    assert solution.unique is Uniqueness.UNIQUE
+    assert solution.objective == pytest.approx(value, rel=3e-10)  # the digits printed
+    assert solution.certificate.worst <= 1e-12
+
+
+def test_the_l_infinity_optimum_by_hand() -> None:
+    solution = max_margin(A, ONES, Bridge(np.inf))
+    np.testing.assert_allclose(solution.beta, np.array([12, 2, 15, 15]) / 68, rtol=1e-12)
+    np.testing.assert_allclose(solution.dual, np.array([3, 5, 7]) / 68, rtol=1e-12)
+
+
+def test_an_l_infinity_optimum_that_is_not_unique() -> None:
+    """β₁ may be anything in [1/7, 2/7], with β₂ = (β₁ − 1/7)/2."""
+    other = np.array([[3.0, 1, 0, 2], [1, -2, 2, 1], [-1, 2, 1, 3]])
+    solution = max_margin(other, ONES, Bridge(np.inf))
+    assert solution.objective == pytest.approx(2 / 7, rel=1e-12)
+    assert solution.status is Status.OPTIMAL
+    assert solution.unique is Uniqueness.NOT_UNIQUE
+    for first in (1 / 7, 0.2, 2 / 7):
+        beta = np.array([first, (first - 1 / 7) / 2, 2 / 7, 2 / 7])
+        assert certify(other, ONES, beta, Bridge(np.inf)).worst <= 1e-12
+    for first in (1 / 7 - 1e-3, 2 / 7 + 1e-3):
+        beta = np.array([first, (first - 1 / 7) / 2, 2 / 7, 2 / 7])
+        assert certify(other, ONES, beta, Bridge(np.inf)).worst > 1e-5
+
+
+@pytest.mark.numerical
+@pytest.mark.parametrize("p", EXPONENTS)
+def test_weak_duality_closes_on_random_data(p: float) -> None:
+    """1ᵀα/‖Aᵀα‖_q and ‖β‖_p/min Aβ by numpy alone, without the package's certificate."""
+    q = 1.0 if p == np.inf else p / (p - 1)
+    for n, d in [(4, 12), (12, 12), (15, 5)]:
+        for seed in range(4):
+            X, y = random_data(n, d, seed)
+            if n > d:
+                y = np.sign(X @ np.ones(d))  # separable
+            solution = max_margin(X, y, Bridge(p))
+            signed = y[:, None] * X
+            upper = np.linalg.norm(solution.beta, p) / (signed @ solution.beta).min()
+            lower = solution.dual.sum() / np.linalg.norm(solution.dual @ signed, q)
+            assert solution.status is Status.OPTIMAL
+            assert (solution.dual >= 0).all()
+            assert -1e-12 <= (upper - lower) / upper <= 1e-9
+
+
+def test_l_infinity_is_scipys_linear_program() -> None:
+    for seed in range(5):
+        X, y = random_data(20, 30, seed)
+        signed = y[:, None] * X
+        eye, t = np.eye(30), np.ones((30, 1))
+        answer = linprog(
+            np.append(np.zeros(30), 1.0),
+            np.block([[-signed, np.zeros((20, 1))], [eye, -t], [-eye, -t]]),
+            np.append(-np.ones(20), np.zeros(60)),
+            bounds=(None, None),
+        )
+        assert max_margin(X, y, Bridge(np.inf)).objective == pytest.approx(answer.fun, rel=1e-7)
+
+
+@pytest.mark.parametrize("regularizer", [Bridge(1.5), Bridge(3.0), Bridge(np.inf), Schatten(np.inf)], ids=str)
+def test_a_cone_solver_agrees(regularizer: Regularizer) -> None:
+    X, y = random_data(8, 12, 3)
+    labels = np.column_stack([y, -y, np.roll(y, 1)]) if isinstance(regularizer, Schatten) else y
+    own = max_margin(X, labels, regularizer, tol=1e-6)
+    cones = max_margin(X, labels, regularizer, tol=1e-6, method="conic")
+    assert own.status is Status.OPTIMAL
+    assert own.objective == pytest.approx(cones.objective, rel=1e-6)
+
+
+def test_exponents_meet_their_limits() -> None:
+    """Continuous at 1, 2 and ∞: ‖·‖_p changes by at most a factor D^{|1/p − 1/p'|}."""
+    X, y = random_data(6, 10, 1)
+    for near, at in [(1.001, 1.0), (2.001, 2.0), (300.0, np.inf)]:
+        slack = 10 ** abs(1 / near - 1 / at)
+        ratio = max_margin(X, y, Bridge(near), tol=1e-7).objective / max_margin(X, y, Bridge(at)).objective
+        assert 1 / slack <= ratio <= slack
+
+
+def test_scale_and_data_without_a_margin() -> None:
+    X, y = random_data(6, 9, 2)
+    for p in (1.2, 4.0, np.inf):
+        value = max_margin(X, y, Bridge(p)).objective
+        for factor in (1e-30, 1e30):
+            assert max_margin(factor * X, y, Bridge(p)).objective == pytest.approx(value / factor, rel=1e-9)
+        with pytest.raises(NotSeparableError):
+            max_margin([[1.0, 0.0], [-1.0, 0.0]], [1, 1], Bridge(p))
+
+
+def test_perturbed_answers_are_rejected() -> None:
+    X, y = random_data(6, 9, 4)
+    noise = np.random.default_rng(0).standard_normal(9)
+    for norm in (Bridge(1.5), Bridge(np.inf), Mahalanobis(1.0 + np.arange(9.0))):
+        solution = max_margin(X, y, norm)
+        assert certify(X, y, solution.beta, norm, dual=solution.dual).worst <= 1e-9
+        assert certify(X, y, 1.001 * solution.beta, norm).worst > 1e-4
+        assert certify(X, y, solution.beta + 1e-3 * noise / np.linalg.norm(noise), norm).worst > 1e-6
+        assert certify(X, y, solution.beta, norm, dual=np.ones(6)).worst > 1e-3
+        assert certify(X, y, max_margin(X, y, L2()).beta, norm).worst > 1e-4  # the optimum of another norm
+
+
+def test_mahalanobis_is_l2_in_other_coordinates() -> None:
+    X, y = random_data(7, 5, 8)
+    y = np.sign(X @ np.ones(5))
+    root = np.random.default_rng(1).standard_normal((5, 5))
+    Q = root @ root.T + np.eye(5)
+    norm: Norm = Mahalanobis(Q)
+    solution = max_margin(X, y, norm)
+    assert solution.status is Status.OPTIMAL
+    assert solution.unique is Uniqueness.UNIQUE
+    assert solution.objective == pytest.approx(np.sqrt(solution.beta @ Q @ solution.beta), rel=1e-12)
+    half = np.linalg.cholesky(Q)
+    changed = max_margin(X @ np.linalg.inv(half).T, y, L2())
+    assert solution.objective == pytest.approx(changed.objective, rel=1e-9)
+    np.testing.assert_allclose(half.T @ solution.beta, changed.beta, rtol=1e-8)
+    assert norm.dual_norm(X[0]) == pytest.approx(np.sqrt(X[0] @ np.linalg.solve(Q, X[0])), rel=1e-12)
+    # Clarabel closes its gap to 1e-8
+    assert max_margin(X, y, norm, tol=1e-6, method="conic").objective == pytest.approx(solution.objective, rel=1e-6)
+
+
+def test_mahalanobis_with_the_identity_and_a_diagonal() -> None:
+    X, y = random_data(5, 8, 9)
+    assert max_margin(X, y, Mahalanobis(np.ones(8))).objective == pytest.approx(max_margin(X, y, L2()).objective)
+    diagonal = 1.0 + np.arange(8.0)
+    full = max_margin(X, y, Mahalanobis(np.diag(diagonal)))
+    np.testing.assert_allclose(max_margin(X, y, Mahalanobis(diagonal)).beta, full.beta, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("Q", "message"),
+    [
+        (np.ones((2, 3)), "symmetric"),
+        (np.array([[1.0, 1.0], [0.0, 1.0]]), "symmetric"),
+        (np.array([[1.0, 2.0], [2.0, 1.0]]), "positive definite"),
+        (np.array([1.0, 0.0]), "positive definite"),
+        (np.array([1.0, np.nan]), "symmetric|positive definite"),
+    ],
+)
+def test_matrices_that_make_no_norm_are_refused(Q: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Mahalanobis(Q)
+
+
+def test_mahalanobis_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="predictors have the shape"):
+        max_margin(A, ONES, Mahalanobis(np.ones(3)))
+
+
+def test_the_spectral_norm_and_its_dual() -> None:
+    rng = np.random.default_rng(3)
+    norm = Schatten(np.inf)
+    for _ in range(5):
+        beta, z = rng.standard_normal((3, 5)), rng.standard_normal((3, 5))
+        assert norm.value(beta) == pytest.approx(np.linalg.norm(beta, 2), rel=1e-12)
+        assert norm.dual_norm(z) == pytest.approx(np.linalg.norm(z, "nuc"), rel=1e-12)
+        assert np.vdot(beta, z) <= norm.value(beta) * norm.dual_norm(z)
+        u, _, vt = np.linalg.svd(z, full_matrices=False)
+        assert np.vdot(u @ vt, z) == pytest.approx(norm.value(u @ vt) * norm.dual_norm(z), rel=1e-12)
+        projected = norm.project(beta, 0.7)
+        assert projected is not None
+        assert norm.value(projected) == pytest.approx(0.7, rel=1e-12)
+
+
+def test_the_spectral_margin_is_certified_by_the_nuclear_norm() -> None:
+    X, _ = random_data(6, 9, 5)
+    Y = np.where(np.random.default_rng(2).random((6, 3)) < 0.5, -1.0, 1.0)
+    solution = max_margin(X, Y, Schatten(np.inf), tol=1e-6)
+    assert solution.status is Status.OPTIMAL
+    z = (Y * solution.dual).T @ X
+    bound = solution.dual.sum() / np.linalg.norm(z, "nuc")
+    assert bound == pytest.approx(solution.lower_bound, rel=1e-12)
+    assert 0 <= 1 - bound / np.linalg.norm(solution.beta, 2) <= 1e-6
+    # ‖·‖₂ ≤ ‖·‖_F ≤ ‖·‖_*
+    values = [max_margin(X, Y, Schatten(p), tol=1e-6).objective for p in (np.inf, 2.0, 1.0)]
+    assert values == sorted(values)
+    # one output: every Schatten norm is ‖β‖₂
+    one = max_margin(X, Y[:, :1], Schatten(np.inf), tol=1e-6)
+    assert one.objective == pytest.approx(max_margin(X, Y[:, 0], L2()).objective, rel=1e-6)
+
+
+def test_names() -> None:
+    assert regularizer_from_name("linf") == Bridge(np.inf)
+    assert regularizer_from_name("bridge:3/2") == Bridge(1.5)
+    assert regularizer_from_name("spectral") == Schatten(np.inf)
+    assert Bridge(np.inf).formula == "‖β‖∞"
