@@ -11,7 +11,7 @@ know nothing else; `Report` is a `Findings` that can call them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,8 @@ class Check:
     """Why nothing is tested, or what is known about a failure."""
     uncertainty: float = 0.0
     """How much `measured` may still change on the way to the limit, in its unit; inf where that is not known."""
+    upwards: bool = False
+    """Whether the statement holds from `tolerance` upwards, as a ratio "at least 10×" does."""
 
     @classmethod
     def of(
@@ -106,6 +108,37 @@ class Check:
         'confirmed'
         """
         return cls.of(statement, Evidence(measured), tolerance, unit=unit, reference=reference, reason=reason)
+
+    @classmethod
+    def at_least(
+        cls,
+        statement: str,
+        evidence: Evidence,
+        threshold: float,
+        *,
+        unit: str = "",
+        reference: str = "",
+        reason: str = "",
+    ) -> Check:
+        """A prediction that a figure, such as a ratio, is `threshold` or more. NaN fails.
+
+        >>> Check.at_least("noise takes ten times as long", Evidence(10.5), 10.0, unit="×").verdict.value
+        'confirmed'
+        """
+        verdict = decide(Evidence(threshold - evidence.figure, evidence.uncertainty), 0.0)
+        figure, uncertainty = float(evidence.figure), float(evidence.uncertainty)
+        return cls(statement, figure, unit, float(threshold), verdict, reference, reason, uncertainty, upwards=True)
+
+    @classmethod
+    def worst(cls, checks: Iterable[Check]) -> Check:
+        """The one of several checks of one statement that decides: of the most serious verdict, furthest off.
+
+        >>> Check.worst([Check.at_most("s", 0.1, 1.0), Check.at_most("s", 2.0, 1.0)]).measured
+        2.0
+        """
+        found = list(checks)
+        verdict = Verdict.of_all(check.verdict for check in found)
+        return max((c for c in found if c.verdict is verdict), key=lambda c: (c.measured or 0.0) * (-1) ** c.upwards)
 
     @classmethod
     def no_prediction(

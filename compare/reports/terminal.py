@@ -61,7 +61,8 @@ def comparison(check: Check) -> str:
         measured += " (still moving)"
     elif check.uncertainty > 0:
         measured += f" ± {measurement(check.uncertainty, check.unit, '.1g')}"
-    sign = {Verdict.CONFIRMED: "≤", Verdict.REFUTED: ">"}.get(check.verdict, "against")
+    right, wrong = "≥<" if check.upwards else "≤>"
+    sign = {Verdict.CONFIRMED: right, Verdict.REFUTED: wrong}.get(check.verdict, "against")
     return f"{measured} {sign} {measurement(check.tolerance, check.unit)}"
 
 

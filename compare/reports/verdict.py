@@ -18,6 +18,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 
 class Verdict(StrEnum):
     """The value is the word that tables and JSON show; `str` is the sentence.
@@ -73,6 +76,17 @@ class Evidence:
 
     figure: float
     uncertainty: float = 0.0
+
+    @classmethod
+    def of_mean(cls, values: ArrayLike) -> Evidence:
+        """The mean of independent measurements with its standard error: inf for one alone.
+
+        >>> Evidence.of_mean([1.0, 3.0])
+        Evidence(figure=2.0, uncertainty=1.0)
+        """
+        each = np.asarray(values, dtype=np.float64)
+        error = float(each.std(ddof=1)) / math.sqrt(each.size) if each.size > 1 else math.inf
+        return cls(float(each.mean()), error)
 
 
 def decide(evidence: Evidence, resolution: float) -> Verdict:

@@ -59,7 +59,7 @@ def measurement(value: float | None, unit: str, format: str = "") -> str:
     shown = shown_in_unit(value, unit)
     if unit == "rad":
         return number(shown, format) + ("°" if math.isfinite(shown) else "")
-    return f"{number(shown, format)} {unit}".rstrip()
+    return f"{number(shown, format)}{unit}" if unit == "×" else f"{number(shown, format)} {unit}".rstrip()
 
 
 def shown_in_unit(value: float, unit: str) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from compare.function_distance import uniform_distance
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.records import slug
-from compare.reports.report import Check, Column, Section, Value
+from compare.reports.report import Check, Column, Evidence, Section, Value
 from compare.spline.smoothing_trajectory import TrajectoryStudy
 from compare.spline.spline_cases import AUTHORS_RMS, BUILTIN, SplineCase
 from compare.spline.width_rates import FITTED_FROM, WidthStudy, fitted_slope, quantiles
@@ -39,21 +39,24 @@ def rate_section(name: str, study: WidthStudy, case: SplineCase, *, enough: bool
         for k, n in enumerate(study.widths)
     )
     statement = f"{name}: the median sup distance to the weighted spline falls like width^(−1/2)"
-    off = abs(study.slope + 0.5)
+    # the bootstrap's 95 % interval is two standard errors to either side
+    off = Evidence(abs(study.slope + 0.5), (study.interval[1] - study.interval[0]) / 4)
     interval = slope_in_words(study.slope, *study.interval)
     if enough:
-        checks = [Check.at_most(statement, off, SLOPE_TOLERANCE, reference=PAPER, reason=interval)]
+        checks = [Check.of(statement, off, SLOPE_TOLERANCE, reference=PAPER, reason=interval)]
     else:
         why = f"{interval}; too few seeds or widths to know the slope to {SLOPE_TOLERANCE}"
-        checks = [Check.no_prediction(statement, None if np.isnan(off) else off, why=why, reference=PAPER)]
+        measured = None if np.isnan(off.figure) else off.figure
+        checks = [Check.not_reached(statement, measured, why=why, reference=PAPER)]
     if case is BUILTIN and name in AUTHORS_RMS and 640 in study.widths:
         front, power = AUTHORS_RMS[name]
-        measured, theirs = float(mean_rms[study.widths.index(640)]), front * 640**power
+        at = study.rms[study.widths.index(640)]
+        mean, theirs = Evidence.of_mean(at[~np.isnan(at)]), front * 640**power
         claim = f"{name}: mean RMS distance at width 640 is no larger than the authors' fit {front}·n^{power}"
         checks.append(
-            Check.at_most(claim, measured, theirs, unit="y", reference="Jin and Montúfar (2023), figures")
+            Check.of(claim, mean, theirs, unit="y", reference="Jin and Montúfar (2023), figures")
             if enough
-            else Check.no_prediction(claim, measured, why="too few seeds for a mean", unit="y")
+            else Check.not_reached(claim, mean.figure, why="too few seeds for a mean", unit="y")
         )
 
     widths = np.asarray(study.widths)
@@ -95,14 +98,12 @@ Solution = tuple[InitialDistribution, WeightedSpline, LinearPieces]
 def shape_section(case: SplineCase, solutions: Mapping[str, Solution]) -> Section:
     """ζ of each initialization, the spline it leads to, and a wide network trained on corrected data."""
     rows: list[dict[str, Value]] = []
-    checks, functions, weights = [], [], []
+    functions, weights = [], []
     grid = np.linspace(*case.interval, 801)
     for k, (name, (init, spline, pieces)) in enumerate(solutions.items()):
         worst = spline.certificate.worst
         distance = uniform_distance(pieces, spline, case.interval)
         rows.append({"init": name, "energy": spline.energy, "certificate": worst, "distance": distance})
-        claim = f"{name}: the spline satisfies its Euler–Lagrange conditions"
-        checks.append(Check.at_most(claim, worst, 1e-10, reason="relative, by a quadrature the solver did not use"))
         line = case.y[0] - spline.values[0], case.y[-1] - spline.values[-1]
         back = np.interp(grid, case.interval, line)  # the line u x + v taken off the data
         functions.append(Curve(name, grid, spline(grid) + back, "-", k, ("x", f"spline {name} (y)")))
@@ -121,10 +122,10 @@ def shape_section(case: SplineCase, solutions: Mapping[str, Solution]) -> Sectio
     columns = (
         Column("init", "initialization"),
         Column("energy", "∫ g″²/ζ", "", ".8g"),
-        Column("certificate", "worst residual of the spline", "", ".1e"),
+        Column("certificate", "worst residual of the spline", "", ".1e", "Of its Euler–Lagrange conditions, relative."),
         Column("distance", "sup distance of the network", "y", ".3g"),
     )
-    return Section("What ζ does to the shape", text, columns, rows, checks, figures)
+    return Section("What ζ does to the shape", text, columns, rows, (), figures)
 
 
 def slope_in_words(slope: float, low: float, high: float) -> str:
@@ -141,10 +142,11 @@ def training_section(name: str, widths: tuple[int, ...], gaps: Array, *, enough:
     claim = f"{name}: training all weights of the linearized network and training the output layer differ by O(1/n)"
     reason = f"{slope_in_words(slope, low, high)}; O(1/n) is an upper bound"
     # an upper bound: only a slope above −1 by more than the fit's own error speaks against it
+    excess = Evidence(slope + 1.0, (high - low) / 4)
     check = (
-        Check.at_most(claim, slope + 1.0, 0.1, reference="Jin and Montúfar (2023), linearization", reason=reason)
+        Check.of(claim, excess, 0.1, reference="Jin and Montúfar (2023), linearization", reason=reason)
         if enough
-        else Check.no_prediction(
+        else Check.not_reached(
             claim, None if np.isnan(slope) else slope + 1.0, why=f"{reason}; too few seeds to test it"
         )
     )
@@ -221,10 +223,10 @@ def rich_section(
         claim = "weight decay ends at the least max(∫|g″|, |g′(−∞) + g′(+∞)|) of all interpolants"
         reason = "relative; the training problem is nonconvex, L-BFGS may end in another stationary point"
         paper = "Savarese et al. (2019), Theorem 3.1"
-        checks = [Check.at_most(claim, cost / exact.value - 1.0, 1e-2, reference=paper, reason=reason)]
+        checks = [Check.at_most(claim, abs(cost / exact.value - 1.0), 1e-2, reference=paper, reason=reason)]
     else:
         why = "the network did not fit the data: a stationary point of the nonconvex problem"
-        checks = [Check.no_prediction("weight decay ends at the least cost", cost, why=why)]
+        checks = [Check.not_reached("weight decay ends at the least cost", cost, why=why)]
     if fitted and reached and exact.value > 0:
         claim = "the trained function lies in the set of exact minimizers (distance outside their bounds)"
         largest = 1e-2 * spread

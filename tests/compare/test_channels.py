@@ -115,6 +115,8 @@ def test_a_gap_refutes_only_where_theory_predicts_none(limits):
     (first, *_) = checks([[settled_at(limits, 0.0), settled_at(limits, far)]], True)
     assert first.verdict is Verdict.REFUTED  # one seed is enough
     assert first.measured == pytest.approx(far)
+    (first, *_) = checks([[settled_at(limits, far), settled_at(limits, 1.0, growth=1.0)]], True)
+    assert first.verdict is Verdict.REFUTED  # another that still moves does not hide it
     (first, *_) = checks([[settled_at(limits, far, channels=2, signals=False)]], False)
     assert first.verdict is Verdict.REFUTED
     (first, *_) = checks([[settled_at(limits, far, signals=False)]], False)
@@ -145,4 +147,4 @@ def test_a_flow_that_still_moves_decides_nothing(limits):
         (first, *_) = checks([[replace(run, limit=replace(run.limit, path=before))]], True)
         assert first.verdict is Verdict.NOT_REACHED
     (first, *_) = checks([[settled_at(limits, 0.0, margin=-1.0)]], True)
-    assert first.verdict is not Verdict.CONFIRMED  # no margin, no cost
+    assert first.verdict is Verdict.NOT_REACHED  # no margin, no cost

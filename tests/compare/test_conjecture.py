@@ -5,7 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compare.channels.counterexample_search import NOISE, GapEvidence, Search, plan_of, run_search, verify
+from compare.channels.counterexample_search import (
+    NOISE,
+    GapEvidence,
+    Search,
+    Verification,
+    gap_check,
+    plan_of,
+    run_search,
+    verify,
+)
 from compare.data.load import DataError
 from compare.experiments.conjecture import ConjectureSearch
 from compare.reports.verdict import Verdict
@@ -44,6 +53,14 @@ def test_where_a_theorem_decides_there_is_no_gap(plan):
     report = plan.run()
     assert report.passed
     assert [check.verdict for check in report.checks] == [Verdict.CONFIRMED]
+
+
+@pytest.mark.parametrize("plan", [SIGNALS, CHANNELS])
+def test_a_gap_refutes_where_a_theorem_says_there_is_none(plan):
+    for gap, verdict in ((NOISE / 2, Verdict.CONFIRMED), (1e-3, Verdict.REFUTED)):
+        found = Verification(GapEvidence.CANDIDATE, gap, float("nan"))
+        assert gap_check(plan_of(plan), found, "").verdict is verdict
+        assert gap_check(plan_of(IMAGES), found, "").verdict is Verdict.NO_PREDICTION
 
 
 def test_images_have_a_certified_gap():

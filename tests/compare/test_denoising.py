@@ -5,14 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compare.generators.denoising_bands import BANDS, band_errors, band_section, learned
+from compare.generators import denoising_bands, denoising_filter
+from compare.generators.denoising_bands import BANDS, band_errors, band_section, learned, order_check
 from compare.generators.denoising_filter import (
+    Width,
     closest,
     example_signal,
     fluctuation,
     image_section,
     psnr,
+    stopping_check,
     stopping_section,
+    width_checks,
     width_section,
 )
 from compare.generators.denoising_images import (
@@ -23,7 +27,15 @@ from compare.generators.denoising_images import (
     photograph_checks,
     photograph_section,
 )
-from compare.generators.denoising_labels import LabelFitter, corrupted_run, label_curves, label_section, two_digits
+from compare.generators.denoising_labels import (
+    LabelFitter,
+    corrupted_run,
+    early_check,
+    label_curves,
+    label_section,
+    memorizing_check,
+    two_digits,
+)
 from compare.generators.image_sources import Image, shipped
 from compare.reports.verdict import Verdict
 from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
@@ -42,12 +54,53 @@ def test_fluctuation_is_the_spread_of_the_kernels_of_trained_starts():
     assert fluctuation(u, kernel, y, 0.3, k) == pytest.approx(direct, rel=0.12)
 
 
-def test_the_filter_sections_hold_and_a_poor_network_fails():
-    good = width_section(n=64, widths=(128, 1024), seeds=(0, 1, 2), steps=20)
+def with_another_step(monkeypatch, module, factor):
+    """Train the networks of a module with another step than the one that is predicted for."""
+    descend = module.descend_image
+    monkeypatch.setattr(module, "descend_image", lambda *a, step, **b: descend(*a, step=factor * step, **b))
+
+
+def test_the_filter_predicts_the_network_and_not_one_of_another_step(monkeypatch):
+    def sections():
+        widths = width_section(n=64, widths=(128, 1024), seeds=(0, 1, 2), steps=20)
+        return widths, stopping_section(n=64, k=1024, seeds=(0,), steps=120)
+
+    good, timed = sections()
     assert [c.verdict for c in good.checks[:2]] == [Verdict.CONFIRMED, Verdict.CONFIRMED]
     assert good.rows[1]["mean"] < good.rows[0]["mean"]
-    timed = stopping_section(n=64, k=1024, seeds=(0,), steps=120)
     assert timed.checks[0].verdict is Verdict.CONFIRMED
+    with_another_step(monkeypatch, denoising_filter, 0.5)
+    poor, late = sections()
+    assert [c.verdict for c in poor.checks[:2]] == [Verdict.REFUTED, Verdict.REFUTED]
+    assert poor.checks[2].verdict is Verdict.REFUTED  # no width helps
+    assert late.checks[0].verdict is Verdict.REFUTED
+
+
+def width(k, distance):
+    return Width(k, np.asarray(distance), np.asarray(distance), 0.1, None, None)
+
+
+@pytest.mark.parametrize(
+    ("power", "spread", "verdict"),
+    [(-0.5, 0.01, Verdict.CONFIRMED), (-0.1, 0.01, Verdict.REFUTED), (-0.9, 0.01, Verdict.REFUTED),
+     (-0.3, 0.3, Verdict.NOT_REACHED)],
+)  # fmt: skip
+def test_the_exponent_is_decided_as_far_as_the_seeds_know_it(power, spread, verdict):
+    seeds = 1.0 + spread * np.array([-1.0, 0.0, 1.0])
+    found = width_checks([width(k, 0.1 * (k / 256) ** power * seeds) for k in (256, 1024)])
+    assert found[-1].verdict is verdict
+
+
+def test_a_mean_within_its_standard_error_of_the_threshold_is_not_reached():
+    assert width_checks([width(64, [0.15, 0.25])])[0].verdict is Verdict.NOT_REACHED  # 2 ± 0.5 times 0.1
+    assert width_checks([width(64, [0.21, 0.22])])[0].verdict is Verdict.REFUTED
+    assert width_checks([width(64, [0.1])])[0].verdict is Verdict.NOT_REACHED  # one seed has no standard error
+
+
+def test_a_best_time_at_the_end_of_the_run_is_not_reached():
+    assert stopping_check([(100, 98), (50, 51)], 160).verdict is Verdict.CONFIRMED
+    assert stopping_check([(100, 98), (60, 51)], 160).verdict is Verdict.REFUTED
+    assert stopping_check([(160, 160), (50, 51)], 160).verdict is Verdict.NOT_REACHED
 
 
 def test_psnr_and_closest():
@@ -56,11 +109,13 @@ def test_psnr_and_closest():
     assert closest(np.zeros(2), [np.ones(2), np.full(2, 0.1), np.full(2, -2.0)])[0] == 0.1
 
 
-def test_image_filters_improve_on_noise():
+def test_image_filters_improve_on_noise(monkeypatch):
     section = image_section(shipped("camera", 32), k=128, steps=40)
     scores = {row["method"]: row["psnr"] for row in section.rows}
     assert all(score > scores["noisy"] for name, score in scores.items() if name != "noisy")
     assert section.checks[0].verdict is Verdict.CONFIRMED
+    with_another_step(monkeypatch, denoising_filter, 0.1)
+    assert image_section(shipped("camera", 32), k=128, steps=40).checks[0].verdict is Verdict.REFUTED
 
 
 def test_baselines_improve_on_noise_and_noise_has_its_level():
@@ -91,10 +146,17 @@ def test_photographs_end_to_end_and_verdicts_both_ways():
     scores = {row["method"]: row["mean"] for row in section.rows}
     assert scores["deep decoder, best step"] >= scores["deep decoder, running variance"]
     assert scores["deep decoder, best step"] >= scores["deep decoder, noise level"]
-    won = photograph_checks(scores | {"deep decoder, best step": 99.0})
-    lost = photograph_checks(scores | {"deep decoder, best step": 1.0})
-    assert [c.verdict for c in won[:2]] == [Verdict.CONFIRMED, Verdict.CONFIRMED]
-    assert [c.verdict for c in lost[:2]] == [Verdict.REFUTED, Verdict.REFUTED]
+    assert [c.verdict for c in section.checks[:2]] == [Verdict.NOT_REACHED] * 2  # one image has no standard error
+    images = {name: np.array([mean - 1.0, mean, mean + 1.0]) for name, mean in scores.items()}
+    best = np.maximum(images["total variation, best weight"], images["wavelets, best rule"])
+    for ahead, verdict in (
+        ([0.5, 1.0, 1.5], Verdict.CONFIRMED),
+        ([-9.5, -9.0, -8.5], Verdict.REFUTED),
+    ):
+        made = photograph_checks(images | {"deep decoder, best step": best + ahead})
+        assert [c.verdict for c in made[:2]] == [verdict, verdict]
+    close = images["wavelets, best rule"] + [-1.0, 0.1, 1.2]
+    assert photograph_checks(images | {"deep decoder, best step": close})[1].verdict is Verdict.NOT_REACHED
 
 
 def test_band_errors_see_the_band_that_is_missing():
@@ -108,10 +170,29 @@ def test_band_errors_see_the_band_that_is_missing():
     np.testing.assert_array_equal(learned(errors, np.array([0, 1, 2, 4, 8])), [4, 4])  # the dip at 1 does not last
 
 
-def test_bands_end_to_end():
+def test_bands_end_to_end(monkeypatch):
     section = band_section(shipped("camera", 16), steps=40)
     assert len(section.rows) == 4
     assert section.checks[-1].verdict is Verdict.CONFIRMED  # the filter's prediction
+    with_another_step(monkeypatch, denoising_bands, 0.01)
+    assert band_section(shipped("camera", 16), steps=40).checks[-1].verdict is Verdict.REFUTED
+
+
+@pytest.mark.parametrize(
+    ("times", "verdict"),
+    [
+        ([1, 2, 4, 8], Verdict.CONFIRMED),
+        ([1, 2, 4, np.inf], Verdict.CONFIRMED),
+        ([1, 4, 2, 8], Verdict.REFUTED),
+        ([1, np.inf, 4, 8], Verdict.REFUTED),  # the higher bands are learned, this one is not yet
+        ([1, 2, 2, 8], Verdict.NOT_REACHED),  # a tie: snapshots do not tell them apart
+        ([1, 2, np.inf, np.inf], Verdict.NOT_REACHED),  # an unfinished curve
+        ([np.inf] * 4, Verdict.NOT_REACHED),
+        ([1, 4, 2, np.inf], Verdict.REFUTED),
+    ],
+)
+def test_the_order_of_bands_is_decided_as_far_as_the_snapshots_know_it(times, verdict):
+    assert order_check("", np.array(times, dtype=float), np.array([0, 1, 2, 4, 8, 16])).verdict is verdict
 
 
 def test_corrupted_labels():
@@ -130,8 +211,25 @@ def test_corrupted_labels():
     net = LabelFitter(X, 40, (0,))
     W, v = net.W[0].detach().numpy(), net.v.numpy()
     np.testing.assert_allclose(net().detach().numpy()[0], np.maximum(X @ W.T, 0) @ v, atol=1e-12)
-    section = label_section(count=60, fractions=(0.2,), seeds=(0,), steps=400, k=60)
+    section = label_section(count=60, fractions=(0.2,), seeds=(0, 1, 2), steps=400, k=60)
     assert all(check.verdict is Verdict.CONFIRMED for check in section.checks)
+
+
+def test_labels_that_are_never_cleaned_or_never_memorized():
+    X, truth = two_digits(40)
+    y, flipped, path = corrupted_run(X, truth, 0.25, (0, 1), 30, 40)
+    fitted = replace(path, outputs=np.broadcast_to(y, path.outputs.shape))  # fits what it is given from the first step
+    assert early_check(fitted, truth, 5, 0.25).verdict is Verdict.REFUTED
+    right = replace(path, outputs=np.broadcast_to(truth, path.outputs.shape))
+    assert early_check(right, truth, 5, 0.25).verdict is Verdict.CONFIRMED
+    one = replace(path, outputs=path.outputs[:, :1])
+    assert early_check(one, truth, 5, 0.25).verdict is Verdict.NOT_REACHED
+    curves = label_curves(path, truth, flipped)
+    rising = np.linspace(0.0, 1.0, len(path.steps))
+    curves |= {"corrupted labels memorized": rising, "relative distance": np.ones_like(rising)}
+    assert memorizing_check(curves, 5, 0.25).verdict is Verdict.REFUTED  # memorized without moving
+    assert memorizing_check(curves | {"relative distance": rising}, 5, 0.25).verdict is Verdict.CONFIRMED
+    assert memorizing_check(curves | {"corrupted labels memorized": 0 * rising}, 5, 0.25).verdict is Verdict.NOT_REACHED
 
 
 def test_a_constant_image_is_not_a_division_by_zero():

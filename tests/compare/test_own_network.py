@@ -57,7 +57,7 @@ def test_ten_lines(tmp_path, monkeypatch):
     report.write("report")
     # --- to here
     assert report.passed
-    assert [check.verdict for check in report.checks] == ["holds", "holds"]
+    assert [check.verdict for check in report.checks] == ["confirmed", "confirmed"]
     assert (tmp_path / "report" / "report.html").exists()
 
 
@@ -74,7 +74,7 @@ def test_modules_are_trained_from_their_own_weights_and_left_as_they_are():
 
 def test_a_linear_module_that_names_its_regularizer_is_held_to_the_theorem():
     report = compare_margin(X, y, Linear(6), steps=20)
-    assert [check.verdict for check in report.checks] == ["holds", "holds"]
+    assert [check.verdict for check in report.checks] == ["confirmed"]
     row = report.sections[0].rows[0]
     # the solver's answer is the closest point of the signed hull, the flow's is polished on its active set: both 1e-9
     assert row["angle"] < 1e-7
@@ -88,7 +88,7 @@ def test_a_module_that_names_the_wrong_regularizer_fails():
         regularizer = Bridge(1.0)
 
     report = compare_margin(X, y, Wrong(6), steps=20)
-    assert not report.passed
+    assert [check.verdict for check in report.checks] == ["refuted"]
     assert report.sections[0].rows[0]["gap"] > 1e-3
 
 
@@ -220,4 +220,5 @@ def test_a_network_and_a_norm_of_ones_own_run_through_the_whole_comparison():
     assert report.checks[0].reference == "AM–GM, coordinate by coordinate"
     wrong = ScaledDiagonal([0.5, 1.0, 2.0, 1.0, 3.0, 0.7])
     wrong.regularizer = WeightedL1(np.ones(6))
-    assert not compare_margin(X, y, wrong, steps=20).passed
+    (check,) = compare_margin(X, y, wrong, steps=20).checks
+    assert check.verdict is Verdict.REFUTED

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from scipy.stats import sem
 
 from compare.reports.atomic import write_text
 from compare.reports.provenance import DataUsed, Provenance
 from compare.reports.records import plain, slug, to_json
 from compare.reports.report import Check, Column, Report, Section
+from compare.reports.terminal import comparison
 from compare.reports.verdict import Evidence, Verdict
 from compare.reports.wording import cell, clean, header, measurement, number
 
@@ -59,6 +61,40 @@ def test_evidence_decides_as_far_as_it_may_still_change(figure, uncertainty, ver
     assert check.verdict is verdict
     np.testing.assert_equal((check.measured, check.uncertainty), (figure, uncertainty))
     assert (check.tolerance, check.reason, check.reference) == (1e-6, "r", "ref")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "uncertainty", "verdict", "shown"),
+    [
+        (10.5, 0.0, Verdict.CONFIRMED, "10.5× ≥ 10×"),
+        (10.0, 0.0, Verdict.CONFIRMED, "10× ≥ 10×"),
+        (9.5, 0.0, Verdict.REFUTED, "9.5× < 10×"),
+        (9.5, 1.0, Verdict.NOT_REACHED, "9.5× ± 1× against 10×"),
+        (10.5, 1.0, Verdict.NOT_REACHED, "10.5× ± 1× against 10×"),
+        (9.5, math.inf, Verdict.NOT_REACHED, "9.5× (still moving) against 10×"),
+        (math.nan, 0.0, Verdict.REFUTED, "not a number < 10×"),
+    ],
+)
+def test_ratios_from_a_threshold_upwards(ratio, uncertainty, verdict, shown):
+    check = Check.at_least("s", Evidence(ratio, uncertainty), 10.0, unit="×")
+    assert check.verdict is verdict
+    assert comparison(check).replace("number×", "number") == shown
+
+
+def test_the_check_that_decides_is_the_most_serious_and_the_furthest_off():
+    moving = Check.of("s", Evidence(9.0, math.inf), 1.0)
+    assert Check.worst([at(0.0), at(2.0), at(3.0), moving]) == at(3.0)
+    assert Check.worst([at(0.0), moving]) is moving
+    ratios = [Check.at_least("s", Evidence(ratio), 10.0) for ratio in (11.0, 12.0)]
+    assert Check.worst(ratios) is ratios[0]
+
+
+def test_a_mean_comes_with_its_standard_error():
+    values = np.random.default_rng(0).standard_normal(50)
+    mean = Evidence.of_mean(values)
+    assert mean.figure == pytest.approx(values.mean())
+    assert mean.uncertainty == pytest.approx(sem(values))
+    assert Evidence.of_mean([0.3]) == Evidence(0.3, math.inf)  # one alone has none
 
 
 def test_one_verdict_of_several_is_the_most_serious_one():
@@ -146,6 +182,7 @@ def test_json_is_standard_and_holds_the_numbers(report):
     assert first["checks"][0] == {
         "statement": "limit of digits:3v8", "measured": 2e-7, "unit": "rad", "tolerance": 1e-6,
         "reference": "Theorem digits:3v8", "reason": "", "verdict": "confirmed", "uncertainty": 0.0,
+        "upwards": False,
     }  # fmt: skip
     assert first["checks"][1]["verdict"] == "no prediction"
     assert first["figures"][0]["data"]["steps"] == [1, 10, 100]
@@ -199,6 +236,7 @@ def test_angles_are_radians_inside_and_degrees_in_print():
     assert cell(math.pi, column) == "180.000"
     assert measurement(math.pi, "rad", ".4g") == "180°"
     assert measurement(0.25, "s") == "0.25 s"
+    assert measurement(10.5, "×") == "10.5×"
     assert measurement(0.25, "") == "0.25"
     assert measurement(None, "s") == "–"
     assert measurement(math.inf, "rad") == "∞"

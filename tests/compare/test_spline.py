@@ -13,10 +13,10 @@ from compare.experiments.spline import SplineComparison, compare_spline
 from compare.function_distance import uniform_distance
 from compare.reports.verdict import Verdict
 from compare.spline.smoothing_trajectory import trajectory_study
-from compare.spline.spline_cases import BUILTIN, SplineCase, default_inits, load_case, parse_init
-from compare.spline.spline_sections import rate_section, rich_section, spline_cost
+from compare.spline.spline_cases import AUTHORS_RMS, BUILTIN, SplineCase, default_inits, load_case, parse_init
+from compare.spline.spline_sections import rate_section, rich_section, spline_cost, training_section
 from compare.spline.width_rates import WidthStudy, fitted_slope, train_batch, training_gaps, width_study
-from gd.descent.weight_decay import DecayedNetwork
+from gd.descent.weight_decay import DecayedNetwork, train_with_decay
 from solvers.splines.initial_distributions import BinaryUniformInit, GaussianInit
 from solvers.splines.rich_regime import rich_interpolant
 from solvers.splines.weighted_spline import weighted_spline
@@ -38,6 +38,32 @@ def test_slope_and_its_interval() -> None:
     assert np.isnan(fitted_slope(np.array([10, 20]), np.ones((2, 3)))[0])  # below 80 nothing is fitted
 
 
+def test_a_slope_within_its_standard_error_of_the_threshold_is_not_reached() -> None:
+    study = study_with_slope(-0.5)
+    for interval, verdict in (((-0.52, -0.48), Verdict.CONFIRMED), ((-0.8, -0.2), Verdict.NOT_REACHED)):
+        (check, *_) = rate_section("", replace(study, interval=interval), BUILTIN, enough=True).checks
+        assert check.verdict is verdict
+
+
+def test_a_mean_above_the_authors_fit_is_rejected() -> None:
+    name, widths = "uniform:1,2", (80, 640, 5120)
+    front, power = AUTHORS_RMS[name]
+    for factor, verdict in ((0.9, Verdict.CONFIRMED), (1.1, Verdict.REFUTED)):
+        sup = np.asarray(widths)[:, None] ** -0.5 * np.ones((3, 20))
+        rms = factor * front * np.asarray(widths)[:, None] ** power * np.linspace(0.99, 1.01, 20)
+        section = rate_section(name, WidthStudy(widths, sup, rms, -0.5, (-0.5, -0.5)), BUILTIN, enough=True)
+        assert section.checks[1].verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("power", "verdict"), [(-1.0, Verdict.CONFIRMED), (-1.3, Verdict.CONFIRMED), (-0.5, Verdict.REFUTED)]
+)
+def test_a_training_gap_that_falls_too_slowly_is_rejected(power: float, verdict: Verdict) -> None:
+    gaps = np.asarray(WIDTHS)[:, None] ** power * np.random.default_rng(0).lognormal(0.0, 0.1, (len(WIDTHS), 40))
+    assert training_section("", WIDTHS, gaps, enough=True).checks[0].verdict is verdict
+    assert training_section("", WIDTHS, gaps, enough=False).checks[0].verdict is Verdict.NOT_REACHED
+
+
 @pytest.mark.parametrize(
     ("power", "verdict"), [(-0.5, Verdict.CONFIRMED), (-0.35, Verdict.REFUTED), (-0.7, Verdict.REFUTED)]
 )
@@ -45,7 +71,7 @@ def test_the_rate_check_rejects_other_rates(power: float, verdict: Verdict) -> N
     section = rate_section("gaussian:1,1", study_with_slope(power), BUILTIN, enough=True)
     assert section.checks[0].verdict is verdict
     section = rate_section("gaussian:1,1", study_with_slope(power), BUILTIN, enough=False)
-    assert section.checks[0].verdict is Verdict.NO_PREDICTION
+    assert section.checks[0].verdict is Verdict.NOT_REACHED
 
 
 def test_a_width_without_a_fitted_network_has_empty_cells() -> None:
@@ -97,7 +123,20 @@ def test_a_network_that_misses_the_data_is_not_praised_for_its_cost() -> None:
     flat = DecayedNetwork(np.zeros(2), np.zeros(2), np.ones(2), 1.1, 1.0, float(np.abs(y - 1.1).max()), 1)
     spline = weighted_spline(x, y, GaussianInit())
     section = rich_section(BUILTIN, rich_interpolant(x, y, "penalized"), flat, spline, "")
-    assert [check.verdict for check in section.checks] == [Verdict.NO_PREDICTION]
+    assert [check.verdict for check in section.checks] == [Verdict.NOT_REACHED]
+
+
+def test_a_network_that_is_dearer_or_outside_of_the_minimizers_is_rejected() -> None:
+    x, y = BUILTIN.x, BUILTIN.y
+    exact, spline = rich_interpolant(x, y, "penalized"), weighted_spline(x, y, GaussianInit())
+    net = train_with_decay(x, y)
+    for planted, verdicts in (
+        (net, [Verdict.CONFIRMED, Verdict.CONFIRMED]),
+        (replace(net, offset=net.offset + 0.5), [Verdict.CONFIRMED, Verdict.REFUTED]),
+        (replace(net, outer=1.1 * net.outer), [Verdict.REFUTED]),
+        (replace(net, outer=0.9 * net.outer), [Verdict.REFUTED, Verdict.REFUTED]),  # cheaper than is possible
+    ):
+        assert [c.verdict for c in rich_section(BUILTIN, exact, planted, spline, "").checks] == verdicts
 
 
 def test_cases(tmp_path) -> None:
@@ -161,7 +200,8 @@ def test_command_line(tmp_path) -> None:
     file.write_text("-1,0\n0,1\n0.5,0\n1.5,2\n")
     arguments = ["compare", "spline", "--data", str(file), "--init", "uniform:1,2", "--widths", "40,80", "--seeds", "3"]
     done = CliRunner().invoke(cli, [*arguments, "--out", str(tmp_path / "report")])
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 3, done.output  # three seeds tell no slope
+    assert "refuted 0, not reached 2" in done.output
     assert (tmp_path / "report" / "report.html").is_file()
     refused = CliRunner().invoke(cli, ["compare", "spline", "--widths", "a,b"])
     assert refused.exit_code == 2
