@@ -16,6 +16,8 @@
     tol = 1e-9            # of the explicit problem's certificate, and of flow's
     standardize = "auto"  # "auto", "none" or "standard", as --scale of the command line
     offset = false        # whether to append a column of ones; default as in `compare.data`
+    cell_seconds = 600    # a cell that takes longer has failed; default: no limit
+    cell_memory = 4.0     # GiB that the process of a cell may hold, its libraries included; default: no limit
 
 Every key takes one value or a list; integers also {from, to, step}. `{seed}` in a data name is replaced by the cell's
 seed. Files are looked for in the folder of the plan.
@@ -41,7 +43,7 @@ from typing import Any
 from compare.data.load import FILE_SUFFIXES, SCALES, Scale, load, nearest
 from compare.margin.architectures import ARCHITECTURES
 from compare.reports.wording import one_line
-from compare.sweep.cell import Cell, Source
+from compare.sweep.cell import Cell, Limits, Source
 
 LARGEST_PLAN = 10**6
 """Bytes of a plan file."""
@@ -132,6 +134,8 @@ class Options:
     tol: float = field(default=1e-9, metadata={"check": positive(1.0)})
     standardize: Scale = field(default="auto", metadata={"check": one_of("scaling", SCALES)})
     offset: bool | None = field(default=None, metadata={"check": a(bool, "true or false")})
+    cell_seconds: float | None = field(default=None, metadata={"check": positive(1e9)})
+    cell_memory: float | None = field(default=None, metadata={"check": positive(1e6)})
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,8 @@ class SweepPlan:
     """Every cell once."""
     text: str = field(default="", repr=False)
     """The plan as it was written."""
+    limits: Limits = field(default_factory=Limits)
+    """What each cell may take."""
 
 
 def read_plan(path: str | Path) -> SweepPlan:
@@ -212,7 +218,8 @@ def plan_of(table: Mapping[str, Any], *, folder: Path | None = None, text: str =
     for grid in axes:
         for cell in cells_of(grid, options, look):
             found.setdefault(cell.key, cell)
-    return SweepPlan(title, tuple(found.values()), text or json.dumps(table, default=str))
+    limits = Limits(options.cell_seconds, options.cell_memory)
+    return SweepPlan(title, tuple(found.values()), text or json.dumps(table, default=str), limits)
 
 
 def axes_of(grid: Any, where: str) -> dict[str, tuple[Any, ...]]:
