@@ -22,10 +22,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-try:
+if sys.platform != "win32":  # there files are written as safely, but two processes at once are not kept apart
     import fcntl
-except ImportError:  # Windows, where files are written as safely, but two processes at once are not kept apart
-    fcntl = None  # type: ignore[assignment]
 
 PREFIX, SUFFIX = ".report-", ".part"
 RENAME = """
@@ -108,7 +106,7 @@ def locked(folder: Path) -> Iterator[int | None]:
 
 def lock(folder: Path, *, wait: bool = True) -> int | None:
     """Lock a folder; what `unlock` takes, or None where it is locked already or the file system has no locks."""
-    if fcntl is None:
+    if sys.platform == "win32":
         return None
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
