@@ -97,7 +97,7 @@ def read_npz(path: Path) -> Dataset:
     return from_arrays(X, y, str(path), f"{str(path)!r}: ")
 
 
-def from_arrays(X: ArrayLike, y: ArrayLike, name: str = "data", where: str = "") -> Dataset:
+def from_arrays(X: Any, y: ArrayLike, name: str = "data", where: str = "") -> Dataset:
     """Points (N, D) or images (N, H, W) with labels of two values. Raises DataError for anything else."""
     try:
         points = np.asarray(X.to_numpy(np.float64) if hasattr(X, "iloc") else X)

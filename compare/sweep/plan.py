@@ -32,6 +32,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -47,6 +48,8 @@ from compare.sweep.cell import Cell, Limits, Source
 
 LARGEST_PLAN = 10**6
 """Bytes of a plan file."""
+NESTED = re.compile(r"(?<![^\s.,=\[\]{}#])(?:[^\s.,=\[\]{}#]+[ \t]*\.[ \t]*){20}")
+"""A key of many parts, which tomllib takes quadratic time for."""
 MOST_CELLS = 10**7
 METHODS = (
     "flow",
@@ -167,12 +170,16 @@ def read_plan(path: str | Path) -> SweepPlan:
     path = Path(path)
     if not path.exists():
         raise PlanError(f"there is no plan {str(path)!r}")
+    if not path.is_file():
+        raise PlanError(f"{str(path)!r} could not be read: it is no regular file; give the plan's TOML file")
     if path.stat().st_size > LARGEST_PLAN:
         raise PlanError(f"{str(path)!r} has more than {LARGEST_PLAN} bytes; a plan is a short TOML file")
     try:
         written = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"the plan {str(path)!r} could not be read as UTF-8 text: {one_line(error)}") from error
+    if NESTED.search(written):
+        raise PlanError(f"the plan {str(path)!r} has a key of more than 20 parts; a plan has keys of one")
     try:
         table = tomllib.loads(written)
     except (RecursionError, ValueError) as error:  # tomllib raises both for text that is not TOML
@@ -275,7 +282,10 @@ def options_of(table: Any) -> Options:
 def source_of(template: str, name: str, options: Options, folder: Path) -> Source:
     """Load a data set once, to see that it can be had and what is in it."""
     is_file = Path(name).suffix.lower() in FILE_SUFFIXES
-    location = str(folder / Path(name).expanduser()) if is_file else name
+    try:
+        location = str(folder / Path(name).expanduser()) if is_file else name
+    except RuntimeError as error:
+        raise PlanError(f"data {name!r}: {error}; write the whole path") from error
     dataset = load(location, scale=options.standardize, offset=options.offset)
     return Source(name, dataset.sha256, dataset.image_shape, template, location, options.standardize, options.offset)
 
