@@ -28,7 +28,8 @@ def run(*arguments):
 
 def console(*arguments, **options):
     command = [sys.executable, "-m", "compare.command_line", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "timeout": 120}
+    return subprocess.run(command, **(streams | options))
 
 
 @pytest.fixture(autouse=True)
@@ -311,6 +312,62 @@ def test_the_console_command_itself():
     assert done.returncode == 2
     assert done.stderr.strip().startswith("Error: there is no data called 'nowhere:1'")
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def code_when_nobody_reads(*arguments):
+    """The exit code with a standard output whose other end is closed."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = console(*arguments, stdout=writer)
+    finally:
+        os.close(writer)
+    assert done.stderr == ""
+    return done.returncode
+
+
+@pytest.mark.parametrize("arguments", [
+    ("solve", "margin", "--data", "synthetic:4,3,0"),  # through rich
+    ("solve", "margin", "--data", "synthetic:4,3,0", "--json"),
+    ("solve", "margin", "--data", "synthetic:90,99,0", "--json"),  # more than a buffer
+    ("--help",),
+])  # fmt: skip
+def test_a_closed_output_is_no_failed_prediction(arguments):
+    assert code_when_nobody_reads(*arguments) == 141
+
+
+def test_no_output_at_all_and_a_full_disk(tmp_path):
+    here = [sys.executable, "-m", "compare.command_line", "solve", "margin", "--data", "synthetic:4,3,0"]
+    command = " ".join(here)
+    nowhere = subprocess.run(["sh", "-c", f"{command} >&- 2>&-"], timeout=60, check=False)
+    assert nowhere.returncode == 0
+    full = subprocess.run(["sh", "-c", f"{command} --json >/dev/full"], capture_output=True, text=True, timeout=60)
+    assert full.returncode == 2
+    assert full.stderr.startswith("Error: ")
+    assert full.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_an_encoding_without_the_characters_loses_no_answer(encoding):
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    solve = ("solve", "margin", "--data", "synthetic:4,3,0")
+    text = console(*solve, env=environment, encoding=encoding)
+    assert (text.returncode, text.stderr) == (0, "")
+    assert "R(\\u03b2)" in text.stdout
+    # click itself writes UTF-8 where the encoding is ASCII
+    record = console(*solve, "--json", env=environment, encoding="utf-8" if encoding == "ascii" else encoding)
+    assert json.loads(record.stdout)["objective R(β)"] == pytest.approx(2.3046503636)
+
+
+def test_file_names_neither_repaint_the_terminal_nor_turn_its_text(tmp_path):
+    name = "=a\x1b[31m\u202e.csv"
+    (tmp_path / name).write_text("a,y\n-1,0\n2,1\n")
+    for more in ((), ("--json",)):
+        done = run("solve", "margin", "--data", name, *more)
+        assert done.exit_code == 0
+        assert "\x1b" not in done.output
+        assert "\u202e" not in done.output
+    assert json.loads(done.stdout)["data"] == "=a[31m.csv"
 
 
 def test_sigterm_ends_like_ctrl_c(tmp_path):
