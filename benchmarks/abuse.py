@@ -1,6 +1,7 @@
 """A day of abuse: 1,000 random and 100 adversarial calls of every function, each answer checked independently.
 
     python benchmarks/abuse.py [--random 1000] [--seed 0] [--functions max_margin,…] [--show]
+    python benchmarks/abuse.py --repeat 500
     python benchmarks/abuse.py --files [--bits 200] [--kills 30] [--mangled 2000] [--seed 0]
 
 Each call ends as one of
@@ -21,6 +22,8 @@ with Clarabel's through cvxpy, every tenth. 1,100 calls take about two minutes o
 from __future__ import annotations
 
 import argparse
+import gc
+import resource
 import signal
 import sys
 import tempfile
@@ -154,12 +157,41 @@ def abused_files(options: argparse.Namespace) -> int:
     return int(bad > 0)
 
 
+def objects_kept(count: int) -> int:
+    """How many Python objects more there are after `count` calls of flow_limit, descend and max_margin than before."""
+    from gd import Diagonal, descend, flow_limit
+    from solvers import L2, max_margin
+
+    X, y = np.random.default_rng(0).standard_normal((3, 4)), np.array([1.0, -1.0, 1.0])
+    before = 0
+    for i in range(count + 2):
+        if i == 2:  # the first calls fill caches
+            gc.collect()
+            before = len(gc.get_objects())
+        flow_limit(Diagonal(4, 2, seed=i % 2), X, y)
+        descend(Diagonal(4, 2, seed=i % 2), X, y, steps=20)
+        max_margin(X, y, L2())
+    gc.collect()
+    return len(gc.get_objects()) - before
+
+
+def repeated(count: int) -> int:
+    """Print what stays after so many calls; 1 where it grows with them."""
+    objects_kept(count // 10)
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    kept = objects_kept(count)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - size) / 1024
+    print(f"{count} calls of flow_limit, descend and max_margin each: {kept} objects and {grown:.1f} MiB more")
+    return int(kept > 0 or grown > 20)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--random", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--functions", default=",".join(SHARES))
     parser.add_argument("--show", action="store_true", help="print refusals too")
+    parser.add_argument("--repeat", type=int, default=0, help="the same calls so often: does memory grow?")
     parser.add_argument("--files", action="store_true", help="abuse files instead of functions")
     parser.add_argument("--bits", type=int, default=200)
     parser.add_argument("--kills", type=int, default=30)
@@ -168,6 +200,8 @@ def main() -> int:
     if options.seed < 0:
         options.seed = int(np.random.SeedSequence().generate_state(1)[0])
     print(f"seed {options.seed}")
+    if options.repeat:
+        return repeated(options.repeat)
     if options.files:
         return abused_files(options)
     functions = tuple(options.functions.split(","))
