@@ -132,7 +132,11 @@ def become_worker(driver: int, memory: float | None = None) -> None:
         with suppress(ImportError):  # Windows has no such limits
             import resource
 
-            resource.setrlimit(resource.RLIMIT_DATA, (int(memory * 2**30), resource.getrlimit(resource.RLIMIT_DATA)[1]))
+            hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+            most = int(memory * 2**30)
+            resource.setrlimit(
+                resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
+            )
 
     def watch() -> None:
         while os.getppid() == driver:

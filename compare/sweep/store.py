@@ -147,8 +147,8 @@ class Store:
             self._database, contents = opened(self.path)
         self._database.execute("PRAGMA busy_timeout = 30000")  # for readers, which a commit waits for
         self._identity = identity(self.path)
-        self._sessions = [int(record["key"]) for record in contents.of("session")]
         cells = contents.of("cell")
+        self._sessions = {int(row["key"]) for row in contents.of("session")} | {cell["session"] for cell in cells}
         self.done = {cell["key"] for cell in cells if cell["status"] == "done"}
         """Keys of the cells that are done."""
         self.failed = {cell["key"]: cell for cell in cells if cell["status"] == "failed"}

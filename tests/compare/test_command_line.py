@@ -368,6 +368,7 @@ def test_file_names_neither_repaint_the_terminal_nor_turn_its_text(tmp_path):
         assert "\x1b" not in done.output
         assert "\u202e" not in done.output
     assert json.loads(done.stdout)["data"] == "=a[31m.csv"
+    assert json.loads(done.stdout)["classes"] == "−1: 0, +1: 1"
 
 
 def test_sigterm_ends_like_ctrl_c(tmp_path):
