@@ -1,3 +1,4 @@
+import importlib
 import json
 import os
 import signal
@@ -188,6 +189,20 @@ def test_doctor_says_what_is_there_and_fails_when_something_needed_is_not(monkey
     done = run("doctor")
     assert done.exit_code == 1
     assert "pip install a-package-nobody-has" in done.output
+
+
+def test_doctor_survives_a_panic(monkeypatch):
+    class Panic(BaseException):
+        """As Rust's in Python: no Exception."""
+
+    def panics(*arguments, **options):
+        raise Panic("index out of bounds")
+
+    # the package's name of the function hides the module of that name
+    monkeypatch.setattr(importlib.import_module("solvers.max_margin"), "max_margin", panics)
+    done = run("doctor")
+    assert done.exit_code == 1
+    assert "Panic: index out of bounds" in done.output
 
 
 def test_solve_prints_a_certificate_anyone_can_check(tmp_path):
