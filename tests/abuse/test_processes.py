@@ -202,7 +202,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_eight_threads_forked_and_spawned_processes_find_the_same(tmp_path: Path) -> None:
-    script = tmp_path / "concurrent.py"  # spawned processes import it
+    script = tmp_path / "many_at_once.py"  # spawned processes import it
     script.write_text(CONCURRENT, encoding="utf-8")
     done = subprocess.run([sys.executable, "-W", "ignore", script], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
