@@ -1,6 +1,8 @@
 """A day of abuse: 1,000 random and 100 adversarial calls of every function, each answer checked independently.
 
     python benchmarks/abuse.py [--random 1000] [--seed 0] [--functions max_margin,…] [--show]
+    python benchmarks/abuse.py --repeat 500
+    python benchmarks/abuse.py --files [--bits 200] [--kills 30] [--mangled 2000] [--seed 0]
 
 Each call ends as one of
 
@@ -11,25 +13,32 @@ Each call ends as one of
     TRACEBACK       an error, or a warning, that is none of the intended
     TIMEOUT         more than 60 s
 
-and the exit code is 0 only when the last three are zero. The certified answers of convex problems are besides compared
+and the exit code is 0 only when the last three are zero. With --files it is the files that are abused instead: bits of
+a sweep's store flipped, writers of a report killed, files of every kind mangled (`abuse_files`). A seed of -1 is chosen
+anew, and printed. The certified answers of convex problems are besides compared
 with Clarabel's through cvxpy, every tenth. 1,100 calls take about two minutes on one core.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
+import resource
 import signal
 import sys
+import tempfile
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from abuse_calls import CALLS, against_cvxpy, margin_regularizers
 from abuse_check import Wrong, check_margin, check_refusal, demand
 from abuse_data import adversarial_functions, adversarial_margins, dressed, flavoured
+from abuse_files import flipped_bits, fuzzed_files, killed_reports
 
 from solvers import IllConditionedError, NotSeparableError
 
@@ -133,13 +142,68 @@ def adversarial_calls(functions: tuple[str, ...]) -> Iterator[Call]:
                 yield function, name, lambda function=function, make=make: CALLS[function](None, make())
 
 
+def abused_files(options: argparse.Namespace) -> int:
+    """Each kind of abuse, and 1 when something happened that must not."""
+    bad = 0
+    for abuse, count in (
+        (flipped_bits, options.bits),
+        (killed_reports, options.kills),
+        (fuzzed_files, options.mangled),
+    ):
+        with tempfile.TemporaryDirectory() as folder:
+            counts = abuse(options.seed, count, Path(folder))
+        print(f"{abuse.__name__}: " + ", ".join(f"{number} {what}" for what, number in counts.items()), flush=True)
+        bad += sum(number for what, number in counts.items() if what.isupper())
+    return int(bad > 0)
+
+
+def objects_kept(count: int) -> int:
+    """How many Python objects more there are after `count` calls of flow_limit, descend and max_margin than before."""
+    from gd import Diagonal, descend, flow_limit
+    from solvers import L2, max_margin
+
+    X, y = np.random.default_rng(0).standard_normal((3, 4)), np.array([1.0, -1.0, 1.0])
+    before = 0
+    for i in range(count + 2):
+        if i == 2:  # the first calls fill caches
+            gc.collect()
+            before = len(gc.get_objects())
+        flow_limit(Diagonal(4, 2, seed=i % 2), X, y)
+        descend(Diagonal(4, 2, seed=i % 2), X, y, steps=20)
+        max_margin(X, y, L2())
+    gc.collect()
+    return len(gc.get_objects()) - before
+
+
+def repeated(count: int) -> int:
+    """Print what stays after so many calls; 1 where it grows with them."""
+    objects_kept(count // 10)
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    kept = objects_kept(count)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - size) / 1024
+    print(f"{count} calls of flow_limit, descend and max_margin each: {kept} objects and {grown:.1f} MiB more")
+    return int(kept > 0 or grown > 20)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--random", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--functions", default=",".join(SHARES))
     parser.add_argument("--show", action="store_true", help="print refusals too")
+    parser.add_argument("--repeat", type=int, default=0, help="the same calls so often: does memory grow?")
+    parser.add_argument("--files", action="store_true", help="abuse files instead of functions")
+    parser.add_argument("--bits", type=int, default=200)
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--mangled", type=int, default=2000)
     options = parser.parse_args()
+    if options.seed < 0:
+        options.seed = int(np.random.SeedSequence().generate_state(1)[0])
+    print(f"seed {options.seed}")
+    if options.repeat:
+        return repeated(options.repeat)
+    if options.files:
+        return abused_files(options)
     functions = tuple(options.functions.split(","))
     counts: Counter[tuple[str, str]] = Counter()
     begun = time.perf_counter()

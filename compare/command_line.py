@@ -5,12 +5,14 @@ tables here and in `compare.experiments.table`. A new experiment is one file and
 
 Exit codes: 0 all that is predicted is confirmed, and something is; 1 a prediction is refuted; 3 none is refuted, but
 something was not reached or nothing was predicted; 2 the input is bad (one line says what); 130 interrupted by Ctrl-C
-and 143 by SIGTERM, with the report of what was finished written.
+and 143 by SIGTERM, with the report of what was finished written; 141 when whoever reads the output closed it.
 """
 
 from __future__ import annotations
 
+import codecs
 import difflib
+import json
 import os
 import signal
 import sys
@@ -25,6 +27,9 @@ CONFIRMED, REFUTED, NOT_REACHED = 0, 1, 3
 """How a comparison came out; 2 is click's code for bad input."""
 INTERRUPTED = 130
 """128 + SIGINT, what shells expect of an interrupted command."""
+
+CLOSED = 141
+"""128 + SIGPIPE, what shells expect of a command whose output nobody reads any more."""
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """One thread each unless the user says otherwise: the matrices here are small, so a second thread gains nothing, and on
@@ -90,12 +95,19 @@ class CommandLine(LazyGroup):
 
     rows = COMMANDS
 
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """As click does it; --help prints here."""
+        try:
+            return super().make_context(*arguments, **options)
+        except BrokenPipeError:
+            sys.exit(CLOSED)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run; with --traceback errors are left as they are."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            raise
+            sys.exit(CLOSED)  # for click and rich a closed output is a 1
         except KeyboardInterrupt:  # click's own exit code is 1, which here says that a prediction is refuted
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
@@ -134,14 +146,45 @@ def main() -> None:
     signal.signal(signal.SIGTERM, terminate)
     for name in ONE_THREAD:
         os.environ.setdefault(name, "1")
+    prepare_output()
     code: str | int | None = INTERRUPTED
     try:
         cli.main(prog_name="implicitbias", standalone_mode=True)
     except KeyboardInterrupt:  # before click took over, or after
         pass
     except SystemExit as end:
-        code = end.code
-    sys.exit(128 + terminated[0] if terminated and code == INTERRUPTED else code)
+        code = CLOSED if isinstance(end.__context__, BrokenPipeError) else end.code
+    sys.exit(flushed(128 + terminated[0] if terminated and code == INTERRUPTED else code))
+
+
+def prepare_output() -> None:
+    """Output that is closed goes nowhere, and what its encoding has no character for is escaped as in JSON."""
+
+    def escape(error: UnicodeError) -> tuple[str, int]:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+    codecs.register_error("escape", escape)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  it stays open to the end
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="escape")
+
+
+def flushed(code: str | int | None) -> str | int | None:
+    """The exit code, after what is still to be written has been."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+        if isinstance(error, BrokenPipeError):
+            return CLOSED
+        click.echo(f"Error: the output could not be written: {error.strerror}", err=True)
+        return Refusal.exit_code
+    return code
 
 
 if __name__ == "__main__":

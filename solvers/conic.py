@@ -96,7 +96,9 @@ def solve_conic(
                 # "solution may be inaccurate": our certificate says how accurate it is
                 warnings.simplefilter("ignore", UserWarning)
                 problem.solve(solver=name, **options.get(name, {}))
-        except Exception as failure:  # mosek.Error is no cvxpy.SolverError, and each solver raises its own
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as failure:  # each solver raises its own errors; a panic of Clarabel's is no Exception
             failures.append((name, f"{type(failure).__name__}: {failure}"))
             continue
         if problem.status in (cvxpy.OPTIMAL, cvxpy.OPTIMAL_INACCURATE):

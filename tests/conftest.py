@@ -1,6 +1,7 @@
 """One thread a process: the suite runs in parallel processes, and results must not depend on the number of threads."""
 
 import os
+import secrets
 import sys
 from fnmatch import fnmatch
 from pathlib import Path
@@ -12,7 +13,23 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")  # before numpy and torch are imported, which read it once
 
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=25)
-settings.load_profile("suite")
+settings.register_profile("nightly", deadline=None, max_examples=250, print_blob=True)
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "suite")
+"""`HYPOTHESIS_PROFILE=nightly pytest …` draws other examples each time, and prints the seed that draws them again."""
+settings.load_profile(PROFILE)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """A seed for the nightly profile, unless --hypothesis-seed gives one."""
+    if PROFILE == "nightly" and config.getoption("hypothesis_seed", None) is None:
+        config.option.hypothesis_seed = secrets.randbelow(2**32)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Which examples the property tests draw."""
+    return f"hypothesis: profile {PROFILE}, --hypothesis-seed={config.getoption('hypothesis_seed', None)}"
+
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE / "gd"))  # the reference integrator is a module that tests and a benchmark import

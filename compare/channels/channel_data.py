@@ -15,7 +15,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import re
+import struct
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from compare.data.load import DataError, load
 from compare.reports.provenance import DataUsed
+from compare.reports.wording import one_line
 from solvers.arrays import Array
 
 STATISTICS = {
@@ -32,6 +36,8 @@ STATISTICS = {
     "cifar10": (np.array([0.4914, 0.4822, 0.4465]), np.array([0.2470, 0.2435, 0.2616])),
 }
 """Mean and standard deviation of the training pixels, in units of full brightness."""
+LARGEST = 2**28
+"""Bytes of an IDX file, five times those of MNIST: a small compressed file can claim any number."""
 OPENML = {"mnist": "mnist_784", "cifar10": "CIFAR_10"}
 
 
@@ -167,17 +173,23 @@ def find(folder: Path, *names: str) -> Path:
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """An array of unsigned bytes in the IDX format: 0, 0, 8, number of dimensions, big-endian sizes, then the bytes."""
+    opener: Any = gzip.open if path.suffix == ".gz" else open
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, gzip.BadGzipFile) as error:
-        raise DataError(f"{str(path)!r} could not be read: {error}") from error
-    head = 4 + 4 * dimensions
-    if len(content) < head or content[:4] != bytes((0, 0, 8, dimensions)):
-        raise DataError(f"{str(path)!r} is not an IDX file of bytes with {dimensions} dimensions")
-    shape = tuple(int(n) for n in np.frombuffer(content, dtype=">u4", count=dimensions, offset=4))
-    if len(content) != head + int(np.prod(shape)):
-        raise DataError(f"{str(path)!r} is damaged: its header says {shape}, it holds {len(content) - head} bytes")
-    return np.frombuffer(content, dtype=np.uint8, offset=head).reshape(shape)
+        with opener(path, "rb") as file:
+            head = file.read(4 + 4 * dimensions)
+            if len(head) < 4 + 4 * dimensions or head[:4] != bytes((0, 0, 8, dimensions)):
+                raise DataError(f"{str(path)!r} is not an IDX file of bytes with {dimensions} dimensions")
+            shape = struct.unpack(f">{dimensions}I", head[4:])
+            size = math.prod(shape)
+            if not 0 < size <= LARGEST:
+                raise DataError(f"{str(path)!r} says that it holds {shape} bytes; wanted from 1 to {LARGEST} in all")
+            content = file.read(size + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{str(path)!r} could not be read: {one_line(error)}") from error
+    if len(content) != size:
+        more = "more" if len(content) > size else len(content)
+        raise DataError(f"{str(path)!r} is damaged: its header says {shape}, it holds {more} bytes")
+    return np.frombuffer(content, dtype=np.uint8).reshape(shape)
 
 
 def from_openml(name: str) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:

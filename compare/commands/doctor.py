@@ -121,5 +121,7 @@ def tried(what: str, look: Callable[[], Any], *, needed: bool) -> Fact:
     """What a look finds, or why it could not look."""
     try:
         return what, str(look()), True if needed else None
-    except Exception as error:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic in Rust is no Exception
         return what, f"{type(error).__name__}: {' '.join(str(error).split())[:150]}", False if needed else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -18,7 +17,7 @@ from compare.commands.experiment import options_of
 from compare.commands.outcome import WIDTH_OF_A_FILE, writable
 from compare.data.dataset import Dataset
 from compare.experiments.margin import MarginComparison
-from compare.reports.records import plain
+from compare.reports.records import json_text
 from compare.reports.wording import clean, number
 from solvers.regularizers import Regularizer, regularizer_from_name
 from solvers.solution import Solution, Status
@@ -86,7 +85,7 @@ def command(
     facts = describe(dataset, regularizer, solution, seconds)
     if as_json:
         record = {**facts, "beta": solution.beta, "dual": solution.dual}
-        click.echo(json.dumps(plain(record), ensure_ascii=False, allow_nan=False))
+        click.echo(json_text(record))
     else:
         print_facts(facts)
     ctx.exit(0 if solution.status in (Status.OPTIMAL, Status.STATIONARY) else 1)
@@ -96,7 +95,8 @@ def describe(dataset: Dataset, regularizer: Regularizer, solution: Solution, sec
     """What to print, by name."""
     certificate = solution.certificate
     return {
-        "data": dataset.name,
+        "data": clean(dataset.name),
+        "classes": clean(f"−1: {dataset.classes[0]}, +1: {dataset.classes[1]}"),
         "sha256": dataset.sha256,
         "points": dataset.X.shape[0],
         "dimensions": dataset.X.shape[1],

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Worker processes on this machine.  [default: all cores]")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster instead: tcp://HOST:PORT of its scheduler.")
-@click.option("--retry-failed", is_flag=True, help="Run again the cells that are stored as failed.")
+@click.option("--retry-failed", is_flag=True, help="Run again all cells that are stored as failed.")
 @click.option("--check", is_flag=True, help="Read and check the plan, say how many cells it has, run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(
@@ -83,6 +83,7 @@ def as_dictionary(result: SweepResult) -> dict[str, object]:
         "complete": result.complete,
         "seconds": result.seconds,
         "note": result.note,
+        "damage": list(result.damage),
         "errors": [{"type": kind, "message": message, "count": count} for kind, message, count in result.errors],
     }
 
@@ -100,6 +101,8 @@ def as_text(result: SweepResult) -> str:
         lines.append(f"  {count} × {kind}: {clean(message)[:300]}")
     if len(result.errors) > 5:
         lines.append(f"  and {len(result.errors) - 5} other errors")
+    if result.damage:
+        lines.append(f"  the store was damaged and is mended, its old file is kept: {'; '.join(result.damage[:5])}")
     lines += [result.note] if result.note else []
     lines.append(f'results: compare.load_sweep("{clean(str(result.folder))}")')
     return "\n".join(lines)

@@ -5,7 +5,7 @@
     iris:0v1           two of three species, 4 measurements, standardized
     breast_cancer      malignant (−1) and benign (+1), 30 measurements, standardized, with a column of ones
     synthetic:N,D,seed N Gaussian points in D dimensions, labelled by the sign of a Gaussian linear predictor
-    FILE.csv .tsv .npz .parquet   see `compare.data.files` for where the label is
+    FILE.csv .tsv .npz .parquet   see `compare.data.files` for where the label is; taken as it is
 
 "Standardized": every column less its mean, divided by its standard deviation. A column of ones makes a predictor
 ⟨x, β⟩ through the origin of D+1 dimensions one with an offset in D; breast_cancer is separable only with an offset, all
@@ -21,12 +21,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from compare.data.dataset import DataError, Dataset
-from compare.data.files import READERS, read_file
+from compare.data.files import READERS, from_arrays, from_frame, read_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import ArrayLike
 
 Scale = Literal["auto", "none", "standard"]
 SCALES: tuple[str, ...] = get_args(Scale)
@@ -37,12 +41,22 @@ __all__ = ["FILE_SUFFIXES", "SCALES", "DataError", "Dataset", "Scale", "load", "
 FILE_SUFFIXES = tuple(READERS)
 
 
-def load(source: str, *, scale: Scale = "auto", offset: bool | None = None) -> Dataset:
-    """A data set with two classes, by name or from a file.
+def load(
+    source: str | Path | ArrayLike | pd.DataFrame,
+    y: ArrayLike | None = None,
+    *,
+    scale: Scale = "auto",
+    offset: bool | None = None,
+) -> Dataset:
+    """A data set with two classes, by name, from a file, from a DataFrame or from arrays.
 
     Args:
-        source: a name such as "digits:3v8", "wine:0v1", "synthetic:N,D,seed", or a CSV, TSV, Parquet or NPZ file.
-        scale: "standard" standardizes the columns, "none" does not, "auto" does what suits the source.
+        source: a name such as "digits:3v8", "wine:0v1", "synthetic:N,D,seed"; a CSV, TSV, Parquet or NPZ file; a
+            DataFrame, whose label is the column called y or label, else the last one; or, with y, points X of shape
+            (N, D) or images (N, H, W).
+        y: labels of shape (N,), of any two values, where `source` are points.
+        scale: "standard" standardizes the columns, "none" does not; "auto" standardizes wine, iris and breast_cancer,
+            and takes everything else as it is.
         offset: whether to append a column of ones; None appends one only where the source needs it to separate.
 
     Returns:
@@ -55,18 +69,29 @@ def load(source: str, *, scale: Scale = "auto", offset: bool | None = None) -> D
     >>> data = load("digits:3v8")
     >>> data.X.shape, data.classes, data.image_shape
     ((357, 64), ('3', '8'), (8, 8))
+    >>> load([[1.0, 2.0], [3.0, 4.0]], ["no", "yes"]).y.tolist()
+    [-1.0, 1.0]
     """
-    data, default = read(source.strip())
     if scale not in SCALES:
         raise DataError(f"scale is one of {', '.join(SCALES)}; got {scale!r}")
+    data, default = read(source, y)
     if scale == "standard" or (scale == "auto" and default == "standard"):
         data = standardized(data)
-    wanted = source.strip() == "breast_cancer" if offset is None else offset
+    wanted = isinstance(source, str) and source.strip() == "breast_cancer" if offset is None else offset
     return with_offset(data) if wanted else data
 
 
-def read(source: str) -> tuple[Dataset, Scale]:
-    """The data as stored, and the scaling that suits it."""
+def read(source: Any, y: ArrayLike | None) -> tuple[Dataset, Scale]:
+    """The data as they are, and the scaling that suits them."""
+    if y is not None:
+        return from_arrays(source, y), "none"
+    if isinstance(source, Path):
+        return read_file(source), "none"
+    if hasattr(source, "iloc"):
+        return from_frame(source, "the DataFrame"), "none"
+    if not isinstance(source, str):
+        raise DataError("points need their labels: give X and y, a DataFrame with a label column, a file, or a name")
+    source = source.strip()
     if Path(source).suffix.lower() in FILE_SUFFIXES:
         return read_file(Path(source)), "none"
     name, _, argument = source.partition(":")

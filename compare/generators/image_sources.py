@@ -1,15 +1,20 @@
 """The images generators are fitted to: those that ship with scikit-image, a folder of one's own, and matching noise.
 
 Every image is float64 in [0, 1], channels first, cropped to the largest centred square (or the aspect asked for) and
-resized with antialiasing. Reading a folder never fails because of one file: what cannot be used is named with its
-reason and counted.
+resized with antialiasing. A photograph is turned as its camera says, and what is transparent becomes white.
+
+Whole numbers are divided by the largest value of 8 bits where the file says 8 bits, else of the fewest of `DEPTHS` bits
+that hold the image: a 12-bit image stored in 16 bits is not sixteen times too dark, nor one of 8 bits in 64 black.
+Reading a folder never fails because of one file: what cannot be used is named with its reason and counted.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +22,17 @@ from numpy.typing import NDArray
 
 from compare.data.load import DataError
 from compare.reports.provenance import DataUsed
+from compare.reports.wording import one_line
 from solvers.arrays import Array
 
 SHIPPED = ("camera", "astronaut", "coins", "cat", "chelsea", "coffee", "rocket", "page", "text", "moon")
 """Photographs and scans in scikit-image, by their function in skimage.data ("chelsea" and "cat" are one picture)."""
 DRAWN = ("shepp_logan_phantom", "checkerboard")
 NAMES = (*SHIPPED, *DRAWN, "lfw_subset")
+DEPTHS = (8, 10, 12, 14, 16)
+"""Bits of a grey value, as cameras and scanners store it."""
+LARGEST = 2**25
+"""Pixels of an image, 33 millions: a small file can claim any number, and each takes 24 bytes."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".npy")
 
 
@@ -33,6 +43,8 @@ class Image:
     name: str
     pixels: Array
     """(1, H, W) grey or (3, H, W) colour, in [0, 1]."""
+    transparent: bool = False
+    """Whether parts of it were transparent, and became white."""
 
     @property
     def variance(self) -> float:
@@ -57,12 +69,15 @@ class Folder:
 
     @property
     def note(self) -> str:
-        """A sentence for a report's notes; empty when nothing was skipped."""
+        """Sentences for a report's notes; empty when nothing was skipped and nothing transparent."""
+        clear = [image.name for image in self.images if image.transparent]
+        white = f"White behind the transparent parts of {len(clear)} images: {'; '.join(clear[:8])}." if clear else ""
         if not self.skipped:
-            return ""
+            return white
         shown = "; ".join(f"{name} ({reason})" for name, reason in self.skipped[:8])
         more = f"; and {len(self.skipped) - 8} more" if len(self.skipped) > 8 else ""
-        return f"{len(self.skipped)} of {len(self.skipped) + len(self.images)} files were skipped: {shown}{more}."
+        count = f"{len(self.skipped)} of {len(self.skipped) + len(self.images)} files"
+        return f"{count} were skipped: {shown}{more}. {white}".strip()
 
 
 def shipped(name: str, size: int | tuple[int, int], *, colour: bool = False) -> Image:
@@ -96,9 +111,10 @@ def prepared(raw: NDArray[np.generic], shape: tuple[int, int], colour: bool) -> 
 
     image = _scaled(raw)
     if image.ndim == 2:
-        image = np.repeat(image[..., None], 3, axis=2)
-    if image.shape[2] == 2 or image.shape[2] == 4:
-        image = image[..., :-1]  # an alpha channel is no light
+        image = image[..., None]
+    if image.shape[2] in (2, 4):
+        alpha = image[..., -1:]
+        image = image[..., :-1] * alpha + (1.0 - alpha)  # on white
     if image.shape[2] == 1:
         image = np.repeat(image, 3, axis=2)
     if not colour:
@@ -115,13 +131,24 @@ def prepared(raw: NDArray[np.generic], shape: tuple[int, int], colour: bool) -> 
 
 
 def _scaled(raw: NDArray[np.generic]) -> Array:
-    """Integers divided by their type's largest value; floats must already lie in [0, 1]. Shape (H, W) or (H, W, c)."""
+    """Integers divided as the module says; floats must already lie in [0, 1]. Shape (H, W) or (H, W, c)."""
     if raw.ndim not in (2, 3) or min(raw.shape[:2]) < 2 or (raw.ndim == 3 and raw.shape[2] not in (1, 2, 3, 4)):
         raise DataError(f"an image has shape (H, W), (H, W, 3) or (H, W, 4) with sides ≥ 2, this one {raw.shape}")
     if raw.dtype == np.bool_:
         return raw.astype(np.float64)
+    if raw.dtype == np.uint8:
+        return raw.astype(np.float64) / 255.0
     if np.issubdtype(raw.dtype, np.integer):
-        return np.asarray(raw, dtype=np.float64) / float(np.iinfo(str(raw.dtype)).max)
+        low, high = int(raw.min()), int(raw.max())
+        bits = next((bits for bits in DEPTHS if 0 <= low <= high < 2**bits), None)
+        if bits is None:
+            raise DataError(
+                f"holds whole numbers from {low} to {high}; wanted 0 to 2^b − 1 for b of at most {DEPTHS[-1]} bits: "
+                "divide them by the scale they have, and save floating-point numbers in [0, 1]"
+            )
+        return raw.astype(np.float64) / float(2**bits - 1)
+    if raw.dtype.kind != "f":
+        raise DataError(f"holds {raw.dtype}; wanted numbers")
     image = raw.astype(np.float64)
     bad = int((~np.isfinite(image)).sum())
     if bad:
@@ -135,24 +162,46 @@ def _scaled(raw: NDArray[np.generic]) -> Array:
 
 def read_image(path: Path, size: int | tuple[int, int], *, colour: bool = False) -> Image:
     """One file. Raises DataError with the reason when it cannot be read, has no variance, or has NaN."""
-    from PIL import Image as Pillow
-
     try:
-        if path.suffix.lower() == ".npy":
-            raw = np.load(path, allow_pickle=False)
-        else:
-            with Pillow.open(path) as opened:
-                # palettes and CMYK are codes, not light; 16-bit grey stays as it is
-                keep = opened.mode in ("1", "L", "LA", "RGB", "RGBA", "F") or opened.mode.startswith("I;16")
-                raw = np.asarray(opened if keep else opened.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, TypeError, Pillow.DecompressionBombError) as error:
-        reason = " ".join(str(error).replace(str(path), path.name).split())
-        raise DataError(f"cannot be read as an image: {reason}") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about metadata, old headers and large sizes: pixels are all that counts
+            raw = decoded(path)
+    except DataError:
+        raise
+    except Exception as error:  # damaged bytes make the decoders beneath raise nearly anything
+        raise DataError(f"cannot be read as an image: {one_line(error).replace(str(path), path.name)}") from None
     shape = (size, size) if isinstance(size, int) else size
     pixels = prepared(raw, shape, colour)
     if np.ptp(pixels) == 0:
         raise DataError("is constant, so there is nothing to fit")
-    return Image(path.name, pixels)
+    transparent = raw.ndim == 3 and raw.shape[2] in (2, 4) and bool(_scaled(raw)[..., -1].min() < 1.0)
+    return Image(path.name, pixels, transparent)
+
+
+def decoded(path: Path) -> NDArray[np.generic]:
+    """The pixels as the file holds them, (H, W) or (H, W, c). Raises DataError for more than `LARGEST`, and whatever
+    numpy and Pillow raise."""
+    from PIL import Image as Pillow
+    from PIL import ImageOps
+
+    if path.suffix.lower() == ".npy":
+        array = np.lib.format.open_memmap(path, mode="r")  # which reads no more than shape and type, and no pickle
+        check_size(array.shape[:2])
+        return np.array(array)
+    with Pillow.open(path) as opened:
+        check_size(opened.size)
+        upright = ImageOps.exif_transpose(opened)
+        if upright.mode in ("PA", "La", "RGBa") or "transparency" in upright.info:
+            return np.asarray(upright.convert("RGBA"))
+        # palettes and CMYK are codes, not light; 16-bit grey stays as it is
+        keep = upright.mode in ("1", "L", "LA", "RGB", "RGBA", "F", "I") or upright.mode.startswith("I;16")
+        return np.asarray(upright if keep else upright.convert("RGB"))
+
+
+def check_size(sides: Sequence[int]) -> None:
+    """Raises DataError for an image of too many pixels."""
+    if math.prod(sides) > LARGEST:
+        raise DataError(f"has {' × '.join(map(str, sides))} pixels, more than {LARGEST}; make it smaller first")
 
 
 def read_folder(folder: Path, size: int | tuple[int, int], *, colour: bool = False) -> Folder:
@@ -167,7 +216,7 @@ def read_folder(folder: Path, size: int | tuple[int, int], *, colour: bool = Fal
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES):
         name = str(path.relative_to(folder))
         try:
-            images.append(Image(name, read_image(path, size, colour=colour).pixels))
+            images.append(replace(read_image(path, size, colour=colour), name=name))
         except DataError as error:
             skipped.append((name, str(error)))
     found = Folder(tuple(images), tuple(skipped))

@@ -1,35 +1,125 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, several of them together.
+
+They are written into a hidden folder next to where they belong, flushed to the disk, and then renamed one after the
+other: whoever is killed before leaves the old files, and nobody reads half a file. No file system renames several files
+at once, so a process of its own does it, in a session of its own, and ends it also when this one is killed meanwhile.
+During that millisecond the folder is locked, so that of two writers one comes after the other.
+
+The hidden folder of a process that was killed is removed by the next one that writes here. A process that is at work
+holds a lock on its own; the operating system releases the locks of one that ended, however it ended.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import signal
+import subprocess
+import sys
 import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+if sys.platform != "win32":  # there files are written as safely, but two processes at once are not kept apart
+    import fcntl
+
+PREFIX, SUFFIX = ".report-", ".part"
+RENAME = """
+import json, os, sys
+order = sys.stdin.read()
+if order.endswith("\\n"):  # else its sender was killed, and nothing has happened yet
+    part, folder, names, obsolete = json.loads(order)
+    for name in obsolete:
+        if os.path.lexists(os.path.join(folder, name)):
+            os.unlink(os.path.join(folder, name))
+    for name in names:
+        os.replace(os.path.join(part, name), os.path.join(folder, name))
+"""
+"""The program of the process that renames."""
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text to `path` so that nobody, at no time, reads half of it.
+    """Write UTF-8 text to `path`; see `write_files`."""
+    write_files(path.parent, {path.name: text})
 
-    The text goes to a file of its own in the same folder, is flushed to the disk, and is renamed into place: a crash
-    or a full disk leaves the old file, and of two processes writing the same path the later one wins.
+
+def write_files(folder: Path, texts: Mapping[str, str], obsolete: Callable[[], Iterable[str]] = lambda: ()) -> None:
+    """Write UTF-8 texts to the files of these names in `folder`, so that nobody, at no time, reads half of one.
+
+    A crash or a full disk leaves the old files. `obsolete` is called just before the new files take their places, and
+    names the files that are removed then, unless they are written again.
 
     Raises OSError when the folder cannot be written or the disk is full; nothing is left behind.
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".part")
+    with locked(folder):
+        clear(folder)
+        part = Path(tempfile.mkdtemp(dir=folder, prefix=PREFIX, suffix=SUFFIX))
+        own = lock(part)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="", errors="backslashreplace") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~current_umask())  # mkstemp gives 0600, which would hide a report from a web server
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        for name, text in texts.items():
+            with (part / name).open("w", encoding="utf-8", newline="", errors="backslashreplace") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        with locked(folder) as held:
+            rename(part, folder, list(texts), sorted(set(obsolete()) - texts.keys()), held)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        unlock(own)
 
 
-def current_umask() -> int:
-    """The process's file creation mask; POSIX offers no way to read it but to set it."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+def rename(part: Path, folder: Path, names: list[str], obsolete: list[str], held: int | None) -> None:
+    """Bring `names` from `part` to `folder` and remove `obsolete`; the process that does it holds the lock as well."""
+    order = json.dumps([os.path.abspath(part), os.path.abspath(folder), names, obsolete]) + "\n"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", RENAME],
+        input=order, capture_output=True, text=True, start_new_session=True, pass_fds=[] if held is None else [held],
+    )  # fmt: skip
+    if done.returncode:
+        raise OSError(f"{str(folder)!r} could not be written: {(done.stderr.strip().splitlines() or ['killed'])[-1]}")
+
+
+def clear(folder: Path) -> None:
+    """Remove what processes that were killed have left."""
+    for part in folder.glob(f"{PREFIX}*{SUFFIX}"):
+        handle = lock(part, wait=False)
+        if handle is not None:
+            shutil.rmtree(part, ignore_errors=True)
+            unlock(handle)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[int | None]:
+    """Alone in a folder, and not disturbed by Ctrl-C or SIGTERM, which wait until the body has ended."""
+    mask = getattr(signal, "pthread_sigmask", None)
+    before = mask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM}) if mask else None
+    handle = lock(folder)
+    try:
+        yield handle
+    finally:
+        unlock(handle)
+        if mask:
+            mask(signal.SIG_SETMASK, before)
+
+
+def lock(folder: Path, *, wait: bool = True) -> int | None:
+    """Lock a folder; what `unlock` takes, or None where it is locked already or the file system has no locks."""
+    if sys.platform == "win32":
+        return None
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError:
+            os.close(handle)
+        else:
+            return handle
+    return None
+
+
+def unlock(handle: int | None) -> None:
+    """Give a lock back."""
+    if handle is not None:
+        os.close(handle)

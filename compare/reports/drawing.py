@@ -7,6 +7,7 @@ global is touched, and importing it would take two seconds.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from typing import Any
@@ -58,6 +59,26 @@ def literal(text: str) -> str:
     return clean(text).replace("$", r"\$")
 
 
+def classed(drawing: str) -> str:
+    """Style attributes as classes in the drawing's <style>: attributes have no hash that a page's policy could allow.
+
+    A class is named after what it says, so that drawings in one page may share it. Only tags are looked at; the text
+    between them is a user's.
+    """
+    rules: dict[str, str] = {}
+
+    def named(tag: re.Match[str]) -> str:
+        def rule(style: re.Match[str]) -> str:
+            name = f"ib-{hashlib.sha256(style[1].encode()).hexdigest()[:8]}"
+            rules[name] = style[1]
+            return f' class="{name}"'
+
+        return re.sub(r' style="([^"&]*)"', rule, tag[0])
+
+    drawing = re.sub(r"<[a-z][^<>]*>", named, drawing)
+    return drawing.replace("</style>", "".join(f" .{name}{{{rule}}}" for name, rule in rules.items()) + "</style>", 1)
+
+
 def svg(figure: Figure) -> str:
     """The figure as an <svg> element to place inside a page: no prolog, no metadata, no ids that could clash."""
     style: Any = STYLE | {"svg.hashsalt": f"implicitbias {figure.name}"}
@@ -70,6 +91,6 @@ def svg(figure: Figure) -> str:
     drawing = drawing[drawing.index("<svg") :]
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, count=1, flags=re.DOTALL)
     drawing = re.sub(r'(<g) id="[^"]*"', r"\1", drawing)  # what is referred to (clip paths, markers) is no <g>
-    drawing = drawing.replace(INK, "currentColor")
+    drawing = classed(drawing.replace(INK, "currentColor"))
     head, rest = drawing.split(">", 1)
     return re.sub(r' (width|height)="[^"]*"', "", head).replace("<svg", '<svg role="img"', 1) + ">" + rest

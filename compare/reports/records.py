@@ -1,5 +1,9 @@
 """A report for machines: one JSON text and several CSV tables.
 
+Text that comes from file names and labels is made harmless where it is written. In JSON, characters that repaint a
+terminal or turn the direction of writing are escaped, which any parser undoes. In CSV they are left out, and a text
+that a spreadsheet would take for a formula begins with an apostrophe.
+
 Numbers are in the units of the API (angles in radians), unrounded. JSON has no word for a number that is not finite,
 so those are the strings "nan", "inf", "-inf", which `float` of most languages reads back; CSV uses the same words.
 """
@@ -7,6 +11,7 @@ so those are the strings "nan", "inf", "-inf", which `float` of most languages r
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
@@ -21,10 +26,13 @@ import numpy as np
 
 from compare.reports.findings import Check, Findings, Section
 from compare.reports.verdict import Verdict
+from compare.reports.wording import clean
 
 SCHEMA = "implicitbias-report/1"
 """Named in every JSON report; the number changes when a key changes its meaning."""
 
+FORMULA = "=+-@＝＋－＠"
+"""What spreadsheets begin a formula with, in both widths."""
 CHECK_FIELDS = (
     "section",
     "statement",
@@ -59,8 +67,33 @@ def plain(value: Any) -> Any:
 
 def to_json(report: Findings) -> str:
     """The whole report but its pictures, indented, keys in reading order, one text for one report."""
-    record = {
-        "schema": SCHEMA,
+    record = contents(report)
+    return json_text({"schema": SCHEMA, "run": identity(record), **record}, indent=1) + "\n"
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """JSON of what `plain` takes, safe to print: characters that `clean` leaves out are escaped.
+
+    >>> json_text({"file": "a\u202e.csv"}) == '{"file": "a\\\\u202e.csv"}'
+    True
+    """
+    text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False, indent=indent)
+    return text if clean(text) == text else "".join(c if clean(c) else json.dumps(c)[1:-1] for c in text)
+
+
+def run_of(report: Findings) -> str:
+    """Which run the report is of, the same in the page and in JSON: 16 hex digits of everything in it."""
+    return identity(contents(report))
+
+
+def identity(record: Mapping[str, Any]) -> str:
+    """The first 16 hex digits of a record's SHA-256."""
+    return hashlib.sha256(json.dumps(plain(record)).encode()).hexdigest()[:16]
+
+
+def contents(report: Findings) -> dict[str, Any]:
+    """All of a report that JSON holds."""
+    return {
         "title": report.title,
         "passed": report.passed,
         "summary": report.summary,
@@ -71,7 +104,6 @@ def to_json(report: Findings) -> str:
         "provenance": asdict(report.provenance),
         "tables": list(to_csv(report)),
     }
-    return json.dumps(plain(record), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
 def tables_of(record: Path) -> set[str]:
@@ -133,12 +165,30 @@ def columns_csv(data: Mapping[str, Any]) -> str:
 
 
 def table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """RFC 4180 with newline line ends; None is an empty cell."""
+    """RFC 4180 with newline line ends; None is an empty cell, and text is `harmless`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows(rows)
+    writer.writerows([harmless(value) if isinstance(value, str) else value for value in row] for row in (names, *rows))
     return text.getvalue()
+
+
+def harmless(text: str) -> str:
+    """A text cell without control characters, and marked as text where a spreadsheet would run it as a formula.
+
+    >>> harmless("=cmd()"), harmless("-inf"), harmless("a\x1b[31m")
+    ("'=cmd()", '-inf', 'a[31m')
+    """
+    shown = clean(text)
+    return f"'{shown}" if shown.lstrip()[:1] in FORMULA and shown.strip() and not is_number(shown) else shown
+
+
+def is_number(text: str) -> bool:
+    """Whether the text is one of the numbers that these tables write."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def slug(text: str) -> str:

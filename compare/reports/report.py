@@ -21,7 +21,7 @@ from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compare.reports.atomic import write_text
+from compare.reports.atomic import write_files
 from compare.reports.findings import Check, Column, Figure, Findings, Section, Value
 from compare.reports.verdict import Evidence, Verdict
 
@@ -99,8 +99,8 @@ class Report(Findings):
         A report takes the place of an earlier one: CSV files that an earlier report.json names, and this one does not,
         are removed at the end. Other files in the folder are left alone.
 
-        Each file is written under another name and then renamed, so that no reader ever meets half a file.
-        The page comes first: should the disk fill up, what a person reads is there.
+        The files are written elsewhere and then renamed together, so that no reader meets half a file, and a process
+        that is killed leaves the earlier report. Page and JSON say which run they are of.
 
         Raises OSError when the folder cannot be written.
         """
@@ -109,11 +109,6 @@ class Report(Findings):
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
         page = place / "report.html"
-        earlier, tables = tables_of(place / "report.json"), self.to_csv()
-        write_text(page, self.to_html())
-        write_text(place / "report.json", self.to_json())
-        for name, text in tables.items():
-            write_text(place / name, text)
-        for name in earlier - tables.keys():
-            (place / name).unlink(missing_ok=True)
+        texts = {page.name: self.to_html(), "report.json": self.to_json(), **self.to_csv()}
+        write_files(place, texts, obsolete=lambda: tables_of(place / "report.json"))
         return page

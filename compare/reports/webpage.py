@@ -1,12 +1,16 @@
 """A report as ONE HTML page that opens from disk, without a network, dark or light, on a phone.
 
 The template `webpage.html` escapes every string; the only markup passed through is the SVG that matplotlib drew, which
-escapes its own text. The CSV files ride along as data links, so the page alone is enough to get at the numbers.
+escapes its own text. Should markup get in all the same, it does nothing: the page's content security policy allows
+nothing but the page's own styles and script, by their hashes. The CSV files ride along as data links, so the page alone
+is enough to get at the numbers.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import re
 from functools import cache
 from typing import Any
 
@@ -20,6 +24,8 @@ from compare.reports.terminal import comparison, headline, is_number
 from compare.reports.verdict import Verdict
 from compare.reports.wording import cell, clean, header, shown_in_unit
 
+POLICY = "policy-of-this-page"
+"""Stands for the policy while the page is made."""
 CLASSES = {
     Verdict.CONFIRMED.value: "holds",
     Verdict.REFUTED.value: "fails",
@@ -39,15 +45,37 @@ def notebook_fragment(report: Findings) -> str:
 
 
 def render(report: Findings, *, page: bool) -> str:
-    """Fill the template."""
-    return template().render(
+    """Fill the template, and let the policy name what it was filled with."""
+    text = template().render(
         report=report,
+        run=records.run_of(report),
+        policy=POLICY,
         page=page,
         headline=str(headline(report)),
         state="fails" if report.failures else "holds" if report.passed else "none",
         unpredicted=[check for check in report.checks if not check.verdict.tested],
         checks_csv=download(records.to_csv(report)["checks.csv"]) if report.checks else "",
     )
+    return text.replace(POLICY, policy(text), 1) if page else text
+
+
+def policy(page: str) -> str:
+    """The content security policy of a page: nothing is loaded, and only the styles and scripts in it have effect."""
+    own = {
+        tag: " ".join(
+            sorted(f"'sha256-{digest(text)}'" for text in set(re.findall(rf"<{tag}.*?>(.*?)</{tag}>", page, re.DOTALL)))
+        )
+        for tag in ("style", "script")
+    }
+    return (
+        f"default-src 'none'; style-src {own['style']}; script-src {own['script']}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def digest(text: str) -> str:
+    """SHA-256 in base64, as a policy names the text of an element."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @cache

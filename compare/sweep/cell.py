@@ -1,4 +1,4 @@
-"""A cell of a sweep: the parameters of one run, and the key they are stored under.
+"""A cell of a sweep: the parameters of one run, the key they are stored under, and what the run may take.
 
 Worker processes import this file to receive their work, so it imports nothing that takes time.
 """
@@ -33,6 +33,16 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What one cell may take; None: as much as it likes."""
+
+    seconds: float | None = None
+    """Wall-clock time."""
+    memory: float | None = None
+    """GiB that its process may hold, the interpreter and its libraries included. On Linux."""
+
+
+@dataclass(frozen=True)
 class Cell:
     """One run: a network on data by one method. None: the parameter cannot change this cell's numbers."""
 
@@ -48,6 +58,13 @@ class Cell:
     tol: float
     image_shape: tuple[int, int] | None = field(default=None, repr=False)
     """(H, W) for networks on images."""
+
+    def __str__(self) -> str:
+        """What a person calls it: "diagonal, depth 2, seed 0, scale 0.1, flow on wine:0v1"."""
+        named = (f"{name} {getattr(self, name)}" for name in ("depth", "width", "seed", "scale", "loss"))
+        return ", ".join(
+            [self.network, *(n for n in named if not n.endswith("None")), f"{self.method} on {self.data.name}"]
+        )
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -16,6 +16,8 @@
     tol = 1e-9            # of the explicit problem's certificate, and of flow's
     standardize = "auto"  # "auto", "none" or "standard", as --scale of the command line
     offset = false        # whether to append a column of ones; default as in `compare.data`
+    cell_seconds = 600    # a cell that takes longer has failed; default: no limit
+    cell_memory = 4.0     # GiB that the process of a cell may hold, its libraries included; default: no limit
 
 Every key takes one value or a list; integers also {from, to, step}. `{seed}` in a data name is replaced by the cell's
 seed. Files are looked for in the folder of the plan.
@@ -30,6 +32,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -41,10 +44,12 @@ from typing import Any
 from compare.data.load import FILE_SUFFIXES, SCALES, Scale, load, nearest
 from compare.margin.architectures import ARCHITECTURES
 from compare.reports.wording import one_line
-from compare.sweep.cell import Cell, Source
+from compare.sweep.cell import Cell, Limits, Source
 
 LARGEST_PLAN = 10**6
 """Bytes of a plan file."""
+NESTED = re.compile(r"(?<![^\s.,=\[\]{}#])(?:[^\s.,=\[\]{}#]+[ \t]*\.[ \t]*){20}")
+"""A key of many parts, which tomllib takes quadratic time for."""
 MOST_CELLS = 10**7
 METHODS = (
     "flow",
@@ -132,6 +137,8 @@ class Options:
     tol: float = field(default=1e-9, metadata={"check": positive(1.0)})
     standardize: Scale = field(default="auto", metadata={"check": one_of("scaling", SCALES)})
     offset: bool | None = field(default=None, metadata={"check": a(bool, "true or false")})
+    cell_seconds: float | None = field(default=None, metadata={"check": positive(1e9)})
+    cell_memory: float | None = field(default=None, metadata={"check": positive(1e6)})
 
 
 @dataclass(frozen=True)
@@ -143,6 +150,8 @@ class SweepPlan:
     """Every cell once."""
     text: str = field(default="", repr=False)
     """The plan as it was written."""
+    limits: Limits = field(default_factory=Limits)
+    """What each cell may take."""
 
 
 def read_plan(path: str | Path) -> SweepPlan:
@@ -161,12 +170,16 @@ def read_plan(path: str | Path) -> SweepPlan:
     path = Path(path)
     if not path.exists():
         raise PlanError(f"there is no plan {str(path)!r}")
+    if not path.is_file():
+        raise PlanError(f"{str(path)!r} could not be read: it is no regular file; give the plan's TOML file")
     if path.stat().st_size > LARGEST_PLAN:
         raise PlanError(f"{str(path)!r} has more than {LARGEST_PLAN} bytes; a plan is a short TOML file")
     try:
         written = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"the plan {str(path)!r} could not be read as UTF-8 text: {one_line(error)}") from error
+    if NESTED.search(written):
+        raise PlanError(f"the plan {str(path)!r} has a key of more than 20 parts; a plan has keys of one")
     try:
         table = tomllib.loads(written)
     except (RecursionError, ValueError) as error:  # tomllib raises both for text that is not TOML
@@ -212,7 +225,8 @@ def plan_of(table: Mapping[str, Any], *, folder: Path | None = None, text: str =
     for grid in axes:
         for cell in cells_of(grid, options, look):
             found.setdefault(cell.key, cell)
-    return SweepPlan(title, tuple(found.values()), text or json.dumps(table, default=str))
+    limits = Limits(options.cell_seconds, options.cell_memory)
+    return SweepPlan(title, tuple(found.values()), text or json.dumps(table, default=str), limits)
 
 
 def axes_of(grid: Any, where: str) -> dict[str, tuple[Any, ...]]:
@@ -268,7 +282,10 @@ def options_of(table: Any) -> Options:
 def source_of(template: str, name: str, options: Options, folder: Path) -> Source:
     """Load a data set once, to see that it can be had and what is in it."""
     is_file = Path(name).suffix.lower() in FILE_SUFFIXES
-    location = str(folder / Path(name).expanduser()) if is_file else name
+    try:
+        location = str(folder / Path(name).expanduser()) if is_file else name
+    except RuntimeError as error:
+        raise PlanError(f"data {name!r}: {error}; write the whole path") from error
     dataset = load(location, scale=options.standardize, offset=options.offset)
     return Source(name, dataset.sha256, dataset.image_shape, template, location, options.standardize, options.offset)
 

@@ -39,7 +39,7 @@ class SweepProgress:
     def say(self, line: str) -> None:
         """One line, where anything is to be shown."""
         if self.show:
-            self.console.print(line, highlight=False)
+            self.console.print(clean(line), highlight=False, markup=False, soft_wrap=True)
 
     def due(self) -> bool:
         """Whether a fifth of a second has passed since the last update; an estimate costs more than a cell."""

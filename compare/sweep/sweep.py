@@ -11,8 +11,10 @@ each alone. The death of the driver or of the machine loses one batch for each w
 thread), also nothing else. So with cells above a quarter of a second no more is lost than the cells in flight, and with
 smaller ones no more than `BATCH` seconds of each worker's work, up to the error of that expectation.
 
-**What fails.** A cell that raises is stored as failed with its error. A cell that `DEATHS` workers died of while they
-ran it alone is stored as failed with error type "WorkerDied". `retry_failed` runs such cells again.
+**What fails.** A cell that raises is stored as failed with its error, one that takes longer than the plan allows with
+error type "CellTimeout". A cell that `DEATHS` workers died of while they ran it alone is stored as failed with error
+type "WorkerDied". As that may be the machine's doing, the next `RESUMES` runs of the sweep try it again. `retry_failed`
+runs all failed cells again.
 """
 
 from __future__ import annotations
@@ -28,9 +30,9 @@ from typing import Any
 from compare.sweep.batch import Measure
 from compare.sweep.cell import Cell
 from compare.sweep.plan import SweepPlan, plan_of, read_plan
-from compare.sweep.progress import SweepProgress
+from compare.sweep.progress import SweepProgress, duration
 from compare.sweep.store import Outcome, Store, load_sweep
-from compare.sweep.workers import Batch, Workers, WorkersLostError, open_workers
+from compare.sweep.workers import Batch, Lost, Workers, WorkersLostError, open_workers
 
 BATCH = 0.25
 """Seconds that the cells of one batch are expected to take together."""
@@ -38,6 +40,10 @@ LARGEST_BATCH = 100
 """Cells."""
 DEATHS = 3
 """Workers that may die with a cell before it is given up."""
+RESUMES = 3
+"""Later runs of the driver that try a cell again whose workers died."""
+SLOW = 60.0
+"""Seconds after which a cell that still runs is named, and again whenever that time has doubled."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,8 @@ class SweepResult:
     """Whether every cell of the plan is stored; False after Ctrl-C or the loss of the cluster."""
     note: str = ""
     """Why it is not complete."""
+    damage: tuple[str, ...] = ()
+    """What was found damaged in the store and set aside; cells among it ran again."""
 
     def frame(self) -> Any:
         """The results as one DataFrame, see `load_sweep`."""
@@ -89,7 +97,7 @@ def run_sweep(
         jobs: worker processes on this machine; one for each core by default.
         scheduler: address of a Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers then run the cells. They
             need this package, and files of data at the same paths (their contents are checked).
-        retry_failed: run again the cells that are stored as failed.
+        retry_failed: run again all cells that are stored as failed; else only those whose workers died, three times.
         measure: what a cell does, Cell → {column: number}; `compare.sweep.measure.measure_cell` by default. It is not
             part of a cell's key: give another function another folder.
         progress: whether to draw a bar with an estimate of the time left on standard error.
@@ -102,7 +110,7 @@ def run_sweep(
         PlanError, DataError: the plan cannot be run as written (nothing has run then).
         SweepBusyError: another driver is writing to the folder.
         ValueError: jobs < 1, no scheduler at that address, or workers that lack this package.
-        OSError: the disk is full; what was stored stays.
+        StoreError: the disk is full, or the store was removed or renamed; what was stored stays.
 
     >>> import tempfile
     >>> plan = {"grid": {"data": "synthetic:4,6,0", "method": "max_margin", "network": ["diagonal", "convolutional"]}}
@@ -123,13 +131,11 @@ def run_sweep(
 
         measure = measure_cell
     with Store(Path(folder)) as store:
-        stored = store.statuses()
-        skipped = {key for key, status in stored.items() if not (retry_failed and status == "failed")}
-        todo = [cell for cell in plan.cells if cell.key not in skipped]
+        todo = [cell for cell in plan.cells if is_wanted(store, cell, retry_failed)]
         store.begin(plan.name, plan.text, command)
         driver = Driver(store, todo, SweepProgress(plan.name, len(plan.cells), len(todo), show=progress))
         began = time.perf_counter()
-        note = driver.run(open_workers(jobs, scheduler, measure)) if todo else ""
+        note = driver.run(open_workers(jobs, scheduler, measure, plan.limits)) if todo else ""
         errors = tuple(store.errors({cell.key for cell in plan.cells}))
     return SweepResult(
         folder=Path(folder),
@@ -142,7 +148,16 @@ def run_sweep(
         worked=driver.worked,
         complete=driver.stored == len(todo),
         note=note,
+        damage=store.damage,
     )
+
+
+def is_wanted(store: Store, cell: Cell, retry_failed: bool) -> bool:
+    """Whether the cell is to run."""
+    if cell.key in store.done:
+        return False
+    failed = store.failed.get(cell.key)
+    return failed is None or retry_failed or 0 < failed["given_up"] <= RESUMES
 
 
 class Driver:
@@ -166,6 +181,8 @@ class Driver:
         """Cells at work, by kind."""
         self.batches = 0
         """At work."""
+        self.patience: dict[Batch, float] = {}
+        """Seconds after which a batch at work is named."""
         self.workers_seen: set[str] = set()
         self.stored = self.done = 0
         self.worked = 0.0
@@ -204,13 +221,24 @@ class Driver:
         for batch, result in workers.finished(timeout=1.0):
             self.batches -= 1
             self.in_flight[batch[0].kind] -= len(batch)
-            if result is None:
-                self.lose(batch, workers)
+            self.patience.pop(batch, None)
+            if isinstance(result, Lost):
+                self.lose(batch, workers, result)
                 continue
             if result.worker not in self.workers_seen:
                 self.workers_seen.add(result.worker)
                 self.store.add_worker(result.worker, result.machine)
             self.keep(batch, result.outcomes)
+        self.name_slow(workers)
+
+    def name_slow(self, workers: Workers) -> None:
+        """Say which cells take long."""
+        for batch, since in workers.running.values():
+            seconds = time.monotonic() - since
+            if seconds >= self.patience.get(batch, SLOW):
+                self.patience[batch] = 2 * seconds
+                others = f" (or one of the {len(batch) - 1} that go with it)" if len(batch) > 1 else ""
+                self.progress.say(f"at work for {duration(seconds)}: {batch[0]}{others}")
 
     def next_batch(self, workers: Workers) -> Batch:
         """The next cells to hand out, empty when there are none now."""
@@ -246,21 +274,29 @@ class Driver:
         kind, mean = batch[0].kind, seconds / len(outcomes)
         self.pace[kind] = 0.5 * (self.pace.get(kind, mean) + mean)
 
-    def lose(self, batch: Batch, workers: Workers) -> None:
-        """A worker died with this batch: its cells run again alone, or the one that was alone is given up.
+    def lose(self, batch: Batch, workers: Workers, why: Lost) -> None:
+        """A worker ended with this batch: its cells run again alone, or the one that was alone is given up.
 
         Only deaths that are certainly a cell's own are counted against it, so that a cell is not given up for having
         travelled with another one, or for machines that come and go.
         """
         cell = batch[0]
+        if why is Lost.TIME_IS_UP and len(batch) == 1:
+            self.give_up(cell, "CellTimeout", "it took longer than the plan's cell_seconds")
+            return
         if len(batch) == 1 and (workers.exclusive or cell.key in self.lost_once):
             self.deaths[cell.key] += workers.deaths_per_loss
         if self.deaths[cell.key] >= DEATHS:
             message = f"{self.deaths[cell.key]} worker processes died while they ran this cell (out of memory, killed?)"
-            self.keep(batch, [Outcome(cell.key, cell.parameters, 0.0, "", {}, "WorkerDied", message)])
+            before = self.store.failed.get(cell.key, {}).get("given_up", 0)
+            self.give_up(cell, "WorkerDied", message, before + 1)
             return
         self.alone.extend(batch)
         self.lost_once.update(cell.key for cell in batch)
+
+    def give_up(self, cell: Cell, kind: str, message: str, given_up: int = 0) -> None:
+        """Store a cell that brought nothing back as failed."""
+        self.keep((cell,), [Outcome(cell.key, cell.parameters, 0.0, "", {}, kind, message, given_up=given_up)])
 
     def time_left(self, workers: Workers) -> float | None:
         """Seconds to the end by the pace of each kind; None before anything is known."""

@@ -8,6 +8,7 @@ told from them. With an executor each, a death costs the batch of that worker an
 **Dask**: the batches are submitted to the scheduler, which moves a dead worker's batches to another one; after
 `distributed.scheduler.allowed-failures` deaths (3 unless configured) it gives up on a batch. As that batch may only
 have been queued where another one killed the workers, the driver tries its cells again with nothing else in flight.
+A process of the cluster is not this sweep's alone, so a plan that limits its cells is refused here.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ import time
 from abc import ABC, abstractmethod
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import suppress
+from enum import StrEnum
 from importlib import import_module
 from queue import Empty
 from typing import Any
 
 from compare.reports.wording import one_line
-from compare.sweep.batch import BatchResult, Measure, become_worker, run_batch
-from compare.sweep.cell import Cell
+from compare.sweep.batch import TIME_IS_UP, BatchResult, Measure, become_worker, run_batch
+from compare.sweep.cell import Cell, Limits
 
 Batch = tuple[Cell, ...]
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -35,6 +37,13 @@ CONNECT = 30.0
 
 class WorkersLostError(OSError):
     """The cluster is gone."""
+
+
+class Lost(StrEnum):
+    """Why a batch brings nothing back."""
+
+    WORKER_DIED = "The process that ran it died (out of memory, killed?)."
+    TIME_IS_UP = "One of its cells took longer than it may."
 
 
 class Workers(ABC):
@@ -49,25 +58,25 @@ class Workers(ABC):
 
     def __init__(self, measure: Measure) -> None:
         self.measure = measure
-        self.running: dict[Future[BatchResult], Batch] = {}
+        self.running: dict[Future[BatchResult], tuple[Batch, float]] = {}
+        """Each with when it was handed out."""
 
     def submit(self, batch: Batch) -> None:
         """Start a batch."""
-        self.running[self._start(batch)] = batch
+        self.running[self._start(batch)] = batch, time.monotonic()
 
-    def finished(self, timeout: float) -> list[tuple[Batch, BatchResult | None]]:
-        """The batches that ended, None for one whose worker died; waits at most `timeout` seconds for the first.
+    def finished(self, timeout: float) -> list[tuple[Batch, BatchResult | Lost]]:
+        """The batches that ended, with their results; waits at most `timeout` seconds for the first.
 
         Raises:
             WorkersLostError: the cluster is gone.
             ValueError: the work cannot be sent to the workers.
         """
-        found: list[tuple[Batch, BatchResult | None]] = []
+        found: list[tuple[Batch, BatchResult | Lost]] = []
         for future in wait(self.running, timeout=timeout, return_when=FIRST_COMPLETED).done:
-            batch = self.running.pop(future)
+            batch, _ = self.running.pop(future)
             error = CancelledError() if future.cancelled() else future.exception()
-            self._ended(future, error)
-            found.append((batch, None if error else future.result()))
+            found.append((batch, self._ended(future, error) or future.result()))
         return found
 
     @abstractmethod
@@ -75,8 +84,8 @@ class Workers(ABC):
         """Hand a batch to a worker."""
 
     @abstractmethod
-    def _ended(self, future: Future[BatchResult], error: BaseException | None) -> None:
-        """A batch has ended. Raises, as `finished` does, for an error that is not the death of its worker."""
+    def _ended(self, future: Future[BatchResult], error: BaseException | None) -> Lost | None:
+        """How a batch was lost, None where it was not. Raises, as `finished` does, for any other error."""
 
     @abstractmethod
     def close(self) -> None:
@@ -89,9 +98,9 @@ class LocalWorkers(Workers):
     exclusive = True
     deaths_per_loss = 1
 
-    def __init__(self, jobs: int, measure: Measure) -> None:
+    def __init__(self, jobs: int, measure: Measure, limits: Limits) -> None:
         super().__init__(measure)
-        self.slots = jobs
+        self.slots, self.limits = jobs, limits
         self._idle: list[Any] = []
         self._busy: dict[Future[BatchResult], Any] = {}
         self._open: list[Any] = []  # every executor: Ctrl-C can fall while one is in neither of the above
@@ -100,12 +109,13 @@ class LocalWorkers(Workers):
         from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
         if not self._idle:
-            executor = ProcessPoolExecutor(1, initializer=become_worker, initargs=(os.getpid(),), env=ONE_THREAD)
+            asked = os.getpid(), self.limits.memory
+            executor = ProcessPoolExecutor(1, initializer=become_worker, initargs=asked, env=ONE_THREAD)
             self._idle.append(executor)
             self._open.append(executor)
         executor = self._idle.pop()
         try:
-            future: Future[BatchResult] = executor.submit(run_batch, batch, self.measure)
+            future: Future[BatchResult] = executor.submit(run_batch, batch, self.measure, self.limits.seconds)
         except Exception as error:
             if not is_worker_death(error):
                 raise
@@ -114,14 +124,15 @@ class LocalWorkers(Workers):
         self._busy[future] = executor
         return future
 
-    def _ended(self, future: Future[BatchResult], error: BaseException | None) -> None:
+    def _ended(self, future: Future[BatchResult], error: BaseException | None) -> Lost | None:
         executor = self._busy.pop(future)
         if error is None:
             self._idle.append(executor)
-            return
+            return None
         self._stop(executor)
         if not is_worker_death(error):
             raise unsendable(error, "worker processes") from error
+        return Lost.TIME_IS_UP if f"EXIT({TIME_IS_UP})" in str(error) else Lost.WORKER_DIED
 
     def close(self) -> None:
         while self._open:
@@ -180,11 +191,12 @@ class DaskWorkers(Workers):
         future: Future[BatchResult] = self._executor.submit(run_batch, batch, self.measure)
         return future
 
-    def _ended(self, future: Future[BatchResult], error: BaseException | None) -> None:
+    def _ended(self, future: Future[BatchResult], error: BaseException | None) -> Lost | None:
         if isinstance(error, OSError | TimeoutError | CancelledError):
             raise WorkersLostError(f"the Dask scheduler at {self.scheduler!r} is gone ({one_line(error)})") from error
         if error is not None and not isinstance(error, self._dask.KilledWorker):
             raise unsendable(error, f"the workers of {self.scheduler}") from error
+        return Lost.WORKER_DIED if error else None
 
     def close(self) -> None:
         if self._client.status == "running":
@@ -192,12 +204,17 @@ class DaskWorkers(Workers):
         self._client.close()
 
 
-def open_workers(jobs: int | None, scheduler: str | None, measure: Measure) -> Workers:
+def open_workers(jobs: int | None, scheduler: str | None, measure: Measure, limits: Limits) -> Workers:
     """The workers asked for: a cluster where `scheduler` is given, else `jobs` processes (all cores by default)."""
     if scheduler is not None:
+        if limits != Limits():
+            raise ValueError(
+                "cell_seconds and cell_memory are for processes of this machine; leave them out of the plan, and give "
+                "the cluster's workers a --memory-limit"
+            )
         return DaskWorkers(scheduler, measure)
     if jobs is None:
         from joblib import cpu_count
 
         jobs = int(cpu_count())
-    return LocalWorkers(jobs, measure)
+    return LocalWorkers(jobs, measure, limits)

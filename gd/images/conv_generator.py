@@ -78,6 +78,7 @@ class ConvGenerator(ConvolutionalGenerator):
 
     Raises:
         ValueError: an unknown kind, sizes or counts below 1, or a shape of more than two axes; the argument is named.
+            So is a depth at which a normalized layer has a single pixel.
 
     Reference: Heckel & Hand (2019), "Deep decoder"; Heckel & Soltanolkotabi (2020), Section 2, architectures i–iv.
 
@@ -110,6 +111,12 @@ class ConvGenerator(ConvolutionalGenerator):
         self.kind, self.channels, self.depth, self.out_channels = kind, channels, depth, out_channels
         self.normalization, self.output, self.eps = normalization, output, eps
         self.sizes = layer_sizes(kind, depth, self.shape)
+        single = sum(math.prod(sizes) == 1 for sizes in self.sizes[1:])
+        if single and normalization != "none":
+            raise ValueError(
+                f"{depth} layers that halve {self.shape} leave {single} of one pixel, which the normalization makes "
+                f"constant; take a depth of at most {depth - single}, a larger output, or normalization 'none'"
+            )
         dimensions = len(self.shape)
         spatial = {"bilinear": 1, "fixed": 1}.get(kind, _WIDTH)
         hidden = (channels, channels) + (spatial,) * dimensions

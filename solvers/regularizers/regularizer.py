@@ -137,6 +137,10 @@ class Regularizer(ABC):
         """The coefficients whose sizes R measures: β itself, where nothing else is said."""
         return beta
 
+    def from_coefficients(self, coefficients: NDArray[Any]) -> Array:
+        """The inverse of `coefficients`: the predictor that has them."""
+        return np.asarray(coefficients)
+
     def support_size(self, beta: Array) -> int | None:
         """Number of nonzero coefficients of β, where R counts coefficients; else None."""
         del beta

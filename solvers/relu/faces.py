@@ -16,6 +16,7 @@ import numpy as np
 
 from solvers.algorithms.interior_point import group_max_margin
 from solvers.arrays import Array
+from solvers.extended_precision import power_of_two
 from solvers.relu.largest_unit import row_space
 
 KINK = 1e-9
@@ -52,11 +53,14 @@ def polished(
         blocks[:, j, : basis.shape[0]] = gates[:, None] * (points @ basis.T)
     if not blocks.any(axis=(1, 2)).all():
         return None
-    found = group_max_margin(blocks, tol)
+    rows, shape = blocks.reshape(points.shape[0], -1), blocks.shape[1:]
+    size = power_of_two(float(np.linalg.norm(rows, axis=1).max()))
+    found = group_max_margin(rows / size, np.ones(len(rows)), lambda part: part.reshape(-1, *shape), tol)
     if not np.isfinite(found.gap):
         return None
-    b = np.stack([found.b[j, : basis.shape[0]] @ basis for j, basis in enumerate(bases)])
-    return b, signs, found.dual
+    solved, dual = (np.asarray(part, dtype=np.float64) / size for part in (found.b, found.dual))
+    b = np.stack([solved[j, : basis.shape[0]] @ basis for j, basis in enumerate(bases)])
+    return b, signs, dual
 
 
 def _flat(kinks: Array) -> Array:

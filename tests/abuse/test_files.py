@@ -6,6 +6,7 @@ import re
 import zipfile
 from pathlib import Path
 
+import abuse_files
 import numpy as np
 import pytest
 from hypothesis import given
@@ -106,6 +107,22 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     assert not trace.exists()
     pickle.loads(pickle.dumps(Bomb(trace)))  # the bomb is live
     assert trace.exists()
+
+
+def test_mangled_files_of_every_kind(tmp_path: Path) -> None:
+    """The longer one, with other seeds, is `python benchmarks/abuse.py --files`."""
+    told: list[str] = []
+    counts = abuse_files.fuzzed_files(1, 300, tmp_path, told.append)
+    assert not told
+    assert counts["read"] > 20
+    assert counts["refused"] > 100
+    assert counts["read"] + counts["refused"] == 300
+
+
+def test_every_sound_file_is_read(tmp_path: Path) -> None:
+    for name, content in abuse_files.samples().items():
+        (tmp_path / name).write_bytes(content)
+        abuse_files.read(tmp_path / name)
 
 
 def check_raises(path: Path, content: bytes) -> None:

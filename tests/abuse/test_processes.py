@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import abuse
 import numpy as np
 import pytest
 
@@ -174,3 +175,42 @@ def test_memory_on_twenty_thousand_points() -> None:
     grown, errors = process.communicate(timeout=100)
     assert process.returncode == 0, errors
     assert int(grown) * 1024 < 60 * 20_000 * 50 * 8
+
+
+CONCURRENT = """
+import json, sys
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+from gd import Diagonal, flow_limit
+from solvers import L2, Bridge, ConvKernel, FourierBridge, max_margin
+rng = np.random.default_rng(0)
+X, y = rng.standard_normal((5, 8)), np.array([1.0, -1, 1, 1, -1])
+def work(seed):
+    margins = [max_margin(X, y, r).beta.tolist() for r in (L2(), Bridge(1), FourierBridge(1), ConvKernel(3))]
+    return [*margins, flow_limit(Diagonal(8, 2, seed=seed), X, y).predictor.tolist()]
+if __name__ == "__main__":
+    found = {"alone": [work(seed) for seed in (0, 1)]}
+    with ThreadPoolExecutor(8) as pool:
+        found["threads"] = list(pool.map(work, (0, 1) * 4))
+    for method in ("fork", "spawn"):
+        with multiprocessing.get_context(method).Pool(2) as pool:
+            found[method] = pool.map_async(work, (0, 1)).get(100)
+    print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_eight_threads_forked_and_spawned_processes_find_the_same(tmp_path: Path) -> None:
+    script = tmp_path / "many_at_once.py"  # spawned processes import it
+    script.write_text(CONCURRENT, encoding="utf-8")
+    done = subprocess.run([sys.executable, "-W", "ignore", script], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["threads"] == found["alone"] * 4
+    assert found["fork"] == found["spawn"] == found["alone"]
+
+
+def test_repeated_calls_keep_nothing() -> None:
+    """`python benchmarks/abuse.py --repeat 500` measures the memory as well."""
+    assert abuse.objects_kept(3) <= 0

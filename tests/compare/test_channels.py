@@ -1,12 +1,13 @@
 """The multi-channel comparison: standard files read and refused, what is predicted and what is a finding."""
 
 import gzip
+import struct
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from compare.channels.channel_data import load_channels
+from compare.channels.channel_data import load_channels, read_idx
 from compare.channels.channel_limits import NOTHING, ChannelLimit, checks
 from compare.data.load import DataError
 from compare.experiments.channels import compare_channels
@@ -75,6 +76,36 @@ def test_damaged_and_missing_files_are_refused(tmp_path):
     (tmp_path / "data_batch_1.bin").write_bytes(b"\0" * 100)
     with pytest.raises(DataError, match="no multiple of the 3073"):
         load_channels("cifar10:0v1", folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (struct.pack(">4B3I", 0, 0, 8, 3, 2**31, 2**31, 4), "wanted from 1 to"),  # wraps to 0 in 64 bits
+        (struct.pack(">4B3I", 0, 0, 8, 3, 10, 0, 0), "wanted from 1 to"),
+        (struct.pack(">4B3I", 0, 0, 8, 3, 2, 2, 2) + b"1234567", "it holds 7 bytes"),
+        (struct.pack(">4B3I", 0, 0, 8, 3, 2, 2, 2) + b"123456789", "it holds more bytes"),
+        (b"", "is not an IDX file"),
+    ],
+    ids=["wraps", "zero", "short", "long", "empty"],
+)
+def test_idx_headers_that_lie_are_refused(tmp_path, content, complaint):
+    (tmp_path / "a").write_bytes(content)
+    (tmp_path / "a.gz").write_bytes(gzip.compress(content))
+    for name in ("a", "a.gz"):
+        with pytest.raises(DataError, match=complaint):
+            read_idx(tmp_path / name, 3)
+
+
+def test_compressed_idx_is_read_no_further_than_its_header_says(tmp_path):
+    packed = gzip.compress(struct.pack(">4B3I", 0, 0, 8, 3, 1, 2, 2) + bytes(50_000_000))
+    (tmp_path / "a.gz").write_bytes(packed)
+    with pytest.raises(DataError, match="it holds more bytes"):
+        read_idx(tmp_path / "a.gz", 3)
+    for place in range(0, 60, 7):  # damaged anywhere
+        (tmp_path / "a.gz").write_bytes(packed[:place] + b"\xff" + packed[place + 1 : 200])
+        with pytest.raises(DataError):
+            read_idx(tmp_path / "a.gz", 3)
 
 
 def test_signals_end_at_the_optimum_for_every_number_of_channels():

@@ -1,3 +1,4 @@
+import importlib
 import json
 import os
 import signal
@@ -28,7 +29,8 @@ def run(*arguments):
 
 def console(*arguments, **options):
     command = [sys.executable, "-m", "compare.command_line", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "timeout": 120}
+    return subprocess.run(command, **(streams | options))
 
 
 @pytest.fixture(autouse=True)
@@ -193,6 +195,20 @@ def test_doctor_says_what_is_there_and_fails_when_something_needed_is_not(monkey
     assert "pip install a-package-nobody-has" in done.output
 
 
+def test_doctor_survives_a_panic(monkeypatch):
+    class Panic(BaseException):
+        """As Rust's in Python: no Exception."""
+
+    def panics(*arguments, **options):
+        raise Panic("index out of bounds")
+
+    # the package's name of the function hides the module of that name
+    monkeypatch.setattr(importlib.import_module("solvers.max_margin"), "max_margin", panics)
+    done = run("doctor")
+    assert done.exit_code == 1
+    assert "Panic: index out of bounds" in done.output
+
+
 def test_solve_prints_a_certificate_anyone_can_check(tmp_path):
     import numpy as np
 
@@ -353,6 +369,63 @@ def test_the_console_command_itself():
     assert done.returncode == 2
     assert done.stderr.strip().startswith("Error: there is no data called 'nowhere:1'")
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def code_when_nobody_reads(*arguments):
+    """The exit code with a standard output whose other end is closed."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = console(*arguments, stdout=writer)
+    finally:
+        os.close(writer)
+    assert done.stderr == ""
+    return done.returncode
+
+
+@pytest.mark.parametrize("arguments", [
+    ("solve", "margin", "--data", "synthetic:4,3,0"),  # through rich
+    ("solve", "margin", "--data", "synthetic:4,3,0", "--json"),
+    ("solve", "margin", "--data", "synthetic:90,99,0", "--json"),  # more than a buffer
+    ("--help",),
+])  # fmt: skip
+def test_a_closed_output_is_no_failed_prediction(arguments):
+    assert code_when_nobody_reads(*arguments) == 141
+
+
+def test_no_output_at_all_and_a_full_disk(tmp_path):
+    here = [sys.executable, "-m", "compare.command_line", "solve", "margin", "--data", "synthetic:4,3,0"]
+    command = " ".join(here)
+    nowhere = subprocess.run(["sh", "-c", f"{command} >&- 2>&-"], timeout=60, check=False)
+    assert nowhere.returncode == 0
+    full = subprocess.run(["sh", "-c", f"{command} --json >/dev/full"], capture_output=True, text=True, timeout=60)
+    assert full.returncode == 2
+    assert full.stderr.startswith("Error: ")
+    assert full.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_an_encoding_without_the_characters_loses_no_answer(encoding):
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    solve = ("solve", "margin", "--data", "synthetic:4,3,0")
+    text = console(*solve, env=environment, encoding=encoding)
+    assert (text.returncode, text.stderr) == (0, "")
+    assert "R(\\u03b2)" in text.stdout
+    # click itself writes UTF-8 where the encoding is ASCII
+    record = console(*solve, "--json", env=environment, encoding="utf-8" if encoding == "ascii" else encoding)
+    assert json.loads(record.stdout)["objective R(β)"] == pytest.approx(2.3046503636)
+
+
+def test_file_names_neither_repaint_the_terminal_nor_turn_its_text(tmp_path):
+    name = "=a\x1b[31m\u202e.csv"
+    (tmp_path / name).write_text("a,y\n-1,0\n2,1\n")
+    for more in ((), ("--json",)):
+        done = run("solve", "margin", "--data", name, *more)
+        assert done.exit_code == 0
+        assert "\x1b" not in done.output
+        assert "\u202e" not in done.output
+    assert json.loads(done.stdout)["data"] == "=a[31m.csv"
+    assert json.loads(done.stdout)["classes"] == "−1: 0, +1: 1"
 
 
 @pytest.mark.parametrize(("measured", "refuted"), [(0.0, 0), (1.0, 1)])

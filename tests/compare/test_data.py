@@ -1,3 +1,6 @@
+import os
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -142,9 +145,20 @@ BAD_TEXT = {
     "three labels": ("1,a\n2,b\n3,c\n", "takes 3 values"),
     "one label": ("1,a\n2,a\n", "takes 1 values"),
     "missing label": ("a,y\n1,0\n2,\n3,1\n", "label column 'y' is empty in 1 rows"),
-    "ragged": ("1,2,0\n1,2,3,1\n", "could not be read"),
+    "ragged": ("1,2,0\n1,2,3,1\n", "line 2 has 4 cells, the first one 3"),
     "row index": (",a,y\n0,1.5,0\n1,2.5,1\n", "column 1 has no name"),
     "only a label": ("y\n", "one column"),
+    "longer than the header": ("a,b,y\n1,4,0,0\n2,5,1,1\n", "line 2 has 4 cells, the first one 3"),
+    "shorter than the header": ("a,b,y\n1,4,0\n2,1\n", "line 3 has 2 cells, the first one 3"),
+    "two labels": ("a,label,Y\n1,0,0\n2,1,1\n", "several label columns, 'label' and 'Y'"),
+    "a row index and a comma": ("a,,y\n0,1.5,0\n1,2.5,1\n", "column 2 has no name"),
+    "counting or an example": ("0,1,2\n3,4,2\n5,6,1\n", "may be a header that counts the columns"),
+    "counting or an example, from 1": ("1,2\n3,2\n5,1\n", "may be a header that counts the columns"),
+    "missing first": ("NA,2,0\n1,2,1\n", "line 1, column '1' is empty or not a number"),
+    "underscores": ("a,y\n1_000,0\n2,1\n", "column 'a' holds '1_000', which is not a number"),
+    "another separator": ("sep=;\na;y\n1;0\n", "separated by semicolons"),
+    "zero bytes": ("a\0b,y\n1,0\n", "holds zero bytes"),
+    "control characters": ("a,y\n\x1b[31m\u202ered,0\n2,1\n", r"holds '\[31mred'"),
 }
 
 
@@ -154,6 +168,113 @@ def test_bad_text_tables_are_refused_in_one_line(tmp_path, case):
     with pytest.raises(DataError, match=complaint) as refused:
         load(write(tmp_path / "t.csv", text))
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "X", "y", "classes"),
+    [
+        ("a,b,y\n1,4,0,\n2,5,1,\n", [[1, 4], [2, 5]], [-1, 1], ("0", "1")),  # a comma at the end of each line
+        ("a,b,y,\n1,4,0,\n2,5,1,\n", [[1, 4], [2, 5]], [-1, 1], ("0", "1")),
+        ("0,1,2\n1,4,7\n2,5,8\n", [[1, 4], [2, 5]], [-1, 1], ("7", "8")),  # a header that counts
+        ("1,2,3\n1,4,cat\n2,5,dog\n", [[1, 4], [2, 5]], [-1, 1], ("cat", "dog")),
+        ("0,1\n2,5\n", [[0], [2]], [-1, 1], ("1", "5")),  # no header: without it there is one class
+        ("a,y\n1,NA\n2,null\n", [[1], [2]], [-1, 1], ("NA", "null")),  # classes
+        ("a,y\n1,None\n2,nan\n", [[1], [2]], [-1, 1], ("None", "nan")),
+        ("sep=,\na,y\n1,0\n2,1\n", [[1], [2]], [-1, 1], ("0", "1")),
+        ("a,b,y\nTrue,1,0\nfalse,2,1\n", [[1, 1], [0, 2]], [-1, 1], ("0", "1")),
+        ("True,1,0\nfalse,2,1\n", [[1, 1], [0, 2]], [-1, 1], ("0", "1")),  # no header
+        ("a,y\n\n1,9007199254740993\n2,9007199254740992\n\n", [[1], [2]], [1, -1],
+         ("9007199254740992", "9007199254740993")),
+        ("a,y\n1,1.0\n2,0\n3,1\n", [[1], [2], [3]], [1, -1, 1], ("0", "1.0")),
+        ('"a, b","y"\n"1.5","x, y"\n2,z\n', [[1.5], [2]], [-1, 1], ("x, y", "z")),
+        ("a,y\n0.1234567890123456789,0\n1e-310,1\n", [[0.1234567890123456789], [1e-310]], [-1, 1], ("0", "1")),
+    ],
+)  # fmt: skip
+def test_what_the_lines_of_a_table_mean(tmp_path, text, X, y, classes):
+    data = load(write(tmp_path / "t.csv", text))
+    np.testing.assert_array_equal(data.X, X)
+    np.testing.assert_array_equal(data.y, y)
+    assert data.classes == classes
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom"])
+def test_encodings(tmp_path, encoding):
+    text = "höhe,y\n1,ü\n2,z\n"
+    content = b"\xff\xfe" + text.encode("utf-16-le") if encoding == "utf-16-le-bom" else text.encode(encoding)
+    (tmp_path / "t.csv").write_bytes(content)
+    assert load(tmp_path / "t.csv").classes == ("z", "ü")
+    (tmp_path / "t.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataError, match="is no UTF-8 text; save it as UTF-8"):
+        load(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_bytes(text.encode("utf-16-le"))
+    with pytest.raises(DataError, match=r"UTF-16 without a mark|is no UTF-8"):
+        load(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_reading_is_linear_in_the_columns(tmp_path, suffix):
+    """A hundred thousand columns; quadratic work would take minutes."""
+    frame = pd.DataFrame(np.arange(4.0 * 10**5).reshape(4, -1), columns=[f"c{i}" for i in range(10**5)])
+    frame = pd.concat([frame, pd.Series([0, 1, 0, 1], name="y")], axis=1)
+    path = tmp_path / f"t{suffix}"
+    if suffix == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.iloc[:, -10_001:].to_parquet(path)  # to_parquet itself takes a second for these
+    began = time.process_time()
+    data = load(path)
+    assert time.process_time() - began < 5
+    np.testing.assert_array_equal(data.X, frame.to_numpy()[:, -data.X.shape[1] - 1 : -1])
+
+
+def test_a_frame_a_path_and_arrays_are_data_too(tmp_path):
+    frame = pd.DataFrame({"a": [1.5, 2.0, 3.0], "label": ["no", "yes", "no"], "b": [True, False, True]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    found = [load(frame), load(tmp_path / "t.csv"), load(frame[["a", "b"]], frame.label)]
+    for data in found:
+        np.testing.assert_array_equal(data.X, [[1.5, 1], [2, 0], [3, 1]])
+        np.testing.assert_array_equal(data.y, [-1, 1, -1])
+        assert data.classes == ("no", "yes")
+    assert len({data.sha256 for data in found}) == 1
+    images = np.random.default_rng(0).standard_normal((4, 2, 3))
+    assert load(images, [False, True, True, False]).image_shape == (2, 3)
+    assert load(frame, scale="standard").name == "the DataFrame, standardized"
+    with pytest.raises(DataError, match="points need their labels"):
+        load(images)
+    with pytest.raises(DataError, match="several label columns, 'y' and 'label'"):
+        load(frame.assign(y=0)[["y", "a", "label"]])
+    with pytest.raises(DataError, match="the label column 'label' is empty in 1 rows"):
+        load(frame.assign(label=["no", None, "yes"]))
+    with pytest.raises(DataError, match="holds 'x', which is not a number"):
+        load(frame.assign(a="x"))
+    for points in ([[1.0], [1.0, 2.0]], frame):
+        with pytest.raises(DataError, match="no arrays of numbers"):
+            load(points, [0, 1])
+
+
+def test_arrays_are_copied(tmp_path):
+    X = np.ones((2, 3))
+    data = load(X, [0, 1])
+    X[:] = 7
+    np.testing.assert_array_equal(data.X, 1.0)
+
+
+def test_archives_that_unpack_to_more_than_the_limit_are_refused_before(tmp_path, monkeypatch):
+    monkeypatch.setattr("compare.data.files.LARGEST", 10_000)
+    np.savez_compressed(tmp_path / "bomb.npz", X=np.zeros((2000, 1)), y=np.arange(2000) % 2)
+    with pytest.raises(DataError, match=r"unpacks to .* bytes, more than 10000"):
+        load(tmp_path / "bomb.npz")
+    np.savez(tmp_path / "large.npz", X=np.zeros((2000, 1)), y=np.arange(2000) % 2)
+    assert load(tmp_path / "large.npz").X.shape == (2000, 1)
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "fifo.csv")
+    (tmp_path / "zero.csv").symlink_to("/dev/zero")
+    (tmp_path / "folder.csv").mkdir()
+    for name, what in (("fifo.csv", "no regular file"), ("zero.csv", "no regular file"), ("folder.csv", "a folder")):
+        with pytest.raises(DataError, match=f"is {what}"):
+            load(tmp_path / name)
 
 
 def test_bad_bytes_are_refused(tmp_path):

@@ -1,5 +1,6 @@
 """The image-against-noise comparison: its images and folders, its verdicts, and one small run end to end."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -104,6 +105,66 @@ def test_a_folder_with_every_kind_of_bad_file(tmp_path):
         read_folder(tmp_path / "only", 8)
     with pytest.raises(DataError, match="no image called 'lena'"):
         shipped("lena", 8)
+
+
+def test_what_is_transparent_is_white_and_said(tmp_path):
+    cut_out = np.zeros((8, 8, 4), dtype=np.uint8)  # hidden red behind alpha 0, half transparent black, opaque grey
+    cut_out[..., 0] = 255
+    cut_out[2:4] = (0, 0, 0, 51)
+    cut_out[4:] = (102, 102, 102, 255)
+    Pillow.fromarray(cut_out).save(tmp_path / "a.png")
+    np.save(tmp_path / "b.npy", cut_out / 255.0)
+    Pillow.fromarray(cut_out).quantize(4).save(tmp_path / "c.png")
+    Pillow.fromarray(cut_out[..., [1, 3]], "LA").save(tmp_path / "d.png")
+    Pillow.fromarray(cut_out[..., :3]).save(tmp_path / "opaque.png")
+    found = read_folder(tmp_path, 8, colour=True)
+    assert found.skipped == ()
+    for image in found.images[:4]:
+        for line, grey in ((0, 1.0), (2, 0.8), (7, 0.4)):
+            np.testing.assert_allclose(image.pixels[:, line], grey, atol=0.01)
+    assert found.note == "White behind the transparent parts of 4 images: a.png; b.npy; c.png; d.png."
+
+
+def test_photographs_are_turned_as_the_camera_says(tmp_path):
+    upright = np.zeros((8, 8), dtype=np.uint8)
+    upright[:, 6:] = 255
+    exif = Pillow.Exif()
+    exif[0x0112] = 6  # stored turned by a quarter
+    Pillow.fromarray(np.rot90(upright)).save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_allclose(read_image(tmp_path / "turned.png", 8).pixels[0], upright / 255.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "largest"),
+    [(np.uint8([0, 51]), 255), (np.int64([0, 255]), 255), (np.int32([1, 200]), 255), (np.uint16([0, 4000]), 4095),
+     (np.uint16([0, 1000]), 1023), (np.uint16([5, 60000]), 65535), (np.int16([0, 16000]), 16383)],
+)  # fmt: skip
+def test_whole_numbers_are_scaled_by_the_bits_that_hold_them(tmp_path, values, largest):
+    raw = np.tile(values, (4, 2))
+    np.save(tmp_path / "a.npy", raw)
+    np.testing.assert_allclose(read_image(tmp_path / "a.npy", 4).pixels[0], raw / largest, atol=1e-12)
+    if values.dtype == np.uint16:
+        Pillow.fromarray(raw).save(tmp_path / "a.png")
+        np.testing.assert_allclose(read_image(tmp_path / "a.png", 4).pixels[0], raw / largest, atol=1e-12)
+
+
+@pytest.mark.parametrize("values", [np.int16([-5, 5]), np.int64([0, 70000]), np.int64([0, -(2**63)])])
+def test_whole_numbers_without_a_scale_are_refused(tmp_path, values):
+    np.save(tmp_path / "a.npy", np.tile(values, (4, 2)))
+    with pytest.raises(DataError, match=r"floating-point numbers in \[0, 1\]"):
+        read_image(tmp_path / "a.npy", 4)
+
+
+def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path):
+    Pillow.new("L", (8_000, 8_000)).save(tmp_path / "a.png")  # a small file
+    assert (tmp_path / "a.png").stat().st_size < 200_000
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (100000, 100000)}"
+    (tmp_path / "b.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    began = time.process_time()
+    for name in ("a.png", "b.npy"):
+        with pytest.raises(DataError, match=r"more than 33554432|cannot be read as an image"):
+            read_image(tmp_path / name, 8)
+    assert time.process_time() - began < 0.5
 
 
 def test_a_smooth_image_is_fitted_ten_times_faster_and_the_checks_say_so(fits):

@@ -3,7 +3,12 @@ import io
 import json
 import math
 import os
+import random
+import subprocess
+import sys
+import time
 from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +17,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy.stats import sem
 
-from compare.reports.atomic import write_text
+from compare.reports.atomic import locked, write_text
 from compare.reports.provenance import DataUsed, Provenance
 from compare.reports.records import plain, slug, to_json
 from compare.reports.report import Check, Column, Report, Section
@@ -221,7 +226,7 @@ def test_csv_holds_every_table_with_units(report):
 
 def test_csv_survives_hostile_text(hostile, hostile_text):
     rows = list(csv.DictReader(io.StringIO(hostile.to_csv()[f"01-{slug('First ' + hostile_text)}.csv"])))
-    assert rows[0]["network"] == hostile_text
+    assert rows[0]["network"] == clean(hostile_text)
 
 
 def test_file_names_cannot_leave_the_folder():
@@ -344,6 +349,82 @@ def test_a_damaged_or_hostile_record_removes_nothing(report, tmp_path, tables):
     report.write(folder)
     assert (tmp_path / "victim.csv").exists()
     assert (folder / "report.html").exists()
+
+
+@pytest.mark.parametrize("name", ["=cmd()", "+1+1|calc", "-2+3", "@sum", " =1", "＝1", "\x1b[31m=x\u202e"])
+def test_text_cells_are_neither_formulas_nor_repaint(report, name):
+    column, row = Column(name, name), {name: name}
+    checks = (replace(at(0.0), statement=name, reference=name, reason=name),)
+    section = replace(report.sections[0], title=name, columns=(column,), rows=(row,), checks=checks)
+    hostile = replace(report, sections=(section,))
+    for text in hostile.to_csv().values():
+        for cell_text in [c for line in csv.reader(io.StringIO(text)) for c in line]:
+            assert not cell_text.strip().startswith(("=", "+", "@", "＝"))
+            assert not cell_text.startswith("-") or math.isfinite(float(cell_text))
+            assert clean(cell_text) == cell_text
+    assert clean(hostile.to_json()) == hostile.to_json()
+    assert json.loads(hostile.to_json())["sections"][0]["title"] == name  # escaped, not changed
+
+
+def test_numbers_stay_numbers_in_csv(report):
+    section = replace(report.sections[0], columns=(Column("a", "a"),),
+                      rows=[{"a": v} for v in (-1.5, -math.inf, math.nan, "-1.5", "+3", True, None)])  # fmt: skip
+    text = replace(report, sections=(section,)).to_csv()["01-first-digits-3v8.csv"]
+    assert text.split() == ["a", "-1.5", "-inf", "nan", "-1.5", "+3", "True", '""']
+
+
+WRITER = """
+import sys, time
+from dataclasses import replace
+sys.path.insert(0, sys.argv[1])
+from conftest import sample
+from compare.reports import report
+report.Report.to_html = lambda self: f"<p>{self.title}</p>" * 3000
+first = sample()
+print("ready", flush=True)
+for i in range(10_000):
+    replace(first, title=f"{sys.argv[3]} {i}").write(sys.argv[2])
+"""
+
+
+def writer(folder, name):
+    command = [sys.executable, "-c", WRITER, str(Path(__file__).parent), str(folder), name]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def of_one_run(folder):
+    """Whether page and JSON are of one run, once whoever renames has ended."""
+    with locked(folder):
+        pass
+    title = json.loads((folder / "report.json").read_text())["title"]
+    return (folder / "report.html").read_text() == f"<p>{title}</p>" * 3000
+
+
+def test_a_killed_writer_mixes_no_runs_and_the_next_one_clears_up(report, tmp_path):
+    rng = random.Random(0)
+    for i in range(8):
+        process = writer(tmp_path, str(i))
+        time.sleep(rng.uniform(0.0, 0.05))
+        process.kill()
+        process.communicate()
+        with locked(tmp_path):
+            pass
+        assert not (tmp_path / "report.json").exists() or of_one_run(tmp_path)
+    report.write(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*report.to_csv(), "report.html", "report.json"])
+
+
+def test_two_writers_mix_no_runs_and_leave_each_others_work_alone(tmp_path):
+    for i in range(4):
+        writers = [writer(tmp_path, f"{i}{name}") for name in "ab"]
+        time.sleep(0.1)
+        for process in writers:
+            process.terminate()
+            assert process.wait(20) == -15  # it did not end by an error before
+            process.communicate()
+        assert of_one_run(tmp_path)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):

@@ -5,7 +5,6 @@ import json
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -18,10 +17,11 @@ from rich.console import Console
 
 from compare import load_sweep, run_sweep
 from compare.command_line import cli
+from compare.commands.sweep import as_text
 from compare.sweep.measure import data_of, measure_cell
 from compare.sweep.plan import plan_of
 from compare.sweep.progress import SweepProgress
-from compare.sweep.store import FILE, Outcome, Store, StoreError, SweepBusyError
+from compare.sweep.store import FILE, Outcome, Store, SweepBusyError
 from compare.sweep.sweep import Driver
 from solvers import NotSeparableError
 
@@ -223,7 +223,24 @@ def test_ctrl_c_while_a_batch_is_being_handed_out_leaves_no_worker(tmp_path, mon
 
 
 def test_failing_cells_are_recorded_and_do_not_stop_the_rest(tmp_path):
+    class Panic(BaseException):
+        """As Rust's in Python: no Exception."""
+
+    class Mute(Exception):
+        def __str__(self):
+            raise RuntimeError
+
     def measure(cell):
+        if cell.seed == 6:
+            raise Panic("index out of bounds")
+        if cell.seed == 7:
+            raise Mute
+        if cell.seed == 8:
+            raise KeyboardInterrupt
+        if cell.seed == 9:
+            return {"value": 1, "seed": 3}
+        if cell.seed == 10:
+            return {"value": 10**5000}
         if cell.seed == 1:
             raise KeyError("no\nsuch \ud800 thing")
         if cell.seed == 2:
@@ -237,21 +254,110 @@ def test_failing_cells_are_recorded_and_do_not_stop_the_rest(tmp_path):
         return {"value": float("nan"), "other": -float("inf"), "ok": True, "word": "x" * 10}
 
     result = run_sweep(plan(12), tmp_path, jobs=2, measure=measure)
-    assert (result.done, result.failed, result.complete) == (7, 5, True)
+    assert (result.done, result.failed, result.complete) == (2, 10, True)
     frame = load_sweep(tmp_path).set_index("seed")
-    assert list(frame.loc[[1, 2, 3, 4, 5], "error_type"]) == [
+    assert list(frame.loc[range(1, 11), "error_type"]) == [
         "KeyError", "SystemExit", "TypeError", "WorkerDied", "MemoryError",
+        "Panic", "Mute", "KeyboardInterrupt", "TypeError", "ValueError",
     ]  # fmt: skip
+    assert frame.loc[6, "error"] == "index out of bounds"
+    assert frame.loc[7, "error"] == "(its text cannot be had: RuntimeError)"
+    assert "cannot be called 'seed'" in frame.loc[9, "error"]
     assert frame.loc[1, "error"] == "'no\\nsuch \\ud800 thing'"
     assert "'beta' must be a number" in frame.loc[3, "error"]
     assert "3 worker processes died" in frame.loc[4, "error"]
     good = frame[frame.status == "done"]
     assert good.value.isna().all()
     assert (good.other == -float("inf")).all()
-    assert run_sweep(plan(12), tmp_path, jobs=2, measure=measure).done == 0
+    again = run_sweep(plan(12), tmp_path, jobs=2, measure=measure)
+    assert (again.found, again.done, again.failed) == (11, 0, 10)  # the one whose workers died is tried again
     mended = run_sweep(plan(12), tmp_path, jobs=2, retry_failed=True, measure=lambda cell: {"value": 1.0})
-    assert (mended.found, mended.done, mended.failed) == (7, 5, 0)
+    assert (mended.found, mended.done, mended.failed) == (2, 10, 0)
     assert len(load_sweep(tmp_path)) == 12
+
+
+def test_a_cell_whose_workers_died_is_tried_by_three_more_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr("compare.sweep.sweep.DEATHS", 1)
+    runs = []
+    for _ in range(5):
+        result = run_sweep(plan(1), tmp_path, jobs=1, measure=lambda cell: os.kill(os.getpid(), signal.SIGKILL))
+        assert (result.done, result.failed, result.complete) == (0, 1, True)
+        runs.append(1 - result.found)
+    assert runs == [1, 1, 1, 1, 0]
+    frame = load_sweep(tmp_path)
+    assert list(frame.error_type) == ["WorkerDied"]
+    assert list(frame.session) == [4]
+    healthy = run_sweep(plan(1), tmp_path, jobs=1, measure=lambda cell: {"value": 1}, retry_failed=True)
+    assert (healthy.done, healthy.failed) == (1, 0)
+
+
+def test_a_cell_that_takes_too_long_or_too_much_fails_alone(tmp_path):
+    def measure(cell):
+        if cell.seed == 1:
+            time.sleep(60)  # in C, where no exception of ours would reach it
+        if cell.seed == 2:
+            bytearray(2**32)
+        return {"value": cell.seed}
+
+    limited = plan_of({"grid": {"data": "synthetic:3,4,0", "network": "diagonal", "seed": [0, 1, 2, 3]},
+                       "options": {"cell_seconds": 0.5, "cell_memory": 2}})  # fmt: skip
+    assert [cell.key for cell in limited.cells] == [cell.key for cell in plan(4).cells]  # limits change no number
+    result = run_sweep(limited, tmp_path, jobs=2, measure=measure)
+    assert (result.done, result.failed, result.complete) == (2, 2, True)
+    frame = load_sweep(tmp_path).set_index("seed")
+    assert list(frame.error_type[[1, 2]]) == ["CellTimeout", "MemoryError"]
+    assert "cell_seconds" in frame.loc[1, "error"]
+    assert run_sweep(limited, tmp_path, jobs=1, measure=measure).found == 4
+    with pytest.raises(ValueError, match="leave them out of the plan"):
+        run_sweep(limited, tmp_path / "b", scheduler="tcp://127.0.0.1:1", measure=measure)
+
+
+PRINTING = """
+import os, sys, subprocess
+from compare import run_sweep
+def measure(cell):
+    print("printed by", cell.seed)
+    sys.stderr.write("error stream\\n")
+    os.write(1, b"written by a library\\n")
+    subprocess.run(["echo", "by a process"])
+    return {"value": 1}
+grid = {"data": "synthetic:3,4,0", "network": "diagonal", "seed": [0, 1]}
+print(run_sweep({"grid": grid}, sys.argv[1], jobs=1, measure=measure).done)
+"""
+
+
+def test_what_cells_print_is_stored_and_reaches_no_terminal(tmp_path):
+    done = subprocess.run([sys.executable, "-c", PRINTING, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("2\n", "")
+    frame = load_sweep(tmp_path).set_index("seed")
+    for seed in (0, 1):
+        lines = frame.loc[seed, "output"].splitlines()
+        assert sorted(lines) == ["by a process", "error stream", f"printed by {seed}", "written by a library"]
+
+
+def test_slow_cells_are_named_while_they_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("compare.sweep.sweep.SLOW", 0.3)
+    run_sweep(plan(1), tmp_path, jobs=1, measure=lambda cell: time.sleep(3) or {"value": 1}, progress=True)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("at work for")]
+    assert lines
+    assert all(line.endswith(": diagonal, depth 2, seed 0, scale 0.1, loss exponential, flow on synthetic:3,4,0")
+               for line in lines)  # fmt: skip
+    assert len(lines) <= 4  # each twice as long as the one before
+
+
+def test_a_damaged_store_is_mended_and_said(tmp_path):
+    run_sweep(plan(3), tmp_path, jobs=1, measure=lambda cell: {"value": cell.seed})
+    content = (tmp_path / FILE).read_bytes()
+    at = content.index(b'"seed": 1')
+    (tmp_path / FILE).write_bytes(content[: at + 8] + b"2" + content[at + 9 :])
+    result = run_sweep(plan(3), tmp_path, jobs=1, measure=lambda cell: {"value": cell.seed})
+    assert (result.found, result.done, result.complete) == (2, 1, True)
+    assert len(result.damage) == 1
+    assert (
+        as_text(result).splitlines()[1].startswith("  the store was damaged and is mended, its old file is kept: cell ")
+    )
+    frame = load_sweep(tmp_path)
+    assert sorted(zip(frame.seed, frame.value, strict=True)) == [(0, 0), (1, 1), (2, 2)]
 
 
 def test_a_file_that_changed_since_the_plan_was_read_is_not_computed_with(tmp_path):
@@ -263,50 +369,6 @@ def test_a_file_that_changed_since_the_plan_was_read_is_not_computed_with(tmp_pa
     (tmp_path / "data.csv").write_text("a,y\n1,0\n-1,1\n")
     with pytest.raises(ValueError, match="holds other numbers here"):
         measure_cell(cell)
-
-
-def test_the_store_refuses_doubles_strangers_and_other_files(tmp_path):
-    one = Outcome("k", {"seed": 1}, 0.1, "w", {"value": 1.0})
-    with Store(tmp_path) as store:
-        store.begin("n", "p", "c")
-        store.add([one])
-        with pytest.raises(sqlite3.IntegrityError):
-            store.add([Outcome("new", {}, 0.1, "w"), one])
-        assert store.statuses() == {"k": "done"}  # nothing of the refused batch
-        with pytest.raises(SweepBusyError):
-            Store(tmp_path)
-    with Store(tmp_path) as store:
-        assert store.statuses() == {"k": "done"}
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / FILE).write_text("not a database, and long enough to be looked at" * 100)
-    for attempt in (Store, load_sweep):
-        with pytest.raises(StoreError):
-            attempt(tmp_path / "b")
-    (tmp_path / "c").mkdir()
-    sqlite3.connect(tmp_path / "c" / FILE).executescript("CREATE TABLE mine (x);").connection.close()
-    for attempt in (Store, load_sweep):
-        with pytest.raises(StoreError, match="another version"):
-            attempt(tmp_path / "c")
-    with pytest.raises(StoreError, match="holds no sweep"):
-        load_sweep(tmp_path / "nowhere")
-
-
-def test_a_torn_log_is_rolled_back(tmp_path):
-    """The machine stops while the log is being written: every committed cell is there, the torn one is not."""
-    store = Store(tmp_path / "a")
-    store.begin("n", "p", "c")
-    for i in range(5):
-        store.add([Outcome(str(i), {"seed": i}, 0.1, "w", {"value": i})])
-    (tmp_path / "b").mkdir()
-    log = (tmp_path / "a" / f"{FILE}-wal").read_bytes()
-    (tmp_path / "b" / FILE).write_bytes((tmp_path / "a" / FILE).read_bytes())
-    (tmp_path / "b" / f"{FILE}-wal").write_bytes(log[:-100] + os.urandom(50))
-    store.__exit__(None, None, None)
-    with Store(tmp_path / "b") as mended:
-        assert set(mended.statuses()) == {"0", "1", "2", "3"}
-        mended.begin("n", "p", "c")
-        mended.add([Outcome("4", {"seed": 4}, 0.1, "w", {"value": 4})])
-    assert list(load_sweep(tmp_path / "b").value) == [0, 1, 2, 3, 4]
 
 
 def test_the_command_line(tmp_path, monkeypatch):
@@ -346,6 +408,11 @@ def test_the_command_line(tmp_path, monkeypatch):
     assert "did you mean 'data'" in bad.output
     assert run("p.toml", "--jobs", "0").exit_code == 2
     assert run("p.toml", "--jobs", "1", "--scheduler", "tcp://x:1").exit_code == 2
+    (tmp_path / "p" / FILE).write_text("no database")
+    broken = run("p.toml", "--jobs", "1")
+    assert broken.exit_code == 2
+    assert broken.output.startswith("Error: ")
+    assert broken.output.count("\n") == 1
     (tmp_path / "file").touch()
     assert "is a file" in run("p.toml", "--out", "file").output
 
@@ -355,17 +422,6 @@ def test_bad_jobs_are_refused_before_anything_is_written(tmp_path):
         with pytest.raises(ValueError, match="jobs must be"):
             run_sweep(plan(1), tmp_path / "out", jobs=jobs)
     assert not (tmp_path / "out").exists()
-
-
-def test_a_full_disk_is_one_error_and_keeps_what_was_stored(tmp_path):
-    with Store(tmp_path) as store:
-        store.begin("n", "p", "c")
-        store.add([Outcome("0", {"seed": 0}, 0.1, "w")])
-        pages = store._database.execute("PRAGMA page_count").fetchone()[0]
-        store._database.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(StoreError, match="could not be written: database or disk is full"):
-            store.add([Outcome(str(i), {"seed": i, "text": "x" * 500}, 0.1, "w") for i in range(1, 100)])
-        assert store.statuses() == {"0": "done"}
 
 
 def test_what_cannot_be_sent_to_workers_is_one_error(tmp_path):

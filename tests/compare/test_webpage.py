@@ -1,4 +1,6 @@
 import base64
+import hashlib
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -61,6 +63,39 @@ def test_the_page_loads_nothing(html):
         "http://www.w3.org/2000/svg",
         "http://www.w3.org/1999/xlink",
     }
+
+
+def test_the_policy_allows_the_pages_own_style_and_script_and_nothing_else(report, hostile):
+    for page in (report.to_html(), hostile.to_html()):
+        (rule,) = [a["content"] for tag, a in Page(page).elements if a.get("http-equiv") == "Content-Security-Policy"]
+        directives = dict(part.split(" ", 1) for part in rule.split("; "))
+        assert directives.pop("default-src") == "'none'"
+        assert directives["base-uri"] == directives["form-action"] == "'none'"
+        assert "unsafe" not in rule
+        for tag in ("style", "script"):
+            texts = re.findall(rf"<{tag}[^>]*>(.*?)</{tag}>", page, re.DOTALL)
+            hashes = {f"'sha256-{base64.b64encode(hashlib.sha256(t.encode()).digest()).decode()}'" for t in texts}
+            assert set(directives[f"{tag}-src"].split()) == hashes
+            assert not any("&" in text for text in texts if tag == "style")  # SVG's <style> would decode it
+        # what the policy would leave without effect
+        assert not [a for _, a in Page(page).elements if "style" in a or any(name.startswith("on") for name in a)]
+    assert "Content-Security-Policy" not in report._repr_html_()  # a notebook has its own
+
+
+def test_a_label_that_looks_like_an_attribute_stays_text():
+    text = ' style="position: fixed" <g style="color: red">'
+    drawing = svg(Figure("f", "", lambda canvas: canvas.subplots().set_title(literal(text))))
+    assert "position: fixed" not in re.search(r"<style.*?</style>", drawing, re.DOTALL)[0]
+    assert text in Page(drawing).text
+
+
+def test_page_and_json_name_the_same_run(report, failing):
+    runs = []
+    for one in (report, failing):
+        run = json.loads(one.to_json())["run"]
+        assert run in Page(one.to_html()).text
+        runs.append(run)
+    assert runs[0] != runs[1]
 
 
 def test_the_same_report_is_the_same_bytes(report):

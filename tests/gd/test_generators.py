@@ -126,12 +126,20 @@ def test_published_channel_counts():
         ({"normalization": "layer"}, "normalization"),
         ({"output": "tanh"}, "output"),
         ({"seeds": ()}, "seeds is empty"),
+        ({"kind": "deconvolution", "depth": 4, "output_shape": (7, 5)}, "a depth of at most 3"),
+        ({"depth": 9, "output_shape": (7, 5)}, "a depth of at most 4"),
     ],
 )
 def test_bad_arguments_are_named(change, message):
     arguments = {"kind": "bilinear", "channels": 4, "depth": 2, "out_channels": 1, "output_shape": (8, 8), **change}
     with pytest.raises(ValueError, match=message):
         ConvGenerator(**arguments)
+
+
+@pytest.mark.parametrize(("kind", "depth"), [("deconvolution", 3), ("bilinear", 4)])
+def test_the_largest_depth_works(kind, depth):
+    assert ConvGenerator(kind, 8, depth, 1, (7, 5))().shape == (1, 1, 7, 5)
+    assert ConvGenerator(kind, 8, depth + 3, 1, (7, 5), normalization="none")().shape == (1, 1, 7, 5)
 
 
 def test_too_few_channels_for_the_factor():

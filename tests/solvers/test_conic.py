@@ -290,6 +290,28 @@ def test_a_failing_solver_falls_through_to_the_next(monkeypatch: pytest.MonkeyPa
         conic.solve_conic(program, ("NO SUCH SOLVER", "MOSEK"))
 
 
+def test_a_panic_in_a_solver_falls_through_and_ctrl_c_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Panic(BaseException):
+        """As Rust's in Python: no Exception."""
+
+    program, _ = small_program()
+    solve = cp.Problem.solve
+    raised: BaseException = Panic("index out of bounds")
+
+    def panics(self: Any, *arguments: Any, **options: Any) -> Any:
+        if options["solver"] == "CLARABEL":
+            raise raised
+        return solve(self, *arguments, **options)
+
+    monkeypatch.setattr(cp.Problem, "solve", panics)
+    assert conic.solve_conic(program, ("CLARABEL", "SCS")) == "SCS"
+    with pytest.raises(conic.ConicSolverError, match="CLARABEL: Panic: index out of bounds"):
+        conic.solve_conic(program, ("CLARABEL",))
+    raised = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        conic.solve_conic(program, ("CLARABEL", "SCS"))
+
+
 def test_unknown_options_and_bad_options_are_a_failure_that_is_reported() -> None:
     program, _ = small_program()
     with pytest.raises(conic.ConicSolverError, match="CLARABEL: "):

@@ -1,0 +1,227 @@
+"""What `abuse.py` does to files: bits of a sweep's store flipped, writers of a report killed, files of a kind mangled.
+
+Each function counts how its trials ended; what must not happen is counted under a name in capitals.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import json
+import multiprocessing
+import random
+import struct
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+NUMBERS = {f"measured_{k}": (k + 1) / 7 for k in range(12)}
+
+
+def outcome(i: int) -> Any:
+    """A cell of a sweep with numbers that only it has."""
+    from compare.sweep.store import Outcome
+
+    return Outcome(f"{i:032x}", {"network": "diagonal", "seed": i}, 0.25, "w", {n: i + v for n, v in NUMBERS.items()})
+
+
+def flipped_bits(seed: int, count: int, folder: Path, cells: int = 300) -> Counter[str]:
+    """One bit of a store flipped at a time: every row is what was stored or is named, and the next driver mends it."""
+    from compare.sweep.store import FILE, Store, load_sweep
+
+    whole = folder / "whole"
+    with Store(whole) as store:
+        store.begin("name", "plan", "command")
+        for first in range(0, cells, 10):
+            store.add([outcome(i) for i in range(first, first + 10)])
+    content, rng, counts = (whole / FILE).read_bytes(), random.Random(seed), Counter[str]()
+    for trial in range(count):
+        place = folder / str(trial)
+        place.mkdir()
+        at, bit = rng.randrange(len(content)), rng.randrange(8)
+        (place / FILE).write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            frame = load_sweep(place)
+        wrong = sum(
+            any(row[name] != value for name, value in outcome(row["seed"]).numbers.items())
+            or row["key"] != outcome(row["seed"]).key
+            for row in frame.to_dict("records")
+        )
+        counts["flips"] += 1
+        counts["named"] += bool(caught)
+        counts["cells lost and named"] += cells - len(frame)
+        counts["WRONG NUMBERS"] += wrong
+        counts["LOST SILENTLY"] += bool(len(frame) < cells and not caught)
+        with Store(place) as store:
+            store.begin("name", "plan", "command")
+            store.add([outcome(i) for i in range(cells) if outcome(i).key not in store.done])
+        counts["NOT MENDED"] += len(load_sweep(place)) != cells
+    return counts
+
+
+def write_reports(folder: str, name: str, started: Any) -> None:
+    """Report after report, each with a title of its own."""
+    from compare.reports.findings import Column
+    from compare.reports.provenance import Provenance
+    from compare.reports.report import Report, Section
+
+    for i in range(10**6):
+        rows = [{"title": f"{name} {i}", "k": k} for k in range(20)]
+        sections = [
+            Section(f"part {k}", columns=(Column("title", "title"), Column("k", "k")), rows=rows) for k in range(9)
+        ]
+        Report(f"{name} {i}", tuple(sections), Provenance()).write(folder)
+        started.set()  # the first one imports what it needs
+
+
+def killed_reports(seed: int, count: int, folder: Path) -> Counter[str]:
+    """A writer killed at a random time: all files of the folder are of one run."""
+    from compare.reports.atomic import locked
+
+    rng, counts, context = random.Random(seed), Counter[str](), multiprocessing.get_context("spawn")
+    for trial in range(count):
+        started = context.Event()
+        writer = context.Process(target=write_reports, args=(str(folder), f"run {trial}", started))
+        writer.start()
+        started.wait(60)
+        time.sleep(rng.uniform(0.0, 0.3))
+        writer.kill()
+        writer.join()
+        with locked(folder):  # the process that renames ends its work
+            pass
+        record = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        texts = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.*") if path.is_file()}
+        counts["kills"] += 1
+        counts["MIXED"] += (
+            not all(record["title"] in text for name, text in texts.items() if name != "checks.csv")
+            or record["run"] not in texts["report.html"]
+        )
+        counts["FILES OF ANOTHER RUN"] += set(texts) != {*record["tables"], "report.html", "report.json"}
+    return counts
+
+
+def samples() -> dict[str, bytes]:
+    """One sound file of every kind that is read, by name."""
+    import pandas as pd
+    from PIL import Image
+
+    rng, files = np.random.default_rng(0), {}
+    pixels = rng.integers(0, 255, (9, 11, 3), dtype=np.uint8)
+    for suffix, form in (
+        (".png", "PNG"),
+        (".jpg", "JPEG"),
+        (".tif", "TIFF"),
+        (".bmp", "BMP"),
+        (".gif", "GIF"),
+        (".webp", "WEBP"),
+    ):
+        out = io.BytesIO()
+        Image.fromarray(pixels).save(out, form)
+        files[f"image{suffix}"] = out.getvalue()
+    for name, array in (("image.npy", pixels), ("bits.npy", rng.integers(0, 4000, (7, 7)))):
+        out = io.BytesIO()
+        np.save(out, array)
+        files[name] = out.getvalue()
+    X, y = rng.standard_normal((6, 3)), np.array([0, 1, 1, 0, 1, 0])
+    frame = pd.DataFrame(X, columns=list("abc")).assign(y=y)
+    files["table.csv"] = frame.to_csv(index=False).encode()
+    files["table.tsv"] = frame.to_csv(index=False, sep="\t").encode("utf-16")
+    for name, save in (("table.npz", np.savez_compressed), ("plain.npz", np.savez)):
+        out = io.BytesIO()
+        save(out, X=X, y=y)
+        files[name] = out.getvalue()
+    out = io.BytesIO()
+    frame.to_parquet(out)
+    files["table.parquet"] = out.getvalue()
+    idx = struct.pack(">4B3I", 0, 0, 8, 3, 2, 3, 4) + bytes(24)
+    files |= {"images.idx": idx, "images.gz": gzip.compress(idx)}
+    files["plan.toml"] = (
+        b'name = "n"\n[grid]\ndata = "synthetic:3,4,{seed}"\nseed = {from = 0, to = 2}\nnetwork = "diagonal"\n'
+        b"scale = [0.1, 1e-3]\n[options]\nsteps = 10\ncell_seconds = 1.5\n"
+    )
+    return files
+
+
+def read(path: Path) -> None:
+    """Read a file as the package does."""
+    from compare.channels.channel_data import read_idx
+    from compare.data.load import load
+    from compare.generators.image_sources import SUFFIXES, read_image
+    from compare.sweep.plan import read_plan
+
+    if path.suffix in SUFFIXES:
+        pixels = read_image(path, 8).pixels
+        assert np.isfinite(pixels).all()
+        assert pixels.min() >= 0 <= 1 >= pixels.max()
+    elif path.suffix == ".toml":
+        assert read_plan(path).cells
+    elif path.suffix in (".idx", ".gz"):
+        assert read_idx(path, 3).size
+    else:
+        data = load(path)
+        assert np.isfinite(data.X).all()
+        assert set(data.y) == {-1.0, 1.0}
+
+
+def mangled(rng: random.Random, content: bytes) -> bytes:
+    """Bits flipped, pieces cut, doubled, overwritten; the beginning, where headers are, more often."""
+    data = bytearray(content)
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        at = int(len(data) * rng.random() ** rng.choice((1, 3)))
+        size = rng.choice((1, 1, 2, 8, 64))
+        piece = rng.choice(
+            (rng.randbytes(size), b"\xff" * size, b"\0" * size, bytes(data[at : at + size]) * 2, b"9" * size)
+        )
+        how = rng.randrange(5)
+        if how == 0 and at < len(data):
+            data[at] ^= 1 << rng.randrange(8)
+        elif how == 1:
+            del data[at : at + size]
+        elif how == 2:
+            data[at:at] = piece
+        elif how == 3:
+            data[at : at + len(piece)] = piece
+        else:
+            del data[at + size :]
+    return bytes(data)
+
+
+def fuzzed_files(seed: int, count: int, folder: Path, show: Callable[[str], None] = print) -> Counter[str]:
+    """Mangled files of every kind: read, or refused in one line within a second."""
+    from compare.data.dataset import DataError
+    from compare.sweep.plan import PlanError
+
+    rng, kinds, counts = random.Random(seed), list(samples().items()), Counter[str]()
+    with contextlib.redirect_stderr(io.StringIO()) as printed:
+        for trial in range(count):
+            name, content = kinds[trial % len(kinds)]
+            path = folder / name
+            path.write_bytes(mangled(rng, content))
+            began = time.perf_counter()
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error")
+                    read(path)
+                counts["read"] += 1
+            except (DataError, PlanError) as error:
+                counts["refused"] += 1
+                if "\n" in str(error):
+                    counts["SEVERAL LINES"] += 1
+                    show(f"{name}, trial {trial}: {error}")
+            except BaseException:
+                counts["TRACEBACK"] += 1
+                show(f"{name}, trial {trial}: {traceback.format_exc()}")
+                path.rename(folder / f"traceback-{trial}-{name}")
+            if time.perf_counter() - began > 1 and trial >= len(kinds):  # the first of each kind imports its reader
+                counts["SLOW"] += 1
+                show(f"{name}, trial {trial}: {time.perf_counter() - began:.1f} s")
+    counts["printed by libraries"] = len(printed.getvalue().splitlines())
+    return counts

@@ -1,0 +1,71 @@
+"""Labels of any two values as −1 and +1, and which column holds them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from compare.data.dataset import DataError
+from compare.reports.wording import clean
+from solvers.arrays import Array
+
+LABEL_NAMES = ("y", "label")
+
+
+@overload
+def label_column(names: Sequence[str], where: str, default: int) -> int: ...
+@overload
+def label_column(names: Sequence[str], where: str, default: None = None) -> int | None: ...
+def label_column(names: Sequence[str], where: str, default: int | None = None) -> int | None:
+    """Which of the columns is called y or label, in any case; `default` where none is.
+
+    Raises DataError where two are: one of them would become a column of numbers that gives the label away.
+    """
+    found = [i for i, name in enumerate(names) if name.strip().lower() in LABEL_NAMES]
+    if len(found) > 1:
+        both = " and ".join(repr(names[i]) for i in found)
+        raise DataError(f"{where} has several label columns, {both}; rename or remove all but one")
+    return found[0] if found else default
+
+
+def signs(labels: ArrayLike, where: str) -> tuple[Array, tuple[str, str]]:
+    """Two label values as −1 and +1, the smaller number or the word that comes first in the alphabet as −1.
+
+    Numbers may come as text. A label is missing where it is an empty text, None or NaN.
+
+    Raises DataError when some are missing, or they are not of two values.
+
+    >>> signs(["10", "9", "10"], "y")[0].tolist(), signs(["NA", "None"], "y")[1]
+    ([1.0, -1.0, 1.0], ('NA', 'None'))
+    """
+    values = [value.strip() if isinstance(value, str) else value for value in np.asarray(labels).ravel().tolist()]
+    missing = sum(value is None or value == "" or value != value for value in values)
+    if missing:
+        raise DataError(f"{where} is empty in {missing} rows; remove or fill them first")
+    keys = [as_number(value) for value in values]
+    if None in keys:
+        keys = [str(value) for value in values]
+    distinct = sorted(set(keys))
+    if len(distinct) != 2:
+        shown = ", ".join(clean(str(value))[:40] for value in distinct[:6]) + (", …" if len(distinct) > 6 else "")
+        raise DataError(f"{where} takes {len(distinct)} values ({shown}); a binary problem has two")
+    named = dict(zip(reversed(keys), reversed(values), strict=True))  # as the first of each is written
+    return (
+        np.array([1.0 if key == distinct[1] else -1.0 for key in keys]),
+        (str(named[distinct[0]]), str(named[distinct[1]])),
+    )
+
+
+def as_number(value: Any) -> Any:
+    """What a label sorts by when it is a finite number, written or not; None for a word."""
+    if isinstance(value, int | float):
+        return value if abs(value) < float("inf") else None
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+", value, re.ASCII):
+        return int(value) if len(value) < 1000 else None
+    if isinstance(value, str) and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", value, re.ASCII | re.IGNORECASE):
+        return float(value)
+    return None

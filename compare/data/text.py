@@ -1,0 +1,173 @@
+"""CSV and TSV as numbers and labels, every line accounted for.
+
+Read by the csv module and not by pandas: that one takes a first column for an index when rows are longer than the
+header, reads class names such as NA as missing, and rounds the last digit. The work is linear in the number of cells.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import math
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from compare.data.dataset import DataError, Dataset, finite_table
+from compare.data.labels import label_column, signs
+from compare.reports.wording import clean
+
+WORDS = {"true": 1.0, "false": 0.0, **dict.fromkeys(("", "na", "n/a", "nan", "null", "none", "?"), math.nan)}
+"""What stands for a number, and for one that is not there. As a label only the empty text is missing."""
+
+
+def read_text(path: Path) -> Dataset:
+    """The table in a CSV or TSV file. Raises DataError for one that is not as `compare.data.files` describes."""
+    rows = rows_of(path)
+    top, first = next(rows, (0, []))
+    check_shape(path, first)
+    numbered = all(is_number(cell) for cell in first[:-1]) and label_column(first, where(path)) is None
+    names = [str(i + 1) for i in range(len(first))] if numbered else trimmed(path, first)
+    at = len(names) - 1 if numbered else label_column(names, where(path), default=len(names) - 1)
+    lines, numbers, labels = array("L"), array("d"), list[str]()
+    if numbered:
+        rows = chain([(top, list(first))], rows)
+    for line, row in rows:
+        if len(row) == len(names) + 1 and not row[-1]:  # a comma at the end of a line
+            del row[-1]
+        if len(row) != len(names):
+            raise DataError(f"{where(path)}: line {line} has {len(row)} cells, the first one {len(names)}")
+        labels.append(row.pop(at))
+        lines.append(line)
+        numbers.extend(numbers_of(path, line, row, names[:at] + names[at + 1 :]) if unusual(row) else map(float, row))
+    X = np.frombuffer(numbers, dtype=np.float64).reshape(len(lines), len(names) - 1)
+    if numbered and is_counting(path, first, labels):
+        X, lines, labels = X[1:], lines[1:], labels[1:]
+    if not labels:
+        raise DataError(f"{where(path)} has no rows")
+    label = names.pop(at)
+    X = finite_table(X.copy(), lambda row, column: f"{where(path)}: line {lines[row]}, column {names[column]!r}")
+    y, classes = signs(labels, f"{where(path)}: the label column {label!r}")
+    return Dataset(str(path), X, y, classes)
+
+
+def where(path: Path) -> str:
+    """The file in a message."""
+    return repr(str(path))
+
+
+def rows_of(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line number and cells of every line that is not blank."""
+    text = decoded(path)
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    head, _, rest = text.partition("\n")
+    skipped = head.strip().lower().startswith("sep=")  # as Excel writes it
+    if skipped and head.strip()[4:] != delimiter:
+        raise DataError(
+            semicolons(path) if ";" in head else f"{where(path)} says {head.strip()!r}; wanted {delimiter!r}"
+        )
+    reader = csv.reader(io.StringIO(rest if skipped else text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    for row in reader:
+        if row and row != [""]:
+            yield reader.line_num + skipped, [cell.strip() for cell in row]
+
+
+def decoded(path: Path) -> str:
+    """The file's text, from UTF-8 or from UTF-16 with a byte order mark."""
+    content = path.read_bytes()
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{where(path)} is no {encoding.upper().removesuffix('-SIG')} text; save it as UTF-8"
+        ) from error
+    if "\0" in text:
+        raise DataError(f"{where(path)} holds zero bytes: it is no text, or UTF-16 without a mark; save it as UTF-8")
+    return text
+
+
+def check_shape(path: Path, first: Sequence[str]) -> None:
+    """Raises DataError for a first line that is not one of this format."""
+    separators = "tabs" if path.suffix.lower() == ".tsv" else "commas"
+    if not first:
+        raise DataError(f"{where(path)} is empty")
+    if separators == "commas" and any(";" in cell for cell in first):
+        raise DataError(semicolons(path))
+    if len(first) < 2:
+        raise DataError(
+            f"{where(path)} has one column in its first line; write one row per example, values and label separated by "
+            f"{separators}"
+        )
+
+
+def semicolons(path: Path) -> str:
+    """What to do about a file of another country's spreadsheet."""
+    return (
+        f"{where(path)} is separated by semicolons; separate the values by commas, with decimal points "
+        "(pandas: read_csv(…, sep=';', decimal=',') and then to_csv(…, index=False))"
+    )
+
+
+def trimmed(path: Path, header: list[str]) -> list[str]:
+    """The names in a header, without the empty one that a comma at its end makes. Raises DataError for another."""
+    names = header[:-1] if header[-1] == "" else header
+    if "" in names or len(names) < 2:
+        raise DataError(
+            f"{where(path)}: column {header.index('') + 1} has no name in the header; if it is a row index, leave it "
+            "out (pandas: index=False), else name it"
+        )
+    return names
+
+
+def unusual(row: Sequence[str]) -> bool:
+    """Whether some cell is no plain number, and `numbers_of` has to look at each."""
+    try:
+        for cell in row:
+            float(cell)
+    except ValueError:
+        return True
+    return "_" in "".join(row)  # which Python reads as a separator of digits
+
+
+def numbers_of(path: Path, line: int, row: Sequence[str], names: Sequence[str]) -> list[float]:
+    """The cells as numbers, NaN for a missing one. Raises DataError naming the first that is none."""
+    for cell, name in zip(row, names, strict=True):
+        if not is_number(cell):
+            raise DataError(
+                f"{where(path)}: line {line}, column {name!r} holds {clean(cell)[:40]!r}, which is not a number; "
+                "encode or remove it (the label is the column called y or label, else the last one)"
+            )
+    return [WORDS[cell.lower()] if cell.lower() in WORDS else float(cell) for cell in row]
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell holds a number, a truth value, or a word for a number that is missing."""
+    if cell.lower() in WORDS:
+        return True
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell
+
+
+def is_counting(path: Path, first: Sequence[str], labels: Sequence[str]) -> bool:
+    """Whether a first line of numbers is a header that counts the columns, as pandas and numpy write it.
+
+    It is where it counts from 0 or 1 and its last number is no label of the rows below. Raises DataError where it could
+    be either.
+    """
+    counted = [[str(i + start) for i in range(len(first))] for start in (0, 1)]
+    if list(first) not in counted or len(set(labels[1:])) < 2:
+        return False
+    if labels[0] in labels[1:]:
+        raise DataError(
+            f"{where(path)}: the first line {','.join(first[:4])}{',…' if len(first) > 4 else ''} may be a header that "
+            "counts the columns, or an example; name the columns (the label y), or put such an example elsewhere"
+        )
+    return True
