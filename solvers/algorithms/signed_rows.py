@@ -1,0 +1,59 @@
+"""The rows f_n (x_n ⊙ c) of a large matrix, dense or sparse, formed only where they are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvers.arrays import Array
+from solvers.extended_precision import row_norms
+
+
+@dataclass(frozen=True, eq=False)
+class SignedRows:
+    """A = diag(f) X diag(c): labels and scales are factors, so that X is not copied."""
+
+    points: Any
+    """X, (N, D): a C-contiguous array, or a scipy sparse array in CSR format."""
+    factors: Array
+    """f, (N,)."""
+    columns: Array | None = None
+    """c > 0, (D,); None for ones."""
+
+    @classmethod
+    def of(cls, A: Array | SignedRows) -> SignedRows:
+        """A matrix as it is."""
+        return A if isinstance(A, SignedRows) else cls(A, np.ones(A.shape[0]))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.points.shape[0], self.points.shape[1]
+
+    def __getitem__(self, index: NDArray[np.intp]) -> Any:
+        """These rows, (k, D); sparse where X is."""
+        if isinstance(self.points, np.ndarray):
+            rows = self.points[index] * self.factors[index, None]
+            return rows if self.columns is None else rows * self.columns
+        rows = self.points[index].multiply(self.factors[index, None])
+        return (rows if self.columns is None else rows.multiply(self.columns)).tocsr()
+
+    def products(self, beta: Array) -> Array:
+        """A β, (N,)."""
+        return np.asarray(self.factors * (self.points @ (beta if self.columns is None else self.columns * beta)))
+
+    def scaled(self, factors: Array | float, columns: Array | None = None) -> SignedRows:
+        """diag(`factors`) A diag(`columns`)."""
+        own = self.columns if columns is None or self.columns is None else self.columns * columns
+        return replace(self, factors=self.factors * factors, columns=columns if self.columns is None else own)
+
+    def norms(self) -> Array:
+        """‖a_n‖₂, (N,)."""
+        return np.asarray(np.abs(self.factors) * row_norms(self.points, self.columns))
+
+
+def dense(rows: Any) -> Array:
+    """An array of rows that may be sparse."""
+    return rows if isinstance(rows, np.ndarray) else np.asarray(rows.toarray())
