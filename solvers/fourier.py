@@ -110,7 +110,7 @@ class HalfSpectrum:
 
     def signal(self, coordinates: Array) -> Array:
         """The inverse: (G, 2) → grid."""
-        hat = np.zeros(int(np.prod(self.grid)), dtype=np.complex128)
+        hat = np.zeros(int(np.prod(self.grid)), dtype=np.result_type(coordinates, np.complex64))
         half = coordinates[:, 0] + 1j * coordinates[:, 1]
         hat[self.partner] = half.conj()
         hat[self.own] = half

@@ -42,6 +42,16 @@ class MarginProblem:
         """max_m ‖a_m‖₂, which is max_n ‖x_n‖₂."""
         return float(np.linalg.norm(self.points, axis=1).max())
 
+    @cached_property
+    def equilibrated(self) -> tuple[Array, Array, float]:
+        """(Â, r, σ): rows â_m of norms in [1, 2), right sides r with largest entry 1, and Aβ ≥ 1 ⟺ Â(σβ) ≥ r.
+
+        Multipliers α̂ of the rows are α = r α̂. All factors are powers of two, so nothing is rounded. No row is zero.
+        """
+        scale = np.exp2(np.floor(np.log2(np.linalg.norm(self.A, axis=1))))
+        smallest = float(scale.min())
+        return self.A / scale[:, None], smallest / scale, smallest
+
     def rows(self, index: NDArray[np.intp]) -> Array:
         """The rows a_m with these indices, flattened: shape (k, size of β)."""
         if self.labels.ndim == 1:

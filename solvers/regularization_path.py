@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logsumexp
 
-from solvers.arrays import Array
+from solvers.arrays import Array, real_array
 from solvers.conic import loss_program, solve_conic
 from solvers.problem import MarginProblem
 from solvers.regularizers.regularizer import Regularizer
@@ -101,7 +101,7 @@ def regularization_path(
         )
     if loss not in ("exponential", "logistic"):
         raise ValueError(f'loss must be "exponential" or "logistic"; got {loss!r}')
-    c = np.sort(np.atleast_1d(np.asarray(radii, dtype=np.float64)))
+    c = np.sort(np.atleast_1d(real_array("radii", radii)))
     if c.ndim != 1 or c.size == 0 or not (np.isfinite(c).all() and c[0] > 0):
         raise ValueError(f"radii must be positive finite numbers; got {radii!r}")
     beta = np.zeros(problem.shape)

@@ -8,29 +8,24 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from solvers.arrays import Array
+from solvers.arrays import Array, real_array
 from solvers.problem import MarginProblem
 from solvers.regularizers.regularizer import Regularizer
 from solvers.search import Search
 
 
 def finite_array(name: str, value: ArrayLike) -> Array:
-    """`value` as C-contiguous float64. Raises ValueError, naming it, unless all entries are finite real numbers."""
-    try:
-        array = np.asarray(value)
-        if np.iscomplexobj(array):
-            raise TypeError("complex numbers")
-        array = np.asarray(array, dtype=np.float64, order="C")
-    except (TypeError, ValueError) as cause:
-        raise ValueError(
-            f"{name} must be an array of real numbers; got {type(value).__name__} that does not convert "
-            f"to float64 ({cause})"
-        ) from None
+    """`value` as C-contiguous float64. Raises ValueError, naming it, unless all entries are finite real numbers.
+
+    A masked entry is none.
+    """
+    array = real_array(name, value)
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        masked = np.ma.is_masked(value) and bool(np.asarray(np.ma.asarray(value).mask)[where])
         raise ValueError(
-            f"{name} must be finite; entry {where} is {array[where]} ({int((~np.isfinite(array)).sum())} such in all). "
-            "Drop or impute them first."
+            f"{name} must be finite; entry {where} is {'masked' if masked else array[where]} "
+            f"({int((~np.isfinite(array)).sum())} such in all). Drop or impute them first."
         )
     return array
 
@@ -71,7 +66,7 @@ def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> Margi
 
     Args:
         X: points, shape (N, *shape of β): (N, D), or images (N, H, W). Any real dtype; converted to float64.
-        y: labels ±1, shape (N,), or (N, M) for M outputs (then X is (N, D) and β is (M, D)).
+        y: labels ±1, shape (N,), or (N, M) for M outputs where R takes several (then X is (N, D) and β is (M, D)).
         regularizer: says which shapes of β it accepts.
 
     Raises:
@@ -88,6 +83,11 @@ def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> Margi
     if points.size == 0:
         raise ValueError(f"X must hold at least one point with at least one feature; got shape {points.shape}")
     labels = check_labels(y, points.shape[0])
+    if labels.ndim == 2 and not regularizer.several_outputs:
+        one = "y[:, 0]" if labels.shape[1] == 1 else "y[:, m], one column after the other"
+        raise ValueError(
+            f"{regularizer} is defined for one output: y must have shape (N,), got {labels.shape}; give {one}"
+        )
     if labels.ndim == 2 and points.ndim != 2:
         raise ValueError(f"with labels (N, M) X must have shape (N, D); got {points.shape}")
     shape = points.shape[1:] if labels.ndim == 1 else (labels.shape[1], points.shape[1])

@@ -1,6 +1,6 @@
 """Newton's method on the optimality conditions of a group penalty, support and active constraints given.
 
-    ω_g p ‖b_g‖₂^{p−2} b_g = B_gᵀ α   (g in the support),        Σ_g B_g b_g = 1   (rows with weight)
+    ω_g p ‖b_g‖₂^{p−2} b_g = B_gᵀ α   (g in the support),        Σ_g B_g b_g = r   (rows with weight)
 
 for the value Σ_g ω_g ‖b_g‖₂^p, 0 < p ≤ 1. At p = 1 these are the conditions b_g/‖b_g‖ = z_g of the group norm; for
 p < 1 they are eq. (13) of Gunasekar, Lee, Soudry, Srebro (2018). The caller certifies the result.
@@ -11,24 +11,28 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from solvers.algorithms.long_cholesky import Real
 from solvers.arrays import Array
 from solvers.extended_precision import extended_product
 
 
 def newton_on_support(
-    B: Array,
+    B: Real,
     omega: Array,
     p: float,
-    b: Array,
-    dual: Array,
+    b: Real,
+    dual: Real,
     groups: NDArray[np.intp],
     rows: NDArray[np.intp],
     *,
+    right: Real | float = 1.0,
     max_steps: int = 30,
     largest_change: float = 0.5,
     collapsed: float = 0.0,
-) -> tuple[Array, Array] | None:
+) -> tuple[Real, Real] | None:
     """From b (G, m) and α (N,), the nearby solution supported on `groups` and `rows`; None when it breaks down.
+
+    `right` is r.
 
     In one step no group changes by more than `largest_change` times its size. Newton's method ends early where a group
     has shrunk below `collapsed` times its start: then it is not in the support.
@@ -41,10 +45,10 @@ def newton_on_support(
     matrix = columns[np.ix_(rows, unknown)]
     weight = p * omega[groups]
     x, alpha = b[groups].reshape(-1)[unknown], dual[rows]
-    full = np.zeros(groups.size * m)
+    full, target = np.zeros(groups.size * m, dtype=b.dtype), np.broadcast_to(right, dual.shape)[rows]
     settled, start = 0, np.linalg.norm(b[groups], axis=1)
 
-    def by_group(vector: Array) -> Array:
+    def by_group(vector: Real) -> Real:
         full[unknown] = vector
         return full.reshape(-1, m).copy()
 
@@ -65,7 +69,7 @@ def newton_on_support(
         hessian[index, :, index, :] = (weight * radius ** (p - 2.0))[:, None, None] * blocks
         curvature = hessian.reshape(groups.size * m, -1)[np.ix_(unknown, unknown)]
         kkt = np.block([[curvature, -matrix.T], [-matrix, np.zeros((rows.size, rows.size))]])
-        residual = [extended_product(matrix.T, alpha) - gradient, extended_product(matrix, x) - 1.0]
+        residual = [extended_product(matrix.T, alpha) - gradient, extended_product(matrix, x) - target]
         step = _equilibrated_solve(kkt, np.concatenate(residual))
         if not np.isfinite(step).all():
             return None
@@ -81,11 +85,12 @@ def newton_on_support(
     return result, multipliers
 
 
-def _equilibrated_solve(matrix: Array, right: Array) -> Array:
-    """Solve a symmetric system whose entries differ by many orders: curvature grows like ‖b‖^{p−2} as b shrinks.
+def _equilibrated_solve(matrix: Real, right: Real) -> Array:
+    """Solve, in float64, a symmetric system whose entries differ by many orders: curvature grows like ‖b‖^{p−2} as b shrinks.
 
     Dependent rows (duplicated points) make it singular; the least-norm step is then the one to take.
     """
+    matrix, right = matrix.astype(np.float64), right.astype(np.float64)
     balance = 1.0 / np.sqrt(np.abs(matrix).max(axis=1).clip(1e-300))
     balanced, target = balance[:, None] * matrix * balance, balance * right
     try:

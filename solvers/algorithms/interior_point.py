@@ -1,52 +1,101 @@
-"""Group-norm max margin by a primal-dual interior-point method, finished on the active set.
+"""Group-norm max margin by a self-dual interior-point method, finished on the active set.
 
-    min Σ_g ‖b_g‖₂   s.t.  Σ_g B_g b_g ≥ 1          dual:  max 1ᵀα  s.t.  α ≥ 0, ‖B_gᵀα‖₂ ≤ 1 for every g
+    min Σ_g ‖b_g‖₂   s.t.  Σ_g B_g b_g ≥ r          dual:  max rᵀα  s.t.  α ≥ 0, ‖B_gᵀα‖₂ ≤ 1 for every g
 
-with N constraints and G groups of m coordinates: B has shape (N, G, m). In the Fourier domain a group is a pair of
-conjugate frequencies (m = 2: real and imaginary part).
+with N constraints and G groups of m coordinates: B has shape (N, G, m), r > 0. In the Fourier domain a group is a pair
+of conjugate frequencies (m = 2: real and imaginary part); for ℓ1 a group is a coefficient.
 
-The method takes Mehrotra's steps with Nesterov and Todd's scaling on the cones {‖b_g‖₂ ≤ t_g}. Since the dual slack of
-t_g is the constant 1, all of b and t are eliminated in closed form and a step costs one N × N Cholesky factorization,
-O(N² G m). It stops on the duality gap of a feasible pair; then Newton's method on the optimality conditions of the
-groups and constraints found active takes the gap to rounding, where these are nondegenerate.
+The homogeneous embedding asks for u_g = (t_g, b_g) and v_g = (τ, −B_gᵀα) in the cone {‖b_g‖₂ ≤ t_g}, and s, α, τ, κ ≥ 0
+with
 
-Reference: Andersen, Dahl, Vandenberghe, "The CVXOPT linear and quadratic cone program solvers" (2010), for the scaling.
+    B b − s = τ r,        rᵀα − Σ_g t_g = κ,        u ∘ v = 0,  s α = 0,  τ κ = 0.                                (1)
+
+It has a solution with τ + κ > 0. If τ > 0, then b/τ and α/τ solve the problem; if κ > 0, then Bᵀα = 0 with rᵀα > 0, and
+no b separates the rows: the method needs no start, and proves infeasibility too. The dual half of (1) holds by
+construction, so that every iterate is a proof of a lower bound.
+
+Steps are Mehrotra's with Nesterov and Todd's scaling. All but α and τ is eliminated in closed form; a step costs one
+N × N Cholesky factorization, O(N² G m). Then Newton's method on the optimality conditions of the groups and constraints
+found active takes the gap to rounding, where these are nondegenerate. Where rounding ends the path above `tol` and the
+problem is small, it is followed again in the machine's longest format.
+
+Reference: Andersen, Dahl, Vandenberghe, "The CVXOPT linear and quadratic cone program solvers" (2010), for the scaling;
+Xu, Hung, Ye (1996), "A simplified homogeneous and self-dual linear programming algorithm", for (1).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from numpy.linalg import LinAlgError
 
 from solvers.algorithms.active_set import newton_on_support
-from solvers.algorithms.least_distance import NEGLIGIBLE_MARGIN, least_distance
-from solvers.algorithms.reweighting import reweighted
+from solvers.algorithms.least_distance import least_distance
+from solvers.algorithms.long_cholesky import Real, cholesky_solver
 from solvers.arrays import Array
+
+LONG_UP_TO = 2e7
+"""N² G m up to which an iteration in the longest format takes less than a tenth of a second."""
+
+INFEASIBLE = 1e13
+"""A lower bound above this, in units of rows and right sides of order one, is rounding: no b separates the rows."""
 
 
 @dataclass(frozen=True)
 class GroupSolution:
     """b (G, m), α (N,), both scaled to feasibility, their relative duality gap, and how they were found."""
 
-    b: Array
-    dual: Array
+    b: Real
+    dual: Real
     gap: float
     iterations: int
     polished: bool = False
 
 
 @dataclass(frozen=True)
+class GroupRows:
+    """B (N, G, m) and r (N,), r > 0: rows of norms of order one, right sides at most one."""
+
+    B: Real
+    right: Real
+
+    @cached_property
+    def sizes(self) -> Real:
+        """‖B_ng‖₂, (N, G)."""
+        return np.asarray(np.sqrt(np.einsum("ngi,ngi->ng", self.B, self.B)))
+
+    def margins(self, b: Real) -> Real:
+        """Σ_g B_ng b_g, (N,)."""
+        return np.asarray(np.tensordot(self.B, b, axes=2))
+
+    def products(self, b: Real) -> Real:
+        """Rounding errors of `margins` in the format of the rows, at most, (N,)."""
+        return np.asarray(4.0 * np.finfo(self.B.dtype).eps * (self.sizes @ np.linalg.norm(b, axis=1)))
+
+    def representable(self, b: Real) -> GroupRows:
+        """Right sides raised by what rounding b to float64 will take from the margins, where that counts.
+
+        The errors of the terms add like random numbers of at most ε/2 each, 0.3 ε on average. Half an ε is enough where
+        a rare error is harmless next to the right side; where it is not, two are. The price is a relative ε‖α‖‖b‖.
+        """
+        error = np.finfo(np.float64).eps * np.sqrt(self.sizes**2 @ np.einsum("gi,gi->g", b, b))
+        raised = np.where(error > 1e-9 * self.right, 2.0 * error, 0.5 * error)
+        return GroupRows(self.B, self.right + np.where(error > 1e-11 * self.right, raised, 0.0))
+
+
+@dataclass(frozen=True)
 class _Scaling:
     """The Nesterov–Todd scaling of u = (t, b) and v = (1, −z): W v = W⁻¹ u = λ; W² = β²(2 w wᵀ − J)."""
 
-    beta: Array
-    w0: Array
-    w1: Array
+    beta: Real
+    w0: Real
+    w1: Real
 
     @classmethod
-    def of(cls, u: Array, v: Array) -> _Scaling:
+    def of(cls, u: Real, v: Real) -> _Scaling:
         u_norm, v_norm = _cone_norm(u), _cone_norm(v)
         u_bar, v_bar = u / u_norm[:, None], v / v_norm[:, None]
         gamma = np.sqrt((1.0 + np.einsum("gi,gi->g", u_bar, v_bar)) / 2.0)
@@ -54,7 +103,7 @@ class _Scaling:
         w = (u_bar + v_bar) / (2.0 * gamma[:, None])
         return cls(np.sqrt(u_norm / v_norm), w[:, 0], w[:, 1:])
 
-    def apply(self, x: Array, inverse: bool = False) -> Array:
+    def apply(self, x: Real, inverse: bool = False) -> Real:
         sign = -1.0 if inverse else 1.0
         scale = 1.0 / self.beta if inverse else self.beta
         inner = np.einsum("gi,gi->g", self.w1, x[:, 1:])
@@ -63,25 +112,25 @@ class _Scaling:
         return np.concatenate([head[:, None], tail], axis=1) * scale[:, None]
 
 
-def _cone_norm(x: Array) -> Array:
+def _cone_norm(x: Real) -> Real:
     """√(x₀² − ‖x₁‖²), formed as a product to keep digits near the boundary."""
     radius = np.linalg.norm(x[:, 1:], axis=1)
     return np.asarray(np.sqrt((x[:, 0] - radius) * (x[:, 0] + radius)))
 
 
-def _jordan(x: Array, y: Array) -> Array:
+def _jordan(x: Real, y: Real) -> Real:
     """x ∘ y = (⟨x, y⟩, x₀ y₁ + y₀ x₁)."""
     return np.concatenate([np.einsum("gi,gi->g", x, y)[:, None], x[:, :1] * y[:, 1:] + y[:, :1] * x[:, 1:]], axis=1)
 
 
-def _jordan_divide(x: Array, y: Array) -> Array:
+def _jordan_divide(x: Real, y: Real) -> Real:
     """The solution z of x ∘ z = y."""
     inner = np.einsum("gi,gi->g", x[:, 1:], y[:, 1:])
     head = (x[:, 0] * y[:, 0] - inner) / _cone_norm(x) ** 2
     return np.concatenate([head[:, None], (y[:, 1:] - head[:, None] * x[:, 1:]) / x[:, :1]], axis=1)
 
 
-def _cone_step(x: Array, dx: Array) -> float:
+def _cone_step(x: Real, dx: Real) -> float:
     """The largest step that keeps x + step·dx in the cone."""
     a = dx[:, 0] ** 2 - np.einsum("gi,gi->g", dx[:, 1:], dx[:, 1:])
     b = x[:, 0] * dx[:, 0] - np.einsum("gi,gi->g", x[:, 1:], dx[:, 1:])
@@ -94,105 +143,122 @@ def _cone_step(x: Array, dx: Array) -> float:
     return float(positive.min(initial=np.inf))
 
 
-def _ray_step(x: Array, dx: Array) -> float:
+def _ray_step(x: Real, dx: Real) -> float:
     falling = dx < 0
     return float((x[falling] / -dx[falling]).min(initial=np.inf))
 
 
-def feasible_pair(B: Array, b: Array, dual: Array) -> tuple[Array, Array, float]:
-    """Scale b to margin one and α to dual feasibility; their relative duality gap (inf if b separates nothing)."""
+def feasible_pair(rows: GroupRows, b: Real, dual: Real) -> tuple[Real, Real, float]:
+    """Scale b to Bb ≥ r, as far as float64 has that, and α to dual feasibility; their relative duality gap.
+
+    It is inf if b separates nothing.
+    """
     alpha = np.maximum(dual, 0.0)
-    largest = float(np.linalg.norm(np.tensordot(alpha, B, axes=1), axis=1).max())
+    largest = np.linalg.norm(np.tensordot(alpha, rows.B, axes=1), axis=1).max()
     alpha = alpha / largest if largest > 0 else alpha
-    margin = float(np.tensordot(B, b, axes=2).min())
+    noise = rows.products(b)
+    margin = ((rows.margins(b) + np.where(noise > 1e-11 * rows.right, noise, 0.0)) / rows.right).min()
     if not margin > 0:
         return b, alpha, np.inf
     b = b / margin
-    return b, alpha, 1.0 - float(alpha.sum()) / float(np.linalg.norm(b, axis=1).sum())
+    return b, alpha, 1.0 - float(rows.right @ alpha / np.linalg.norm(b, axis=1).sum())
 
 
-def _solve(B: Array, tol: float) -> GroupSolution:
-    """Interior point, then Newton; where a tiny margin leaves the first too few digits, reweighted ℓ2 before Newton."""
-    flat = B.reshape(B.shape[0], -1)
-    closest, distance = least_distance(flat / np.linalg.norm(flat, axis=1).max())
-    if distance <= NEGLIGIBLE_MARGIN:
-        return GroupSolution(np.zeros(B.shape[1:]), closest, np.inf, 0)
-    # The start, well inside the dual: the l2 multipliers cancel in Bᵀα as the optimal ones must when the margin is
-    # small, and the rest must not drown that.
-    found = polish(B, interior_point(B, closest + distance / closest.size, tol))
-    if found.gap <= tol:
-        return found
-    omega = np.ones(B.shape[1])
-    b, dual = reweighted(B, omega, 1.0, omega, 1.0)
-    b, dual, gap = feasible_pair(B, b, dual)
-    other = polish(B, GroupSolution(b, dual, gap, found.iterations))
-    return other if abs(other.gap) < abs(found.gap) else found
-
-
-def group_max_margin(B: Array, tol: float) -> GroupSolution:
+def group_max_margin(rows: Array, right: Array, blocks: Callable[[Real], Real], tol: float) -> GroupSolution:
     """b and α of the group-norm max margin, both feasible, with their duality gap; inf for rows that do not separate.
+
+    `blocks` makes B (N, G, m) of rows (N, D) in either format. Rows should have norms of order one, right sides at most
+    one.
 
     When there are many more rows than unknowns it is solved on the rows that matter: start from the rows nearest to
     the closest point of their hull, add the most violated ones, repeat; each round costs as if N were a few times the
     number of unknowns.
     """
-    n, unknowns = B.shape[0], B.shape[1] * B.shape[2]
+    n, unknowns = rows.shape[0], blocks(rows[:1]).size
     if n <= 4 * unknowns:
-        return _solve(B, tol)
-    flat = B.reshape(n, unknowns)
-    alpha, _ = least_distance(flat)
-    chosen = np.argsort(flat @ (alpha @ flat))[: 2 * unknowns]
+        return _solve(rows, right, blocks, tol)
+    alpha, _ = least_distance(rows)
+    chosen = np.argsort(rows @ (alpha @ rows))[: 2 * unknowns]
     while True:
-        part = _solve(B[chosen], tol)
-        dual = np.zeros(n)
-        dual[chosen] = part.dual
-        b, dual, gap = feasible_pair(B, part.b, dual)
-        violation = 1.0 - np.tensordot(B, part.b, axes=2)
-        violated = np.flatnonzero(violation > 1e-12)
-        found = GroupSolution(b, dual, gap, part.iterations, part.polished)
-        if gap <= tol or not np.isfinite(part.gap):
+        part = _solve(rows[chosen], right[chosen], blocks, tol)
+        found = replace(part, dual=np.zeros(n, dtype=part.dual.dtype))
+        found.dual[chosen] = part.dual
+        if not np.isfinite(part.gap):
             return found
-        new = np.setdiff1d(violated[np.argsort(-violation[violated])][:unknowns], chosen)
+        violation = right - GroupRows(blocks(rows), right).margins(part.b)
+        worst = np.argsort(-violation / right)[:unknowns]
+        new = np.setdiff1d(worst[violation[worst] > 1e-12 * right[worst]], chosen)
         if new.size == 0:
             return found
         chosen = np.concatenate([chosen, new])
 
 
-def interior_point(B: Array, start: Array, tol: float, max_iterations: int = 100) -> GroupSolution:
-    """Minimize Σ_g ‖b_g‖ s.t. Bb ≥ 1 (separable rows) from α ∝ start > 0 to relative gap `tol`, rounding allowing."""
-    n, n_groups, m = B.shape
-    flat = B.reshape(n, n_groups * m)
-    ones = np.ones((n_groups, 1))
-    # half way to the dual's boundary, and the primal point centred with it: u ∘ v = μ e, s α = μ
-    alpha = start * (0.5 / np.linalg.norm((start @ flat).reshape(n_groups, m), axis=1).max())
-    mu = float(alpha.sum()) / (n + n_groups)
-    u = np.concatenate([ones, (alpha @ flat).reshape(n_groups, m)], axis=1)
-    u = u * (mu / _cone_norm(u) ** 2)[:, None]
-    s = mu / alpha
-    best = GroupSolution(u[:, 1:], alpha, np.inf, 0)
+def _solve(rows: Array, right: Array, blocks: Callable[[Real], Real], tol: float) -> GroupSolution:
+    """In float64, and again in the longest format where its gap stays open and that takes seconds at most."""
+    B = blocks(rows)
+    found = _follow(GroupRows(B, right), tol)
+    if found.gap <= tol or len(B) * B.size > LONG_UP_TO:
+        return found
+    again = _follow(GroupRows(blocks(rows.astype(np.longdouble)), right.astype(np.longdouble)), 1e-3 * tol)
+    return again if abs(again.gap) < abs(found.gap) or not np.isfinite(again.gap) else found
+
+
+def _follow(rows: GroupRows, tol: float) -> GroupSolution:
+    """The path and its polish; once more with larger right sides where rounding b could violate a constraint."""
+    found = polish(rows, interior_point(rows, tol))
+    if np.isfinite(found.gap) and (raised := rows.representable(found.b)).right.sum() > rows.right.sum():
+        found = polish(raised, interior_point(raised, tol))
+    return found
+
+
+def interior_point(rows: GroupRows, tol: float, max_iterations: int = 100) -> GroupSolution:
+    """Solve (1) to the relative gap `tol`, rounding allowing; gap inf and a Farkas α if κ > 0.
+
+    Slacks are (s, κ) and multipliers (α, τ), of N + 1 entries.
+    """
+    n, n_groups, m = rows.B.shape
+    flat = rows.B.reshape(n, n_groups * m)
+    # half way to the dual's boundary, and the primal point centred with it: u ∘ v = μ e, s α = τ κ = μ
+    dual = np.ones(n + 1, dtype=flat.dtype)
+    dual[:n] = 0.5 / np.linalg.norm(flat.sum(axis=0).reshape(n_groups, m), axis=1).max()
+    mu = (rows.right @ dual[:n]) / (n + n_groups + 1)
+    v = _dual_cone(flat, n_groups, dual)
+    u = np.concatenate([v[:, :1], -v[:, 1:]], axis=1) * (mu / _cone_norm(v) ** 2)[:, None]
+    slack = mu / dual
+    best = GroupSolution(u[:, 1:], dual[:n], np.inf, 0)
     for iteration in range(max_iterations):
-        if not (np.isfinite(u).all() and np.isfinite(alpha).all()):
+        if not (np.isfinite(u).all() and np.isfinite(dual).all()):
             break
-        b, scaled, gap = feasible_pair(B, u[:, 1:], alpha)
+        b, alpha, gap = feasible_pair(rows, u[:, 1:] / dual[n], dual[:n])
+        if alpha.sum() > INFEASIBLE:
+            return GroupSolution(np.zeros_like(b), alpha / alpha.sum(), np.inf, iteration)
         if gap < best.gap:
-            best = GroupSolution(b, scaled, gap, iteration)
+            best = GroupSolution(b, alpha, gap, iteration)
         if best.gap <= tol or (np.isfinite(best.gap) and iteration - best.iterations > 8):
             break
-        v = np.concatenate([ones, -(alpha @ flat).reshape(n_groups, m)], axis=1)
         try:
             with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-                u, s, alpha = _mehrotra_step(flat, u, v, s, alpha)
+                u, slack, dual = _mehrotra_step(flat, rows.right, u, slack, dual)
         except (LinAlgError, ValueError):  # not positive definite, or not finite: rounding has the last word
             break
     return best
 
 
-def _mehrotra_step(flat: Array, u: Array, v: Array, s: Array, alpha: Array) -> tuple[Array, Array, Array]:
-    n, n_groups, m = alpha.size, u.shape[0], u.shape[1] - 1
-    mu = (float(np.vdot(u, v)) + float(s @ alpha)) / (n + n_groups)
+def _dual_cone(flat: Real, n_groups: int, dual: Real) -> Real:
+    """v = (τ, −Bᵀα), shape (G, 1 + m)."""
+    z = (dual[:-1] @ flat).reshape(n_groups, -1)
+    return np.concatenate([np.full((n_groups, 1), dual[-1], dtype=flat.dtype), -z], axis=1)
+
+
+def _mehrotra_step(flat: Real, right: Real, u: Real, slack: Real, dual: Real) -> tuple[Real, Real, Real]:
+    n, n_groups, m = len(flat), u.shape[0], u.shape[1] - 1
+    degree = n + n_groups + 1
+    v, s, alpha = _dual_cone(flat, n_groups, dual), slack[:n], dual[:n]
+    mu = (np.vdot(u, v) + slack @ dual) / degree
     W = _Scaling.of(u, v)
     lam = W.apply(v)
-    residual = 1.0 + s - flat @ u[:, 1:].reshape(-1)
+    primal_residual = right * dual[n] + s - flat @ u[:, 1:].reshape(-1)
+    gap_residual = slack[n] + u[:, 0].sum() - right @ alpha
     # the N × N matrix B M Bᵀ with M_g = β²(I + 2 w₁w₁ᵀ) = (β(I + c w₁w₁ᵀ))²
     c = 2.0 / (1.0 + np.sqrt(1.0 + 2.0 * np.einsum("gi,gi->g", W.w1, W.w1)))
     blocks = flat.reshape(n, n_groups, m)
@@ -200,39 +266,68 @@ def _mehrotra_step(flat: Array, u: Array, v: Array, s: Array, alpha: Array) -> t
     half = ((blocks + (c * along)[:, :, None] * W.w1) * W.beta[:, None]).reshape(n, -1)
     hessian = half @ half.T
     hessian[np.diag_indices(n)] += s / alpha
-    factor = cho_factor(hessian)
+    once = cholesky_solver(hessian)
 
-    def direction(cone: Array, ray: Array) -> tuple[Array, Array, Array, Array]:
-        """Solve W⁻¹du + W dv = cone, α ds + s dα = ray, B db − ds = residual, dv = (0, −Bᵀdα)."""
+    def solve(b: Real) -> Real:
+        x = once(b)
+        return np.asarray(x + once(b - hessian @ x))
+
+    # κ ≪ τ: there is a solution. Its scale is then free in (1), and rounding would be all that moves it: τ stays.
+    feasible = slack[n] <= 1e-3 * dual[n]
+    # What τ does to u is W²e = (·, q), and H x = Bq with q = My. Sums of large terms would cancel in dτ; these do not.
+    weight = 1.0 + 2.0 * np.einsum("gi,gi->g", W.w1, W.w1)
+    y = (2.0 * W.w0 / weight)[:, None] * W.w1
+    by_right, by_tau = solve(
+        np.stack([right, flat @ (W.beta[:, None] ** 2 * weight[:, None] * y).reshape(-1)], axis=1)
+    ).T
+    short = y - (by_tau @ flat).reshape(n_groups, m)
+    left = np.einsum("gi,gi->g", short, short) + 2.0 * np.einsum("gi,gi->g", W.w1, short) ** 2
+    pivot = right @ by_right + W.beta**2 @ (left + 1.0 / weight) + by_tau**2 @ (s / alpha) + slack[n] / dual[n]
+
+    def direction(cone: Real, ray: Real, share: float) -> tuple[Real, Real, Real, Real]:
+        """Solve W⁻¹du + W dv = cone, dual·dslack + slack·ddual = ray, and `share` of the residuals of (1)."""
         scaled = W.apply(cone)
-        d_alpha = cho_solve(factor, residual - flat @ scaled[:, 1:].reshape(-1) + ray / alpha)
-        dv = np.concatenate([np.zeros((n_groups, 1)), -(d_alpha @ flat).reshape(n_groups, m)], axis=1)
-        return scaled - W.apply(W.apply(dv)), dv, (ray - s * d_alpha) / alpha, d_alpha
+        moved = share * primal_residual + ray[:n] / alpha
+        fixed = solve(moved - flat @ scaled[:, 1:].reshape(-1))
+        kept = W.w0 * cone[:, 0] - np.einsum("gi,gi->g", W.w1, cone[:, 1:])
+        d_tau = share * gap_residual + (W.beta / weight) @ kept + np.vdot(short, scaled[:, 1:]) + by_tau @ moved
+        d_tau = 0.0 if feasible else (d_tau + ray[n] / dual[n] - right @ fixed) / pivot
+        d_dual = np.append(fixed + d_tau * (by_right + by_tau), d_tau)
+        dv = _dual_cone(flat, n_groups, d_dual)
+        return scaled - W.apply(W.apply(dv)), dv, (ray - slack * d_dual) / dual, d_dual
 
-    du, dv, ds, d_alpha = direction(-lam, -s * alpha)
-    primal = min(_cone_step(u, du), _ray_step(s, ds), 1.0)
-    dual = min(_cone_step(v, dv), _ray_step(alpha, d_alpha), 1.0)
-    affine = float(np.vdot(u + primal * du, v + dual * dv)) + float((s + primal * ds) @ (alpha + dual * d_alpha))
-    target = mu * float(np.clip(affine / (n + n_groups) / mu, 0.0, 1.0)) ** 3
+    def steps(du: Real, dv: Real, d_slack: Real, d_dual: Real, most: float) -> tuple[float, float]:
+        """To the boundary of the primal and the dual cone; one step for both while τ moves, which is in both."""
+        primal = min(most * min(_cone_step(u, du), _ray_step(slack, d_slack)), 1.0)
+        other = min(most * min(_cone_step(v, dv), _ray_step(dual, d_dual)), 1.0)
+        return (primal, other) if feasible else (min(primal, other),) * 2
+
+    du, dv, d_slack, d_dual = direction(-lam, -slack * dual, 1.0)
+    primal, other = steps(du, dv, d_slack, d_dual, 1.0)
+    affine = np.vdot(u + primal * du, v + other * dv) + (slack + primal * d_slack) @ (dual + other * d_dual)
+    centring = np.clip(affine / degree / mu, 0.0, 1.0) ** 3
     correction = _jordan(W.apply(du, inverse=True), W.apply(dv)) + _jordan(lam, lam)
-    correction[:, 0] -= target
-    du, dv, ds, d_alpha = direction(-_jordan_divide(lam, correction), target - s * alpha - ds * d_alpha)
-    primal = min(0.99 * min(_cone_step(u, du), _ray_step(s, ds)), 1.0)
-    dual = min(0.99 * min(_cone_step(v, dv), _ray_step(alpha, d_alpha)), 1.0)
-    return u + primal * du, s + primal * ds, alpha + dual * d_alpha
+    correction[:, 0] -= centring * mu
+    ray = centring * mu - slack * dual - d_slack * d_dual
+    share = 1.0 if feasible else 1.0 - centring
+    du, dv, d_slack, d_dual = direction(-_jordan_divide(lam, correction), ray, share)
+    primal, other = steps(du, dv, d_slack, d_dual, 0.99)
+    return u + primal * du, slack + primal * d_slack, dual + other * d_dual
 
 
-def polish(B: Array, start: GroupSolution) -> GroupSolution:
+def polish(rows: GroupRows, start: GroupSolution) -> GroupSolution:
     """Newton's method on the groups and rows found active. Returns the better of start and result."""
-    slack = np.tensordot(B, start.b, axes=2) - 1.0
-    rows = np.flatnonzero(start.dual * start.dual.size > slack * start.dual.sum())
+    B, slack = rows.B, rows.margins(start.b) - rows.right
+    active = np.flatnonzero(start.dual * start.dual.size > slack * start.dual.sum())
     sizes = np.linalg.norm(start.b, axis=1)
     inside = 1.0 - np.linalg.norm(np.tensordot(start.dual, B, axes=1), axis=1)
     groups = np.flatnonzero(sizes * sizes.size > inside * sizes.sum())
-    if rows.size == 0 or groups.size == 0 or rows.size + groups.size * B.shape[2] > 4000:
+    if not np.isfinite(start.gap) or active.size == 0 or groups.size == 0:
         return start
-    found = newton_on_support(B, np.ones(B.shape[1]), 1.0, start.b, start.dual, groups, rows)
+    if active.size + groups.size * B.shape[2] > 4000:
+        return start
+    found = newton_on_support(B, np.ones(B.shape[1]), 1.0, start.b, start.dual, groups, active, right=rows.right)
     if found is None:
         return start
-    b, dual, gap = feasible_pair(B, *found)
+    b, dual, gap = feasible_pair(rows, *found)
     return GroupSolution(b, dual, gap, start.iterations, polished=True) if abs(gap) < abs(start.gap) else start

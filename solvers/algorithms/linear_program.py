@@ -1,6 +1,6 @@
 """ℓ1 max margin: a linear program, solved by HiGHS and finished on its basis.
 
-    min ‖β‖₁   s.t.  A β ≥ 1            dual:  max 1ᵀα  s.t.  α ≥ 0, ‖Aᵀα‖_∞ ≤ 1
+    min ‖β‖₁   s.t.  A β ≥ r            dual:  max rᵀα  s.t.  α ≥ 0, ‖Aᵀα‖_∞ ≤ 1
 
 HiGHS answers to its own feasibility tolerance (1e-10 here); the rows that carry weight and the coefficients that are
 nonzero then form a square system whose solution is exact to rounding.
@@ -11,52 +11,47 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linprog
 
-from solvers.algorithms.interior_point import GroupSolution, feasible_pair
+from solvers.algorithms.interior_point import GroupRows, GroupSolution, feasible_pair
 from solvers.arrays import Array
-from solvers.extended_precision import extended_product, power_of_two
+from solvers.extended_precision import extended_product
 
 
-def l1_max_margin(A: Array) -> tuple[Array, Array, dict[str, object]] | None:
-    """β (D,), multipliers α (N,) and statistics; None when HiGHS reports no optimum."""
+def l1_max_margin(A: Array, right: Array) -> GroupSolution | None:
+    """β as b (D, 1) with multipliers α (N,); None when HiGHS reports no optimum. A and r as in `group_max_margin`."""
     d = A.shape[1]
-    scale = power_of_two(float(np.abs(A).max()))
-    rows = A / scale
     answer = linprog(
         np.ones(2 * d),
-        A_ub=-np.hstack([rows, -rows]),
-        b_ub=-np.ones(rows.shape[0]),
+        A_ub=-np.hstack([A, -A]),
+        b_ub=-right,
         bounds=(0, None),
         method="highs",
         options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
     )
     if answer.status != 0:
         return None
-    blocks = rows[:, :, None]
-    b, dual, gap = feasible_pair(blocks, (answer.x[:d] - answer.x[d:])[:, None], -answer.ineqlin.marginals)
-    best = _on_basis(blocks, GroupSolution(b, dual, gap, int(answer.nit)))
-    stats: dict[str, object] = {
-        "method": "linear program (HiGHS)",
-        "iterations": best.iterations,
-        "polished": best.polished,
-    }
-    return best.b[:, 0] / scale, best.dual / scale, stats
+    rows = GroupRows(A[:, :, None], right)
+    b, dual = (answer.x[:d] - answer.x[d:])[:, None], -answer.ineqlin.marginals
+    found = GroupSolution(*feasible_pair(rows, b, dual), int(answer.nit))
+    return _on_basis(rows, found)
 
 
-def _on_basis(blocks: Array, found: GroupSolution) -> GroupSolution:
-    """Solve A_JS β_S = 1, A_JSᵀ α_J = sign(β_S) on the rows J with weight and the support S; keep what is better."""
+def _on_basis(rows: GroupRows, found: GroupSolution) -> GroupSolution:
+    """Solve A_JS β_S = r, A_JSᵀ α_J = sign(β_S) on the rows J with weight and the support S; keep what is better."""
     beta, alpha = found.b[:, 0], found.dual
-    rows = np.flatnonzero(alpha > 1e-11 * alpha.max())
+    if not alpha.any() or not beta.any():
+        return found
+    active = np.flatnonzero(alpha > 1e-11 * alpha.max())
     support = np.flatnonzero(np.abs(beta) > 1e-11 * np.abs(beta).max())
-    matrix = blocks[np.ix_(rows, support)][:, :, 0]
-    full_beta, full_alpha = np.zeros_like(beta), np.zeros_like(alpha)
-    full_beta[support] = _refined(matrix, np.ones(rows.size))
-    full_alpha[rows] = _refined(matrix.T, np.sign(beta[support]))
+    matrix = rows.B[np.ix_(active, support)][:, :, 0]
+    full_beta, full_alpha = np.zeros_like(found.b), np.zeros_like(alpha)
+    full_beta[support, 0] = _refined(matrix, rows.representable(found.b).right[active])
+    full_alpha[active] = _refined(matrix.T, np.sign(beta[support]))
     full_alpha = np.maximum(full_alpha, 0.0)
-    _, _, gap = feasible_pair(blocks, full_beta[:, None], full_alpha)
+    _, _, gap = feasible_pair(rows, full_beta, full_alpha)
     if abs(gap) >= abs(found.gap):
         return found
     # as solved: scaling to feasibility again would round away the digits just gained
-    return GroupSolution(full_beta[:, None], full_alpha, gap, found.iterations, polished=True)
+    return GroupSolution(full_beta, full_alpha, gap, found.iterations, polished=True)
 
 
 def _refined(matrix: Array, right: Array) -> Array:

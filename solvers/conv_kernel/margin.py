@@ -22,8 +22,8 @@ from solvers.conv_kernel.network import TwoLayerNetwork, least_output_weights, s
 from solvers.conv_kernel.value import factor_second_moment
 from solvers.problem import MarginProblem
 from solvers.search import Search
-from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable
-from solvers.solution import Candidate, Solution
+from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable, relative_margin
+from solvers.solution import Candidate, IllConditionedError, Solution
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ def kernel_max_margin(
     Raises:
         NotSeparableError, IllConditionedError: the path did not converge, because of the data.
     """
-    A = problem.A / problem.largest_norm
-    end = solve_margin(geometry, A, 0.5 * search.tol)
+    rows, right, _ = problem.equilibrated
+    end = solve_margin(geometry, rows, right, 0.5 * search.tol)
     if end.multipliers is None or end.beta is None or not end.gap <= search.tol:
         raise_if_not_separable(problem.A, problem.label_shape)
         raise_if_ill_conditioned(problem.A, end.gap)
@@ -77,10 +77,11 @@ def kernel_max_margin(
     U, rank = factor_second_moment(geometry, end.X, search.tol)
     beta, stats = end.beta, {"method": "central path", "iterations": end.iterations}
     if out_channels is not None and U.shape[0] > out_channels:
+        A = problem.A / problem.largest_norm
         U = fewer_kernels_for_margin(geometry, A, U, out_channels, search.n_starts, search.seed)
         stats["method"] = f"local search over {out_channels} channels, {search.n_starts} seeded starts"
         beta, _ = weighted_margin(geometry, geometry.fourier(A), geometry.spectrum(geometry.lags(U.T @ U)))
-    return network_candidate(problem, geometry, U, beta, end.multipliers, rank, stats)
+    return network_candidate(problem, geometry, U, beta, end.multipliers * right, rank, stats)
 
 
 def network_candidate(
@@ -98,7 +99,8 @@ def network_candidate(
     beta = geometry.inverse(computed).reshape(problem.shape)
     smallest = float(problem.careful_margins(beta).min())
     if smallest <= 0:
-        raise ArithmeticError("the network found has no positive margin; please report the data")
+        raise_if_not_separable(problem.A, problem.label_shape)
+        raise IllConditionedError(relative_margin(problem.A), "the network found has no positive margin")
     U, V = U / np.sqrt(smallest), V / np.sqrt(smallest)
     return NetworkCandidate(
         beta / smallest,

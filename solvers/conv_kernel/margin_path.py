@@ -1,6 +1,6 @@
 """The central path to the max margin, problem (2) of `solvers.conv_kernel.path`.
 
-    max 1ᵀα   s.t.   α ≥ 0,  I − T(Aᵀα) ⪰ 0        (multipliers X ⪰ 0 and the slacks s = 2(Aβ − 1) ≥ 0)          (2)
+    max rᵀα   s.t.   α ≥ 0,  I − T(Aᵀα) ⪰ 0        (multipliers X ⪰ 0 and the slacks s = 2(Aβ − r) ≥ 0)          (2)
 
 A Newton step has the N unknowns Δα: the matrix is 2·A P Aᵀ, the curvature of a support vector machine with spectrum P,
 plus 4·τ M τᵀ, how the constraint curves, plus the diagonal s/α.
@@ -36,8 +36,8 @@ WORKING_SET = 400
 """Constraints up to which every step sees them all."""
 
 
-def solve_margin(geometry: KernelLags, A: Array, tol: float) -> PathEnd:
-    """Solve (2) for separable constraints A (N, R·D) until the relative gap is `tol` or rounding stops the progress.
+def solve_margin(geometry: KernelLags, A: Array, right: Array, tol: float) -> PathEnd:
+    """Solve (2) for separable constraints Aβ ≥ r, A (N, R·D) of norms of order one and 0 < r ≤ 1 (N,), until the relative gap is `tol` or rounding stops the progress.
 
     A step costs N³ and N² memory, but few constraints are ever active: of many, the path follows a working set, which
     begins with those closest to the l2 max margin's and takes in the most violated ones until none is. Multipliers
@@ -45,16 +45,16 @@ def solve_margin(geometry: KernelLags, A: Array, tol: float) -> PathEnd:
     """
     N = A.shape[0]
     if N <= WORKING_SET:
-        return follow(Margins(geometry, A), tol)
-    support = l2_max_margin(A)[0]
-    working = np.argsort(A @ support, kind="stable")[:WORKING_SET]
+        return follow(Margins(geometry, A, right), tol)
+    support = l2_max_margin(A / right[:, None])[0]
+    working = np.argsort(A @ support / right, kind="stable")[:WORKING_SET]
     while True:
-        end = follow(Margins(geometry, A[working]), tol)
+        end = follow(Margins(geometry, A[working], right[working]), tol)
         if end.multipliers is None or end.beta is None:
             return end
         alpha = np.zeros(N)
         alpha[working] = end.multipliers
-        margins = A @ geometry.inverse(end.beta).reshape(-1)
+        margins = A @ geometry.inverse(end.beta).reshape(-1) / right
         violated = np.setdiff1d(np.flatnonzero(margins < margins[working].min() * (1.0 - 0.1 * tol)), working)
         if violated.size == 0:
             return replace(end, multipliers=alpha)
@@ -108,34 +108,28 @@ class Rows(Constraint):
 
 
 class Margins(Rows):
-    """A β ≥ 1 with v = α ≥ 0."""
-
-    def __init__(self, geometry: KernelLags, A: Array) -> None:
-        super().__init__(geometry, A, np.ones(A.shape[0]))
+    """A β ≥ r with v = α ≥ 0."""
 
     def feasible(self, P: NDArray[Any], z: ComplexArray) -> tuple[ComplexArray, float]:
-        """β̂ = P ẑ, scaled to smallest margin 1."""
+        """β̂ = P ẑ, scaled to A β ≥ r with equality somewhere."""
         beta = self.geometry.apply(P, z)
-        smallest = float(self.against(beta).min())
+        smallest = float((self.against(beta) / self.b).min())
         if smallest <= 0:
             return beta, np.inf
         return beta / smallest, self.geometry.inner(beta, z) / smallest**2
 
     def start(self) -> Point:
-        """X = x·I with the ℓ2 max margin's β, scaled to margin 3/2, so that slacks are positive; α near it.
-
-        Rows of very different size would leave a constant α nearly stuck: those of the small ones must be far larger.
-        """
-        geometry, A = self.geometry, self.A
+        """X = x·I with the ℓ2 max margin's β, scaled to 3/2 of r, so that slacks are positive; α near it."""
+        geometry, A, b = self.geometry, self.A, self.b
         X = np.eye(geometry.n)
         gram = geometry.gram(self.rows, geometry.spectrum(geometry.lags(X)))
-        _, support, _ = l2_max_margin(A)
+        support = l2_max_margin(A / b[:, None])[1] / b
         margins = gram @ support
-        smallest = float(margins.min())
+        smallest = float((margins / b).min())
         if not smallest > 0 or not np.isfinite(support).all():
             support = np.linspace(1.0, 2.0, A.shape[0])  # inseparable, or nearly: let the path find out
             margins = gram @ support
-            smallest = max(float(np.abs(margins).max()), 1e-12 * float(np.diag(gram).max()))
+            smallest = max(float(np.abs(margins / b).max()), 1e-12 * float(np.diag(gram).max()))
 
         def inside(multipliers: Array, largest: float) -> Array:
             """Scaled to λ_max(T) = `largest`."""
@@ -146,10 +140,10 @@ class Margins(Rows):
         x = 1.5 / (smallest * float(alpha.sum() / support.sum()))
         # a slack in proportion to its row, however small the margin, keeps every α = μ/s off the support harmless
         sizes = np.linalg.norm(A, axis=1)
-        floor = np.maximum(0.45 / smallest * sizes * float(np.max(np.abs(margins) / sizes)), 0.5)
-        slack = np.maximum(2.0 * (x * (gram @ alpha) - 1.0), floor)
+        floor = np.maximum(0.45 / smallest * sizes * float(np.max(np.abs(margins) / sizes)), 0.5 * b)
+        slack = np.maximum(2.0 * (x * (gram @ alpha) - b), floor)
         alpha = inside(np.maximum(alpha, 0.5 * x / slack), 0.5)  # μ of X F
-        return Point(X * x, alpha, np.maximum(2.0 * (x * (gram @ alpha) - 1.0), floor))
+        return Point(X * x, alpha, np.maximum(2.0 * (x * (gram @ alpha) - b), floor))
 
 
 def _cholesky_with_ridge(system: Array) -> Array:

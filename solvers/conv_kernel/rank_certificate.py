@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from solvers.arrays import Array
+from solvers.arrays import Array, real_array
 from solvers.induced_regularizer import induced_regularizer
 from solvers.regularizers.conv_kernel import ConvKernel
 
@@ -86,7 +86,7 @@ def one_kernel_bound(w: Array, *, n_starts: int = 16, seed: int = 0) -> OneKerne
     >>> bound.certified, bound.convex < bound.lower_bound <= bound.upper_bound
     (True, True)
     """
-    w = np.asarray(w, dtype=np.float64)
+    w = real_array("w", w)
     if w.ndim != 2 or min(w.shape) < 3 or not np.isfinite(w).all() or not w.any():
         raise ValueError(f"w must be a finite nonzero image (H, W) of at least 3 × 3; got shape {w.shape}")
     size = float(np.abs(w).max())

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import hankel, toeplitz
 
-from solvers.arrays import Array
+from solvers.arrays import Array, real_array
 
 _ROOTS_UP_TO = 12  # companion-matrix roots lose digits like the K-th power of their spread; beyond, the cepstrum
 _LIFT = 2e-15  # of r[0]: rounding can push R below 0 at one of its zeros, where no factor exists; this puts it back
@@ -112,7 +112,7 @@ def _checked(summands: tuple[ArrayLike, ...], start: str) -> tuple[Array, float,
     """The filters as rows, scaled to largest entry 1, without common zeros at either end; scale, offset and K."""
     if start not in _STARTS:
         raise ValueError(f"start={start!r} is unknown; choose one of {', '.join(_STARTS)}")
-    rows = [row for a in summands for row in np.atleast_2d(np.asarray(a, dtype=np.float64))]
+    rows = [row for a in summands for row in np.atleast_2d(real_array("a filter", a))]
     lengths = sorted({row.shape for row in rows})
     if len(lengths) != 1 or len(lengths[0]) != 1 or lengths[0][0] == 0:
         raise ValueError(f"the filters must be one or more real vectors of one common length K, got shapes {lengths}")

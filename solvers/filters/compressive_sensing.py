@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 
-from solvers.arrays import Array
+from solvers.arrays import Array, real_array
 from solvers.filters.dual_kernel import DualKernel, reflected
 from solvers.filters.early_stopping import power_complement
 
@@ -76,7 +76,7 @@ class DenseMeasurement(Measurement):
             raise ValueError("the measurement matrix has NaN or infinite entries")
 
     def forward(self, x: Array) -> Array:
-        return np.asarray(self.matrix @ np.asarray(x, dtype=np.float64).ravel())
+        return np.asarray(self.matrix @ real_array("x", x).ravel())
 
     def adjoint(self, y: NDArray[Any]) -> Array:
         return np.asarray(y @ self.matrix).reshape(self.shape)
@@ -246,7 +246,7 @@ def kernel_recovery(
     blank = measurement.forward(np.zeros(kernel.shape))
     if np.iscomplexobj(y) and not np.iscomplexobj(blank):
         raise ValueError("y is complex, but this measurement gives real numbers; stack real and imaginary rows")
-    data: NDArray[Any] = np.asarray(y, dtype=blank.dtype)
+    data = np.ma.asarray(y, dtype=blank.dtype).filled(np.nan) if np.iscomplexobj(blank) else real_array("y", y)
     if data.shape != blank.shape or not np.isfinite(data).all():
         raise ValueError(
             f"y must be {blank.size} finite numbers, got shape {data.shape} "

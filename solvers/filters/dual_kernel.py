@@ -25,7 +25,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvers.arrays import Array
+from solvers.arrays import Array, real_array
 
 T = TypeVar("T", bound=np.generic)
 
@@ -194,7 +194,7 @@ def dual_kernel(u: ArrayLike) -> DualKernel:
         >>> kernel.eigenvalues
         array([0.5, 0.5, 0.5, 0.5])
     """
-    weights = np.asarray(u, dtype=np.float64)
+    weights = real_array("u", u)
     if weights.ndim not in (1, 2) or min(weights.shape, default=0) < 2:
         raise ValueError(
             f"the interpolation kernel must be an array (n,) or (H, W) with sides ≥ 2, got shape {weights.shape}"

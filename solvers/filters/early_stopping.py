@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from solvers.arrays import Array
+from solvers.arrays import Array, real_array
 from solvers.filters.dual_kernel import DualKernel
 
 
@@ -42,7 +42,7 @@ class SpectralFilter:
 
         Raises ValueError when the signal's last axes are not those of the kernel, or it has NaN or infinities.
         """
-        values = np.asarray(signal, dtype=np.float64)
+        values = real_array("signal", signal)
         shape = self.gains.shape[-self.dimensions :]
         if values.shape[-self.dimensions :] != shape:
             raise ValueError(f"the filter is for signals of shape {shape}, got one of shape {values.shape}")
@@ -108,7 +108,7 @@ def early_stopping_filter(kernel: DualKernel, step: float, t: ArrayLike) -> Spec
         >>> [float(g) for g in gains[:, 0].round(12)]
         [0.0, 1.0, 1.0]
     """
-    times = np.asarray(t, dtype=np.float64)
+    times = real_array("t", t)
     if np.isnan(times).any() or (times < 0).any() or (times[np.isfinite(times)] % 1 != 0).any():
         raise ValueError(f"t counts gradient steps: whole numbers ≥ 0 or infinity, got {t!r}")
     share = learned_per_step(kernel, step)

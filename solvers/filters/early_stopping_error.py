@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
-from solvers.arrays import Array
+from solvers.arrays import Array, real_array
 from solvers.filters.dual_kernel import DualKernel
 from solvers.filters.early_stopping import early_stopping_filter
 
@@ -67,8 +67,8 @@ class StoppingTime:
 
 def _spectra(kernel: DualKernel, signal: ArrayLike, noise: ArrayLike | float) -> tuple[Array, Array, Array]:
     """|x̂_d|², the noise power per frequency, and Re(x̂ conj ê), under the unitary DFT."""
-    x = np.asarray(signal, dtype=np.float64)
-    e = np.asarray(noise, dtype=np.float64)
+    x = real_array("signal", signal)
+    e = real_array("noise", noise)
     if x.shape != kernel.shape or e.shape not in ((), kernel.shape):
         raise ValueError(
             f"the kernel is for signals of shape {kernel.shape}, got a signal of shape {x.shape} "
@@ -117,7 +117,7 @@ def predicted_error(
         [25.0, 2.0]
     """
     x_power, e_power, inner = _spectra(kernel, signal, noise)
-    times = np.atleast_1d(np.asarray(steps, dtype=np.float64))
+    times = np.atleast_1d(real_array("steps", steps))
     parts = np.empty((3, times.size))
     for chunk in np.array_split(np.arange(times.size), max(1, times.size * kernel.size // 2_000_000)):
         gains = early_stopping_filter(kernel, step, times[chunk]).gains.reshape(len(chunk), -1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from solvers.algorithms.interior_point import GroupSolution, group_max_margin
 from solvers.algorithms.linear_program import l1_max_margin
 from solvers.algorithms.optimal_face import unique_on_face
 from solvers.arrays import Array
@@ -15,7 +16,6 @@ from solvers.conic import cvxpy_library
 from solvers.regularizers.exponent import check_exponent, power_norm, shrinkage, subscript
 from solvers.regularizers.l2 import least_norm, scaled_to_ball
 from solvers.regularizers.regularizer import Regularizer
-from solvers.separability import raise_if_not_separable
 from solvers.solution import Candidate, Uniqueness
 from solvers.stationary_points import stationary_points
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from solvers.problem import MarginProblem
     from solvers.search import Search
     from solvers.solution import Solution
+
+GROUP_METHOD = "group-norm interior point + Newton on the active set"
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Bridge(Regularizer):
 
     def from_coefficients(self, coefficients: NDArray[Any]) -> Array:
         """The inverse, and by isometry the adjoint, of `coefficients`."""
-        return np.asarray(coefficients, dtype=np.float64)
+        return np.asarray(coefficients)
 
     def support(self, beta: Array, threshold: float = 1e-9) -> NDArray[np.bool_]:
         """Which coefficients count as nonzero: those above `threshold` times the largest."""
@@ -144,12 +146,20 @@ class Bridge(Regularizer):
         return stationary_points(problem, self, convex, search)
 
     def _minimize_l1(self, problem: MarginProblem, search: Search) -> Candidate:
-        del search
-        found = l1_max_margin(problem.A)
-        if found is None:
-            raise_if_not_separable(problem.A, problem.label_shape)
-            return self.minimize_conic(problem)
-        return Candidate(found[0].reshape(problem.shape), *found[1:])
+        rows, right, _ = problem.equilibrated
+        method, found = "linear program (HiGHS)", l1_max_margin(rows, right)
+        if found is None or not found.gap <= search.tol:
+            other = group_max_margin(rows, right, lambda part: part[:, :, None], 0.5 * search.tol)
+            if found is None or not np.isfinite(other.gap) or abs(other.gap) < abs(found.gap):
+                method, found = GROUP_METHOD, other
+        return self._candidate(problem, found, method)
+
+    def _candidate(self, problem: MarginProblem, found: GroupSolution, method: str) -> Candidate:
+        """The predictor of a solution in the equilibrated rows."""
+        _, right, scale = problem.equilibrated
+        stats: dict[str, object] = {"method": method, "iterations": found.iterations, "polished": found.polished}
+        beta, dual = self.from_groups(found.b, problem.shape) / scale, found.dual * right
+        return Candidate(np.asarray(beta, dtype=np.float64), np.asarray(dual, dtype=np.float64), stats)
 
     def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
         if self.p == 2:

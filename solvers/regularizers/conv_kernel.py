@@ -31,6 +31,7 @@ from solvers.conv_kernel.network import flat_kernels, full_width_kernel
 from solvers.conv_kernel.path import kernel_dual_norm
 from solvers.conv_kernel.value import InducedRegularizer, attained
 from solvers.regularizers.fourier_bridge import FourierBridge
+from solvers.regularizers.l2 import least_norm
 from solvers.regularizers.regularizer import Regularizer
 from solvers.search import Search
 from solvers.separability import raise_if_not_resolved, raise_if_not_separable, relative_margin
@@ -145,6 +146,10 @@ class ConvKernel(Regularizer):
         return True
 
     @property
+    def several_outputs(self) -> bool:
+        return False
+
+    @property
     def search_options(self) -> tuple[str, ...]:
         return ("n_starts", "seed")
 
@@ -162,6 +167,10 @@ class ConvKernel(Regularizer):
     def minimize(self, problem: MarginProblem, search: Search) -> NetworkCandidate:
         raise_if_not_resolved(problem.A, problem.label_shape)
         geometry = self.geometry(problem.shape)
+        if geometry.n == 1:
+            plain = least_norm(problem)
+            hat = geometry.fourier(plain.beta)[0]
+            return network_candidate(problem, geometry, np.ones((1, 1)), hat, plain.dual, 1, dict(plain.stats))
         if geometry.channels == 1 and geometry.full_width:
             raise_if_not_separable(problem.A, problem.label_shape)
             wide = FourierBridge(1).minimize(problem, search)

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from solvers import fourier
 from solvers.algorithms.interior_point import group_max_margin
 from solvers.arrays import Array, ComplexArray
-from solvers.extended_precision import power_of_two
-from solvers.regularizers.bridge import Bridge
+from solvers.regularizers.bridge import GROUP_METHOD, Bridge
 from solvers.regularizers.exponent import subscript
 from solvers.solution import Candidate
 
@@ -37,6 +36,10 @@ class FourierBridge(Bridge):
     >>> round(FourierBridge(1).value(np.array([1.0, 0.0, 0.0, 0.0])), 12)
     2.0
     """
+
+    @property
+    def several_outputs(self) -> bool:
+        return False  # the first axis of an image is no list of outputs
 
     @property
     def formula(self) -> str:
@@ -75,11 +78,8 @@ class FourierBridge(Bridge):
         return fourier_l1(beta) if self.p == 1 else super().conic(beta)
 
     def _minimize_l1(self, problem: MarginProblem, search: Search) -> Candidate:
-        scale = power_of_two(problem.largest_norm)
-        found = group_max_margin(self.blocks((problem.A / scale).reshape(-1, *problem.shape)), search.tol)
-        stats: dict[str, object] = {
-            "method": "group-norm interior point + Newton on the active set",
-            "iterations": found.iterations,
-            "polished": found.polished,
-        }
-        return Candidate(self.from_groups(found.b, problem.shape) / scale, found.dual / scale, stats)
+        rows, right, _ = problem.equilibrated
+        found = group_max_margin(
+            rows, right, lambda part: self.blocks(part.reshape(-1, *problem.shape)), 0.5 * search.tol
+        )
+        return self._candidate(problem, found, GROUP_METHOD)

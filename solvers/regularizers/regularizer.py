@@ -52,6 +52,11 @@ class Regularizer(ABC):
         return self.is_norm
 
     @property
+    def several_outputs(self) -> bool:
+        """Whether β may be a matrix (M, D) of M outputs, for labels (N, M)."""
+        return True
+
+    @property
     def search_options(self) -> tuple[str, ...]:
         """Which of "n_starts", "seed" and "start" `minimize` uses; `max_margin` refuses the others."""
         return ()

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvers.arrays import Array
+from solvers.arrays import Array, real_array
 
 Linear = Literal["free", "penalized"]
 """Whether adding a line changes nothing, or a line counts like every other function."""
@@ -46,13 +46,13 @@ def spline_data(
     >>> spline_data([1.0, 0.0, 1.0], [2.0, 5.0, 2.0])
     SplineData(x=array([0., 1.]), y=array([5., 2.]), weights=array([1., 2.]))
     """
-    x, y = _real("x", x), _real("y", y)
+    x, y = real_array("x", x).copy(), real_array("y", y).copy()
     if x.ndim != 1 or x.shape != y.shape or x.size == 0:
         raise ValueError(
             f"x and y must be one-dimensional of one length ≥ 1, got shapes {x.shape} and {y.shape}; a one-input "
             "network's inputs of shape (M, 1) are given as X[:, 0]"
         )
-    omega = np.ones_like(x) if weights is None else _real("weights", weights)
+    omega = np.ones_like(x) if weights is None else real_array("weights", weights).copy()
     if omega.shape != x.shape:
         raise ValueError(f"weights must have one entry per point, shape {x.shape}, got {omega.shape}")
     for name, values in (("x", x), ("y", y), ("weights", omega)):
@@ -77,17 +77,6 @@ def check_linear(linear: str) -> None:
     """Raise ValueError for what is not a `Linear`."""
     if linear not in get_args(Linear):
         raise ValueError(f"linear={linear!r}: choose 'free' (adding a line changes nothing) or 'penalized' (it counts)")
-
-
-def _real(name: str, value: ArrayLike) -> Array:
-    """A copy in float64. Raises ValueError for what are no real numbers (numpy would drop an imaginary part)."""
-    try:
-        array = np.asarray(value)
-        if np.iscomplexobj(array):
-            raise TypeError("complex numbers")
-        return np.array(array, dtype=np.float64)
-    except (TypeError, ValueError) as cause:
-        raise ValueError(f"{name} must be real numbers; got {type(value).__name__} ({cause})") from None
 
 
 def _check_range(x: Array, y: Array) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline
 
-from solvers.arrays import Array
+from solvers.arrays import Array, real_array
 from solvers.splines.curvature_weights import (
     Index,
     WeightOnInterval,
@@ -79,7 +79,7 @@ class DensityInit(WeightOnInterval, InitialDistribution):
     @staticmethod
     def from_samples(w: ArrayLike, b: ArrayLike, bandwidth: float | None = None) -> SampledInit:
         """The distribution a sample (w_i, b_i) comes from, with ζ estimated; `bandwidth` in units of x."""
-        return SampledInit(np.asarray(w, dtype=np.float64), np.asarray(b, dtype=np.float64), bandwidth)
+        return SampledInit(real_array("w", w), real_array("b", b), bandwidth)
 
     def zeta(self, x: Array) -> Array:
         points = np.ravel(x).astype(np.float64)

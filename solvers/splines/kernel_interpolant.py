@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import lapack
 
-from solvers.arrays import Array
+from solvers.arrays import Array, real_array
 from solvers.splines.data import Linear, check_linear, spline_data
 from solvers.splines.initial_distributions import InitialDistribution
 
@@ -59,7 +59,7 @@ class KernelInterpolant:
     """f₀, or None for zero."""
 
     def __call__(self, x: ArrayLike) -> Array:
-        points = np.asarray(x, dtype=np.float64)
+        points = real_array("x", x)
         values = self.init.kernel(points[..., None], self.knots) @ self.coefficients
         values = values + self.line[0] * points + self.line[1]
         return np.asarray(values if self.initial is None else values + self.initial(points))

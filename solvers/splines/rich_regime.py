@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.interpolate import PPoly
 
-from solvers.arrays import Array
+from solvers.arrays import Array, real_array
 from solvers.splines.data import Linear, check_linear, spline_data
 
 
@@ -82,7 +82,7 @@ class RichInterpolant:
 
         Between two convex bends a minimizer lies below the chord and above both neighbouring chords' lines.
         """
-        points = np.asarray(x, dtype=np.float64)
+        points = real_array("x", x)
         knots, values = self.joined_dots.x[1:-1], self.joined_dots.c[1, 1:]
         if points.size and (points.min() < knots[0] or points.max() > knots[-1]):
             raise ValueError(f"bounds are given on the data's interval [{knots[0]:g}, {knots[-1]:g}] only")

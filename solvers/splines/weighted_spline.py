@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import solve_banded, solveh_banded
 
-from solvers.arrays import Array
+from solvers.arrays import Array, real_array
 from solvers.splines.curvature_weights import ConstantWeight, CurvatureWeight, blockwise
 from solvers.splines.data import SplineData, spline_data
 
@@ -81,7 +81,7 @@ class WeightedSpline:
         initial = None if self.initial is None else _derivative_of(self.initial, k)
 
         def evaluate(x: ArrayLike) -> Array:
-            points = np.asarray(x, dtype=np.float64)
+            points = real_array("x", x)
             own = blockwise(partial(self._evaluate, k=k), points.ravel()).reshape(points.shape)
             return own if initial is None else own + initial(points)
 

@@ -7,18 +7,34 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import linprog
+from scipy.sparse import csr_array, csr_matrix
+from torch import tensor
 
 from solvers import (
     L2,
     Bridge,
+    ConstantWeight,
     ConvKernel,
     FourierBridge,
+    GaussianInit,
     NotSeparableError,
     Regularizer,
     Schatten,
     Status,
     certify,
+    dual_kernel,
+    early_stopping_filter,
+    gaussian_measurement,
+    induced_regularizer,
+    kernel_interpolant,
+    kernel_recovery,
     max_margin,
+    predicted_error,
+    regularization_path,
+    rich_interpolant,
+    spectral_factorization,
+    triangle_kernel,
+    weighted_spline,
 )
 
 REGULARIZERS: list[Regularizer] = [L2(), Bridge(1), FourierBridge(1), Bridge(2 / 3), FourierBridge(2 / 3)]
@@ -35,6 +51,12 @@ def replaced(array: np.ndarray, value: float, at: tuple[int, ...]) -> np.ndarray
 
 REFUSED: list[tuple[str, Any, Any, str]] = [
     ("NaN in X", replaced(X, np.nan, (2, 3)), y, r"X must be finite; entry \(2, 3\) is nan"),
+    ("masked X", np.ma.array(X, mask=X < -1), y, r"X must be finite; entry \(\d, \d\) is masked"),
+    ("rows of masked X", list(np.ma.array(X, mask=X < -1)), y, r"X must be finite; entry \(\d, \d\) is"),
+    ("masked y", X, np.ma.array(y, mask=y < 0), r"y must be finite; entry \(1,\) is masked"),
+    ("NaT", np.full((6, 8), np.datetime64("NaT")), y, r"X must be an array of real numbers.*dates or durations"),
+    ("durations", np.ones((6, 8), "timedelta64[s]"), y, r"X must be an array of real numbers.*dates or durations"),
+    ("a frame with dates", pd.DataFrame({"a": pd.to_datetime(["2020-01-01", None])}), [1, -1], r"X must be an array"),
     ("inf in X", replaced(X, np.inf, (0, 0)), y, r"X must be finite; entry \(0, 0\) is inf"),
     ("-inf in X", replaced(X, -np.inf, (5, 7)), y, r"X must be finite; entry \(5, 7\) is -inf"),
     ("NaN in y", X, replaced(y, np.nan, (4,)), r"y must be finite; entry \(4,\) is nan"),
@@ -106,6 +128,10 @@ ACCEPTED: list[tuple[str, Callable[[], Any], Callable[[], Any], float]] = [
     ("array protocol", Strange, lambda: y, 0.0),
     ("objects that are numbers", lambda: X.astype(object), lambda: y, 0.0),
     ("float32", lambda: X.astype(np.float32), lambda: y.astype(np.float32), 1e-5),
+    ("a mask that hides nothing", lambda: np.ma.array(X, mask=False), lambda: np.ma.array(y), 0.0),
+    ("a sparse matrix", lambda: csr_matrix(X), lambda: y, 0.0),
+    ("a sparse array", lambda: csr_array(X), lambda: y, 0.0),
+    ("tensors in a graph", lambda: tensor(X, requires_grad=True), lambda: tensor(y, requires_grad=True), 0.0),
     ("longdouble", lambda: X.astype(np.longdouble), lambda: y, 0.0),
 ]
 
@@ -228,6 +254,11 @@ def test_shapes_a_regularizer_has_no_meaning_for() -> None:
         max_margin(X, y, Schatten(1))
     with pytest.raises(ValueError, match=r"with labels \(N, M\) X must have shape \(N, D\)"):
         max_margin(np.ones((6, 2, 2)), np.ones((6, 2)), Schatten(1))
+    for regularizer in (FourierBridge(1), FourierBridge(0.5), ConvKernel(2)):
+        with pytest.raises(ValueError, match=r"one output: y must have shape \(N,\), got \(6, 1\); give y\[:, 0\]"):
+            max_margin(X, y[:, None], regularizer)
+        with pytest.raises(ValueError, match=r"got \(6, 2\); give y\[:, m\], one column"):
+            max_margin(X, np.stack([y, y], axis=1), regularizer)
     with pytest.raises(ValueError, match="nonconvex and has no solver here"):
         max_margin(X, np.ones((6, 2)), Schatten(0.5))
 
@@ -258,3 +289,44 @@ def test_errors_are_of_the_kinds_a_caller_catches() -> None:
     assert issubclass(NotSeparableError, ValueError)
     with pytest.raises(NotSeparableError):
         certify(X[[0, 0]], [1, -1], np.ones(8), L2())
+
+
+@pytest.mark.parametrize("regularizer", [L2(), Bridge(1), Bridge(2 / 3)], ids=str)
+def test_labels_in_columns(regularizer: Regularizer) -> None:
+    """Entrywise norms of one output are those of the vector; ‖·‖₁ and ‖·‖₂² of several add up output by output."""
+    one = max_margin(X, y, regularizer)
+    column = max_margin(X, y[:, None], regularizer)
+    np.testing.assert_allclose(column.beta[0], one.beta, rtol=0, atol=1e-12)
+    assert column.beta.shape == (1, 8)
+    assert column.dual.shape == (6, 1)
+    if regularizer.is_norm:
+        other = max_margin(X, y * [1, 1, -1, 1, -1, 1], regularizer)
+        both = max_margin(X, np.stack([y, y * [1, 1, -1, 1, -1, 1]], axis=1), regularizer)
+        power = 2 if regularizer == L2() else 1
+        assert both.objective**power == pytest.approx(one.objective**power + other.objective**power, rel=1e-12)
+
+
+MASKED = np.ma.array([0.0, 1.0, 2.0, 3.0], mask=[False, True, False, False])
+KERNEL = dual_kernel(triangle_kernel(4, 1))
+MASKED_CALLS: dict[str, Callable[[], Any]] = {
+    "certify: beta": lambda: certify(X[:, :4], y, MASKED, L2()),
+    "certify: dual": lambda: certify(X[:4], y[:4], X[0], L2(), dual=MASKED),
+    "max_margin: start": lambda: max_margin(X[:, :4], y, Bridge(0.5), start=MASKED),
+    "induced_regularizer": lambda: induced_regularizer(MASKED, 2),
+    "regularization_path": lambda: regularization_path(X, y, MASKED + 1.0, L2()),
+    "weighted_spline: x": lambda: weighted_spline(MASKED, np.ones(4), ConstantWeight(1.0)),
+    "weighted_spline: y": lambda: weighted_spline(np.arange(4.0), MASKED, ConstantWeight(1.0)),
+    "kernel_interpolant": lambda: kernel_interpolant(np.arange(4.0), MASKED, GaussianInit(1.0, 1.0)),
+    "rich_interpolant": lambda: rich_interpolant(np.arange(4.0), MASKED),
+    "spectral_factorization": lambda: spectral_factorization(MASKED),
+    "dual_kernel": lambda: dual_kernel(MASKED),
+    "a filter": lambda: early_stopping_filter(KERNEL, 0.5, 3)(MASKED),
+    "predicted_error": lambda: predicted_error(KERNEL, MASKED, 0.1, 0.5, [1]),
+    "kernel_recovery": lambda: kernel_recovery(KERNEL, gaussian_measurement(4, (4,), seed=0), MASKED),
+}
+
+
+@pytest.mark.parametrize("call", MASKED_CALLS.values(), ids=MASKED_CALLS)
+def test_masked_entries_are_refused_everywhere(call: Callable[[], Any]) -> None:
+    with pytest.raises(ValueError, match=r"masked|nan|NaN|finite"):
+        call()
