@@ -13,11 +13,14 @@ BLOCK = 1 << 18
 """Entries of a matrix that are handled together, so that temporaries stay small."""
 
 
+def block_length(points: Any) -> int:
+    """How many rows of an array are handled together; all of a sparse matrix."""
+    return max(1, BLOCK // points.shape[1]) if isinstance(points, np.ndarray) else points.shape[0]
+
+
 def in_row_blocks(function: Callable[[Any], Array], points: Any) -> Array:
-    """function(rows), one number a row, with the rows of an array taken in blocks; a sparse matrix as a whole."""
-    step = max(1, BLOCK // points.shape[1])
-    if not isinstance(points, np.ndarray) or points.shape[0] <= step:
-        return function(points)
+    """function(rows), one number a row, block by block."""
+    step = block_length(points)
     return np.concatenate([function(points[i : i + step]) for i in range(0, points.shape[0], step)])
 
 

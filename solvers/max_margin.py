@@ -37,7 +37,8 @@ def max_margin(
 
     Args:
         X: points, shape (N, D), or (N, H, W) for images with FourierBridge and ConvKernel, which also takes several
-            input channels, (N, R, D) and (N, R, H, W); converted to float64.
+            input channels, (N, R, D) and (N, R, H, W); converted to float64. A scipy sparse matrix or array (N, D) stays
+            sparse with L2(); the other regularizers fill it.
         y: labels −1 or +1, shape (N,); (N, M) for a matrix β of M outputs (Schatten), constraints on every (n, m).
         regularizer: R. L2(), Bridge(p), FourierBridge(p), Schatten(1 or 2), ConvKernel(…), or a `Norm` of your own.
             For p < 1 the problem is nonconvex: the answer is a BridgeSolution, the best of the stationary points found.
@@ -71,22 +72,22 @@ def max_margin(
     """
     problem = check_problem(X, y, regularizer)
     search = check_search(problem, regularizer, method, tol=tol, n_starts=n_starts, seed=seed, start=start)
-    if not problem.points.any(axis=1).all():  # a point at the origin has margin zero, whatever β
-        raise_if_not_separable(problem.A, problem.label_shape)
+    if problem.has_zero_row:
+        raise_if_not_separable(problem.signed_rows, problem.label_shape)
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows fails its certificate
             by_cones = method == "conic"
             found = regularizer.minimize_conic(problem) if by_cones else regularizer.minimize(problem, search)
             solution = certified(problem, regularizer, found, tol=tol)
     except ConicSolverError:
-        raise_if_not_separable(problem.A, problem.label_shape)
-        raise_if_ill_conditioned(problem.A, np.inf)
+        raise_if_not_separable(problem.signed_rows, problem.label_shape)
+        raise_if_ill_conditioned(problem.signed_rows, np.inf)
         raise
     if solution.certificate.worst <= tol:
         return replace(solution, unique=regularizer.unique(problem, solution))
     if solution.status is Status.INACCURATE:
-        raise_if_not_separable(problem.A, problem.label_shape)
-        raise_if_ill_conditioned(problem.A, solution.certificate.worst)
+        raise_if_not_separable(problem.signed_rows, problem.label_shape)
+        raise_if_ill_conditioned(problem.signed_rows, solution.certificate.worst)
     return solution
 
 

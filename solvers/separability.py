@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from solvers.algorithms.least_distance import NEGLIGIBLE_MARGIN, least_distance
+from solvers.algorithms.signed_rows import SignedRows
 from solvers.arrays import Array
 from solvers.solution import IllConditionedError, NotSeparableError
 
@@ -17,36 +18,38 @@ ORDINARY_MARGIN = 1e-4
 """Above this relative margin a problem is not called ill-conditioned."""
 
 
-def relative_margin(A: Array) -> float:
+def relative_margin(A: Array | SignedRows) -> float:
     """The ℓ2 margin 1/‖β‖₂ of the rows over the largest ‖a_n‖₂: what there is to resolve, dimensionless."""
-    return least_distance(A / float(np.linalg.norm(A, axis=1).max()))[1]
+    rows = SignedRows.of(A)
+    return least_distance(rows.scaled(1.0 / float(rows.norms().max())))[1]
 
 
-def farkas_certificate(A: Array) -> tuple[Array, float] | None:
+def farkas_certificate(A: Array | SignedRows) -> tuple[Array, float] | None:
     """α ≥ 0, Σα = 1 with Σα_n a_n ≈ 0 and its relative residual ‖Aᵀα‖₂ / max‖a_n‖₂; None when the data separate.
 
     Separability does not change when columns or rows are scaled by positive numbers, so both are equilibrated first.
     """
-    zero_rows = np.flatnonzero(~A.any(axis=1))
+    rows = SignedRows.of(A)
+    largest = rows.largest_in_rows()
+    zero_rows = np.flatnonzero(largest == 0)
     if zero_rows.size:
-        alpha = np.zeros(A.shape[0])
+        alpha = np.zeros(largest.size)
         alpha[zero_rows[0]] = 1.0
         return alpha, 0.0
-    largest = np.abs(A).max(axis=1)
     lift = np.where(largest < 1e-150 * max(1.0, largest.max()), largest, 1.0)  # rows whose squares would underflow
-    scaled = A / lift[:, None]
-    column_scale = np.abs(scaled).max(axis=0)
-    scaled = scaled / np.where(column_scale > 0, column_scale, 1.0)
-    row_scale = np.linalg.norm(scaled, axis=1)
-    alpha, distance = least_distance(scaled / row_scale[:, None])
+    scaled = rows.scaled(1.0 / lift)
+    column_scale = scaled.largest_in_columns()
+    scaled = scaled.scaled(1.0, 1.0 / np.where(column_scale > 0, column_scale, 1.0))
+    row_scale = scaled.norms()
+    alpha, distance = least_distance(scaled.scaled(1.0 / row_scale))
     if distance > NEGLIGIBLE_MARGIN:
         return None
     alpha = alpha / row_scale * (lift.min() / lift)
     alpha = alpha / alpha.sum()
-    return alpha, float(np.linalg.norm(A.T @ alpha) / np.linalg.norm(A, axis=1).max())
+    return alpha, float(np.linalg.norm(rows.combination(alpha)) / rows.norms().max())
 
 
-def raise_if_not_separable(A: Array, label_shape: tuple[int, ...]) -> None:
+def raise_if_not_separable(A: Array | SignedRows, label_shape: tuple[int, ...]) -> None:
     """Raise NotSeparableError with its Farkas certificate when no β has A β > 0."""
     found = farkas_certificate(A)
     if found is not None:
@@ -54,7 +57,7 @@ def raise_if_not_separable(A: Array, label_shape: tuple[int, ...]) -> None:
         raise NotSeparableError(alpha.reshape(label_shape), residual)
 
 
-def raise_if_not_resolved(A: Array, label_shape: tuple[int, ...]) -> None:
+def raise_if_not_resolved(A: Array | SignedRows, label_shape: tuple[int, ...]) -> None:
     """Raise, before a method starts, when the relative margin is below rounding: every β then has margin 1 ± 1.
 
     NotSeparableError with its certificate where there is one, else IllConditionedError.
@@ -65,7 +68,7 @@ def raise_if_not_resolved(A: Array, label_shape: tuple[int, ...]) -> None:
         raise IllConditionedError(distance, "no usable answer")
 
 
-def raise_if_ill_conditioned(A: Array, worst: float) -> None:
+def raise_if_ill_conditioned(A: Array | SignedRows, worst: float) -> None:
     """Raise IllConditionedError when an answer's worst violation exceeds 1e-3 on data of tiny margin or mixed size.
 
     Where the relative margin is ordinary, a bad answer has another cause, and blaming the data would mislead.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvers.arrays import Array
-from solvers.extended_precision import row_norms
+from solvers.extended_precision import block_length, in_row_blocks, row_norms
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +44,11 @@ class SignedRows:
         """A β, (N,)."""
         return np.asarray(self.factors * (self.points @ (beta if self.columns is None else self.columns * beta)))
 
+    def combination(self, alpha: Array) -> Array:
+        """Aᵀα, (D,)."""
+        z = np.asarray(self.points.T @ (self.factors * alpha))
+        return z if self.columns is None else z * self.columns
+
     def scaled(self, factors: Array | float, columns: Array | None = None) -> SignedRows:
         """diag(`factors`) A diag(`columns`)."""
         own = self.columns if columns is None or self.columns is None else self.columns * columns
@@ -52,6 +57,20 @@ class SignedRows:
     def norms(self) -> Array:
         """‖a_n‖₂, (N,)."""
         return np.asarray(np.abs(self.factors) * row_norms(self.points, self.columns))
+
+    def largest_in_rows(self) -> Array:
+        """max_d |a_nd|, (N,)."""
+        c = np.ones(self.shape[1]) if self.columns is None else self.columns
+        largest = in_row_blocks(lambda rows: dense((abs(rows) * c).max(axis=1)).reshape(-1), self.points)
+        return np.asarray(np.abs(self.factors) * largest)
+
+    def largest_in_columns(self) -> Array:
+        """max_n |a_nd|, (D,)."""
+        f = np.abs(self.factors)
+        step = block_length(self.points)
+        blocks = (abs(self.points[i : i + step]) * f[i : i + step, None] for i in range(0, f.size, step))
+        largest = np.max([dense(block.max(axis=0)).reshape(-1) for block in blocks], axis=0)
+        return largest if self.columns is None else largest * self.columns
 
 
 def dense(rows: Any) -> Array:
