@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from solvers.arrays import Array
+from solvers.extended_precision import powers_of_two
 from solvers.problem import MarginProblem
 from solvers.solution import Candidate
 
@@ -105,25 +107,25 @@ def solve_conic(
     raise ConicSolverError("no conic solver returned a solution: " + "; ".join(f"{n}: {why}" for n, why in failures))
 
 
-def _margins(problem: MarginProblem, scale: float) -> tuple[Any, Any, Any]:
-    """cvxpy, β as an expression of a predictor's shape, and the margins of data divided by `scale`."""
+def _margins(problem: MarginProblem) -> tuple[Any, Any, Any]:
+    """cvxpy, β as an expression of a predictor's shape, and the margins, in the shape of the labels."""
     cp = cvxpy_library()
     flat = cp.Variable(int(np.prod(problem.shape)))
     beta = flat if len(problem.shape) == 1 else cp.reshape(flat, problem.shape, order="C")
-    products = (problem.points / scale) @ (flat if problem.labels.ndim == 1 else beta.T)
+    products = problem.points @ (flat if problem.labels.ndim == 1 else beta.T)
     return cp, beta, cp.multiply(problem.labels, products)
 
 
-def margin_program(problem: MarginProblem, conic: Conic, scale: float = 1.0) -> tuple[Any, Any, Any]:
-    """min R(β) s.t. margins ≥ 1: the cvxpy problem, β, and the margin constraint; data divided by `scale`."""
-    cp, beta, margins = _margins(problem, scale)
-    constraint = margins >= 1
+def margin_program(problem: MarginProblem, conic: Conic, right: Array) -> tuple[Any, Any, Any]:
+    """min R(β) s.t. margins ≥ `right`, in the shape of the labels: the cvxpy problem, β, and the margin constraint."""
+    cp, beta, margins = _margins(problem)
+    constraint = margins >= right
     return cp.Problem(cp.Minimize(conic(beta)), [constraint]), beta, constraint
 
 
 def loss_program(problem: MarginProblem, conic: Conic, radius: float, loss: str) -> tuple[Any, Any]:
     """min L(β) s.t. R(β) ≤ radius, L the logistic loss or ln Σ e^{−m}: the cvxpy problem and β."""
-    cp, beta, margins = _margins(problem, 1.0)
+    cp, beta, margins = _margins(problem)
     total = cp.log_sum_exp(-margins) if loss == "exponential" else cp.sum(cp.logistic(-margins))
     return cp.Problem(cp.Minimize(total), [conic(beta) <= radius]), beta
 
@@ -134,13 +136,16 @@ def conic_candidate(problem: MarginProblem, conic: Conic) -> Candidate:
     Raises:
         ConicSolverError: no solver answered.
     """
-    scale = problem.largest_norm
-    program, beta, constraint = margin_program(problem, conic, scale)
+    sizes = powers_of_two(np.linalg.norm(problem.points, axis=1))
+    smallest = float(sizes.min())
+    right = np.broadcast_to((smallest / sizes).reshape(-1, *[1] * (problem.labels.ndim - 1)), problem.label_shape)
+    scaled = replace(problem, points=problem.points / sizes[:, None])
+    program, beta, constraint = margin_program(scaled, conic, right)
     name = solve_conic(program)
-    found: Array = np.asarray(beta.value, dtype=np.float64).reshape(problem.shape) / scale
-    smallest = float(problem.margins(found).min())
+    found: Array = np.asarray(beta.value, dtype=np.float64).reshape(problem.shape) / smallest
+    margin = float(problem.margins(found).min())
     return Candidate(
-        found / smallest if smallest > 0 else found,
-        np.asarray(constraint.dual_value, dtype=np.float64) / scale,
+        found / margin if margin > 0 else found,
+        np.asarray(constraint.dual_value, dtype=np.float64) * right,
         {"method": "conic", "solver": name, "solver_status": program.status},
     )

@@ -61,4 +61,9 @@ def careful_margins(points: Any, labels: Array, beta: Array) -> Array:
 
 def power_of_two(value: float) -> float:
     """The power of two next below value > 0: dividing by it is exact."""
-    return float(2.0 ** np.floor(np.log2(value)))
+    return float(powers_of_two(np.array(value)))
+
+
+def powers_of_two(values: Array) -> Array:
+    """`power_of_two` of each."""
+    return np.asarray(np.exp2(np.floor(np.log2(values))))

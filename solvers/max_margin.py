@@ -16,7 +16,9 @@ from numpy.typing import ArrayLike
 
 from solvers.certificate import certificate_of, certified, nearest_multipliers
 from solvers.conic import ConicSolverError
+from solvers.problem import MarginProblem
 from solvers.regularizers.regularizer import Regularizer
+from solvers.search import Search
 from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable
 from solvers.solution import Certificate, Solution, Status
 from solvers.validation import check_beta, check_multipliers, check_problem, check_search
@@ -74,9 +76,9 @@ def max_margin(
     search = check_search(problem, regularizer, method, tol=tol, n_starts=n_starts, seed=seed, start=start)
     if problem.has_zero_row:
         raise_if_not_separable(problem.signed_rows, problem.label_shape)
+    by_cones = method == "conic"
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows fails its certificate
-            by_cones = method == "conic"
             found = regularizer.minimize_conic(problem) if by_cones else regularizer.minimize(problem, search)
             solution = certified(problem, regularizer, found, tol=tol)
     except ConicSolverError:
@@ -87,8 +89,25 @@ def max_margin(
         return replace(solution, unique=regularizer.unique(problem, solution))
     if solution.status is Status.INACCURATE:
         raise_if_not_separable(problem.signed_rows, problem.label_shape)
+        if not by_cones:
+            solution = _last_resort(problem, regularizer, solution, search)
         raise_if_ill_conditioned(problem.signed_rows, solution.certificate.worst)
     return solution
+
+
+def _last_resort(problem: MarginProblem, regularizer: Regularizer, solution: Solution, search: Search) -> Solution:
+    """The better of the solution and the regularizer's last resort."""
+    try:
+        found = regularizer.last_resort(problem, search, solution.certificate.worst)
+    except ConicSolverError:
+        return solution
+    if found is None:
+        return solution
+    other = certified(problem, regularizer, found, tol=search.tol)
+    if other.certificate.worst >= solution.certificate.worst:
+        return solution
+    proved = other.certificate.worst <= search.tol
+    return replace(other, unique=regularizer.unique(problem, other)) if proved else other
 
 
 def certify(

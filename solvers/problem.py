@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from solvers.algorithms.signed_rows import SignedRows, dense
 from solvers.arrays import Array
-from solvers.extended_precision import careful_margins, extended_product, in_row_blocks, row_norms
+from solvers.extended_precision import careful_margins, extended_product, in_row_blocks, powers_of_two, row_norms
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class MarginProblem:
 
         Multipliers α̂ of the rows are α = r α̂. All factors are powers of two, so nothing is rounded. No row is zero.
         """
-        scale = np.exp2(np.floor(np.log2(np.linalg.norm(self.A, axis=1))))
+        scale = powers_of_two(np.linalg.norm(self.A, axis=1))
         smallest = float(scale.min())
         return self.A / scale[:, None], smallest / scale, smallest
 

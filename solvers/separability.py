@@ -14,14 +14,14 @@ from solvers.algorithms.signed_rows import SignedRows
 from solvers.arrays import Array
 from solvers.solution import IllConditionedError, NotSeparableError
 
-ORDINARY_MARGIN = 1e-4
-"""Above this relative margin a problem is not called ill-conditioned."""
+UNRESOLVED = 1e-10
+"""Relative margin below which a bad answer is the data's fault: β has rounding errors of a millionth of the margins."""
 
 
 def relative_margin(A: Array | SignedRows) -> float:
-    """The ℓ2 margin 1/‖β‖₂ of the rows over the largest ‖a_n‖₂: what there is to resolve, dimensionless."""
+    """The ℓ2 margin of the rows scaled to norm one: what there is to resolve, dimensionless."""
     rows = SignedRows.of(A)
-    return least_distance(rows.scaled(1.0 / float(rows.norms().max())))[1]
+    return least_distance(rows.scaled(1.0 / rows.norms()))[1]
 
 
 def farkas_certificate(A: Array | SignedRows) -> tuple[Array, float] | None:
@@ -69,14 +69,14 @@ def raise_if_not_resolved(A: Array | SignedRows, label_shape: tuple[int, ...]) -
 
 
 def raise_if_ill_conditioned(A: Array | SignedRows, worst: float) -> None:
-    """Raise IllConditionedError when an answer's worst violation exceeds 1e-3 on data of tiny margin or mixed size.
+    """Raise IllConditionedError when an answer's worst violation exceeds 1e-3 on data of a margin below `UNRESOLVED`.
 
-    Where the relative margin is ordinary, a bad answer has another cause, and blaming the data would mislead.
+    Above, an answer with its true gap says more than a refusal, and blaming the data would mislead.
     """
     if worst <= 1e-3:
         return
     distance = relative_margin(A)
-    if distance > ORDINARY_MARGIN:
+    if distance > UNRESOLVED:
         return
     raise IllConditionedError(
         distance, "no usable answer" if worst == np.inf else f"the worst violation is {worst:.1e}"

@@ -139,15 +139,15 @@ class IllConditionedError(ArithmeticError):
     """The data separate, but by a margin so small relative to their size that float64 does not resolve the answer.
 
     Attributes:
-        relative_margin: the ℓ2 margin 1/‖β‖₂ over the largest ‖x_n‖₂.
+        relative_margin: the ℓ2 margin 1/‖β‖₂ of the points scaled to norm one.
     """
 
     def __init__(self, relative_margin: float, reached: str) -> None:
         self.relative_margin = relative_margin
         super().__init__(
-            f"the data separate only by a relative margin of {relative_margin:.1e} (l2 margin over the largest norm "
-            f"of a point), too little for this problem in float64: {reached}. Bring the points to comparable norms, or "
-            "remove points that nearly contradict each other; L2() is the most accurate regularizer here."
+            f"the data separate only by a relative margin of {relative_margin:.1e} (l2 margin of the points scaled to "
+            f"norm one), too little for this problem in float64: {reached}. Remove points that nearly contradict each "
+            "other, or give features more digits; L2() is the most accurate regularizer here."
         )
 
 

@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from solvers.algorithms.active_set import newton_on_support
+from solvers.algorithms.interior_point import GroupRows
 from solvers.algorithms.reweighting import reweighted, weights_at
 from solvers.arrays import Array
 from solvers.certificate import certified, nearest_multipliers
@@ -31,6 +33,9 @@ from solvers.solution import Candidate, Solution, Status
 
 if TYPE_CHECKING:
     from solvers.regularizers.bridge import Bridge
+
+COLLAPSED = 1e-6
+"""A coefficient that Newton's method has shrunk to this part of its start is not in the support."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +60,13 @@ class BridgeCandidate(Candidate):
 
 
 class GroupProblem:
-    """The problem in groups: blocks B (N, G, m) of unit scale and weights ω (G,)."""
+    """The problem in groups: blocks B (N, G, m) of unit scale, right sides r (N,) and weights ω (G,)."""
 
     def __init__(self, problem: MarginProblem, regularizer: Bridge, tol: float) -> None:
         self.problem, self.regularizer, self.tol = problem, regularizer, tol
-        self.scale = problem.largest_norm
-        self.blocks = regularizer.blocks((problem.A / self.scale).reshape(-1, *problem.shape))
+        rows, self.right, self.scale = problem.equilibrated
+        self.blocks = regularizer.blocks(rows.reshape(-1, *problem.shape))
+        self.sizes = np.linalg.norm(self.blocks, axis=2).max(axis=0)
         self.omega = regularizer.group_weights(problem.shape)
 
     def predictor(self, b: Array) -> Array:
@@ -74,10 +80,39 @@ class GroupProblem:
         return weights_at(b, self.omega, self.regularizer.p, epsilon)
 
     def reweighted(self, weights: Array, first: float) -> tuple[Array, Array]:
-        return reweighted(self.blocks, self.omega, self.regularizer.p, weights, first)
+        scaled = self.blocks / self.right[:, None, None]
+        b, dual = reweighted(scaled, self.omega, self.regularizer.p, weights, first)
+        return b, dual / self.right
 
-    def certified(self, beta: Array, dual: Array, stats: dict[str, object]) -> Solution:
-        return certified(self.problem, self.regularizer, Candidate(beta, dual, stats), tol=self.tol)
+    def certified(self, beta: Array, dual: Array | None, stats: dict[str, object]) -> Solution:
+        """The solution of β, scaled to margin one, and multipliers of the equilibrated rows; None: the nearest."""
+        alpha = nearest_multipliers(self.problem, beta, self.regularizer) if dual is None else dual * self.right
+        return certified(self.problem, self.regularizer, Candidate(beta, alpha, stats), tol=self.tol)
+
+    def newton(self, b: Array, dual: Array, support: NDArray[np.intp]) -> tuple[Array, Array] | None:
+        """Newton's method on a support, and again without the coefficients that collapse; None when it breaks down.
+
+        A coefficient that should vanish never arrives, and however small it is, |b|^{p−1} counts in the equations and
+        |b|^p in the value.
+        """
+        rows, right = np.flatnonzero(dual > 1e-9 * dual.max()), self.right
+        for _ in range(support.size):
+            found = newton_on_support(
+                self.blocks, self.omega, self.regularizer.p, b, dual, support, rows, right=right, collapsed=COLLAPSED
+            )
+            if found is None:
+                return None
+            before, after = np.linalg.norm(b, axis=1), np.linalg.norm(found[0], axis=1)
+            part = after * self.sizes
+            kept = support[(after > COLLAPSED * before)[support] & (part > 1e-9 * part.max())[support]]
+            if kept.size < support.size:
+                b, support = np.where(np.isin(np.arange(len(b)), kept)[:, None], found[0], 0.0), kept
+                continue
+            raised = GroupRows(self.blocks, self.right).representable(found[0]).right
+            if (right >= raised).all():
+                return found
+            b, right = found[0], raised
+        return None
 
     def stationary_point(self, b: Array, dual: Array, stats: dict[str, object]) -> Solution:
         """Steps 2 and 3: the support threshold whose Newton solution has the best certificate."""
@@ -85,26 +120,23 @@ class GroupProblem:
         for threshold in (1e-4, 1e-6, 1e-2, 1e-8):
             size = np.linalg.norm(b, axis=1)
             support = np.flatnonzero(size > threshold * size.max())
-            rows = np.flatnonzero(dual > 1e-9 * dual.max())
-            found = newton_on_support(self.blocks, self.omega, self.regularizer.p, b, dual, support, rows)
+            found = self.newton(b, dual, support)
             if found is None or not found[0].any():
                 continue
             beta = self.predictor(found[0])
             margin = float(self.problem.careful_margins(beta).min())
             if margin <= 0:
                 continue
-            solution = self.certified(beta / margin, found[1], stats)
-            if best is None or solution.certificate.worst < best.certificate.worst:
-                best = solution
-            if best.status is Status.STATIONARY:
-                return best
-        if best is None or best.certificate.worst > self.tol:
-            beta = self.predictor(b)
-            beta = beta / float(self.problem.careful_margins(beta).min())
-            rough = self.certified(beta, nearest_multipliers(self.problem, beta, self.regularizer), stats)
-            if best is None or rough.certificate.worst < best.certificate.worst:
-                best = rough
-        return best
+            # where rows depend on each other Newton's multipliers are some, and may be negative
+            for multipliers in (found[1], None):
+                solution = self.certified(beta / margin, multipliers, stats)
+                if best is None or solution.certificate.worst < best.certificate.worst:
+                    best = solution
+                if best.status is Status.STATIONARY:
+                    return best
+        beta = self.predictor(b)
+        rough = self.certified(beta / float(self.problem.careful_margins(beta).min()), None, stats)
+        return rough if best is None or rough.certificate.worst < best.certificate.worst else best
 
     def from_start(self, beta: Array) -> Solution:
         """The stationary point next to β: by Newton at β itself, or after reweighting from β's own coefficients."""
@@ -114,7 +146,7 @@ class GroupProblem:
             unit = beta / margin
             multipliers = nearest_multipliers(self.problem, unit, self.regularizer, active_tolerance=1e-3)
             if multipliers.any():
-                near = self.stationary_point(self.coordinates(unit), multipliers, stats)
+                near = self.stationary_point(self.coordinates(unit), multipliers / self.right, stats)
                 distance = float(np.linalg.norm(near.beta - unit))
                 if near.status is Status.STATIONARY and distance <= 1e-2 * float(np.linalg.norm(near.beta)):
                     return near

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from solvers.algorithms.long_cholesky import Real
+from solvers.algorithms.factorizations import Real
 from solvers.arrays import Array
 from solvers.extended_precision import extended_product
 
@@ -86,7 +86,7 @@ def newton_on_support(
 
 
 def _equilibrated_solve(matrix: Real, right: Real) -> Array:
-    """Solve, in float64, a symmetric system whose entries differ by many orders: curvature grows like ‖b‖^{p−2} as b shrinks.
+    """Solve, in float64, a symmetric system of entries of very different size: curvature grows like ‖b‖^{p−2}.
 
     Dependent rows (duplicated points) make it singular; the least-norm step is then the one to take.
     """

@@ -33,8 +33,8 @@ import numpy as np
 from numpy.linalg import LinAlgError
 
 from solvers.algorithms.active_set import newton_on_support
+from solvers.algorithms.factorizations import Real, normal_solver
 from solvers.algorithms.least_distance import least_distance
-from solvers.algorithms.long_cholesky import Real, cholesky_solver
 from solvers.arrays import Array
 
 LONG_UP_TO = 2e7
@@ -194,24 +194,27 @@ def group_max_margin(rows: Array, right: Array, blocks: Callable[[Real], Real], 
 
 
 def _solve(rows: Array, right: Array, blocks: Callable[[Real], Real], tol: float) -> GroupSolution:
-    """In float64, and again in the longest format where its gap stays open and that takes seconds at most."""
+    """In float64; where the gap stays open carefully, and in the longest format if that takes seconds at most."""
     B = blocks(rows)
     found = _follow(GroupRows(B, right), tol)
-    if found.gap <= tol or len(B) * B.size > LONG_UP_TO:
+    if abs(found.gap) <= tol:
         return found
-    again = _follow(GroupRows(blocks(rows.astype(np.longdouble)), right.astype(np.longdouble)), 1e-3 * tol)
+    if len(B) * B.size <= LONG_UP_TO:
+        again = _follow(GroupRows(blocks(rows.astype(np.longdouble)), right.astype(np.longdouble)), 1e-3 * tol, True)
+    else:
+        again = _follow(GroupRows(B, right), tol, True)
     return again if abs(again.gap) < abs(found.gap) or not np.isfinite(again.gap) else found
 
 
-def _follow(rows: GroupRows, tol: float) -> GroupSolution:
+def _follow(rows: GroupRows, tol: float, careful: bool = False) -> GroupSolution:
     """The path and its polish; once more with larger right sides where rounding b could violate a constraint."""
-    found = polish(rows, interior_point(rows, tol))
+    found = polish(rows, interior_point(rows, tol, careful))
     if np.isfinite(found.gap) and (raised := rows.representable(found.b)).right.sum() > rows.right.sum():
-        found = polish(raised, interior_point(raised, tol))
+        found = polish(raised, interior_point(raised, tol, careful))
     return found
 
 
-def interior_point(rows: GroupRows, tol: float, max_iterations: int = 100) -> GroupSolution:
+def interior_point(rows: GroupRows, tol: float, careful: bool = False, max_iterations: int = 100) -> GroupSolution:
     """Solve (1) to the relative gap `tol`, rounding allowing; gap inf and a Farkas α if κ > 0.
 
     Slacks are (s, κ) and multipliers (α, τ), of N + 1 entries.
@@ -238,7 +241,7 @@ def interior_point(rows: GroupRows, tol: float, max_iterations: int = 100) -> Gr
             break
         try:
             with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-                u, slack, dual = _mehrotra_step(flat, rows.right, u, slack, dual)
+                u, slack, dual = _mehrotra_step(flat, rows.right, u, slack, dual, careful)
         except (LinAlgError, ValueError):  # not positive definite, or not finite: rounding has the last word
             break
     return best
@@ -250,7 +253,7 @@ def _dual_cone(flat: Real, n_groups: int, dual: Real) -> Real:
     return np.concatenate([np.full((n_groups, 1), dual[-1], dtype=flat.dtype), -z], axis=1)
 
 
-def _mehrotra_step(flat: Real, right: Real, u: Real, slack: Real, dual: Real) -> tuple[Real, Real, Real]:
+def _mehrotra_step(flat: Real, right: Real, u: Real, slack: Real, dual: Real, careful: bool) -> tuple[Real, Real, Real]:
     n, n_groups, m = len(flat), u.shape[0], u.shape[1] - 1
     degree = n + n_groups + 1
     v, s, alpha = _dual_cone(flat, n_groups, dual), slack[:n], dual[:n]
@@ -264,16 +267,10 @@ def _mehrotra_step(flat: Real, right: Real, u: Real, slack: Real, dual: Real) ->
     blocks = flat.reshape(n, n_groups, m)
     along = np.einsum("ngi,gi->ng", blocks, W.w1)
     half = ((blocks + (c * along)[:, :, None] * W.w1) * W.beta[:, None]).reshape(n, -1)
-    hessian = half @ half.T
-    hessian[np.diag_indices(n)] += s / alpha
-    once = cholesky_solver(hessian)
+    solve = normal_solver(half, s / alpha, careful)
 
-    def solve(b: Real) -> Real:
-        x = once(b)
-        return np.asarray(x + once(b - hessian @ x))
-
-    # κ ≪ τ: there is a solution. Its scale is then free in (1), and rounding would be all that moves it: τ stays.
-    feasible = slack[n] <= 1e-3 * dual[n]
+    # κ ≪ rᵀα: there is a solution. Its scale is then free in (1), and rounding would be all that moves it: τ stays.
+    feasible = slack[n] <= 1e-3 * (right @ alpha)
     # What τ does to u is W²e = (·, q), and H x = Bq with q = My. Sums of large terms would cancel in dτ; these do not.
     weight = 1.0 + 2.0 * np.einsum("gi,gi->g", W.w1, W.w1)
     y = (2.0 * W.w0 / weight)[:, None] * W.w1
@@ -294,7 +291,14 @@ def _mehrotra_step(flat: Real, right: Real, u: Real, slack: Real, dual: Real) ->
         d_tau = 0.0 if feasible else (d_tau + ray[n] / dual[n] - right @ fixed) / pivot
         d_dual = np.append(fixed + d_tau * (by_right + by_tau), d_tau)
         dv = _dual_cone(flat, n_groups, d_dual)
-        return scaled - W.apply(W.apply(dv)), dv, (ray - slack * d_dual) / dual, d_dual
+        du, d_slack = scaled - W.apply(W.apply(dv)), (ray - slack * d_dual) / dual
+        for _ in range(2 if careful else 0):  # W² has magnified the rounding of dv, and B du takes differences
+            missing = share * primal_residual + right * d_tau + d_slack[:n] - flat @ du[:, 1:].reshape(-1)
+            more = np.append(solve(missing), 0.0)
+            dv_more = _dual_cone(flat, n_groups, more)
+            du, dv = du - W.apply(W.apply(dv_more)), dv + dv_more
+            d_slack, d_dual = d_slack - slack * more / dual, d_dual + more
+        return du, dv, d_slack, d_dual
 
     def steps(du: Real, dv: Real, d_slack: Real, d_dual: Real, most: float) -> tuple[float, float]:
         """To the boundary of the primal and the dual cone; one step for both while τ moves, which is in both."""

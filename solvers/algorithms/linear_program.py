@@ -48,10 +48,15 @@ def _on_basis(rows: GroupRows, found: GroupSolution) -> GroupSolution:
     full_alpha[active] = _refined(matrix.T, np.sign(beta[support]))
     full_alpha = np.maximum(full_alpha, 0.0)
     _, _, gap = feasible_pair(rows, full_beta, full_alpha)
-    if abs(gap) >= abs(found.gap):
+    if abs(gap) >= abs(found.gap) and _missing(rows, found.b) <= max(1e-10, _missing(rows, full_beta)):
         return found
     # as solved: scaling to feasibility again would round away the digits just gained
     return GroupSolution(full_beta, full_alpha, gap, found.iterations, polished=True)
+
+
+def _missing(rows: GroupRows, b: Array) -> float:
+    """The largest violation of a constraint, relative to its right side."""
+    return float((1.0 - extended_product(rows.B[:, :, 0], b[:, 0]) / rows.right).max())
 
 
 def _refined(matrix: Array, right: Array) -> Array:

@@ -116,16 +116,7 @@ def weighted_margin(geometry: KernelLags, rows: ComplexArray, P: NDArray[Any]) -
 
     With P = L L* and β̂ = L b this is the ordinary support vector machine for the rows L*â_n.
     """
-    if geometry.channels == 1:
-        L = np.sqrt(np.maximum(P, 0.0))
-        features = rows * L
-    else:
-        ridge = 1e-15 * float(np.abs(P).max()) * np.eye(geometry.channels)
-        L = np.linalg.cholesky(P + ridge)
-        features = np.einsum("hsr,nsh->nrh", np.conj(L), rows)
-    root = np.sqrt(geometry.multiplicity)
-    flat = (features * root).reshape(rows.shape[0], -1)
-    _, alpha, _ = l2_max_margin(np.ascontiguousarray(np.concatenate([flat.real, flat.imag], axis=1)))
+    _, alpha, _ = l2_max_margin(np.ascontiguousarray(geometry.features(rows, P)))
     z = np.tensordot(alpha, rows, 1)
     return geometry.apply(P, z), alpha
 

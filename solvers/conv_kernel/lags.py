@@ -87,7 +87,11 @@ class KernelLags:
 
     def lags(self, X: Array) -> Array:
         """r_i = tr(E_i X), shape (q,)."""
-        return np.asarray(np.bincount(self._flat_index, X.reshape(-1), self.q), dtype=np.float64)
+        if X.dtype == np.float64:
+            return np.asarray(np.bincount(self._flat_index, X.reshape(-1), self.q), dtype=np.float64)
+        r = np.zeros(self.q, dtype=X.dtype)
+        np.add.at(r, self._flat_index, X.reshape(-1))
+        return r
 
     def matrix(self, t: Array) -> Array:
         """Σ_i t_i E_i, shape (n, n)."""
@@ -98,7 +102,7 @@ class KernelLags:
         C = self._correlations(X, Q)
         lag, r, s = self._flat_lag(self.lag), self.row, self.column
         mirror = self._flat_lag(-self.lag)
-        M = np.zeros((self.q, self.q))
+        M = np.zeros((self.q, self.q), dtype=C.dtype)
         for a, ra, sa in ((lag, r, s), (mirror, s, r)):
             for b_mirror, rb, sb in ((mirror, r, s), (lag, s, r)):  # C holds the second shift with the opposite sign
                 M += C[sa[:, None], rb[None, :], ra[:, None], sb[None, :], a[:, None], b_mirror[None, :]]
@@ -168,7 +172,7 @@ class KernelLags:
             field = np.bincount(self._places, 0.5 * r, self.D) + np.bincount(self._mirror_places, 0.5 * r, self.D)
             axes = tuple(range(len(self.grid)))
             return np.asarray(np.fft.rfftn(field.reshape(self.grid), axes=axes).real.reshape(-1) / self.D)
-        fields = np.zeros((R, R, self.D))
+        fields = np.zeros((R, R, self.D), dtype=r.dtype)
         np.add.at(fields, (self.row, self.column, self._places), 0.5 * r)
         np.add.at(fields, (self.column, self.row, self._mirror_places), 0.5 * r)
         hat = np.fft.rfftn(fields.reshape(R, R, *self.grid), axes=tuple(range(2, 2 + len(self.grid))))
@@ -211,7 +215,7 @@ class KernelLags:
         """τ_n = ½ ∂t/∂(amount of row n added to z); rows (N, R, H), z (R, H), result (N, q)."""
         if self.channels == 1:
             return self._to_lags(rows[:, 0].real * z[0].real + rows[:, 0].imag * z[0].imag)
-        found = np.empty((rows.shape[0], self.q))
+        found = np.empty((rows.shape[0], self.q), dtype=rows.real.dtype)
         for r, s in product(range(self.channels), repeat=2):
             chosen = np.flatnonzero((self.row == r) & (self.column == s))
             sequence = np.conj(rows[:, r]) * z[s] + rows[:, s] * np.conj(z[r])
@@ -232,6 +236,17 @@ class KernelLags:
         left = (rows * self.multiplicity).reshape(rows.shape[0], -1)
         right = weighted.reshape(rows.shape[0], -1)
         return np.asarray(left.real @ right.real.T + left.imag @ right.imag.T)
+
+    def features(self, rows: ComplexArray, P: NDArray[Any]) -> Array:
+        """C with C Cᵀ = `gram`, shape (N, 2·R·H): the rows times a root of P."""
+        if self.channels == 1:
+            weighted = rows * np.sqrt(np.maximum(P, 0.0))
+        else:
+            values, vectors = np.linalg.eigh(P.astype(np.complex128))
+            root = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+            weighted = np.einsum("hsr,nsh->nrh", np.conj(root), rows)
+        flat = (weighted * np.sqrt(self.multiplicity)).reshape(rows.shape[0], -1)
+        return np.concatenate([flat.real, flat.imag], axis=1)
 
     # ---- curvature of S(r) = Σ_d β̂_d* P_d(r)^{-1} β̂_d ---------------------------------------------------
 

@@ -9,20 +9,23 @@ output weights, and the objective is its ‖U‖² + ‖V‖².
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from solvers import fourier
+from solvers.algorithms.interior_point import LONG_UP_TO
+from solvers.algorithms.least_distance import l2_max_margin
 from solvers.arrays import Array, ComplexArray
 from solvers.conv_kernel.factors import fewer_kernels_for_margin, weighted_margin
 from solvers.conv_kernel.lags import KernelLags
-from solvers.conv_kernel.margin_path import solve_margin
-from solvers.conv_kernel.network import TwoLayerNetwork, least_output_weights, shaped_kernels
-from solvers.conv_kernel.value import factor_second_moment
+from solvers.conv_kernel.margin_path import WORKING_SET, solve_margin
+from solvers.conv_kernel.network import TwoLayerNetwork, flat_kernels, least_output_weights, shaped_kernels
+from solvers.conv_kernel.path import PathEnd
+from solvers.conv_kernel.value import attained, factor_second_moment
 from solvers.problem import MarginProblem
 from solvers.search import Search
-from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable, relative_margin
+from solvers.separability import raise_if_not_separable, relative_margin
 from solvers.solution import Candidate, IllConditionedError, Solution
 
 
@@ -61,19 +64,23 @@ class NetworkCandidate(Candidate):
 
 def kernel_max_margin(
     problem: MarginProblem, geometry: KernelLags, out_channels: int | None, search: Search
-) -> NetworkCandidate | None:
-    """min ‖U‖² + ‖V‖² over networks with C channels and y_n f(x_n) ≥ 1; None where the central path found no predictor.
+) -> NetworkCandidate:
+    """min ‖U‖² + ‖V‖² over networks with C channels and y_n f(x_n) ≥ 1.
+
+    Where the central path finds no predictor the answer is the ℓ2 max margin's, with the path's lower bound.
 
     Raises:
-        NotSeparableError, IllConditionedError: the path did not converge, because of the data.
+        NotSeparableError: the path found no predictor because there is none.
+        IllConditionedError: the network that it found, once rounded, separates nothing.
     """
     rows, right, _ = problem.equilibrated
-    end = solve_margin(geometry, rows, right, 0.5 * search.tol)
-    if end.multipliers is None or end.beta is None or not end.gap <= search.tol:
-        raise_if_not_separable(problem.A, problem.label_shape)
-        raise_if_ill_conditioned(problem.A, end.gap)
+    end = _best_end(geometry, rows, right, search.tol)
     if end.multipliers is None or end.beta is None:
-        return None
+        raise_if_not_separable(problem.A, problem.label_shape)
+        plain, dual, _ = l2_max_margin(problem.A)
+        dual = dual if end.multipliers is None else end.multipliers * right
+        how: dict[str, object] = {"method": "l2 max margin, as the central path found no predictor"}
+        return network_of(problem, geometry, plain.reshape(problem.shape), dual, how)
     U, rank = factor_second_moment(geometry, end.X, search.tol)
     beta, stats = end.beta, {"method": "central path", "iterations": end.iterations}
     if out_channels is not None and U.shape[0] > out_channels:
@@ -82,6 +89,48 @@ def kernel_max_margin(
         stats["method"] = f"local search over {out_channels} channels, {search.n_starts} seeded starts"
         beta, _ = weighted_margin(geometry, geometry.fourier(A), geometry.spectrum(geometry.lags(U.T @ U)))
     return network_candidate(problem, geometry, U, beta, end.multipliers * right, rank, stats)
+
+
+def _best_end(geometry: KernelLags, rows: Array, right: Array, tol: float) -> PathEnd:
+    """Problem (2), once more with larger right sides where rounding β to float64 could violate a small one."""
+    end = _attempts(geometry, rows, right, tol)
+    if end.beta is None:
+        return end
+    size = float(np.linalg.norm(geometry.inverse(end.beta)))
+    rounding = np.finfo(np.float64).eps * size * np.linalg.norm(rows, axis=1)
+    raised = right + np.where(rounding > 1e-9 * right, 8.0 * rounding, 0.0)
+    return _attempts(geometry, rows, raised, tol) if (raised > right).any() else end
+
+
+def _attempts(geometry: KernelLags, rows: Array, right: Array, tol: float) -> PathEnd:
+    """In float64; where the gap stays open from a start that knows the first end; then in the longest format.
+
+    That is careful, and only where it takes seconds at most.
+    """
+    end = solve_margin(geometry, rows, right, 0.5 * tol)
+    columns = 2 * geometry.channels * geometry.multiplicity.size + geometry.n**2
+    small = min(len(rows), WORKING_SET) ** 2 * columns <= LONG_UP_TO
+    for format in (np.float64, np.longdouble, np.longdouble)[: 3 if small else 1]:
+        if end.gap <= tol:
+            break
+        careful = format is np.longdouble
+        again = solve_margin(geometry, rows.astype(format), right.astype(format), 0.5 * tol, end.X, careful)
+        end = again if again.gap < end.gap or not np.isfinite(end.upper) else end
+    return replace(
+        end,
+        X=end.X.astype(np.float64),
+        multipliers=None if end.multipliers is None else end.multipliers.astype(np.float64),
+        beta=None if end.beta is None else end.beta.astype(np.complex128),
+    )
+
+
+def network_of(
+    problem: MarginProblem, geometry: KernelLags, beta: Array, dual: Array, stats: dict[str, object]
+) -> NetworkCandidate:
+    """The least network for a predictor that another method found."""
+    network = attained(beta, geometry, None, Search(1e-9))
+    U = flat_kernels(geometry, network.kernels)
+    return network_candidate(problem, geometry, U, geometry.fourier(beta)[0], dual, network.rank, stats)
 
 
 def network_candidate(

@@ -8,6 +8,7 @@ plus 4·τ M τᵀ, how the constraint curves, plus the diagonal s/α.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.linalg import LinAlgError
 from numpy.typing import NDArray
 
+from solvers.algorithms.factorizations import cholesky, cholesky_solve, forward, normal_solver
 from solvers.algorithms.least_distance import l2_max_margin
 from solvers.arrays import Array, ComplexArray
 from solvers.conv_kernel.lags import KernelLags
@@ -25,8 +27,6 @@ from solvers.conv_kernel.path import (
     PathEnd,
     Point,
     Solve,
-    cholesky,
-    cholesky_solve,
     follow,
     largest_eigenvalue,
     symmetric,
@@ -36,23 +36,27 @@ WORKING_SET = 400
 """Constraints up to which every step sees them all."""
 
 
-def solve_margin(geometry: KernelLags, A: Array, right: Array, tol: float) -> PathEnd:
-    """Solve (2) for separable constraints Aβ ≥ r, A (N, R·D) of norms of order one and 0 < r ≤ 1 (N,), until the relative gap is `tol` or rounding stops the progress.
+def solve_margin(
+    geometry: KernelLags, A: Array, right: Array, tol: float, near: Array | None = None, careful: bool = False
+) -> PathEnd:
+    """Solve (2) for separable constraints until the relative gap is `tol` or rounding stops the progress.
+
+    Rows of A (N, R·D) should have norms of order one, and right sides r (N,) be positive and at most one.
 
     A step costs N³ and N² memory, but few constraints are ever active: of many, the path follows a working set, which
     begins with those closest to the l2 max margin's and takes in the most violated ones until none is. Multipliers
     of the others are zero, so the lower bound is one for all.
     """
-    N = A.shape[0]
+    N, near = A.shape[0], np.eye(geometry.n, dtype=A.dtype) if near is None else near.astype(A.dtype)
     if N <= WORKING_SET:
-        return follow(Margins(geometry, A, right), tol)
-    support = l2_max_margin(A / right[:, None])[0]
+        return follow(Margins(geometry, A, right, near, careful), tol)
+    support = l2_max_margin((A / right[:, None]).astype(np.float64))[0]
     working = np.argsort(A @ support / right, kind="stable")[:WORKING_SET]
     while True:
-        end = follow(Margins(geometry, A[working], right[working]), tol)
+        end = follow(Margins(geometry, A[working], right[working], near, careful), tol)
         if end.multipliers is None or end.beta is None:
             return end
-        alpha = np.zeros(N)
+        alpha = np.zeros(N, dtype=A.dtype)
         alpha[working] = end.multipliers
         margins = A @ geometry.inverse(end.beta).reshape(-1) / right
         violated = np.setdiff1d(np.flatnonzero(margins < margins[working].min() * (1.0 - 0.1 * tol)), working)
@@ -65,8 +69,8 @@ def solve_margin(geometry: KernelLags, A: Array, right: Array, tol: float) -> Pa
 class Rows(Constraint):
     """z = Aᵀv for rows A (N, R·D): the Newton system in v, whose first-order conditions are A P ẑ = b + slack/2."""
 
-    def __init__(self, geometry: KernelLags, A: Array, b: Array) -> None:
-        self.geometry, self.A, self.b = geometry, A, b
+    def __init__(self, geometry: KernelLags, A: Array, b: Array, careful: bool = False) -> None:
+        self.geometry, self.A, self.b, self.careful = geometry, A, b, careful
         self.rows = geometry.fourier(A)
         self._flat = self.rows.reshape(A.shape[0], -1)
 
@@ -82,33 +86,61 @@ class Rows(Constraint):
         return np.asarray(self._flat.real @ flat.real + self._flat.imag @ flat.imag)
 
     def newton(self, at: Iterate) -> Solve:
-        geometry = self.geometry
-        gram = geometry.gram(self.rows, at.P)
-        tau = geometry.cross_lags(self.rows, at.z)
-        system = 2.0 * gram + 4.0 * symmetric(tau @ at.M @ tau.T)
+        geometry, tau = self.geometry, self.geometry.cross_lags(self.rows, at.z)
         alpha, slack = at.point.signed, at.point.slack
         ratio = slack / alpha
-        system[np.diag_indices(alpha.size)] += ratio
-        factor = _cholesky_with_ridge(system) if alpha.size else cholesky(system)
-        missing = 2.0 * (self.b - gram @ at.point.v)
+        solve = self._solver(at, tau, ratio)
+        missing = 2.0 * (self.b - self.against(geometry.apply(at.P, at.z)))
 
         def direction(target: Array, centre: Array, bilinear: NDArray[Any], quadratic: Array) -> Direction:
             # Δr = lags(target) − M Δy, Δy = −2τᵀΔv − quadratic, Δs = centre/α − s − (s/α)Δα
             push = geometry.lags(target) + at.M @ quadratic
             right = missing - 2.0 * self.against(bilinear) - 2.0 * (tau @ push)
             right[: alpha.size] += centre / alpha
-            dv = cholesky_solve(factor, right)
-            dv = dv + cholesky_solve(factor, right - system @ dv)
-            dF = geometry.matrix(-2.0 * (dv @ tau) - quadratic)
-            dX = at.move(target, dF)
-            ds = centre / alpha - slack - ratio * dv[: alpha.size]
-            return Direction(dX, dv, ds, dF, self.dual(dv), geometry.spectrum(geometry.lags(dX)))
+            dv = solve(right)
+            for _ in range(2 if self.careful else 0):  # X and P have magnified the rounding of Δv
+                d = self._direction(at, target, centre, quadratic, tau, dv)
+                moved = geometry.apply(at.P, d.z) + geometry.apply(d.P, at.z)
+                left = missing - 2.0 * self.against(moved + bilinear)
+                left[: alpha.size] += slack + d.slack
+                dv = dv + solve(left)
+            return self._direction(at, target, centre, quadratic, tau, dv)
 
         return direction
 
+    def _direction(
+        self, at: Iterate, target: Array, centre: Array, quadratic: Array, tau: Array, dv: Array
+    ) -> Direction:
+        geometry, alpha, slack = self.geometry, at.point.signed, at.point.slack
+        dF = geometry.matrix(-2.0 * (dv @ tau) - quadratic)
+        dX = at.move(target, dF)
+        ds = (centre - slack * dv[: alpha.size]) / alpha - slack
+        return Direction(dX, dv, ds, dF, self.dual(dv), geometry.spectrum(geometry.lags(dX)))
+
+    def _solver(self, at: Iterate, tau: Array, ratio: Array) -> Callable[[Array], Array]:
+        """b ↦ (2 A P Aᵀ + 4 τ M τᵀ + diag s/α)⁻¹ b."""
+        geometry = self.geometry
+        if self.careful:  # M = GGᵀ with (τG)_n = L_F⁻¹ T(τ_n) L_X, and the matrix is not formed
+            curved = [forward(at.L_F, geometry.matrix(row) @ at.L_X).reshape(-1) for row in tau]
+            features = geometry.features(self.rows, at.P)
+            return normal_solver(np.hstack([np.sqrt(2.0) * features, 2.0 * np.stack(curved)]), ratio, careful=True)
+        system = 2.0 * geometry.gram(self.rows, at.P) + 4.0 * symmetric(tau @ at.M @ tau.T)
+        system[np.diag_indices(ratio.size)] += ratio
+        factor = _cholesky_with_ridge(system) if ratio.size else cholesky(system)
+
+        def solve(b: Array) -> Array:
+            x = cholesky_solve(factor, b)
+            return x + cholesky_solve(factor, b - system @ x)
+
+        return solve
+
 
 class Margins(Rows):
-    """A β ≥ r with v = α ≥ 0."""
+    """A β ≥ r with v = α ≥ 0; the path starts with the α of the ℓ2 problem that the second moment `near` weights."""
+
+    def __init__(self, geometry: KernelLags, A: Array, b: Array, near: Array, careful: bool = False) -> None:
+        super().__init__(geometry, A, b, careful)
+        self.near = near
 
     def feasible(self, P: NDArray[Any], z: ComplexArray) -> tuple[ComplexArray, float]:
         """β̂ = P ẑ, scaled to A β ≥ r with equality somewhere."""
@@ -119,31 +151,22 @@ class Margins(Rows):
         return beta / smallest, self.geometry.inner(beta, z) / smallest**2
 
     def start(self) -> Point:
-        """X = x·I with the ℓ2 max margin's β, scaled to 3/2 of r, so that slacks are positive; α near it."""
+        """Well inside the dual, and centred: X F = μI, s α = μ.
+
+        The multipliers of the ℓ2 max margin cancel in Aᵀα as the optimal ones must when the margin is small, and what
+        is added to make the others positive must not drown that.
+        """
         geometry, A, b = self.geometry, self.A, self.b
-        X = np.eye(geometry.n)
-        gram = geometry.gram(self.rows, geometry.spectrum(geometry.lags(X)))
-        support = l2_max_margin(A / b[:, None])[1] / b
-        margins = gram @ support
-        smallest = float((margins / b).min())
-        if not smallest > 0 or not np.isfinite(support).all():
-            support = np.linspace(1.0, 2.0, A.shape[0])  # inseparable, or nearly: let the path find out
-            margins = gram @ support
-            smallest = max(float(np.abs(margins / b).max()), 1e-12 * float(np.diag(gram).max()))
-
-        def inside(multipliers: Array, largest: float) -> Array:
-            """Scaled to λ_max(T) = `largest`."""
-            found = largest_eigenvalue(geometry, geometry.lags_of(self.dual(multipliers)))
-            return multipliers * np.sqrt(largest / found) if found > 0 else multipliers
-
-        alpha = inside(support, 0.25)
-        x = 1.5 / (smallest * float(alpha.sum() / support.sum()))
-        # a slack in proportion to its row, however small the margin, keeps every α = μ/s off the support harmless
-        sizes = np.linalg.norm(A, axis=1)
-        floor = np.maximum(0.45 / smallest * sizes * float(np.max(np.abs(margins) / sizes)), 0.5 * b)
-        slack = np.maximum(2.0 * (x * (gram @ alpha) - b), floor)
-        alpha = inside(np.maximum(alpha, 0.5 * x / slack), 0.5)  # μ of X F
-        return Point(X * x, alpha, np.maximum(2.0 * (x * (gram @ alpha) - b), floor))
+        features = geometry.features(self.rows, geometry.spectrum(geometry.lags(self.near)))
+        alpha = l2_max_margin((features / b[:, None]).astype(np.float64))[1].astype(A.dtype) / b
+        distance = float(np.linalg.norm(alpha @ A))
+        if not (np.isfinite(alpha).all() and distance > 0):  # inseparable, or nearly: let the path find out
+            alpha, distance = np.linspace(1.0, 2.0, len(b), dtype=A.dtype), 1.0
+        alpha = alpha + 0.5 * distance / len(b)
+        alpha = alpha * np.sqrt(0.5 / largest_eigenvalue(geometry, geometry.lags_of(self.dual(alpha))))
+        F = np.eye(geometry.n, dtype=A.dtype) - geometry.matrix(geometry.lags_of(self.dual(alpha)))
+        mu = 2.0 * (b @ alpha) / (len(b) + geometry.n)
+        return Point(mu * symmetric(cholesky_solve(cholesky(F), np.eye(geometry.n, dtype=A.dtype))), alpha, mu / alpha)
 
 
 def _cholesky_with_ridge(system: Array) -> Array:

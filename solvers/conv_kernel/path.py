@@ -29,9 +29,9 @@ from typing import Any
 import numpy as np
 from numpy.linalg import LinAlgError
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dpotrs, dtrtrs
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from solvers.algorithms.factorizations import cholesky, cholesky_solve, forward
 from solvers.arrays import Array, ComplexArray
 from solvers.conv_kernel.lags import KernelLags
 
@@ -61,7 +61,7 @@ class PathEnd:
 def largest_eigenvalue(geometry: KernelLags, t: Array) -> float:
     """λ_max(T) from the lags of T; by Lanczos when T is large. T = T(z) gives R_K°(2z) = √λ_max."""
     if geometry.n <= _DENSE_UP_TO:
-        return float(np.linalg.eigvalsh(geometry.matrix(t))[-1])
+        return float(np.linalg.eigvalsh(geometry.matrix(t).astype(np.float64))[-1])
     T = geometry.matrix(t)
     # eigenvectors of a Toeplitz matrix are even or odd, so a symmetric start would miss half of them
     start = np.random.default_rng(0).standard_normal(geometry.n)
@@ -98,25 +98,10 @@ def symmetric(M: Array) -> Array:
     return 0.5 * (M + M.T)
 
 
-def forward(L: Array, b: Array) -> Array:
-    """L^{-1} b. LAPACK itself: at K ≈ 10 the checks around it would cost more than the solve."""
-    return np.asarray(dtrtrs(L, b, lower=1)[0])
-
-
-def cholesky_solve(L: Array, b: Array) -> Array:
-    """(LLᵀ)^{-1} b."""
-    return np.asarray(dpotrs(L, b, lower=1)[0])
-
-
-def cholesky(M: Array) -> Array:
-    """L with LLᵀ = M. Raises LinAlgError when M is not positive definite in rounding."""
-    return np.asarray(np.linalg.cholesky(M), dtype=np.float64)
-
-
 def longest_step(L: Array, direction: Array) -> float:
     """The largest a with LLᵀ + a·direction ⪰ 0."""
     whole = forward(L, forward(L, direction).T)
-    smallest = float(np.linalg.eigvalsh(symmetric(whole))[0])
+    smallest = float(np.linalg.eigvalsh(symmetric(whole).astype(np.float64))[0])
     return np.inf if smallest >= 0 else -1.0 / smallest
 
 
@@ -218,7 +203,7 @@ class Constraint(ABC):
 def follow(constraint: Constraint, tol: float) -> PathEnd:
     """The path until the relative gap is `tol`, or rounding stops the progress: the best bounds on the way."""
     geometry, point = constraint.geometry, constraint.start()
-    best = PathEnd(point.X, constraint.dual(point.v), np.inf, 0.0, 0)
+    best, improved = PathEnd(point.X, constraint.dual(point.v), np.inf, 0.0, 0), 0
     for iteration in range(MOST_ITERATIONS):
         P, z = geometry.spectrum(geometry.lags(point.X)), constraint.dual(point.v)
         t = geometry.lags_of(z)
@@ -226,7 +211,7 @@ def follow(constraint: Constraint, tol: float) -> PathEnd:
         root = np.sqrt(max(largest_eigenvalue(geometry, t), 0.0))
         if root <= 1e-13 * value:  # Aᵀα = 0 with α ≥ 0: inseparable, for the caller to say
             break
-        best = replace(best, iterations=iteration)
+        best, before = replace(best, iterations=iteration), best.gap
         try:
             beta, S = constraint.feasible(P, z)
             if 2.0 * np.sqrt(trace * S) < best.upper:
@@ -235,7 +220,8 @@ def follow(constraint: Constraint, tol: float) -> PathEnd:
             pass
         if 2.0 * value / root > best.lower:
             best = replace(best, z=z, lower=2.0 * value / root, multipliers=2.0 * point.v / root)
-        if best.gap <= tol:
+        improved = iteration if best.gap < before or not np.isfinite(best.upper) else improved
+        if best.gap <= tol or iteration - improved > 8:
             break
         try:
             at = Iterate(constraint, point, P, z, t)
@@ -275,7 +261,7 @@ def _dual_feasible_step(geometry: KernelLags, step: float, z: ComplexArray, dz: 
     identity = np.eye(geometry.n)
     for _ in range(40):
         try:
-            np.linalg.cholesky(identity - geometry.matrix(geometry.lags_of(z + step * dz)))
+            cholesky(identity - geometry.matrix(geometry.lags_of(z + step * dz)))
             return step
         except LinAlgError:
             step *= 0.9

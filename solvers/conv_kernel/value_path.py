@@ -21,6 +21,7 @@ from numpy.linalg import LinAlgError
 from numpy.typing import NDArray
 from scipy.linalg import lu_factor, lu_solve
 
+from solvers.algorithms.factorizations import cholesky, cholesky_solve, forward
 from solvers.arrays import Array, ComplexArray
 from solvers.conv_kernel.lags import KernelLags
 from solvers.conv_kernel.margin_path import Rows
@@ -30,9 +31,6 @@ from solvers.conv_kernel.path import (
     Iterate,
     Point,
     Solve,
-    cholesky,
-    cholesky_solve,
-    forward,
     largest_eigenvalue,
     symmetric,
 )

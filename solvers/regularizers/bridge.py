@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from solvers.algorithms.optimal_face import unique_on_face
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
 from solvers.regularizers.exponent import check_exponent, power_norm, shrinkage, subscript
-from solvers.regularizers.l2 import least_norm, scaled_to_ball
+from solvers.regularizers.l2 import least_norm, least_norm_of_wide_rows, scaled_to_ball
 from solvers.regularizers.regularizer import Regularizer
 from solvers.solution import Candidate, Uniqueness
 from solvers.stationary_points import stationary_points
@@ -71,10 +71,19 @@ class Bridge(Regularizer):
         """The inverse, and by isometry the adjoint, of `coefficients`."""
         return np.asarray(coefficients)
 
-    def support(self, beta: Array, threshold: float = 1e-9) -> NDArray[np.bool_]:
-        """Which coefficients count as nonzero: those above `threshold` times the largest."""
+    resolution: ClassVar[float] = 0.0
+    """Coefficients below this part of their ℓ2 norm are rounding errors of `coefficients`."""
+
+    def support(self, beta: Array) -> NDArray[np.bool_]:
+        """Which coefficients count as nonzero: for a norm those above 1e-9 of the largest.
+
+        For p < 1 all that are more than rounding: |c|^p is not small when |c| is, and |c|^{p−1} is large.
+        """
         magnitudes = np.abs(self.coefficients(beta))
-        return np.asarray(magnitudes > threshold * magnitudes.max(initial=0.0))
+        largest = float(magnitudes.max(initial=0.0))
+        if self.is_norm or largest == 0.0:
+            return np.asarray(magnitudes > 1e-9 * largest)
+        return np.asarray(magnitudes / largest > self.resolution * np.linalg.norm(magnitudes / largest))
 
     def support_size(self, beta: Array) -> int:
         return int(self.support(beta).sum())
@@ -100,7 +109,8 @@ class Bridge(Regularizer):
     # ---- the norm or quasi-norm -----------------------------------------------------------------------------------
 
     def value(self, beta: Array) -> float:
-        return power_norm(np.abs(self.coefficients(beta)), self.p)
+        magnitudes = np.abs(self.coefficients(beta))
+        return power_norm(magnitudes if self.is_norm else np.where(self.support(beta), magnitudes, 0.0), self.p)
 
     def dual_norm(self, z: Array) -> float:
         if self.p == 2:
@@ -148,7 +158,7 @@ class Bridge(Regularizer):
     def _minimize_l1(self, problem: MarginProblem, search: Search) -> Candidate:
         rows, right, _ = problem.equilibrated
         method, found = "linear program (HiGHS)", l1_max_margin(rows, right)
-        if found is None or not found.gap <= search.tol:
+        if found is None or not abs(found.gap) <= search.tol:
             other = group_max_margin(rows, right, lambda part: part[:, :, None], 0.5 * search.tol)
             if found is None or not np.isfinite(other.gap) or abs(other.gap) < abs(found.gap):
                 method, found = GROUP_METHOD, other
@@ -160,6 +170,12 @@ class Bridge(Regularizer):
         stats: dict[str, object] = {"method": method, "iterations": found.iterations, "polished": found.polished}
         beta, dual = self.from_groups(found.b, problem.shape) / scale, found.dual * right
         return Candidate(np.asarray(beta, dtype=np.float64), np.asarray(dual, dtype=np.float64), stats)
+
+    def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
+        isometric = self.p == 2
+        return (
+            least_norm_of_wide_rows(problem, search.tol) if isometric else super().last_resort(problem, search, worst)
+        )
 
     def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
         if self.p == 2:

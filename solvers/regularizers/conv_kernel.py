@@ -18,7 +18,7 @@ the cost ‖w‖² itself, depth 2 included; that is how the literature prints i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -26,22 +26,18 @@ import numpy as np
 
 from solvers.arrays import Array
 from solvers.conv_kernel.lags import KernelLags
-from solvers.conv_kernel.margin import NetworkCandidate, kernel_max_margin, network_candidate
-from solvers.conv_kernel.network import flat_kernels, full_width_kernel
+from solvers.conv_kernel.margin import NetworkCandidate, kernel_max_margin, network_candidate, network_of
+from solvers.conv_kernel.network import full_width_kernel
 from solvers.conv_kernel.path import kernel_dual_norm
 from solvers.conv_kernel.value import InducedRegularizer, attained
 from solvers.regularizers.fourier_bridge import FourierBridge
 from solvers.regularizers.l2 import least_norm
 from solvers.regularizers.regularizer import Regularizer
 from solvers.search import Search
-from solvers.separability import raise_if_not_resolved, raise_if_not_separable, relative_margin
-from solvers.solution import IllConditionedError
+from solvers.separability import raise_if_not_resolved, raise_if_not_separable
 
 if TYPE_CHECKING:
     from solvers.problem import MarginProblem
-
-LARGEST_PROGRAM = 150
-"""Order of the semidefinite program up to which it stands in for a stalled central path (seconds)."""
 
 
 @lru_cache(maxsize=8)
@@ -177,23 +173,12 @@ class ConvKernel(Regularizer):
             hat = geometry.fourier(wide.beta)[0]
             U = full_width_kernel(geometry, hat)
             return network_candidate(problem, geometry, U, hat, wide.dual, 1, dict(wide.stats))
-        found = kernel_max_margin(problem, geometry, self.out_channels, search)
-        if found is not None:
-            return found
-        # nearly inseparable data can stall the path; the full program still solves
-        if geometry.n + geometry.D > LARGEST_PROGRAM:
-            reached = "the central path found no predictor of positive margin"
-            raise IllConditionedError(relative_margin(problem.A), reached)
-        return replace(self, out_channels=None).minimize_conic(problem)
+        return kernel_max_margin(problem, geometry, self.out_channels, search)
 
     def minimize_conic(self, problem: MarginProblem) -> NetworkCandidate:
         """By the full semidefinite program through cvxpy; the network is the least one for the program's β."""
         found = super().minimize_conic(problem)
-        network = replace(self, out_channels=None).attained(found.beta)
-        geometry = self.geometry(problem.shape)
-        U = flat_kernels(geometry, network.kernels)
-        hat = geometry.fourier(found.beta)[0]
-        return network_candidate(problem, geometry, U, hat, found.dual, network.rank, dict(found.stats))
+        return network_of(problem, self.geometry(problem.shape), found.beta, found.dual, dict(found.stats))
 
 
 @lru_cache(maxsize=16)

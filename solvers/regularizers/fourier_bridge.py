@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from solvers import fourier
@@ -36,6 +37,8 @@ class FourierBridge(Bridge):
     >>> round(FourierBridge(1).value(np.array([1.0, 0.0, 0.0, 0.0])), 12)
     2.0
     """
+
+    resolution: ClassVar[float] = 4.0 * float(np.finfo(np.float64).eps)
 
     @property
     def several_outputs(self) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from solvers.algorithms.interior_point import group_max_margin
 from solvers.algorithms.least_distance import l2_max_margin
 from solvers.algorithms.signed_rows import SignedRows
 from solvers.arrays import Array
@@ -26,6 +27,18 @@ def least_norm(problem: MarginProblem) -> Candidate:
     parts = [l2_max_margin(SignedRows(problem.points, y)) for y in labels.T]
     beta = np.stack([part[0] for part in parts]).reshape(problem.shape)
     return Candidate(beta, np.stack([part[1] for part in parts], axis=1), parts[0][2])
+
+
+def least_norm_of_wide_rows(problem: MarginProblem, tol: float) -> Candidate:
+    """The same by the interior point for group norms, with one group: rows scaled together with their right sides.
+
+    Of rows over many decades β must meet the largest with a margin that its own rounding exceeds.
+    """
+    rows, right, scale = problem.equilibrated
+    found = group_max_margin(rows, right, lambda part: part[:, None, :], 0.5 * tol)
+    beta, dual = found.b.reshape(problem.shape) / scale, found.dual * right
+    how: dict[str, object] = {"method": "interior point", "iterations": found.iterations}
+    return Candidate(np.asarray(beta, dtype=np.float64), np.asarray(dual, dtype=np.float64), how)
 
 
 def frobenius_norm(beta: Any) -> Any:
@@ -64,6 +77,9 @@ class L2(Norm):
 
     def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
         return least_norm(problem)
+
+    def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate:
+        return least_norm_of_wide_rows(problem, search.tol)
 
     def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
         return Uniqueness.UNIQUE  # strictly convex along every feasible segment

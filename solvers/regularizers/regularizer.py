@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from solvers.search import Search
     from solvers.solution import Candidate, Solution
 
+LARGEST_PROGRAM = 150
+"""Coefficients up to which the conic formulation stands in for another method (seconds)."""
+
 
 class Regularizer(ABC):
     """A 1-homogeneous representation cost R(β) ≥ 0 of a predictor β.
@@ -152,6 +155,15 @@ class Regularizer(ABC):
     def minimize_conic(self, problem: MarginProblem) -> Candidate:
         """The same by a cone solver through cvxpy. Raises ValueError where R has no conic form."""
         return conic_candidate(problem, self.conic)
+
+    def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
+        """What another method finds, where the answer of `minimize` left a violation `worst` above the tolerance.
+
+        The default is the conic formulation, where the answer is useless and a cone solver takes seconds at most.
+        """
+        del search
+        small = int(np.prod(problem.shape)) <= LARGEST_PROGRAM
+        return self.minimize_conic(problem) if self.is_norm and small and worst > 1e-3 else None
 
     def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
         """Whether a certified solution is the only minimizer."""

@@ -10,7 +10,7 @@ import numpy as np
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
 from solvers.regularizers.exponent import check_exponent, power_norm, shrinkage, subscript
-from solvers.regularizers.l2 import frobenius_norm, least_norm, scaled_to_ball
+from solvers.regularizers.l2 import frobenius_norm, least_norm, least_norm_of_wide_rows, scaled_to_ball
 from solvers.regularizers.regularizer import Regularizer
 from solvers.solution import Candidate, Uniqueness
 
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 def singular_values(matrix: Array) -> Array:
     """σ(β), largest first."""
     return np.asarray(np.linalg.svd(matrix, compute_uv=False), dtype=np.float64)
+
+
+def numerical_rank(matrix: Array, sigma: Array) -> int:
+    """The number of singular values that are more than rounding; for p < 1 even small ones count."""
+    return int((sigma > max(matrix.shape) * np.finfo(np.float64).eps * sigma[0]).sum())
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,8 @@ class Schatten(Regularizer):
         return f"‖σ(β)‖{subscript(self.p)}"
 
     def value(self, beta: Array) -> float:
-        return power_norm(singular_values(beta), self.p)
+        sigma = singular_values(beta)
+        return power_norm(sigma if self.is_norm else sigma[: numerical_rank(beta, sigma)], self.p)
 
     def dual_norm(self, z: Array) -> float:
         if self.p == 2:
@@ -73,7 +79,7 @@ class Schatten(Regularizer):
         if self.is_norm:
             return super().support_system(beta, z)
         u, sigma, vt = np.linalg.svd(beta, full_matrices=True)
-        rank = int((sigma > 1e-9 * sigma[0]).sum())
+        rank = numerical_rank(beta, sigma)
         root = np.sqrt(self.p * sigma[:rank] ** (self.p - 1.0))
         left, right = np.full(u.shape[0], root.max()), np.full(vt.shape[0], root.max())
         left[:rank] = right[:rank] = root
@@ -91,6 +97,12 @@ class Schatten(Regularizer):
 
     def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
         return least_norm(problem) if self.p == 2 else super().minimize(problem, search)
+
+    def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
+        isometric = self.p == 2
+        return (
+            least_norm_of_wide_rows(problem, search.tol) if isometric else super().last_resort(problem, search, worst)
+        )
 
     def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
         return Uniqueness.UNIQUE if self.p == 2 else Uniqueness.UNKNOWN

@@ -4,6 +4,7 @@ The checks and the generators are those of `benchmarks/abuse.py`, which runs man
 """
 
 from dataclasses import replace
+from fractions import Fraction
 
 import abuse
 import abuse_check
@@ -20,10 +21,10 @@ from solvers import (
     ConvKernel,
     FourierBridge,
     GaussianInit,
-    IllConditionedError,
     NotSeparableError,
     Regularizer,
     Schatten,
+    Status,
     kernel_interpolant,
     max_margin,
     rich_interpolant,
@@ -136,6 +137,11 @@ def test_order_and_repetition_of_points_do_not_matter() -> None:
 
 
 def test_a_margin_that_is_only_rounding_is_no_margin() -> None:
-    """Row 2 is orthogonal to the only candidates float64 has: its margin is 0, and a float64 sum may say 1e42."""
-    with pytest.raises((NotSeparableError, IllConditionedError)):
-        max_margin([[0.0, 9.6e-43], [1e16, -1e16]], [-1, -1], L2())
+    """Of β = (−c, −c) the margin of row 2 is 0, and a float64 sum may say 1e42; β₁ must be the next number below β₂."""
+    points = [[0.0, 9.6e-43], [1e16, -1e16]]
+    solution = max_margin(points, [-1, -1], L2())
+    assert solution.status is Status.OPTIMAL
+    for point in points:
+        margin = -sum(Fraction(x) * Fraction(float(b)) for x, b in zip(point, solution.beta, strict=True))
+        assert margin >= 1 - Fraction(1, 10**15)
+    assert solution.objective == pytest.approx(2**0.5 / 9.6e-43, rel=1e-12)

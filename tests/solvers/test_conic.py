@@ -227,8 +227,8 @@ def test_mosek_tasks_say_what_we_mean(
     assert solution.objective == pytest.approx(max_margin(points, labels, regularizer).objective, rel=1e-7)
     primal, violations, _ = WRITTEN["seen by MOSEK"]
     assert max(violations) <= 1e-8
-    # the task is of unit scale: points divided by the largest norm
-    scale = np.linalg.norm(points.reshape(len(points), -1), axis=1).max()
+    # the task is of unit scale: points divided by the power of two below their norm, the smallest by the side of β
+    scale = 2.0 ** np.floor(np.log2(np.linalg.norm(points.reshape(len(points), -1), axis=1).min()))
     assert primal == pytest.approx(solution.objective * scale, rel=1e-7)
 
 
