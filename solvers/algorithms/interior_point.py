@@ -265,8 +265,10 @@ def _mehrotra_step(flat: Real, right: Real, u: Real, slack: Real, dual: Real, ca
     # the N × N matrix B M Bᵀ with M_g = β²(I + 2 w₁w₁ᵀ) = (β(I + c w₁w₁ᵀ))²
     c = 2.0 / (1.0 + np.sqrt(1.0 + 2.0 * np.einsum("gi,gi->g", W.w1, W.w1)))
     blocks = flat.reshape(n, n_groups, m)
-    along = np.einsum("ngi,gi->ng", blocks, W.w1)
-    half = ((blocks + (c * along)[:, :, None] * W.w1) * W.beta[:, None]).reshape(n, -1)
+    along = np.einsum("ngi,gi->ng", blocks, c[:, None] * W.w1)
+    half = np.empty_like(flat)
+    for i in range(m):  # by coordinate: numpy is slow where the last axis has two entries
+        half[:, i::m] = (blocks[:, :, i] + along * W.w1[:, i]) * W.beta
     solve = normal_solver(half, s / alpha, careful)
 
     # κ ≪ rᵀα: there is a solution. Its scale is then free in (1), and rounding would be all that moves it: τ stays.
