@@ -98,5 +98,7 @@ class MarginProblem:
         for weights in signed.T:
             active = np.flatnonzero(weights)
             exact = active.size <= 2 * self.points.shape[1]
-            columns.append(extended_product(self.points[active].T, weights[active]) if exact else self.points.T @ weights)
+            columns.append(
+                extended_product(self.points[active].T, weights[active]) if exact else self.points.T @ weights
+            )
         return np.stack(columns).reshape(self.shape)

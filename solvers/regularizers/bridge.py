@@ -158,7 +158,10 @@ class Bridge(Regularizer):
 
     def _minimize_l1(self, problem: MarginProblem, search: Search) -> Candidate:
         rows, right, _ = problem.equilibrated
-        method, found = GROUP_METHOD, group_max_margin_by_columns(rows, right, lambda r: r[:, :, None], 0.5 * search.tol)
+        method, found = (
+            GROUP_METHOD,
+            group_max_margin_by_columns(rows, right, lambda r: r[:, :, None], 0.5 * search.tol),
+        )
         # HiGHS takes minutes on larger problems
         if not abs(found.gap) <= (1e-2 if rows.size <= 100_000 else 1.0) * search.tol:
             program = l1_max_margin(rows, right)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from solvers.algorithms.nuclear_norm import LARGEST, OutputRows, nuclear_max_margin
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
+from solvers.extended_precision import powers_of_two, row_norms
 from solvers.regularizers.exponent import check_exponent, power_norm, shrinkage, subscript
 from solvers.regularizers.l2 import frobenius_norm, least_norm, least_norm_of_wide_rows, scaled_to_ball
 from solvers.regularizers.regularizer import Regularizer
@@ -96,7 +98,19 @@ class Schatten(Regularizer):
             )
 
     def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
-        return least_norm(problem) if self.p == 2 else super().minimize(problem, search)
+        if self.p == 2:
+            return least_norm(problem)
+        if self.p < 1 or max(problem.labels.size, int(np.prod(problem.shape))) > LARGEST:
+            return super().minimize(problem, search)
+        scale = powers_of_two(row_norms(problem.points))
+        smallest = float(scale.min())
+        labels = problem.labels.reshape(scale.size, -1).T
+        right = np.broadcast_to(smallest / scale, labels.shape)
+        found = nuclear_max_margin(OutputRows(problem.points, labels / scale), right, 0.5 * search.tol)
+        if not found.gap <= search.tol:
+            return super().minimize(problem, search)
+        stats: dict[str, object] = {"method": "interior point for the nuclear norm", "iterations": found.iterations}
+        return Candidate(found.beta / smallest, (found.dual * right).T, stats)
 
     def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
         isometric = self.p == 2
