@@ -27,7 +27,9 @@ def in_row_blocks(function: Callable[[Any], Array], points: Any) -> Array:
 def row_norms(points: Any, columns: Array | None = None) -> Array:
     """‖x_n ⊙ c‖₂ for the rows of a matrix, dense or sparse, without a temporary of its size."""
     weights = np.ones(points.shape[1]) if columns is None else columns**2
-    return np.sqrt(in_row_blocks(lambda rows: np.asarray((rows * rows) @ weights), points))
+    if isinstance(points, np.ndarray):
+        return np.sqrt(np.einsum("nd,nd,d->n", points, points, weights))
+    return np.asarray(np.sqrt((points * points) @ weights))
 
 
 def extended_product(matrix: Any, vector: Array) -> Array:

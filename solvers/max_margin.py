@@ -39,7 +39,7 @@ def max_margin(
 
     Args:
         X: points, shape (N, D), or (N, H, W) for images with FourierBridge and ConvKernel, which also takes several
-            input channels, (N, R, D) and (N, R, H, W); converted to float64. A scipy sparse matrix or array (N, D) stays
+            input channels, (N, R, D) and (N, R, H, W); converted to float64. A scipy sparse matrix (N, D) stays
             sparse with L2(); the other regularizers fill it.
         y: labels −1 or +1, shape (N,); (N, M) for a matrix β of M outputs (Schatten), constraints on every (n, m).
         regularizer: R. L2(), Bridge(p), FourierBridge(p), Schatten(1 or 2), ConvKernel(…), or a `Norm` of your own.

@@ -104,7 +104,7 @@ def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> Margi
 
 
 def check_points(X: ArrayLike | Any) -> Any:
-    """X as float64: an array, or a scipy sparse array in CSR format. Raises ValueError unless all entries are finite."""
+    """X as float64: an array, or a scipy sparse array in CSR format. Raises ValueError for entries not finite."""
     if not issparse(X):
         return finite_array("X", X)
     points = csr_array(X)

@@ -25,7 +25,7 @@ def group_max_margin_by_columns(rows: Array, right: Array, blocks: Callable[[Rea
     """As `group_max_margin`, with which it solves on 3N coordinates and more."""
     n, (_, G, m) = len(rows), blocks(rows[:1]).shape
     size = -(-3 * n // m)
-    if G <= 2 * size:
+    if 2 * size >= G:
         return group_max_margin(rows, right, blocks, tol)
     B = blocks(rows)
     prices = _norms(B, least_distance(rows)[0])

@@ -33,6 +33,8 @@ def dual_newton(G: Array, start: Array, tol: float) -> tuple[Array, float]:
     G has a diagonal of at most one. Rows that do not separate end that way too: there ‖β‖ grows with C.
     """
     alpha, penalty, gap = start, 1e2, np.inf
+    if start.any():
+        alpha, penalty = start * (float(start.sum()) / float(start @ G @ start)), 1e4
     while penalty <= _LARGEST_PENALTY:
         found = _minimum(G, alpha, 1.0 + alpha / penalty, penalty)
         if found is None:
@@ -57,6 +59,8 @@ def _minimum(G: Array, alpha: Array, goal: Array, penalty: float, max_steps: int
     for _ in range(max_steps):
         active = margins < goal
         rows = np.flatnonzero(active)
+        if rows.size == 0:  # only rounding can say so
+            return None
         system = G[rows][:, rows]
         system.flat[:: rows.size + 1] += 1.0 / penalty
         _, solution, info = dposv(system.T, goal[rows], lower=1, overwrite_a=1)

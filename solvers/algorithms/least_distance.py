@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, qr, solve_triangular
 from scipy.optimize import nnls
 
-from solvers.algorithms.dual_newton import LARGE_PREDICTOR, dual_newton
+from solvers.algorithms.dual_newton import dual_newton
 from solvers.algorithms.signed_rows import SignedRows, dense
 from solvers.arrays import Array
 from solvers.extended_precision import extended_product, power_of_two
@@ -41,7 +41,7 @@ from solvers.extended_precision import extended_product, power_of_two
 NEGLIGIBLE_MARGIN = 1e-12
 """Below this margin, relative to the largest point, rounding in the data itself decides the sign of the margin."""
 
-_EXACT = 1e-13
+EXACT = 1e-13
 """The relative accuracy asked of the last working set."""
 
 _SMALLEST_SET, _LARGEST_SET = 64, 1000
@@ -71,25 +71,28 @@ def least_distance(A: Array | SignedRows) -> tuple[Array, float]:
     return found.dual / found.dual.sum(), found.distance
 
 
-def l2_max_margin(A: Array | SignedRows) -> tuple[Array, Array, dict[str, object]]:
+def l2_max_margin(
+    A: Array | SignedRows, start: Array | None = None, accuracy: float = EXACT
+) -> tuple[Array, Array, dict[str, object]]:
     """β (D,), multipliers α (N,) with β = Aᵀα, and statistics, for separable rows A (N, D).
 
-    The rows are scaled to the largest; a relative margin below `NEGLIGIBLE_MARGIN` is the caller's to refuse.
+    The rows are scaled to the largest; a relative margin below `NEGLIGIBLE_MARGIN` is the caller's to refuse. `start`
+    are multipliers near the answer's, `accuracy` is relative.
     """
     rows = SignedRows.of(A)
     # a power of two: divided by anything else the rows are rounded, which moves the margins by 1e-10 at ‖β‖ = 1e6
     scale = 2.0 * power_of_two(float(rows.norms().max()))
-    found = _on_working_set(rows.scaled(1.0 / scale), _max_margin)
+    found = _on_working_set(rows.scaled(1.0 / scale), _max_margin, None if start is None else start * scale**2, accuracy)
     return found.beta / scale, found.dual / scale**2, found.stats | {"relative_margin": found.distance}
 
 
-def _on_working_set(rows: SignedRows, solve: Solve) -> _Closest:
+def _on_working_set(rows: SignedRows, solve: Solve, start: Array | None = None, last: float = EXACT) -> _Closest:
     """The solution on all rows, from solutions on a few of them."""
     n, d = rows.shape
     size = min(max(d, _SMALLEST_SET), _LARGEST_SET)
-    dual = np.zeros(n)
+    dual = np.zeros(n) if start is None else start
     if n <= 2 * size:
-        return solve(rows[np.arange(n)], dual, _EXACT)
+        return solve(rows[:], dual, last)
     chosen = np.arange(0, n, n // size)
     accuracy, nearest = 1e-2, np.inf
     while True:
@@ -100,14 +103,14 @@ def _on_working_set(rows: SignedRows, solve: Solve) -> _Closest:
             break
         margins = rows.products(found.beta)
         margins[chosen] += margins.max()  # not to be chosen again before any other row
-        if float(margins.min()) >= 1.0 - _EXACT * max(1.0, 1.0 / found.distance):
-            if accuracy == _EXACT:
+        if float(margins.min()) >= 1.0 - last * max(1.0, 1.0 / found.distance):
+            if accuracy == last:
                 break
-            accuracy = _EXACT
+            accuracy = last
             continue
         # each set of rows moves the hull nearer; where rounding denies that, no row is dropped any more
         kept = chosen if found.distance >= nearest else np.flatnonzero(dual)
-        nearest = found.distance if accuracy == _EXACT else nearest
+        nearest = found.distance if accuracy == last else nearest
         chosen = np.union1d(kept, np.argpartition(margins, size)[:size])
     return replace(found, dual=dual)
 
@@ -153,7 +156,7 @@ def _in_inner_products(rows: Any, start: Array, accuracy: float) -> _Closest | N
         return None
     active = np.flatnonzero(dual)
     beta = np.asarray(rows.T @ dual)
-    if accuracy == _EXACT:
+    if accuracy == EXACT:
         support = dense(rows[active])
         system = gram[active][:, active]
         system.flat[:: active.size + 1] += 1e-11  # dependent rows share their correction
@@ -167,7 +170,7 @@ def _in_inner_products(rows: Any, start: Array, accuracy: float) -> _Closest | N
             beta += support.T @ correction
         dual = np.maximum(dual, 0.0)
     size, smallest = float(np.linalg.norm(beta)), float((rows @ beta).min())
-    if smallest < 1.0 - max(accuracy, _EXACT * max(1.0, size)):
+    if smallest < 1.0 - max(accuracy, EXACT * max(1.0, size)):
         return None
     return _Closest(beta / smallest, dual, 1.0 / size, {"method": "augmented Lagrangian in inner products"})
 

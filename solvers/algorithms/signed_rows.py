@@ -32,11 +32,13 @@ class SignedRows:
     def shape(self) -> tuple[int, int]:
         return self.points.shape[0], self.points.shape[1]
 
-    def __getitem__(self, index: NDArray[np.intp]) -> Any:
+    def __getitem__(self, index: NDArray[np.intp] | slice) -> Any:
         """These rows, (k, D); sparse where X is."""
         if isinstance(self.points, np.ndarray):
-            rows = self.points[index] * self.factors[index, None]
-            return rows if self.columns is None else rows * self.columns
+            rows: Array = self.points[index] * self.factors[index, None]
+            if self.columns is not None:
+                rows *= self.columns
+            return rows
         rows = self.points[index].multiply(self.factors[index, None])
         return (rows if self.columns is None else rows.multiply(self.columns)).tocsr()
 

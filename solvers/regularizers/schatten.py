@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from solvers.algorithms.nuclear_norm import LARGEST, OutputRows, nuclear_max_margin
+from solvers.algorithms.signed_rows import dense
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
 from solvers.extended_precision import powers_of_two, row_norms
@@ -102,11 +103,12 @@ class Schatten(Regularizer):
             return least_norm(problem)
         if self.p < 1 or max(problem.labels.size, int(np.prod(problem.shape))) > LARGEST:
             return super().minimize(problem, search)
-        scale = powers_of_two(row_norms(problem.points))
+        points = dense(problem.points)
+        scale = powers_of_two(row_norms(points))
         smallest = float(scale.min())
         labels = problem.labels.reshape(scale.size, -1).T
         right = np.broadcast_to(smallest / scale, labels.shape)
-        found = nuclear_max_margin(OutputRows(problem.points, labels / scale), right, 0.5 * search.tol)
+        found = nuclear_max_margin(OutputRows(points, labels / scale), right, 0.5 * min(search.tol, 1e-9))
         if not found.gap <= search.tol:
             return super().minimize(problem, search)
         stats: dict[str, object] = {"method": "interior point for the nuclear norm", "iterations": found.iterations}
