@@ -66,6 +66,8 @@ class WeightedSpline:
     """f₀, or None for zero."""
     data: SplineData | None = field(default=None, repr=False)
     """The data after sorting and merging, f₀ subtracted."""
+    chords: Array | None = field(default=None, repr=False)
+    """Slopes of s from knot to knot, shape (M − 1,), where they are known better than from values at close knots."""
 
     def __call__(self, x: ArrayLike) -> Array:
         """g(x), elementwise."""
@@ -126,7 +128,7 @@ class WeightedSpline:
             if k == 0:
                 middle = v * values[i] + u * values[i + 1] - u * v * h * (lower + upper)
             else:
-                middle = (values[i + 1] - values[i]) / h + u * lower - v * upper
+                middle = self._chords[i] + u * lower - v * upper
         if k == 1:
             return np.where(x < knots[0], self.end_slopes[0], np.where(x > knots[-1], self.end_slopes[1], middle))
         return middle + np.where(x < knots[0], self.end_slopes[0], self.end_slopes[1]) * (x - inside)
@@ -141,7 +143,11 @@ class WeightedSpline:
         LL, LR, _ = blockwise(lambda p, q: np.stack(self.weight.hat_moments(p, q)), a, b)
         turn = LL * self.density[:-1] + LR * self.density[1:]
         short = float(np.abs((b - a) * turn).max()) <= 1e-3 * float(np.abs(self.values).max())
-        return np.diff(self.values) / (b - a) - turn, short
+        return self._chords - turn, short
+
+    @property
+    def _chords(self) -> Array:
+        return np.diff(self.values) / np.diff(self.knots) if self.chords is None else self.chords
 
 
 def weighted_spline(
@@ -206,7 +212,7 @@ def weighted_spline(
     first = float(slopes[0] - density[1] * off_diagonal[0])
     last = float(slopes[-1] + density[-2] * off_diagonal[-1])
     energy = float(density[1:-1] @ np.diff(slopes))
-    return WeightedSpline(data.x, values, density, (first, last), energy, weight, smoothing, initial, data)
+    return WeightedSpline(data.x, values, density, (first, last), energy, weight, smoothing, initial, data, slopes)
 
 
 def _derivative_of(initial: Callable[[Array], Array], k: int) -> Callable[[Array], Array]:
