@@ -21,6 +21,7 @@ from solvers.regularizers.regularizer import Regularizer
 from solvers.search import Search
 from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable
 from solvers.solution import Certificate, Solution, Status
+from solvers.threads import threads_for
 from solvers.validation import check_beta, check_multipliers, check_problem, check_search
 
 
@@ -74,9 +75,14 @@ def max_margin(
     """
     problem = check_problem(X, y, regularizer)
     search = check_search(problem, regularizer, method, tol=tol, n_starts=n_starts, seed=seed, start=start)
+    with threads_for(float(problem.labels.size) ** 2 * np.prod(problem.shape)):
+        return _solve(problem, regularizer, search, by_cones=method == "conic")
+
+
+def _solve(problem: MarginProblem, regularizer: Regularizer, search: Search, *, by_cones: bool) -> Solution:
+    tol = search.tol
     if problem.has_zero_row:
         raise_if_not_separable(problem.signed_rows, problem.label_shape)
-    by_cones = method == "conic"
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows fails its certificate
             found = regularizer.minimize_conic(problem) if by_cones else regularizer.minimize(problem, search)

@@ -82,7 +82,9 @@ def l2_max_margin(
     rows = SignedRows.of(A)
     # a power of two: divided by anything else the rows are rounded, which moves the margins by 1e-10 at ‖β‖ = 1e6
     scale = 2.0 * power_of_two(float(rows.norms().max()))
-    found = _on_working_set(rows.scaled(1.0 / scale), _max_margin, None if start is None else start * scale**2, accuracy)
+    found = _on_working_set(
+        rows.scaled(1.0 / scale), _max_margin, None if start is None else start * scale**2, accuracy
+    )
     return found.beta / scale, found.dual / scale**2, found.stats | {"relative_margin": found.distance}
 
 

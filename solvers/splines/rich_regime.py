@@ -139,7 +139,9 @@ def rich_interpolant(x: ArrayLike, y: ArrayLike, linear: Linear = "free") -> Ric
         left -= spent * float(np.sign(slopes[0] + slopes[-1]))
     joined = piecewise_linear(data.x, data.y, (left, float(slopes[-1])))
     one_sign = bends[1:] * bends[:-1] > 0
-    return RichInterpolant(value, joined, _sparsest(data.x, data.y, slopes, bends, left), not (one_sign.any() or spent > 0))
+    return RichInterpolant(
+        value, joined, _sparsest(data.x, data.y, slopes, bends, left), not (one_sign.any() or spent > 0)
+    )
 
 
 def resolved_bends(x: Array, y: Array) -> Array:
