@@ -15,7 +15,7 @@ BLOCK = 1 << 18
 
 def block_length(points: Any) -> int:
     """How many rows of an array are handled together; all of a sparse matrix."""
-    return max(1, BLOCK // points.shape[1]) if isinstance(points, np.ndarray) else points.shape[0]
+    return max(1, BLOCK // points.shape[1]) if isinstance(points, np.ndarray) else int(points.shape[0])
 
 
 def in_row_blocks(function: Callable[[Any], Array], points: Any) -> Array:
@@ -28,7 +28,7 @@ def row_norms(points: Any, columns: Array | None = None) -> Array:
     """‖x_n ⊙ c‖₂ for the rows of a matrix, dense or sparse, without a temporary of its size."""
     weights = np.ones(points.shape[1]) if columns is None else columns**2
     if isinstance(points, np.ndarray):
-        return np.sqrt(np.einsum("nd,nd,d->n", points, points, weights))
+        return np.asarray(np.sqrt(np.einsum("nd,nd,d->n", points, points, weights)))
     return np.asarray(np.sqrt((points * points) @ weights))
 
 
@@ -41,7 +41,7 @@ def extended_product(matrix: Any, vector: Array) -> Array:
     cancels = abs(matrix) @ np.abs(vector) > 1e3 * np.abs(product)
     if cancels.any():
         product[cancels] = matrix[cancels].astype(np.longdouble) @ vector.astype(np.longdouble)
-    return product
+    return np.asarray(product)
 
 
 def careful_margins(points: Any, labels: Array, beta: Array) -> Array:
@@ -55,7 +55,7 @@ def careful_margins(points: Any, labels: Array, beta: Array) -> Array:
     terms = in_row_blocks(lambda rows: np.asarray(abs(rows) @ np.abs(beta)), points)
     noise = np.flatnonzero(terms >= 1e13 * np.abs(products))
     products[noise] = extended_product(points[noise], beta)
-    margins = labels * products
+    margins: Array = labels * products
     near = np.flatnonzero(np.abs(margins - margins.min()) <= 1e-3 * abs(margins.min()))[: 2 * beta.size]
     margins[near] = labels[near] * extended_product(points[near], beta)
     return margins

@@ -50,4 +50,4 @@ def group_max_margin_by_columns(rows: Array, right: Array, blocks: Callable[[Rea
 def _norms(B: Array, dual: Real) -> Array:
     """‖B_gᵀα‖₂, (G,)."""
     z = np.asarray(dual, dtype=np.float64) @ B.reshape(len(B), -1)
-    return np.linalg.norm(z.reshape(B.shape[1:]), axis=1)
+    return np.asarray(np.linalg.norm(z.reshape(B.shape[1:]), axis=1))

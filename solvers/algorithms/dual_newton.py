@@ -96,4 +96,4 @@ def _line_minimum(first: float, second: float, slack: Array, change: Array, pena
     slope[1:] += (begins * change[crossing]).cumsum()
     rising = np.flatnonzero(constant[:-1] + slope[:-1] * bend[crossing] >= 0.0)
     piece = int(rising[0]) if rising.size else crossing.size
-    return min(max(-constant[piece] / slope[piece], 0.0), 1.0)
+    return float(min(max(-constant[piece] / slope[piece], 0.0), 1.0))

@@ -2,7 +2,8 @@
 
     min ‖β‖_*   s.t.  A β ≥ r            dual:  max rᵀα  s.t.  α ≥ 0, ‖Z‖₂ ≤ 1 for Z = Aᵀα
 
-β and Z are M × D; A has n = M·N rows, one an output and a point. With ‖β‖_* = min_X ½(tr X + tr βᵀX⁻¹β) over X ≻ 0 it is the saddle point problem
+β and Z are M × D; A has n = M·N rows, one an output and a point.
+With ‖β‖_* = min_X ½(tr X + tr βᵀX⁻¹β) over X ≻ 0 it is the saddle point problem
 
     min_X max_{α ≥ 0}  ½ tr X + rᵀα − ½ tr ZᵀXZ,            β = XZ,
 
@@ -75,7 +76,8 @@ def nuclear_max_margin(rows: OutputRows, right: Array, tol: float) -> NuclearSol
     alpha *= 0.5 / np.linalg.norm(rows.combination(alpha), 2)
     Z = rows.combination(alpha)
     mu = float(np.vdot(right, alpha)) / (n + M)
-    X, s = 2.0 * mu * np.linalg.inv(np.eye(M) - Z @ Z.T), mu / alpha
+    X: Array = np.asarray(2.0 * mu * np.linalg.inv(np.eye(M) - Z @ Z.T), dtype=np.float64)
+    s = mu / alpha
     beta = X @ Z
     best = NuclearSolution(np.zeros_like(Z), alpha, np.inf, 0)
     for iteration in range(60):
@@ -103,7 +105,7 @@ def _step(
     M, n = len(right), right.size
     Z = rows.combination(alpha)
     F = np.eye(M) - Z @ Z.T
-    Q = np.linalg.inv(F)
+    Q = np.asarray(np.linalg.inv(F), dtype=np.float64)
     missing = right + s - rows.products(beta)
     H = _derivative(X, Q, Z)
     system = rows.sandwich(H)

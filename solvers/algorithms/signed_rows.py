@@ -39,8 +39,8 @@ class SignedRows:
             if self.columns is not None:
                 rows *= self.columns
             return rows
-        rows = self.points[index].multiply(self.factors[index, None])
-        return (rows if self.columns is None else rows.multiply(self.columns)).tocsr()
+        some: Any = self.points[index].multiply(self.factors[index, None])
+        return (some if self.columns is None else some.multiply(self.columns)).tocsr()
 
     def products(self, beta: Array) -> Array:
         """A β, (N,)."""
@@ -72,7 +72,7 @@ class SignedRows:
         step = block_length(self.points)
         blocks = (abs(self.points[i : i + step]) * f[i : i + step, None] for i in range(0, f.size, step))
         largest = np.max([dense(block.max(axis=0)).reshape(-1) for block in blocks], axis=0)
-        return largest if self.columns is None else largest * self.columns
+        return np.asarray(largest if self.columns is None else largest * self.columns)
 
 
 def dense(rows: Any) -> Array:

@@ -226,7 +226,7 @@ def fejer(n: int) -> QuadratureRule:
 
 
 def clenshaw_curtis(n: int) -> QuadratureRule:
-    """The rule on [0, 1] with n + 1 Chebyshev points, n even: with the end points, so that it sees a jump next to one."""
+    """The rule on [0, 1] with n + 1 Chebyshev points, n even: the end points see a jump next to them."""
     theta = np.arange(n + 1) * np.pi / n
     j = np.arange(1, n // 2 + 1)
     terms = np.where(2 * j == n, 1.0, 2.0) * np.cos(2.0 * np.outer(theta, j)) / (4.0 * j**2 - 1.0)

@@ -111,7 +111,7 @@ def _smoothing_residual(
 
         h_i S_i + λ (q_{i+1} − q_i) = 0,   S_i = Σ_{j ≤ i} ω_j (g(x_j) − y_j),        S_M = 0.
 
-    Nothing is divided by the distance h_i of two knots. Each is relative to the sizes of its terms, with ω·max|y| for S.
+    Nothing is divided by the distance h_i of two knots. Each is relative to its terms, with ω·max|y| for S.
     """
     sums = np.cumsum(data.weights * (values - data.y))
     size = float(data.weights.max()) * height

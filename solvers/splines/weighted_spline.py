@@ -135,7 +135,7 @@ class WeightedSpline:
 
     @cached_property
     def _left_slopes(self) -> tuple[Array, bool]:
-        """g′ at the left knot of every interval, shape (M − 1,); and whether no interval is so long that it bends g far.
+        """g′ at the left knot of every interval, shape (M − 1,); and whether all intervals are short.
 
         Over a long interval g′(a) and the integral nearly cancel, and the chord is the better start.
         """

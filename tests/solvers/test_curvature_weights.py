@@ -174,7 +174,7 @@ def test_mass_of_heavy_tails_and_of_a_peak_between_the_cells() -> None:
 
     DensityInit(cauchy, 9.0, 1e3)  # 0.99936 of the mass; midpoint sums say 0.6658
     DensityInit(narrow, 3.0, 9.0)
-    with pytest.raises(ValueError, match="integrates to 0.9"):
+    with pytest.raises(ValueError, match=r"integrates to 0\.9"):
         DensityInit(lambda w, b: 0.9 * narrow(w, b), 3.0, 9.0)
 
 
