@@ -159,7 +159,7 @@ def _in_inner_products(rows: Any, start: Array, accuracy: float) -> _Closest | N
     active = np.flatnonzero(dual)
     beta = np.asarray(rows.T @ dual)
     if accuracy == EXACT:
-        support = dense(rows[active])
+        support = rows[active]
         system = gram[active][:, active]
         system.flat[:: active.size + 1] += 1e-11  # dependent rows share their correction
         try:
@@ -169,10 +169,10 @@ def _in_inner_products(rows: Any, start: Array, accuracy: float) -> _Closest | N
         for _ in range(2):  # of β itself: as Aᵀα with a rounded α it would lose digits like ε‖β‖²
             correction = cho_solve(factor, 1.0 - extended_product(support, beta))
             dual[active] += correction
-            beta += support.T @ correction
+            beta += np.asarray(support.T @ correction)
         dual = np.maximum(dual, 0.0)
     size, smallest = float(np.linalg.norm(beta)), float((rows @ beta).min())
-    if smallest < 1.0 - max(accuracy, EXACT * max(1.0, size)):
+    if not smallest > 0 or (accuracy == EXACT and smallest < 1.0 - EXACT * max(1.0, size)):
         return None
     return _Closest(beta / smallest, dual, 1.0 / size, {"method": "augmented Lagrangian in inner products"})
 
