@@ -34,7 +34,7 @@ def dual_newton(G: Array, start: Array, tol: float) -> tuple[Array, float]:
     """
     alpha, penalty, gap = start, 1e2, np.inf
     if start.any():
-        alpha, penalty = start * (float(start.sum()) / float(start @ G @ start)), 1e4
+        alpha, penalty = start * (float(start.sum()) / float(start @ G @ start)), 1e3
     while penalty <= _LARGEST_PENALTY:
         found = _minimum(G, alpha, 1.0 + alpha / penalty, penalty)
         if found is None:
