@@ -159,8 +159,8 @@ def table(name: str, regularizer: Regularizer, X: Array, y: Array, peers: dict[s
     bound = bounds[-1]
     for solver, seconds in times.items():
         ratio = seconds / times["max_margin"]
-        accuracy = gap(X, y, found[solver], regularizer, bound) if np.isfinite(bound) and bound > 0 else np.nan
-        print(f"| {name} | {solver} | {ratio:.2f} | {abs(accuracy):.0e} | {1e3 * seconds:.1f} |", flush=True)
+        accuracy = f"{abs(gap(X, y, found[solver], regularizer, bound)):.0e}" if regularizer.is_norm else "–"
+        print(f"| {name} | {solver} | {ratio:.2f} | {accuracy} | {1e3 * seconds:.1f} |", flush=True)
 
 
 CASES: dict[str, tuple[str, Regularizer, int, int]] = {
