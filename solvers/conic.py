@@ -34,7 +34,7 @@ MOST_ACCURATE: Mapping[str, Mapping[str, Any]] = {
         }
     },
     "CLARABEL": {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12, "max_iter": 500},
-    "SCS": {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 500_000},
+    "SCS": {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 100_000},
 }
 """Options that ask each solver for all the digits it has."""
 

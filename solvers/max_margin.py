@@ -60,7 +60,8 @@ def max_margin(
 
     Raises:
         NotSeparableError: no β classifies all points; carries the Farkas certificate.
-        IllConditionedError: they separate, but by a margin so small that float64 does not resolve this problem.
+        IllConditionedError: they separate, but by an ℓ2 margin below 1e-10 of points scaled to norm one, and no usable
+            answer was found.
         TypeError: `regularizer` is none (of a network without one: see `gd.flow_limit`), or an option was given that
             its method does not use.
         ValueError: data that are not finite numbers of matching shapes, labels other than ±1.

@@ -15,6 +15,23 @@ from solvers.extended_precision import careful_margins, extended_product, in_row
 
 
 @dataclass(frozen=True, eq=False)
+class EquilibratedRows:
+    """Aβ ≥ 1 as Â(σβ) ≥ r: rows are scaled together with their right sides, by powers of two: nothing is rounded."""
+
+    rows: Array
+    """Â: norms in [1, 2)."""
+    share: Array
+    """r, the largest is 1; multipliers α̂ of these rows are α = r α̂ of A."""
+    scale: float
+    """σ."""
+
+    @property
+    def right(self) -> Array:
+        """r, but at least ε/2: less is lost when σβ, of norm 1/2 at least, is rounded."""
+        return np.maximum(self.share, 0.5 * np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, eq=False)
 class MarginProblem:
     """The constraints ⟨a_m, β⟩ ≥ 1, a_m = y_n x_n.
 
@@ -55,14 +72,10 @@ class MarginProblem:
         return SignedRows(self.points, self.labels) if self.labels.ndim == 1 else SignedRows.of(self.A)
 
     @cached_property
-    def equilibrated(self) -> tuple[Array, Array, float]:
-        """(Â, r, σ): rows â_m of norms in [1, 2), right sides r with largest entry 1, and Aβ ≥ 1 ⟺ Â(σβ) ≥ r.
-
-        Multipliers α̂ of the rows are α = r α̂. All factors are powers of two, so nothing is rounded. No row is zero.
-        """
-        scale = powers_of_two(np.linalg.norm(self.A, axis=1))
-        smallest = float(scale.min())
-        return self.A / scale[:, None], smallest / scale, smallest
+    def equilibrated(self) -> EquilibratedRows:
+        """The constraints with rows of norm one, nearly. No row is zero."""
+        sizes = powers_of_two(np.linalg.norm(self.A, axis=1))
+        return EquilibratedRows(self.A / sizes[:, None], float(sizes.min()) / sizes, float(sizes.min()))
 
     def rows(self, index: NDArray[np.intp]) -> Array:
         """The rows a_m with these indices, flattened: shape (k, size of β)."""

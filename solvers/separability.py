@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from solvers.algorithms.interior_point import group_max_margin
 from solvers.algorithms.least_distance import NEGLIGIBLE_MARGIN, least_distance
-from solvers.algorithms.signed_rows import SignedRows
+from solvers.algorithms.signed_rows import SignedRows, dense
 from solvers.arrays import Array
 from solvers.solution import IllConditionedError, NotSeparableError
+
+CERTAINLY_ZERO = 16.0 * float(np.finfo(np.float64).eps)
+"""A distance of the hull from the origin that only rounding has left, for rows of norm one."""
 
 UNRESOLVED = 1e-10
 """Relative margin below which a bad answer is the data's fault: β has rounding errors of a millionth of the margins."""
@@ -41,12 +45,20 @@ def farkas_certificate(A: Array | SignedRows) -> tuple[Array, float] | None:
     column_scale = scaled.largest_in_columns()
     scaled = scaled.scaled(1.0, 1.0 / np.where(column_scale > 0, column_scale, 1.0))
     row_scale = scaled.norms()
-    alpha, distance = least_distance(scaled.scaled(1.0 / row_scale))
-    if distance > NEGLIGIBLE_MARGIN:
+    unit = scaled.scaled(1.0 / row_scale)
+    alpha, distance = least_distance(unit)
+    if distance > NEGLIGIBLE_MARGIN or (distance > CERTAINLY_ZERO and _separates(dense(unit[:]))):
         return None
     alpha = alpha / row_scale * (lift.min() / lift)
     alpha = alpha / alpha.sum()
     return alpha, float(np.linalg.norm(rows.combination(alpha)) / rows.norms().max())
+
+
+def _separates(rows: Array) -> bool:
+    """Whether some β has positive margins in the longest format: rows that float64 leaves undecided."""
+    beta = group_max_margin(rows, np.ones(len(rows)), lambda part: part[:, None, :], 1e-3).b.reshape(-1)
+    rounding = 32.0 * np.finfo(np.longdouble).eps * np.linalg.norm(beta)
+    return bool((rows.astype(np.longdouble) @ beta).min() > rounding)
 
 
 def raise_if_not_separable(A: Array | SignedRows, label_shape: tuple[int, ...]) -> None:

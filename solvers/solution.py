@@ -136,7 +136,7 @@ class Candidate:
 
 
 class IllConditionedError(ArithmeticError):
-    """The data separate, but by a margin so small relative to their size that float64 does not resolve the answer.
+    """The data separate, but by a relative margin below 1e-10, and float64 did not resolve the answer.
 
     Attributes:
         relative_margin: the ℓ2 margin 1/‖β‖₂ of the points scaled to norm one.
@@ -167,7 +167,7 @@ class NotSeparableError(ValueError):
         shown = ", ".join(map(str, involved[:8])) + (", …" if involved.size > 8 else "")
         super().__init__(
             f"the data are not linearly separable through the origin: a convex combination of the {involved.size} "
-            f"signed points y_n x_n with n in [{shown}] is zero (relative residual {residual:.1e}; weights in "
-            "`error.farkas`). There is no max-margin predictor. Append a column of ones to X to allow an offset "
-            "(on the command line: --offset), or remove or relabel points."
+            f"signed points y_n x_n with n in [{shown}] is zero to within rounding (relative residual {residual:.1e}; "
+            "weights in `error.farkas`). There is no max-margin predictor. Append a column of ones to X to allow an "
+            "offset (on the command line: --offset), or remove or relabel points."
         )

@@ -26,6 +26,7 @@ from solvers.algorithms.interior_point import GroupRows
 from solvers.algorithms.reweighting import reweighted, weights_at
 from solvers.arrays import Array
 from solvers.certificate import certified, nearest_multipliers
+from solvers.extended_precision import powers_of_two
 from solvers.problem import MarginProblem
 from solvers.search import Search
 from solvers.separability import raise_if_ill_conditioned, raise_if_not_resolved, raise_if_not_separable
@@ -33,6 +34,9 @@ from solvers.solution import Candidate, Solution, Status
 
 if TYPE_CHECKING:
     from solvers.regularizers.bridge import Bridge
+
+THRESHOLDS = (1e-4, 1e-6, 1e-2, 1e-8)
+"""Sizes relative to the largest above which a coefficient may be in the support, in the order they are tried."""
 
 COLLAPSED = 1e-6
 """A coefficient that Newton's method has shrunk to this part of its start is not in the support."""
@@ -60,21 +64,27 @@ class BridgeCandidate(Candidate):
 
 
 class GroupProblem:
-    """The problem in groups: blocks B (N, G, m) of unit scale, right sides r (N,) and weights ω (G,)."""
+    """The problem in groups: blocks B (N, G, m) with rows and columns of unit scale, right sides r and weights ω.
+
+    A column divided by c multiplies its coefficient by c and ω by c^{−p}.
+    """
 
     def __init__(self, problem: MarginProblem, regularizer: Bridge, tol: float) -> None:
         self.problem, self.regularizer, self.tol = problem, regularizer, tol
-        rows, self.right, self.scale = problem.equilibrated
-        self.blocks = regularizer.blocks(rows.reshape(-1, *problem.shape))
-        self.sizes = np.linalg.norm(self.blocks, axis=2).max(axis=0)
-        self.omega = regularizer.group_weights(problem.shape)
+        self.rows = problem.equilibrated
+        self.right, self.scale = self.rows.right, self.rows.scale
+        blocks = regularizer.blocks(self.rows.rows.reshape(-1, *problem.shape))
+        sizes = np.sqrt(np.einsum("ngi,ngi->g", blocks, blocks))
+        self.columns = powers_of_two(np.where(sizes > 0, sizes, 1.0))
+        self.blocks = blocks / self.columns[:, None]
+        self.omega = regularizer.group_weights(problem.shape) / self.columns**regularizer.p
 
     def predictor(self, b: Array) -> Array:
-        return self.regularizer.from_groups(b, self.problem.shape) / self.scale
+        return self.regularizer.from_groups(b / self.columns[:, None], self.problem.shape) / self.scale
 
     def coordinates(self, beta: Array) -> Array:
         """The inverse of `predictor`."""
-        return self.regularizer.to_groups(beta * self.scale)
+        return self.regularizer.to_groups(beta * self.scale) * self.columns[:, None]
 
     def weights_at(self, b: Array, epsilon: float) -> Array:
         return weights_at(b, self.omega, self.regularizer.p, epsilon)
@@ -86,7 +96,7 @@ class GroupProblem:
 
     def certified(self, beta: Array, dual: Array | None, stats: dict[str, object]) -> Solution:
         """The solution of β, scaled to margin one, and multipliers of the equilibrated rows; None: the nearest."""
-        alpha = nearest_multipliers(self.problem, beta, self.regularizer) if dual is None else dual * self.right
+        alpha = nearest_multipliers(self.problem, beta, self.regularizer) if dual is None else dual * self.rows.share
         return certified(self.problem, self.regularizer, Candidate(beta, alpha, stats), tol=self.tol)
 
     def newton(self, b: Array, dual: Array, support: NDArray[np.intp]) -> tuple[Array, Array] | None:
@@ -95,29 +105,31 @@ class GroupProblem:
         A coefficient that should vanish never arrives, and however small it is, |b|^{p−1} counts in the equations and
         |b|^p in the value.
         """
-        rows, right = np.flatnonzero(dual > 1e-9 * dual.max()), self.right
-        for _ in range(support.size):
-            found = newton_on_support(
-                self.blocks, self.omega, self.regularizer.p, b, dual, support, rows, right=right, collapsed=COLLAPSED
+        rows = np.flatnonzero(dual > 1e-9 * dual.max())
+
+        def solve(b: Array, right: Array) -> tuple[Array, Array] | None:
+            p = self.regularizer.p
+            return newton_on_support(
+                self.blocks, self.omega, p, b, dual, support, rows, right=right, collapsed=COLLAPSED
             )
-            if found is None:
-                return None
+
+        found = solve(b, self.right)
+        while found is not None:
             before, after = np.linalg.norm(b, axis=1), np.linalg.norm(found[0], axis=1)
-            part = after * self.sizes
-            kept = support[(after > COLLAPSED * before)[support] & (part > 1e-9 * part.max())[support]]
-            if kept.size < support.size:
-                b, support = np.where(np.isin(np.arange(len(b)), kept)[:, None], found[0], 0.0), kept
-                continue
-            raised = GroupRows(self.blocks, self.right).representable(found[0]).right
-            if (right >= raised).all():
-                return found
-            b, right = found[0], raised
+            kept = support[((after > COLLAPSED * before) & (after > 1e-9 * after.max()))[support]]
+            if kept.size == support.size:
+                raised = GroupRows(self.blocks, self.right).representable(found[0]).right
+                return found if (raised <= self.right).all() else solve(found[0], raised)
+            b, support = np.where(np.isin(np.arange(len(b)), kept)[:, None], found[0], 0.0), kept
+            found = solve(b, self.right) if kept.size else None
         return None
 
-    def stationary_point(self, b: Array, dual: Array, stats: dict[str, object]) -> Solution:
+    def stationary_point(
+        self, b: Array, dual: Array, stats: dict[str, object], thresholds: tuple[float, ...] = THRESHOLDS
+    ) -> Solution:
         """Steps 2 and 3: the support threshold whose Newton solution has the best certificate."""
         best: Solution | None = None
-        for threshold in (1e-4, 1e-6, 1e-2, 1e-8):
+        for threshold in thresholds:
             size = np.linalg.norm(b, axis=1)
             support = np.flatnonzero(size > threshold * size.max())
             found = self.newton(b, dual, support)
@@ -143,13 +155,18 @@ class GroupProblem:
         stats: dict[str, object] = {"method": "Newton on the support of start", "start": "given"}
         margin = float(self.problem.careful_margins(beta).min())
         if margin > 0:
-            unit = beta / margin
-            multipliers = nearest_multipliers(self.problem, unit, self.regularizer, active_tolerance=1e-3)
-            if multipliers.any():
-                near = self.stationary_point(self.coordinates(unit), multipliers / self.right, stats)
-                distance = float(np.linalg.norm(near.beta - unit))
-                if near.status is Status.STATIONARY and distance <= 1e-2 * float(np.linalg.norm(near.beta)):
-                    return near
+            unit, ends = beta / margin, []
+            b = self.coordinates(unit)
+            sizes = np.linalg.norm(b, axis=1, keepdims=True)
+            for threshold in THRESHOLDS:  # what is small in a start is noise, and would rule the fit of multipliers
+                cut = np.where(sizes > threshold * sizes.max(), b, 0.0)
+                multipliers = nearest_multipliers(self.problem, self.predictor(cut), self.regularizer, 1e-3)
+                if multipliers.any():
+                    ends.append(self.stationary_point(cut, multipliers / self.rows.share, stats, (threshold,)))
+            near = [end for end in ends if end.status is Status.STATIONARY]
+            nearest = min(near, key=lambda end: float(np.linalg.norm(end.beta - unit)), default=None)
+            if nearest and np.linalg.norm(nearest.beta - unit) <= 1e-2 * np.linalg.norm(nearest.beta):
+                return nearest
         b, dual = self.reweighted(self.weights_at(self.coordinates(beta), 1e-6), 1e-6)
         return self.stationary_point(b, dual, stats | {"method": "reweighted from start + Newton on the support"})
 
@@ -183,7 +200,7 @@ def stationary_points(problem: MarginProblem, regularizer: Bridge, convex: Bridg
         if index == 0 and relaxed.beta.any():
             first, weights = 1e-2, groups.weights_at(groups.coordinates(relaxed.beta), 1e-2)
         elif index <= 1:
-            first, weights = 1.0, np.ones(groups.omega.size)
+            first, weights = 1.0, 1.0 / groups.columns**2
         else:
             # a small first ε, or the smoothed problem forgets where it started and all starts end at the same point
             first, weights = 1e-3, np.exp((2.0 if index % 2 else 4.0) * rng.standard_normal(groups.omega.size))

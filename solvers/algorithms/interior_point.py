@@ -235,9 +235,9 @@ def interior_point(rows: GroupRows, tol: float, careful: bool = False, max_itera
         b, alpha, gap = feasible_pair(rows, u[:, 1:] / dual[n], dual[:n])
         if alpha.sum() > INFEASIBLE:
             return GroupSolution(np.zeros_like(b), alpha / alpha.sum(), np.inf, iteration)
-        if gap < best.gap:
+        if abs(gap) < abs(best.gap):
             best = GroupSolution(b, alpha, gap, iteration)
-        if best.gap <= tol or (np.isfinite(best.gap) and iteration - best.iterations > 8):
+        if abs(best.gap) <= tol or (np.isfinite(best.gap) and iteration - best.iterations > 8):
             break
         try:
             with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
@@ -253,71 +253,77 @@ def _dual_cone(flat: Real, n_groups: int, dual: Real) -> Real:
     return np.concatenate([np.full((n_groups, 1), dual[-1], dtype=flat.dtype), -z], axis=1)
 
 
-def _mehrotra_step(flat: Real, right: Real, u: Real, slack: Real, dual: Real, careful: bool) -> tuple[Real, Real, Real]:
-    n, n_groups, m = len(flat), u.shape[0], u.shape[1] - 1
-    degree = n + n_groups + 1
-    v, s, alpha = _dual_cone(flat, n_groups, dual), slack[:n], dual[:n]
-    mu = (np.vdot(u, v) + slack @ dual) / degree
-    W = _Scaling.of(u, v)
-    lam = W.apply(v)
-    primal_residual = right * dual[n] + s - flat @ u[:, 1:].reshape(-1)
-    gap_residual = slack[n] + u[:, 0].sum() - right @ alpha
-    # the N × N matrix B M Bᵀ with M_g = β²(I + 2 w₁w₁ᵀ) = (β(I + c w₁w₁ᵀ))²
-    c = 2.0 / (1.0 + np.sqrt(1.0 + 2.0 * np.einsum("gi,gi->g", W.w1, W.w1)))
-    blocks = flat.reshape(n, n_groups, m)
-    along = np.einsum("ngi,gi->ng", blocks, c[:, None] * W.w1)
-    half = np.empty_like(flat)
-    for i in range(m):  # by coordinate: numpy is slow where the last axis has two entries
-        half[:, i::m] = (blocks[:, :, i] + along * W.w1[:, i]) * W.beta
-    solve = normal_solver(half, s / alpha, careful)
+class _NewtonSystem:
+    """The Newton equations of (1) at one point, with all but α and τ eliminated."""
 
-    # κ ≪ rᵀα: there is a solution. Its scale is then free in (1), and rounding would be all that moves it: τ stays.
-    feasible = slack[n] <= 1e-3 * (right @ alpha)
-    # What τ does to u is W²e = (·, q), and H x = Bq with q = My. Sums of large terms would cancel in dτ; these do not.
-    weight = 1.0 + 2.0 * np.einsum("gi,gi->g", W.w1, W.w1)
-    y = (2.0 * W.w0 / weight)[:, None] * W.w1
-    by_right, by_tau = solve(
-        np.stack([right, flat @ (W.beta[:, None] ** 2 * weight[:, None] * y).reshape(-1)], axis=1)
-    ).T
-    short = y - (by_tau @ flat).reshape(n_groups, m)
-    left = np.einsum("gi,gi->g", short, short) + 2.0 * np.einsum("gi,gi->g", W.w1, short) ** 2
-    pivot = right @ by_right + W.beta**2 @ (left + 1.0 / weight) + by_tau**2 @ (s / alpha) + slack[n] / dual[n]
+    def __init__(self, flat: Real, right: Real, u: Real, slack: Real, dual: Real, careful: bool) -> None:
+        n, (n_groups, size) = len(flat), u.shape
+        self.flat, self.right, self.u, self.slack, self.dual, self.careful = flat, right, u, slack, dual, careful
+        self.v, s, alpha = _dual_cone(flat, n_groups, dual), slack[:n], dual[:n]
+        W = self.W = _Scaling.of(u, self.v)
+        self.primal_residual = right * dual[n] + s - flat @ u[:, 1:].reshape(-1)
+        self.gap_residual = slack[n] + u[:, 0].sum() - right @ alpha
+        # the N × N matrix B M Bᵀ with M_g = β²(I + 2 w₁w₁ᵀ) = (β(I + c w₁w₁ᵀ))²
+        self.weight = 1.0 + 2.0 * np.einsum("gi,gi->g", W.w1, W.w1)
+        blocks = flat.reshape(n, n_groups, size - 1)
+        along = np.einsum("ngi,gi->ng", blocks, W.w1) * (2.0 / (1.0 + np.sqrt(self.weight)))
+        half = np.empty_like(flat)
+        for i in range(size - 1):  # by coordinate: numpy is slow where the last axis has two entries
+            half[:, i :: size - 1] = (blocks[:, :, i] + along * W.w1[:, i]) * W.beta
+        self.solve = normal_solver(half, s / alpha, careful)
+        # κ ≪ rᵀα: there is a solution. Its scale is then free in (1), and rounding would be all that moves it: τ stays.
+        self.feasible = bool(slack[n] <= 1e-3 * (right @ alpha))
+        # What τ does to u is W²e = (·, q), and Hx = Bq with q = My. Sums of large terms cancel in dτ, but not in these.
+        y = (2.0 * W.w0 / self.weight)[:, None] * W.w1
+        q = (W.beta**2 * self.weight)[:, None] * y
+        self.by_right, self.by_tau = self.solve(np.stack([right, flat @ q.reshape(-1)], axis=1)).T
+        self.short = y - (self.by_tau @ flat).reshape(n_groups, -1)
+        left = np.einsum("gi,gi->g", self.short, self.short) + 2.0 * np.einsum("gi,gi->g", W.w1, self.short) ** 2
+        self.pivot = right @ self.by_right + W.beta**2 @ (left + 1.0 / self.weight)
+        self.pivot = self.pivot + self.by_tau**2 @ (s / alpha) + slack[n] / dual[n]
 
-    def direction(cone: Real, ray: Real, share: float) -> tuple[Real, Real, Real, Real]:
+    def direction(self, cone: Real, ray: Real, share: float) -> tuple[Real, Real, Real, Real]:
         """Solve W⁻¹du + W dv = cone, dual·dslack + slack·ddual = ray, and `share` of the residuals of (1)."""
+        W, flat, n, n_groups = self.W, self.flat, len(self.flat), len(cone)
         scaled = W.apply(cone)
-        moved = share * primal_residual + ray[:n] / alpha
-        fixed = solve(moved - flat @ scaled[:, 1:].reshape(-1))
+        moved = share * self.primal_residual + ray[:n] / self.dual[:n]
+        fixed = self.solve(moved - flat @ scaled[:, 1:].reshape(-1))
         kept = W.w0 * cone[:, 0] - np.einsum("gi,gi->g", W.w1, cone[:, 1:])
-        d_tau = share * gap_residual + (W.beta / weight) @ kept + np.vdot(short, scaled[:, 1:]) + by_tau @ moved
-        d_tau = 0.0 if feasible else (d_tau + ray[n] / dual[n] - right @ fixed) / pivot
-        d_dual = np.append(fixed + d_tau * (by_right + by_tau), d_tau)
+        d_tau = share * self.gap_residual + (W.beta / self.weight) @ kept + np.vdot(self.short, scaled[:, 1:])
+        d_tau = d_tau + self.by_tau @ moved + ray[n] / self.dual[n] - self.right @ fixed
+        d_tau = 0.0 if self.feasible else d_tau / self.pivot
+        d_dual = np.append(fixed + d_tau * (self.by_right + self.by_tau), d_tau)
         dv = _dual_cone(flat, n_groups, d_dual)
-        du, d_slack = scaled - W.apply(W.apply(dv)), (ray - slack * d_dual) / dual
-        for _ in range(2 if careful else 0):  # W² has magnified the rounding of dv, and B du takes differences
-            missing = share * primal_residual + right * d_tau + d_slack[:n] - flat @ du[:, 1:].reshape(-1)
-            more = np.append(solve(missing), 0.0)
+        du, d_slack = scaled - W.apply(W.apply(dv)), (ray - self.slack * d_dual) / self.dual
+        for _ in range(2 if self.careful else 0):  # W² has magnified the rounding of dv, and B du takes differences
+            missing = share * self.primal_residual + self.right * d_tau + d_slack[:n] - flat @ du[:, 1:].reshape(-1)
+            more = np.append(self.solve(missing), 0.0)
             dv_more = _dual_cone(flat, n_groups, more)
             du, dv = du - W.apply(W.apply(dv_more)), dv + dv_more
-            d_slack, d_dual = d_slack - slack * more / dual, d_dual + more
+            d_slack, d_dual = d_slack - self.slack * more / self.dual, d_dual + more
         return du, dv, d_slack, d_dual
 
-    def steps(du: Real, dv: Real, d_slack: Real, d_dual: Real, most: float) -> tuple[float, float]:
+    def steps(self, du: Real, dv: Real, d_slack: Real, d_dual: Real, most: float = 1.0) -> tuple[float, float]:
         """To the boundary of the primal and the dual cone; one step for both while τ moves, which is in both."""
-        primal = min(most * min(_cone_step(u, du), _ray_step(slack, d_slack)), 1.0)
-        other = min(most * min(_cone_step(v, dv), _ray_step(dual, d_dual)), 1.0)
-        return (primal, other) if feasible else (min(primal, other),) * 2
+        primal = min(most * min(_cone_step(self.u, du), _ray_step(self.slack, d_slack)), 1.0)
+        dual = min(most * min(_cone_step(self.v, dv), _ray_step(self.dual, d_dual)), 1.0)
+        return (primal, dual) if self.feasible else (min(primal, dual),) * 2
 
-    du, dv, d_slack, d_dual = direction(-lam, -slack * dual, 1.0)
-    primal, other = steps(du, dv, d_slack, d_dual, 1.0)
-    affine = np.vdot(u + primal * du, v + other * dv) + (slack + primal * d_slack) @ (dual + other * d_dual)
-    centring = np.clip(affine / degree / mu, 0.0, 1.0) ** 3
+
+def _mehrotra_step(flat: Real, right: Real, u: Real, slack: Real, dual: Real, careful: bool) -> tuple[Real, Real, Real]:
+    system = _NewtonSystem(flat, right, u, slack, dual, careful)
+    W, degree = system.W, len(flat) + len(u) + 1
+    lam, mu = W.apply(system.v), (np.vdot(u, system.v) + slack @ dual) / degree
+    du, dv, d_slack, d_dual = system.direction(-lam, -slack * dual, 1.0)
+    primal, other = system.steps(du, dv, d_slack, d_dual)
+    affine = np.vdot(u + primal * du, system.v + other * dv) + (slack + primal * d_slack) @ (dual + other * d_dual)
+    centring = float(np.clip(affine / degree / mu, 0.0, 1.0)) ** 3
     correction = _jordan(W.apply(du, inverse=True), W.apply(dv)) + _jordan(lam, lam)
     correction[:, 0] -= centring * mu
     ray = centring * mu - slack * dual - d_slack * d_dual
-    share = 1.0 if feasible else 1.0 - centring
-    du, dv, d_slack, d_dual = direction(-_jordan_divide(lam, correction), ray, share)
-    primal, other = steps(du, dv, d_slack, d_dual, 0.99)
+    share = 1.0 if system.feasible else 1.0 - centring
+    du, dv, d_slack, d_dual = system.direction(-_jordan_divide(lam, correction), ray, share)
+    primal, other = system.steps(du, dv, d_slack, d_dual, 0.99)
     return u + primal * du, slack + primal * d_slack, dual + other * d_dual
 
 

@@ -44,7 +44,7 @@ NEGLIGIBLE_MARGIN = 1e-12
 EXACT = 1e-13
 """The relative accuracy asked of the last working set."""
 
-_SMALLEST_SET, _LARGEST_SET = 64, 1000
+_SMALLEST_SET, _LARGEST_SET = 300, 1000
 """Sizes between which a working set starts, and grows by: the number of columns, if it lies between them."""
 
 

@@ -242,9 +242,7 @@ class KernelLags:
         if self.channels == 1:
             weighted = rows * np.sqrt(np.maximum(P, 0.0))
         else:
-            values, vectors = np.linalg.eigh(P.astype(np.complex128))
-            root = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
-            weighted = np.einsum("hsr,nsh->nrh", np.conj(root), rows)
+            weighted = np.einsum("hsr,nsh->nrh", np.conj(_roots(P)), rows)
         flat = (weighted * np.sqrt(self.multiplicity)).reshape(rows.shape[0], -1)
         return np.concatenate([flat.real, flat.imag], axis=1)
 
@@ -291,3 +289,13 @@ class KernelLags:
                         block = np.ix_(rows, columns)
                         H[block] += cache[x, u, v, y][places[block]]
         return H / (2.0 * self.D)
+
+
+def _roots(P: NDArray[Any]) -> NDArray[Any]:
+    """Lower triangular L_d with L_d L_d* = P_d ⪰ 0, (H, R, R), in the format of P; what is only rounding is zero."""
+    L = np.tril(P)
+    for k in range(L.shape[1]):
+        pivot = L[:, k, k].real
+        L[:, k:, k] /= np.sqrt(np.where(pivot > 0, pivot, np.inf))[:, None]
+        L[:, k + 1 :, k + 1 :] -= np.tril(L[:, k + 1 :, k, None] * np.conj(L[:, None, k + 1 :, k]))
+    return np.asarray(L)

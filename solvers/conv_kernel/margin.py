@@ -73,12 +73,12 @@ def kernel_max_margin(
         NotSeparableError: the path found no predictor because there is none.
         IllConditionedError: the network that it found, once rounded, separates nothing.
     """
-    rows, right, _ = problem.equilibrated
-    end = _best_end(geometry, rows, right, search.tol)
+    unit = problem.equilibrated
+    end = best_end(geometry, unit.rows, unit.right, search.tol)
     if end.multipliers is None or end.beta is None:
         raise_if_not_separable(problem.A, problem.label_shape)
         plain, dual, _ = l2_max_margin(problem.A)
-        dual = dual if end.multipliers is None else end.multipliers * right
+        dual = dual if end.multipliers is None else end.multipliers * unit.share
         how: dict[str, object] = {"method": "l2 max margin, as the central path found no predictor"}
         return network_of(problem, geometry, plain.reshape(problem.shape), dual, how)
     U, rank = factor_second_moment(geometry, end.X, search.tol)
@@ -88,33 +88,35 @@ def kernel_max_margin(
         U = fewer_kernels_for_margin(geometry, A, U, out_channels, search.n_starts, search.seed)
         stats["method"] = f"local search over {out_channels} channels, {search.n_starts} seeded starts"
         beta, _ = weighted_margin(geometry, geometry.fourier(A), geometry.spectrum(geometry.lags(U.T @ U)))
-    return network_candidate(problem, geometry, U, beta, end.multipliers * right, rank, stats)
+    return network_candidate(problem, geometry, U, beta, end.multipliers * unit.share, rank, stats)
 
 
-def _best_end(geometry: KernelLags, rows: Array, right: Array, tol: float) -> PathEnd:
+def best_end(geometry: KernelLags, rows: Array, right: Array, tol: float) -> PathEnd:
     """Problem (2), once more with larger right sides where rounding β to float64 could violate a small one."""
     end = _attempts(geometry, rows, right, tol)
-    if end.beta is None:
-        return end
-    size = float(np.linalg.norm(geometry.inverse(end.beta)))
+    beta = l2_max_margin(rows / right[:, None])[0] if end.beta is None else geometry.inverse(end.beta)
+    size = float(np.linalg.norm(beta))
     rounding = np.finfo(np.float64).eps * size * np.linalg.norm(rows, axis=1)
     raised = right + np.where(rounding > 1e-9 * right, 8.0 * rounding, 0.0)
     return _attempts(geometry, rows, raised, tol) if (raised > right).any() else end
 
 
 def _attempts(geometry: KernelLags, rows: Array, right: Array, tol: float) -> PathEnd:
-    """In float64; where the gap stays open from a start that knows the first end; then in the longest format.
+    """In float64; where the gap stays open from a start near the first end; and so on in the longest format.
 
     That is careful, and only where it takes seconds at most.
     """
     end = solve_margin(geometry, rows, right, 0.5 * tol)
     columns = 2 * geometry.channels * geometry.multiplicity.size + geometry.n**2
     small = min(len(rows), WORKING_SET) ** 2 * columns <= LONG_UP_TO
-    for format in (np.float64, np.longdouble, np.longdouble)[: 3 if small else 1]:
+    attempts = [(np.float64, True), (np.longdouble, True), (np.longdouble, False), (np.longdouble, True)]
+    for format, start_near in attempts[: 4 if small else 1]:
         if end.gap <= tol:
             break
+        # away from the singular X of the end, whose α would leave the rest of the spectrum alone
+        near = end.X / np.trace(end.X) + 0.1 / geometry.n * np.eye(geometry.n) if start_near else None
         careful = format is np.longdouble
-        again = solve_margin(geometry, rows.astype(format), right.astype(format), 0.5 * tol, end.X, careful)
+        again = solve_margin(geometry, rows.astype(format), right.astype(format), 0.5 * tol, near, careful)
         end = again if again.gap < end.gap or not np.isfinite(end.upper) else end
     return replace(
         end,

@@ -48,21 +48,24 @@ def solve_margin(
     of the others are zero, so the lower bound is one for all.
     """
     N, near = A.shape[0], np.eye(geometry.n, dtype=A.dtype) if near is None else near.astype(A.dtype)
-    if N <= WORKING_SET:
+    size = min(WORKING_SET, 4 * A.shape[1])
+    if size >= N:
         return follow(Margins(geometry, A, right, near, careful), tol)
     support = l2_max_margin((A / right[:, None]).astype(np.float64))[0]
-    working = np.argsort(A @ support / right, kind="stable")[:WORKING_SET]
+    working = np.argsort(A @ support / right, kind="stable")[:size]
     while True:
         end = follow(Margins(geometry, A[working], right[working], near, careful), tol)
-        if end.multipliers is None or end.beta is None:
+        if end.multipliers is not None:
+            alpha = np.zeros(N, dtype=A.dtype)
+            alpha[working] = end.multipliers
+            end = replace(end, multipliers=alpha)
+        if end.beta is None:
             return end
-        alpha = np.zeros(N, dtype=A.dtype)
-        alpha[working] = end.multipliers
         margins = A @ geometry.inverse(end.beta).reshape(-1) / right
         violated = np.setdiff1d(np.flatnonzero(margins < margins[working].min() * (1.0 - 0.1 * tol)), working)
         if violated.size == 0:
-            return replace(end, multipliers=alpha)
-        worst = violated[np.argsort(margins[violated], kind="stable")[: WORKING_SET // 2]]
+            return end
+        worst = violated[np.argsort(margins[violated], kind="stable")[: size // 2]]
         working = np.concatenate([working, worst])
 
 

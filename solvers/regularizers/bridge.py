@@ -157,23 +157,23 @@ class Bridge(Regularizer):
         return stationary_points(problem, self, convex, search)
 
     def _minimize_l1(self, problem: MarginProblem, search: Search) -> Candidate:
-        rows, right, _ = problem.equilibrated
+        rows, right = problem.equilibrated.rows, problem.equilibrated.right
         method, found = (
             GROUP_METHOD,
             group_max_margin_by_columns(rows, right, lambda r: r[:, :, None], 0.5 * search.tol),
         )
-        # HiGHS takes minutes on larger problems
+        # a vertex has the digits that rounding takes from an inner point; HiGHS takes minutes on larger problems
         if not abs(found.gap) <= (1e-2 if rows.size <= 100_000 else 1.0) * search.tol:
             program = l1_max_margin(rows, right)
-            if program is not None and not abs(program.gap) >= abs(found.gap):
+            if program is not None and (abs(program.gap) <= search.tol or not abs(program.gap) >= abs(found.gap)):
                 method, found = "linear program (HiGHS)", program
         return self._candidate(problem, found, method)
 
     def _candidate(self, problem: MarginProblem, found: GroupSolution, method: str) -> Candidate:
         """The predictor of a solution in the equilibrated rows."""
-        _, right, scale = problem.equilibrated
+        unit = problem.equilibrated
         stats: dict[str, object] = {"method": method, "iterations": found.iterations, "polished": found.polished}
-        beta, dual = self.from_groups(found.b, problem.shape) / scale, found.dual * right
+        beta, dual = self.from_groups(found.b, problem.shape) / unit.scale, found.dual * unit.share
         return Candidate(np.asarray(beta, dtype=np.float64), np.asarray(dual, dtype=np.float64), stats)
 
     def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:

@@ -31,13 +31,14 @@ from solvers.conv_kernel.network import full_width_kernel
 from solvers.conv_kernel.path import kernel_dual_norm
 from solvers.conv_kernel.value import InducedRegularizer, attained
 from solvers.regularizers.fourier_bridge import FourierBridge
-from solvers.regularizers.l2 import least_norm
-from solvers.regularizers.regularizer import Regularizer
+from solvers.regularizers.l2 import least_norm, least_norm_of_wide_rows
+from solvers.regularizers.regularizer import LARGEST_PROGRAM, Regularizer
 from solvers.search import Search
 from solvers.separability import raise_if_not_resolved, raise_if_not_separable
 
 if TYPE_CHECKING:
     from solvers.problem import MarginProblem
+    from solvers.solution import Candidate
 
 
 @lru_cache(maxsize=8)
@@ -164,9 +165,7 @@ class ConvKernel(Regularizer):
         raise_if_not_resolved(problem.A, problem.label_shape)
         geometry = self.geometry(problem.shape)
         if geometry.n == 1:
-            plain = least_norm(problem)
-            hat = geometry.fourier(plain.beta)[0]
-            return network_candidate(problem, geometry, np.ones((1, 1)), hat, plain.dual, 1, dict(plain.stats))
+            return self._scaled(problem, least_norm(problem))
         if geometry.channels == 1 and geometry.full_width:
             raise_if_not_separable(problem.A, problem.label_shape)
             wide = FourierBridge(1).minimize(problem, search)
@@ -174,6 +173,22 @@ class ConvKernel(Regularizer):
             U = full_width_kernel(geometry, hat)
             return network_candidate(problem, geometry, U, hat, wide.dual, 1, dict(wide.stats))
         return kernel_max_margin(problem, geometry, self.out_channels, search)
+
+    def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
+        geometry = self.geometry(problem.shape)
+        if geometry.n == 1:
+            plain = least_norm_of_wide_rows(problem, search.tol)
+            return None if plain is None else self._scaled(problem, plain)
+        if geometry.channels == 1 and geometry.full_width and geometry.D <= LARGEST_PROGRAM:
+            # the path leaves room for the rounding of a network, which is more than that of β
+            return kernel_max_margin(problem, geometry, self.out_channels, search)
+        return super().last_resort(problem, search, worst)
+
+    def _scaled(self, problem: MarginProblem, plain: Candidate) -> NetworkCandidate:
+        """K = 1 and R = 1: the network scales the input, and the problem is that of ‖β‖₂."""
+        geometry = self.geometry(problem.shape)
+        hat = geometry.fourier(plain.beta)[0]
+        return network_candidate(problem, geometry, np.ones((1, 1)), hat, plain.dual, 1, dict(plain.stats))
 
     def minimize_conic(self, problem: MarginProblem) -> NetworkCandidate:
         """By the full semidefinite program through cvxpy; the network is the least one for the program's β."""

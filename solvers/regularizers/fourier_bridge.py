@@ -81,7 +81,7 @@ class FourierBridge(Bridge):
         return fourier_l1(beta) if self.p == 1 else super().conic(beta)
 
     def _minimize_l1(self, problem: MarginProblem, search: Search) -> Candidate:
-        rows, right, _ = problem.equilibrated
+        rows, right = problem.equilibrated.rows, problem.equilibrated.right
         found = group_max_margin_by_columns(
             rows, right, lambda part: self.blocks(part.reshape(-1, *problem.shape)), 0.5 * search.tol
         )

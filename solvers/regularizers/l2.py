@@ -29,14 +29,17 @@ def least_norm(problem: MarginProblem) -> Candidate:
     return Candidate(beta, np.stack([part[1] for part in parts], axis=1), parts[0][2])
 
 
-def least_norm_of_wide_rows(problem: MarginProblem, tol: float) -> Candidate:
-    """The same by the interior point for group norms, with one group: rows scaled together with their right sides.
+def least_norm_of_wide_rows(problem: MarginProblem, tol: float) -> Candidate | None:
+    """The same by the interior point for group norms, with one group; None for rows of comparable norms.
 
-    Of rows over many decades β must meet the largest with a margin that its own rounding exceeds.
+    Of rows over many decades β must meet the largest with a margin that its own rounding exceeds, so that they are
+    scaled together with their right sides.
     """
-    rows, right, scale = problem.equilibrated
-    found = group_max_margin(rows, right, lambda part: part[:, None, :], 0.5 * tol)
-    beta, dual = found.b.reshape(problem.shape) / scale, found.dual * right
+    unit = problem.equilibrated
+    if unit.share.min() > 1e-3:
+        return None
+    found = group_max_margin(unit.rows, unit.right, lambda part: part[:, None, :], 0.5 * tol)
+    beta, dual = found.b.reshape(problem.shape) / unit.scale, found.dual * unit.share
     how: dict[str, object] = {"method": "interior point", "iterations": found.iterations}
     return Candidate(np.asarray(beta, dtype=np.float64), np.asarray(dual, dtype=np.float64), how)
 
@@ -78,7 +81,7 @@ class L2(Norm):
     def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
         return least_norm(problem)
 
-    def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate:
+    def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
         return least_norm_of_wide_rows(problem, search.tol)
 
     def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:

@@ -11,6 +11,8 @@ from solvers.algorithms.nuclear_norm import LARGEST, OutputRows, nuclear_max_mar
 from solvers.algorithms.signed_rows import dense
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
+from solvers.conv_kernel.lags import KernelLags
+from solvers.conv_kernel.margin import best_end
 from solvers.extended_precision import powers_of_two, row_norms
 from solvers.regularizers.exponent import check_exponent, power_norm, shrinkage, subscript
 from solvers.regularizers.l2 import frobenius_norm, least_norm, least_norm_of_wide_rows, scaled_to_ball
@@ -101,18 +103,39 @@ class Schatten(Regularizer):
     def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
         if self.p == 2:
             return least_norm(problem)
-        if self.p < 1 or max(problem.labels.size, int(np.prod(problem.shape))) > LARGEST:
-            return super().minimize(problem, search)
-        points = dense(problem.points)
-        scale = powers_of_two(row_norms(points))
-        smallest = float(scale.min())
-        labels = problem.labels.reshape(scale.size, -1).T
-        right = np.broadcast_to(smallest / scale, labels.shape)
-        found = nuclear_max_margin(OutputRows(points, labels / scale), right, 0.5 * min(search.tol, 1e-9))
-        if not found.gap <= search.tol:
-            return super().minimize(problem, search)
-        stats: dict[str, object] = {"method": "interior point for the nuclear norm", "iterations": found.iterations}
-        return Candidate(found.beta / smallest, (found.dual * right).T, stats)
+        found = self._minimize_nuclear(problem, search) if self.p == 1 else None
+        return super().minimize(problem, search) if found is None else found
+
+    def _minimize_nuclear(self, problem: MarginProblem, search: Search) -> Candidate | None:
+        """By an interior point of its own, and where that leaves the gap open by the central path of R_K."""
+        if max(problem.labels.size, int(np.prod(problem.shape))) <= LARGEST:
+            points = dense(problem.points)
+            scale = powers_of_two(row_norms(points))
+            smallest = float(scale.min())
+            labels = problem.labels.reshape(scale.size, -1).T
+            right = np.broadcast_to(smallest / scale, labels.shape)
+            found = nuclear_max_margin(OutputRows(points, labels / scale), right, 0.5 * min(search.tol, 1e-9))
+            if found.gap <= search.tol:
+                stats: dict[str, object] = {"method": "interior point", "iterations": found.iterations}
+                return Candidate(found.beta / smallest, (found.dual * right).T, stats)
+        return self._by_central_path(problem, search)
+
+    def _by_central_path(self, problem: MarginProblem, search: Search) -> Candidate | None:
+        """By the central path of R_K: with kernels of size 1 it is 2√D times the nuclear norm of channels × D.
+
+        The smaller side of β takes the part of the channels. None where the path finds no predictor.
+        """
+        unit, (outputs, features) = problem.equilibrated, problem.shape
+        turned = outputs > features
+        rows = unit.rows.reshape(-1, outputs, features).swapaxes(1, 2) if turned else unit.rows
+        channels, length = (features, outputs) if turned else (outputs, features)
+        geometry = KernelLags((length,), (1,), channels)
+        end = best_end(geometry, np.ascontiguousarray(rows).reshape(len(rows), -1), unit.right, search.tol)
+        if end.beta is None or end.multipliers is None:
+            return None
+        beta = geometry.inverse(end.beta) / unit.scale
+        how: dict[str, object] = {"method": "central path", "iterations": end.iterations}
+        return Candidate(beta.T if turned else beta, end.multipliers * unit.share, how)
 
     def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
         isometric = self.p == 2
