@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from solvers.arrays import Array
 
+BLOCK = 1 << 18
+"""Entries of a matrix that are handled together, so that temporaries stay small."""
 
-def extended_product(matrix: Array, vector: Array) -> Array:
+
+def block_length(points: Any) -> int:
+    """How many rows of an array are handled together; all of a sparse matrix."""
+    return max(1, BLOCK // points.shape[1]) if isinstance(points, np.ndarray) else int(points.shape[0])
+
+
+def in_row_blocks(function: Callable[[Any], Array], points: Any) -> Array:
+    """function(rows), one number a row, block by block."""
+    step = block_length(points)
+    return np.concatenate([function(points[i : i + step]) for i in range(0, points.shape[0], step)])
+
+
+def row_norms(points: Any, columns: Array | None = None) -> Array:
+    """‖x_n ⊙ c‖₂ for the rows of a matrix, dense or sparse, without a temporary of its size."""
+    weights = np.ones(points.shape[1]) if columns is None else columns**2
+    if isinstance(points, np.ndarray):
+        return np.asarray(np.sqrt(np.einsum("nd,nd,d->n", points, points, weights)))
+    return np.asarray(np.sqrt((points * points) @ weights))
+
+
+def extended_product(matrix: Any, vector: Array) -> Array:
     """matrix @ vector; entries that cancel to less than 10⁻³ of their terms are summed in 80 bits where there are any.
 
     (On x86; elsewhere the longest format may be float64 itself.)
     """
     product = np.asarray(matrix @ vector)
-    cancels = np.abs(matrix) @ np.abs(vector) > 1e3 * np.abs(product)
+    cancels = abs(matrix) @ np.abs(vector) > 1e3 * np.abs(product)
     if cancels.any():
         product[cancels] = matrix[cancels].astype(np.longdouble) @ vector.astype(np.longdouble)
-    return product
+    return np.asarray(product)
 
 
-def careful_margins(points: Array, labels: Array, beta: Array) -> Array:
+def careful_margins(points: Any, labels: Array, beta: Array) -> Array:
     """y_n⟨x_n, β⟩, with the smallest entries and those without correct digits summed in the longest format.
 
     At small margins the smallest entries are differences of large terms. A float64 sum of them would be less accurate
@@ -27,9 +52,10 @@ def careful_margins(points: Array, labels: Array, beta: Array) -> Array:
     """
     products = np.asarray(points @ beta)
     # first those of which rounding leaves no digit: large, but only noise, they would not be among the smallest
-    noise = np.flatnonzero(np.abs(points) @ np.abs(beta) >= 1e13 * np.abs(products))
+    terms = in_row_blocks(lambda rows: np.asarray(abs(rows) @ np.abs(beta)), points)
+    noise = np.flatnonzero(terms >= 1e13 * np.abs(products))
     products[noise] = extended_product(points[noise], beta)
-    margins = labels * products
+    margins: Array = labels * products
     near = np.flatnonzero(np.abs(margins - margins.min()) <= 1e-3 * abs(margins.min()))[: 2 * beta.size]
     margins[near] = labels[near] * extended_product(points[near], beta)
     return margins

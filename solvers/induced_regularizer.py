@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from solvers.conv_kernel.value import InducedRegularizer
 from solvers.regularizers.conv_kernel import ConvKernel
 from solvers.search import Search
+from solvers.threads import threads_for
 from solvers.validation import check_starts, check_tolerance, finite_array
 
 
@@ -61,5 +62,5 @@ def induced_regularizer(
     if isinstance(kernel_size, int) and out_channels is not None and predictor.ndim - (in_channels > 1) == 2:
         kernel_size = (kernel_size, kernel_size)
     regularizer = ConvKernel(kernel_size, in_channels, out_channels)
-    regularizer.check_shape(predictor.shape)
-    return regularizer.attained(predictor, search)
+    with threads_for(float(regularizer.geometry(predictor.shape).n) ** 3):
+        return regularizer.attained(predictor, search)

@@ -21,6 +21,7 @@ from solvers.regularizers.regularizer import Regularizer
 from solvers.search import Search
 from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable
 from solvers.solution import Certificate, Solution, Status
+from solvers.threads import threads_for
 from solvers.validation import check_beta, check_multipliers, check_problem, check_search
 
 
@@ -39,7 +40,8 @@ def max_margin(
 
     Args:
         X: points, shape (N, D), or (N, H, W) for images with FourierBridge and ConvKernel, which also takes several
-            input channels, (N, R, D) and (N, R, H, W); converted to float64.
+            input channels, (N, R, D) and (N, R, H, W); converted to float64. A scipy sparse matrix (N, D) stays
+            sparse with L2(); the other regularizers fill it.
         y: labels −1 or +1, shape (N,); (N, M) for a matrix β of M outputs (Schatten), constraints on every (n, m).
         regularizer: R. L2(), Bridge(p), FourierBridge(p), Schatten(1 or 2), ConvKernel(…), or a `Norm` of your own.
             For p < 1 the problem is nonconvex: the answer is a BridgeSolution, the best of the stationary points found.
@@ -74,24 +76,29 @@ def max_margin(
     """
     problem = check_problem(X, y, regularizer)
     search = check_search(problem, regularizer, method, tol=tol, n_starts=n_starts, seed=seed, start=start)
-    if not problem.points.any(axis=1).all():  # a point at the origin has margin zero, whatever β
-        raise_if_not_separable(problem.A, problem.label_shape)
-    by_cones = method == "conic"
+    with threads_for(float(problem.labels.size) ** 2 * np.prod(problem.shape)):
+        return _solve(problem, regularizer, search, by_cones=method == "conic")
+
+
+def _solve(problem: MarginProblem, regularizer: Regularizer, search: Search, *, by_cones: bool) -> Solution:
+    tol = search.tol
+    if problem.has_zero_row:
+        raise_if_not_separable(problem.signed_rows, problem.label_shape)
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows fails its certificate
             found = regularizer.minimize_conic(problem) if by_cones else regularizer.minimize(problem, search)
             solution = certified(problem, regularizer, found, tol=tol)
     except ConicSolverError:
-        raise_if_not_separable(problem.A, problem.label_shape)
-        raise_if_ill_conditioned(problem.A, np.inf)
+        raise_if_not_separable(problem.signed_rows, problem.label_shape)
+        raise_if_ill_conditioned(problem.signed_rows, np.inf)
         raise
     if solution.certificate.worst <= tol:
         return replace(solution, unique=regularizer.unique(problem, solution))
     if solution.status is Status.INACCURATE:
-        raise_if_not_separable(problem.A, problem.label_shape)
+        raise_if_not_separable(problem.signed_rows, problem.label_shape)
         if not by_cones:
             solution = _last_resort(problem, regularizer, solution, search)
-        raise_if_ill_conditioned(problem.A, solution.certificate.worst)
+        raise_if_ill_conditioned(problem.signed_rows, solution.certificate.worst)
     return solution
 
 

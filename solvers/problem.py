@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from solvers.algorithms.signed_rows import SignedRows, dense
 from solvers.arrays import Array
-from solvers.extended_precision import careful_margins, extended_product, powers_of_two
+from solvers.extended_precision import careful_margins, extended_product, in_row_blocks, powers_of_two, row_norms
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +39,8 @@ class MarginProblem:
     (M outputs) constraint nM + m is y_{nm}⟨x_n, β_m⟩ ≥ 1 and β has shape (M, D).
     """
 
-    points: Array
-    """x_n, flattened: shape (N, size of x), C-contiguous float64."""
+    points: Any
+    """x_n, flattened: shape (N, size of x), float64; a C-contiguous array, or a scipy sparse array in CSR format."""
     labels: Array
     """y, entries ±1, shape (N,) or (N, M)."""
     shape: tuple[int, ...]
@@ -57,7 +59,17 @@ class MarginProblem:
     @cached_property
     def largest_norm(self) -> float:
         """max_m ‖a_m‖₂, which is max_n ‖x_n‖₂."""
-        return float(np.linalg.norm(self.points, axis=1).max())
+        return float(row_norms(self.points).max())
+
+    @property
+    def has_zero_row(self) -> bool:
+        """Whether some x_n is the origin: its margin is zero, whatever β."""
+        return not in_row_blocks(lambda rows: np.asarray(abs(rows).sum(axis=1)), self.points).all()
+
+    @cached_property
+    def signed_rows(self) -> SignedRows:
+        """The rows a_m for methods that ask for a few at a time; with one output X is not copied."""
+        return SignedRows(self.points, self.labels) if self.labels.ndim == 1 else SignedRows.of(self.A)
 
     @cached_property
     def equilibrated(self) -> EquilibratedRows:
@@ -68,10 +80,10 @@ class MarginProblem:
     def rows(self, index: NDArray[np.intp]) -> Array:
         """The rows a_m with these indices, flattened: shape (k, size of β)."""
         if self.labels.ndim == 1:
-            return self.labels[index, None] * self.points[index]
+            return dense(self.signed_rows[index])
         n, m = np.unravel_index(index, self.label_shape)
         rows = np.zeros((index.size, *self.shape))
-        rows[np.arange(index.size), m] = self.labels[n, m][:, None] * self.points[n]
+        rows[np.arange(index.size), m] = self.labels[n, m][:, None] * dense(self.points[n])
         return rows.reshape(index.size, -1)
 
     def margins(self, beta: Array) -> Array:
@@ -83,7 +95,7 @@ class MarginProblem:
     def combine(self, dual: Array) -> Array:
         """Aᵀα = Σ_m α_m a_m, in the shape of β."""
         signed = self.labels * dual.reshape(self.label_shape)
-        return np.asarray(signed.T @ self.points).reshape(self.shape)
+        return np.asarray((self.points.T @ signed).T).reshape(self.shape)
 
     def careful_margins(self, beta: Array) -> Array:
         """`margins` for a certificate: the smallest ones are accumulated in the machine's longest format."""
@@ -99,6 +111,7 @@ class MarginProblem:
         for weights in signed.T:
             active = np.flatnonzero(weights)
             exact = active.size <= 2 * self.points.shape[1]
-            product = extended_product if exact else np.matmul
-            columns.append(product(self.points[active].T, weights[active]))
+            columns.append(
+                extended_product(self.points[active].T, weights[active]) if exact else self.points.T @ weights
+            )
         return np.stack(columns).reshape(self.shape)

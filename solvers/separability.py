@@ -11,6 +11,7 @@ import numpy as np
 
 from solvers.algorithms.interior_point import group_max_margin
 from solvers.algorithms.least_distance import NEGLIGIBLE_MARGIN, least_distance
+from solvers.algorithms.signed_rows import SignedRows, dense
 from solvers.arrays import Array
 from solvers.solution import IllConditionedError, NotSeparableError
 
@@ -21,34 +22,36 @@ UNRESOLVED = 1e-10
 """Relative margin below which a bad answer is the data's fault: β has rounding errors of a millionth of the margins."""
 
 
-def relative_margin(A: Array) -> float:
+def relative_margin(A: Array | SignedRows) -> float:
     """The ℓ2 margin of the rows scaled to norm one: what there is to resolve, dimensionless."""
-    return least_distance(A / np.linalg.norm(A, axis=1)[:, None])[1]
+    rows = SignedRows.of(A)
+    return least_distance(rows.scaled(1.0 / rows.norms()))[1]
 
 
-def farkas_certificate(A: Array) -> tuple[Array, float] | None:
+def farkas_certificate(A: Array | SignedRows) -> tuple[Array, float] | None:
     """α ≥ 0, Σα = 1 with Σα_n a_n ≈ 0 and its relative residual ‖Aᵀα‖₂ / max‖a_n‖₂; None when the data separate.
 
     Separability does not change when columns or rows are scaled by positive numbers, so both are equilibrated first.
     """
-    zero_rows = np.flatnonzero(~A.any(axis=1))
+    rows = SignedRows.of(A)
+    largest = rows.largest_in_rows()
+    zero_rows = np.flatnonzero(largest == 0)
     if zero_rows.size:
-        alpha = np.zeros(A.shape[0])
+        alpha = np.zeros(largest.size)
         alpha[zero_rows[0]] = 1.0
         return alpha, 0.0
-    largest = np.abs(A).max(axis=1)
     lift = np.where(largest < 1e-150 * max(1.0, largest.max()), largest, 1.0)  # rows whose squares would underflow
-    scaled = A / lift[:, None]
-    column_scale = np.abs(scaled).max(axis=0)
-    scaled = scaled / np.where(column_scale > 0, column_scale, 1.0)
-    row_scale = np.linalg.norm(scaled, axis=1)
-    rows = scaled / row_scale[:, None]
-    alpha, distance = least_distance(rows)
-    if distance > NEGLIGIBLE_MARGIN or (distance > CERTAINLY_ZERO and _separates(rows)):
+    scaled = rows.scaled(1.0 / lift)
+    column_scale = scaled.largest_in_columns()
+    scaled = scaled.scaled(1.0, 1.0 / np.where(column_scale > 0, column_scale, 1.0))
+    row_scale = scaled.norms()
+    unit = scaled.scaled(1.0 / row_scale)
+    alpha, distance = least_distance(unit)
+    if distance > NEGLIGIBLE_MARGIN or (distance > CERTAINLY_ZERO and _separates(dense(unit[:]))):
         return None
     alpha = alpha / row_scale * (lift.min() / lift)
     alpha = alpha / alpha.sum()
-    return alpha, float(np.linalg.norm(A.T @ alpha) / np.linalg.norm(A, axis=1).max())
+    return alpha, float(np.linalg.norm(rows.combination(alpha)) / rows.norms().max())
 
 
 def _separates(rows: Array) -> bool:
@@ -58,7 +61,7 @@ def _separates(rows: Array) -> bool:
     return bool((rows.astype(np.longdouble) @ beta).min() > rounding)
 
 
-def raise_if_not_separable(A: Array, label_shape: tuple[int, ...]) -> None:
+def raise_if_not_separable(A: Array | SignedRows, label_shape: tuple[int, ...]) -> None:
     """Raise NotSeparableError with its Farkas certificate when no β has A β > 0."""
     found = farkas_certificate(A)
     if found is not None:
@@ -66,7 +69,7 @@ def raise_if_not_separable(A: Array, label_shape: tuple[int, ...]) -> None:
         raise NotSeparableError(alpha.reshape(label_shape), residual)
 
 
-def raise_if_not_resolved(A: Array, label_shape: tuple[int, ...]) -> None:
+def raise_if_not_resolved(A: Array | SignedRows, label_shape: tuple[int, ...]) -> None:
     """Raise, before a method starts, when the relative margin is below rounding: every β then has margin 1 ± 1.
 
     NotSeparableError with its certificate where there is one, else IllConditionedError.
@@ -77,7 +80,7 @@ def raise_if_not_resolved(A: Array, label_shape: tuple[int, ...]) -> None:
         raise IllConditionedError(distance, "no usable answer")
 
 
-def raise_if_ill_conditioned(A: Array, worst: float) -> None:
+def raise_if_ill_conditioned(A: Array | SignedRows, worst: float) -> None:
     """Raise IllConditionedError when an answer's worst violation exceeds 1e-3 on data of a margin below `UNRESOLVED`.
 
     Above, an answer with its true gap says more than a refusal, and blaming the data would mislead.

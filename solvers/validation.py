@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import reprlib
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_array, issparse
 
 from solvers.arrays import Array, real_array
 from solvers.problem import MarginProblem
@@ -74,13 +75,13 @@ def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> Margi
         ValueError: not numbers, not finite, no points, shapes that do not match, labels other than ±1.
     """
     regularizer = check_regularizer(regularizer)
-    points = finite_array("X", X)
+    points = check_points(X)
     if points.ndim < 2:
         raise ValueError(
             f"X must have shape (N, D), one row per point (or (N, H, W) for images); got shape {points.shape}. "
             "For a single point use X[None, :], for a single feature X[:, None]."
         )
-    if points.size == 0:
+    if 0 in points.shape:
         raise ValueError(f"X must hold at least one point with at least one feature; got shape {points.shape}")
     labels = check_labels(y, points.shape[0])
     if labels.ndim == 2 and not regularizer.several_outputs:
@@ -92,13 +93,22 @@ def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> Margi
         raise ValueError(f"with labels (N, M) X must have shape (N, D); got {points.shape}")
     shape = points.shape[1:] if labels.ndim == 1 else (labels.shape[1], points.shape[1])
     regularizer.check_shape(shape)
-    largest = float(np.abs(points).max())
+    largest = max(float(points.max()), -float(points.min()))
     if largest != 0 and not 1e-100 < largest < 1e100:
         raise ValueError(
             f"the largest entry of X is {largest:.1e}: squares of such numbers leave the range of float64. "
             "Divide X by it; β is then multiplied by it"
         )
-    return MarginProblem(np.ascontiguousarray(points.reshape(points.shape[0], -1)), labels, shape)
+    flat = points if issparse(points) else np.ascontiguousarray(points.reshape(points.shape[0], -1))
+    return MarginProblem(flat, labels, shape)
+
+
+def check_points(X: ArrayLike | Any) -> Any:
+    """X as float64: an array, or a scipy sparse array in CSR format. Raises ValueError for entries not finite."""
+    if not issparse(X):
+        return finite_array("X", X)
+    points = csr_array(X)
+    return csr_array((finite_array("the entries of X", points.data), points.indices, points.indptr), points.shape)
 
 
 def check_beta(beta: ArrayLike, problem: MarginProblem) -> Array:

@@ -8,8 +8,11 @@ p < 1 they are eq. (13) of Gunasekar, Lee, Soudry, Srebro (2018). The caller cer
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dgetrf, dgetrs
 
 from solvers.algorithms.factorizations import Real
 from solvers.arrays import Array
@@ -46,7 +49,7 @@ def newton_on_support(
     weight = p * omega[groups]
     x, alpha = b[groups].reshape(-1)[unknown], dual[rows]
     full, target = np.zeros(groups.size * m, dtype=b.dtype), np.broadcast_to(right, dual.shape)[rows]
-    settled, start = 0, np.linalg.norm(b[groups], axis=1)
+    settled, near, start = 0, False, np.linalg.norm(b[groups], axis=1)
 
     def by_group(vector: Real) -> Real:
         full[unknown] = vector
@@ -63,19 +66,19 @@ def newton_on_support(
         gradient = ((weight * radius ** (p - 1.0))[:, None] * unit).reshape(-1)[unknown]
         if iteration == 0:
             alpha = np.linalg.lstsq(matrix.T, gradient, rcond=None)[0] if p < 1 else alpha
-        blocks = np.eye(m) + (p - 2.0) * unit[:, :, None] * unit[:, None, :]
-        hessian = np.zeros((groups.size, m, groups.size, m))
-        index = np.arange(groups.size)
-        hessian[index, :, index, :] = (weight * radius ** (p - 2.0))[:, None, None] * blocks
-        curvature = hessian.reshape(groups.size * m, -1)[np.ix_(unknown, unknown)]
-        kkt = np.block([[curvature, -matrix.T], [-matrix, np.zeros((rows.size, rows.size))]])
+        if not near:  # near the solution the last matrix contracts the error a millionfold
+            curvature = _curvature(weight * radius ** (p - 2.0), unit, p)[np.ix_(unknown, unknown)]
+            solve = _equilibrated_solver(
+                np.block([[curvature, -matrix.T], [-matrix, np.zeros((rows.size, rows.size))]])
+            )
         residual = [extended_product(matrix.T, alpha) - gradient, extended_product(matrix, x) - target]
-        step = _equilibrated_solve(kkt, np.concatenate(residual))
+        step = solve(np.concatenate(residual))
         if not np.isfinite(step).all():
             return None
         change = np.linalg.norm(by_group(step[: x.size]), axis=1) / radius
         length = 1.0 / max(1.0, float(change.max()) / largest_change)
         x, alpha = x + length * step[: x.size], alpha + length * step[x.size :]
+        near = length == 1.0 and change.max() <= 1e-6
         # convergence is quadratic: two steps after 1e-9 only rounding is left
         settled += length == 1.0 and change.max() <= 1e-9
         if settled > 2 or (settled and change.max() <= 1e-15):
@@ -85,19 +88,31 @@ def newton_on_support(
     return result, multipliers
 
 
-def _equilibrated_solve(matrix: Real, right: Real) -> Array:
-    """Solve, in float64, a symmetric system of entries of very different size: curvature grows like ‖b‖^{p−2}.
+def _curvature(scale: Real, unit: Real, p: float) -> Real:
+    """The block diagonal matrix of scale_g (I + (p − 2) u_g u_gᵀ), for unit vectors u_g (G, m)."""
+    G, m = unit.shape
+    hessian = np.zeros((G, m, G, m), dtype=unit.dtype)
+    index = np.arange(G)
+    hessian[index, :, index, :] = scale[:, None, None] * (np.eye(m) + (p - 2.0) * unit[:, :, None] * unit[:, None, :])
+    return hessian.reshape(G * m, -1)
+
+
+def _equilibrated_solver(matrix: Real) -> Callable[[Real], Array]:
+    """Solves, in float64, a symmetric system whose entries differ by many orders: curvature grows as b shrinks.
 
     Dependent rows (duplicated points) make it singular; the least-norm step is then the one to take.
     """
-    matrix, right = matrix.astype(np.float64), right.astype(np.float64)
+    matrix = matrix.astype(np.float64)
     balance = 1.0 / np.sqrt(np.abs(matrix).max(axis=1).clip(1e-300))
-    balanced, target = balance[:, None] * matrix * balance, balance * right
-    try:
-        step = np.linalg.solve(balanced, target)
-        regular = np.linalg.norm(balanced @ step - target) <= 1e-8 * np.linalg.norm(target) and np.isfinite(step).all()
-    except np.linalg.LinAlgError:
-        regular = False
-    if not regular:
-        step = np.linalg.lstsq(balanced, target, rcond=1e-12)[0]
-    return np.asarray(balance * step)
+    balanced = balance[:, None] * matrix * balance
+    lu, pivots, info = dgetrf(balanced)
+
+    def solve(right: Real) -> Array:
+        target = balance * right.astype(np.float64)
+        step = dgetrs(lu, pivots, target)[0]
+        regular = info == 0 and np.isfinite(step).all()
+        if not (regular and np.linalg.norm(balanced @ step - target) <= 1e-8 * np.linalg.norm(target)):
+            step = np.linalg.lstsq(balanced, target, rcond=1e-12)[0]
+        return np.asarray(balance * step)
+
+    return solve

@@ -267,7 +267,9 @@ class _NewtonSystem:
         self.weight = 1.0 + 2.0 * np.einsum("gi,gi->g", W.w1, W.w1)
         blocks = flat.reshape(n, n_groups, size - 1)
         along = np.einsum("ngi,gi->ng", blocks, W.w1) * (2.0 / (1.0 + np.sqrt(self.weight)))
-        half = ((blocks + along[:, :, None] * W.w1) * W.beta[:, None]).reshape(n, -1)
+        half = np.empty_like(flat)
+        for i in range(size - 1):  # by coordinate: numpy is slow where the last axis has two entries
+            half[:, i :: size - 1] = (blocks[:, :, i] + along * W.w1[:, i]) * W.beta
         self.solve = normal_solver(half, s / alpha, careful)
         # κ ≪ rᵀα: there is a solution. Its scale is then free in (1), and rounding would be all that moves it: τ stays.
         self.feasible = bool(slack[n] <= 1e-3 * (right @ alpha))

@@ -14,14 +14,19 @@ from __future__ import annotations
 import numpy as np
 
 from solvers.algorithms.least_distance import l2_max_margin
+from solvers.algorithms.signed_rows import SignedRows
 from solvers.arrays import Array
 
+ACCURACY = 1e-10
+"""Of each ℓ2 problem, relative: the steps between them are larger, and Newton's method comes after."""
 
-def weighted_l2(B: Array, weights: Array) -> tuple[Array, Array]:
-    """argmin Σ_g w_g ‖b_g‖² s.t. Bb ≥ 1, shape (G, m), and its multipliers (N,), for B (N, G, m)."""
-    root = 1.0 / np.sqrt(weights)
-    flat, dual, _ = l2_max_margin((B * root[:, None]).reshape(B.shape[0], -1))
-    return flat.reshape(root.size, -1) * root[:, None], dual
+
+def weighted_l2(B: Array, weights: Array, start: Array | None = None) -> tuple[Array, Array]:
+    """argmin Σ_g w_g ‖b_g‖² s.t. Bb ≥ 1, shape (G, m), and its multipliers (N,), for B (N, G, m), from `start`."""
+    root = np.repeat(1.0 / np.sqrt(weights), B.shape[2])
+    rows = SignedRows(B.reshape(B.shape[0], -1), np.ones(B.shape[0]), root)
+    flat, dual, _ = l2_max_margin(rows, start, ACCURACY)
+    return (flat * root).reshape(weights.size, -1), dual
 
 
 def weights_at(b: Array, omega: Array, p: float, epsilon: float) -> Array:
@@ -39,7 +44,7 @@ def reweighted(
     while epsilon >= last:
         for _ in range(10):
             previous = b
-            b, dual = weighted_l2(B, weights_at(b, omega, p, epsilon))
+            b, dual = weighted_l2(B, weights_at(b, omega, p, epsilon), dual)
             if np.linalg.norm(b - previous) <= 1e-2 * epsilon * np.linalg.norm(b):
                 break
         epsilon /= 10.0

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvers import fourier
-from solvers.algorithms.interior_point import group_max_margin
+from solvers.algorithms.column_generation import group_max_margin_by_columns
 from solvers.arrays import Array, ComplexArray
 from solvers.regularizers.bridge import GROUP_METHOD, Bridge
 from solvers.regularizers.exponent import check_exponent, subscript
@@ -88,7 +88,7 @@ class FourierBridge(Bridge):
 
     def _minimize_l1(self, problem: MarginProblem, search: Search) -> Candidate:
         rows, right = problem.equilibrated.rows, problem.equilibrated.right
-        found = group_max_margin(
+        found = group_max_margin_by_columns(
             rows, right, lambda part: self.blocks(part.reshape(-1, *problem.shape)), 0.5 * search.tol
         )
         return self._candidate(problem, found, GROUP_METHOD)

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from solvers.algorithms.nuclear_norm import LARGEST, OutputRows, nuclear_max_margin
+from solvers.algorithms.signed_rows import dense
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
 from solvers.conv_kernel.lags import KernelLags
 from solvers.conv_kernel.margin import best_end
+from solvers.extended_precision import powers_of_two, row_norms
 from solvers.regularizers.exponent import check_exponent, conjugate, power_norm, shrinkage, subscript
 from solvers.regularizers.l2 import frobenius_norm, least_norm, least_norm_of_wide_rows, scaled_to_ball
 from solvers.regularizers.regularizer import Regularizer
@@ -107,6 +110,20 @@ class Schatten(Regularizer):
         return super().minimize(problem, search) if found is None else found
 
     def _minimize_nuclear(self, problem: MarginProblem, search: Search) -> Candidate | None:
+        """By an interior point of its own, and where that leaves the gap open by the central path of R_K."""
+        if max(problem.labels.size, int(np.prod(problem.shape))) <= LARGEST:
+            points = dense(problem.points)
+            scale = powers_of_two(row_norms(points))
+            smallest = float(scale.min())
+            labels = problem.labels.reshape(scale.size, -1).T
+            right = np.broadcast_to(smallest / scale, labels.shape)
+            found = nuclear_max_margin(OutputRows(points, labels / scale), right, 0.5 * min(search.tol, 1e-9))
+            if found.gap <= search.tol:
+                stats: dict[str, object] = {"method": "interior point", "iterations": found.iterations}
+                return Candidate(found.beta / smallest, (found.dual * right).T, stats)
+        return self._by_central_path(problem, search)
+
+    def _by_central_path(self, problem: MarginProblem, search: Search) -> Candidate | None:
         """By the central path of R_K: with kernels of size 1 it is 2√D times the nuclear norm of channels × D.
 
         The smaller side of β takes the part of the channels. None where the path finds no predictor.

@@ -33,6 +33,8 @@ from solvers.arrays import Array
 
 Index = NDArray[np.intp]
 
+SEARCHED = 1024
+"""Pieces in which a user's ζ is searched for spikes, over all intervals."""
 
 BLOCK = 1 << 15
 """Intervals handled together, so that the temporaries of a block stay in the cache."""
@@ -153,7 +155,8 @@ class WeightOnInterval(CurvatureWeight):
 class FunctionWeight(WeightOnInterval):
     """ζ given as a function, with the interval outside which it vanishes.
 
-    Moments by adaptive Gauss–Legendre quadrature, so ζ may have jumps and kinks; naming them saves time.
+    Moments by adaptive Gauss–Legendre quadrature, so ζ may have jumps and kinks; naming them saves time. A spike
+    narrower than about 1e-4 of the data's range must be named in `kinks`, or the quadrature can miss it.
 
     Args:
         function: ζ(x) ≥ 0, vectorized over float64 arrays.
@@ -175,6 +178,10 @@ class FunctionWeight(WeightOnInterval):
 
     def zeta(self, x: Array) -> Array:
         return self._on_interval(x, self.function(x))
+
+    def hat_moments(self, a: Array, b: Array) -> HatMoments:
+        pieces = max(1, SEARCHED // max(a.size, 1))
+        return hat_quadrature(self.zeta, a, b, gauss_legendre(10), self.kinks, self.zeta_accuracy, pieces)
 
 
 def blockwise(function: Callable[..., Array], *arrays: Array) -> Array:
@@ -218,6 +225,15 @@ def fejer(n: int) -> QuadratureRule:
     return QuadratureRule(0.5 * (1.0 - np.cos(theta)), 0.5 * weights)
 
 
+def clenshaw_curtis(n: int) -> QuadratureRule:
+    """The rule on [0, 1] with n + 1 Chebyshev points, n even: the end points see a jump next to them."""
+    theta = np.arange(n + 1) * np.pi / n
+    j = np.arange(1, n // 2 + 1)
+    terms = np.where(2 * j == n, 1.0, 2.0) * np.cos(2.0 * np.outer(theta, j)) / (4.0 * j**2 - 1.0)
+    weights = np.where((theta == 0.0) | (np.arange(n + 1) == n), 1.0, 2.0) / n * (1.0 - terms.sum(axis=1))
+    return QuadratureRule(0.5 * (1.0 - np.cos(theta)), 0.5 * weights)
+
+
 def hat_quadrature(
     zeta: Callable[[Array], Array],
     a: Array,
@@ -225,8 +241,12 @@ def hat_quadrature(
     rule: QuadratureRule,
     kinks: tuple[float, ...] = (),
     rtol: float = 1e-14,
+    pieces: int = 1,
 ) -> HatMoments:
-    """Hat moments of a vector of intervals from values of ζ alone, by `adaptive_quadrature` split at the kinks."""
+    """Hat moments of a vector of intervals from values of ζ alone, by `adaptive_quadrature` split at the kinks.
+
+    Each interval begins as `pieces` equal ones, unless it is short against its distance to 0.
+    """
     left, right = np.ravel(a).astype(np.float64), np.ravel(b).astype(np.float64)
     if left.size > BLOCK:
         parts = blockwise(lambda p, q: np.stack(hat_quadrature(zeta, p, q, rule, kinks, rtol)), left, right)
@@ -245,6 +265,7 @@ def hat_quadrature(
         return np.stack([values * hat_left**2, values * hat_left * hat_right, values * hat_right**2])
 
     inner = tuple((kink - origin) / unit for kink in kinks)
+    inner += tuple(np.where(close, start, start + (end - start) * (i / pieces)) for i in range(1, pieces))
     total = adaptive_quadrature(integrand, start, end, rule, inner, rtol) * unit
     return HatMoments(*(row.reshape(np.shape(a)) for row in total))
 

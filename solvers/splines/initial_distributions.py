@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -179,27 +180,30 @@ class UniformInit(InitialDistribution):
     def hat_moments(self, a: Array, b: Array) -> HatMoments:
         corner = self.a_b / self.a_w
         plateau = self.a_w**3 / (8.0 * self.a_b)
+        in_tail = (a >= corner) | (b <= -corner)
+        if in_tail.all():
+            return self._tail(a, b)
         total = constant_moments(plateau, b - a)
-        beyond = (a < -corner) | (b > corner)
-        if np.any(beyond):
-            for whole, part in zip(total, self._with_tails(a[beyond], b[beyond], corner, plateau), strict=True):
-                whole[beyond] = part
+        across = ((a < -corner) | (b > corner)) & ~in_tail
+        for some, moments in ((in_tail, self._tail), (across, partial(self._with_tails, corner, plateau))):
+            if some.any():
+                for whole, part in zip(total, moments(a[some], b[some]), strict=True):
+                    whole[some] = part
         return total
 
-    def _with_tails(self, a: Array, b: Array, corner: float, plateau: float) -> HatMoments:
-        """Hat moments of intervals that reach into a tail: the left tail (mirrored), the plateau, the right tail."""
+    def _with_tails(self, corner: float, plateau: float, a: Array, b: Array) -> HatMoments:
+        """Hat moments of intervals that reach into a tail: the left tail, the plateau, the right tail."""
         left, right = np.minimum(b, -corner), np.maximum(a, corner)
-        mirrored = self._tail(-left, -np.minimum(a, -corner))
         p, q = np.clip(a, -corner, corner), np.clip(b, -corner, corner)
         parts = (
-            _restricted(HatMoments(mirrored.RR, mirrored.LR, mirrored.LL), a, left, a, b),
+            _restricted(self._tail(np.minimum(a, -corner), left), a, left, a, b),
             _restricted(constant_moments(plateau, q - p), p, q, a, b),
             _restricted(self._tail(right, np.maximum(b, corner)), right, b, a, b),
         )
         return HatMoments(*(sum(column[1:], start=column[0]) for column in zip(*parts, strict=True)))
 
     def _tail(self, p: Array, q: Array) -> HatMoments:
-        """Hat moments of a_b³/(8a_w t⁴) over [p, q], 0 < p ≤ q."""
+        """Hat moments of a_b³/(8a_w t⁴) over [p, q], where pq > 0."""
         front = (self.a_b**3 / (8.0 * self.a_w)) * (q - p) / (3.0 * p * q)
         return HatMoments(front / p**2, 0.5 * front / (p * q), front / q**2)
 

@@ -90,7 +90,7 @@ class RichInterpolant:
         if knots.size < 4:
             return chord, chord, np.zeros(points.shape)
         slopes = np.diff(values) / np.diff(knots)
-        signs = np.sign(np.diff(slopes))
+        signs = np.sign(resolved_bends(knots, values))
         i = np.clip(np.searchsorted(knots, points, side="right") - 1, 0, knots.size - 2)
         before, after = np.clip(i - 1, 0, None), np.clip(i + 1, None, slopes.size - 1)
         both = np.where((i > 0) & (i < slopes.size - 1), signs[before], 0.0)
@@ -130,7 +130,7 @@ def rich_interpolant(x: ArrayLike, y: ArrayLike, linear: Linear = "free") -> Ric
     if data.x.size < 2:
         raise ValueError("one distinct x only: every line through the point has the same R; give two points or more")
     slopes = np.diff(data.y) / np.diff(data.x)
-    bends = np.diff(slopes)
+    bends = resolved_bends(data.x, data.y)
     variation, excess = float(np.abs(bends).sum()), float(abs(slopes[0] + slopes[-1]))
     left = float(slopes[0])
     value, spent = variation, 0.0
@@ -139,12 +139,23 @@ def rich_interpolant(x: ArrayLike, y: ArrayLike, linear: Linear = "free") -> Ric
         left -= spent * float(np.sign(slopes[0] + slopes[-1]))
     joined = piecewise_linear(data.x, data.y, (left, float(slopes[-1])))
     one_sign = bends[1:] * bends[:-1] > 0
-    return RichInterpolant(value, joined, _sparsest(data.x, data.y, slopes, left), not (one_sign.any() or spent > 0))
+    return RichInterpolant(
+        value, joined, _sparsest(data.x, data.y, slopes, bends, left), not (one_sign.any() or spent > 0)
+    )
 
 
-def _sparsest(x: Array, y: Array, slopes: Array, left: float) -> PPoly:
+def resolved_bends(x: Array, y: Array) -> Array:
+    """s_{i+1} − s_i, zero where rounding x and y could have made it: points on a line have none."""
+    h, slopes = np.diff(x), np.diff(y) / np.diff(x)
+    ends = np.abs(y[1:]) + np.abs(y[:-1]) + np.abs(slopes) * (np.abs(x[1:]) + np.abs(x[:-1]))
+    error = 2.0 * np.finfo(np.float64).eps * ends / h
+    bends = np.diff(slopes)
+    return np.where(np.abs(bends) > error[1:] + error[:-1], bends, 0.0)
+
+
+def _sparsest(x: Array, y: Array, slopes: Array, bends: Array, left: float) -> PPoly:
     """Replace every two neighbouring bends of one sign by one, where the outer chords meet."""
-    signs = np.sign(np.diff(slopes))
+    signs = np.sign(bends)
     knots: list[float] = [float(x[0])] if left != slopes[0] else []
     values: list[float] = [float(y[0])] if knots else []
     i = 0  # bend i sits at x[i + 1], between chords i and i + 1

@@ -66,6 +66,8 @@ class WeightedSpline:
     """f₀, or None for zero."""
     data: SplineData | None = field(default=None, repr=False)
     """The data after sorting and merging, f₀ subtracted."""
+    chords: Array | None = field(default=None, repr=False)
+    """Slopes of s from knot to knot, shape (M − 1,), where they are known better than from values at close knots."""
 
     def __call__(self, x: ArrayLike) -> Array:
         """g(x), elementwise."""
@@ -112,14 +114,40 @@ class WeightedSpline:
         at_x = v * density[i] + u * density[i + 1]
         if k == 2:
             return np.where(inside == x, self.weight.zeta(inside) * at_x, 0.0)
-        before, after = self.weight.hat_moments(a, inside), self.weight.hat_moments(inside, b)
-        lower = density[i] * before.LR + at_x * before.RR
-        upper = at_x * after.LL + density[i + 1] * after.LR
+        before = self.weight.hat_moments(a, inside)
+        start, short = self._left_slopes
+        if short:  # one hat moment instead of two: g(x) = g(a) + (x − a)(g′(a) + ∫ζℓL), g′(x) = g′(a) + ∫ζℓ over [a, x]
+            if k == 0:
+                middle = values[i] + (inside - a) * (start[i] + density[i] * before.LL + at_x * before.LR)
+            else:
+                middle = start[i] + density[i] * (before.LL + before.LR) + at_x * (before.LR + before.RR)
+        else:
+            after = self.weight.hat_moments(inside, b)
+            lower = density[i] * before.LR + at_x * before.RR
+            upper = at_x * after.LL + density[i + 1] * after.LR
+            if k == 0:
+                middle = v * values[i] + u * values[i + 1] - u * v * h * (lower + upper)
+            else:
+                middle = self._chords[i] + u * lower - v * upper
         if k == 1:
-            slope = (values[i + 1] - values[i]) / h + u * lower - v * upper
-            return np.where(x < knots[0], self.end_slopes[0], np.where(x > knots[-1], self.end_slopes[1], slope))
-        g = v * values[i] + u * values[i + 1] - u * v * h * (lower + upper)
-        return g + np.where(x < knots[0], self.end_slopes[0], self.end_slopes[1]) * (x - inside)
+            return np.where(x < knots[0], self.end_slopes[0], np.where(x > knots[-1], self.end_slopes[1], middle))
+        return middle + np.where(x < knots[0], self.end_slopes[0], self.end_slopes[1]) * (x - inside)
+
+    @cached_property
+    def _left_slopes(self) -> tuple[Array, bool]:
+        """g′ at the left knot of every interval, shape (M − 1,); and whether all intervals are short.
+
+        Over a long interval g′(a) and the integral nearly cancel, and the chord is the better start.
+        """
+        a, b = self.knots[:-1], self.knots[1:]
+        LL, LR, _ = blockwise(lambda p, q: np.stack(self.weight.hat_moments(p, q)), a, b)
+        turn = LL * self.density[:-1] + LR * self.density[1:]
+        short = float(np.abs((b - a) * turn).max()) <= 1e-3 * float(np.abs(self.values).max())
+        return self._chords - turn, short
+
+    @property
+    def _chords(self) -> Array:
+        return np.diff(self.values) / np.diff(self.knots) if self.chords is None else self.chords
 
 
 def weighted_spline(
@@ -184,7 +212,7 @@ def weighted_spline(
     first = float(slopes[0] - density[1] * off_diagonal[0])
     last = float(slopes[-1] + density[-2] * off_diagonal[-1])
     energy = float(density[1:-1] @ np.diff(slopes))
-    return WeightedSpline(data.x, values, density, (first, last), energy, weight, smoothing, initial, data)
+    return WeightedSpline(data.x, values, density, (first, last), energy, weight, smoothing, initial, data, slopes)
 
 
 def _derivative_of(initial: Callable[[Array], Array], k: int) -> Callable[[Array], Array]:

@@ -129,8 +129,8 @@ ACCEPTED: list[tuple[str, Callable[[], Any], Callable[[], Any], float]] = [
     ("objects that are numbers", lambda: X.astype(object), lambda: y, 0.0),
     ("float32", lambda: X.astype(np.float32), lambda: y.astype(np.float32), 1e-5),
     ("a mask that hides nothing", lambda: np.ma.array(X, mask=False), lambda: np.ma.array(y), 0.0),
-    ("a sparse matrix", lambda: csr_matrix(X), lambda: y, 0.0),
-    ("a sparse array", lambda: csr_array(X), lambda: y, 0.0),
+    ("a sparse matrix", lambda: csr_matrix(X), lambda: y, 1e-14),
+    ("a sparse array", lambda: csr_array(X), lambda: y, 1e-14),
     ("tensors in a graph", lambda: tensor(X, requires_grad=True), lambda: tensor(y, requires_grad=True), 0.0),
     ("longdouble", lambda: X.astype(np.longdouble), lambda: y, 0.0),
 ]

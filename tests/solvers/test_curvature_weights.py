@@ -1,5 +1,7 @@
 """ζ and its hat moments: closed forms against arbitrary precision, limits, and the laws they come from."""
 
+from itertools import pairwise
+
 import mpmath
 import numpy as np
 import pytest
@@ -154,6 +156,36 @@ def test_density_reproduces_the_uniform_family() -> None:
     w, b = density.sample(20_000, np.random.default_rng(0))
     assert w.std() == pytest.approx(1 / np.sqrt(3), rel=0.03)
     assert b.std() == pytest.approx(2 / np.sqrt(3), rel=0.03)
+
+
+def test_discontinuous_density_whose_zeta_is_known() -> None:
+    """Uniform on the unit disc: ζ = ∫|w|³p(w, −wx) dw = (2/π)·r⁴/4 at r = 1/√(1 + x²), the end of the disc."""
+    init = DensityInit(lambda w, b: np.where(w * w + b * b <= 1.0, 1.0 / np.pi, 0.0), 1.0, 1.0)
+    x = np.linspace(-3.0, 3.0, 301)
+    np.testing.assert_allclose(init.zeta(x), 0.5 / np.pi / (1.0 + x * x) ** 2, rtol=1e-12)
+
+
+def test_mass_of_heavy_tails_and_of_a_peak_between_the_cells() -> None:
+    def cauchy(w: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.exp(-w * w / 2) / np.sqrt(2 * np.pi) / (np.pi * (1 + b * b))
+
+    def narrow(w: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return norm.pdf(w, 1.0, 1e-3) * norm.pdf(b)
+
+    DensityInit(cauchy, 9.0, 1e3)  # 0.99936 of the mass; midpoint sums say 0.6658
+    DensityInit(narrow, 3.0, 9.0)
+    with pytest.raises(ValueError, match=r"integrates to 0\.9"):
+        DensityInit(lambda w, b: 0.9 * narrow(w, b), 3.0, 9.0)
+
+
+@pytest.mark.parametrize("width", [1e-2, 1e-3])
+def test_a_spike_that_nobody_named_is_found(width: float) -> None:
+    weight = FunctionWeight(lambda x: 1.0 + 100.0 * np.exp(-(((x - 0.3123) / width) ** 2) / 2))
+    found = weight.hat_moments(np.array([-1.0]), np.array([1.0]))
+    edges = np.array([-1.0, *(0.3123 + width * np.array([-9.0, -3.0, 0.0, 3.0, 9.0])), 1.0])
+    for moment, hat in zip(found, (lambda t: (1 - t) ** 2, lambda t: 1 - t * t, lambda t: (1 + t) ** 2), strict=True):
+        pieces = [quad(lambda t: hat(t) / 4 * float(weight.zeta(np.array(t))), *e)[0] for e in pairwise(edges)]  # noqa: B023
+        assert float(moment[0]) == pytest.approx(sum(pieces), rel=1e-10)
 
 
 def test_correlated_density_against_monte_carlo() -> None:

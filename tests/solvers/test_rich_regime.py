@@ -100,6 +100,16 @@ def test_unique_where_bends_alternate_and_not_otherwise() -> None:
     assert rich_interpolant([0, 1], [0, 2], "penalized").value == 2.0
 
 
+@pytest.mark.parametrize(("slope", "offset"), [(3.0, 0.0), (-0.7, 1e3), (1e-3, -5.0)])
+def test_points_on_a_line_have_the_line(slope: float, offset: float) -> None:
+    """0.1·i and slope·x are rounded, and joining the dots then bends by rounding at every point."""
+    x = np.arange(30) * 0.1
+    g = rich_interpolant(x, slope * x + offset)
+    assert (g.value, g.unique, g.sparsest.x[1:-1].size) == (0.0, True, 1)
+    bent = rich_interpolant(x, slope * x + offset + 1e-9 * np.maximum(x - 1.0, 0.0))
+    assert bent.value == pytest.approx(1e-9, rel=1e-2)
+
+
 def test_refusals() -> None:
     with pytest.raises(ValueError, match="one distinct x"):
         rich_interpolant([1.0, 1.0], [2.0, 2.0])

@@ -232,6 +232,17 @@ def test_close_knots_keep_all_digits(gap: float) -> None:
     np.testing.assert_allclose(smooth(X), pair(X), atol=10 * gap + 1e-12)
 
 
+def test_smoothing_with_two_knots_an_ulp_apart_is_certified_and_a_wrong_one_is_not() -> None:
+    x, y = np.array([0.0, 0.3, 0.3 + 1e-12, 0.7, 1.0]), np.array([0.0, 1.0, 1.1, -0.2, 0.5])
+    g = weighted_spline(x, y, smoothing=1.0)
+    assert g.certificate.worst <= 1e-14
+    # two points a picometre apart are one of twice the weight, up to the slope times their distance
+    merged = weighted_spline(np.delete(x, 2), [0.0, 1.05, -0.2, 0.5], smoothing=1.0, weights=[1.0, 2.0, 1.0, 1.0])
+    np.testing.assert_allclose(g(x), merged(x), rtol=0, atol=1e-11)
+    for wrong in ([0, 1e-6, 1e-6, 0, 0], [0, 1e-6, -1e-6, 0, 0], [0, 0, 0, 1e-6, 0]):
+        assert replace(g, values=g.values + np.array(wrong)).certificate.worst >= 1e-8
+
+
 def test_huge_range_and_many_knots() -> None:
     x = np.linspace(-1.0, 1.0, 200_001)
     g = weighted_spline(x, np.sin(5 * x), GaussianInit(1.0, 1.0))
