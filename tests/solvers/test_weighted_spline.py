@@ -41,10 +41,15 @@ def quadratic_program(x: np.ndarray, y: np.ndarray, weight: CurvatureWeight, lam
     root = np.sqrt((h * weights / 2).ravel() * weight.zeta(t))  # q_k = z_k ζ_k/root_k, ∫g″²/ζ = ‖z‖²
     rows = np.maximum(x[:, None] - t, 0.0) * root
     affine = np.stack([x, np.ones_like(x)], axis=1)
+    rows, affine = rows.astype(np.longdouble), affine.astype(np.longdouble)
     gram = rows @ rows.T + lam * np.eye(x.size)
     system = np.block([[gram, affine], [affine.T, np.zeros((2, 2))]])
-    solution = np.linalg.solve(system, np.concatenate([y, [0.0, 0.0]]))
-    z = rows.T @ solution[:-2]
+    side = np.concatenate([y, [0.0, 0.0]])
+    solution = np.zeros(side.size, dtype=np.longdouble)
+    for _ in range(6):  # condition numbers to 1e6: refined, or the last digits compared are the reference's rounding
+        left = (side - system @ solution).astype(np.float64)
+        solution = solution + np.linalg.solve(system.astype(np.float64), left)
+    z, solution = (rows.T @ solution[:-2]).astype(np.float64), solution.astype(np.float64)
     values = (np.maximum(at[:, None] - t, 0.0) * root) @ z + solution[-2] * at + solution[-1]
     return float(z @ z), values
 
