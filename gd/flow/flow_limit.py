@@ -190,7 +190,7 @@ def flow_limit(
 
 
 def margin_map(model: nn.Module, X: Tensor, y: Tensor, seed: int = 0) -> MarginMap:
-    """The margin map of a model: its own closed form where it has one, else by `torch.func`.
+    """The margin map of a model: its own closed form where it has one, else by the trace of its forward pass.
 
     A closed form is used only if it computes the same margins as the forward pass: a subclass may have inherited it
     from a network with another map from weights to predictors.
@@ -200,9 +200,8 @@ def margin_map(model: nn.Module, X: Tensor, y: Tensor, seed: int = 0) -> MarginM
         mapping = closed_form(X, y)
         if mapping is not None and _computes_the_forward_pass(mapping, model, X, y, seed):
             return mapping
-    if y.numel() == X.shape[0] and (sliding := SlidingMap(model, X, y, seed)).n_units:
-        return sliding
-    return ModuleMap(model, X, y, seed)
+    sliding = SlidingMap(model, X, y, seed)
+    return sliding if sliding.pieces.n_kinks else ModuleMap(model, X, y, seed)
 
 
 def _computes_the_forward_pass(mapping: MarginMap, model: nn.Module, X: Tensor, y: Tensor, seed: int) -> bool:

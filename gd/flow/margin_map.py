@@ -3,7 +3,7 @@
 The flow's force is Jᵀp, and its stiffness lives in the N weights p alone, so an implicit step never needs a P × P
 matrix: the margins, the Gram matrix J Jᵀ (N × N) and the product Jᵀp are enough. Linear networks have all three in
 closed form (`gd.flow.product_map`, `gd.flow.fully_connected_map`, `gd.flow.multi_channel_map`); any other homogeneous
-`torch.nn.Module` goes through `torch.func` (`gd.flow.module_map`). A network says its own map by a method
+`torch.nn.Module` goes through its trace (`gd.flow.module_map`). A network says its own map by a method
 `margin_map(X, y)`. All maps carry a leading batch axis: row b of θ is one network.
 
 A map also says how a direction of the flow is polished to a KKT point: in the weights here, in the coefficients of β
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from gd.flow.implicit_weights import forceful, implicit_weights
 from gd.flow.kkt import ACTIVE, KKT, StationaryPoint
-from gd.flow.weight_polish import HeldProblem, polish_weights
+from gd.flow.weight_polish import HeldProblem, gradients, polish_weights
 from solvers.arrays import Array
 from solvers.regularizers import Regularizer
 from solvers.solution import Certificate
@@ -93,7 +93,7 @@ class MarginMap(ABC):
         """m (B, N) alone."""
 
     def smooth_margins(self, theta: Tensor) -> Tensor:
-        """m (N,) of one row (P,), differentiable by `torch.func`."""
+        """m (N,) of one row (P,), differentiable."""
         return self.margins(theta[None])[0]
 
     @abstractmethod
@@ -126,7 +126,9 @@ class MarginMap(ABC):
         def margins_alone(t: Tensor) -> tuple[Tensor, Tensor]:
             return self.smooth_margins(t), t[:0]
 
-        return HeldProblem(margins_alone, active, np.zeros(0, dtype=np.intp), lambda _: np.zeros(0))
+        return HeldProblem(
+            margins_alone, active, lambda t: gradients(self.smooth_margins, t), lambda _: np.zeros((0, active.size))
+        )
 
     def polished(
         self, theta: Tensor, p: Array, *, carried: Any, may_grow: bool, tol: float
