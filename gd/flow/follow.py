@@ -82,6 +82,7 @@ class Run:
         next_try = np.full(rows.size, -np.inf)
         first_step = flow.step.copy()
         limits: dict[int, Limit] = {}
+        self.recorder.begin(flow)
         self.recorder.keep(flow, rows, np.ones(rows.size, dtype=bool))
         for attempt in range(max_steps):
             accepted = flow.advance()
@@ -221,6 +222,7 @@ class Run:
             reached=found.reached,
             polish_angle=2.0 * float(np.arcsin(min(distance / 2.0, 1.0))),
             certificate=there.certificate,
+            conservation_drift=self.recorder.laws.drift(row),
             integrated=Integrated(
                 weights=self.mapping.weights(own.theta),
                 predictor=self._predictor(own),

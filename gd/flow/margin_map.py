@@ -105,6 +105,11 @@ class MarginMap(ABC):
         del theta
         return None
 
+    def conserved(self, theta: Tensor) -> Tensor | None:
+        """Quadratic forms of θ (B, P) that gradient flow of raw weights conserves, (B, ·); None where none is known."""
+        del theta
+        return None
+
     def above_underflow(self, theta: Tensor) -> Tensor:
         """θ with what would underflow held just above it, where weights decay independently."""
         return theta
@@ -154,3 +159,10 @@ class MarginMap(ABC):
         delta = float((solved.lam * (margins - 1.0)).max())
         at = KKT(solved.residual * norm, delta, norm, norm**-self.degree)
         yield StationaryPoint(solved.w / norm, solved.lam, at, stable=True, isolated=False)
+
+
+def balancedness(layers: list[Tensor]) -> Tensor:
+    """W_{l+1}ᵀ W_{l+1} − W_l W_lᵀ of consecutive matrices (B, out, in), flattened: (B, ·)."""
+    pairs = zip(layers[:-1], layers[1:], strict=True)
+    parts = [(after.mT @ after - before @ before.mT).flatten(1) for before, after in pairs]
+    return torch.cat(parts, 1) if parts else layers[0].new_zeros(layers[0].shape[0], 0)

@@ -171,6 +171,9 @@ class ModuleMap(MarginMap):
             lambda p: torch.stack([d.rows.combine(weights) for d, weights in zip(local, p, strict=True)]),
         )
 
+    def conserved(self, theta: Tensor) -> Tensor | None:
+        return self.pieces.conserved(theta)
+
     def weights(self, theta: Tensor) -> dict[str, Array]:
         return {name: part.cpu().numpy() for name, part in self._split(theta).items()}
 

@@ -123,6 +123,33 @@ class PiecewiseMargins:
         """m and all z with gates in {0, 1}, smooth in θ."""
         return self._both(self.program.evaluate(self.split(theta), gates=self.states(gates)))
 
+    def conserved(self, theta: Tensor) -> Tensor | None:
+        """Balancedness of consecutive matrices at θ (B, P): whole between linear layers, its diagonal across rectifiers.
+
+        None unless the module is a stack of matrices.
+        """
+        if self._stack is None:
+            return None
+        weights = self.split(theta)
+        matrices = [w if layer.transposed else w.mT for w, layer in zip(weights, self._stack, strict=True)]
+        place = {layer.node: i for i, layer in enumerate(self._stack)}
+        parts = []
+        for after, layer in zip(matrices, self._stack, strict=True):
+            source, bent = self._source(layer.input)
+            if source in place:
+                before = matrices[place[source]]
+                difference = after.mT @ after - before @ before.mT
+                parts.append(difference.diagonal(dim1=1, dim2=2) if bent else difference.flatten(1))
+        return torch.cat(parts, 1) if parts else theta.new_zeros(theta.shape[0], 0)
+
+    def _source(self, index: int) -> tuple[int, bool]:
+        """The node that a value comes from through rectifiers alone, and whether there are any."""
+        node, bent = self.program.nodes[index], False
+        while isinstance(node.func, Rectifier):
+            index, bent = node.args[0].index, True
+            node = self.program.nodes[index]
+        return index, bent
+
     def bounds(self, p: Tensor, sensitivity: Tensor) -> Tensor:
         """−Σ_c p_c ∂m_c/∂(output of the rectifier) of all kinks: positive where both sides push towards z = 0."""
         of_items, of_weights = sensitivity.split([self.n_units, self.n_weight_units], dim=1)

@@ -320,7 +320,7 @@ def test_the_flow_leaves_a_saddle_on_its_way(built: str, scale: float, differenc
 def test_a_saddle_that_this_start_cannot_leave_is_not_called_free_of_negative_curvature() -> None:
     # u = v exactly: the flow ends at (1, 0), where (u_2, v_2) = (t, −t), u_1² = 1 − 2t² keeps the margins ≥ 1 and has
     # ‖w‖² = 2 − 2t² < 2. STATIONARY says "no negative curvature", so it may not be the answer.
-    limit = flow_limit(Product([0.1, 0.1], [0.1, 0.1]), NEGATIVE, np.ones(2))
+    limit = flow_limit(Product([0.1, 0.1], [0.1, 0.1]), NEGATIVE, np.ones(2), max_steps=400)
     np.testing.assert_allclose(limit.weights["u"] * limit.weights["v"] / limit.margin, [1.0, 0.0], atol=1e-3)
     assert limit.status is not FlowStatus.STATIONARY
     assert limit.status is not FlowStatus.OPTIMAL
