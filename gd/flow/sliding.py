@@ -19,15 +19,18 @@ Reference: Filippov (1988), Differential Equations with Discontinuous Righthand 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gd.flow.cell_program import Cell, cell_optimum
 from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights
+from gd.flow.kkt import StationaryPoint
 from gd.flow.margin_map import Local, Step
 from gd.flow.module_map import ModuleMap
 from gd.flow.weight_polish import LARGEST_DENSE, HeldProblem, hessian
@@ -148,6 +151,34 @@ class SlidingMap(ModuleMap):
             return np.where((found > 0).any(axis=1, keepdims=True), found, 0.0)
 
         return HeldProblem(both, active, rows, bends)
+
+    def polished(
+        self, theta: Tensor, p: Array, *, carried: Any, may_grow: bool, tol: float
+    ) -> Iterator[StationaryPoint]:
+        """The best point of the flow's cell, for two layers; else, or where that fails, Newton's method in the weights."""
+        point = self._best_of_the_cell(theta, carried)
+        if point is not None:
+            yield point
+        else:
+            yield from super().polished(theta, p, carried=carried, may_grow=may_grow, tol=tol)
+
+    def _best_of_the_cell(self, theta: Tensor, carried: Gates | None) -> StationaryPoint | None:
+        net = self.pieces.two_layers(theta)
+        if net is None:
+            return None
+        gates = self.begin_gates(theta) if carried is None else carried
+        X, W, a = (part.cpu().numpy() for part in (net.X, net.W, net.a))
+        basis = np.linalg.qr(X.T)[0] if X.shape[0] < X.shape[1] else np.eye(X.shape[1])
+        y = self.y.flatten().cpu().numpy()
+        on = gates.on.view(self.pieces.n_items, -1).cpu().numpy()
+        cell = Cell(X @ basis, y, np.where(a >= 0, 1.0, -1.0), on, net.above, net.below)
+        best = cell_optimum(cell, np.abs(a)[:, None] * (W @ basis))
+        if best is None:
+            return None
+        W, a = best.weights()
+        found = net.theta(*(torch.as_tensor(part).to(theta) for part in (W @ basis.T, a)))
+        at = best.kkt()
+        return StationaryPoint(found / at.norm, best.lam, at, stable=True, isolated=False, best_of_its_cell=True)
 
     def begin_gates(self, theta: Tensor) -> Gates:
         """Signs of z, nothing sliding."""

@@ -39,6 +39,28 @@ class Derivatives:
     """∂m_c/∂(output of the rectifier) for the kinks of the margin's sample, then those of weights: (C, U + V)."""
 
 
+@dataclass(frozen=True)
+class TwoLayers:
+    """f(x) = Σ_j a_j φ(w_j·x), φ(z) = above·z for z > 0, else below·z."""
+
+    X: Tensor
+    """(N, D): what the first layer is applied to."""
+    W: Tensor
+    """(H, D)."""
+    a: Tensor
+    """(H,)."""
+    above: float
+    below: float
+    W_transposed: bool
+    a_transposed: bool
+    order: tuple[int, ...]
+
+    def theta(self, W: Tensor, a: Tensor) -> Tensor:
+        """Other weights as θ (P,), in the module's own layout."""
+        parts = [W if self.W_transposed else W.T, a[None] if self.a_transposed else a[:, None]]
+        return torch.cat([parts[self.order.index(i)].flatten() for i in range(2)])
+
+
 class PiecewiseMargins:
     """m_c(θ) = y_c f_c(X; θ) with every kink of f.
 
@@ -141,6 +163,36 @@ class PiecewiseMargins:
                 difference = after.mT @ after - before @ before.mT
                 parts.append(difference.diagonal(dim1=1, dim2=2) if bent else difference.flatten(1))
         return torch.cat(parts, 1) if parts else theta.new_zeros(theta.shape[0], 0)
+
+    def two_layers(self, theta: Tensor) -> TwoLayers | None:
+        """The module as f(x) = Σ_j a_j φ(w_j·x), at θ (P,); None unless it is that, measured at θ."""
+        if self._stack is None or len(self._stack) != 2 or self.outputs_of_item != 1:
+            return None
+        order = sorted(range(2), key=lambda i: self._stack[i].node)  # type: ignore[index]
+        first, second = (self._stack[i] for i in order)
+        rectifier = self.program.nodes[second.input]
+        if self.program.nodes[first.input].trained or not isinstance(rectifier.func, Rectifier):
+            return None
+        bend = rectifier.func
+        if (
+            rectifier.args[0] != Ref(first.node)
+            or not isinstance(bend.above, float)
+            or not isinstance(bend.below, float)
+        ):
+            return None
+        weights = self.split(theta)
+        W, a = (
+            weights[i] if layer.transposed else weights[i].T for i, layer in zip(order, (first, second), strict=True)
+        )
+        if a.shape[0] != 1 or bend.size != W.shape[0]:
+            return None
+        found = self.program.evaluate(weights)
+        X = found.values[first.input][:, 0]
+        z = X @ W.T
+        expected = (torch.where(z > 0, bend.above * z, bend.below * z) @ a[0])[:, None]
+        if float((expected - found.output).abs().max()) > SAME * float(found.output.abs().max()):
+            return None
+        return TwoLayers(X, W, a[0], bend.above, bend.below, first.transposed, second.transposed, tuple(order))
 
     def _source(self, index: int) -> tuple[int, bool]:
         """The node that a value comes from through rectifiers alone, and whether there are any."""

@@ -1,0 +1,373 @@
+"""The best two-layer network of one activation pattern: a convex program, solved in the flow's own cell.
+
+Let f(x) = Σ_j a_j φ(w_j·x), φ(z) = (b + (a − b)γ) z with γ = [z > 0]. For signs s_j = sign a_j and gates γ_nj held,
+u_j = |a_j| w_j turns min ½‖w‖² s.t. margins ≥ 1 into a second-order cone program,
+
+    min Σ_j ‖u_j‖   s.t.   y_n Σ_j s_j φ′_nj u_j·x_n ≥ 1,      σ_nj u_j·x_n ≥ 0,                                (1)
+
+σ_nj = ±1 the side of each wall, with multipliers λ_n and μ_nj. Its optimum has u_j = r_j v_j,
+
+    v_j = Σ_n (s_j λ_n y_n φ′_nj + μ_nj σ_nj) x_n,      ‖v_j‖ ≤ 1,  r_j ≥ 0,  r_j = 0 where ‖v_j‖ < 1.           (2)
+
+It is a KKT point of the network if each wall's multiplier is one that Clarke allows: φ′_nj + μ_nj σ_nj/(s_j y_n λ_n)
+lies between the two slopes. Where it does not, the network gets better behind that wall, and (1) is solved again there.
+Units that die like a small power of ‖w‖ are zero at once, and walls and margins come in and leave as the program says.
+
+(1) is solved by a primal-dual interior-point method: with the cones' heights eliminated, ‖u_j‖ is smoothed to
+t_j − τ ln(t_j² − ‖u_j‖²), t_j = τ + (τ² + ‖u_j‖²)^{1/2}, a Newton step takes one factorization per unit and one of N
+by N. The end is Newton's method on (2) and the tight constraints, in (r, λ, μ) alone.
+
+Reference: Pilanci, Ergen (2020), "Neural networks are convex regularizers", Theorem 1 for (1); Lyu, Li (2020),
+Definition C.4 for the KKT conditions with Clarke multipliers; Chan, Golub, Mulet (1999) for steps in u and v.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgError
+
+from gd.flow.kkt import KKT
+from solvers.arrays import Array
+
+Mask = NDArray[np.bool_]
+
+ITERATIONS = 80
+LAST_TAU = 1e-8  # relative to the value: what is left is for Newton's method; below 1e-9 steps are rounding
+SOLVED = 1e-11  # relative residual of (2)
+ON_THE_KINK = 1e-10  # of the largest |z|: Newton's method leaves 1e-15
+ALLOWED = 1e-7  # slack of Clarke's interval, relative to the jump of the slope
+CROSSINGS = 8  # times that walls are crossed before the cell is given up
+POLISHES = 12  # corrections of the tight set
+NEWTON_STEPS = 20
+DIVERGED = 1e3  # growth of the residual in one step
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An activation pattern and data: everything that defines (1)."""
+
+    X: Array
+    """(N, r): data, in coordinates of their span."""
+    y: Array
+    """(N,)."""
+    signs: Array
+    """s (H,)."""
+    on: Mask
+    """γ (N, H)."""
+    above: float
+    below: float
+
+    @property
+    def slopes(self) -> Array:
+        """φ′ (N, H)."""
+        return np.where(self.on, self.above, self.below)
+
+    @property
+    def sides(self) -> Array:
+        """σ (N, H)."""
+        return np.where(self.on, 1.0, -1.0)
+
+    @property
+    def coefficients(self) -> Array:
+        """y_n s_j φ′_nj (N, H): of u_j·x_n in margin n."""
+        return np.asarray(self.y[:, None] * self.signs * self.slopes)
+
+
+@dataclass(frozen=True)
+class CellOptimum:
+    """A solution of (1)."""
+
+    cell: Cell
+    u: Array
+    """(H, r)."""
+    lam: Array
+    """(N,)."""
+    mu: Array
+    """(N, H)."""
+    residual: float
+    """Largest residual of (2), of the tight constraints, and of feasibility; the value is the unit of u."""
+
+    @property
+    def value(self) -> float:
+        return float(np.linalg.norm(self.u, axis=1).sum())
+
+    def directions(self) -> Array:
+        """v (H, r)."""
+        return np.asarray((self.cell.coefficients * self.lam[:, None] + self.mu * self.cell.sides).T @ self.cell.X)
+
+    def weights(self) -> tuple[Array, Array]:
+        """W (H, r) and a (H,) with |a_j| w_j = u_j, balanced: |a_j| = ‖w_j‖."""
+        size = np.linalg.norm(self.u, axis=1)
+        root = np.sqrt(size)
+        W = self.u / np.where(size > 0, root, 1.0)[:, None]
+        return W, self.cell.signs * root
+
+    def kkt(self) -> KKT:
+        """How far the weights are from a KKT point of the network, with gates within Clarke's interval.
+
+        Computed from the network's own formulas: the forces on W and on a, with the multipliers λ.
+        """
+        cell, (W, a) = self.cell, self.weights()
+        z = cell.X @ W.T
+        force = cell.y[:, None] * cell.signs * self.lam[:, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            bent = cell.slopes + np.where(force != 0, self.mu * cell.sides / force, 0.0)
+        at_kink = np.abs(z) <= ON_THE_KINK * np.abs(z).max()
+        own = np.where(z > 0, cell.above, cell.below)
+        low, high = min(cell.above, cell.below), max(cell.above, cell.below)
+        slopes = np.where(at_kink, np.clip(bent, low, high), own)
+        outputs = own * z
+        margins = cell.y * (outputs @ a)
+        pull = cell.y * self.lam
+        on_W = W - a[:, None] * ((slopes * pull[:, None]).T @ cell.X)
+        on_a = a - outputs.T @ pull
+        norm = float(np.sqrt((W**2).sum() + (a**2).sum()))
+        epsilon = float(np.sqrt((on_W**2).sum() + (on_a**2).sum()))
+        margin = float(margins.min())
+        return KKT(epsilon, float((self.lam * (margins - 1.0)).max()), norm, margin / norm**2)
+
+    def refused(self) -> Mask:
+        """Walls (N, H) whose multiplier Clarke does not allow, on units of the support."""
+        cell, present = self.cell, np.linalg.norm(self.u, axis=1) > 0
+        force = self.cell.y[:, None] * cell.signs * self.lam[:, None]
+        change = self.mu * cell.sides  # of λ y s φ′; allowed between λ y s b and λ y s a
+        ends = np.stack([force * (cell.below - cell.slopes), force * (cell.above - cell.slopes)])
+        slack = ALLOWED * float(self.lam.max()) * abs(cell.above - cell.below)
+        return np.asarray(((change < ends.min(0) - slack) | (change > ends.max(0) + slack)) & present)
+
+
+def cell_optimum(cell: Cell, u: Array) -> CellOptimum | None:
+    """The optimum of the cell of u (H, r), or of one next to it, that is a KKT point of the network; None: not found."""
+    for _ in range(CROSSINGS):
+        found = solve(cell, u)
+        if found is None:
+            return None
+        refused = found.refused()
+        if not refused.any():
+            return found
+        cell, u = replace(cell, on=cell.on ^ refused), found.u
+    return None
+
+
+def solve(cell: Cell, u: Array) -> CellOptimum | None:
+    """(1), from the flow's u; None where it has no solution or the methods fail."""
+    units, place = _merged(cell)
+    start = np.zeros((len(units), u.shape[1]))
+    np.add.at(start, place, u)
+    smaller = replace(cell, signs=cell.signs[units], on=cell.on[:, units])
+    central = _central(smaller, start)
+    found = None if central is None else _polished(smaller, *central)
+    if found is None:
+        return None
+    # parallel units share u as in the flow
+    size = np.linalg.norm(u, axis=1)
+    total = np.zeros(len(units))
+    np.add.at(total, place, size)
+    share = np.where(total[place] > 0, size / np.maximum(total[place], 1e-300), 0.0)
+    first = np.zeros(len(place), dtype=bool)
+    first[units] = True
+    share = np.where(total[place] > 0, share, first)
+    return CellOptimum(cell, share[:, None] * found.u[place], found.lam, found.mu[:, place], found.residual)
+
+
+def _merged(cell: Cell) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """One unit of each kind (same sign, same gates), and the kind of every unit."""
+    kinds = np.concatenate([cell.signs[None] > 0, cell.on]).T
+    _, units, place = np.unique(kinds, axis=0, return_index=True, return_inverse=True)
+    return units, place.ravel()
+
+
+def _central(cell: Cell, u: Array) -> tuple[Array, Array, Array] | None:
+    """u, λ, μ of (1) by following the central path to τ = `LAST_TAU`."""
+    X, C, sides = cell.X, cell.coefficients, cell.sides
+    margins = (C * (X @ u.T)).sum(1)
+    if not margins.min() > 0:
+        return None
+    u = u / margins.min()
+    scale = float(np.linalg.norm(u, axis=1).sum())
+    z = sides * (X @ u.T)
+    slack = np.maximum((C * (X @ u.T)).sum(1) - 1.0, 0.1)
+    room = np.maximum(z, 1e-2 * float(np.abs(z).max()))
+    tau = 1e-2 * scale / u.shape[0]
+    lam, mu = tau / slack, tau / room
+    v = u / (tau + np.sqrt(tau**2 + (u**2).sum(1)))[:, None]
+    for _ in range(ITERATIONS):
+        step = _newton_step(cell, u, v, lam, mu, slack, room, tau)
+        if step is None:
+            return None
+        du, dv, dlam, dmu, dslack, droom = step
+        pairs = ((lam, dlam), (mu, dmu), (slack, dslack), (room, droom))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            most = min(float(np.where(d < 0, -v / d, np.inf).min()) for v, d in pairs)
+        length = min(1.0, 0.95 * most, 0.95 * _inside(v, dv))
+        v = v + length * dv
+        u, lam, mu = u + length * du, lam + length * dlam, mu + length * dmu
+        slack, room = slack + length * dslack, room + length * droom
+        if not np.isfinite(u).all():
+            return None
+        if tau <= LAST_TAU * scale and length > 0.9:
+            return u, lam, mu
+        tau = max(tau * (0.15 if length > 0.9 else 0.5 if length > 0.4 else 1.0), LAST_TAU * scale)
+    return None
+
+
+def _inside(v: Array, dv: Array) -> float:
+    """The largest step that keeps every ‖v_j‖ ≤ 1."""
+    a, b, c = (dv**2).sum(1), (v * dv).sum(1), (v**2).sum(1) - 1.0
+    root = np.sqrt(np.maximum(b * b - a * c, 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        steps = np.where(b > 0, -c / (b + root), (root - b) / a)
+    return float(np.where(np.isfinite(steps), steps, np.inf).min())
+
+
+def _newton_step(
+    cell: Cell, u: Array, v: Array, lam: Array, mu: Array, slack: Array, room: Array, tau: float
+) -> tuple[Array, Array, Array, Array, Array, Array] | None:
+    """du, dv, dλ, dμ and the changes of the slacks; t v = u is linearized with v on its own, and symmetrized."""
+    X, C, sides, r = cell.X, cell.coefficients, cell.sides, u.shape[1]
+    root = np.sqrt(tau**2 + (u**2).sum(1))
+    t = tau + root
+    z = X @ u.T
+    primal_margin = (C * z).sum(1) - 1.0 - slack
+    primal_wall = sides * z - room
+    weight_wall = mu / room
+    K = np.einsum("nj,ni,nk->jik", weight_wall, X, X, optimize=True)
+    outer = v[:, :, None] * u[:, None, :]
+    curvature = (np.eye(r) - (outer + np.swapaxes(outer, 1, 2)) / (2.0 * root)[:, None, None]) / t[:, None, None]
+    K += curvature
+    # stationarity, with dμ and dλ eliminated as far as they are explicit
+    pull = (C * lam[:, None] + sides * mu).T @ X - u / t[:, None]
+    wall_part = (tau - mu * room) / room - weight_wall * primal_wall
+    margin_part = (tau - lam * slack) / slack - (lam / slack) * primal_margin
+    side = pull + (sides * wall_part + C * margin_part[:, None]).T @ X
+    columns = np.einsum("nj,ni->jin", C, X)  # G_jᵀ (r, N) for each unit
+    try:
+        lower = np.linalg.cholesky(K)
+        half = np.linalg.solve(lower, np.concatenate([columns, side[:, :, None]], axis=2))
+        gram = np.einsum("jin,jim->nm", half[:, :, :-1], half[:, :, :-1], optimize=True)
+        along = np.einsum("jin,ji->n", half[:, :, :-1], half[:, :, -1])
+        inner = np.linalg.solve(gram + np.diag(slack / lam), along)
+        rest = half[:, :, -1] - np.einsum("jin,n->ji", half[:, :, :-1], inner)
+        du = np.linalg.solve(np.swapaxes(lower, 1, 2), rest[:, :, None])[:, :, 0]
+    except (LinAlgError, np.linalg.LinAlgError):
+        return None
+    dz = X @ du.T
+    dslack, droom = (C * dz).sum(1) + primal_margin, sides * dz + primal_wall
+    dlam = (tau - lam * slack - lam * dslack) / slack
+    dmu = (tau - mu * room - mu * droom) / room
+    dv = np.einsum("jik,jk->ji", curvature, du) - (v - u / t[:, None])
+    return du, dv, dlam, dmu, dslack, droom
+
+
+def _polished(cell: Cell, u: Array, lam: Array, mu: Array) -> CellOptimum | None:
+    """The solution of (2) with tight sets read off an interior point, corrected where signs say so."""
+    # on the central path the two sides of a complementary pair have a fixed product: the larger one shows which is zero
+    size, z = np.linalg.norm(u, axis=1), cell.X @ u.T
+    value, total, reach = float(size.sum()), float(lam.sum()), float(np.linalg.norm(cell.X, axis=1).max())
+    v = (cell.coefficients * lam[:, None] + mu * cell.sides).T @ cell.X
+    support = size / value > 1.0 - np.linalg.norm(v, axis=1)
+    active = lam / total > (cell.coefficients * z).sum(1) - 1.0
+    walls = (mu / total > cell.sides * z / (value * reach)) & support
+    r = np.where(support, size, 0.0)
+    mu = np.where(support & ~walls, 0.0, mu)
+    best: CellOptimum | None = None
+    for _ in range(POLISHES):
+        newton = _newton(cell, r, lam, mu, support, active, walls)
+        if newton is None:
+            return best
+        r_new, lam_new, mu_new = newton
+        found = _assembled(cell, r_new, lam_new, mu_new)
+        if found.residual <= SOLVED:
+            return found
+        if best is None or found.residual < best.residual:
+            best = found
+        z, margins = cell.sides * (cell.X @ found.u.T), (cell.coefficients * (cell.X @ found.u.T)).sum(1)
+        top = float(lam_new.max())
+        negative, gone = active & (lam_new < -SOLVED * top), support & (r_new < -SOLVED * r_new.max())
+        loose, crossed = walls & (mu_new < -SOLVED * top), support & (z < -SOLVED * r_new.max())
+        short = ~active & (margins < 1.0 - SOLVED)
+        lengths = np.linalg.norm(found.directions(), axis=1)
+        enters = ~support & (lengths > 1.0 + SOLVED)
+        if not (negative.any() or gone.any() or loose.any() or crossed.any() or short.any() or enters.any()):
+            return best
+        active = (active & ~negative) | short
+        support = (support & ~gone) | enters
+        walls = ((walls & ~loose) | crossed) & support
+        r, lam, mu = (
+            np.maximum(r_new, 0.0) * support,
+            np.maximum(lam_new, 0.0),
+            np.maximum(mu_new, 0.0) * (walls | ~support),
+        )
+    return best
+
+
+def _assembled(cell: Cell, r: Array, lam: Array, mu: Array) -> CellOptimum:
+    """The point with nonnegative multipliers, and what is left of all its conditions."""
+    lam, mu, r = np.maximum(lam, 0.0), np.maximum(mu, 0.0), np.maximum(r, 0.0)
+    plain = CellOptimum(cell, np.zeros((r.size, cell.X.shape[1])), lam, mu, 0.0)
+    v = plain.directions()
+    length = np.linalg.norm(v, axis=1)
+    u = r[:, None] * v
+    z = cell.X @ u.T
+    margins, size = (cell.coefficients * z).sum(1), float(r.sum())
+    residual = max(
+        float(np.maximum(1.0 - margins, 0.0).max()),
+        float(np.maximum(-cell.sides * z, 0.0).max()) / size,
+        float((lam * np.abs(margins - 1.0)).max()) / float(lam.sum()),
+        float((mu * np.abs(z)).max()) / size / float(lam.sum()),
+        float(np.where(r > 0, np.abs(length - 1.0), np.maximum(length - 1.0, 0.0)).max()),
+    )
+    return replace(plain, u=u, residual=residual)
+
+
+def _newton(
+    cell: Cell, r: Array, lam: Array, mu: Array, support: Mask, active: Mask, walls: Mask
+) -> tuple[Array, Array, Array] | None:
+    """½(‖v_j‖² − 1) = 0 on the support, margins 1 on the active set, z = 0 at the walls, in (r, λ, μ)."""
+    X, C, sides = cell.X, cell.coefficients, cell.sides
+    units, rows = np.flatnonzero(support), np.flatnonzero(active)
+    wall_rows, wall_units = np.nonzero(walls)
+    position = np.cumsum(support) - 1
+    if units.size == 0 or rows.size == 0:
+        return None
+    r, lam, mu = r.copy(), np.where(active, lam, 0.0), np.where(walls | ~support, mu, 0.0)
+    gram = X @ X.T
+    last = np.inf
+    for _ in range(NEWTON_STEPS):
+        # v_j in the coordinates of the samples: v_j = Xᵀ c_j
+        c = C * lam[:, None] + sides * mu
+        Gc = gram @ c  # x_n·v_j, (N, H)
+        lengths = np.einsum("nj,nj->j", c, Gc)
+        margins = (C * Gc) @ r
+        value = np.concatenate([(lengths[units] - 1.0) / 2.0, Gc[walls], margins[rows] - 1.0])
+        residual = float(np.abs(value).max())
+        if residual < 1e-14 or (residual < 1e-11 and residual > 0.5 * last):
+            break
+        if residual > DIVERGED * max(last, 1e-6):
+            return None
+        last = residual
+        to_lam = gram[:, rows][:, :, None] * C[rows]  # ∂(x_m·v_j)/∂λ_n: (N, |A|, H)
+        to_mu = gram[:, wall_rows] * sides[wall_rows, wall_units]  # ∂(x_m·v_j)/∂μ_k for j its unit: (N, K)
+        nS, nA, nK = units.size, rows.size, wall_rows.size
+        D = np.zeros((nS + nK + nA, nS + nA + nK))
+        D[:nS, nS : nS + nA] = (Gc[rows][:, units] * C[rows][:, units]).T
+        D[position[wall_units], nS + nA + np.arange(nK)] = Gc[wall_rows, wall_units] * sides[wall_rows, wall_units]
+        D[nS : nS + nK, nS : nS + nA] = to_lam[wall_rows, :, wall_units]
+        same = wall_units[:, None] == wall_units
+        D[nS : nS + nK, nS + nA :] = np.where(same, to_mu[wall_rows], 0.0)
+        D[nS + nK :, :nS] = (C * Gc)[rows][:, units]
+        D[nS + nK :, nS : nS + nA] = np.einsum("mnj,mj->mn", to_lam[rows], C[rows] * r)
+        D[nS + nK :, nS + nA :] = to_mu[rows] * (C * r)[rows][:, wall_units]
+        try:
+            change = np.linalg.lstsq(D, -value, rcond=1e-12)[0]
+        except np.linalg.LinAlgError:
+            return None
+        r[units] += change[:nS]
+        lam[rows] += change[nS : nS + nA]
+        mu[wall_rows, wall_units] += change[nS + nA :]
+        if not (np.isfinite(change).all() and np.abs(lam).max() < 1e12):
+            return None
+    return r, lam, mu
