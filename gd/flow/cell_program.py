@@ -27,20 +27,25 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError
+from scipy.optimize import nnls
 
 from gd.flow.kkt import KKT
 from solvers.arrays import Array
 
 Mask = NDArray[np.bool_]
 
-ITERATIONS = 80
-LAST_TAU = 1e-8  # relative to the value: what is left is for Newton's method; below 1e-9 steps are rounding
+ITERATIONS = 120
+CENTRAL = 0.5  # products of complementary pairs, over τ, of a point that shows which of the two is zero
+SHORTEST = 1e-2  # step length below which the path has ended in rounding
+LAST_TAU = 1e-11  # relative to the value: what is left is for Newton's method; below it steps are rounding
+ENOUGH_TAU = 1e-6  # the same: from here on points of the path are worth trying
+UNIT = 1e-9  # below 1 by more, ‖v_j‖ is strict and the unit is zero
+HEAVY = 1e5  # weight of the equations next to the distance, in least squares; they are solved exactly afterwards
 SOLVED = 1e-11  # relative residual of (2)
 ON_THE_KINK = 1e-10  # of the largest |z|: Newton's method leaves 1e-15
 ALLOWED = 1e-7  # slack of Clarke's interval, relative to the jump of the slope
 CROSSINGS = 8  # times that walls are crossed before the cell is given up
-POLISHES = 12  # corrections of the tight set
+POLISHES = 5  # corrections of the tight set
 NEWTON_STEPS = 20
 DIVERGED = 1e3  # growth of the residual in one step
 
@@ -140,7 +145,7 @@ class CellOptimum:
 
 
 def cell_optimum(cell: Cell, u: Array) -> CellOptimum | None:
-    """The optimum of the cell of u (H, r), or of one next to it, that is a KKT point of the network; None: not found."""
+    """The optimum of the cell of u (H, r), or of one next to it, that is a KKT point of the network; else None."""
     for _ in range(CROSSINGS):
         found = solve(cell, u)
         if found is None:
@@ -158,19 +163,39 @@ def solve(cell: Cell, u: Array) -> CellOptimum | None:
     start = np.zeros((len(units), u.shape[1]))
     np.add.at(start, place, u)
     smaller = replace(cell, signs=cell.signs[units], on=cell.on[:, units])
-    central = _central(smaller, start)
-    found = None if central is None else _polished(smaller, *central)
+    polished = (_polished(smaller, *central) for central in reversed(_central_path(smaller, start)))
+    found = next((one for one in polished if one is not None and one.residual <= SOLVED), None)
     if found is None:
         return None
-    # parallel units share u as in the flow
-    size = np.linalg.norm(u, axis=1)
-    total = np.zeros(len(units))
-    np.add.at(total, place, size)
-    share = np.where(total[place] > 0, size / np.maximum(total[place], 1e-300), 0.0)
-    first = np.zeros(len(place), dtype=bool)
-    first[units] = True
-    share = np.where(total[place] > 0, share, first)
-    return CellOptimum(cell, share[:, None] * found.u[place], found.lam, found.mu[:, place], found.residual)
+    every = CellOptimum(cell, found.u[place], found.lam, found.mu[:, place], found.residual)
+    return _nearest(every, u)
+
+
+def _nearest(optimum: CellOptimum, u: Array) -> CellOptimum | None:
+    """Of all optima, r ≥ 0 with margins 1 where λ > 0 and ≥ 1 elsewhere, the one nearest to the flow's u (H, r)."""
+    cell, v = optimum.cell, optimum.directions()
+    z = cell.X @ v.T
+    M = cell.coefficients * z  # margin n is (M r)_n
+    margins = (cell.coefficients * (cell.X @ u.T)).sum(1)
+    wanted = np.maximum((u * v).sum(1), 0.0) / float(margins.min())
+    may = np.linalg.norm(v, axis=1) > 1.0 - UNIT
+    tight = optimum.lam > 0
+    for _ in range(POLISHES):
+        heavy = HEAVY / max(float(np.abs(M[tight][:, may]).max()), 1e-300)
+        system = np.vstack([np.eye(int(may.sum())), heavy * M[tight][:, may]])
+        r, _ = nnls(system, np.concatenate([wanted[may], np.full(int(tight.sum()), heavy)]), maxiter=50 * may.size)
+        kept = r > 0
+        columns = M[tight][:, may][:, kept]
+        for _ in range(2):  # the equations exactly
+            r[kept] += np.linalg.lstsq(columns, 1.0 - columns @ r[kept], rcond=1e-12)[0]
+        full = np.zeros(may.size)
+        full[may] = np.maximum(r, 0.0)
+        short = ~tight & (M @ full < 1.0 - SOLVED)
+        if not short.any():
+            found = _assembled(cell, full, optimum.lam, optimum.mu)
+            return found if found.residual <= max(SOLVED, optimum.residual) else None
+        tight = tight | short
+    return None
 
 
 def _merged(cell: Cell) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -180,12 +205,12 @@ def _merged(cell: Cell) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return units, place.ravel()
 
 
-def _central(cell: Cell, u: Array) -> tuple[Array, Array, Array] | None:
-    """u, λ, μ of (1) by following the central path to τ = `LAST_TAU`."""
+def _central_path(cell: Cell, u: Array) -> list[tuple[Array, Array, Array]]:
+    """u, λ, μ on the central path of (1), at falling τ as far as rounding lets it be followed."""
     X, C, sides = cell.X, cell.coefficients, cell.sides
     margins = (C * (X @ u.T)).sum(1)
     if not margins.min() > 0:
-        return None
+        return []
     u = u / margins.min()
     scale = float(np.linalg.norm(u, axis=1).sum())
     z = sides * (X @ u.T)
@@ -194,24 +219,33 @@ def _central(cell: Cell, u: Array) -> tuple[Array, Array, Array] | None:
     tau = 1e-2 * scale / u.shape[0]
     lam, mu = tau / slack, tau / room
     v = u / (tau + np.sqrt(tau**2 + (u**2).sum(1)))[:, None]
+    path: list[tuple[Array, Array, Array]] = []
     for _ in range(ITERATIONS):
         step = _newton_step(cell, u, v, lam, mu, slack, room, tau)
         if step is None:
-            return None
+            break
         du, dv, dlam, dmu, dslack, droom = step
         pairs = ((lam, dlam), (mu, dmu), (slack, dslack), (room, droom))
         with np.errstate(divide="ignore", invalid="ignore"):
             most = min(float(np.where(d < 0, -v / d, np.inf).min()) for v, d in pairs)
         length = min(1.0, 0.95 * most, 0.95 * _inside(v, dv))
+        if length < SHORTEST and path:
+            break
         v = v + length * dv
         u, lam, mu = u + length * du, lam + length * dlam, mu + length * dmu
         slack, room = slack + length * dslack, room + length * droom
         if not np.isfinite(u).all():
-            return None
-        if tau <= LAST_TAU * scale and length > 0.9:
-            return u, lam, mu
+            break
+        products = np.concatenate([lam * slack, (mu * room).ravel()]) / tau
+        late = tau <= ENOUGH_TAU * scale
+        if late and (length < 0.9 or products.min() < CENTRAL or products.max() > 1.0 / CENTRAL):
+            continue
+        if late:
+            path.append((u, lam, mu))
+        if tau <= LAST_TAU * scale:
+            break
         tau = max(tau * (0.15 if length > 0.9 else 0.5 if length > 0.4 else 1.0), LAST_TAU * scale)
-    return None
+    return path
 
 
 def _inside(v: Array, dv: Array) -> float:
@@ -244,15 +278,24 @@ def _newton_step(
     margin_part = (tau - lam * slack) / slack - (lam / slack) * primal_margin
     side = pull + (sides * wall_part + C * margin_part[:, None]).T @ X
     columns = np.einsum("nj,ni->jin", C, X)  # G_jᵀ (r, N) for each unit
+    # along u_j the norm has no curvature: K_j gets some, K⁺ = K + q qᵀ/t, and an equation each takes it away again
+    q = u / root[:, None]
+    K += q[:, :, None] * q[:, None, :] / t[:, None, None]
+    N, H = C.shape
     try:
         lower = np.linalg.cholesky(K)
-        half = np.linalg.solve(lower, np.concatenate([columns, side[:, :, None]], axis=2))
-        gram = np.einsum("jin,jim->nm", half[:, :, :-1], half[:, :, :-1], optimize=True)
-        along = np.einsum("jin,ji->n", half[:, :, :-1], half[:, :, -1])
-        inner = np.linalg.solve(gram + np.diag(slack / lam), along)
-        rest = half[:, :, -1] - np.einsum("jin,n->ji", half[:, :, :-1], inner)
+        half = np.linalg.solve(lower, np.concatenate([columns, q[:, :, None], side[:, :, None]], axis=2))
+        G, Q, last = half[:, :, :N], half[:, :, N], half[:, :, N + 1]
+        inner = np.empty((N + H, N + H))
+        inner[:N, :N] = np.einsum("jin,jim->nm", G, G, optimize=True) + np.diag(slack / lam)
+        inner[:N, N:] = np.einsum("jin,ji->nj", G, Q)
+        inner[N:, :N] = inner[:N, N:].T
+        inner[N:, N:] = np.diag((Q**2).sum(1) - t)
+        along = np.concatenate([np.einsum("jin,ji->n", G, last), (Q * last).sum(1)])
+        weights = np.linalg.solve(inner, along)
+        rest = last - np.einsum("jin,n->ji", G, weights[:N]) - Q * weights[N:, None]
         du = np.linalg.solve(np.swapaxes(lower, 1, 2), rest[:, :, None])[:, :, 0]
-    except (LinAlgError, np.linalg.LinAlgError):
+    except np.linalg.LinAlgError:
         return None
     dz = X @ du.T
     dslack, droom = (C * dz).sum(1) + primal_margin, sides * dz + primal_wall

@@ -20,7 +20,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from gd.flow.integration import Flow
 from solvers.arrays import Array

@@ -18,7 +18,7 @@ from gd.flow.kkt import KKT, StationaryPoint, kkt_of_force
 from gd.flow.limit import Integrated, Limit
 from gd.flow.margin_map import MarginMap
 from gd.flow.recorder import Recorder
-from gd.flow.termination import CERTIFIABLE, SETTLING, Reached, Termination
+from gd.flow.termination import CERTIFIABLE, Reached, Termination
 from gd.networks.declaration import declared
 from gd.status import FlowStatus
 from solvers.arrays import Array
@@ -113,7 +113,7 @@ class Run:
     def _limit_of(self, flow: Flow, i: int, row: int) -> _Found | None:
         """The limit of row i, if the termination test is passed: at a polished point, else by the flow's own gap."""
         residual = flow.residual()[i]
-        if residual > SETTLING:
+        if residual > self.mapping.settling:
             return None
         carried = None if flow.carried is None else flow.carried[i]
         points = self.mapping.polished(

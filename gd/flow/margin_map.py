@@ -15,6 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from gd.flow.implicit_weights import forceful, implicit_weights
 from gd.flow.kkt import ACTIVE, KKT, StationaryPoint
+from gd.flow.termination import SETTLING
 from gd.flow.weight_polish import HeldProblem, gradients, polish_weights
 from solvers.arrays import Array
 from solvers.regularizers import Regularizer
@@ -72,6 +74,8 @@ class MarginMap(ABC):
     """Whether one map serves all networks of one architecture: the margins are a closed form of the weights alone."""
     regularizer: Regularizer | None = None
     """The induced regularizer, where a closed form is known."""
+    settling = SETTLING
+    """Residual (radians) above which no point is looked for."""
     settles_slowly = True
     """Whether some directions settle like a small power of ‖w‖: dying units, rotations among layers or channels."""
 
@@ -163,6 +167,5 @@ class MarginMap(ABC):
 
 def balancedness(layers: list[Tensor]) -> Tensor:
     """W_{l+1}ᵀ W_{l+1} − W_l W_lᵀ of consecutive matrices (B, out, in), flattened: (B, ·)."""
-    pairs = zip(layers[:-1], layers[1:], strict=True)
-    parts = [(after.mT @ after - before @ before.mT).flatten(1) for before, after in pairs]
+    parts = [(after.mT @ after - before @ before.mT).flatten(1) for before, after in pairwise(layers)]
     return torch.cat(parts, 1) if parts else layers[0].new_zeros(layers[0].shape[0], 0)

@@ -39,6 +39,9 @@ from gd.piecewise.rows import Rows
 from solvers.arrays import Array
 
 ROUNDS = 12
+SETTLING_IN_A_CELL = 3e-2
+"""Residual (radians) below which the best point of a two-layer network's cell is looked for: the program is convex, so
+it does not matter from where it is solved, and the residual of sliding flows falls slowly (0.05 at ln‖w‖ = 8)."""
 RIDGE = 1e-13  # relative to the trace of ZZᵀ: samples may be duplicated, and a unit pinned on D samples is zero
 PINNED = 1e-10  # of its gradient's square: what rounding leaves along the kinks of a gradient that is across them
 ON_THE_KINK = 1e-7  # of the largest |z|: below it the side a unit is on is what the last step decided
@@ -131,7 +134,10 @@ class SlidingMap(ModuleMap):
 
     def __init__(self, model: nn.Module, X: Tensor, y: Tensor, seed: int = 0) -> None:
         super().__init__(model, X, y, seed)
-        self.can_be_implicit = self.start([model]).numel() <= LARGEST_DENSE
+        start = self.start([model])
+        self.can_be_implicit = start.numel() <= LARGEST_DENSE
+        if self.pieces.two_layers(start[0]) is not None:
+            self.settling = SETTLING_IN_A_CELL
 
     def held_problem(self, theta: Tensor, carried: Gates | None, active: NDArray[np.bool_]) -> HeldProblem:
         """The smooth problem at θ with the gates held and the sliding kinks as equations."""
@@ -155,7 +161,7 @@ class SlidingMap(ModuleMap):
     def polished(
         self, theta: Tensor, p: Array, *, carried: Any, may_grow: bool, tol: float
     ) -> Iterator[StationaryPoint]:
-        """The best point of the flow's cell, for two layers; else, or where that fails, Newton's method in the weights."""
+        """The best point of the flow's cell, for two layers; otherwise by Newton's method in the weights."""
         point = self._best_of_the_cell(theta, carried)
         if point is not None:
             yield point

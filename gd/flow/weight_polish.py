@@ -12,8 +12,8 @@ min ½‖w‖² s.t. m_n(w) ≥ 1 if multipliers
 
     λ ≥ 0,   0 ≤ μ_k ≤ Σ_n λ_n|δ_kn|,     w = Σ_n λ_n ∇m_n(w; γ) − Σ_k μ_k ∇z_k(w; γ)            (2)
 
-exist: μ_k/(Σ_n λ_n|δ_kn|) is the Clarke gate of that kink. They are found by bounded least squares, and what is left of (2)
-is the ε that is reported.
+exist: μ_k/(Σ_n λ_n|δ_kn|) is the Clarke gate of that kink. They are found by bounded least squares, and what is left of
+(2) is the ε that is reported.
 
 Reference: Lyu, Li (2020), Definition C.4; Nocedal, Wright (2006), section 18.1 and algorithm 18.1 for (1).
 """
@@ -165,8 +165,8 @@ def _rows_of(values: Tensor, w: Tensor) -> Tensor:
 def clarke_multipliers(rows: Array, w: Array, active: NDArray[np.bool_], bends: Array) -> tuple[Array, Array, float]:
     """min ‖w − rowsᵀ(λ, μ)‖ over λ ≥ 0, 0 ≤ μ_k ≤ Σ_n λ_n |δ_kn|, relative to ‖w‖; rows are ∇m_A and −∇z_K.
 
-    Solved as nonnegative least squares in (λ, μ, ν), the equations μ_k + ν_k = Σ_n λ_n |δ_kn| weighted heavily, and then
-    made exactly admissible, so that the residual returned is that of admissible multipliers.
+    Solved as nonnegative least squares in (λ, μ, ν), the equations μ_k + ν_k = Σ_n λ_n |δ_kn| weighted heavily, then made
+    exactly admissible, so that the residual returned is that of admissible multipliers.
 
     Args:
         rows: (|A| + K, P).

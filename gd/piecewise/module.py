@@ -130,7 +130,7 @@ class PiecewiseMargins:
 
     def states(self, of_kinks: Tensor) -> States:
         """Values of all kinks, sorted by sample: the argument of the program."""
-        of_items, of_weights = of_kinks.split([self.n_items * self.n_units, self.n_weight_units])
+        of_items, of_weights = torch.split(of_kinks, [self.n_items * self.n_units, self.n_weight_units])
         return States(of_items.view(self.n_items, self.n_units), of_weights)
 
     def _both(self, found: Evaluation) -> tuple[Tensor, Tensor]:
@@ -146,7 +146,7 @@ class PiecewiseMargins:
         return self._both(self.program.evaluate(self.split(theta), gates=self.states(gates)))
 
     def conserved(self, theta: Tensor) -> Tensor | None:
-        """Balancedness of consecutive matrices at θ (B, P): whole between linear layers, its diagonal across rectifiers.
+        """Balancedness of consecutive matrices at θ (B, P): whole between linear layers, the diagonal across rectifiers.
 
         None unless the module is a stack of matrices.
         """
@@ -204,7 +204,7 @@ class PiecewiseMargins:
 
     def bounds(self, p: Tensor, sensitivity: Tensor) -> Tensor:
         """−Σ_c p_c ∂m_c/∂(output of the rectifier) of all kinks: positive where both sides push towards z = 0."""
-        of_items, of_weights = sensitivity.split([self.n_units, self.n_weight_units], dim=1)
+        of_items, of_weights = sensitivity[:, : self.n_units], sensitivity[:, self.n_units :]
         weighted = (p[:, None] * of_items).view(self.n_items, self.outputs_of_item, self.n_units).sum(1)
         return -torch.cat([weighted.flatten(), p @ of_weights])
 
@@ -269,7 +269,8 @@ class PiecewiseMargins:
         none, count = gates.new_zeros(0), items.shape[0]
         taps: dict[int, Tensor | None] = {layer.node: None for layer in self._stack}
         found = self.program.evaluate(weights, items, States(gates, none), States(offset, none), taps)
-        *errors, delta = torch.autograd.grad(total(found), [*taps.values(), offset], materialize_grads=True)
+        zeros = [zero for zero in taps.values() if zero is not None]
+        *errors, delta = torch.autograd.grad(total(found), [*zeros, offset], materialize_grads=True)
         blocks: list[Block] = []
         for layer, error in zip(self._stack, errors, strict=True):
             h, error = found.values[layer.input].detach().reshape(count, -1), error.reshape(count, -1)
@@ -287,7 +288,7 @@ class _Matrix:
 
 
 def _matrices(program: Program, parameters: Sequence[Tensor]) -> list[_Matrix] | None:
-    """The layers, one for each parameter in order, if every parameter is a matrix used in just one product; else None."""
+    """The layers, one for each parameter in order, if every parameter is a matrix used in one product; else None."""
     if program.n_weight_units or not program.nodes[program.output.index].item:
         return None
     found: dict[int, _Matrix] = {}

@@ -54,7 +54,7 @@ class Rectifier:
 
     def __call__(self, z: Tensor, gate: Tensor, offset: Tensor | None) -> Tensor:
         jump = self.above - self.below
-        out = z * (self.below + jump * gate.reshape(z.shape))
+        out: Tensor = z * (self.below + jump * gate.reshape(z.shape))
         return out if offset is None else out + jump * offset.reshape(z.shape)
 
 

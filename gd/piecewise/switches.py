@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -306,7 +307,7 @@ def _on_switch(builder: Builder, name: str, func: Any, args: list[Any], kwargs: 
         for both in (on, off):
             if isinstance(both, Switch | _Undefined):
                 raise HiddenKinkError(_JUMP)
-        shape = torch.broadcast_shapes(builder.shape(on), builder.shape(off), builder.shape(c))
+        shape = np.broadcast_shapes(builder.shape(on), builder.shape(off), builder.shape(c))
         return _closed(builder, Switch(*(_expanded(builder, value, shape) for value in (c, on, off))))
     raise HiddenKinkError(_JUMP)
 

@@ -69,7 +69,7 @@ def _pure(func: Any) -> Any:
     return getattr(getattr(torch.ops.aten, name[:-1]), overload) if name in SHAPE_IN_PLACE else func
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Keeps every call; all tensors seen stay alive, so that their identities stay distinct."""
 
     @classmethod
@@ -78,7 +78,7 @@ class _Recorder(TorchDispatchMode):
         return False
 
     def __init__(self, inputs: Sequence[Tensor], n_trained: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.trained = set(range(n_trained))
         self.calls: list[Call] = []
         self.alive: list[Tensor] = []
@@ -131,7 +131,8 @@ class _Recorder(TorchDispatchMode):
 def trace(function: Callable[..., Tensor], parameters: Sequence[Tensor], *data: Tensor) -> Trace:
     """The calls that `function(*parameters, *data)` makes.
 
-    Raises UntraceableError where they depend on the parameters' values or on chance, ReadsDataError where on the data's.
+    Raises UntraceableError where they depend on the parameters' values or on chance, ReadsDataError where on values of
+    the data.
     """
     inputs = (*parameters, *data)
     recorder = _Recorder(inputs, len(parameters))
