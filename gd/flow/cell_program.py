@@ -40,11 +40,12 @@ SHORTEST = 1e-2  # step length below which the path has ended in rounding
 LAST_TAU = 1e-11  # relative to the value: what is left is for Newton's method; below it steps are rounding
 ENOUGH_TAU = 1e-6  # the same: from here on points of the path are worth trying
 UNIT = 1e-9  # below 1 by more, ‖v_j‖ is strict and the unit is zero
-HEAVY = 1e5  # weight of the equations next to the distance, in least squares; they are solved exactly afterwards
-SOLVED = 1e-11  # relative residual of (2)
+HEAVY = 1e8  # weight of the equations next to the distance, in least squares; they are solved exactly afterwards
+SOLVED = 1e-10  # relative residual of (2), a tenth of the KKT residual at which a limit counts as found
 ON_THE_KINK = 1e-10  # of the largest |z|: Newton's method leaves 1e-15
 ALLOWED = 1e-7  # slack of Clarke's interval, relative to the jump of the slope
 CROSSINGS = 8  # times that walls are crossed before the cell is given up
+PRESENT = 1e-4  # of the largest ‖u_j‖: at smaller ones both u_j and 1 − ‖v_j‖ vanish, and the unit may be left out
 POLISHES = 5  # corrections of the tight set
 NEWTON_STEPS = 20
 DIVERGED = 1e3  # growth of the residual in one step
@@ -167,12 +168,17 @@ def solve(cell: Cell, u: Array) -> CellOptimum | None:
     found = next((one for one in polished if one is not None and one.residual <= SOLVED), None)
     if found is None:
         return None
-    every = CellOptimum(cell, found.u[place], found.lam, found.mu[:, place], found.residual)
-    return _nearest(every, u)
+    first = np.zeros(len(place), dtype=bool)
+    first[units] = True  # of parallel units one has it all, until the nearest optimum is looked for
+    u_all = np.where(first[:, None], found.u[place], 0.0)
+    return _nearest(CellOptimum(cell, u_all, found.lam, found.mu[:, place], found.residual), u)
 
 
-def _nearest(optimum: CellOptimum, u: Array) -> CellOptimum | None:
-    """Of all optima, r ≥ 0 with margins 1 where λ > 0 and ≥ 1 elsewhere, the one nearest to the flow's u (H, r)."""
+def _nearest(optimum: CellOptimum, u: Array) -> CellOptimum:
+    """Of all optima, r ≥ 0 with margins 1 where λ > 0 and ≥ 1 elsewhere, the one nearest to the flow's u (H, r).
+
+    The optimum itself where least squares do not find that one.
+    """
     cell, v = optimum.cell, optimum.directions()
     z = cell.X @ v.T
     M = cell.coefficients * z  # margin n is (M r)_n
@@ -193,9 +199,9 @@ def _nearest(optimum: CellOptimum, u: Array) -> CellOptimum | None:
         short = ~tight & (M @ full < 1.0 - SOLVED)
         if not short.any():
             found = _assembled(cell, full, optimum.lam, optimum.mu)
-            return found if found.residual <= max(SOLVED, optimum.residual) else None
+            return found if found.residual <= SOLVED else optimum
         tight = tight | short
-    return None
+    return optimum
 
 
 def _merged(cell: Cell) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -311,7 +317,7 @@ def _polished(cell: Cell, u: Array, lam: Array, mu: Array) -> CellOptimum | None
     size, z = np.linalg.norm(u, axis=1), cell.X @ u.T
     value, total, reach = float(size.sum()), float(lam.sum()), float(np.linalg.norm(cell.X, axis=1).max())
     v = (cell.coefficients * lam[:, None] + mu * cell.sides).T @ cell.X
-    support = size / value > 1.0 - np.linalg.norm(v, axis=1)
+    support = (size / value > 1.0 - np.linalg.norm(v, axis=1)) & (size > PRESENT * size.max())
     active = lam / total > (cell.coefficients * z).sum(1) - 1.0
     walls = (mu / total > cell.sides * z / (value * reach)) & support
     r = np.where(support, size, 0.0)
