@@ -46,6 +46,8 @@ ON_THE_KINK = 1e-10  # of the largest |z|: Newton's method leaves 1e-15
 ALLOWED = 1e-7  # slack of Clarke's interval, relative to the jump of the slope
 CROSSINGS = 8  # times that walls are crossed before the cell is given up
 PRESENT = 1e-4  # of the largest ‖u_j‖: at smaller ones both u_j and 1 − ‖v_j‖ vanish, and the unit may be left out
+PARALLEL = 1e-6  # 1 − cos: an angle of 1.4e-3, where the interior point leaves 1e-5
+NEARLY_UNIT = 1e-3  # 1 − ‖v_j‖ of units that may be parallel to one of the support
 POLISHES = 5  # corrections of the tight set
 NEWTON_STEPS = 20
 DIVERGED = 1e3  # growth of the residual in one step
@@ -164,7 +166,8 @@ def solve(cell: Cell, u: Array) -> CellOptimum | None:
     start = np.zeros((len(units), u.shape[1]))
     np.add.at(start, place, u)
     smaller = replace(cell, signs=cell.signs[units], on=cell.on[:, units])
-    polished = (_polished(smaller, *central) for central in reversed(_central_path(smaller, start)))
+    path = reversed(_central_path(smaller, start))
+    polished = (way(smaller, *central) for central in path for way in (_polished, _polished_by_directions))
     found = next((one for one in polished if one is not None and one.residual <= SOLVED), None)
     if found is None:
         return None
@@ -351,6 +354,38 @@ def _polished(cell: Cell, u: Array, lam: Array, mu: Array) -> CellOptimum | None
             np.maximum(mu_new, 0.0) * (walls | ~support),
         )
     return best
+
+
+def _polished_by_directions(cell: Cell, u: Array, lam: Array, mu: Array) -> CellOptimum | None:
+    """As `_polished`, with one unit for each direction.
+
+    Units of one direction that differ in gates at their common walls share a force v: what one of them needs of its
+    walls' multipliers follows from the other's.
+    """
+    v = (cell.coefficients * lam[:, None] + mu * cell.sides).T @ cell.X
+    length, size = np.linalg.norm(v, axis=1), np.linalg.norm(u, axis=1)
+    first = np.arange(size.size)
+    for j in np.argsort(-size):  # the largest unit of a direction stands for it
+        parallel = (cell.signs == cell.signs[j]) & (v @ v[j] > (1.0 - PARALLEL) * length * length[j])
+        if first[j] == j and length[j] > 1.0 - NEARLY_UNIT:
+            first[parallel & (length > 1.0 - NEARLY_UNIT) & (first == np.arange(size.size)) & (size <= size[j])] = j
+    kept = np.unique(first)
+    if kept.size == size.size:
+        return None
+    total = np.zeros_like(u)
+    np.add.at(total, first, u)
+    found = _polished(replace(cell, signs=cell.signs[kept], on=cell.on[:, kept]), total[kept], lam, mu[:, kept])
+    if found is None:
+        return None
+    whole = np.zeros_like(mu)
+    whole[:, kept] = found.mu
+    forces = cell.coefficients * found.lam[:, None]
+    moved = np.flatnonzero(first != np.arange(size.size))
+    same = first[moved]
+    whole[:, moved] = cell.sides[:, moved] * (forces[:, same] + (whole * cell.sides)[:, same] - forces[:, moved])
+    r = np.zeros_like(size)
+    r[kept] = np.linalg.norm(found.u, axis=1)
+    return _assembled(cell, r, found.lam, whole)
 
 
 def _assembled(cell: Cell, r: Array, lam: Array, mu: Array) -> CellOptimum:

@@ -165,8 +165,8 @@ def _rows_of(values: Tensor, w: Tensor) -> Tensor:
 def clarke_multipliers(rows: Array, w: Array, active: NDArray[np.bool_], bends: Array) -> tuple[Array, Array, float]:
     """min ‖w − rowsᵀ(λ, μ)‖ over λ ≥ 0, 0 ≤ μ_k ≤ Σ_n λ_n |δ_kn|, relative to ‖w‖; rows are ∇m_A and −∇z_K.
 
-    Solved as nonnegative least squares in (λ, μ, ν), the equations μ_k + ν_k = Σ_n λ_n |δ_kn| weighted heavily, then made
-    exactly admissible, so that the residual returned is that of admissible multipliers.
+    Solved as nonnegative least squares in (λ, μ, ν), the equations μ_k + ν_k = Σ_n λ_n |δ_kn| weighted heavily, and
+    then made exactly admissible, so that the residual returned is that of admissible multipliers.
 
     Args:
         rows: (|A| + K, P).

@@ -146,7 +146,7 @@ class PiecewiseMargins:
         return self._both(self.program.evaluate(self.split(theta), gates=self.states(gates)))
 
     def conserved(self, theta: Tensor) -> Tensor | None:
-        """Balancedness of consecutive matrices at θ (B, P): whole between linear layers, the diagonal across rectifiers.
+        """Balancedness of consecutive matrices at θ (B, P): whole between linear layers, diagonal across rectifiers.
 
         None unless the module is a stack of matrices.
         """

@@ -3,7 +3,7 @@
 Three kinds of operations on values that depend on the weights:
 
 - smooth ones, listed in `SMOOTH`, are taken over;
-- kinks of their own, as relu, abs, clamp, maximum, max-pooling, are rewritten with rectifiers, max(a, b) = b + (a − b)₊;
+- kinks of their own, as relu, abs, clamp, maximum, max-pooling, are rewritten by rectifiers, max(a, b) = b + (a − b)₊;
 - a comparison, c > 0, or a sign, is a **switch**: a value known on both sides of c = 0. Operations on a switch are
   applied to both sides, until the jump across c = 0 has vanished,
 
@@ -32,7 +32,7 @@ from gd.piecewise.trace import Result, Trace, mapped
 
 aten: Any = torch.ops.aten
 
-SMOOTH = frozenset(
+_SMOOTH_NAMES = (
     "add sub rsub mul div neg pow square sqrt rsqrt reciprocal exp expm1 exp2 log log1p log2 log10 sin cos tan sinh cosh "
     "tanh asinh atan atan2 sigmoid log_sigmoid_forward softplus mish silu gelu erf erfc hypot addcmul addcdiv lerp xlogy "
     "logaddexp logsumexp _softmax _log_softmax glu where masked_fill mm bmm addmm addmv addbmm baddbmm mv dot vdot addr "
@@ -44,8 +44,9 @@ SMOOTH = frozenset(
     "slice_scatter diagonal_scatter as_strided copy fill _fft_r2c _fft_c2r _fft_c2c real imag view_as_real "
     "view_as_complex complex _conj _neg_view resolve_conj upsample_nearest1d upsample_nearest2d upsample_bilinear2d "
     "native_layer_norm native_group_norm _native_batch_norm_legit_no_training linalg_inv_ex linalg_solve_ex "
-    "linalg_cholesky_ex _linalg_det triangular_solve zero".split()
+    "linalg_cholesky_ex _linalg_det triangular_solve zero"
 )
+SMOOTH = frozenset(_SMOOTH_NAMES.split())
 """Operations without kinks in their arguments where these are tensors of numbers (aten::… names)."""
 SHAPE_ONLY = frozenset("zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty".split())
 VIEWS = frozenset(
