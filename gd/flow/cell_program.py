@@ -167,7 +167,7 @@ def solve(cell: Cell, u: Array) -> CellOptimum | None:
     np.add.at(start, place, u)
     smaller = replace(cell, signs=cell.signs[units], on=cell.on[:, units])
     path = reversed(_central_path(smaller, start))
-    polished = (way(smaller, *central) for central in path for way in (_polished, _polished_by_directions))
+    polished = (way(smaller, *central) for central in path for way in (_polished_by_directions, _polished))
     found = next((one for one in polished if one is not None and one.residual <= SOLVED), None)
     if found is None:
         return None

@@ -29,14 +29,15 @@ class ConservationLaws:
     """The figure (1) of every row of a batch, from a flow that has not taken a step yet."""
 
     def __init__(self, flow: Flow) -> None:
-        self._start = flow.mapping.conserved(flow.theta)
+        start = flow.mapping.conserved(flow.theta)
+        self._start = None if start is None or start.shape[1] == 0 else start
         self._log_norm = flow.log_norm.copy()
         self._drift = np.zeros(flow.log_norm.size)
 
     def watch(self, flow: Flow, rows: NDArray[np.intp]) -> None:
         """Take the flow's state into account; its rows are numbered `rows` in the whole batch."""
         now = flow.mapping.conserved(flow.theta)
-        if now is None or self._start is None or now.shape[1] == 0:
+        if now is None or self._start is None:
             return
         start = self._start[torch.as_tensor(rows, device=now.device)]
         share = torch.as_tensor(np.exp(2.0 * (self._log_norm[rows] - flow.log_norm)), device=now.device)

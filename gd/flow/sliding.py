@@ -176,7 +176,7 @@ class SlidingMap(ModuleMap):
         X, W, a = (part.cpu().numpy() for part in (net.X, net.W, net.a))
         basis = np.linalg.qr(X.T)[0] if X.shape[0] < X.shape[1] else np.eye(X.shape[1])
         y = self.y.flatten().cpu().numpy()
-        on = gates.on.view(self.pieces.n_items, -1).cpu().numpy()
+        on = (gates.on ^ net.flipped).view(self.pieces.n_items, -1).cpu().numpy()
         cell = Cell(X @ basis, y, np.where(a >= 0, 1.0, -1.0), on, net.above, net.below)
         best = cell_optimum(cell, np.abs(a)[:, None] * (W @ basis))
         if best is None:

@@ -51,6 +51,8 @@ class TwoLayers:
     """(H,)."""
     above: float
     below: float
+    flipped: bool
+    """Whether the kinks' own z are −w_j·x."""
     W_transposed: bool
     a_transposed: bool
     order: tuple[int, ...]
@@ -162,37 +164,39 @@ class PiecewiseMargins:
                 before = matrices[place[source]]
                 difference = after.mT @ after - before @ before.mT
                 parts.append(difference.diagonal(dim1=1, dim2=2) if bent else difference.flatten(1))
-        return torch.cat(parts, 1) if parts else theta.new_zeros(theta.shape[0], 0)
+        return torch.cat(parts, 1) if parts else None
 
     def two_layers(self, theta: Tensor) -> TwoLayers | None:
-        """The module as f(x) = Σ_j a_j φ(w_j·x), at θ (P,); None unless it is that, measured at θ."""
+        """The module as f(x) = Σ_j a_j φ(w_j·x), at θ (P,); None unless it is that, measured at θ.
+
+        However φ is written: its slopes are read off the outputs with all gates open, and all closed.
+        """
         if self._stack is None or len(self._stack) != 2 or self.outputs_of_item != 1:
             return None
         order = sorted(range(2), key=lambda i: self._stack[i].node)  # type: ignore[index]
         first, second = (self._stack[i] for i in order)
-        rectifier = self.program.nodes[second.input]
-        if self.program.nodes[first.input].trained or not isinstance(rectifier.func, Rectifier):
-            return None
-        bend = rectifier.func
-        if (
-            rectifier.args[0] != Ref(first.node)
-            or not isinstance(bend.above, float)
-            or not isinstance(bend.below, float)
-        ):
-            return None
         weights = self.split(theta)
         W, a = (
             weights[i] if layer.transposed else weights[i].T for i, layer in zip(order, (first, second), strict=True)
         )
-        if a.shape[0] != 1 or bend.size != W.shape[0]:
+        if self.program.nodes[first.input].trained or a.shape[0] != 1 or self.n_units != W.shape[0]:
             return None
-        found = self.program.evaluate(weights)
-        X = found.values[first.input][:, 0]
-        z = X @ W.T
-        expected = (torch.where(z > 0, bend.above * z, bend.below * z) @ a[0])[:, None]
-        if float((expected - found.output).abs().max()) > SAME * float(found.output.abs().max()):
+        with torch.no_grad():
+            found = self.program.evaluate(weights)
+            X = found.values[first.input][:, 0]
+            h, z = X @ W.T, found.z_items
+            flipped = _equal(z, -h)
+            if not flipped and not _equal(z, h):
+                return None
+            slopes, linear = [], h @ a[0]
+            for gates in (torch.ones_like(z), torch.zeros_like(z)):
+                held = self.program.evaluate(weights, gates=States(gates, z.new_zeros(0))).output[:, 0]
+                slopes.append(float(held @ linear / (linear @ linear)))
+            above, below = reversed(slopes) if flipped else slopes
+            expected = torch.where(h > 0, above * h, below * h) @ a[0]
+        if not _equal(expected, found.output[:, 0]):
             return None
-        return TwoLayers(X, W, a[0], bend.above, bend.below, first.transposed, second.transposed, tuple(order))
+        return TwoLayers(X, W, a[0], above, below, flipped, first.transposed, second.transposed, tuple(order))
 
     def _source(self, index: int) -> tuple[int, bool]:
         """The node that a value comes from through rectifiers alone, and whether there are any."""
@@ -276,6 +280,11 @@ class PiecewiseMargins:
             h, error = found.values[layer.input].detach().reshape(count, -1), error.reshape(count, -1)
             blocks.append(Outer(error, h) if layer.transposed else Outer(h, error))
         return blocks, delta
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    """Whether they differ by rounding alone."""
+    return one.shape == other.shape and float((one - other).abs().max()) <= SAME * float(other.abs().max())
 
 
 @dataclass(frozen=True)
