@@ -69,9 +69,9 @@ def test_the_optimum_and_its_multipliers_satisfy_the_conditions_and_moved_ones_d
 
 
 def test_a_wall_that_clarke_does_not_allow_is_crossed() -> None:
-    # each unit is on for one of the points x = (1, 0), (1, 1) and off for the other: u = (1, −1) and (0, 1), value √2 + 1.
-    # Both lean on their walls with a force towards the other point, y = 1, that a gate in [0, 1] cannot give. Behind the
-    # walls both units are on for both points, and (1, 0) serves them with value 1.
+    # each unit is on for one of the points x = (1, 0), (1, 1) and off for the other: u = (1, −1) and (0, 1), of value
+    # √2 + 1. Both lean on their walls with a force towards the other point, y = 1, that a gate in [0, 1] cannot give.
+    # Behind the walls both units are on for both points, and (1, 0) serves them with value 1.
     on = np.array([[True, False], [False, True]])
     cell = Cell(np.array([[1.0, 0.0], [1.0, 1.0]]), np.ones(2), np.ones(2), on, 1.0, 0.0)
     start = np.array([[1.5, -2.0], [-0.5, 2.0]])

@@ -46,7 +46,7 @@ def with_zeros_put_in(h: Tensor) -> Tensor:
 
 
 RELUS: dict[str, Callable[[Tensor], Tensor]] = {
-    "where, flipped": lambda h: torch.where(0.0 >= h, 0.0, h),
+    "where, flipped": lambda h: torch.where(torch.zeros_like(h) >= h, 0.0, h),
     "where of the negative": lambda h: torch.where(-h < 0, h, 0.0),
     "float mask": lambda h: h * (h > 0).double(),
     "one minus a mask": lambda h: h * (1.0 - (h < 0).to(h.dtype)),
@@ -95,11 +95,9 @@ def kinks_are_all_there_is(model: nn.Module, mapping: SlidingMap) -> None:
         gates = sign.to(torch.float64)
         held = mapping.pieces.derivatives(point, gates, none)
         np.testing.assert_allclose(held.margins, mapping.margins(point[None])[0], atol=1e-12)
-        try:
-            expected = module_gradients(model, mapping, point)
-        except RuntimeError as error:  # heaviside has no derivative in torch
-            assert "heaviside" in str(error)
-            continue
+        if isinstance(model, Net) and model.middle is RELUS["heaviside"]:
+            continue  # which has no derivative in torch
+        expected = module_gradients(model, mapping, point)
         np.testing.assert_allclose(held.rows.dense, expected, atol=1e-11)
 
 
@@ -180,7 +178,8 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], type[ValueError], str]] = {
     "sorting": (lambda h: h.sort(1).values, HiddenKinkError, "sort"),
     "a place of the maximum": (lambda h: h * h.argmax(1, keepdim=True).double(), HiddenKinkError, "argmax"),
     "an if": (lambda h: h if h.sum() > 0 else 2.0 * h, UntraceableError, "torch.where"),
-    "dropout": (lambda h: F.dropout(h, 0.5, training=True), UntraceableError, "eval"),
+    # random outputs do not scale like a power either, which is measured first
+    "dropout": (lambda h: F.dropout(h, 0.5, training=True), ValueError, "not homogeneous|eval"),
 }
 
 
@@ -188,15 +187,8 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], type[ValueError], str]] = {
 def test_what_cannot_be_seen_is_refused(kind: str) -> None:
     middle, error, message = REFUSED[kind]
     model = Net(middle)
-    try:
+    with pytest.raises(error, match=message):
         flow_limit(model, X, Y, max_steps=10)
-    except error as refusal:
-        assert message in str(refusal)
-    except ValueError as refusal:  # random outputs do not scale like a power either, which is measured first
-        assert kind == "dropout"
-        assert "homogeneous" in str(refusal)
-    else:
-        pytest.fail("integrated as if there were no kink")
 
 
 def test_an_operation_on_data_alone_is_no_kink() -> None:
