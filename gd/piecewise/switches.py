@@ -259,8 +259,8 @@ _JUMP = (
 def _unknown(name: str) -> str:
     return (
         f"the forward pass applies {name} to values that depend on the weights. Whether and where that has kinks is "
-        "not known, so gradient flow might be integrated across them as if it were smooth. Write it with operations like "
-        "torch.relu, abs, where, clamp, maximum, amax, max_pool1d, max_pool2d and smooth ones"
+        "not known, so gradient flow might be integrated across them as if it were smooth. Write it with operations "
+        "like torch.relu, abs, where, clamp, maximum, amax, max_pool1d, max_pool2d and smooth ones"
     )
 
 
