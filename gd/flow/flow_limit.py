@@ -123,7 +123,9 @@ def flow_limit(
     Raises:
         NotHomogeneousError: the module has a bias or otherwise does not scale (with the measured deviation).
         NotSeparableError: linear networks, when no predictor separates the data (with its Farkas certificate).
-        ValueError: data not finite or of wrong shape, labels not ±1, unknown loss, a mixed batch, zero weights.
+        ValueError: data not finite or of wrong shape, labels not ±1, unknown loss, a mixed batch, zero weights; or the
+            forward pass has kinks that cannot be located: it jumps, draws random numbers, branches on the weights'
+            values, or applies an operation to them that is not known to be smooth or piecewise smooth.
         TypeError: `path_tolerance` or `snapshots_per_decade` with the squared loss, whose flow has neither.
 
     Reference: Lyu, Li (2020), Theorems 4.1 and 4.4; Gunasekar, Lee, Soudry, Srebro (2018), Theorems 1, 2, 2a.

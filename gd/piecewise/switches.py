@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gd.piecewise.program import Node, Program, Rectifier, Ref, States, call, references
+from gd.piecewise.program import Node, Program, Rectifier, Ref, call, references
 from gd.piecewise.trace import Result, Trace, mapped
 
 aten: Any = torch.ops.aten
@@ -587,6 +587,3 @@ def _without_dead_code(builder: Builder, output: Ref, items: Tensor) -> Program:
         )
         nodes.append(Node(func, args, kwargs, node.item, node.trained))
     return Program(nodes, builder.n_parameters, Ref(place[output.index]), items)
-
-
-__all__ = ["HiddenKinkError", "States", "as_program"]
