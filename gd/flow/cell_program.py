@@ -35,6 +35,7 @@ from solvers.arrays import Array
 Mask = NDArray[np.bool_]
 
 ITERATIONS = 120
+START = 1e-2  # of the largest ‖u_j‖: smaller units start from there
 CENTRAL = 0.5  # products of complementary pairs, over τ, of a point that shows which of the two is zero
 SHORTEST = 1e-2  # step length below which the path has ended in rounding
 LAST_TAU = 1e-11  # relative to the value: what is left is for Newton's method; below it steps are rounding
@@ -221,6 +222,8 @@ def _central_path(cell: Cell, u: Array) -> list[tuple[Array, Array, Array]]:
     if not margins.min() > 0:
         return []
     u = u / margins.min()
+    size = np.linalg.norm(u, axis=1, keepdims=True)  # a unit of e^{−100} is no start for steps of its own size
+    u = u * np.maximum(1.0, START * size.max() / np.maximum(size, 1e-300))
     scale = float(np.linalg.norm(u, axis=1).sum())
     z = sides * (X @ u.T)
     slack = np.maximum((C * (X @ u.T)).sum(1) - 1.0, 0.1)
@@ -237,10 +240,11 @@ def _central_path(cell: Cell, u: Array) -> list[tuple[Array, Array, Array]]:
         pairs = ((lam, dlam), (mu, dmu), (slack, dslack), (room, droom))
         with np.errstate(divide="ignore", invalid="ignore"):
             most = min(float(np.where(d < 0, -v / d, np.inf).min()) for v, d in pairs)
-        length = min(1.0, 0.95 * most, 0.95 * _inside(v, dv))
+        length = min(1.0, 0.95 * most)
         if length < SHORTEST and path:
             break
         v = v + length * dv
+        v = v / np.maximum(1.0, np.linalg.norm(v, axis=1, keepdims=True))  # it only shapes the next Hessian
         u, lam, mu = u + length * du, lam + length * dlam, mu + length * dmu
         slack, room = slack + length * dslack, room + length * droom
         if not np.isfinite(u).all():
@@ -255,15 +259,6 @@ def _central_path(cell: Cell, u: Array) -> list[tuple[Array, Array, Array]]:
             break
         tau = max(tau * (0.15 if length > 0.9 else 0.5 if length > 0.4 else 1.0), LAST_TAU * scale)
     return path
-
-
-def _inside(v: Array, dv: Array) -> float:
-    """The largest step that keeps every ‖v_j‖ ≤ 1."""
-    a, b, c = (dv**2).sum(1), (v * dv).sum(1), (v**2).sum(1) - 1.0
-    root = np.sqrt(np.maximum(b * b - a * c, 0.0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        steps = np.where(b > 0, -c / (b + root), (root - b) / a)
-    return float(np.where(np.isfinite(steps), steps, np.inf).min())
 
 
 def _newton_step(
