@@ -50,7 +50,7 @@ EXPERIMENTS = {
         ("generators", "generators:compare_generators", "Untrained generators: iterations, image and noise."),
         ("denoising", "denoising:compare_denoising", "Early stopping is a filter; the deep decoder against TV."),
         ("recovery", "recovery:compare_recovery", "Few measurements: generators and their explicit limit."),
-        ("mutants", "mutants:compare_mutants", "Wrong predictions, which must be refuted: can a comparison fail?"),
+        ("mutants", "mutants:compare_mutants", "Wrong predictions, which must be refuted: a comparison can fail."),
     )
 }
 """`implicitbias compare <name>`. Bare `implicitbias compare` runs the quick form of each, in this order."""

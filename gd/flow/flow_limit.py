@@ -123,7 +123,9 @@ def flow_limit(
     Raises:
         NotHomogeneousError: the module has a bias or otherwise does not scale (with the measured deviation).
         NotSeparableError: linear networks, when no predictor separates the data (with its Farkas certificate).
-        ValueError: data not finite or of wrong shape, labels not ±1, unknown loss, a mixed batch, zero weights.
+        ValueError: data not finite or of wrong shape, labels not ±1, unknown loss, a mixed batch, zero weights; or the
+            forward pass has kinks that cannot be located: it jumps, draws random numbers, branches on the weights'
+            values, or applies an operation to them that is not known to be smooth or piecewise smooth.
         TypeError: `path_tolerance` or `snapshots_per_decade` with the squared loss, whose flow has neither.
 
     Reference: Lyu, Li (2020), Theorems 4.1 and 4.4; Gunasekar, Lee, Soudry, Srebro (2018), Theorems 1, 2, 2a.
@@ -190,7 +192,7 @@ def flow_limit(
 
 
 def margin_map(model: nn.Module, X: Tensor, y: Tensor, seed: int = 0) -> MarginMap:
-    """The margin map of a model: its own closed form where it has one, else by `torch.func`.
+    """The margin map of a model: its own closed form where it has one, else by the trace of its forward pass.
 
     A closed form is used only if it computes the same margins as the forward pass: a subclass may have inherited it
     from a network with another map from weights to predictors.
@@ -200,9 +202,8 @@ def margin_map(model: nn.Module, X: Tensor, y: Tensor, seed: int = 0) -> MarginM
         mapping = closed_form(X, y)
         if mapping is not None and _computes_the_forward_pass(mapping, model, X, y, seed):
             return mapping
-    if y.numel() == X.shape[0] and (sliding := SlidingMap(model, X, y, seed)).n_units:
-        return sliding
-    return ModuleMap(model, X, y, seed)
+    sliding = SlidingMap(model, X, y, seed)
+    return sliding if sliding.pieces.n_kinks else ModuleMap(model, X, y, seed)
 
 
 def _computes_the_forward_pass(mapping: MarginMap, model: nn.Module, X: Tensor, y: Tensor, seed: int) -> bool:

@@ -20,7 +20,7 @@ from gd.flow.kkt import KKT, StationaryPoint, kkt_of_force
 from gd.flow.limit import Integrated, Limit
 from gd.flow.margin_map import MarginMap
 from gd.flow.recorder import Recorder
-from gd.flow.termination import CERTIFIABLE, SETTLING, Reached, Termination
+from gd.flow.termination import CERTIFIABLE, Reached, Termination
 from gd.networks.declaration import declared
 from gd.status import FlowStatus
 from solvers.arrays import Array
@@ -109,6 +109,7 @@ class Run:
         courses = [_Course() for _ in rows]
         first_step = flow.step.copy()
         limits: dict[int, Limit] = {}
+        self.recorder.begin(flow)
         self.recorder.keep(flow, rows, np.ones(rows.size, dtype=bool))
         for attempt in range(max_steps):
             accepted = flow.advance()
@@ -144,7 +145,7 @@ class Run:
     def _limit_of(self, flow: Flow, i: int, row: int, course: _Course) -> _Found | None:
         """The limit of row i, if the termination test is passed: at a polished point, else by the flow's own gap."""
         residual = flow.residual()[i]
-        if residual > SETTLING:
+        if residual > self.mapping.settling:
             return None
         carried = None if flow.carried is None else flow.carried[i]
         points = self.mapping.polished(
@@ -187,6 +188,9 @@ class Run:
             settles_slowly=self.mapping.settles_slowly,
             missing_margin=1.0 - smoothed / point.kkt.margin if proved and point.isolated else np.inf,
         )
+        if reached is Reached.NOT and point.best_of_its_cell:
+            found = self.termination.in_the_cell(row, float(flow.margins[i].min()), point.kkt.margin)
+            reached = Reached.IN_THE_CELL if found else Reached.NOT
         if reached is Reached.NOT:
             return None
         if proved:
@@ -269,6 +273,7 @@ class Run:
             reached=found.reached,
             polish_angle=0.0 if found.reached is Reached.BY_CERTIFICATE else 2.0 * math.asin(min(distance / 2.0, 1.0)),
             certificate=there.certificate,
+            conservation_drift=self.recorder.laws.drift(row),
             integrated=Integrated(
                 weights=self.mapping.weights(own.theta),
                 predictor=self._predictor(own),

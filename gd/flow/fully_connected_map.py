@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gd.flow.coefficient_map import CoefficientMap
 from gd.flow.coefficient_polish import CoefficientProblem
 from gd.flow.kkt import StationaryPoint
-from gd.flow.margin_map import Local, MarginMap
+from gd.flow.margin_map import Local, MarginMap, balancedness
 from solvers.arrays import Array
 from solvers.regularizers import Regularizer
 
@@ -67,6 +67,9 @@ class FullyConnectedMap(CoefficientMap):
             return torch.cat([(A.mT @ force.mT @ B).flatten(1) for A, B in zip(after, before, strict=True)], -1)
 
         return Local((self.y * (before[-1] @ layers[-1].mT)).flatten(1), gram, pull, theta, self.degree)
+
+    def conserved(self, theta: Tensor) -> Tensor:
+        return balancedness(self.layers(theta))
 
     def weights(self, theta: Tensor) -> dict[str, Array]:
         return {f"weights.{i}": W.cpu().numpy() for i, W in enumerate(self.layers(theta))}

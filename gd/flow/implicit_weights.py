@@ -34,6 +34,7 @@ NEGLIGIBLE = 1e-14
 CONVERGED = 1e-11  # on max|Δp|, p summing to one
 SMALL_CHANGE = 0.1  # relative changes below it are taken linearly: where K is singular, rounding then cancels in Jᵀp
 SILENT = 1e6  # a margin, where the others are of order one: its weight e^{−SILENT/T} is zero
+LARGEST_RATIO = 100.0  # ln of a weight next to the others; more holds no better
 ROUNDING = 1e-15  # of the margins; over T it is how well p is defined where constraints are dependent
 
 
@@ -54,6 +55,19 @@ def forceful(margins: Array, gram: Array) -> Array:
     size = np.diagonal(gram, axis1=1, axis2=2)
     silent = (size == 0) & (size > 0).any(axis=1, keepdims=True)
     return np.where(silent, SILENT, margins)
+
+
+def holding_weights(margins: Array, gram: Array, p: Array, h: float, T: Array, logistic: bool) -> Array:
+    """p (B, N) with the weights that samples without force have in truth, next to the others' sum of one.
+
+    Such a sample moves nothing along the kinks that the flow slides on, but it is what holds the flow there.
+    """
+    silent = forceful(margins, gram) != margins
+    mu = margins + h * np.einsum("bnk,bk->bn", gram, p)
+    log_phi, _ = log_weights(mu, T, logistic)
+    row, top = np.arange(len(p)), p.argmax(axis=1)
+    log_sum = (log_phi[row, top] - np.log(p[row, top]))[:, None]
+    return np.where(silent, np.exp(np.clip(log_phi - log_sum, -LARGEST_RATIO, LARGEST_RATIO)), p)
 
 
 def explicit_weights(margins: Array, T: Array, logistic: bool) -> Array:

@@ -61,6 +61,8 @@ class StationaryPoint:
     """Whether there is no negative curvature along the active constraints (a local minimum, no saddle)."""
     isolated: bool
     """Whether no other solution shares its support."""
+    best_of_its_cell: bool = False
+    """Whether it has the largest margin of all networks with its activation pattern (`gd.flow.cell_program`)."""
 
 
 def kkt(mapping: MarginMap, theta: Tensor, p: Array) -> KKT:

@@ -109,6 +109,9 @@ class Limit:
     """The flow's last direction, with its own certificate."""
     certificate: Certificate | None
     """The induced problem's certificate of `predictor`, where the architecture has a known regularizer."""
+    conservation_drift: float | None = None
+    """Largest violation along the path of what gradient flow conserves (w₁² − w₂² of diagonal networks, balancedness of
+    linear and ReLU layers), relative to ‖w‖²: an error of the integration. None where no such law is known."""
     stats: Mapping[str, Any] = field(default_factory=dict)
     """`steps`, `rejected`, `tau`, `degree`, `seconds`, `kinks` (that a ReLU network slides along), `device`."""
 

@@ -3,7 +3,7 @@
 The flow's force is Jᵀp, and its stiffness lives in the N weights p alone, so an implicit step never needs a P × P
 matrix: the margins, the Gram matrix J Jᵀ (N × N) and the product Jᵀp are enough. Linear networks have all three in
 closed form (`gd.flow.product_map`, `gd.flow.fully_connected_map`, `gd.flow.multi_channel_map`); any other homogeneous
-`torch.nn.Module` goes through `torch.func` (`gd.flow.module_map`). A network says its own map by a method
+`torch.nn.Module` goes through its trace (`gd.flow.module_map`). A network says its own map by a method
 `margin_map(X, y)`. All maps carry a leading batch axis: row b of θ is one network.
 
 A map also says how a direction of the flow is polished to a KKT point: in the weights here, in the coefficients of β
@@ -15,6 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ from torch import Tensor, nn
 
 from gd.flow.implicit_weights import forceful, implicit_weights
 from gd.flow.kkt import ACTIVE, KKT, StationaryPoint
-from gd.flow.weight_polish import HeldProblem, polish_weights
+from gd.flow.termination import SETTLING
+from gd.flow.weight_polish import HeldProblem, gradients, polish_weights
 from solvers.arrays import Array
 from solvers.regularizers import Regularizer
 from solvers.solution import Certificate
@@ -90,6 +92,8 @@ class MarginMap(ABC):
     """Whether one map serves all networks of one architecture: the margins are a closed form of the weights alone."""
     regularizer: Regularizer | None = None
     """The induced regularizer, where a closed form is known."""
+    settling = SETTLING
+    """Residual (radians) above which no point is looked for."""
     settles_slowly = True
     """Whether some directions settle like a small power of ‖w‖: dying units, rotations among layers or channels."""
 
@@ -111,7 +115,7 @@ class MarginMap(ABC):
         """m (B, N) alone."""
 
     def smooth_margins(self, theta: Tensor) -> Tensor:
-        """m (N,) of one row (P,), differentiable by `torch.func`."""
+        """m (N,) of one row (P,), differentiable."""
         return self.margins(theta[None])[0]
 
     @abstractmethod
@@ -120,6 +124,11 @@ class MarginMap(ABC):
 
     def predictors(self, theta: Tensor) -> Array | None:
         """β of every row of θ, shape (B, *shape); None when the network is not a linear predictor."""
+        del theta
+        return None
+
+    def conserved(self, theta: Tensor) -> Tensor | None:
+        """Quadratic forms of θ (B, P) that gradient flow of raw weights conserves, (B, ·); None where none is known."""
         del theta
         return None
 
@@ -144,7 +153,9 @@ class MarginMap(ABC):
         def margins_alone(t: Tensor) -> tuple[Tensor, Tensor]:
             return self.smooth_margins(t), t[:0]
 
-        return HeldProblem(margins_alone, active, np.zeros(0, dtype=np.intp), lambda _: np.zeros(0))
+        return HeldProblem(
+            margins_alone, active, lambda t: gradients(self.smooth_margins, t), lambda _: np.zeros((0, active.size))
+        )
 
     def polished(
         self, theta: Tensor, p: Array, *, carried: Any, may_grow: bool, tol: float
@@ -170,3 +181,9 @@ class MarginMap(ABC):
         delta = float((solved.lam * (margins - 1.0)).max())
         at = KKT(solved.residual * norm, delta, norm, norm**-self.degree)
         yield StationaryPoint(solved.w / norm, solved.lam, at, stable=True, isolated=False)
+
+
+def balancedness(layers: list[Tensor]) -> Tensor:
+    """W_{l+1}ᵀ W_{l+1} − W_l W_lᵀ of consecutive matrices (B, out, in), flattened: (B, ·)."""
+    parts = [(after.mT @ after - before @ before.mT).flatten(1) for before, after in pairwise(layers)]
+    return torch.cat(parts, 1) if parts else layers[0].new_zeros(layers[0].shape[0], 0)

@@ -1,4 +1,4 @@
-"""Any homogeneous torch module as a margin map, by `torch.func`; and the test for homogeneity.
+"""Any homogeneous torch module as a margin map, by its trace (`gd.piecewise`); and the test for homogeneity.
 
 A network f(x; θ) is homogeneous of degree L in its trainable parameters when f(x; cθ) = c^L f(x; θ) for all c > 0.
 Then its margins along a direction only scale, and gradient flow has a limit direction to speak of. Biases behind the
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from gd.flow.margin_map import Local, MarginMap
 from gd.networks.declaration import declared
+from gd.piecewise.module import Derivatives, PiecewiseMargins
 from solvers.arrays import Array
 
 TOLERATED = 1e-8  # relative deviation from c^L f(x; θ); rounding gives 1e-15 to 1e-12
@@ -48,7 +49,7 @@ class NotHomogeneousError(ValueError):
 
 
 class ModuleMap(MarginMap):
-    """m(θ) = y ⊙ f(X; θ) for a torch module, θ its trainable parameters in their order; J by reverse mode."""
+    """m(θ) = y ⊙ f(X; θ) for a torch module, θ its trainable parameters in their order."""
 
     batches = False
 
@@ -67,19 +68,23 @@ class ModuleMap(MarginMap):
         self.n_constraints = y.numel()
         # with a layer held, the weights that train induce another regularizer
         self.regularizer = declared(model).regularizer if all(p.requires_grad for p in model.parameters()) else None
-        self._jacobian = torch.func.vmap(torch.func.jacrev(self._twice, has_aux=True), randomness="error")
-        self.degree_estimate = self._measure_degree(self.start([model])[0], seed)
-        self.degree = self.degree_estimate
-        self._linear = self._is_linear(self.start([model])[0], seed)
+        start = self.start([model])[0]
+        self.degree = self._measure_degree(start, seed)
+        self._linear = self._is_linear(start, seed)
+        self.pieces = PiecewiseMargins(self._call, self._sizes, X, y, start, seed)
 
     def _split(self, theta: Tensor) -> dict[str, Tensor]:
         parts = torch.split(theta, [math.prod(size) for size in self._sizes], dim=-1)
         return {n: part.reshape(size) for n, part, size in zip(self._names, parts, self._sizes, strict=True)}
 
-    def _outputs(self, theta: Tensor, X: Tensor) -> Tensor:
+    def _call(self, parameters: Sequence[Tensor], X: Tensor) -> Tensor:
+        named = dict(zip(self._names, parameters, strict=True))
         held = {name: t.clone() for name, t in self._held.items()}
-        outputs: Tensor = torch.func.functional_call(self.model, self._split(theta) | held, (X,))
+        outputs: Tensor = torch.func.functional_call(self.model, named | held, (X,))
         return outputs
+
+    def _outputs(self, theta: Tensor, X: Tensor) -> Tensor:
+        return self._call(list(self._split(theta).values()), X)
 
     def _margins(self, theta: Tensor) -> Tensor:
         return (self.y * self._outputs(theta, self.X).reshape(self.y.shape)).flatten()
@@ -133,10 +138,6 @@ class ModuleMap(MarginMap):
         basis[:D].fill_diagonal_(1.0)
         return self._in_parts(theta, basis.reshape(-1, *shape))[:D]
 
-    def _twice(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        m = self._margins(theta)
-        return m, m
-
     def start(self, models: Sequence[nn.Module]) -> Tensor:
         rows = []
         for model in models:
@@ -153,13 +154,27 @@ class ModuleMap(MarginMap):
 
     def jacobian(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """J (B, N, P) and m (B, N)."""
-        J, m = self._jacobian(theta)
-        return J.detach(), m.detach()
+        local = [self.derivatives(row) for row in theta]
+        return torch.stack([d.rows.dense for d in local]), torch.stack([d.margins for d in local])
+
+    def derivatives(self, theta: Tensor) -> Derivatives:
+        """Margins and their gradients at θ (P,), each kink taken on the side where θ is."""
+        sides = (self.pieces.plain(theta)[1] > 0).to(theta.dtype)
+        return self.pieces.derivatives(theta, sides, torch.zeros(0, dtype=torch.long, device=theta.device))
 
     def at(self, theta: Tensor, carried: Sequence[Any] | None = None) -> Local:
         del carried
-        J, m = self.jacobian(theta)
-        return Local(m, J @ J.mT, lambda p: (p[:, None, :] @ J).squeeze(1), theta, self.degree)
+        local = [self.derivatives(row) for row in theta]
+        return Local(
+            torch.stack([d.margins for d in local]),
+            torch.stack([d.rows.gram() for d in local]),
+            lambda p: torch.stack([d.rows.combine(weights) for d, weights in zip(local, p, strict=True)]),
+            theta,
+            self.degree,
+        )
+
+    def conserved(self, theta: Tensor) -> Tensor | None:
+        return self.pieces.conserved(theta)
 
     def weights(self, theta: Tensor) -> dict[str, Array]:
         return {name: part.cpu().numpy() for name, part in self._split(theta).items()}

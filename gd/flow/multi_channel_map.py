@@ -72,6 +72,10 @@ class MultiChannelMap(MarginMap):
         lead = theta.shape[:-1]
         return U.reshape(*lead, *self._sizes[0]), V.reshape(*lead, *self._sizes[1])
 
+    def conserved(self, theta: Tensor) -> Tensor:
+        U, V = (part.flatten(2) for part in self.layers(theta))
+        return (V @ V.mT - U @ U.mT).flatten(1)
+
     def _spectra(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         U, V = self.layers(theta)
         kernels = torch.fft.rfftn(U, s=self.grid, dim=self._axes, norm="ortho")

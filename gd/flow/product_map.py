@@ -108,6 +108,10 @@ class ProductMap(CoefficientMap):
         """b (B, D): the coefficients of β whose magnitudes the regularizer sums."""
         return self.coefficient * self.layers(theta).prod(-2)
 
+    def conserved(self, theta: Tensor) -> Tensor:
+        squares = self.layers(theta).abs() ** 2
+        return (squares[:, :-1] - squares[:, 1:]).flatten(1)
+
     def above_underflow(self, theta: Tensor) -> Tensor:
         size = theta.abs()
         tiny = (size < SMALLEST_WEIGHT) & (size > 0)

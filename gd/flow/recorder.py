@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gd.flow.conservation import ConservationLaws
 from gd.flow.integration import Flow
 from gd.flow.limit import FlowPath
 from gd.flow.margin_map import MarginMap
@@ -20,8 +21,13 @@ class Recorder:
         self._next_tau = np.zeros(rows)
         self._factor = 10.0 ** (1.0 / density)
 
+    def begin(self, flow: Flow) -> None:
+        """Watch a flow that has not taken a step yet."""
+        self.laws = ConservationLaws(flow)
+
     def keep(self, flow: Flow, rows: NDArray[np.intp], accepted: NDArray[np.bool_]) -> None:
         """Record those of the flow's rows (numbered `rows` in the whole batch) that are due."""
+        self.laws.watch(flow, rows)
         due = np.flatnonzero(accepted & (flow.tau >= self._next_tau[rows]))
         if due.size == 0:
             return

@@ -1,44 +1,55 @@
-"""Gradient flow along the kinks of a ReLU network: Filippov sliding, solved together with the weights p.
+"""Gradient flow along the kinks of a piecewise smooth network: Filippov sliding, solved together with the weights p.
 
-At a kink z_k(θ) = 0 of sample n with sensitivity δ_k = ∂m_n/∂relu_k < 0 both sides push towards it: where the unit is
-on, sample n turns it off, and the others turn it on again. The flow stays on z_k = 0 with a gate c_k ∈ [0, 1] between
-the two, which is the Clarke multiplier of the limit's KKT conditions. With the gates of the sliding set K set to zero,
-an implicit step of length h is
+At a kink z_k(θ) = 0 where the margins, weighted by p, fall with the output of its rectifier, Σ_c p_c δ_ck < 0,
+δ_ck = ∂m_c/∂relu_k, both sides push towards it: where the unit is on, its sample turns it off, and the others turn it
+on again. The flow stays on z_k = 0 with a gate c_k ∈ [0, 1] between the two, which is the Clarke multiplier of the
+limit's KKT conditions. With the gates of the sliding set K set to zero, an implicit step of length h is
 
-    v = h Jᵀp − Zᵀκ,    z_K + Z v = 0,    p = weights of m + J v,                 κ_k = h c_k p_n |δ_k|,
+    v = h Jᵀp − Zᵀκ,    z_K + Z v = 0,    p = weights of m + J v,                 κ_k = −h c_k Σ_c p_c δ_ck,
 
 so eliminating κ leaves the step of `gd.flow.implicit_weights` with J projected onto the tangent space of K:
-J → J (I − Zᵀ(ZZᵀ)^{−1}Z), m → m − J Zᵀ(ZZᵀ)^{−1} z_K. The set is found as in an active-set method: c_k < 0 leaves to
-the off side, c_k > 1 to the on side, and an attracting kink that the step would cross joins. (Where δ_k > 0 the kink
-repels, and the flow crosses it at most.) Without this the integrator, like gradient descent, chatters across hundreds
-of kinks and its force never becomes parallel to the weights.
+J → J (I − Zᵀ(ZZᵀ)^{−1}Z), m → m − J Zᵀ(ZZᵀ)^{−1} z_K. Everything is computed in the scalar products of the rows of J
+and Z, so no matrix has as many columns as there are weights. The set is found as in an active-set method: c_k < 0
+leaves to the off side, c_k > 1 to the on side, and an attracting kink that the step would cross joins. (Where the sum
+is positive the kink repels, and the flow crosses it at most.) Without this the integrator, like gradient descent,
+chatters across hundreds of kinks and its force never becomes parallel to the weights.
+
+Reference: Filippov (1988), Differential Equations with Discontinuous Righthand Sides, section 4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gd.flow.implicit_weights import forceful, implicit_weights
+from gd.flow.cell_program import Cell, cell_optimum
+from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights
+from gd.flow.kkt import StationaryPoint
 from gd.flow.margin_map import Local, Step
 from gd.flow.module_map import ModuleMap
-from gd.flow.relu_gates import GatedModule
 from gd.flow.weight_polish import LARGEST_DENSE, HeldProblem, hessian
+from gd.piecewise.module import Derivatives
+from gd.piecewise.rows import Rows
 from solvers.arrays import Array
 
 ROUNDS = 12
+SETTLING_IN_A_CELL = 3e-2
+"""Residual (radians) below which the best point of a two-layer network's cell is looked for: the program is convex, so
+it does not matter from where it is solved, and the residual of sliding flows falls slowly (0.05 at ln‖w‖ = 8)."""
 RIDGE = 1e-13  # relative to the trace of ZZᵀ: samples may be duplicated, and a unit pinned on D samples is zero
+PINNED = 1e-10  # of its gradient's square: what rounding leaves along the kinks of a gradient that is across them
 ON_THE_KINK = 1e-7  # of the largest |z|: below it the side a unit is on is what the last step decided
 
 
 @dataclass(frozen=True)
 class Gates:
-    """The state of every (sample, unit): sliding, or on, or off."""
+    """The state of every kink: sliding, or on, or off."""
 
     sliding: Tensor
     on: Tensor
@@ -48,111 +59,150 @@ class Gates:
         """γ in {0, 1} as floats: on and not sliding."""
         return (self.on & ~self.sliding).to(torch.float64)
 
-
-@dataclass(frozen=True)
-class Tangent:
-    """Rows of J projected onto the tangent space of the sliding kinks, for one network."""
-
-    gates: Gates
-    margins: Tensor
-    z: Tensor
-    delta: Tensor
-    J: Tensor
-    Z: Tensor
+    @property
+    def kinks(self) -> Tensor:
+        """The numbers of the sliding kinks, (K,)."""
+        return torch.nonzero(self.sliding)[:, 0]
 
 
 @dataclass(frozen=True)
 class Metric:
     """M = (1 + hλ)I − hA of a fully implicit step, and its drift −hλM^{−1}θ; the identity and zero of a plain one."""
 
-    factor: Tensor | None
-    drift: Tensor
-    growth: float
+    factor: Tensor | None = None
+    drift: Tensor | None = None
+    growth: float = 0.0
     """hλ: the part of the growth of ln‖w‖ that is not left in the length of θ."""
 
-    def solve(self, columns: Tensor) -> Tensor:
-        return columns if self.factor is None else torch.cholesky_solve(columns, self.factor)
+    def gram(self, rows: Rows) -> Tensor:
+        """rows M^{−1} rowsᵀ."""
+        if self.factor is None:
+            return rows.gram()
+        dense = rows.dense
+        products = dense @ torch.cholesky_solve(dense.T, self.factor)
+        return (products + products.T) / 2
+
+    def combine(self, rows: Rows, c: Tensor) -> Tensor:
+        """M^{−1} rowsᵀ c, and the drift."""
+        moved = rows.combine(c)
+        if self.factor is not None and self.drift is not None:
+            moved = torch.cholesky_solve(moved[:, None], self.factor)[:, 0] + self.drift
+        return moved
 
 
 @dataclass(frozen=True)
-class Projection:
-    """The step's linear algebra for one sliding set: everything projected along the kinks in the metric M."""
+class Tangent:
+    """Margins, kinks and gradients at one θ for one set of gates, with the rows' scalar products in one metric."""
 
-    J_moves: Tensor
-    """M^{−1}Jᵀ projected, (P, N)."""
-    Z_moves: Tensor
-    """M^{−1}Zᵀ (P, K)."""
+    gates: Gates
+    local: Derivatives
+    gram: Tensor
+    """Of all rows, J and Z, (C + K, C + K)."""
     factor: Tensor
-    """Cholesky factor of Z M^{−1}Zᵀ."""
+    """Cholesky factor of the part of Z."""
 
     @classmethod
-    def of(cls, tangent: Tangent, metric: Metric) -> Projection:
-        both = metric.solve(torch.cat([tangent.J, tangent.Z]).T)
-        J_moves, Z_moves = both[:, : tangent.J.shape[0]], both[:, tangent.J.shape[0] :]
-        S = tangent.Z @ Z_moves
-        S = (S + S.T) / 2
+    def of(cls, gates: Gates, local: Derivatives, metric: Metric) -> Tangent:
+        gram, C = metric.gram(local.rows), local.margins.shape[0]
+        S = gram[C:, C:].clone()
         S.diagonal().add_(RIDGE * torch.trace(S) + 1e-300)
-        factor = torch.linalg.cholesky(S)
-        return cls(J_moves - Z_moves @ torch.cholesky_solve(tangent.Z @ J_moves, factor), Z_moves, factor)
+        return cls(gates, local, gram, torch.linalg.cholesky(S))
 
-    def multipliers(self, residual: Tensor) -> Tensor:
-        """κ with Z M^{−1}Zᵀ κ = residual."""
-        return torch.cholesky_solve(residual[:, None], self.factor)[:, 0]
+    @property
+    def C(self) -> int:
+        return int(self.local.margins.shape[0])
+
+    def along_kinks(self, c: Tensor) -> Tensor:
+        """(ZZᵀ)^{−1}ZJᵀ c for columns c (C, n)."""
+        return torch.cholesky_solve(self.gram[self.C :, : self.C] @ c, self.factor)
+
+    def projected_gram(self) -> Tensor:
+        """JJᵀ along the kinks, (C, C)."""
+        C = self.C
+        across = torch.cholesky_solve(self.gram[C:, :C], self.factor)
+        projected = self.gram[:C, :C] - self.gram[:C, C:] @ across
+        moves = projected.diagonal() > PINNED * self.gram.diagonal()[:C]
+        return torch.where(moves[:, None] & moves, projected, 0.0)
+
+    def pull(self, p: Tensor) -> Tensor:
+        """Jᵀp along the kinks, (P,)."""
+        return self.local.rows.combine(torch.cat([p, -self.along_kinks(p[:, None])[:, 0]]))
 
 
 class SlidingMap(ModuleMap):
-    """A homogeneous module with ReLUs and one output per sample, with Clarke gates at its attracting kinks."""
+    """A homogeneous module with kinks, with Clarke gates at those that attract the flow."""
 
     def __init__(self, model: nn.Module, X: Tensor, y: Tensor, seed: int = 0) -> None:
         super().__init__(model, X, y, seed)
-        self.gated = GatedModule(self._margins, X.shape[0])
-        start = self.start([model])[0]
-        self.n_units = self.gated.units(start)
+        start = self.start([model])
         self.can_be_implicit = start.numel() <= LARGEST_DENSE
+        if self.pieces.two_layers(start[0]) is not None:
+            self.settling = SETTLING_IN_A_CELL
 
     def held_problem(self, theta: Tensor, carried: Gates | None, active: NDArray[np.bool_]) -> HeldProblem:
         """The smooth problem at θ with the gates held and the sliding kinks as equations."""
-        if carried is None:
-            return super().held_problem(theta, carried, active)
-        opened = carried.open
-        kinks = torch.nonzero(carried.sliding, as_tuple=True)
+        gates = self.begin_gates(theta) if carried is None else carried
+        opened, kinks = gates.open, gates.kinks
 
         def both(t: Tensor) -> tuple[Tensor, Tensor]:
-            m, z = self.gated.gated(t, opened)
+            m, z = self.pieces.gated(t, opened)
             return m, z[kinks]
 
-        def deltas(t: Tensor) -> Array:
-            return np.asarray(np.maximum(-self.gated.sensitivity(t, opened)[kinks].detach().cpu().numpy(), 0.0))
+        def rows(t: Tensor) -> Tensor:
+            return self.pieces.derivatives(t, opened, kinks).rows.dense
 
-        return HeldProblem(both, active, kinks[0].cpu().numpy(), deltas)
+        def bends(t: Tensor) -> Array:
+            sensitivity = self.pieces.derivatives(t, opened, kinks).sensitivity
+            found = self.pieces.bends(sensitivity, kinks).cpu().numpy()
+            return np.where((found > 0).any(axis=1, keepdims=True), found, 0.0)
+
+        return HeldProblem(both, active, rows, bends)
+
+    def polished(
+        self, theta: Tensor, p: Array, *, carried: Any, may_grow: bool, tol: float
+    ) -> Iterator[StationaryPoint]:
+        """The best point of the flow's cell, for two layers; otherwise by Newton's method in the weights."""
+        point = self._best_of_the_cell(theta, carried)
+        if point is not None:
+            yield point
+        else:
+            yield from super().polished(theta, p, carried=carried, may_grow=may_grow, tol=tol)
+
+    def _best_of_the_cell(self, theta: Tensor, carried: Gates | None) -> StationaryPoint | None:
+        net = self.pieces.two_layers(theta)
+        if net is None:
+            return None
+        gates = self.begin_gates(theta) if carried is None else carried
+        X, W, a = (part.cpu().numpy() for part in (net.X, net.W, net.a))
+        basis = np.linalg.qr(X.T)[0] if X.shape[0] < X.shape[1] else np.eye(X.shape[1])
+        y = self.y.flatten().cpu().numpy()
+        on = (gates.on ^ net.flipped).view(self.pieces.n_items, -1).cpu().numpy()
+        cell = Cell(X @ basis, y, np.where(a >= 0, 1.0, -1.0), on, net.above, net.below)
+        best = cell_optimum(cell, np.abs(a)[:, None] * (W @ basis))
+        if best is None:
+            return None
+        W, a = best.weights()
+        found = net.theta(*(torch.as_tensor(part).to(theta) for part in (W @ basis.T, a)))
+        at = best.kkt()
+        return StationaryPoint(found / at.norm, best.lam, at, stable=True, isolated=False, best_of_its_cell=True)
 
     def begin_gates(self, theta: Tensor) -> Gates:
         """Signs of z, nothing sliding."""
-        z = self.gated.plain(theta)[1]
+        z = self.pieces.plain(theta)[1]
         return Gates(torch.zeros_like(z, dtype=torch.bool), z > 0)
 
-    def tangent(self, theta: Tensor, gates: Gates) -> Tangent:
+    def tangent(self, theta: Tensor, gates: Gates, metric: Metric) -> Tangent:
         """Everything a step from θ needs for these gates."""
-        opened = gates.open
-        kinks = torch.nonzero(gates.sliding, as_tuple=True)
-        J, Z = self.gated.rows(theta, opened, (kinks[0], kinks[1]))
-        with torch.no_grad():
-            m, z = self.gated.gated(theta, opened)
-        delta = self.gated.sensitivity(theta, opened).detach()
-        return Tangent(gates, m, z, delta, J, Z)
+        return Tangent.of(gates, self.pieces.derivatives(theta, gates.open, gates.kinks), metric)
 
-    def metric(self, theta: Tensor, tangent: Tangent, p: Tensor, h: float, implicit: bool) -> Metric | None:
+    def metric(self, theta: Tensor, tangent: Tangent, p: Tensor, h: float) -> Metric | None:
         """M for a step of length h with weights near p; None when it is not positive definite (h too long)."""
-        if not implicit:
-            return Metric(None, torch.zeros_like(theta), 0.0)
-        growth = h * self.degree * float(p @ tangent.margins)
-        kinks = torch.nonzero(tangent.gates.sliding, as_tuple=True)
-        plain = Metric(None, torch.zeros_like(theta), 0.0)
-        q = Projection.of(tangent, plain).multipliers(tangent.Z @ (tangent.J.T @ p))
-        opened = tangent.gates.open
+        growth = h * self.degree * float(p @ tangent.local.margins)
+        q = tangent.along_kinks(p[:, None])[:, 0]
+        kinks, opened = tangent.gates.kinks, tangent.gates.open
 
         def force(t: Tensor) -> Tensor:
-            m, z = self.gated.gated(t, opened)
+            m, z = self.pieces.gated(t, opened)
             return p @ m - q @ z[kinks]
 
         A = hessian(force, theta)
@@ -166,12 +216,12 @@ class SlidingMap(ModuleMap):
         rows = []
         for b, row in enumerate(theta):
             gates = self.begin_gates(row) if carried is None else self.refreshed(row, carried[b])
-            rows.append(self.tangent(row, gates))
+            rows.append(self.tangent(row, gates, Metric()))
         return SlidingLocal(self, theta, rows)
 
     def refreshed(self, theta: Tensor, gates: Gates) -> Gates:
         """Gates carried to a new θ: sides by the sign of z away from the kinks, as decided before on them."""
-        z = self.gated.plain(theta)[1]
+        z = self.pieces.plain(theta)[1]
         return Gates(gates.sliding, torch.where(z.abs() > ON_THE_KINK * z.abs().max(), z > 0, gates.on))
 
 
@@ -180,12 +230,10 @@ class SlidingLocal(Local):
 
     def __init__(self, mapping: SlidingMap, theta: Tensor, rows: list[Tangent]) -> None:
         self._mapping, self._theta, self.rows = mapping, theta, rows
-        plain = Metric(None, torch.zeros_like(theta[0]), 0.0)
-        moves = [Projection.of(row, plain).J_moves for row in rows]
         super().__init__(
-            torch.stack([row.margins for row in rows]),
-            torch.stack([row.J @ move for row, move in zip(rows, moves, strict=True)]),
-            lambda p: torch.stack([move @ weights for move, weights in zip(moves, p, strict=True)]),
+            torch.stack([row.local.margins for row in rows]),
+            torch.stack([row.projected_gram() for row in rows]),
+            lambda p: torch.stack([row.pull(weights) for row, weights in zip(rows, p, strict=True)]),
             theta,
             mapping.degree,
         )
@@ -202,45 +250,51 @@ class SlidingLocal(Local):
         self, b: int, h: float, T: Array, p: Array, logistic: bool, implicit: bool
     ) -> tuple[Array, Tensor, float, bool, Gates]:
         mapping, theta, tangent = self._mapping, self._theta[b], self.rows[b]
-        metric = mapping.metric(theta, tangent, torch.as_tensor(p[0], device=theta.device), h, implicit)
-        if metric is None:
-            return p, torch.zeros_like(theta), 0.0, False, tangent.gates
-        move, gates = torch.zeros_like(theta), tangent.gates
+        metric: Metric | None = Metric()
+        if implicit:
+            metric = mapping.metric(theta, tangent, torch.as_tensor(p[0], device=theta.device), h)
+            if metric is None:
+                return p, torch.zeros_like(theta), 0.0, False, tangent.gates
+            tangent = Tangent.of(tangent.gates, tangent.local, metric)
+        assert metric is not None
+        move, gates, C = torch.zeros_like(theta), tangent.gates, tangent.C
         for _ in range(ROUNDS):
-            projection = Projection.of(tangent, metric)
-            z_K = tangent.z[tangent.gates.sliding] + tangent.Z @ metric.drift
-            back = metric.drift - projection.Z_moves @ projection.multipliers(z_K)
-            m = (tangent.margins + tangent.J @ back).cpu().numpy()
-            gram = (tangent.J @ projection.J_moves).cpu().numpy()
-            p, ok = implicit_weights(
-                forceful(m[None], gram[None]), (gram + gram.T)[None] / 2, np.array([h]), T, p, logistic
-            )
+            drift = torch.zeros(len(tangent.local.rows), dtype=theta.dtype, device=theta.device)
+            if metric.drift is not None:
+                drift = tangent.local.rows.dot(metric.drift)
+            z_K = tangent.local.z[tangent.gates.kinks] + drift[C:]
+            back = torch.cholesky_solve(z_K[:, None], tangent.factor)[:, 0]
+            m = (tangent.local.margins + drift[:C] - tangent.gram[:C, C:] @ back).cpu().numpy()
+            gram = tangent.projected_gram().cpu().numpy()
+            gram = (gram + gram.T)[None] / 2
+            p, ok = implicit_weights(forceful(m[None], gram), gram, np.array([h]), T, p, logistic)
             weights = torch.as_tensor(p[0], device=theta.device)
-            move = h * (projection.J_moves @ weights) + back
+            kappa = back + h * tangent.along_kinks(weights[:, None])[:, 0]
+            move = metric.combine(tangent.local.rows, torch.cat([h * weights, -kappa]))
             if not ok[0]:
                 return p, move, metric.growth, False, tangent.gates
-            free = h * (metric.solve((tangent.J.T @ weights)[:, None])[:, 0])
-            c_bound = projection.multipliers(z_K + tangent.Z @ free) / h
-            corrected = self._corrected(tangent, weights, c_bound, move, theta)
+            holding = holding_weights(m[None], gram, p, h, T, logistic)[0]
+            corrected = self._corrected(tangent, torch.as_tensor(holding, device=theta.device), kappa / h, theta + move)
             if corrected is None:
                 return p, move, metric.growth, True, tangent.gates
             gates = corrected
-            tangent = mapping.tangent(theta, gates)
+            tangent = mapping.tangent(theta, gates, metric)
         return p, move, metric.growth, True, gates
 
-    def _corrected(self, tangent: Tangent, p: Tensor, q: Tensor, move: Tensor, theta: Tensor) -> Gates | None:
+    def _corrected(self, tangent: Tangent, p: Tensor, q: Tensor, moved: Tensor) -> Gates | None:
         """The gates with wrong states changed, or None when every state is consistent with the step.
 
-        q are the multipliers c_k p_n |δ_k| of the sliding kinks.
+        p are the weights that hold kinks, q the multipliers κ/h of the sliding ones, `moved` is θ at the step's end.
         """
-        gates = tangent.gates
-        bound = -(p[:, None] * tangent.delta)  # c_k = 1; negative where the kink repels
-        slack = 1e-9 * float(bound.abs().max())
+        gates, pieces = tangent.gates, self._mapping.pieces
+        bound = pieces.bounds(p, tangent.local.sensitivity)  # c_k = 1; negative where the kink repels
+        slack = 1e-9 * float(q.abs().max()) if q.numel() else 0.0
         every = torch.zeros_like(bound)
-        every[gates.sliding] = q
+        every[gates.kinks] = q
         to_off = gates.sliding & (every < -slack)
         to_on = gates.sliding & (every > bound + slack) & ~to_off
-        after = tangent.z + self._mapping.gated.push_z(theta, gates.open, move)
+        with torch.no_grad():
+            after = pieces.gated(moved, gates.open)[1]
         crossing = ~gates.sliding & (bound > 0) & ((after > 0) != gates.on) & (after.abs() > 1e-13)
         if not (to_off | to_on | crossing).any():
             return None

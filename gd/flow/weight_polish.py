@@ -10,10 +10,10 @@ constraints (duplicated samples, a unit that is zero on every sample) do no harm
 rotations between linear layers) are left alone. A solution of (1) is a KKT point of the network's own problem
 min ½‖w‖² s.t. m_n(w) ≥ 1 if multipliers
 
-    λ ≥ 0,   0 ≤ μ_k ≤ λ_{n(k)}|δ_k|,     w = Σ_n λ_n ∇m_n(w; γ) − Σ_k μ_k ∇z_k(w; γ)            (2)
+    λ ≥ 0,   0 ≤ μ_k ≤ Σ_n λ_n|δ_kn|,     w = Σ_n λ_n ∇m_n(w; γ) − Σ_k μ_k ∇z_k(w; γ)            (2)
 
-exist: μ_k/(λ_n|δ_k|) is the Clarke gate of that kink. They are found by bounded least squares, and what is left of (2)
-is the ε that is reported.
+exist: μ_k/(Σ_n λ_n|δ_kn|) is the Clarke gate of that kink. They are found by bounded least squares, and what is left of
+(2) is the ε that is reported.
 
 Reference: Lyu, Li (2020), Definition C.4; Nocedal, Wright (2006), section 18.1 and algorithm 18.1 for (1).
 """
@@ -37,6 +37,7 @@ NEUTRAL = 1e-6  # negative curvature above this (identity = 1) is a saddle
 INDEPENDENT = 1e-10  # relative singular value of the constraints' gradients that Newton's method can solve for
 HOLDS = 1e-6  # and that holds a direction: along a smaller one the curvature takes over after a step of 1e-6
 NEWTON_STEPS = 12
+CHUNK = 256  # rows of a Jacobian or Hessian at a time
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,13 @@ class HeldProblem:
     """(1) for one network: the functions with gates held, and which constraints are equalities."""
 
     both: Callable[[Tensor], tuple[Tensor, Tensor]]
-    """w ↦ m (N,) and z at the kinks K (K,)."""
+    """w ↦ m (N,) and z at the kinks K (K,), differentiable."""
     active: NDArray[np.bool_]
     """(N,)."""
-    sample: NDArray[np.intp]
-    """(K,): the constraint n(k) whose margin kink k bends."""
-    deltas: Callable[[Tensor], Array]
-    """w ↦ |δ_k|, (K,), at new weights."""
+    rows: Callable[[Tensor], Tensor]
+    """w ↦ ∇m, then ∇z, (N + K, P)."""
+    bends: Callable[[Tensor], Array]
+    """w ↦ |δ_kn|, (K, N): how much kink k bends margin n; zero where it does not push towards the kink."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def polish_weights(problem: HeldProblem, w: Tensor) -> PolishedWeights | None:
             return None
     else:
         return None
-    lam, mu, residual = clarke_multipliers(rows.cpu().numpy(), w.cpu().numpy(), problem, problem.deltas(w))
+    lam, mu, residual = clarke_multipliers(rows.cpu().numpy(), w.cpu().numpy(), problem.active, problem.bends(w))
     # with the multipliers that are reported: nearly dependent constraints have others, of both signs and any size
     lam_mu = torch.as_tensor(np.concatenate([lam, mu]), device=w.device)
     reduced, _ = _along(rows, identity - _curvature(problem, w, active, lam_mu), HOLDS)
@@ -113,13 +114,10 @@ def _along(rows: Tensor, H: Tensor, rcond: float) -> tuple[Tensor, Tensor]:
 def _constraints(problem: HeldProblem, w: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
     """Rows ∇m_A and −∇z_K, and the values m_A − 1, −z_K."""
 
-    def stacked(t: Tensor) -> Tensor:
-        m, z = problem.both(t)
-        return torch.cat([m[active] - 1.0, -z])
-
-    values, back = torch.func.vjp(stacked, w)[:2]
-    rows: Tensor = torch.func.vmap(lambda v: back(v)[0])(torch.eye(values.shape[0], dtype=w.dtype, device=w.device))
-    return rows.detach(), values.detach()
+    with torch.no_grad():
+        m, z = problem.both(w)
+    rows, n = problem.rows(w), m.shape[0]
+    return torch.cat([rows[:n][active], -rows[n:]]), torch.cat([m[active] - 1.0, -z])
 
 
 def _least_norm(matrix: Tensor, side: Tensor) -> Tensor:
@@ -138,34 +136,57 @@ def _curvature(problem: HeldProblem, w: Tensor, active: Tensor, lam_mu: Tensor) 
     return hessian(bent, w)
 
 
+def gradients(function: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:
+    """The Jacobian (C, P) of a function with values (C,)."""
+    with torch.enable_grad():
+        w = w.detach().requires_grad_()
+        return _rows_of(function(w), w)
+
+
 def hessian(function: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:
-    """The Hessian of a scalar function, row by row in chunks."""
-    return torch.func.jacrev(torch.func.grad(function), chunk_size=256)(w).detach()  # type: ignore[no-any-return]
+    """The Hessian of a scalar function."""
+    with torch.enable_grad():
+        w = w.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(function(w), w, create_graph=True, materialize_grads=True)
+        return _rows_of(slope, w)
 
 
-def clarke_multipliers(rows: Array, w: Array, problem: HeldProblem, delta: Array) -> tuple[Array, Array, float]:
-    """min ‖w − rowsᵀ(λ, μ)‖ over λ ≥ 0, 0 ≤ μ_k ≤ λ_{n(k)}|δ_k|, relative to ‖w‖; rows are ∇m_A and −∇z_K.
+def _rows_of(values: Tensor, w: Tensor) -> Tensor:
+    if not values.requires_grad:
+        return torch.zeros(values.numel(), w.numel(), dtype=w.dtype, device=w.device)
+    basis = torch.eye(values.numel(), dtype=w.dtype, device=w.device)
+    parts = [
+        torch.autograd.grad(values, w, part, retain_graph=True, is_grads_batched=True, materialize_grads=True)[0]
+        for part in torch.split(basis, CHUNK)
+    ]
+    return torch.cat(parts).detach()
 
-    Solved as nonnegative least squares in (λ, μ, ν), the equations μ_k + ν_k = λ_{n(k)}|δ_k| weighted heavily, and then
-    made exactly admissible, so that the residual returned is that of admissible multipliers.
+
+def clarke_multipliers(rows: Array, w: Array, active: NDArray[np.bool_], bends: Array) -> tuple[Array, Array, float]:
+    """min ‖w − rowsᵀ(λ, μ)‖ over λ ≥ 0, 0 ≤ μ_k ≤ Σ_n λ_n |δ_kn|, relative to ‖w‖; rows are ∇m_A and −∇z_K.
+
+    Solved as nonnegative least squares in (λ, μ, ν), the equations μ_k + ν_k = Σ_n λ_n |δ_kn| weighted heavily, and
+    then made exactly admissible, so that the residual returned is that of admissible multipliers.
+
+    Args:
+        rows: (|A| + K, P).
+        w: (P,).
+        active: A as a mask, (N,).
+        bends: |δ_kn|, (K, N).
     """
-    n_active, n_kinks = int(problem.active.sum()), problem.sample.size
-    position = np.cumsum(problem.active) - 1
-    owned = problem.active[problem.sample]  # kinks of inactive samples: λ = 0 there, so μ = 0
-    usable = np.flatnonzero(owned)
+    n_active, n_kinks = int(active.sum()), bends.shape[0]
+    bends = bends[:, active]
+    usable = np.flatnonzero(bends.any(axis=1))  # else μ = 0
     columns = np.concatenate([rows[:n_active], rows[n_active:][usable]]).T
     # the problem is compressed to its column space: columns = QR
     Q, R = np.linalg.qr(columns)
-    target = Q.T @ w
-    coupling = np.zeros((usable.size, R.shape[1] + usable.size))
-    coupling[np.arange(usable.size), position[problem.sample[usable]]] = delta[usable]
-    coupling[np.arange(usable.size), n_active + np.arange(usable.size)] = -1.0
-    coupling[np.arange(usable.size), R.shape[1] + np.arange(usable.size)] = -1.0
+    coupling = np.hstack([bends[usable], -np.eye(usable.size), -np.eye(usable.size)])
     heavy = 1e3 * max(float(np.abs(R).max(initial=0.0)), 1.0)
     stacked = np.vstack([np.hstack([R, np.zeros((R.shape[0], usable.size))]), heavy * coupling])
-    solution, _ = nnls(stacked, np.concatenate([target, np.zeros(usable.size)]), maxiter=50 * stacked.shape[1] + 100)
+    side = np.concatenate([Q.T @ w, np.zeros(usable.size)])
+    solution, _ = nnls(stacked, side, maxiter=50 * stacked.shape[1] + 100)
     lam = solution[:n_active]
     mu = np.zeros(n_kinks)
-    mu[usable] = np.clip(solution[n_active : R.shape[1]], 0.0, lam[position[problem.sample[usable]]] * delta[usable])
+    mu[usable] = np.clip(solution[n_active : R.shape[1]], 0.0, np.maximum(bends[usable] @ lam, 0.0))
     left = w - columns @ np.concatenate([lam, mu[usable]])
     return lam, mu, float(np.linalg.norm(left) / np.linalg.norm(w))

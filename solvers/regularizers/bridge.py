@@ -89,8 +89,8 @@ class Bridge(Regularizer):
         """
         magnitudes = np.abs(self.coefficients(beta))
         largest = float(magnitudes.max(initial=0.0))
-        if self.is_norm or largest == 0.0:
-            return np.asarray(magnitudes > 1e-9 * largest)
+        if self.is_norm or largest == 0.0 or not np.isfinite(largest):
+            return np.asarray(~(magnitudes <= 1e-9 * largest))  # NaN counts
         return np.asarray(magnitudes / largest > self.resolution * np.linalg.norm(magnitudes / largest))
 
     def support_size(self, beta: Array) -> int:

@@ -52,7 +52,7 @@ def cluster(tmp_path_factory):
         "--host", "127.0.0.1", "--death-timeout", "60",
     )  # fmt: skip
     try:
-        until(file.exists)
+        until(lambda: file.exists() and file.read_text().rstrip().endswith("}"))  # it is there before it is written
         yield json.loads(file.read_text())["address"]
     finally:
         for process in (workers, scheduler):  # each with the processes it started

@@ -14,9 +14,8 @@ from torch import nn
 from gd.flow.flow_limit import flow_limit
 from gd.flow.integration import Flow
 from gd.flow.limit import Limit
-from gd.flow.relu_gates import GatedModule
 from gd.flow.sliding import SlidingMap
-from gd.flow.weight_polish import HeldProblem, clarke_multipliers
+from gd.flow.weight_polish import clarke_multipliers
 from gd.status import FlowStatus
 
 
@@ -107,7 +106,7 @@ def test_sliding_keeps_the_normalized_margin_rising_and_the_force_parallel() -> 
     assert (np.diff(late) > -1e-3 * late[:-1]).all()
     assert residuals[-1] < 0.05  # chattering keeps it near 0.5 for ever
     z = X @ mapping.weights(flow.theta[0])["0.weight"].T
-    sliding = flow.carried[0].sliding.numpy()
+    sliding = flow.carried[0].sliding.view(8, 12).numpy()
     assert sliding.any()
     assert np.abs(z[sliding]).max() < 1e-3 * np.abs(z).max()  # on the kinks to the path's accuracy
 
@@ -122,35 +121,40 @@ def test_gates_reproduce_the_module_and_its_derivatives() -> None:
     X, y = data(7, 4, 4)
     mapping = SlidingMap(model, torch.from_numpy(X), torch.from_numpy(y))
     theta = mapping.start([model])[0]
-    gated: GatedModule = mapping.gated
-    assert mapping.n_units == 11
+    pieces = mapping.pieces
+    assert pieces.n_kinks == 7 * 11
     assert mapping.degree == 3
-    m, z = gated.plain(theta)
+    m, z = pieces.plain(theta)
     gates = (z > 0).to(torch.float64)
     np.testing.assert_allclose(m, mapping.margins(theta[None])[0], atol=1e-15)
-    held, _ = gated.gated(theta, gates)
+    held, _ = pieces.gated(theta, gates)
     np.testing.assert_allclose(held, m, atol=1e-14)
-    J, Z = gated.rows(theta, gates, (torch.tensor([0, 3]), torch.tensor([1, 9])))
-    np.testing.assert_allclose(J, mapping.jacobian(theta[None])[0][0], atol=1e-14)
+    kinks = torch.tensor([1, 3 * 11 + 9])  # unit 1 on sample 0, unit 9 (of the second layer) on sample 3
+    found = pieces.derivatives(theta, gates, kinks)
+    expected = torch.autograd.functional.jacobian(lambda t: mapping.smooth_margins(t), theta)
+    np.testing.assert_allclose(found.rows.dense[:7], expected, atol=1e-14)
     v = torch.randn(theta.numel(), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    np.testing.assert_allclose(gated.push_z(theta, gates, v)[[0, 3], [1, 9]], Z @ v, atol=1e-13)
-    e = torch.zeros_like(gates)
-    e[2, 3] = 1e-6
-    rise = float((gated.gated(theta, gates, e)[0] - held).sum()) / 1e-6
-    np.testing.assert_allclose(float(gated.sensitivity(theta, gates)[2, 3]), rise, rtol=1e-8)
+    ahead, behind = (pieces.gated(theta + sign * 1e-5 * v, gates)[1][kinks] for sign in (1.0, -1.0))
+    np.testing.assert_allclose(found.rows.dense[7:] @ v, (ahead - behind) / 2e-5, rtol=1e-7)
+    np.testing.assert_allclose(found.rows.dot(v), found.rows.dense @ v, atol=1e-13)
+    np.testing.assert_allclose(found.rows.gram(), found.rows.dense @ found.rows.dense.T, atol=1e-13)
+    opened = gates.clone()
+    opened[2 * 11 + 3] = 1.0 - opened[2 * 11 + 3]  # unit 3 on sample 2: the margin is linear in one gate
+    change = float((pieces.gated(theta, opened)[0] - held)[2]) * (-1.0) ** float(gates[2 * 11 + 3])
+    np.testing.assert_allclose(float(found.sensitivity[2, 3] * z[2 * 11 + 3]), change, rtol=1e-8)
 
 
 def test_clarke_multipliers_are_admissible_and_refuse_a_direction_they_cannot_make() -> None:
     rng = np.random.default_rng(5)
     rows = rng.standard_normal((5, 12))  # three margins, two kinks of margins 0 and 2
     delta = np.array([0.5, 2.0])
-    problem = HeldProblem(lambda t: (t, t), np.array([True, True, True]), np.array([0, 2]), lambda _: delta)
+    active, bends = np.ones(3, dtype=bool), np.array([[0.5, 0.0, 0.0], [0.0, 0.0, 2.0]])
     lam, mu = np.array([1.0, 0.3, 0.7]), np.array([0.25, 1.4])  # the second at its bound
-    found_lam, found_mu, residual = clarke_multipliers(rows, rows.T @ np.concatenate([lam, mu]), problem, delta)
+    found_lam, found_mu, residual = clarke_multipliers(rows, rows.T @ np.concatenate([lam, mu]), active, bends)
     assert residual < 1e-9
     np.testing.assert_allclose(found_lam, lam, atol=1e-8)
     np.testing.assert_allclose(found_mu, mu, atol=1e-8)
-    _, beyond, residual = clarke_multipliers(rows, rows.T @ np.array([1.0, 0.3, 0.7, 0.9, 1.4]), problem, delta)
+    _, beyond, residual = clarke_multipliers(rows, rows.T @ np.array([1.0, 0.3, 0.7, 0.9, 1.4]), active, bends)
     assert residual > 1e-2  # μ = 0.9 > λδ = 0.5 is not allowed
     assert (beyond <= found_lam[[0, 2]].max() * delta.max()).all()
 

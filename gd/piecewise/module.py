@@ -1,0 +1,323 @@
+"""A module's margins as a piecewise smooth function of its weights, with all kinks, held states, and derivatives.
+
+Kinks are numbered: first those of the samples, sample by sample, then those of the weights alone. A kink belongs to
+the margins that it bends, whichever layout the module gives its tensors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gd.piecewise.program import Evaluation, Program, Rectifier, Ref, States, references
+from gd.piecewise.rows import Block, Outer, Rows
+from gd.piecewise.switches import HiddenKinkError, as_program
+from gd.piecewise.trace import ReadsDataError, Trace, trace
+
+SAME = 1e-10  # relative: outputs of the program and of the module itself
+PROBES = 2  # random weights at which jumps are measured, and the program compared with the module
+
+Outputs = Callable[[Sequence[Tensor], Tensor], Tensor]
+"""(parameters, X) ↦ f(X), a pure function."""
+
+
+@dataclass(frozen=True)
+class Derivatives:
+    """Margins, pre-activations and their gradients at held gates."""
+
+    margins: Tensor
+    """(C,)."""
+    z: Tensor
+    """Of all kinks."""
+    rows: Rows
+    """∇m, then ∇z at the kinks asked for: (C + K, P)."""
+    sensitivity: Tensor
+    """∂m_c/∂(output of the rectifier) for the kinks of the margin's sample, then those of weights: (C, U + V)."""
+
+
+@dataclass(frozen=True)
+class TwoLayers:
+    """f(x) = Σ_j a_j φ(w_j·x), φ(z) = above·z for z > 0, else below·z."""
+
+    X: Tensor
+    """(N, D): what the first layer is applied to."""
+    W: Tensor
+    """(H, D)."""
+    a: Tensor
+    """(H,)."""
+    above: float
+    below: float
+    flipped: bool
+    """Whether the kinks' own z are −w_j·x."""
+    W_transposed: bool
+    a_transposed: bool
+    order: tuple[int, ...]
+
+    def theta(self, W: Tensor, a: Tensor) -> Tensor:
+        """Other weights as θ (P,), in the module's own layout."""
+        parts = [W if self.W_transposed else W.T, a[None] if self.a_transposed else a[:, None]]
+        return torch.cat([parts[self.order.index(i)].flatten() for i in range(2)])
+
+
+class PiecewiseMargins:
+    """m_c(θ) = y_c f_c(X; θ) with every kink of f.
+
+    Args:
+        outputs: f as a pure function.
+        sizes: shapes of the parameters that θ consists of.
+        X: (N, …).
+        y: labels, (N,) or (N, M).
+        start: θ (P,), near which random weights are drawn.
+        seed: of these.
+
+    Raises HiddenKinkError or UntraceableError where kinks cannot be located.
+    """
+
+    def __init__(
+        self, outputs: Outputs, sizes: Sequence[tuple[int, ...]], X: Tensor, y: Tensor, start: Tensor, seed: int
+    ) -> None:
+        self._sizes, self.y = list(sizes), y.flatten()
+        generator = torch.Generator().manual_seed(seed)
+        spread = float(start.abs().mean()) or 1.0
+        noise = [torch.randn(start.numel(), generator=generator, dtype=torch.float64) for _ in range(PROBES)]
+        probes = [start + spread * n.to(start.device) for n in noise]
+        self.program = self._program(outputs, X, probes, start)
+        self.n_items = self.program.n_items
+        self.outputs_of_item = self.y.numel() // self.n_items
+        self.n_units, self.n_weight_units = self.program.n_units, self.program.n_weight_units
+        self.n_kinks = self.n_items * self.n_units + self.n_weight_units
+        self._stack = _matrices(self.program, self.split(start))
+        self._expanded = self.program.expanded() if self._stack is None else None
+        device = X.device
+        self._item_of_constraint = torch.arange(self.y.numel(), device=device) // self.outputs_of_item
+
+    def _program(self, outputs: Outputs, X: Tensor, probes: Sequence[Tensor], start: Tensor) -> Program:
+        """By one sample where samples do not meet, else with all data as constants."""
+        split = [self.split(probe) for probe in probes]
+        expected = [outputs(p, X).detach().reshape(-1) for p in (*split, self.split(start))]
+
+        def agrees(program: Program) -> bool:
+            for p, f in zip((*split, self.split(start)), expected, strict=True):
+                found = program.evaluate(p).output.reshape(-1)
+                if found.shape != f.shape or float((found - f).abs().max()) > SAME * float(f.abs().max()):
+                    return False
+            return True
+
+        def one_item(*values: Tensor) -> Tensor:
+            return outputs(values[:-1], values[-1])
+
+        try:
+            program = as_program(trace(one_item, split[0], X[:1]), split, X[:, None])
+            if agrees(program):
+                return program
+        except (ReadsDataError, RuntimeError):
+            pass  # a module that takes no single sample, or in which samples meet
+        whole: Trace = trace(lambda *values: outputs(values, X), split[0])
+        program = as_program(whole, split, X.new_zeros(1, 1))
+        if agrees(program):
+            return program
+        raise HiddenKinkError(
+            "the forward pass gives other outputs than the list of torch operations that it calls, so it is no fixed "
+            "function of the weights"
+        )
+
+    def split(self, theta: Tensor) -> list[Tensor]:
+        """θ (…, P) as parameters."""
+        parts = torch.split(theta, [math.prod(size) for size in self._sizes], dim=-1)
+        return [part.reshape((*theta.shape[:-1], *size)) for part, size in zip(parts, self._sizes, strict=True)]
+
+    def states(self, of_kinks: Tensor) -> States:
+        """Values of all kinks, sorted by sample: the argument of the program."""
+        of_items, of_weights = torch.split(of_kinks, [self.n_items * self.n_units, self.n_weight_units])
+        return States(of_items.view(self.n_items, self.n_units), of_weights)
+
+    def _both(self, found: Evaluation) -> tuple[Tensor, Tensor]:
+        return self.y * found.output.reshape(-1), torch.cat([found.z_items.reshape(-1), found.z_weights])
+
+    def plain(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """m and all z at θ (P,)."""
+        with torch.no_grad():
+            return self._both(self.program.evaluate(self.split(theta)))
+
+    def gated(self, theta: Tensor, gates: Tensor) -> tuple[Tensor, Tensor]:
+        """m and all z with gates in {0, 1}, smooth in θ."""
+        return self._both(self.program.evaluate(self.split(theta), gates=self.states(gates)))
+
+    def conserved(self, theta: Tensor) -> Tensor | None:
+        """Balancedness of consecutive matrices at θ (B, P): whole between linear layers, diagonal across rectifiers.
+
+        None unless the module is a stack of matrices.
+        """
+        if self._stack is None:
+            return None
+        weights = self.split(theta)
+        matrices = [w if layer.transposed else w.mT for w, layer in zip(weights, self._stack, strict=True)]
+        place = {layer.node: i for i, layer in enumerate(self._stack)}
+        parts = []
+        for after, layer in zip(matrices, self._stack, strict=True):
+            source, bent = self._source(layer.input)
+            if source in place:
+                before = matrices[place[source]]
+                difference = after.mT @ after - before @ before.mT
+                parts.append(difference.diagonal(dim1=1, dim2=2) if bent else difference.flatten(1))
+        return torch.cat(parts, 1) if parts else None
+
+    def two_layers(self, theta: Tensor) -> TwoLayers | None:
+        """The module as f(x) = Σ_j a_j φ(w_j·x), at θ (P,); None unless it is that, measured at θ.
+
+        However φ is written: its slopes are read off the outputs with all gates open, and all closed.
+        """
+        if self._stack is None or len(self._stack) != 2 or self.outputs_of_item != 1:
+            return None
+        order = sorted(range(2), key=lambda i: self._stack[i].node)  # type: ignore[index]
+        first, second = (self._stack[i] for i in order)
+        weights = self.split(theta)
+        W, a = (
+            weights[i] if layer.transposed else weights[i].T for i, layer in zip(order, (first, second), strict=True)
+        )
+        if self.program.nodes[first.input].trained or a.shape[0] != 1 or self.n_units != W.shape[0]:
+            return None
+        with torch.no_grad():
+            found = self.program.evaluate(weights)
+            X = found.values[first.input][:, 0]
+            h, z = X @ W.T, found.z_items
+            flipped = _equal(z, -h)
+            if not flipped and not _equal(z, h):
+                return None
+            slopes, linear = [], h @ a[0]
+            for gates in (torch.ones_like(z), torch.zeros_like(z)):
+                held = self.program.evaluate(weights, gates=States(gates, z.new_zeros(0))).output[:, 0]
+                slopes.append(float(held @ linear / (linear @ linear)))
+            above, below = reversed(slopes) if flipped else slopes
+            expected = torch.where(h > 0, above * h, below * h) @ a[0]
+        if not _equal(expected, found.output[:, 0]):
+            return None
+        return TwoLayers(X, W, a[0], above, below, flipped, first.transposed, second.transposed, tuple(order))
+
+    def _source(self, index: int) -> tuple[int, bool]:
+        """The node that a value comes from through rectifiers alone, and whether there are any."""
+        node, bent = self.program.nodes[index], False
+        while isinstance(node.func, Rectifier):
+            index, bent = node.args[0].index, True
+            node = self.program.nodes[index]
+        return index, bent
+
+    def bounds(self, p: Tensor, sensitivity: Tensor) -> Tensor:
+        """−Σ_c p_c ∂m_c/∂(output of the rectifier) of all kinks: positive where both sides push towards z = 0."""
+        of_items, of_weights = sensitivity[:, : self.n_units], sensitivity[:, self.n_units :]
+        weighted = (p[:, None] * of_items).view(self.n_items, self.outputs_of_item, self.n_units).sum(1)
+        return -torch.cat([weighted.flatten(), p @ of_weights])
+
+    def bends(self, sensitivity: Tensor, kinks: Tensor) -> Tensor:
+        """−∂m_c/∂(output of the rectifier) of these kinks (K, C); zero for margins of other samples."""
+        table = sensitivity.new_zeros(kinks.shape[0], self.y.numel())
+        of_items = kinks < self.n_items * self.n_units
+        items, units = kinks // max(self.n_units, 1), kinks % max(self.n_units, 1)
+        own = of_items[:, None] & (items[:, None] == self._item_of_constraint)
+        if self.n_units:
+            table = torch.where(own, -sensitivity[:, torch.where(of_items, units, 0)].T, table)
+        if self.n_weight_units:
+            weights = torch.where(of_items, 0, self.n_units + kinks - self.n_items * self.n_units)
+            table = torch.where(of_items[:, None], table, -sensitivity[:, weights].T)
+        return table
+
+    def derivatives(self, theta: Tensor, gates: Tensor, kinks: Tensor) -> Derivatives:
+        """Everything that a step needs, at held gates and for these kinks (numbers, (K,))."""
+        with torch.no_grad():
+            m, z = self.gated(theta, gates)
+        of_items = kinks < self.n_items * self.n_units
+        items = torch.cat([self._item_of_constraint, torch.where(of_items, kinks // max(self.n_units, 1), 0)])
+        columns = torch.where(
+            of_items, kinks % max(self.n_units, 1), self.n_units + kinks - self.n_items * self.n_units
+        )
+        states = self.states(gates)
+        count, C = items.shape[0], self.y.numel()
+        picked = torch.arange(C, device=theta.device) % self.outputs_of_item
+        both = torch.cat([states.of_items[items], states.of_weights.expand(count, -1)], 1)
+        offset = torch.zeros_like(both, requires_grad=True)
+
+        def total(found: Evaluation) -> Tensor:
+            seeded = (self.y * found.output[torch.arange(C, device=theta.device), picked]).sum()
+            return seeded + found.z_items[torch.arange(C, count, device=theta.device), columns].sum()
+
+        with torch.enable_grad():
+            blocks, delta = (
+                self._dense_rows(theta, items, both, offset, total)
+                if self._stack is None
+                else self._outer_rows(theta, items, both, offset, total)
+            )
+        return Derivatives(m, z, Rows(blocks), delta[:C])
+
+    def _dense_rows(
+        self, theta: Tensor, items: Tensor, gates: Tensor, offset: Tensor, total: Callable[[Evaluation], Tensor]
+    ) -> tuple[list[Block], Tensor]:
+        """With weights of their own for every row, which the gradient of the sum tells apart."""
+        assert self._expanded is not None
+        count = items.shape[0]
+        weights = [p.detach().expand(count, *p.shape).requires_grad_() for p in self.split(theta)]
+        none = gates.new_zeros(0)
+        found = self._expanded.evaluate(weights, items, States(gates, none), States(offset, none))
+        *found_rows, delta = torch.autograd.grad(total(found), [*weights, offset], materialize_grads=True)
+        return [row.reshape(count, -1) for row in found_rows], delta
+
+    def _outer_rows(
+        self, theta: Tensor, items: Tensor, gates: Tensor, offset: Tensor, total: Callable[[Evaluation], Tensor]
+    ) -> tuple[list[Block], Tensor]:
+        """For a stack of matrices: each row's gradient is the product of the layer's input and its output's."""
+        assert self._stack is not None
+        weights = [p.detach() for p in self.split(theta)]
+        none, count = gates.new_zeros(0), items.shape[0]
+        taps: dict[int, Tensor | None] = {layer.node: None for layer in self._stack}
+        found = self.program.evaluate(weights, items, States(gates, none), States(offset, none), taps)
+        zeros = [zero for zero in taps.values() if zero is not None]
+        *errors, delta = torch.autograd.grad(total(found), [*zeros, offset], materialize_grads=True)
+        blocks: list[Block] = []
+        for layer, error in zip(self._stack, errors, strict=True):
+            h, error = found.values[layer.input].detach().reshape(count, -1), error.reshape(count, -1)
+            blocks.append(Outer(error, h) if layer.transposed else Outer(h, error))
+        return blocks, delta
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    """Whether they differ by rounding alone."""
+    return one.shape == other.shape and float((one - other).abs().max()) <= SAME * float(other.abs().max())
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """A parameter that enters once, as h @ W, or h @ Wᵀ (`transposed`), with one row h for each item."""
+
+    node: int
+    input: int
+    transposed: bool
+
+
+def _matrices(program: Program, parameters: Sequence[Tensor]) -> list[_Matrix] | None:
+    """The layers, one for each parameter in order, if every parameter is a matrix used in one product; else None."""
+    if program.n_weight_units or not program.nodes[program.output.index].item:
+        return None
+    found: dict[int, _Matrix] = {}
+    turned = dict.fromkeys(range(program.n_parameters), False)
+    origin = {i: i for i in range(program.n_parameters)}
+    for index, node in enumerate(program.nodes):
+        if node.func is None or not node.trained:
+            continue
+        name = "" if isinstance(node.func, Rectifier) else node.func._schema.name
+        weights = [i for i in references(node) if not program.nodes[i].item]
+        if not node.item:
+            if name != "aten::t":
+                return None
+            origin[index], turned[index] = origin[weights[0]], not turned[weights[0]]
+        elif weights:
+            if name != "aten::mm" or node.args[1] != Ref(weights[0]) or origin[weights[0]] in found:
+                return None
+            found[origin[weights[0]]] = _Matrix(index, node.args[0].index, turned[weights[0]])
+    if len(found) < program.n_parameters:
+        return None
+    values = program.evaluate(parameters).values
+    layers = [found[i] for i in range(program.n_parameters)]
+    return layers if all(values[layer.input].shape[1] == 1 for layer in layers) else None

@@ -1,0 +1,157 @@
+"""The convex program of one activation pattern against Clarabel, and limits found with it against long flows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cvxpy as cp
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gd import FlowStatus, flow_limit
+from gd.flow.cell_program import Cell, cell_optimum, solve
+from gd.flow.sliding import SlidingMap
+from gd.flow.termination import Reached
+
+Array = np.ndarray
+
+
+def random_cell(seed: int, N: int, H: int, D: int, below: float = 0.0) -> tuple[Cell, Array]:
+    """The cell of random weights that have positive margins."""
+    rng = np.random.default_rng(seed)
+    X, W, s = rng.standard_normal((N, D)), rng.standard_normal((H, D)), np.sign(rng.standard_normal(H))
+    while below == 0.0 and not (X @ W.T > 0).any(axis=1).all():  # every sample needs a unit that is on
+        X = rng.standard_normal((N, D))
+    if D > N:  # in coordinates of the data's span
+        basis = np.linalg.qr(X.T)[0]
+        X, W = X @ basis, W @ basis
+    z = X @ W.T
+    y = np.sign(np.where(z > 0, z, below * z) @ s)
+    return Cell(X, y, s, z > 0, 1.0, below), W
+
+
+def by_clarabel(cell: Cell) -> float:
+    U = cp.Variable((cell.signs.size, cell.X.shape[1]))
+    z = cell.X @ U.T
+    margins = cp.sum(cp.multiply(cell.coefficients, z), axis=1)
+    problem = cp.Problem(cp.Minimize(cp.sum(cp.norm(U, axis=1))), [margins >= 1, cp.multiply(cell.sides, z) >= 0])
+    problem.solve(solver=cp.CLARABEL)
+    return float(problem.value)
+
+
+@pytest.mark.parametrize("below", [0.0, 0.3, -1.0])
+@pytest.mark.parametrize(("N", "H", "D"), [(6, 4, 3), (10, 12, 5), (6, 8, 12), (15, 20, 2)])
+def test_the_value_is_clarabel_s(N: int, H: int, D: int, below: float) -> None:
+    cell, W = random_cell(N + H + 1, N, H, D, below)
+    found = solve(cell, W)
+    assert found is not None
+    assert found.residual < 1e-10
+    np.testing.assert_allclose(found.value, by_clarabel(cell), rtol=1e-6)  # its default accuracy is 1e-8 of a cone gap
+
+
+def test_the_optimum_and_its_multipliers_satisfy_the_conditions_and_moved_ones_do_not() -> None:
+    cell, W = random_cell(3, 8, 10, 4)
+    found = solve(cell, W)
+    assert found is not None
+    np.testing.assert_allclose(found.lam.sum(), found.value, rtol=1e-10)  # strong duality: Σλ = Σ‖u_j‖
+    v, size = found.directions(), np.linalg.norm(found.u, axis=1)
+    assert np.linalg.norm(v, axis=1).max() <= 1.0 + 1e-10
+    np.testing.assert_allclose(found.u, size[:, None] * v, atol=1e-10 * found.value)
+    z = cell.X @ found.u.T
+    assert ((cell.coefficients * z).sum(1) >= 1.0 - 1e-10).all()
+    assert (cell.sides * z >= -1e-10 * found.value).all()
+    moved = replace(found, u=found.u * (1.0 + 1e-3 * np.random.default_rng(0).standard_normal(found.u.shape)))
+    if not found.refused().any():
+        assert found.kkt().relative < 1e-10
+    assert moved.kkt().relative > 1e-5
+
+
+def test_a_wall_that_clarke_does_not_allow_is_crossed() -> None:
+    # each unit is on for one of the points x = (1, 0), (1, 1) and off for the other: u = (1, −1) and (0, 1), of value
+    # √2 + 1. Both lean on their walls with a force towards the other point, y = 1, that a gate in [0, 1] cannot give.
+    # Behind the walls both units are on for both points, and (1, 0) serves them with value 1.
+    on = np.array([[True, False], [False, True]])
+    cell = Cell(np.array([[1.0, 0.0], [1.0, 1.0]]), np.ones(2), np.ones(2), on, 1.0, 0.0)
+    start = np.array([[1.5, -2.0], [-0.5, 2.0]])
+    alone = solve(cell, start)
+    assert alone is not None
+    np.testing.assert_allclose(alone.value, 1.0 + np.sqrt(2.0), rtol=1e-9)
+    np.testing.assert_array_equal(alone.refused(), ~on)
+    assert alone.kkt().relative > 1e-2
+    across = cell_optimum(cell, start)
+    assert across is not None
+    np.testing.assert_allclose(across.value, 1.0, rtol=1e-9)
+    assert across.kkt().relative < 1e-9
+
+
+def test_a_cell_without_positive_margins_has_no_answer() -> None:
+    cell, W = random_cell(0, 5, 4, 3)
+    assert cell_optimum(replace(cell, y=-cell.y), W) is None
+
+
+def two_layers(D: int, H: int, seed: int, activation: nn.Module) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(D, H, bias=False), activation, nn.Linear(H, 1, bias=False)).double()
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.LeakyReLU(0.2)])
+def test_the_point_is_a_limit_of_the_module_itself(activation: nn.Module) -> None:
+    # the margins and gradients of the module, by autograd away from its kinks
+    rng = np.random.default_rng(105)
+    X, y = rng.standard_normal((10, 5)), np.sign(rng.standard_normal(10))
+    model = two_layers(5, 10, 0, activation)
+    limit = flow_limit(model, X, y)
+    assert limit.status is FlowStatus.STATIONARY
+    with torch.no_grad():
+        for p, w in zip(model.parameters(), limit.weights.values(), strict=True):
+            p.copy_(torch.from_numpy(np.asarray(w)))
+        margins = y * model(torch.from_numpy(X)).numpy()[:, 0]
+    np.testing.assert_allclose(margins.min(), limit.margin, rtol=1e-10)
+    assert (limit.dual * (margins - limit.margin) <= 1e-10).all()  # complementarity
+    assert limit.kkt_epsilon < 1e-9
+
+
+@pytest.mark.parametrize(("D", "N", "H", "seed"), [(5, 10, 10, 0), (5, 10, 50, 1)])
+def test_a_point_that_is_taken_early_is_the_one_of_a_later_flow(
+    D: int, N: int, H: int, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(seed + 100 * N + D)
+    X, y = rng.standard_normal((N, D)), np.sign(rng.standard_normal(N))
+    torch.manual_seed(seed)
+    early = flow_limit(two_layers(D, H, seed, nn.ReLU()), X, y)
+    assert early.reached is Reached.IN_THE_CELL
+    monkeypatch.setattr("gd.flow.termination.CELL_MARGIN", 3e-5)
+    late = flow_limit(two_layers(D, H, seed, nn.ReLU()), X, y)
+    assert late.status is FlowStatus.STATIONARY
+    assert late.log_norm > early.log_norm + 1.0
+    assert late.polish_angle < early.polish_angle
+    np.testing.assert_allclose(early.margin, late.margin, rtol=1e-9)
+
+
+def test_a_point_seen_once_is_not_taken() -> None:
+    from gd.flow.termination import Termination
+
+    termination = Termination()
+    assert not termination.in_the_cell(0, 0.995, 1.0)
+    assert not termination.in_the_cell(1, 0.995, 1.0)  # another row
+    assert termination.in_the_cell(0, 0.996, 1.0)
+    assert not termination.in_the_cell(1, 0.995, 1.01)  # another point
+    assert not termination.in_the_cell(0, 0.98, 1.0)  # too far below
+    assert not termination.in_the_cell(0, 1.01, 1.0)  # a flow above the point has passed it
+
+
+def test_only_a_two_layer_module_has_a_cell_program() -> None:
+    X, y = torch.randn(4, 3, dtype=torch.float64), torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)
+    three = nn.Sequential(
+        nn.Linear(3, 4, bias=False), nn.ReLU(), nn.Linear(4, 4, bias=False), nn.ReLU(), nn.Linear(4, 1, bias=False)
+    ).double()
+    mapping = SlidingMap(three, X, y)
+    assert mapping.pieces.two_layers(mapping.start([three])[0]) is None
+    two = two_layers(3, 4, 0, nn.ReLU())
+    mapping = SlidingMap(two, X, y)
+    theta = mapping.start([two])[0]
+    net = mapping.pieces.two_layers(theta)
+    assert net is not None
+    np.testing.assert_array_equal(net.theta(net.W, net.a), theta)
