@@ -26,10 +26,14 @@ def in_row_blocks(function: Callable[[Any], Array], points: Any) -> Array:
 
 def row_norms(points: Any, columns: Array | None = None) -> Array:
     """‖x_n ⊙ c‖₂ for the rows of a matrix, dense or sparse, without a temporary of its size."""
-    weights = np.ones(points.shape[1]) if columns is None else columns**2
-    if isinstance(points, np.ndarray):
-        return np.asarray(np.sqrt(np.einsum("nd,nd,d->n", points, points, weights)))
-    return np.asarray(np.sqrt((points * points) @ weights))
+    if not isinstance(points, np.ndarray):
+        scaled = points if columns is None else points.multiply(columns[None]).tocsr()
+        return np.asarray(np.sqrt((scaled * scaled).sum(axis=1))).reshape(-1)
+    if columns is None:
+        return np.asarray(np.sqrt(np.einsum("nd,nd->n", points, points)))
+    return in_row_blocks(
+        lambda rows: np.linalg.norm(rows * columns, axis=1), points
+    )  # c² may overflow where x ⊙ c is one
 
 
 def extended_product(matrix: Any, vector: Array) -> Array:

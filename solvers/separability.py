@@ -20,6 +20,7 @@ CERTAINLY_ZERO = 16.0 * float(np.finfo(np.float64).eps)
 
 UNRESOLVED = 1e-10
 """Relative margin below which a bad answer is the data's fault: β has rounding errors of a millionth of the margins."""
+SMALLEST = 1e-307  # its reciprocal does not overflow
 
 
 def relative_margin(A: Array | SignedRows) -> float:
@@ -43,7 +44,7 @@ def farkas_certificate(A: Array | SignedRows) -> tuple[Array, float] | None:
     lift = np.where(largest < 1e-150 * max(1.0, largest.max()), largest, 1.0)  # rows whose squares would underflow
     scaled = rows.scaled(1.0 / lift)
     column_scale = scaled.largest_in_columns()
-    scaled = scaled.scaled(1.0, 1.0 / np.where(column_scale > 0, column_scale, 1.0))
+    scaled = scaled.scaled(1.0, 1.0 / np.where(column_scale > 0, np.maximum(column_scale, SMALLEST), 1.0))
     row_scale = scaled.norms()
     unit = scaled.scaled(1.0 / row_scale)
     alpha, distance = least_distance(unit)

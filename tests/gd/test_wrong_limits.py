@@ -496,7 +496,7 @@ def test_the_limit_of_the_function_itself_is_the_raw_flow_s(written_as_relu: dic
 
 
 def test_a_flow_that_separates_is_not_called_not_separated() -> None:
-    # A draw on which two kinks slide while one sample's margin is 0. The raw flow (LSODA, tests/gd/raw_flow.py) goes on to
+    # A draw on which two kinks slide while one sample has margin 0. The raw flow (LSODA, raw_flow.py here) goes on to
     # margin 0.105819 where its rounding lets it pass the kinks; on other processors it chatters there to its last step.
     X, y = np.random.default_rng(22).standard_normal((4, 2)), np.array([1.0, -1.0, 1.0, -1.0])
     limit = flow_limit(Written("nn.ReLU", 4), X, y, max_steps=3000)
