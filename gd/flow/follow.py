@@ -41,9 +41,9 @@ AT_REST = 1e-5  # distance from a point at which a sign-locked flow counts as be
 SETTLED = 1e-6
 """Radians turned while ln‖w‖ grew by a quarter, below which the integrated direction is final. (Measured: the rounding
 of p at the lowest temperature, 1e-16/1e-8, leaves 1e-8 of it.)"""
-PATIENT = 1.0
-"""Steps that may be taken after the limit was found until the direction is final, of those taken before"""
-PATIENT_AT_LEAST = 200  # and at least this many.
+PATIENT = (1.0, 200)
+"""Steps that may be taken after the limit was found until the direction is final: of those taken before, and at least."""
+PATIENT_WITH_KINKS = (0.25, 50)  # a step costs a hundred times as much, and units die over ln‖w‖ of thousands
 OPEN_GAP = 1e-5  # above it a gap is no matter of temperature or rounding: R is not what this network minimizes
 
 
@@ -139,7 +139,9 @@ class Run:
         if course.found is None or course.found.reached is Reached.BY_CERTIFICATE:  # the later, the more accurate
             first = course.found is None
             course.found = self._limit_of(flow, i, row, course) or course.found
-            course.last_step = steps + max(int(PATIENT * steps), PATIENT_AT_LEAST) if first else course.last_step
+            if first:
+                share, least = PATIENT if flow.carried is None else PATIENT_WITH_KINKS
+                course.last_step = steps + max(int(share * steps), least)
         return course.found is not None and (course.turned <= SETTLED or steps >= course.last_step)
 
     def _limit_of(self, flow: Flow, i: int, row: int, course: _Course) -> _Found | None:

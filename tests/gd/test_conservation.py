@@ -71,7 +71,7 @@ def test_a_wrong_path_does_not_keep_them(monkeypatch: Any) -> None:
     def skewed(self: ProductMap, theta: Tensor, carried: Any = None) -> Local:
         local = at(self, theta, carried)
         weight = torch.linspace(1.0, 1.5, theta.shape[1], dtype=torch.float64)
-        return Local(local.margins, local.gram, lambda p: weight * local.pull(p))
+        return Local(local.margins, local.gram, lambda p: weight * local.pull(p), theta, self.degree)
 
     right = flow_limit(NETWORKS["diagonal"](), DATA, LABELS, max_steps=30).conservation_drift
     monkeypatch.setattr(ProductMap, "at", skewed)
