@@ -42,7 +42,7 @@ SETTLED = 1e-6
 """Radians turned while ln‖w‖ grew by a quarter, below which the integrated direction is final. (Measured: the rounding
 of p at the lowest temperature, 1e-16/1e-8, leaves 1e-8 of it.)"""
 PATIENT = (1.0, 200)
-"""Steps that may be taken after the limit was found until the direction is final: of those taken before, and at least."""
+"""Steps that may follow after the limit was found, until the direction is final: of those before, and at least."""
 PATIENT_WITH_KINKS = (0.25, 50)  # a step costs a hundred times as much, and units die over ln‖w‖ of thousands
 OPEN_GAP = 1e-5  # above it a gap is no matter of temperature or rounding: R is not what this network minimizes
 
