@@ -17,7 +17,7 @@ from solvers.solution import Certificate
 
 @dataclass(frozen=True)
 class FlowPath:
-    """The flow at K log-spaced values of τ; dτ = loss·‖w‖^{L−2} dt, dimensionless where the data are.
+    """The flow at K places, log-spaced in τ and in ln‖w‖; dτ = loss·‖w‖^{L−2} dt, dimensionless where the data are.
 
     Two runs, or a run and plain gradient descent, are compared at equal `log_norm` or equal `log_loss`, not at equal τ.
     """
@@ -98,7 +98,7 @@ class Limit:
     dual: Array = field(repr=False)
     """Limit of the loss weights p (shape of y): p ≥ 0, Σp = 1, proportional to the KKT multipliers."""
     path: FlowPath = field(repr=False)
-    """The flow at log-spaced τ."""
+    """The flow at log-spaced places."""
     status: FlowStatus
     """What is known about the limit; prints as a sentence."""
     reached: Reached

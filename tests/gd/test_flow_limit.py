@@ -329,3 +329,12 @@ def test_bad_data_and_models() -> None:
             w.zero_()
     with pytest.raises(ValueError, match="w = 0"):
         flow_limit(still, X, y)
+
+
+def test_the_path_is_recorded_where_the_norm_grows_after_a_long_plateau() -> None:
+    # depth 6: nearly all of τ is spent near the start; then ln‖w‖ grows from 1 to 20 within one factor 10^{1/40} of τ
+    X, y = gaussian_data(10, 24, 0)
+    limit = flow_limit(Diagonal(24, 6, scale=0.1, seed=0), X, y)
+    steps = np.diff(limit.path.log_norm[limit.path.log_norm > 1.0])
+    assert limit.path.log_norm[-1] > 0.8 * limit.log_norm
+    assert steps.max() < 2.0  # one step of the integrator multiplies ‖w‖ by less than e²
