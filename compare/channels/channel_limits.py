@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compare.channels.channel_data import ChannelData
-from compare.margin.evidence import RESOLUTION, evidence, quarter_before
+from compare.margin.evidence import RESOLUTION, evidence, place_before
 from compare.reports.progress import run_parts
 from compare.reports.records import slug
 from compare.reports.report import Check, Column, Evidence, Figure, Report, Section
@@ -59,8 +59,8 @@ class ChannelLimit:
 
     @property
     def cost_before(self) -> float | None:
-        """The same where ln‖w‖ was a quarter less; None where the path has no such place."""
-        at = quarter_before(self.limit)
+        """The same where ln‖w‖ was a fifth less; None where the path has no such place."""
+        at = place_before(self.limit)
         return None if at is None else cost_at(float(self.limit.path.margins[at].min()))
 
     @property

@@ -8,7 +8,7 @@ from typing import Self
 
 from compare.experiments.labelled_data import initial_scale
 from compare.experiments.protocol import Experiment, function_of, parameter
-from compare.experiments.values import COUNT, INTEGERS, NAMES, NOT_NEGATIVE, TEXTS
+from compare.experiments.values import INTEGERS, NAMES, NOT_NEGATIVE, TEXTS, Interval
 
 KINDS = (
     "fully connected",
@@ -57,7 +57,9 @@ class MutantComparison(Experiment):
         "Labelled points by name, for the kinds that classify (the digits for 2-D networks alone); once for each name.",
         kind=TEXTS,
     )
-    depths: Sequence[int] = parameter((2, 3), "Depths of linear networks, 2 to 4.", kind=INTEGERS, within=COUNT)
+    depths: Sequence[int] = parameter(
+        (2, 3), "Depths of linear networks, 1 to 4.", kind=INTEGERS, within=Interval(1, 4)
+    )
     seed: int = parameter(0, "Of the initial weights.", within=NOT_NEGATIVE)
     init: float = initial_scale()
 

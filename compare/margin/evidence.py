@@ -1,13 +1,15 @@
 """What the network itself says about its limit, before any equation of the explicit side is solved from it.
 
 Every figure is measured at the direction where the integration of the flow ended (`Limit.integrated`), and once more
-where ln‖w‖ was a quarter less:
+where ln‖w‖ was a fifth less:
 
-    figure ± 10·|figure now − figure then|.
+    figure ± 10·(|figure now − figure then| + turned/ln‖w‖),
 
-A direction that settles like e^{−c ln‖w‖} or like 1/ln‖w‖ has less before it than ten times what it did in the last
-quarter. The uncertainty is inf, so nothing is decided, while a direction still grows out of the flow's own
-(`gd.flow.growth`: a saddle that it has not left), or while no quarter with positive margins is on record.
+`turned` being the angle by which the direction turned while ln‖w‖ grew by its last quarter. A direction that settles
+like 1/ln‖w‖, or like e^{−c ln‖w‖} with c·ln‖w‖ ≥ 1/2, has less before it than ten times its last change. Slower ones
+still turn: at a rate δ per unit of ln‖w‖ their figure is at most of the order of δ from its limit's, which the second
+term is for. The uncertainty is inf, so nothing is decided, while a direction still grows out of the flow's own
+(`gd.flow.growth`: a saddle that it has not left), or while no such place with positive margins is on record.
 
 The polished point is no evidence. Tables show it in columns of its own: how far the polish moved, and what it proves.
 """
@@ -39,12 +41,12 @@ RESOLUTION = 1e-5
 """Relative figures up to this count as 0: excess of R, stationarity, KKT residual. Measured: 1e-9 to 3e-6, of the order
 of the lowest temperature."""
 GROWING = 1e-5
-"""Largest growth of a small weight, relative to ‖w‖, at a direction that counts as final. Whatever still grows more
-slowly can lower R by no more than this, relatively, or it would grow faster."""
+"""Largest growth of a small weight, relative to ‖w‖, at a direction that counts as final. (At a stationary direction
+whose dual constraints are violated by no more, R is at most this above its minimum, relatively.)"""
 TRACE = 1e-9
 """Coefficients below this part of the largest are on their way to 0 and count as 0. Measured: in settled flows of depth
 3 and 4 they are below 1e-20."""
-LEFT = 10.0  # times the last quarter's change: see the module
+LEFT = 10.0  # times the last change: see the module
 
 
 def evidence(limit: Limit, now: float | None, then: float | None) -> Evidence:
@@ -54,11 +56,12 @@ def evidence(limit: Limit, now: float | None, then: float | None) -> Evidence:
     growth = limit.integrated.growth
     if then is None or math.isnan(then) or not growth <= GROWING:
         return Evidence(now, math.inf)
-    return Evidence(now, LEFT * abs(now - then))
+    turning = limit.integrated.turned / max(limit.log_norm, 1.0)
+    return Evidence(now, LEFT * (abs(now - then) + turning))
 
 
-def quarter_before(limit: Limit) -> int | None:
-    """The latest snapshot of the path whose ln‖w‖ was a quarter less than at the end, with every margin positive."""
+def place_before(limit: Limit) -> int | None:
+    """The latest snapshot of the path whose ln‖w‖ was a fifth less than at the end, with every margin positive."""
     path, last = limit.path, limit.log_norm
     earlier = np.flatnonzero(path.log_norm <= min(last / 1.25, last - 0.5))
     if earlier.size == 0 or not path.margins[earlier[-1]].min() > 0:
@@ -68,7 +71,7 @@ def quarter_before(limit: Limit) -> int | None:
 
 def of_predictor(limit: Limit, measure: Callable[[Array], float]) -> Evidence:
     """The evidence of a figure of β, such as its angle to a solution."""
-    β, at = limit.integrated.predictor, quarter_before(limit)
+    β, at = limit.integrated.predictor, place_before(limit)
     if β is None or not np.isfinite(β).all():
         return Evidence(math.inf, math.inf)
     before = None
@@ -113,13 +116,23 @@ def of_stationarity(limit: Limit, problem: MarginProblem, regularizer: Regulariz
     return of_predictor(limit, residual)
 
 
+def one_size(limit: Limit, regularizer: Regularizer) -> bool:
+    """Whether all nonzero coefficients of the integrated β have one size: it is then stationary for every p or none."""
+    β = limit.integrated.predictor
+    if β is None or not np.isfinite(β).all():
+        return False
+    sizes = np.abs(regularizer.coefficients(β)).ravel()
+    kept = sizes[sizes > TRACE * sizes.max()]
+    return bool(kept.max() - kept.min() <= RESOLUTION * kept.max())
+
+
 def of_kkt(limit: Limit, model: nn.Module, X: ArrayLike, y: ArrayLike) -> Evidence:
     """How far the direction is from a KKT point of min ‖w‖ s.t. y_n f(x_n; w) ≥ 1, for the module f itself.
 
     The sine of the angle between w and Σ p_n ∇_w y_n f(x_n; w), by the forward pass and automatic differentiation; for
     a network that slides along kinks, where ∇f is not defined, by the flow's own subgradients.
     """
-    at = quarter_before(limit)
+    at = place_before(limit)
     own = evidence(limit, limit.integrated.residual, None if at is None else float(limit.path.residual[at]))
     return own if limit.stats["kinks"] else Evidence(force_residual(limit, model, X, y), own.uncertainty)
 

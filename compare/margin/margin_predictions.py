@@ -27,6 +27,7 @@ from compare.margin.evidence import (
     of_kkt,
     of_optimum,
     of_stationarity,
+    one_size,
 )
 from compare.margin.families import Family
 from compare.margin.flow_and_solution import FlowAndSolution
@@ -138,6 +139,8 @@ def run_checks(run: FlowAndSolution) -> list[Check]:
     problem = check_problem(family.X, run.y, regularizer)
     if not run.convex or run.solution is None:
         statement = f"{run.label}: the flow's β and loss weights end at a KKT pair of min {family.formula}"
+        if one_size(limit, regularizer):
+            about["reason"] = "; ".join(filter(None, [about["reason"], "all coefficients of one size: any p passes"]))
         return [
             Check.of(statement, of_stationarity(limit, problem, regularizer), RESOLUTION, **about),
             *excess_over_best(run),

@@ -17,6 +17,7 @@ from compare.margin.architectures import ARCHITECTURES
 from compare.margin.families import Family, family
 from compare.margin.flow_and_solution import FlowAndSolution, measure_family
 from compare.margin.margin_predictions import run_checks
+from compare.measures import angle
 from compare.mutants.trial import Mutant, Trial
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
@@ -24,7 +25,7 @@ from solvers.max_margin import certify, max_margin
 from solvers.problem import MarginProblem
 from solvers.regularizers import L2, Bridge, FourierBridge, Norm, Regularizer
 from solvers.search import Search
-from solvers.solution import Candidate
+from solvers.solution import Candidate, Solution
 
 
 @dataclass(frozen=True)
@@ -117,21 +118,23 @@ def mutant(run: FlowAndSolution, regularizer: Regularizer) -> Mutant:
     claimed: Family = replace(run.family, row=replace(run.family.row, claimed=regularizer))
     solution = max_margin(claimed.X, run.y, regularizer) if regularizer.is_norm else None
     check = run_checks(replace(run, family=claimed, solution=solution, best=solution))[0]
-    return Mutant(regularizer.formula, check, apart=apart(run, regularizer))
+    return Mutant(regularizer.formula, check, apart=apart(run, regularizer, solution))
 
 
-def apart(run: FlowAndSolution, regularizer: Regularizer) -> float:
-    """How far the right answer is from being the wrong problem's: certified, and without the network.
+def apart(run: FlowAndSolution, regularizer: Regularizer, wrong: Solution | None) -> float:
+    """How far the right answer is from being the wrong problem's, in the unit of the wrong one's check.
 
-    Of a norm: R(β)/lower bound − 1 at the right β*. Of a quasi-norm: how far Aᵀα, α the right multipliers, is from a
-    subgradient of R at β*. Where the right problem has no one answer (p < 1) the polished limit stands for it.
+    Of a norm with one minimizer: the angle between the two certified minimizers. Of another norm: R(β)/lower bound − 1
+    at the right β. Of a quasi-norm: how far Aᵀα, α the right multipliers, is from a subgradient of R at the right β.
+    Where the right problem has several answers (or p < 1) the polished, certified limit is the right one.
     """
-    family, right = run.family, run.limit.predictor
-    if run.convex and run.solution is not None:
-        right = run.solution.beta
-    assert right is not None
-    if regularizer.is_norm:
-        return regularizer.value(right) / max_margin(family.X, run.y, regularizer).lower_bound - 1.0
-    assert family.regularizer is not None
-    multipliers = certify(family.X, run.y, right, family.regularizer).dual
-    return certify(family.X, run.y, right, regularizer, dual=multipliers).stationarity
+    unique = run.convex and run.solution is not None and bool(run.solution.unique)
+    β, dual = run.limit.predictor, run.limit.dual
+    if unique and run.solution is not None:
+        β, dual = run.solution.beta, run.solution.dual
+    assert β is not None
+    if wrong is None:
+        return certify(run.family.X, run.y, β, regularizer, dual=dual).stationarity
+    if wrong.unique:
+        return angle(β, wrong.beta)
+    return regularizer.value(β) / wrong.lower_bound - 1.0

@@ -7,7 +7,6 @@ the right one, and a mutant that is not further away than the comparison resolve
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,24 +24,26 @@ class Mutant:
     """The comparison's own check of it."""
     apart: float | None = None
     """How far its certified answer is from the right one, in the unit of the check; None for the right one."""
+    noise: float = 0.0
+    """Of a figure that is a mean over networks: what it cannot tell apart besides the check's resolution."""
 
     @property
     def equivalent(self) -> bool:
         """Whether it says the same as the right prediction, as far as the comparison resolves."""
-        if self.apart is None or self.check.tolerance is None or math.isinf(self.check.uncertainty):
-            return False
-        return self.apart <= self.check.tolerance + 2.0 * self.check.uncertainty
+        return self.apart is not None and self.apart <= (self.check.tolerance or 0.0) + self.noise
 
     def caught(self, where: str) -> Check:
         """The check that this mutant is refuted, or that the right prediction is confirmed; `where` is said first."""
         right = self.apart is None
         wanted = Verdict.CONFIRMED if right else Verdict.REFUTED
         statement = f"{where}: the {'right' if right else 'wrong'} prediction, {self.claim}, is {wanted.value}"
-        if self.equivalent:
+        found = self.check.verdict
+        if self.equivalent and found is not Verdict.REFUTED:
             why = "equivalent here: its certified answer is the right one's, as far as the comparison resolves"
             return Check.no_prediction(statement, self.check.measured, why=why, unit=self.check.unit)
-        found = self.check.verdict
         verdict = Verdict.CONFIRMED if found is wanted else Verdict.REFUTED if found.tested else Verdict.NOT_REACHED
+        if self.equivalent:  # refuted, though it says what the right one says
+            verdict = Verdict.REFUTED
         reason = "" if verdict is Verdict.CONFIRMED else f"the comparison says: {found.value}"
         return Check(statement, self.check.measured, self.check.unit, None, verdict, self.check.reference, reason)
 

@@ -379,3 +379,17 @@ def test_families_once_each():
     assert len(architectures(images=True)) == len(ARCHITECTURES)
     assert families(images, depths=(3,), seeds=(4, 4, 5))[0].seeds == (4, 5)
     assert families(images, depths=(3,))[1].regularizer == Bridge(2 / 3)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_a_network_that_still_turns_is_not_refuted(seed):
+    # eight columns, four nearly equal pairs: coefficients move within a pair for ln‖w‖ of thousands, excess 4e-5
+    half = np.array([[0.41, 0.83, -1.643, -0.257], [-0.981, -0.173, -1.289, 0.021], [-0.038, -0.304, -1.048, -0.396]])
+    X, y = np.hstack([half, half * (1 - 1e-4)]), [1.0, -1.0, 1.0]
+    report = compare_margin(X, y, architectures=["diagonal"], depths=[2], seeds=[seed], steps=5)
+    assert [check.verdict for check in report.checks] == [Verdict.NOT_REACHED]
+
+
+def test_where_all_coefficients_have_one_size_the_check_says_that_every_p_passes():
+    report = compare_margin([[1.0, 0.2, 0.1]], [1.0], architectures=["diagonal"], depths=[3], seeds=[0], steps=5)
+    assert "any p passes" in report.checks[0].reason

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from compare.channels.channel_data import load_channels
 from compare.commands.experiment import options_of
-from compare.data.load import load
+from compare.data.load import Dataset, load
 from compare.experiments.mutants import MutantComparison, compare_mutants
 from compare.generators.denoising_filter import example_signal
 from compare.margin.output_limits import planted
@@ -87,6 +87,7 @@ def test_flattening_an_image_is_another_norm():
         (0.0, 0.0, 0.5, Verdict.REFUTED),  # a mutant that survives
         (0.5, np.inf, 0.5, Verdict.NOT_REACHED),  # a network that is still moving tells nothing apart
         (0.0, 0.0, 1e-7, Verdict.NO_PREDICTION),  # equivalent
+        (0.5, 0.0, 1e-7, Verdict.REFUTED),  # refuted, though it says what the right prediction says
     ],
 )
 def test_a_mutant_that_survives_is_a_failure(figure, uncertainty, apart, verdict):
@@ -114,3 +115,19 @@ def test_the_command_takes_its_data_from_the_defaults():
     assert seen["data"] == ("synthetic:10,20,0", "wine:0v1", "digits:3v8")
     with pytest.raises(ValueError, match="at least one"):
         compare_mutants(["diagonal"], data=[])
+
+
+def test_how_far_apart_is_said_in_the_unit_of_the_check():
+    # β* = (1, 0) in ℓ1 and ∝ (1, 0.01) in ℓ2: 0.01 rad, while ‖β*‖₂ differs by 5e-5 only
+    data = Dataset("one point", np.array([[1.0, 0.01]]), np.array([1.0]), ("a", "b"))
+    trial = margin_trial(data, "diagonal", 2, 0, 0.1)
+    l2 = next(mutant for mutant in trial.mutants if mutant.claim == "‖β‖₂")
+    assert l2.apart == pytest.approx(0.01, rel=1e-3)
+    assert l2.caught("here").verdict is Verdict.CONFIRMED
+
+
+def test_of_several_right_minimizers_the_one_that_was_reached_counts():
+    # min ‖β‖₁ s.t. β_0 + β_1 ≥ 1, β_2 + β_3 ≥ 1: every point of a square
+    data = Dataset("square", np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]]), np.ones(2), ("a", "b"))
+    for mutant in margin_trial(data, "diagonal", 2, 0, 0.1).mutants:
+        assert mutant.caught("here").verdict is Verdict.CONFIRMED, mutant.claim
