@@ -64,9 +64,9 @@ def spline_trial(case: SplineCase, init: str, width: int, seeds: int) -> Trial:
         f"the spline of {name}'s ζ": weighted_spline(case.x, y, parse_init(name)) for name in others if name != init
     }
     wrong["the natural cubic spline, ζ = 1"] = weighted_spline(case.x, y)
-    mutants += [
-        Mutant(c, check(c, spline), uniform_distance(own, spline, case.interval)) for c, spline in wrong.items()
-    ]
+    for claim, spline in wrong.items():
+        apart = uniform_distance(own, spline, case.interval)
+        mutants.append(Mutant(claim, check(claim, spline), apart, RESOLVED * uncertainty))
     return Trial(f"spline, {init}", case.name, tuple(mutants))
 
 

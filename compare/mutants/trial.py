@@ -42,8 +42,8 @@ class Mutant:
             why = "equivalent here: its certified answer is the right one's, as far as the comparison resolves"
             return Check.no_prediction(statement, self.check.measured, why=why, unit=self.check.unit)
         verdict = Verdict.CONFIRMED if found is wanted else Verdict.REFUTED if found.tested else Verdict.NOT_REACHED
-        if self.equivalent:  # refuted, though it says what the right one says
-            verdict = Verdict.REFUTED
+        if self.apart is not None and self.apart <= (self.check.tolerance or 0.0):
+            verdict = Verdict.REFUTED  # it was refuted, though it says what the right one says
         reason = "" if verdict is Verdict.CONFIRMED else f"the comparison says: {found.value}"
         return Check(statement, self.check.measured, self.check.unit, None, verdict, self.check.reference, reason)
 
