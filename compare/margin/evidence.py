@@ -132,9 +132,13 @@ def of_kkt(limit: Limit, model: nn.Module, X: ArrayLike, y: ArrayLike) -> Eviden
     The sine of the angle between w and Σ p_n ∇_w y_n f(x_n; w), by the forward pass and automatic differentiation; for
     a network that slides along kinks, where ∇f is not defined, by the flow's own subgradients.
     """
-    at = place_before(limit)
-    own = evidence(limit, limit.integrated.residual, None if at is None else float(limit.path.residual[at]))
-    return own if limit.stats["kinks"] else Evidence(force_residual(limit, model, X, y), own.uncertainty)
+    at, own = place_before(limit), limit.integrated.residual
+    if at is None or not limit.integrated.growth <= GROWING:
+        return Evidence(own, math.inf)
+    figure = own if limit.stats["kinks"] else force_residual(limit, model, X, y)
+    # the flow's own residual is the rate at which it still turns: what is of its order is no rest elsewhere
+    moving = figure > RESOLUTION and figure <= LEFT * own
+    return Evidence(figure, math.inf if moving else LEFT * abs(own - float(limit.path.residual[at])))
 
 
 def force_residual(limit: Limit, model: nn.Module, X: ArrayLike, y: ArrayLike) -> float:

@@ -43,7 +43,6 @@ SETTLED = 1e-6
 of p at the lowest temperature, 1e-16/1e-8, leaves 1e-8 of it.)"""
 PATIENT = (1.0, 200)
 """Steps that may follow after the limit was found, until the direction is final: of those before, and at least."""
-PATIENT_WITH_KINKS = (0.25, 50)  # a step costs a hundred times as much, and units die over ln‖w‖ of thousands
 OPEN_GAP = 1e-5  # above it a gap is no matter of temperature or rounding: R is not what this network minimizes
 
 
@@ -140,8 +139,7 @@ class Run:
             first = course.found is None
             course.found = self._limit_of(flow, i, row, course) or course.found
             if first:
-                share, least = PATIENT if flow.carried is None else PATIENT_WITH_KINKS
-                course.last_step = steps + max(int(share * steps), least)
+                course.last_step = steps + max(int(PATIENT[0] * steps), PATIENT[1])
         return course.found is not None and (course.turned <= SETTLED or steps >= course.last_step)
 
     def _limit_of(self, flow: Flow, i: int, row: int, course: _Course) -> _Found | None:
