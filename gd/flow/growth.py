@@ -22,7 +22,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
 from gd.flow.kkt import ACTIVE
-from gd.flow.weight_polish import hessian
+from gd.flow.weight_polish import gradients, hessian
 from solvers.arrays import Array
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ def growth(mapping: MarginMap, theta: Tensor, local: Local, p: Array, temperatur
     active = np.flatnonzero(p > ACTIVE * p.max())
     chosen = torch.zeros(active.size, p.size, dtype=torch.float64, device=theta.device)
     chosen[torch.arange(active.size), torch.as_tensor(active)] = 1.0
-    gradients = torch.stack([_real(local.pull(row[None])[0] - force) for row in chosen]).cpu().numpy()
-    _, singular, basis = np.linalg.svd(np.sqrt(p[active])[:, None] * gradients, full_matrices=False)
+    pulls = torch.stack([_real(local.pull(row[None])[0] - force) for row in chosen]).cpu().numpy()
+    _, singular, basis = np.linalg.svd(np.sqrt(p[active])[:, None] * pulls, full_matrices=False)
     at = _real(theta)
     both = mapping.held_problem(theta, carried, p > ACTIVE * p.max()).both
-    Z = torch.func.jacrev(lambda real: both(_like(real, theta))[1].real)(at).detach().cpu().numpy()
-    J = torch.func.grad(lambda real: weights @ both(_like(real, theta))[0])(at).detach().cpu().numpy()
+    Z = gradients(lambda real: both(_like(real, theta))[1].real, at).cpu().numpy()
+    J = gradients(lambda real: (weights @ both(_like(real, theta))[0])[None], at)[0].cpu().numpy()
     kappa = torch.as_tensor(np.linalg.lstsq(Z.T, J)[0], device=theta.device)
     held = np.vstack([at.cpu().numpy(), basis[singular**2 > rate * temperature], Z])
     V = np.linalg.qr(held.T)[0].T
@@ -73,10 +73,14 @@ def growth(mapping: MarginMap, theta: Tensor, local: Local, p: Array, temperatur
         across = np.eye(size) - V.T @ V
         return float(np.linalg.eigvalsh(across @ (H + H.T) @ across / 2.0)[-1]) / rate - 1.0
 
+    with torch.enable_grad():  # one graph of the gradient serves every product
+        at = at.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(weighted(at), at, create_graph=True)
+
     def product(v: Array) -> Array:
         v = v - V.T @ (V @ v)
         along = torch.as_tensor(v, device=theta.device)
-        Hv = torch.func.vjp(torch.func.grad(weighted), at)[1](along)[0].detach().cpu().numpy()
+        Hv = torch.autograd.grad(slope, at, along, retain_graph=True)[0].cpu().numpy()
         found: Array = Hv - V.T @ (V @ Hv)
         return found
 

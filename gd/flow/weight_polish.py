@@ -152,7 +152,7 @@ def hessian(function: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:
 
 
 def _rows_of(values: Tensor, w: Tensor) -> Tensor:
-    if not values.requires_grad:
+    if values.numel() == 0 or not values.requires_grad:
         return torch.zeros(values.numel(), w.numel(), dtype=w.dtype, device=w.device)
     basis = torch.eye(values.numel(), dtype=w.dtype, device=w.device)
     parts = [

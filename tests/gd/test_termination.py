@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from gd import Diagonal, Exponential, FlowStatus, Reached, Squared, flow_limit
+from gd import Convolutional, Diagonal, Exponential, FlowStatus, Reached, Squared, flow_limit
 from gd.flow.flow_limit import margin_map
 from gd.flow.module_map import ModuleMap
 from gd.flow.product_map import ProductMap
@@ -139,3 +142,21 @@ def test_losses_may_be_objects() -> None:
         flow_limit(model, X, y, loss=Exponential()).predictor, flow_limit(model, X, y).predictor
     )
     assert flow_limit(Diagonal(6, 2, scale=0.3, seed=0), X, y, loss=Squared(), tol=1e-6).residual[0] <= 1e-6
+
+
+@pytest.mark.parametrize("network", [Diagonal(6, 2, seed=0), Convolutional(6, 3, seed=0)], ids=["diagonal", "conv"])
+def test_growth_by_products_is_growth_by_the_whole_matrix(network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = np.random.default_rng(0).standard_normal((4, 6)), np.array([1.0, -1.0, 1.0, 1.0])
+    whole = flow_limit(network, X, y).integrated.growth
+    monkeypatch.setattr("gd.flow.growth.DENSE", 0)
+    assert flow_limit(network, X, y).integrated.growth == pytest.approx(whole, abs=1e-6)
+
+
+def test_the_first_call_does_not_load_the_compiler() -> None:
+    # torch._dynamo takes a second to import; `torch.func.grad` and `vjp` load it, `torch.autograd` does not
+    code = (
+        "import sys; from gd import Convolutional, Diagonal, flow_limit\n"
+        "flow_limit(Diagonal(2, 2, seed=0), [[1.0, 2.0], [2.0, 1.0]], [1.0, 1.0])\n"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
