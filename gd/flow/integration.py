@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gd.flow.implicit_weights import explicit_weights, forceful
-from gd.flow.margin_map import Local, MarginMap, Step
+from gd.flow.margin_map import LARGEST_STRETCH, Local, MarginMap, Step
 from solvers.arrays import Array
 
 LOWEST_TEMPERATURE = 1e-8  # in units of the margins' gradients: below it steps can fail before the path has settled
@@ -42,7 +42,6 @@ of the margins over T, 1e-16/1e-12, is still below the integrator's tolerance.""
 SETTLED = 1.5e-3  # residual (radians) below which a step with the whole Jacobian is worth its cost, where it is offered
 LATE_TOLERANCE = 1e-2  # of the tolerance, in those steps: long ones leave what they err by in the direction reported
 LARGEST_MOVE = 0.8  # of |θ| in one step, while ‖w‖ still matters through the temperature
-LARGEST_MOVE_WHEN_COLD = 3.0  # where only the direction matters, and it is controlled by itself
 SMALLEST_STEP = 1e-14
 
 
@@ -151,7 +150,7 @@ class Flow:
         error = torch.linalg.vector_norm(_unit(once) - _unit(twice), dim=1).cpu().numpy()
         move = torch.linalg.vector_norm(twice - self.theta, dim=1).cpu().numpy()
         solved = whole.converged & first.converged & last.converged & np.isfinite(error) & np.isfinite(move)
-        largest = np.where(cold, LARGEST_MOVE_WHEN_COLD, LARGEST_MOVE)
+        largest = np.where(cold, LARGEST_STRETCH, LARGEST_MOVE)
         with np.errstate(divide="ignore"):
             tolerance = np.where(implicit, LATE_TOLERANCE, 1.0) * self.tolerance
             # a free move grows faster than h, so its bound is approached by square roots

@@ -32,7 +32,7 @@ from solvers.regularizers import Regularizer
 from solvers.solution import Certificate
 
 LARGEST_STRETCH = 3.0
-"""Of |θ| in one step: what `gd.flow.integration` lets a step move."""
+"""Of |θ| in one step, where only the direction matters, and it is controlled by itself (`gd.flow.integration`)."""
 
 
 @dataclass(frozen=True)

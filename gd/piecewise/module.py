@@ -171,10 +171,11 @@ class PiecewiseMargins:
 
         However φ is written: its slopes are read off the outputs with all gates open, and all closed.
         """
-        if self._stack is None or len(self._stack) != 2 or self.outputs_of_item != 1:
+        stack = self._stack
+        if stack is None or len(stack) != 2 or self.outputs_of_item != 1:
             return None
-        order = sorted(range(2), key=lambda i: self._stack[i].node)  # type: ignore[index]
-        first, second = (self._stack[i] for i in order)
+        order = sorted(range(2), key=lambda i: stack[i].node)
+        first, second = (stack[i] for i in order)
         weights = self.split(theta)
         W, a = (
             weights[i] if layer.transposed else weights[i].T for i, layer in zip(order, (first, second), strict=True)
