@@ -53,11 +53,15 @@ def evidence(limit: Limit, now: float | None, then: float | None) -> Evidence:
     """A figure at the integrated direction with its uncertainty; NaN figures and missing ones decide nothing."""
     if now is None or math.isnan(now):
         return Evidence(math.inf, math.inf)
-    growth = limit.integrated.growth
-    if then is None or math.isnan(then) or not growth <= GROWING:
+    if then is None or math.isnan(then) or grows(limit):
         return Evidence(now, math.inf)
     turning = limit.integrated.turned / max(limit.log_norm, 1.0)
     return Evidence(now, LEFT * (abs(now - then) + turning))
+
+
+def grows(limit: Limit) -> bool:
+    """Whether a small weight still grows out of the direction, or whether that is not known."""
+    return not limit.integrated.growth <= GROWING
 
 
 def place_before(limit: Limit) -> int | None:
@@ -81,9 +85,9 @@ def of_predictor(limit: Limit, measure: Callable[[Array], float]) -> Evidence:
 
 
 def of_optimum(limit: Limit, problem: MarginProblem, solution: Solution, regularizer: Regularizer) -> Evidence:
-    """How far the network is from a certified optimum of a norm R, relatively: R(β)/R* − 1 at margin one.
+    """How far the network is from a certified optimum of a norm R, relatively: |R(β)/R* − 1| at margin one.
 
-    No network can be below it: a negative figure is the solution's own inaccuracy.
+    No predictor is below a certified optimum by more than the certificate's gap, so one that is refutes as well.
     """
 
     def excess(β: Array) -> float:
@@ -133,7 +137,7 @@ def of_kkt(limit: Limit, model: nn.Module, X: ArrayLike, y: ArrayLike) -> Eviden
     a network that slides along kinks, where ∇f is not defined, by the flow's own subgradients.
     """
     at, own = place_before(limit), limit.integrated.residual
-    if at is None or not limit.integrated.growth <= GROWING:
+    if at is None or grows(limit):
         return Evidence(own, math.inf)
     figure = own if limit.stats["kinks"] else force_residual(limit, model, X, y)
     # the flow's own residual is the rate at which it still turns: what is of its order is no rest elsewhere

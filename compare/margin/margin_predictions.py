@@ -34,6 +34,9 @@ from compare.margin.flow_and_solution import FlowAndSolution
 from compare.reports.report import Check, Column, Value, Verdict
 from gd.flow.limit import Limit
 from gd.status import FlowStatus
+from solvers.problem import MarginProblem
+from solvers.regularizers import Regularizer
+from solvers.solution import Solution
 from solvers.validation import check_problem
 
 FLOW_COLUMNS = (
@@ -145,13 +148,29 @@ def run_checks(run: FlowAndSolution) -> list[Check]:
             Check.of(statement, of_stationarity(limit, problem, regularizer), RESOLUTION, **about),
             *excess_over_best(run),
         ]
-    excess = of_optimum(limit, problem, run.solution, regularizer)
-    if run.solution.unique:
-        statement = f"{run.label}: the flow ends at the solver's predictor, min {family.formula}"
-        found = of_angle(limit, run.solution, excess)
-        return [Check.of(statement, found, ANGLE_RESOLUTION, unit="rad", **about)]
-    statement = f"{run.label}: the flow ends at a minimizer of {family.formula}, of which there may be several"
-    return [Check.of(statement, excess, RESOLUTION, **about)]
+    return [optimum_check(run.label, limit, problem, run.solution, regularizer, **about)]
+
+
+def optimum_check(
+    subject: str,
+    limit: Limit,
+    problem: MarginProblem,
+    solution: Solution,
+    regularizer: Regularizer,
+    *,
+    reference: str,
+    reason: str,
+) -> Check:
+    """That the flow ends at the certified optimum of a norm: by the angle where it is the only one, else by R."""
+    excess, formula = of_optimum(limit, problem, solution, regularizer), regularizer.formula
+    if not solution.unique:
+        statement = f"{subject}: the flow ends at a minimizer of {formula}, of which there may be several"
+        return Check.of(statement, excess, RESOLUTION, reference=reference, reason=reason)
+    statement, found = (
+        f"{subject}: the flow ends at the solver's predictor, min {formula}",
+        of_angle(limit, solution, excess),
+    )
+    return Check.of(statement, found, ANGLE_RESOLUTION, unit="rad", reference=reference, reason=reason)
 
 
 def excess_over_best(run: FlowAndSolution) -> list[Check]:

@@ -23,8 +23,8 @@ import torch
 
 from compare.data.dataset import Dataset
 from compare.margin.architectures import ARCHITECTURES
-from compare.margin.evidence import ANGLE_RESOLUTION, RESOLUTION, of_angle, of_optimum
 from compare.margin.loss_clock import clock_of, shared_clock
+from compare.margin.margin_predictions import optimum_check
 from compare.measures import angle
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.progress import run_parts
@@ -161,14 +161,11 @@ def path_checks(path: ScalePath, dataset: Dataset) -> list[Check]:
     row = ARCHITECTURES[path.name]
     regularizer = row.regularizer(2)
     assert regularizer is not None
+    problem = check_problem(dataset.X, dataset.y, regularizer)
     reason = "" if path.limit.status.converged else str(path.limit.status)
-    excess = of_optimum(path.limit, check_problem(dataset.X, dataset.y, regularizer), path.rich, regularizer)
     about = {"reference": row.reference(2), "reason": reason}
-    if not path.rich.unique:
-        statement = f"{path.name}, α = {path.scale:g}: the flow ends at a minimizer of {row.formula(2)}"
-        return [Check.of(statement, excess, RESOLUTION, **about)]
-    statement = f"{path.name}, α = {path.scale:g}: the flow ends at the solver's predictor, min {row.formula(2)}"
-    return [Check.of(statement, of_angle(path.limit, path.rich, excess), ANGLE_RESOLUTION, unit="rad", **about)]
+    subject = f"{path.name}, α = {path.scale:g}"
+    return [optimum_check(subject, path.limit, problem, path.rich, regularizer, **about)]
 
 
 def path_plot(group: Sequence[ScalePath], goal: str, caption: str, label: str) -> Figure:

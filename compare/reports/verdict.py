@@ -5,7 +5,7 @@ is that figure where the network has got to, and `uncertainty`, how much it may 
 inf where that is not known. Both are `Evidence`, and `decide` is the one place where evidence becomes a verdict:
 
     CONFIRMED      figure + uncertainty ≤ resolution        what is left cannot be told from 0
-    REFUTED        figure − uncertainty > resolution        the network settled elsewhere; NaN refutes as well
+    REFUTED        figure − uncertainty > resolution        the network settled elsewhere; or the figure is NaN
     NOT REACHED    neither                                  it has to be followed further
 
 So every prediction can fail, and a network that is still moving decides nothing.
