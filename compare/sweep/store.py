@@ -202,8 +202,8 @@ class Store:
         self._check_in_place()
         with refusing(self.path, "written"):
             try:
-                for verb, rows in (("INSERT", new), ("REPLACE", replacing)):
-                    insert(self._database, verb, rows)
+                for statement, rows in (("INSERT", new), ("REPLACE", replacing)):
+                    insert(self._database, statement, rows)
                 self._database.execute("COMMIT")
             finally:
                 if self._database.in_transaction:
@@ -220,10 +220,10 @@ class Store:
             )
 
 
-def insert(database: sqlite3.Connection, verb: str, rows: Iterable[tuple[str, str, Record]]) -> None:
+def insert(database: sqlite3.Connection, statement: str, rows: Iterable[tuple[str, str, Record]]) -> None:
     """Rows into the table, sealed."""
     sealed = ((kind, key, seal(kind, key, record)) for kind, key, record in rows)
-    database.executemany(f"{verb} INTO records (kind, key, sealed) VALUES (?, ?, ?)", sealed)
+    database.executemany(f"{statement} INTO records (kind, key, sealed) VALUES (?, ?, ?)", sealed)
 
 
 def seal(kind: str, key: str, record: Record) -> str:
