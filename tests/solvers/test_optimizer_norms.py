@@ -99,6 +99,25 @@ def test_l_infinity_is_scipys_linear_program() -> None:
         assert max_margin(X, y, Bridge(np.inf)).objective == pytest.approx(answer.fun, rel=1e-7)
 
 
+def test_l_infinity_of_hard_data() -> None:
+    """Thin margins, rows and columns over many decades, more rows than columns, duplicates."""
+    rng = np.random.default_rng(6)
+    rows = rng.standard_normal((20, 30))
+    near = rng.standard_normal((10, 12))
+    near = np.vstack([near, 1e-4 * rng.standard_normal((3, 12)) - near[:3]])
+    many = rng.standard_normal((1500, 6))
+    many *= np.sign(many @ np.ones(6))[:, None]
+    wide = 10.0 ** rng.uniform(-4, 4, 20)[:, None]
+    for data in (near, rows * wide, rows * 10.0 ** rng.uniform(-4, 4, 30), many, np.vstack([rows, rows])):
+        solution = max_margin(data, np.ones(len(data)), Bridge(np.inf))
+        assert solution.status is Status.OPTIMAL
+        # ε‖A‖‖β‖ ≤ 1e-11 by rounding of β alone
+        assert solution.certificate.worst <= 1e-10
+    for thin in (1e-3, 1e-6, 1e-9):
+        solution = max_margin([[1.0, thin], [-1.0, thin], [1.0, 2 * thin]], np.ones(3), Bridge(np.inf))
+        np.testing.assert_allclose(solution.objective, 1 / thin, rtol=1e-9)
+
+
 @pytest.mark.parametrize("regularizer", [Bridge(1.5), Bridge(3.0), Bridge(np.inf), Schatten(np.inf)], ids=str)
 def test_a_cone_solver_agrees(regularizer: Regularizer) -> None:
     X, y = random_data(8, 12, 3)
