@@ -221,21 +221,64 @@ def test_the_spectral_norm_and_its_dual() -> None:
         assert norm.value(projected) == pytest.approx(0.7, rel=1e-12)
 
 
+def labels_of(X: np.ndarray, outputs: int, seed: int) -> np.ndarray:
+    return np.where(X @ np.random.default_rng(seed).standard_normal((X.shape[1], outputs)) > 0, 1.0, -1.0)
+
+
 def test_the_spectral_margin_is_certified_by_the_nuclear_norm() -> None:
-    X, _ = random_data(6, 9, 5)
-    Y = np.where(np.random.default_rng(2).random((6, 3)) < 0.5, -1.0, 1.0)
-    solution = max_margin(X, Y, Schatten(np.inf), tol=1e-6)
-    assert solution.status is Status.OPTIMAL
-    z = (Y * solution.dual).T @ X
-    bound = solution.dual.sum() / np.linalg.norm(z, "nuc")
-    assert bound == pytest.approx(solution.lower_bound, rel=1e-12)
-    assert 0 <= 1 - bound / np.linalg.norm(solution.beta, 2) <= 1e-6
+    """More points than entries and fewer, more outputs than inputs; the bound by numpy alone."""
+    for n, d, m in [(6, 9, 3), (40, 5, 3), (12, 3, 6), (3, 30, 2)]:
+        X, _ = random_data(n, d, 5)
+        Y = labels_of(X, m, n)
+        solution = max_margin(X, Y, Schatten(np.inf))
+        assert solution.status is Status.OPTIMAL
+        z = (Y * solution.dual).T @ X
+        bound = solution.dual.sum() / np.linalg.norm(z, "nuc")
+        assert bound == pytest.approx(solution.lower_bound, rel=1e-12)
+        assert (Y * (X @ solution.beta.T)).min() == pytest.approx(1.0, rel=1e-12)
+        assert abs(1 - bound / np.linalg.norm(solution.beta, 2)) <= 1e-9
     # ‖·‖₂ ≤ ‖·‖_F ≤ ‖·‖_*
-    values = [max_margin(X, Y, Schatten(p), tol=1e-6).objective for p in (np.inf, 2.0, 1.0)]
+    values = [max_margin(X, Y, Schatten(p)).objective for p in (np.inf, 2.0, 1.0)]
     assert values == sorted(values)
     # one output: every Schatten norm is ‖β‖₂
-    one = max_margin(X, Y[:, :1], Schatten(np.inf), tol=1e-6)
-    assert one.objective == pytest.approx(max_margin(X, Y[:, 0], L2()).objective, rel=1e-6)
+    for p in (np.inf, 1.0):
+        one = max_margin(X, Y[:, :1], Schatten(p))
+        assert one.objective == pytest.approx(max_margin(X, Y[:, 0], L2()).objective, rel=1e-12)
+        assert one.unique is Uniqueness.UNIQUE
+
+
+def test_the_spectral_margin_by_hand() -> None:
+    """Two orthogonal points, one an output: β = diag(b₁, b₂) with free off-diagonal entries where ‖β‖₂ allows."""
+    eye = np.eye(2)
+    # y = +1 everywhere: all entries are at least 1, the value is that of the all-ones matrix, 2
+    ones = max_margin(eye, np.ones((2, 2)), Schatten(np.inf))
+    assert ones.objective == pytest.approx(2.0, rel=1e-9)
+    assert ones.unique is Uniqueness.UNIQUE
+    # one point: every β with β x = 1 and ‖β‖₂ = √2; orthogonal to x it is free
+    one = max_margin([[1.0, 0.0]], np.ones((1, 2)), Schatten(np.inf))
+    assert one.objective == pytest.approx(np.sqrt(2.0), rel=1e-9)
+    assert one.unique is Uniqueness.NOT_UNIQUE
+    other = one.beta + np.array([[0.0, 0.5], [0.0, -0.5]])
+    assert certify([[1.0, 0.0]], np.ones((1, 2)), other, Schatten(np.inf)).worst <= 1e-9
+
+
+def test_perturbed_spectral_answers_are_rejected() -> None:
+    X, _ = random_data(12, 4, 1)
+    Y = labels_of(X, 3, 1)
+    solution = max_margin(X, Y, Schatten(np.inf))
+    noise = np.random.default_rng(0).standard_normal(solution.beta.shape)
+    assert certify(X, Y, solution.beta, Schatten(np.inf)).worst <= 1e-9
+    assert certify(X, Y, solution.beta + 1e-4 * noise, Schatten(np.inf)).worst > 1e-6
+    for wrong in (2.0, 1.0):
+        assert certify(X, Y, max_margin(X, Y, Schatten(wrong)).beta, Schatten(np.inf)).direction_gap > 1e-3
+    assert certify(X, Y, solution.beta, Schatten(np.inf), dual=np.ones_like(Y)).worst > 1e-3
+
+
+def test_the_spectral_norm_of_points_that_do_not_separate() -> None:
+    with pytest.raises(NotSeparableError):
+        max_margin([[1.0, 0.0], [-1.0, 0.0]], np.ones((2, 2)), Schatten(np.inf))
+    with pytest.raises(NotSeparableError):
+        max_margin([[1.0, 0.0], [0.0, 1.0], [-1.0, -2.0]], np.ones((3, 2)), Schatten(np.inf))
 
 
 def test_names() -> None:
