@@ -70,8 +70,10 @@ def trained(
 ) -> list[Run]:
     """One network under every optimizer that is defined for it."""
     names = [n for n in asked.optimizers if not (architecture == "diagonal" and WAYS[n].family == "spectral")]
-    settings = {"steps": asked.steps, "init": asked.init, "seed": asked.seed}
-    return [run(X, y, architecture, depth, name, optima=optima, **settings) for name in names]
+    return [
+        run(X, y, architecture, depth, name, steps=asked.steps, init=asked.init, seed=asked.seed, optima=optima)
+        for name in names
+    ]
 
 
 def adam_with_epsilon(asked: OptimizerComparison, dataset: Dataset, optima: dict[Regularizer, Solution]) -> list[Run]:
@@ -82,8 +84,11 @@ def adam_with_epsilon(asked: OptimizerComparison, dataset: Dataset, optima: dict
         f"Adam, ε = {asked.eps:g}, raw gradients": Way("Adam, ε > 0", adam, slow=3.0),
         f"Adam, ε = {asked.eps:g}, gradients divided by the loss": Way("Adam, ε → 0", adam, rescaled=True, slow=3.0),
     }
-    settings = {"steps": 5 * asked.steps, "init": asked.init, "seed": asked.seed}
-    return [run(X, y, "linear predictor", 1, name, optima=optima, ways=ways, **settings) for name in ways]
+    steps, init, seed = 5 * asked.steps, asked.init, asked.seed
+    return [
+        run(X, y, "linear predictor", 1, name, steps=steps, init=init, seed=seed, optima=optima, ways=ways)
+        for name in ways
+    ]
 
 
 def section(runs: Sequence[Run], dataset: Dataset) -> Section:

@@ -11,6 +11,7 @@ from scipy.optimize import linprog
 from solvers import (
     L2,
     Bridge,
+    LargestLayer,
     Mahalanobis,
     Norm,
     NotSeparableError,
@@ -286,3 +287,48 @@ def test_names() -> None:
     assert regularizer_from_name("bridge:3/2") == Bridge(1.5)
     assert regularizer_from_name("spectral") == Schatten(np.inf)
     assert Bridge(np.inf).formula == "‖β‖∞"
+
+
+def test_the_largest_layer_and_its_dual() -> None:
+    rng = np.random.default_rng(7)
+    norm = LargestLayer([(Schatten(np.inf), (2, 3)), (Bridge(np.inf), (4,)), (L2(), (2,))], [1.0, 2.0, 0.5])
+    for _ in range(5):
+        beta, z = rng.standard_normal(12), rng.standard_normal(12)
+        value = max(np.linalg.norm(beta[:6].reshape(2, 3), 2), 2 * abs(beta[6:10]).max(), np.linalg.norm(beta[10:]) / 2)
+        assert norm.value(beta) == pytest.approx(value, rel=1e-12)
+        assert z @ beta <= norm.value(beta) * norm.dual_norm(z)
+        u, _, vt = np.linalg.svd(z[:6].reshape(2, 3), full_matrices=False)
+        steepest = np.concatenate([(u @ vt).ravel(), np.sign(z[6:10]) / 2, 2 * z[10:] / np.linalg.norm(z[10:])])
+        assert norm.value(steepest) == pytest.approx(1.0, rel=1e-12)
+        assert z @ steepest == pytest.approx(norm.dual_norm(z), rel=1e-12)
+
+
+def test_the_margin_of_the_largest_layer() -> None:
+    X, y = random_data(6, 9, 3)
+    whole, tol = max_margin(X, y, Bridge(np.inf)).objective, 1e-6  # a cone solver's
+    for sizes in ((9,), (4, 5), (1,) * 9):
+        norm = LargestLayer([(Bridge(np.inf), (size,)) for size in sizes])
+        solution = max_margin(X, y, norm, tol=tol)
+        assert solution.status is Status.OPTIMAL
+        assert solution.objective == pytest.approx(whole, rel=tol)
+    norm = LargestLayer([(Schatten(np.inf), (2, 3)), (Bridge(1.0), (3,))], (1.0, 0.5))
+    solution = max_margin(X, y, norm, tol=tol)
+    assert solution.status is Status.OPTIMAL
+    assert certify(X, y, max_margin(X, y, L2()).beta, norm).direction_gap > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("layers", "scales", "message"),
+    [
+        ([], (), "at least one layer"),
+        ([(L2(), (2,))], (1.0, 1.0), "a scale > 0 for each"),
+        ([(L2(), (2,))], (0.0,), "a scale > 0 for each"),
+        ([(Bridge(0.5), (2,))], (), "is not a norm"),
+        ([(Schatten(np.inf), (4,))], (), "defined for matrices"),
+    ],
+)
+def test_layers_that_make_no_norm_are_refused(layers: Any, scales: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LargestLayer(layers, scales)
+    with pytest.raises(ValueError, match="the layers hold 2 entries"):
+        max_margin(A, ONES, LargestLayer([(L2(), (2,))]))
