@@ -51,6 +51,11 @@ class MarginProblem:
         """Shape of y, and of the multipliers."""
         return self.labels.shape
 
+    @property
+    def alternatives(self) -> int:
+        """How many constraints in a row share one term ln(1 + Σ e^{−m}) of the logistic loss: one."""
+        return 1
+
     @cached_property
     def A(self) -> Array:
         """The rows a_m, shape (number of constraints, size of β): for methods that work on a dense matrix."""

@@ -6,11 +6,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from solvers.arrays import Array
+
+if TYPE_CHECKING:
+    from solvers.separable_part import SeparablePart
 
 
 class Status(Enum):
@@ -160,14 +164,30 @@ class NotSeparableError(ValueError):
         residual: ‖Σ_n α_n y_n x_n‖₂ divided by the largest ‖x_n‖₂.
     """
 
-    def __init__(self, farkas: Array, residual: float) -> None:
+    def __init__(self, farkas: Array, residual: float, rows: Any = None) -> None:
         self.farkas = farkas
         self.residual = residual
+        self._rows = rows
         involved = np.flatnonzero(farkas > 1e-12)
         shown = ", ".join(map(str, involved[:8])) + (", …" if involved.size > 8 else "")
         super().__init__(
             f"the data are not linearly separable through the origin: a convex combination of the {involved.size} "
             f"signed points y_n x_n with n in [{shown}] is zero to within rounding (relative residual {residual:.1e}; "
             "weights in `error.farkas`). There is no max-margin predictor. Append a column of ones to X to allow an "
-            "offset (on the command line: --offset), or remove or relabel points."
+            "offset (on the command line: --offset), or remove or relabel points. "
+            "logistic_limit(X, y) says where gradient descent goes all the same; `error.split` says which of these "
+            "constraints can still be separated while the others are kept at zero."
         )
+
+    @cached_property
+    def split(self) -> SeparablePart:
+        """Which constraints can be separated, and which cannot, with its two certificates; computed when asked for.
+
+        Raises IllConditionedError where float64 does not resolve it, and AttributeError for a predictor that is not
+        linear, which has no such split.
+        """
+        if self._rows is None:
+            raise AttributeError("the constraints are not linear in a predictor, so there is no split of them")
+        from solvers.separable_part import separable_part
+
+        return separable_part(self._rows)

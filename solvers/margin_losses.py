@@ -1,0 +1,126 @@
+"""Losses of margins as the explicit problems need them: value, weights, curvature, and the conjugate that bounds them.
+
+    logistic      L(m) = Σ_n ln(1 + Σ_j e^{−m_nj})      one m a point, or one for each of K − 1 other classes
+    exponential   L(m) = Σ e^{−m}
+
+The first is the logistic loss, and the cross entropy of several classes: m_nj = f_{y_n} − f_k. A margin of +inf is a
+constraint without loss. Weights are p = −∂L/∂m ≥ 0. For every p that is a vector of weights,
+
+    L(m) ≥ −⟨p, m⟩ + E(p),      E(p) = −Σ_n [ Σ_j p_nj ln p_nj + p_n0 ln p_n0 ],  p_n0 = 1 − Σ_j p_nj    (logistic)
+                                E(p) = Σ p (1 − ln p)                                                (exponential)
+
+so that weights with Aᵀp = 0 prove inf_β L(Aβ) ≥ E(p).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.special import entr, expit, logsumexp
+
+from solvers.arrays import Array
+
+Loss = Literal["exponential", "logistic"]
+
+
+class MarginLoss(ABC):
+    """A convex loss of margins m, shape (number of constraints,)."""
+
+    @abstractmethod
+    def value(self, m: Array) -> float:
+        """L(m)."""
+
+    @abstractmethod
+    def weights(self, m: Array) -> Array:
+        """p = −∂L/∂m ≥ 0, the shape of m."""
+
+    @abstractmethod
+    def curvature_rows(self, m: Array, A: Array) -> Array:
+        """Rows R with RᵀR = Aᵀ ∇²L(m) A, (some number, D)."""
+
+    @abstractmethod
+    def entropy(self, p: Array) -> float:
+        """E(p)."""
+
+
+@dataclass(frozen=True)
+class LogisticLoss(MarginLoss):
+    """Σ_n ln(1 + Σ_j e^{−m_nj}), m in the order (n, j).
+
+    >>> round(LogisticLoss(2).value(np.zeros(4)), 12) == round(2 * np.log(3.0), 12)
+    True
+    """
+
+    alternatives: int = 1
+    """How many margins a point has: 1, or K − 1 for K classes."""
+
+    def value(self, m: Array) -> float:
+        if self.alternatives == 1:
+            return float(np.logaddexp(0.0, -m).sum())
+        return float(np.logaddexp(0.0, logsumexp(-m.reshape(-1, self.alternatives), axis=1)).sum())
+
+    def weights(self, m: Array) -> Array:
+        if self.alternatives == 1:
+            return np.asarray(expit(-m))
+        lost = -m.reshape(-1, self.alternatives)
+        return np.asarray(np.exp(lost - np.logaddexp(0.0, logsumexp(lost, axis=1))[:, None])).reshape(-1)
+
+    def curvature_rows(self, m: Array, A: Array) -> Array:
+        if self.alternatives == 1:
+            return np.asarray(np.sqrt(expit(m) * expit(-m))[:, None] * A)
+        # the covariance of 0 and the a_j, with probabilities p_0 and p_j
+        p = self.weights(m).reshape(-1, self.alternatives)
+        rows = A.reshape(*p.shape, -1)
+        mean = np.einsum("nj,njd->nd", p, rows)
+        rest = expit(-logsumexp(-m.reshape(p.shape), axis=1))
+        around = np.sqrt(p)[:, :, None] * (rows - mean[:, None, :])
+        return np.vstack([around.reshape(-1, A.shape[1]), np.sqrt(rest)[:, None] * mean])
+
+    def entropy(self, p: Array) -> float:
+        table = p.reshape(-1, self.alternatives)
+        left = 1.0 - table.sum(axis=1)  # entr(negative) = −inf: such p bound nothing
+        return float(entr(table).sum() + entr(np.where(np.abs(left) < 1e-15, 0.0, left)).sum())
+
+
+@dataclass(frozen=True)
+class ExponentialLoss(MarginLoss):
+    """Σ e^{−m}, over all constraints."""
+
+    def value(self, m: Array) -> float:
+        return float(np.exp(-m).sum())
+
+    def weights(self, m: Array) -> Array:
+        return np.asarray(np.exp(-m))
+
+    def curvature_rows(self, m: Array, A: Array) -> Array:
+        return np.asarray(np.exp(-0.5 * m)[:, None] * A)
+
+    def entropy(self, p: Array) -> float:
+        return float((entr(p) + p).sum())
+
+
+@dataclass(frozen=True)
+class LogExponentialLoss(MarginLoss):
+    """ln Σ e^{−m}: it has the minimizers of Σ e^{−m}, and stays representable."""
+
+    def value(self, m: Array) -> float:
+        return float(logsumexp(-m))
+
+    def weights(self, m: Array) -> Array:
+        return np.asarray(np.exp(-m - logsumexp(-m)))
+
+    def curvature_rows(self, m: Array, A: Array) -> Array:
+        p = self.weights(m)
+        return np.asarray(np.sqrt(p)[:, None] * (A - p @ A))
+
+    def entropy(self, p: Array) -> float:
+        return float(entr(p).sum())
+
+
+def check_loss(loss: str) -> None:
+    """Raise ValueError unless the loss is "exponential" or "logistic"."""
+    if loss not in ("exponential", "logistic"):
+        raise ValueError(f'loss must be "exponential" or "logistic"; got {loss!r}')
