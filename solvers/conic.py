@@ -19,6 +19,7 @@ import numpy as np
 
 from solvers.arrays import Array
 from solvers.extended_precision import powers_of_two
+from solvers.margin_losses import MarginLoss
 from solvers.problem import MarginProblem
 from solvers.solution import Candidate
 
@@ -125,11 +126,10 @@ def margin_program(problem: MarginProblem, conic: Conic, right: Array) -> tuple[
     return cp.Problem(cp.Minimize(conic(beta)), [constraint]), beta, constraint
 
 
-def loss_program(problem: MarginProblem, conic: Conic, radius: float, loss: str) -> tuple[Any, Any]:
-    """min L(β) s.t. R(β) ≤ radius, L the logistic loss or ln Σ e^{−m}: the cvxpy problem and β."""
+def loss_program(problem: MarginProblem, conic: Conic, radius: float, loss: MarginLoss) -> tuple[Any, Any]:
+    """min L(β) s.t. R(β) ≤ radius: the cvxpy problem and β."""
     cp, beta, margins = _margins(problem)
-    total = cp.log_sum_exp(-margins) if loss == "exponential" else cp.sum(cp.logistic(-margins))
-    return cp.Problem(cp.Minimize(total), [conic(beta) <= radius]), beta
+    return cp.Problem(cp.Minimize(loss.conic(cp, margins)), [conic(beta) <= radius]), beta
 
 
 def conic_candidate(problem: MarginProblem, conic: Conic) -> Candidate:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from solvers.algorithms.ball_newton import Ball, GroupBall
 from solvers.algorithms.interior_point import group_max_margin
 from solvers.algorithms.least_distance import l2_max_margin
 from solvers.algorithms.signed_rows import SignedRows
@@ -55,6 +56,11 @@ def scaled_to_ball(beta: Array, radius: float) -> Array:
     return np.asarray(beta * min(1.0, radius / max(float(np.linalg.norm(beta)), 1e-300)))
 
 
+def euclidean_ball(rows: Array, shape: tuple[int, ...], radius: float) -> Ball:
+    """The ball of ℓ2, one group of coordinates."""
+    return Ball(GroupBall((1, rows.shape[1]), radius), rows, lambda b: b.reshape(shape))
+
+
 @dataclass(frozen=True)
 class L2(Norm):
     """R(β) = ‖β‖₂: a linear predictor, or a fully connected linear network of any depth.
@@ -89,3 +95,6 @@ class L2(Norm):
 
     def project(self, beta: Array, radius: float) -> Array:
         return scaled_to_ball(beta, radius)
+
+    def ball(self, rows: Array, shape: tuple[int, ...], radius: float) -> Ball:
+        return euclidean_ball(rows, shape, radius)

@@ -29,6 +29,7 @@ from solvers.conic import conic_candidate
 from solvers.solution import Uniqueness
 
 if TYPE_CHECKING:
+    from solvers.algorithms.ball_newton import Ball
     from solvers.problem import MarginProblem
     from solvers.search import Search
     from solvers.solution import Candidate, Solution
@@ -177,6 +178,14 @@ class Regularizer(ABC):
     def project(self, beta: Array, radius: float) -> Array | None:
         """The Euclidean projection of β onto {R ≤ radius}; None where there is no closed form."""
         del beta, radius
+        return None
+
+    def ball(self, rows: Array, shape: tuple[int, ...], radius: float) -> Ball | None:
+        """{R ≤ radius} in coordinates in which it has a barrier, with rows (N, size of β) in them; None: it has none.
+
+        For `regularization_path` where projected gradient steps get stuck.
+        """
+        del rows, shape, radius
         return None
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from solvers.algorithms.ball_newton import Ball
 from solvers.algorithms.nuclear_norm import LARGEST, OutputRows, nuclear_max_margin
 from solvers.algorithms.signed_rows import dense
 from solvers.arrays import Array
@@ -15,7 +16,7 @@ from solvers.conv_kernel.lags import KernelLags
 from solvers.conv_kernel.margin import best_end
 from solvers.extended_precision import powers_of_two, row_norms
 from solvers.regularizers.exponent import check_exponent, conjugate, power_norm, shrinkage, subscript
-from solvers.regularizers.l2 import frobenius_norm, least_norm, least_norm_of_wide_rows, scaled_to_ball
+from solvers.regularizers.l2 import euclidean_ball, frobenius_norm, least_norm, least_norm_of_wide_rows, scaled_to_ball
 from solvers.regularizers.regularizer import Regularizer
 from solvers.solution import Candidate, Uniqueness
 
@@ -157,3 +158,6 @@ class Schatten(Regularizer):
         u, sigma, vt = np.linalg.svd(beta, full_matrices=False)
         kept = np.minimum(sigma, radius) if self.p == np.inf else sigma * shrinkage(sigma, radius)
         return np.asarray((u * kept) @ vt)
+
+    def ball(self, rows: Array, shape: tuple[int, ...], radius: float) -> Ball | None:
+        return euclidean_ball(rows, shape, radius) if self.p == 2 else None
