@@ -74,7 +74,7 @@ class LogisticLimit:
 
     def project(self, predictor: ArrayLike) -> Array:
         """P_V of a predictor: the part of it that stays finite."""
-        basis = self.subspace.reshape(self.subspace.shape[0], -1)
+        basis = self.subspace.reshape(-1, self.direction.size)
         return np.asarray(basis.T @ (basis @ np.asarray(predictor).reshape(-1))).reshape(self.direction.shape)
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import entr, expit, logsumexp
+from scipy.special import entr, expit, log_expit, logsumexp
 
 from solvers.arrays import Array
 
@@ -34,8 +34,16 @@ class MarginLoss(ABC):
         """L(m)."""
 
     @abstractmethod
+    def log_weights(self, m: Array) -> Array:
+        """ln p, p = −∂L/∂m ≥ 0, the shape of m."""
+
     def weights(self, m: Array) -> Array:
-        """p = −∂L/∂m ≥ 0, the shape of m."""
+        """p."""
+        return np.asarray(np.exp(self.log_weights(m)))
+
+    def log_value(self, m: Array) -> float:
+        """ln L(m)."""
+        return float(np.log(self.value(m)))
 
     @abstractmethod
     def curvature_rows(self, m: Array, A: Array) -> Array:
@@ -70,11 +78,11 @@ class LogisticLoss(MarginLoss):
             return float(np.logaddexp(0.0, -m).sum())
         return float(np.logaddexp(0.0, logsumexp(-m.reshape(-1, self.alternatives), axis=1)).sum())
 
-    def weights(self, m: Array) -> Array:
+    def log_weights(self, m: Array) -> Array:
         if self.alternatives == 1:
-            return np.asarray(expit(-m))
+            return np.asarray(log_expit(-m))
         lost = -m.reshape(-1, self.alternatives)
-        return np.asarray(np.exp(lost - np.logaddexp(0.0, logsumexp(lost, axis=1))[:, None])).reshape(-1)
+        return np.asarray(lost - np.logaddexp(0.0, logsumexp(lost, axis=1))[:, None]).reshape(-1)
 
     def curvature_rows(self, m: Array, A: Array) -> Array:
         if self.alternatives == 1:
@@ -105,8 +113,11 @@ class ExponentialLoss(MarginLoss):
     def value(self, m: Array) -> float:
         return float(np.exp(-m).sum())
 
-    def weights(self, m: Array) -> Array:
-        return np.asarray(np.exp(-m))
+    def log_weights(self, m: Array) -> Array:
+        return -m
+
+    def log_value(self, m: Array) -> float:
+        return float(logsumexp(-m))
 
     def curvature_rows(self, m: Array, A: Array) -> Array:
         return np.asarray(np.exp(-0.5 * m)[:, None] * A)
@@ -125,8 +136,8 @@ class LogExponentialLoss(MarginLoss):
     def value(self, m: Array) -> float:
         return float(logsumexp(-m))
 
-    def weights(self, m: Array) -> Array:
-        return np.asarray(np.exp(-m - logsumexp(-m)))
+    def log_weights(self, m: Array) -> Array:
+        return np.asarray(-m - logsumexp(-m))
 
     def curvature_rows(self, m: Array, A: Array) -> Array:
         p = self.weights(m)
