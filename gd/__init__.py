@@ -9,6 +9,7 @@ from gd.descent.trajectory import Hypotheses, Trajectory
 from gd.descent.weight_decay import DecayedNetwork, train_with_decay
 from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import FlowPath, Integrated, Limit
+from gd.flow.linear_flow import LinearFlow, linear_flow
 from gd.flow.module_map import NotHomogeneousError
 from gd.flow.termination import Reached
 from gd.images.conv_generator import ConvGenerator
@@ -23,7 +24,7 @@ from gd.networks.multi_channel import MultiChannelCNN, MultiChannelReLU
 from gd.networks.wide_relu import WideReLU
 from gd.squared.squared_flow import squared_flow_limit
 from gd.squared.squared_limit import SquaredLimit
-from gd.status import FlowStatus, RunStatus, SquaredStatus
+from gd.status import FlowStatus, LinearFlowStatus, RunStatus, SquaredStatus
 
 __all__ = [
     "LinearNetwork", "FullyConnected", "Diagonal", "Convolutional", "MultiChannelCNN", "MultiChannelReLU",
@@ -32,6 +33,7 @@ __all__ = [
     "Oracle", "NoiseLevel", "RunningVariance",
     "flow_limit", "Limit", "FlowStatus", "Reached", "Integrated", "FlowPath", "NotHomogeneousError",
     "squared_flow_limit", "SquaredLimit", "SquaredStatus",
+    "linear_flow", "LinearFlow", "LinearFlowStatus",
     "train_with_decay", "DecayedNetwork",
     "SCHEDULES", "ConstantStep", "LossNormalized", "ArmijoLineSearch", "DualAcceleration", "ProgressiveRescaling",
     "Exponential", "Logistic", "Squared",

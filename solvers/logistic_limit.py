@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvers.algorithms.finite_minimum import FiniteMinimum, finite_minimum
 from solvers.arrays import Array
-from solvers.margin_losses import ExponentialLoss, LogisticLoss, Loss, MarginLoss, check_loss
+from solvers.margin_losses import Loss, MarginLoss, loss_of
 from solvers.max_margin import max_margin
 from solvers.problem import MarginProblem
 from solvers.regularizers.l2 import L2
@@ -78,7 +78,7 @@ class LogisticLimit:
         return np.asarray(basis.T @ (basis @ np.asarray(predictor).reshape(-1))).reshape(self.direction.shape)
 
 
-def logistic_limit(X: ArrayLike, y: ArrayLike, *, loss: Loss = "logistic") -> LogisticLimit:
+def logistic_limit(X: ArrayLike, y: ArrayLike, *, loss: Loss | None = None) -> LogisticLimit:
     """Where gradient descent on Σ_n ℓ(y_n⟨x_n, w⟩) goes, for data that need not separate:
 
         w_t = direction · ln t + finite part + a bounded vector orthogonal to all rows that do not separate.
@@ -86,9 +86,9 @@ def logistic_limit(X: ArrayLike, y: ArrayLike, *, loss: Loss = "logistic") -> Lo
     Args:
         X: points, shape (N, D), or images (N, H, W); converted to float64. A linear predictor without an offset:
             append a column of ones for one.
-        y: labels ±1, shape (N,), or (N, M) for M tasks of their own. Three classes or more, where `max_margin` takes
-            them: the loss is then the cross entropy, or e^{−m} of every difference.
-        loss: "logistic" or "exponential"; the split and the direction are the same.
+        y: labels ±1, shape (N,), or (N, M) for M tasks of their own; or three classes and more, shape (N,).
+        loss: "logistic", "exponential", or "cross entropy" of classes, as in `regularization_path`. Unless given, the
+            logistic loss, and of classes the cross entropy. The split and the direction are the same for all.
 
     Returns:
         LogisticLimit. `certificate.proof` says whether the split is proved in exact arithmetic.
@@ -106,11 +106,10 @@ def logistic_limit(X: ArrayLike, y: ArrayLike, *, loss: Loss = "logistic") -> Lo
     >>> np.isclose(limit.finite_part[0], -np.log(2) / 3), limit.certificate.proof.name
     (np.True_, 'EXACT')
     """
-    check_loss(loss)
     problem = check_problem(X, y, L2())
+    margin_loss = loss_of(loss, problem)
     split = separable_part(problem.signed_rows)
     direction, certificate = _direction(problem, split, X, y)
-    margin_loss = LogisticLoss(problem.alternatives) if loss == "logistic" else ExponentialLoss()
     v, value, gap = _finite_part(problem, split, margin_loss)
     return LogisticLimit(
         separable=split.separable.reshape(problem.label_shape),

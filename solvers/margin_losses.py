@@ -1,12 +1,12 @@
 """Losses of margins as the explicit problems need them: value, weights, curvature, and the conjugate that bounds them.
 
-    logistic      L(m) = Σ_n ln(1 + Σ_j e^{−m_nj})      one m a point, or one for each of K − 1 other classes
-    exponential   L(m) = Σ e^{−m}
+    logistic        L(m) = Σ ln(1 + e^{−m})
+    cross entropy   L(m) = Σ_n ln(1 + Σ_j e^{−m_nj})      m_nj = f_{y_n} − f_k, one for each of K − 1 other classes
+    exponential     L(m) = Σ e^{−m}
 
-The first is the logistic loss, and the cross entropy of several classes: m_nj = f_{y_n} − f_k. A margin of +inf is a
-constraint without loss. Weights are p = −∂L/∂m ≥ 0. For every p that is a vector of weights,
+A margin of +inf is a constraint without loss. Weights are p = −∂L/∂m ≥ 0. For every p that is a vector of weights,
 
-    L(m) ≥ −⟨p, m⟩ + E(p),      E(p) = −Σ_n [ Σ_j p_nj ln p_nj + p_n0 ln p_n0 ],  p_n0 = 1 − Σ_j p_nj    (logistic)
+    L(m) ≥ −⟨p, m⟩ + E(p),      E(p) = −Σ_n [ Σ_j p_nj ln p_nj + p_n0 ln p_n0 ],  p_n0 = 1 − Σ_j p_nj    (the first two)
                                 E(p) = Σ p (1 − ln p)                                                (exponential)
 
 so that weights with Aᵀp = 0 prove inf_β L(Aβ) ≥ E(p).
@@ -16,14 +16,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from scipy.special import entr, expit, log_expit, logsumexp
 
 from solvers.arrays import Array
 
-Loss = Literal["exponential", "logistic"]
+if TYPE_CHECKING:
+    from solvers.problem import MarginProblem
+
+Loss = Literal["exponential", "logistic", "cross entropy"]
+"""On ±1 the cross entropy is the logistic loss; of K classes it is one term a point, and the others are sums over every
+difference."""
 
 
 class MarginLoss(ABC):
@@ -153,7 +158,17 @@ class LogExponentialLoss(MarginLoss):
         return 1.0
 
 
-def check_loss(loss: str) -> None:
-    """Raise ValueError unless the loss is "exponential" or "logistic"."""
-    if loss not in ("exponential", "logistic"):
-        raise ValueError(f'loss must be "exponential" or "logistic"; got {loss!r}')
+def loss_of(name: Loss | None, problem: MarginProblem) -> MarginLoss:
+    """The loss of that name on a problem's constraints; None: the cross entropy of classes, else the logistic loss.
+
+    Raises ValueError for another name, and for the cross entropy of labels (N, M), which are tasks of their own.
+    """
+    if name is None:
+        return LogisticLoss(problem.alternatives)
+    if name not in get_args(Loss):
+        raise ValueError(f"loss must be one of {', '.join(map(repr, get_args(Loss)))}; got {name!r}")
+    if name == "cross entropy" and problem.labels.ndim > 1:
+        raise ValueError('labels (N, M) are M tasks of their own; "cross entropy" is a loss of classes, labels (N,)')
+    if name == "exponential":
+        return ExponentialLoss()
+    return LogisticLoss(problem.alternatives if name == "cross entropy" else 1)

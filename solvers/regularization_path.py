@@ -2,8 +2,10 @@
 
     β(c) = argmin { L(β) : R(β) ≤ c },      L = ln Σ_n e^{−m_n}  (exponential)  or  Σ_n ln(1 + e^{−m_n})  (logistic),
 
-m_n = y_n⟨x_n, β⟩. On separable data β(c)/R(β(c)) tends to a max-margin solution as c → ∞; on data that no predictor
-separates it is the answer that exists. (ln Σ e^{−m} has the minimizers of Σ e^{−m} and stays representable.)
+m_n = y_n⟨x_n, β⟩. With several classes the margins are m_{nk} = ⟨w_{y_n} − w_k, x_n⟩, k ≠ y_n, and there is a third
+loss, Σ_n ln(1 + Σ_k e^{−m_{nk}}) (cross entropy). On separable data β(c)/R(β(c)) tends to a max-margin solution as
+c → ∞; on data that no predictor separates it is the answer that exists. (ln Σ e^{−m} has the minimizers of Σ e^{−m} and
+stays representable.)
 
 Accelerated projected gradient with restarts, each radius started from the one before. Columns of different units stop
 its progress, so after some hundred steps Newton's method on a barrier of the ball takes over
@@ -28,7 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 from solvers.algorithms.ball_newton import LARGEST, least_loss_in_ball
 from solvers.arrays import Array, real_array
 from solvers.conic import loss_program, solve_conic
-from solvers.margin_losses import LogExponentialLoss, LogisticLoss, Loss, MarginLoss, check_loss
+from solvers.margin_losses import LogExponentialLoss, Loss, MarginLoss, loss_of
 from solvers.problem import MarginProblem
 from solvers.regularizers.regularizer import LARGEST_PROGRAM, Regularizer
 from solvers.validation import check_problem
@@ -71,8 +73,9 @@ def regularization_path(
         y: as in `max_margin`.
         radii: c > 0, shape (T,) or a scalar, in units of R; any order (sorted in the result).
         regularizer: a norm: L2(), Bridge(1), FourierBridge(1), Schatten(1), ConvKernel(…), or a `Norm` of your own.
-        loss: "exponential" or "logistic".
-        tol: the gap to stop at, relative to max(L, 1e-3·N) for the logistic loss, absolute for ln Σ e^{−m}.
+        loss: "exponential", "logistic", or "cross entropy" for labels of three classes and more (the logistic loss for
+            ±1), where the others are sums over every m_{nk}.
+        tol: the gap to stop at, relative to max(L, 1e-3·N), N the number of margins; absolute for ln Σ e^{−m}.
         max_steps: for each radius; where they run out, `gaps` says how far it got.
 
     Returns:
@@ -80,7 +83,8 @@ def regularization_path(
 
     Raises:
         TypeError: `regularizer` is none.
-        ValueError: invalid data or radii; a regularizer that is not a norm (p < 1).
+        ValueError: invalid data, radii or loss; a regularizer that is not a norm (p < 1); "cross entropy" with labels
+            (N, M), which are tasks of their own.
 
     Reference: Rosset, Zhu, Hastie (2004), Theorem 3.
 
@@ -90,15 +94,15 @@ def regularization_path(
     [0.707, -0.707]
     """
     problem = check_problem(X, y, regularizer)
+    regularizer = problem.suited(regularizer)
     if not regularizer.is_norm:
         raise ValueError(
             f"{regularizer} is not a norm (p < 1): its ball is not convex and has no regularization path here"
         )
-    check_loss(loss)
     c = np.sort(np.atleast_1d(real_array("radii", radii)))
     if c.ndim != 1 or c.size == 0 or not (np.isfinite(c).all() and c[0] > 0):
         raise ValueError(f"radii must be positive finite numbers; got {radii!r}")
-    margin_loss = LogisticLoss(problem.alternatives) if loss == "logistic" else LogExponentialLoss()
+    margin_loss = LogExponentialLoss() if loss == "exponential" else loss_of(loss, problem)
     points = [_Point.at(problem, regularizer, margin_loss, np.zeros(problem.shape), 0.0, 0)]
     for radius in c:
         points.append(_least_loss(problem, regularizer, margin_loss, points[-1].beta, float(radius), tol, max_steps))
@@ -133,7 +137,7 @@ class _Point:
 
     def relative_gap(self, loss: MarginLoss, problem: MarginProblem) -> float:
         """The gap in the units of the tolerance."""
-        return self.gap / loss.resolution(self.value, int(np.prod(problem.label_shape)))
+        return self.gap / loss.resolution(self.value, problem.n_constraints)
 
 
 def _least_loss(

@@ -3,11 +3,11 @@
     dw/dt = −∇L(w),   L(w) = Σ_n ℓ(⟨a_n, w⟩),        so with  s = ln(1 + t)        dw/ds = e^s Σ_n a_n p_n,   p_n = −ℓ′.
 
 As s grows some margins stay bounded, those of the rows C that balance each other, and the others grow like s. In the
-span V of the rows of C the flow is stiff like e^s, and across V it moves at a speed of order one. There a rounding error
-of Σ_C a_n p_n counts e^s times: at t = e^40 it is larger than what moves. So the flow finds out itself which rows are
-balanced, from how their margins grew at an earlier time, and goes on in coordinates of V and of its complement, in which
-the rows of C have no part. No linear program and no equation of the limit is solved for that; it can be held to the split
-of `solvers.logistic_limit`.
+span V of the rows of C the flow is stiff like e^s, and across V it moves at a speed of order one. There a rounding
+error of Σ_C a_n p_n counts e^s times: at t = e^40 it is larger than what moves. So the flow finds out itself which rows
+are balanced, from how their margins grew at an earlier time, and goes on in coordinates of V and of its complement, in
+which the rows of C have no part. No linear program and no equation of the limit is solved for that; it can be held to
+the split of `solvers.logistic_limit`.
 
 Both stages are integrated by an implicit Runge–Kutta method of order five, with the exact Jacobian.
 
@@ -24,17 +24,20 @@ from scipy.integrate import solve_ivp
 
 from gd.status import LinearFlowStatus
 from solvers.arrays import Array
-from solvers.margin_losses import ExponentialLoss, LogisticLoss, Loss, MarginLoss, check_loss
+from solvers.margin_losses import Loss, MarginLoss, loss_of
 from solvers.problem import MarginProblem
 from solvers.regularizers import L2
 from solvers.validation import check_problem, finite_array
 
-FIRST, BETWEEN = 12.0, 2.0
-"""The first time s at which margins are told apart, and how far back they are compared."""
-NOISE = 1e-3
-"""Rounding errors of a margin's growth up to which margins are told apart."""
+FIRST, LAST, BETWEEN = 12.0, 36.0, 2.0
+"""Times s at which margins are told apart, as far as rounding allows, and how far back they are compared."""
 BOUNDED, GROWN = 0.01, 0.5
 """Growth dm/ds of balanced rows at most, and of the others at least: it tends to 0, and to 1 or more."""
+ACROSS = 1e-6
+"""The part of a growing row that has to lie outside V."""
+CAP = 30.0
+"""From this s on the stiff part moves no faster: it is at its equilibrium to e^{−30}."""
+EPS = float(np.finfo(np.float64).eps)
 DEPENDENT = 1e-12
 """Singular values of rows of norm one below this part of the largest are rounding."""
 LATEST = 600.0
@@ -53,8 +56,9 @@ class LinearFlow:
     """⟨a_n, w⟩ of every constraint, shape (T, number of constraints)."""
     log_loss: Array = field(repr=False)
     """ln L(w), in nats, shape (T,)."""
-    growing: NDArray[np.bool_] = field(repr=False)
-    """Which margins were found to grow like ln t, in the shape of y ((N, K − 1) for K classes)."""
+    growing: NDArray[np.bool_] | None = field(repr=False)
+    """Which margins were found to grow like ln t, in the shape of y ((N, K − 1) for K classes); None where the flow
+    ended before that was clear."""
     status: LinearFlowStatus
     """Whether the flow was followed to the last time."""
     evaluations: int
@@ -70,7 +74,7 @@ def linear_flow(
     y: ArrayLike,
     log_times: ArrayLike,
     *,
-    loss: Loss = "logistic",
+    loss: Loss | None = None,
     start: ArrayLike | None = None,
     tol: float = 1e-9,
 ) -> LinearFlow:
@@ -82,12 +86,13 @@ def linear_flow(
 
     Args:
         X: points, shape (N, D), or images (N, H, W); no offset is added.
-        y: labels ±1, shape (N,), or (N, M) for M tasks of their own; three classes or more, where `max_margin` takes
-            them: the loss is then the cross entropy, or e^{−m} of every difference.
+        y: labels ±1, shape (N,), or (N, M) for M tasks of their own; or three classes and more, shape (N,).
         log_times: ln t, shape (T,) or a scalar, at most 600; any order (sorted in the result).
-        loss: "logistic" or "exponential".
+        loss: "logistic", "exponential", or "cross entropy" of classes, as in `solvers.regularization_path`. Unless
+            given, the logistic loss, and of classes the cross entropy.
         start: w(0), in the shape of a predictor; zero unless given.
-        tol: relative and absolute error of one step.
+        tol: relative and absolute error of one step; before the margins are told apart also the rounding errors of the
+            gradient, where these are larger.
 
     Returns:
         LinearFlow. Read `status`: where margins that grow cannot be told from margins that do not before rounding
@@ -102,7 +107,6 @@ def linear_flow(
     >>> flow.growing.tolist(), np.round(flow.predictors[1], 6).tolist()
     ([False, False, True], [-0.231049, 40.0])
     """
-    check_loss(loss)
     problem = check_problem(X, y, L2())
     times = np.sort(np.atleast_1d(finite_array("log_times", log_times)))
     if times.ndim != 1 or times.size == 0 or times[-1] > LATEST:
@@ -110,8 +114,7 @@ def linear_flow(
     origin = np.zeros(problem.shape) if start is None else finite_array("start", start)
     if origin.shape != problem.shape:
         raise ValueError(f"start must have the shape of one predictor, {problem.shape}; got {origin.shape}")
-    margin_loss = LogisticLoss(problem.alternatives) if loss == "logistic" else ExponentialLoss()
-    return _Flow(problem, margin_loss, origin.reshape(-1), tol).at(times)
+    return _Flow(problem, loss_of(loss, problem), origin.reshape(-1), tol).at(times)
 
 
 @dataclass(frozen=True)
@@ -126,53 +129,58 @@ class _Flow:
     def at(self, times: Array) -> LinearFlow:
         """Both stages, and the predictors at ln t."""
         rows, stops = self.problem.A, np.logaddexp(0.0, times)
-        early = _Stage(rows, self.loss, rows @ self.origin, self.tol)
-        turn, found = self._split(early, rows)
-        x, used = early.follow(np.zeros(self.origin.size), 0.0, turn, np.append(stops[stops < turn], turn))
+        offset = rows @ self.origin
         predictors = np.full((times.size, self.origin.size), np.nan)
-        predictors[stops < turn] = self.origin + x[:-1]
-        growing = np.ones(len(rows), dtype=bool)
-        late = stops >= turn
-        if found is not None:
-            growing, basis, rank = found
-            if late.any():
-                turned = rows @ basis
-                turned[~growing, rank:] = 0.0
-                stage = _Stage(turned, self.loss, rows @ self.origin, self.tol, rank, max(turn, _noisy(rows)))
-                z, more = stage.follow(basis.T @ x[-1], turn, float(stops[-1]), stops[late])
-                predictors[late] = self.origin + z @ basis.T
-                used += more
+        x, s, used, parts = np.zeros(self.origin.size), 0.0, 0, None
+        for look in np.arange(FIRST - BETWEEN, LAST + 0.5 * BETWEEN, BETWEEN):
+            noise = (
+                float(np.exp(look)) * EPS * float(np.linalg.norm(self.loss.weights(offset + rows @ x) @ np.abs(rows)))
+            )
+            if s > 0 and noise * float(np.abs(rows).max()) > BOUNDED:
+                break
+            stage = _Stage(rows, self.loss, offset, max(self.tol, noise))
+            within = (stops >= s) & (stops < look)
+            path, evaluations = stage.follow(x, s, look, np.append(stops[within], look))
+            predictors[within], used = self.origin + path[:-1], used + evaluations
+            parts = None if s == 0 else _told_apart(rows, (path[-1] - x) / BETWEEN)
+            x, s = path[-1], float(look)
+            if parts is not None or s >= stops[-1]:
+                break
+        late = stops >= s
+        growing = None if parts is None else parts[0]
+        if parts is not None and late.any():
+            grows, basis, rank = parts
+            turned = rows @ basis
+            turned[~grows, rank:] = 0.0
+            stage = _Stage(turned, self.loss, offset, self.tol, rank)
+            path, evaluations = stage.follow(basis.T @ x, s, float(stops[-1]), stops[late])
+            predictors[late], used = self.origin + path @ basis.T, used + evaluations
         margins = predictors @ rows.T
-        lost = found is None and bool(late.any())
+        followed = parts is not None or not late.any()
         return LinearFlow(
             log_times=times,
             predictors=predictors.reshape(-1, *self.problem.shape),
             margins=margins,
             log_loss=np.array([np.nan if np.isnan(m).any() else self.loss.log_value(m) for m in margins]),
-            growing=growing.reshape(self.problem.label_shape),
-            status=LinearFlowStatus.UNRESOLVED if lost else LinearFlowStatus.FOLLOWED,
+            growing=None if growing is None else growing.reshape(self.problem.label_shape),
+            status=LinearFlowStatus.FOLLOWED if followed else LinearFlowStatus.UNRESOLVED,
             evaluations=used,
         )
 
-    def _split(self, early: _Stage, rows: Array) -> tuple[float, tuple[NDArray[np.bool_], Array, int] | None]:
-        """When the margins are told apart, with which grow, a basis with V first, and the dimension of V."""
-        looks = np.arange(FIRST - BETWEEN, max(_noisy(rows), FIRST) + 0.5 * BETWEEN, BETWEEN)
-        x, _ = early.follow(np.zeros(rows.shape[1]), 0.0, float(looks[-1]), looks)
-        for before, after, s in zip(x[:-1], x[1:], looks[1:], strict=True):
-            growth = rows @ (after - before) / BETWEEN
-            grows = growth > GROWN
-            if (np.abs(growth[~grows]) > BOUNDED).any():
-                continue
-            basis, rank = _coordinates(rows[~grows])
-            across = np.linalg.norm(rows[grows] @ basis[:, rank:], axis=1)
-            if (across > 1e-6 * np.linalg.norm(rows[grows], axis=1)).all():
-                return float(s), (grows, basis, rank)
-        return float(looks[-1]), None
 
+def _told_apart(rows: Array, speed: Array) -> tuple[NDArray[np.bool_], Array, int] | None:
+    """Which margins grow, a basis with V first, and the dimension of V; None where that is not clear yet.
 
-def _noisy(rows: Array) -> float:
-    """The s at which rounding errors of e^s Aᵀp move margins at the speed NOISE."""
-    return float(np.log(NOISE / (np.finfo(np.float64).eps * max(float(np.vdot(rows, rows)), 1e-300))))
+    `speed` is dw/ds. Margins that do not grow have to stay where they are, and no row that grows may lie in V.
+    """
+    growth = rows @ speed
+    grows = growth > GROWN
+    if (np.abs(growth[~grows]) > BOUNDED).any():
+        return None
+    basis, rank = _coordinates(rows[~grows])
+    across = np.linalg.norm(rows[grows] @ basis[:, rank:], axis=1)
+    clear = (across > ACROSS * np.linalg.norm(rows[grows], axis=1)).all()
+    return (grows, basis, rank) if clear else None
 
 
 def _coordinates(rows: Array) -> tuple[Array, int]:
@@ -184,9 +192,9 @@ def _coordinates(rows: Array) -> tuple[Array, int]:
 
 @dataclass(frozen=True)
 class _Stage:
-    """dz/ds = e^s Bᵀ p(m₀ + Bz); in the first `rank` coordinates, those of V, e^{min(s, cap)} in place of e^s.
+    """dz/ds = e^s Bᵀ p(m₀ + Bz); in the first `rank` coordinates, those of V, e^{min(s, CAP)} in place of e^s.
 
-    There the flow follows its equilibrium at a distance of order e^{−s}, and with the cap at one of e^{−cap}.
+    There the flow follows its equilibrium at a distance of order e^{−s}, and with the cap at one of e^{−CAP}.
     """
 
     rows: Array
@@ -194,16 +202,15 @@ class _Stage:
     offset: Array
     tol: float
     rank: int = 0
-    cap: float = np.inf
 
     def speed(self, s: float, z: Array) -> Array:
         """The factor of each coordinate relative to e^s."""
-        return np.where(np.arange(z.size) < self.rank, np.exp(min(self.cap - s, 0.0)), 1.0)
+        return np.where(np.arange(z.size) < self.rank, np.exp(min(CAP - s, 0.0)), 1.0)
 
     def slope(self, s: float, z: Array) -> Array:
         """The right-hand side; e^s enters the weights before the sum, so that small ones keep their digits."""
         log_weights = self.loss.log_weights(self.offset + self.rows @ z)
-        slow = self.rows[:, : self.rank].T @ np.exp(min(s, self.cap) + log_weights)
+        slow = self.rows[:, : self.rank].T @ np.exp(min(s, CAP) + log_weights)
         # the rows of C have no part in the other coordinates, where their weights would overflow
         rest = self.rows[:, self.rank :]
         grows = rest.any(axis=1)
@@ -212,7 +219,7 @@ class _Stage:
     def jacobian(self, s: float, z: Array) -> Array:
         """Its derivative by z, −e^s Bᵀ ∇²L B."""
         root = np.exp(0.5 * s) * self.loss.curvature_rows(self.offset + self.rows @ z, self.rows)
-        return -self.speed(s, z)[:, None] * (root.T @ root)
+        return np.asarray(-self.speed(s, z)[:, None] * (root.T @ root))
 
     def follow(self, z: Array, begin: float, end: float, stops: Array) -> tuple[Array, int]:
         """z at the stops, (T, size), from z at `begin`; and the evaluations that took."""

@@ -10,7 +10,6 @@ import numpy as np
 from solvers.algorithms.ball_newton import Ball, GroupBall
 from solvers.algorithms.interior_point import group_max_margin
 from solvers.algorithms.least_distance import l2_max_margin
-from solvers.algorithms.signed_rows import SignedRows
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
 from solvers.regularizers.regularizer import Norm
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
 
 def least_norm(problem: MarginProblem) -> Candidate:
     """min ‖β‖₂ s.t. Aβ ≥ 1; for several outputs the problem of each output by itself."""
-    labels = problem.labels.reshape(problem.points.shape[0], -1)
-    parts = [l2_max_margin(SignedRows(problem.points, y)) for y in labels.T]
+    parts = [l2_max_margin(rows) for rows in problem.independent_rows]
     beta = np.stack([part[0] for part in parts]).reshape(problem.shape)
     return Candidate(beta, np.stack([part[1] for part in parts], axis=1), parts[0][2])
 

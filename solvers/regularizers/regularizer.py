@@ -60,6 +60,15 @@ class Regularizer(ABC):
         """Whether β may be a matrix (M, D) of M outputs, for labels (N, M)."""
         return True
 
+    def of_rows(self) -> Regularizer:
+        """This regularizer of a matrix with one row a class: itself, where β may be a matrix.
+
+        Raises ValueError where R is defined for one output.
+        """
+        if not self.several_outputs:
+            raise ValueError(f"{self} is defined for one output: labels must be −1 or +1, not three classes or more")
+        return self
+
     @property
     def search_options(self) -> tuple[str, ...]:
         """Which of "n_starts", "seed" and "start" `minimize` uses; `max_margin` refuses the others."""
