@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from compare.experiments.losses import compare_losses as compare_losses
     from compare.experiments.margin import compare_margin as compare_margin
     from compare.experiments.mutants import compare_mutants as compare_mutants
+    from compare.experiments.optimizers import compare_optimizers as compare_optimizers
     from compare.experiments.outputs import compare_outputs as compare_outputs
     from compare.experiments.padding import compare_paddings as compare_paddings
     from compare.experiments.recovery import compare_recovery as compare_recovery

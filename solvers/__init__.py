@@ -20,6 +20,7 @@ from solvers.regularizers import (
     Bridge,
     ConvKernel,
     FourierBridge,
+    LargestLayer,
     Mahalanobis,
     Norm,
     QuasiNorm,
@@ -64,7 +65,7 @@ __all__ = [
     # max margin: the functions, the regularizers, the answers
     "max_margin", "certify", "induced_regularizer", "regularization_path", "MaxMarginClassifier",
     "Regularizer", "Norm", "QuasiNorm", "REGULARIZERS", "regularizer_from_name",
-    "L2", "Bridge", "FourierBridge", "Schatten", "Mahalanobis", "ConvKernel",
+    "L2", "Bridge", "FourierBridge", "Schatten", "Mahalanobis", "LargestLayer", "ConvKernel",
     "Solution", "BridgeSolution", "ConvKernelSolution", "InducedRegularizer", "Certificate", "Status", "Uniqueness",
     "RegularizationPath",
     "NotSeparableError", "IllConditionedError",

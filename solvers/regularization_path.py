@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvers.algorithms.ball_newton import LARGEST, least_loss_in_ball
 from solvers.arrays import Array, real_array
+from solvers.card import Card
 from solvers.conic import loss_program, solve_conic
 from solvers.margin_losses import LogExponentialLoss, Loss, MarginLoss, loss_of
 from solvers.problem import MarginProblem
@@ -39,8 +40,8 @@ FEW_STEPS = 500
 """Gradient steps after which a method of second order takes over. Well-scaled data need 20 to 200."""
 
 
-@dataclass(frozen=True)
-class RegularizationPath:
+@dataclass(frozen=True, repr=False)
+class RegularizationPath(Card):
     """β(c) at each radius, with what is proved about it."""
 
     radii: Array

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from solvers.arrays import Array
+from solvers.card import Card
 
 if TYPE_CHECKING:
     from solvers.separable_part import SeparablePart
@@ -52,8 +53,8 @@ class Uniqueness(Enum):
         return None if self is Uniqueness.UNKNOWN else self is Uniqueness.UNIQUE
 
 
-@dataclass(frozen=True)
-class Certificate:
+@dataclass(frozen=True, repr=False)
+class Certificate(Card):
     """The evidence for one β in min R(β) s.t. m_n(β) = y_n⟨x_n, β⟩ ≥ 1, with multipliers α ≥ 0, R°(Aᵀα) ≤ 1.
 
     For a norm R the relative gap splits exactly into two nonnegative parts (for feasible β):
@@ -97,9 +98,13 @@ class Certificate:
         scale = max(0.0, 1.0 - 1.0 / self.margin) if self.gap is None and self.margin > 0 else abs(self.gap or 0.0)
         return max(self.primal, scale, self.stationarity, self.complementarity)
 
+    def in_short(self) -> str:
+        """The violation that is largest."""
+        return f"worst violation {self.worst:.2g}"
 
-@dataclass(frozen=True)
-class Solution:
+
+@dataclass(frozen=True, repr=False)
+class Solution(Card):
     """A predictor and what is proved about it."""
 
     beta: Array

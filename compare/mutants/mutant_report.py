@@ -14,6 +14,7 @@ from compare.margin.output_limits import planted, wine
 from compare.mutants.function_mutants import diabetes, filter_trial, scan_line, spline_trial
 from compare.mutants.margin_mutants import WRONG, margin_trial
 from compare.mutants.network_mutants import channel_trial, outputs_trial, padding_trial
+from compare.mutants.optimizer_mutants import optimizer_trial
 from compare.mutants.trial import Trial, section
 from compare.reports.progress import run_parts
 from compare.reports.report import Report
@@ -29,6 +30,8 @@ TEXT = (
 )
 KERNELS = (3, 2)
 """Kernel sizes of padded and multi-channel networks."""
+STEPS = 12_000
+"""Of optimizers: then all runs are extrapolated to 5e-3."""
 WIDTH, NETWORKS = 1280, 24
 CHANNELS, GENERATORS = 4096, (0, 1, 2, 3)
 
@@ -63,6 +66,11 @@ def parts(kind: str, asked: MutantComparison, datasets: list[Dataset]) -> Iterat
             if load(name).image_shape is None:
                 for K, C in zip(KERNELS, (2, 1), strict=True):
                     yield f"{kind}, {name}, K={K}", partial(channel_trial, load_channels(name), K, C, seed, init)
+    elif kind == "optimizers":
+        for outputs in (1, 3):
+            for name in ("gradient", "sign", "adam", "coordinate", "spectral"):
+                trial = partial(optimizer_trial, load(f"synthetic:6,10,{seed}"), name, steps=STEPS, seed=seed)
+                yield f"{kind}, {name}, {outputs} outputs", partial(trial, outputs=outputs)
     elif kind == "spline":
         for case in (BUILTIN, diabetes()):
             for law in ("gaussian:1,1", "gaussian:1,0.316228", "uniform:1,1"):

@@ -9,6 +9,8 @@ import numpy as np
 
 from solvers.algorithms.ball_newton import Ball
 from solvers.algorithms.nuclear_norm import LARGEST, nuclear_max_margin
+from solvers.algorithms.signed_rows import dense
+from solvers.algorithms.spectral_norm import spectral_max_margin, spectral_unique
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
 from solvers.conv_kernel.lags import KernelLags
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from solvers.problem import MarginProblem
     from solvers.search import Search
     from solvers.solution import Solution
+
+LARGEST_STEP = 5e9
+"""Multiplications of a step of the spectral norm's interior point up to which it takes about half a second."""
 
 
 def singular_values(matrix: Array) -> Array:
@@ -104,10 +109,35 @@ class Schatten(Regularizer):
             )
 
     def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
-        if self.p == 2:
+        if self.p == 2 or 1 in problem.shape:  # one row or column: ‖β‖₂ for every p
             return least_norm(problem)
-        found = self._minimize_nuclear(problem, search) if self.p == 1 else None
+        own = self._minimize_nuclear if self.p == 1 else self._minimize_spectral if self.p == np.inf else None
+        found = None if own is None else own(problem, search)
         return super().minimize(problem, search) if found is None else found
+
+    def _minimize_spectral(self, problem: MarginProblem, search: Search) -> Candidate | None:
+        """By an interior point of its own, in the span of the points: projected onto it no singular value grows.
+
+        None for sizes at which a step would take more than a second.
+        """
+        unit, (M, D) = problem.equilibrated, problem.shape
+        rows, basis = unit.rows.reshape(-1, M, D), np.eye(D)
+        if problem.points.shape[0] < D:
+            basis = np.linalg.qr(dense(problem.points).T)[0]
+            rows = rows @ basis
+        turned = rows.shape[1] > rows.shape[2]
+        rows = rows.swapaxes(1, 2) if turned else rows
+        order = rows[0].size
+        if order**2 * (len(rows) + order) > LARGEST_STEP:
+            return None
+        shape, flat = (rows.shape[1], rows.shape[2]), np.ascontiguousarray(rows).reshape(len(rows), -1)
+        found = spectral_max_margin(flat, unit.right, shape, 1e-11, careful=False)
+        if found.gap > 0.5 * min(search.tol, 1e-9):
+            again = spectral_max_margin(flat, unit.right, shape, 1e-11, careful=True)
+            found = again if again.gap < found.gap else found
+        beta = (found.beta.T if turned else found.beta) @ basis.T / unit.scale
+        stats: dict[str, object] = {"method": "interior point", "iterations": found.iterations}
+        return Candidate(beta, found.dual * unit.share, stats)
 
     def _minimize_nuclear(self, problem: MarginProblem, search: Search) -> Candidate | None:
         """By an interior point of its own, and where that leaves the gap open by the central path of R_K."""
@@ -146,7 +176,13 @@ class Schatten(Regularizer):
         )
 
     def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
-        return Uniqueness.UNIQUE if self.p == 2 else Uniqueness.UNKNOWN
+        if self.p == 2 or 1 in problem.shape:
+            return Uniqueness.UNIQUE
+        return (
+            spectral_unique(problem.A, solution.beta, solution.dual.reshape(-1))
+            if self.p == np.inf
+            else Uniqueness.UNKNOWN
+        )
 
     def project(self, beta: Array, radius: float) -> Array | None:
         if self.p == 2:
