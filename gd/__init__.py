@@ -10,6 +10,7 @@ from gd.descent.trajectory import Hypotheses, Trajectory
 from gd.descent.weight_decay import DecayedNetwork, train_with_decay
 from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import FlowPath, Integrated, Limit
+from gd.flow.linear_flow import LinearFlow, linear_flow
 from gd.flow.module_map import NotHomogeneousError
 from gd.flow.termination import Reached
 from gd.images.conv_generator import ConvGenerator
@@ -33,7 +34,7 @@ from gd.optimizers.torch_optimizer import TorchOptimizer
 from gd.optimizers.weight_norm import EntrywiseNorm, SpectralNorm, WeightNorm
 from gd.squared.squared_flow import squared_flow_limit
 from gd.squared.squared_limit import SquaredLimit
-from gd.status import FlowStatus, RunStatus, SquaredStatus
+from gd.status import FlowStatus, LinearFlowStatus, RunStatus, SquaredStatus
 
 __all__ = [
     "LinearNetwork", "FullyConnected", "Diagonal", "Convolutional", "MultiChannelCNN", "MultiChannelReLU",
@@ -42,6 +43,7 @@ __all__ = [
     "Oracle", "NoiseLevel", "RunningVariance",
     "flow_limit", "Limit", "FlowStatus", "Reached", "Integrated", "FlowPath", "NotHomogeneousError",
     "squared_flow_limit", "SquaredLimit", "SquaredStatus",
+    "linear_flow", "LinearFlow", "LinearFlowStatus",
     "train_with_decay", "DecayedNetwork",
     "OPTIMIZERS", "Optimizer", "GradientDescent", "SteepestDescent", "Adam", "AdaGrad", "MirrorDescent",
     "TorchOptimizer", "WeightNorm", "EntrywiseNorm", "SpectralNorm", "Bounds", "LossWeights",

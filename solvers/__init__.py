@@ -11,6 +11,7 @@ from solvers.filters.dual_kernel import DualKernel, dual_kernel, gaussian_kernel
 from solvers.filters.early_stopping import SpectralFilter, early_stopping_filter, tikhonov_filter, truncated_filter
 from solvers.filters.early_stopping_error import ErrorSplit, StoppingTime, best_stopping_time, predicted_error
 from solvers.induced_regularizer import induced_regularizer
+from solvers.logistic_limit import LimitCertificate, LogisticLimit, logistic_limit
 from solvers.max_margin import certify, max_margin
 from solvers.regularization_path import RegularizationPath, regularization_path
 from solvers.regularizers import (
@@ -29,6 +30,7 @@ from solvers.regularizers import (
 )
 from solvers.relu.certificate import GlobalOptimum, ReluCertificate, ReluSolution
 from solvers.relu.margin import certify_relu, relu_max_margin
+from solvers.separable_part import SeparablePart, SplitProof
 from solvers.solution import Certificate, IllConditionedError, NotSeparableError, Solution, Status, Uniqueness
 from solvers.splines.curvature_weights import ConstantWeight, CurvatureWeight, FunctionWeight
 from solvers.splines.density_initialization import DensityInit
@@ -67,6 +69,8 @@ __all__ = [
     "Solution", "BridgeSolution", "ConvKernelSolution", "InducedRegularizer", "Certificate", "Status", "Uniqueness",
     "RegularizationPath",
     "NotSeparableError", "IllConditionedError",
+    # data that no predictor separates: where gradient descent goes all the same
+    "logistic_limit", "LogisticLimit", "LimitCertificate", "SeparablePart", "SplitProof",
     # two-layer ReLU networks: the one of least norm, and whether a given one is it
     "relu_max_margin", "certify_relu", "ReluSolution", "ReluCertificate", "GlobalOptimum",
     # cvxpy expressions, and the factorization behind the convolution lemma

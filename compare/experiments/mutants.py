@@ -19,6 +19,7 @@ KINDS = (
     "outputs",
     "channels",
     "optimizers",
+    "path",
     "spline",
     "filter",
 )

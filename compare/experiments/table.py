@@ -42,6 +42,7 @@ EXPERIMENTS = {
         ("depth", "depth:compare_depths", "Depth 1 to 6: the support of the limit as p = 2/L falls."),
         ("scale", "initial_scale:compare_scales", "Initial scale against time: kernel regime to rich regime."),
         ("losses", "losses:compare_losses", "Logistic loss and exponential loss: one limit or two."),
+        ("path", "path:compare_paths", "Optimization path beside regularization path, separable data or not."),
         ("padding", "padding:compare_paddings", "Zero padding and narrow kernels: KKT points in weight space."),
         ("outputs", "outputs:compare_outputs", "Several outputs: the Schatten norms, nuclear at depth 2."),
         ("optimizers", "optimizers:compare_optimizers", "The optimizer's norm: sign ℓ∞, coordinate ℓ1, Muon spectral."),

@@ -15,6 +15,7 @@ from compare.mutants.function_mutants import diabetes, filter_trial, scan_line, 
 from compare.mutants.margin_mutants import WRONG, margin_trial
 from compare.mutants.network_mutants import channel_trial, outputs_trial, padding_trial
 from compare.mutants.optimizer_mutants import optimizer_trial
+from compare.mutants.path_mutants import path_trial
 from compare.mutants.trial import Trial, section
 from compare.reports.progress import run_parts
 from compare.reports.report import Report
@@ -71,6 +72,9 @@ def parts(kind: str, asked: MutantComparison, datasets: list[Dataset]) -> Iterat
             for name in ("gradient", "sign", "adam", "coordinate", "spectral"):
                 trial = partial(optimizer_trial, load(f"synthetic:6,10,{seed}"), name, steps=STEPS, seed=seed)
                 yield f"{kind}, {name}, {outputs} outputs", partial(trial, outputs=outputs)
+    elif kind == "path":
+        for name in ("partial:40,6,0", "synthetic:12,8,3"):
+            yield f"{kind}, {name}", partial(path_trial, load(name))
     elif kind == "spline":
         for case in (BUILTIN, diabetes()):
             for law in ("gaussian:1,1", "gaussian:1,0.316228", "uniform:1,1"):
