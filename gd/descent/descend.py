@@ -19,6 +19,8 @@ from gd.descent.rescaling import ProgressiveRescaling
 from gd.descent.run import Recorder, iterate
 from gd.descent.schedule import ConstantStep, LossNormalized, Schedule
 from gd.descent.trajectory import Trajectory
+from gd.forward_pass import check_forward_pass
+from gd.gradient_mode import with_gradients
 from gd.images.descend_image import ImageTrajectory, Optimizer, Reduction, descend_image
 from gd.images.generator import Generator
 from gd.images.stopping_rules import StoppingRule
@@ -74,6 +76,7 @@ def descend(
 ) -> Trajectory: ...
 
 
+@with_gradients
 def descend(
     model: nn.Module | Sequence[nn.Module],
     X: ArrayLike | Tensor,
@@ -169,6 +172,7 @@ def descend(
             f"{chosen_loss.name} loss use ConstantStep or ArmijoLineSearch"
         )
     inputs, targets = check_data(models[0], X, y, chosen_loss)
+    check_forward_pass(models[0], inputs)
     where = choose_device(device)
     began = time.perf_counter()
     devices = [torch.cuda.current_device()] if where.type == "cuda" else []

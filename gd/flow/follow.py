@@ -43,6 +43,7 @@ SETTLED = 1e-6
 of p at the lowest temperature, 1e-16/1e-8, leaves 1e-8 of it.)"""
 PATIENT = (1.0, 200)
 """Steps that may follow after the limit was found, until the direction is final: of those before, and at least."""
+TOLD = 1.0  # seconds between calls of `progress`, at most
 OPEN_GAP = 1e-5  # above it a gap is no matter of temperature or rounding: R is not what this network minimizes
 
 
@@ -102,14 +103,17 @@ class Run:
         self.termination = Termination()
         self.began = time.perf_counter()
 
-    def to_the_end(self, flow: Flow, max_steps: int, progress: Callable[[int, int], None] | None) -> list[Limit]:
-        """The limits of all rows of a flow that has not taken a step yet."""
+    def to_the_end(
+        self, flow: Flow, max_steps: int, deadline: float, progress: Callable[[int, int], None] | None
+    ) -> list[Limit]:
+        """The limits of all rows of a flow that has not taken a step yet; `deadline` is a time of `time.monotonic`."""
         rows = np.arange(len(self.locked))
         courses = [_Course() for _ in rows]
         first_step = flow.step.copy()
         limits: dict[int, Limit] = {}
         self.recorder.begin(flow)
         self.recorder.keep(flow, rows, np.ones(rows.size, dtype=bool))
+        told = time.monotonic()
         for attempt in range(max_steps):
             accepted = flow.advance()
             self.recorder.keep(flow, rows, accepted)
@@ -119,7 +123,8 @@ class Run:
             spent = (flow.step < SMALLEST_STEP * flow.tau) | (flow.log_norm > LARGEST_LOG_NORM)
             # a sample on which every unit is dead has no gradient: its margin stays, and time runs out
             spent |= ((flow.tau > ENDLESS * first_step[rows]) | (flow.log_norm > GIVEN_UP)) & ~separated
-            finished = np.union1d(ended, np.flatnonzero(spent | (attempt == max_steps - 1))).astype(int)
+            last = attempt == max_steps - 1 or time.monotonic() >= deadline
+            finished = np.union1d(ended, np.flatnonzero(spent | last)).astype(int)
             for i in map(int, finished):
                 limits[int(rows[i])] = self._report(flow, i, int(rows[i]), courses[rows[i]])
             if finished.size:
@@ -127,8 +132,9 @@ class Run:
                 if staying.size == 0:
                     break
                 flow, rows = flow.restrict(staying), rows[staying]
-            if progress is not None and attempt % 50 == 49:
+            if progress is not None and (attempt % 50 == 49 or time.monotonic() >= told + TOLD):
                 progress(attempt + 1, rows.size)
+                told = time.monotonic()
         return [limits[row] for row in range(len(self.locked))]
 
     def _ends(self, flow: Flow, i: int, row: int, course: _Course) -> bool:
