@@ -44,6 +44,8 @@ of p at the lowest temperature, 1e-16/1e-8, leaves 1e-8 of it.)"""
 PATIENT = (1.0, 200)
 """Steps that may follow after the limit was found, until the direction is final: of those before, and at least."""
 TOLD = 1.0  # seconds between calls of `progress`, at most
+PATIENT_IN_A_CELL = (0.5, 50)
+"""The same where units that die keep the direction from becoming final: the flow is watched in its cell for as long."""
 OPEN_GAP = 1e-5  # above it a gap is no matter of temperature or rounding: R is not what this network minimizes
 
 
@@ -141,11 +143,14 @@ class Run:
         """Look at row i: whether its limit is found and its direction is final."""
         course.look(flow.theta[i], float(flow.log_norm[i]))
         steps = int(flow.steps[i])
-        if course.found is None or course.found.reached is Reached.BY_CERTIFICATE:  # the later, the more accurate
-            first = course.found is None
-            course.found = self._limit_of(flow, i, row, course) or course.found
-            if first:
-                course.last_step = steps + max(int(PATIENT[0] * steps), PATIENT[1])
+        before, again = course.found, (Reached.BY_CERTIFICATE, Reached.IN_THE_CELL)
+        if before is None or before.reached in again:  # the later, the more accurate
+            found = self._limit_of(flow, i, row, course)
+            # a certificate holds for good; a cell holds while the flow is in it
+            course.found = found or (before if before and before.reached is Reached.BY_CERTIFICATE else None)
+            if before is None and found is not None:
+                part, least = PATIENT_IN_A_CELL if found.reached is Reached.IN_THE_CELL else PATIENT
+                course.last_step = steps + max(int(part * steps), least)
         return course.found is not None and (course.turned <= SETTLED or steps >= course.last_step)
 
     def _limit_of(self, flow: Flow, i: int, row: int, course: _Course) -> _Found | None:

@@ -28,13 +28,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gd.flow.cell_program import Cell, cell_optimum
+from gd.flow.cell import Cell, CellOptimum
+from gd.flow.cell_program import cell_optimum
 from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights
 from gd.flow.kkt import StationaryPoint
 from gd.flow.margin_map import Local, Step
 from gd.flow.module_map import ModuleMap
 from gd.flow.weight_polish import LARGEST_DENSE, HeldProblem, hessian
-from gd.piecewise.module import Derivatives
+from gd.piecewise.module import Derivatives, TwoLayers
 from gd.piecewise.rows import Rows
 from solvers.arrays import Array
 
@@ -162,29 +163,29 @@ class SlidingMap(ModuleMap):
         self, theta: Tensor, p: Array, *, carried: Any, may_grow: bool, tol: float
     ) -> Iterator[StationaryPoint]:
         """The best point of the flow's cell, for two layers; otherwise by Newton's method in the weights."""
-        point = self._best_of_the_cell(theta, carried)
-        if point is not None:
-            yield point
-        else:
-            yield from super().polished(theta, p, carried=carried, may_grow=may_grow, tol=tol)
-
-    def _best_of_the_cell(self, theta: Tensor, carried: Gates | None) -> StationaryPoint | None:
         net = self.pieces.two_layers(theta)
-        if net is None:
-            return None
+        best = None if net is None else self._best_of_the_cell(net, theta, p, carried)
+        if net is None or best is None:
+            yield from super().polished(theta, p, carried=carried, may_grow=may_grow, tol=tol)
+        elif not best.refused().any():
+            (W, a), at = best.weights(), best.kkt()
+            found = net.theta(*(torch.as_tensor(part).to(theta) for part in (W @ self._basis(net).T, a)))
+            yield StationaryPoint(found / at.norm, best.lam, at, stable=True, isolated=False, best_of_its_cell=True)
+
+    def _best_of_the_cell(self, net: TwoLayers, theta: Tensor, p: Array, carried: Gates | None) -> CellOptimum | None:
+        """The optimum of the cell where the flow is; walls that it slides along may be crossed."""
         gates = self.begin_gates(theta) if carried is None else carried
         X, W, a = (part.cpu().numpy() for part in (net.X, net.W, net.a))
-        basis = np.linalg.qr(X.T)[0] if X.shape[0] < X.shape[1] else np.eye(X.shape[1])
-        y = self.y.flatten().cpu().numpy()
-        on = (gates.on ^ net.flipped).view(self.pieces.n_items, -1).cpu().numpy()
+        basis, y = self._basis(net), self.y.flatten().cpu().numpy()
+        on, sliding = (part.view(len(y), -1).cpu().numpy() for part in (gates.on ^ net.flipped, gates.sliding))
         cell = Cell(X @ basis, y, np.where(a >= 0, 1.0, -1.0), on, net.above, net.below)
-        best = cell_optimum(cell, np.abs(a)[:, None] * (W @ basis))
-        if best is None:
-            return None
-        W, a = best.weights()
-        found = net.theta(*(torch.as_tensor(part).to(theta) for part in (W @ basis.T, a)))
-        at = best.kkt()
-        return StationaryPoint(found / at.norm, best.lam, at, stable=True, isolated=False, best_of_its_cell=True)
+        return cell_optimum(cell, np.abs(a)[:, None] * (W @ basis), p, sliding)
+
+    @staticmethod
+    def _basis(net: TwoLayers) -> Array:
+        """An orthonormal basis (D, r) of the data's span."""
+        X = net.X.cpu().numpy()
+        return np.linalg.qr(X.T)[0] if X.shape[0] < X.shape[1] else np.eye(X.shape[1])
 
     def begin_gates(self, theta: Tensor) -> Gates:
         """Signs of z, nothing sliding."""
