@@ -6,11 +6,11 @@ shortest v_j that wall multipliers can make of g_j is its projection onto the un
 
     max Σ_n λ_n   s.t.   h_j(λ) = ½‖v_j(λ)‖² ≤ ½,   λ ≥ 0,                                                    (3)
 
-with convex h_j, ∂h_j/∂λ_n = s_j y_n φ′_nj x_n·v_j, and multipliers r_j that are the lengths of the units: u_j = r_j v_j.
-A step linearizes the constraints and takes the curvature Σ r_j ∇²h_j of the Lagrangian, on the faces of the cones where
-the v_j lie; a quadratic program then says which margins and units are tight, degenerate or not. λ over its largest
-‖v_j‖ is feasible, so the value max_j ‖v_j‖^{−1} Σ λ_n decides on each step. Units with ‖g_j‖ far below the largest need
-no projection, which shortens.
+with convex h_j, ∂h_j/∂λ_n = s_j y_n φ′_nj x_n·v_j, and multipliers r_j, the lengths of the units: u_j = r_j v_j. A step
+linearizes the constraints and takes the curvature Σ r_j ∇²h_j of the Lagrangian, on the faces of the cones where the
+v_j lie; a quadratic program then says which margins and units are tight, degenerate or not. λ over its largest ‖v_j‖ is
+feasible, so the value max_j ‖v_j‖^{−1} Σ λ_n decides on each step. A projection only shortens, so units with ‖g_j‖ far
+below the largest ‖v_j‖ need none.
 
 Reference: Moreau (1962); Nocedal, Wright (2006), section 18.1, for sequential quadratic programming; Qi, Sun (1993) for
 Newton's method on piecewise smooth equations.

@@ -44,7 +44,9 @@ def cell_optimum(cell: Cell, u: Array, lam: Array | None = None, open_walls: Mas
     """
     found = solve(cell, u, lam)
     for _ in range(CROSSINGS):
-        if found is None or not (refused := found.refused()).any() or not (open_walls is None or open_walls[refused].all()):
+        if found is None or not (refused := found.refused()).any():
+            return found
+        if open_walls is not None and not open_walls[refused].all():
             return found
         before = found.value
         found = solve(replace(found.cell, on=found.cell.on ^ refused), found.u, found.lam)

@@ -199,7 +199,7 @@ class Run:
             settles_slowly=self.mapping.settles_slowly,
             missing_margin=1.0 - smoothed / point.kkt.margin if proved and point.isolated else np.inf,
         )
-        if reached is Reached.NOT and point.best_of_its_cell:
+        if reached is not Reached.AT_THE_POINT and point.best_of_its_cell:
             found = self.termination.in_the_cell(row, float(flow.margins[i].min()), point.kkt.margin)
             reached = Reached.IN_THE_CELL if found else Reached.NOT
         if reached is Reached.NOT:

@@ -36,7 +36,7 @@ from gd.flow.margin_map import Local, Step
 from gd.flow.module_map import ModuleMap
 from gd.flow.weight_polish import LARGEST_DENSE, HeldProblem, hessian
 from gd.piecewise.module import Derivatives, TwoLayers
-from gd.piecewise.rows import Rows
+from gd.piecewise.rows import KinkGram, Rows
 from solvers.arrays import Array
 
 ROUNDS = 12
@@ -98,16 +98,21 @@ class Tangent:
     gates: Gates
     local: Derivatives
     gram: Tensor
-    """Of all rows, J and Z, (C + K, C + K)."""
-    factor: Tensor
-    """Cholesky factor of the part of Z."""
+    """JJᵀ (C, C)."""
+    cross: Tensor
+    """ZJᵀ (K, C)."""
+    across: KinkGram
+    """ZZᵀ."""
 
     @classmethod
     def of(cls, gates: Gates, local: Derivatives, metric: Metric) -> Tangent:
-        gram, C = metric.gram(local.rows), local.margins.shape[0]
-        S = gram[C:, C:].clone()
-        S.diagonal().add_(RIDGE * torch.trace(S) + 1e-300)
-        return cls(gates, local, gram, torch.linalg.cholesky(S))
+        rows, C = local.rows, local.margins.shape[0]
+        J, Z = rows.select(slice(C)), rows.select(slice(C, None))
+        if metric.factor is not None:
+            gram = metric.gram(rows)
+            across = KinkGram(lambda: gram[C:, C:].clone(), None, RIDGE)
+            return cls(gates, local, gram[:C, :C], gram[C:, :C], across)
+        return cls(gates, local, J.gram(), Z.cross(J), KinkGram(Z.gram, Z.separate() if len(Z) else None, RIDGE))
 
     @property
     def C(self) -> int:
@@ -115,14 +120,12 @@ class Tangent:
 
     def along_kinks(self, c: Tensor) -> Tensor:
         """(ZZᵀ)^{−1}ZJᵀ c for columns c (C, n)."""
-        return torch.cholesky_solve(self.gram[self.C :, : self.C] @ c, self.factor)
+        return self.across.solve(self.cross @ c)
 
     def projected_gram(self) -> Tensor:
         """JJᵀ along the kinks, (C, C)."""
-        C = self.C
-        across = torch.cholesky_solve(self.gram[C:, :C], self.factor)
-        projected = self.gram[:C, :C] - self.gram[:C, C:] @ across
-        moves = projected.diagonal() > PINNED * self.gram.diagonal()[:C]
+        projected = self.gram - self.cross.T @ self.across.solve(self.cross)
+        moves = projected.diagonal() > PINNED * self.gram.diagonal()
         return torch.where(moves[:, None] & moves, projected, 0.0)
 
     def pull(self, p: Tensor) -> Tensor:
@@ -239,6 +242,15 @@ class SlidingLocal(Local):
             mapping.degree,
         )
 
+    def along_kinks(self, v: Tensor) -> Tensor:
+        tangent = self.rows[0]
+        rows, C = tangent.local.rows, tangent.C
+        q = tangent.across.solve(rows.dot(v)[C:, None])[:, 0]
+        return v - rows.combine(torch.cat([q.new_zeros(C), q]))
+
+    def kink_multipliers(self, p: Tensor) -> Tensor:
+        return self.rows[0].along_kinks(p[:, None])[:, 0]
+
     def solve(self, h: Array, T: Array, guess: Array, logistic: bool, implicit: NDArray[np.bool_]) -> Step:
         solved = [
             self._solve_row(b, float(h[b]), T[b : b + 1], guess[b : b + 1], logistic, bool(implicit[b]))
@@ -264,8 +276,8 @@ class SlidingLocal(Local):
             if metric.drift is not None:
                 drift = tangent.local.rows.dot(metric.drift)
             z_K = tangent.local.z[tangent.gates.kinks] + drift[C:]
-            back = torch.cholesky_solve(z_K[:, None], tangent.factor)[:, 0]
-            m = (tangent.local.margins + drift[:C] - tangent.gram[:C, C:] @ back).cpu().numpy()
+            back = tangent.across.solve(z_K[:, None])[:, 0]
+            m = (tangent.local.margins + drift[:C] - tangent.cross.T @ back).cpu().numpy()
             gram = tangent.projected_gram().cpu().numpy()
             gram = (gram + gram.T)[None] / 2
             p, ok = implicit_weights(forceful(m[None], gram), gram, np.array([h]), T, p, logistic)
