@@ -54,17 +54,26 @@ def growth(mapping: MarginMap, theta: Tensor, local: Local, p: Array, temperatur
     chosen = torch.zeros(active.size, p.size, dtype=torch.float64, device=theta.device)
     chosen[torch.arange(active.size), torch.as_tensor(active)] = 1.0
     pulls = torch.stack([_real(local.pull(row[None])[0] - force) for row in chosen]).cpu().numpy()
-    _, singular, basis = np.linalg.svd(np.sqrt(p[active])[:, None] * pulls, full_matrices=False)
     at = _real(theta)
     both = mapping.held_problem(theta, carried, p > ACTIVE * p.max()).both
     kappa = local.kink_multipliers(weights)
-    across = np.vstack([local.along_kinks(at).cpu().numpy()[None], basis[singular**2 > rate * temperature]])
-    V = np.linalg.qr(across.T)[0].T
+    # the part of JᵀCJ that T holds: right singular vectors of √p J, by the left ones of the small Gram matrix
+    pulls *= np.sqrt(p[active])[:, None]
+    squares, left = np.linalg.eigh(pulls @ pulls.T)
+    kept = squares > rate * temperature
+    left = left[:, kept] / np.sqrt(squares[kept])
+
+    def across_margins(v: Array) -> Array:
+        """v less its part in the span of these singular vectors."""
+        return np.asarray(v - (pulls @ v) @ left @ left.T @ pulls)
+
+    radial = across_margins(local.along_kinks(at).cpu().numpy())
+    radial /= max(float(np.linalg.norm(radial)), 1e-300)
 
     def along(v: Array) -> Array:
-        """v without its parts across the kinks, along θ and along the margins that p holds."""
-        v = local.along_kinks(torch.as_tensor(v, device=theta.device)).cpu().numpy()
-        return np.asarray(v - V.T @ (V @ v))
+        """v less its parts across the kinks, along θ and along the margins that p holds."""
+        v = across_margins(local.along_kinks(torch.as_tensor(v, device=theta.device)).cpu().numpy())
+        return np.asarray(v - radial * (radial @ v))
 
     def weighted(real: Tensor) -> Tensor:
         margins, kinks = both(_like(real, theta))
@@ -84,7 +93,6 @@ def growth(mapping: MarginMap, theta: Tensor, local: Local, p: Array, temperatur
         return -1.0
 
     def product(v: Array) -> Array:
-        v = torch.as_tensor(along(v), device=theta.device)
         direction = torch.as_tensor(along(v), device=theta.device)
         return along(torch.autograd.grad(slope, at, direction, retain_graph=True)[0].cpu().numpy())
 
