@@ -9,9 +9,9 @@ from gd.descent.schedule import ConstantStep, DecayingStep, LossNormalized
 from gd.descent.trajectory import Hypotheses, Trajectory
 from gd.descent.weight_decay import DecayedNetwork, train_with_decay
 from gd.flow.flow_limit import flow_limit
+from gd.flow.homogeneity import NotHomogeneousError
 from gd.flow.limit import FlowPath, Integrated, Limit
 from gd.flow.linear_flow import LinearFlow, linear_flow
-from gd.flow.module_map import NotHomogeneousError
 from gd.flow.termination import Reached
 from gd.images.conv_generator import ConvGenerator
 from gd.images.descend_image import ImageTrajectory, descend_image

@@ -38,7 +38,8 @@ class FlowStatus(TrainingStatus):
         "that the flow had not left within the steps allowed."
     )
     UNFINISHED = (
-        "Not converged: the residuals stayed above the tolerance within the steps allowed; read them, not the limit."
+        "Not converged: the residuals stayed above the tolerance within the steps and the time allowed; read them, not "
+        "the limit."
     )
     NOT_SEPARATED = (
         "Not separated: the smallest margin did not become positive before the flow was given up, so the loss was not "

@@ -19,6 +19,8 @@ from gd.descent.rescaling import ProgressiveRescaling
 from gd.descent.run import Recorder, Training, iterate
 from gd.descent.schedule import ConstantStep, DecayingStep, LossNormalized, Schedule
 from gd.descent.trajectory import Trajectory
+from gd.forward_pass import check_forward_pass
+from gd.gradient_mode import with_gradients
 from gd.images.descend_image import ImageTrajectory, Reduction, descend_image
 from gd.images.descend_image import Optimizer as ImageOptimizer
 from gd.images.generator import Generator
@@ -82,6 +84,7 @@ def descend(
 ) -> Trajectory: ...
 
 
+@with_gradients
 def descend(
     model: nn.Module | Sequence[nn.Module],
     X: ArrayLike | Tensor,
@@ -185,6 +188,7 @@ def descend(
     chosen_loss = find_loss("exponential" if loss is None else loss)
     chosen = find_optimizer("gradient" if optimizer is None else optimizer)
     inputs, targets = check_data(models[0], X, y, chosen_loss)
+    check_forward_pass(models[0], inputs)
     where = choose_device(device)
     began = time.perf_counter()
     devices = [torch.cuda.current_device()] if where.type == "cuda" else []

@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from gd.data import check_data, check_models, choose_device
+from gd.gradient_mode import with_gradients
 from gd.losses import Squared
 from gd.squared.squared_limit import SquaredLimit
 from gd.squared.tangent import TangentBundle, tangent_bundle
@@ -36,6 +37,7 @@ from gd.status import SquaredStatus
 from solvers.arrays import Array
 
 
+@with_gradients
 def squared_flow_limit(
     model: nn.Module | Sequence[nn.Module],
     X: ArrayLike | Tensor,
@@ -118,6 +120,7 @@ def _bundle(
     return tangent_bundle(models, inputs, targets, device), targets
 
 
+@with_gradients
 def linear_limit(
     model: nn.Module | Sequence[nn.Module], X: ArrayLike | Tensor, y: ArrayLike | Tensor
 ) -> Mapping[str, Array]:
@@ -143,6 +146,7 @@ def linear_limit(
         return {name: part.cpu().numpy().copy() for name, part in bundle.named(W).items()}
 
 
+@with_gradients
 def stable_step(model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor) -> float:
     """The bound 2/λ_max(Θ(0)) below which plain gradient descent on ½‖r‖² converges for a wide network.
 
