@@ -18,11 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from gd.flow.margin_map import Local, MarginMap
+from gd.flow.two_layer_optimum import TwoLayerRelu, two_layer_relu
 from gd.networks.declaration import declared
 from gd.piecewise.module import Derivatives, PiecewiseMargins
 from solvers.arrays import Array
 
 TOLERATED = 1e-8  # relative deviation from c^L f(x; θ); rounding gives 1e-15 to 1e-12
+CANCELLED = 1e-6
+"""Outputs at the parameters below this part of those near them are taken for rounding of 1e-16, at most 1e-10 here."""
 LARGEST_BASIS = 4096
 """Dimension up to which β of a module is computed, one unit vector after the other."""
 SCALES = (0.5, 1.7, 3.0)
@@ -176,6 +179,9 @@ class ModuleMap(MarginMap):
     def conserved(self, theta: Tensor) -> Tensor | None:
         return self.pieces.conserved(theta)
 
+    def two_layers(self, theta: Tensor) -> TwoLayerRelu | None:
+        return two_layer_relu(self.pieces.two_layers(theta), self.y)
+
     def weights(self, theta: Tensor) -> dict[str, Array]:
         return {name: part.cpu().numpy() for name, part in self._split(theta).items()}
 
@@ -197,11 +203,13 @@ class ModuleMap(MarginMap):
             raise ValueError("the module's outputs on X are identically zero near its parameters: no margin to follow")
         degree = float(np.median(ratios))
         degree = float(round(degree)) if abs(degree - round(degree)) < 0.05 else degree
+        # where outputs cancel, as in pairs of units of opposite signs, only rounding is left of them
+        typical = max(float(self.margins(probe[None]).abs().max()) for probe in probes)
         for probe in probes:
             f = self.margins(probe[None])[0]
             for c in SCALES:
                 scaled = self.margins(c * probe[None])[0]
-                size = max(float(scaled.abs().max()), c**degree * float(f.abs().max()), 1e-300)
+                size = max(float(scaled.abs().max()), c**degree * float(f.abs().max()), CANCELLED * typical, 1e-300)
                 deviations.append(float((scaled - c**degree * f).abs().max()) / size)
         if max(deviations) > TOLERATED or degree <= 0:
             raise NotHomogeneousError(max(deviations), degree, [n for n in self._names if "bias" in n])
