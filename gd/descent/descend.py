@@ -116,7 +116,8 @@ def descend(
             The line search needs no step size and suits any module. Without a step size the others have a safe default
             for linear networks, documented at their classes and slow on deep ones.
         seed: of randomness inside a module's forward pass, if it has any; the networks here have none.
-        device: CUDA where there is one, else the CPU, unless given.
+        device: CUDA where there is one and the Jacobian has 10⁶ entries (below, the CPU is faster), else the CPU,
+            unless given.
         dtype: of all computation; float64 unless given.
         snapshots: about how many log-spaced steps to record, the first and the last included, or those steps
             themselves; 60 unless given.
@@ -169,10 +170,9 @@ def descend(
             f"{chosen_loss.name} loss use ConstantStep or ArmijoLineSearch"
         )
     inputs, targets = check_data(models[0], X, y, chosen_loss)
-    where = choose_device(device)
+    where = choose_device(device, models, targets.numel())
     began = time.perf_counter()
-    devices = [torch.cuda.current_device()] if where.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
         torch.manual_seed(seed or 0)
         objective = Objective(models, inputs, targets, chosen_loss, where, dtype or torch.float64)
         wanted = snapshot_steps(steps, 60 if snapshots is None else snapshots)
