@@ -14,6 +14,7 @@ from compare.margin.output_limits import planted, wine
 from compare.mutants.function_mutants import diabetes, filter_trial, scan_line, spline_trial
 from compare.mutants.margin_mutants import WRONG, margin_trial
 from compare.mutants.network_mutants import channel_trial, outputs_trial, padding_trial
+from compare.mutants.relu_mutants import relu_trial
 from compare.mutants.trial import Trial, section
 from compare.reports.progress import run_parts
 from compare.reports.report import Report
@@ -30,6 +31,8 @@ TEXT = (
 KERNELS = (3, 2)
 """Kernel sizes of padded and multi-channel networks."""
 WIDTH, NETWORKS = 1280, 24
+PLANES = ("synthetic:8,2,2", "random:6,2,0")
+"""Points of two-layer ReLU networks, of a rank at which the optimum is enumerated."""
 CHANNELS, GENERATORS = 4096, (0, 1, 2, 3)
 
 Part = tuple[str, Callable[[], Trial]]
@@ -63,6 +66,9 @@ def parts(kind: str, asked: MutantComparison, datasets: list[Dataset]) -> Iterat
             if load(name).image_shape is None:
                 for K, C in zip(KERNELS, (2, 1), strict=True):
                     yield f"{kind}, {name}, K={K}", partial(channel_trial, load_channels(name), K, C, seed, init)
+    elif kind == "relu":
+        for plane in map(load, PLANES):
+            yield f"{kind}, {plane.name}", partial(relu_trial, plane.name, plane.X, plane.y)
     elif kind == "spline":
         for case in (BUILTIN, diabetes()):
             for law in ("gaussian:1,1", "gaussian:1,0.316228", "uniform:1,1"):

@@ -59,7 +59,7 @@ def picture(runs: Sequence[ReluLimit], optimum: ReluSolution, points: Array, y: 
             "network": units[:, 0], "unit x": units[:, 1], "unit y": units[:, 2], "unit sign": units[:, 3],
             "optimum x": best[:, 0], "optimum y": best[:, 1], "optimum sign": best[:, 2],
         },
-        size=(5.2, 3.4),
+        size=(6.2, 3.4),
     )  # fmt: skip
 
 
