@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from compare.experiments.padding import compare_paddings as compare_paddings
     from compare.experiments.path import compare_paths as compare_paths
     from compare.experiments.recovery import compare_recovery as compare_recovery
+    from compare.experiments.relu import compare_relu as compare_relu
     from compare.experiments.spline import compare_spline as compare_spline
     from compare.function_distance import l2_distance as l2_distance
     from compare.function_distance import uniform_distance as uniform_distance

@@ -46,6 +46,7 @@ EXPERIMENTS = {
         ("padding", "padding:compare_paddings", "Zero padding and narrow kernels: KKT points in weight space."),
         ("outputs", "outputs:compare_outputs", "Several outputs: the Schatten norms, nuclear at depth 2."),
         ("optimizers", "optimizers:compare_optimizers", "The optimizer's norm: sign ℓ∞, coordinate ℓ1, Muon spectral."),
+        ("relu", "relu:compare_relu", "Two-layer ReLU networks: how often the flow ends at the global optimum."),
         ("channels", "channels:compare_channels", "Multi-channel CNNs against the certified R_K max margin."),
         ("conjecture", "conjecture:compare_conjecture", "Search for predictors that cost more with few channels."),
         ("spline", "spline:compare_spline", "Wide ReLU networks against the weighted spline (regression)."),

@@ -16,6 +16,7 @@ from compare.mutants.margin_mutants import WRONG, margin_trial
 from compare.mutants.network_mutants import channel_trial, outputs_trial, padding_trial
 from compare.mutants.optimizer_mutants import optimizer_trial
 from compare.mutants.path_mutants import path_trial
+from compare.mutants.relu_mutants import relu_trial
 from compare.mutants.trial import Trial, section
 from compare.reports.progress import run_parts
 from compare.reports.report import Report
@@ -34,6 +35,8 @@ KERNELS = (3, 2)
 STEPS = 12_000
 """Of optimizers: then all runs are extrapolated to 5e-3."""
 WIDTH, NETWORKS = 1280, 24
+PLANES = ("synthetic:8,2,2", "random:6,2,0")
+"""Points of two-layer ReLU networks, of a rank at which the optimum is enumerated."""
 CHANNELS, GENERATORS = 4096, (0, 1, 2, 3)
 
 Part = tuple[str, Callable[[], Trial]]
@@ -75,6 +78,9 @@ def parts(kind: str, asked: MutantComparison, datasets: list[Dataset]) -> Iterat
     elif kind == "path":
         for name in ("partial:40,6,0", "synthetic:12,8,3"):
             yield f"{kind}, {name}", partial(path_trial, load(name))
+    elif kind == "relu":
+        for plane in map(load, PLANES):
+            yield f"{kind}, {plane.name}", partial(relu_trial, plane.name, plane.X, plane.y)
     elif kind == "spline":
         for case in (BUILTIN, diabetes()):
             for law in ("gaussian:1,1", "gaussian:1,0.316228", "uniform:1,1"):

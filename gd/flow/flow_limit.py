@@ -124,7 +124,8 @@ def flow_limit(
             was found, with everything that is known by then. No limit unless given.
         path_tolerance: angle in radians by which one step of the path may err; 1e-3 unless given.
         snapshots_per_decade: density of the recorded path in τ; 40 unless given.
-        device: CUDA where there is one, else the CPU, unless given. Always float64.
+        device: CUDA where there is one and the Jacobian has 10⁶ entries (below, the CPU is faster), else the CPU,
+            unless given. Always float64.
         progress: called with (attempted steps, models still running) every 50 steps, and once a second.
 
     Returns:
@@ -184,7 +185,7 @@ def flow_limit(
         check_fixed_function(one, inputs)
     if declared(models[0]).linear_network is not None:
         raise_if_not_separable(check_problem(inputs.numpy(), labels.numpy(), L2()).A, tuple(labels.shape))
-    where = choose_device(device)
+    where = choose_device(device, models, labels.numel())
     mapping = margin_map(models[0], inputs.to(where), labels.to(where), seed)
     if len(models) > 1 and not mapping.batches:  # equal shapes do not make two forward passes one function
         return [

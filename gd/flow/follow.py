@@ -285,6 +285,7 @@ class Run:
             polish_angle=0.0 if found.reached is Reached.BY_CERTIFICATE else 2.0 * math.asin(min(distance / 2.0, 1.0)),
             certificate=there.certificate,
             conservation_drift=self.recorder.laws.drift(row),
+            two_layers=self.mapping.two_layers(there.theta),
             integrated=Integrated(
                 weights=self.mapping.weights(own.theta),
                 predictor=self._predictor(own),

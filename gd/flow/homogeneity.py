@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 TOLERATED = 1e-8  # relative deviation from c^L f(x; θ); rounding gives 1e-15 to 1e-12
+CANCELLED = 1e-6
+"""Outputs at the parameters below this part of those near them are taken for rounding of 1e-16, at most 1e-10 here."""
 SCALES = (0.5, 1.7, 3.0)
 PROBES = 2  # random weights near the given ones
 
@@ -90,9 +92,11 @@ def _fit(outputs: Outputs, probes: Sequence[Mapping[str, Tensor]], names: Sequen
         return 0.0, np.inf
     degree = float(np.median(ratios))
     degree = float(round(degree)) if abs(degree - round(degree)) < 0.05 else degree
+    # where outputs cancel, as in pairs of units of opposite signs, only rounding is left of them
+    typical = CANCELLED * max(float(f.abs().max()) for _, f, _ in pairs)
     deviations = [
         float((scaled - c**degree * f).abs().max())
-        / max(float(scaled.abs().max()), c**degree * float(f.abs().max()), 1e-300)
+        / max(float(scaled.abs().max()), c**degree * float(f.abs().max()), typical, 1e-300)
         for c, f, scaled in pairs
     ]
     return degree, max(deviations)

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from gd.flow.implicit_weights import forceful, implicit_weights
 from gd.flow.kkt import ACTIVE, KKT, StationaryPoint
 from gd.flow.termination import SETTLING
+from gd.flow.two_layer_optimum import TwoLayerRelu
 from gd.flow.weight_polish import HeldProblem, gradients, polish_weights
 from solvers.arrays import Array
 from solvers.regularizers import Regularizer
@@ -132,6 +133,11 @@ class MarginMap(ABC):
 
     def predictors(self, theta: Tensor) -> Array | None:
         """β of every row of θ, shape (B, *shape); None when the network is not a linear predictor."""
+        del theta
+        return None
+
+    def two_layers(self, theta: Tensor) -> TwoLayerRelu | None:
+        """The network at θ (P,) as a two-layer (leaky) ReLU network; None where it is not one."""
         del theta
         return None
 

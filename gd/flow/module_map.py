@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gd.flow.homogeneity import TOLERATED, measured_degree
 from gd.flow.margin_map import Local, MarginMap
+from gd.flow.two_layer_optimum import TwoLayerRelu, two_layer_relu
 from gd.networks.declaration import declared
 from gd.piecewise.module import Derivatives, PiecewiseMargins
 from solvers.arrays import Array
@@ -151,6 +152,9 @@ class ModuleMap(MarginMap):
 
     def conserved(self, theta: Tensor) -> Tensor | None:
         return self.pieces.conserved(theta)
+
+    def two_layers(self, theta: Tensor) -> TwoLayerRelu | None:
+        return two_layer_relu(self.pieces.two_layers(theta), self.y)
 
     def weights(self, theta: Tensor) -> dict[str, Array]:
         return {name: part.cpu().numpy() for name, part in self._split(theta).items()}

@@ -337,7 +337,7 @@ class SlidingLocal(Local):
         plain, numbers = Tangent.of(gates, tangent.local, Metric()), torch.nonzero(held)[:, 0]
         behind = self._mapping.pieces.derivatives(theta, gates.open, numbers).rows.dense[C:]
         along = torch.stack([plain.local.rows.dot(gradient)[C:] for gradient in behind])
-        a = torch.cholesky_solve(along.T, plain.factor).T
+        a = plain.across.solve(along.T).T
         none = torch.zeros(C).to(a)
         spanned = torch.stack([plain.local.rows.combine(torch.cat([none, row])) for row in a])
         held_here = (behind - spanned).norm(dim=1) <= 1e-6 * behind.norm(dim=1)

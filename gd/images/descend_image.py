@@ -96,7 +96,7 @@ def descend_image(
     reduction: Reduction = "mean",
     measurement: Callable[[Tensor], Tensor] | None = None,
     rules: Sequence[StoppingRule] = (),
-    clean: ArrayLike | None = None,
+    clean: ArrayLike | Tensor | None = None,
     snapshots: int | Sequence[int] = 20,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
@@ -122,7 +122,8 @@ def descend_image(
             mse(A G(C), y), and keep images G(C).
         clean: the image x that `clean_mse` is measured against, of the shape of the target's images.
         snapshots: about how many log-spaced steps to keep outputs and weight distances at, or those steps themselves.
-        device: CUDA where there is one, else the CPU.
+        device: CUDA where there is one and weights times pixels are 10⁶ (below, the CPU is faster), else the CPU,
+            unless given.
         dtype: float32 or float64; the model's own unless given.
         progress: called with (t, steps) at snapshots.
 
@@ -143,7 +144,7 @@ def descend_image(
     ((2, 1, 8, 8), True)
     """
     _check_options(steps, step, optimizer, momentum, reduction)
-    where = choose_device(device)
+    where = choose_device(device, [model], int(np.prod(np.shape(target))))
     precision = dtype or next(model.parameters()).dtype
     trained = copy.deepcopy(model).to(where, precision)
     forward = measurement or (lambda image: image)
