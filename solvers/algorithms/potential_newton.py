@@ -28,6 +28,8 @@ LARGEST_CHANGE = 2.0
 """A Newton step that changes some curvature by more than this factor's exponential is none: the step in t is halved."""
 SETTLED = 0.5
 """A step that changes them by less ends Newton's method on the way: the tangent is good enough to go on."""
+GRADED = 1e-6
+"""Smallest pivot of Q diag(c) Qᵀ, relative to the largest, that squares of c leave digits for."""
 SHORTEST = 1e-4
 """A shorter step in ln t means that there is no way on: the multipliers go to infinity."""
 MOST = 2000
@@ -54,7 +56,14 @@ class _Newton:
         if not (np.isfinite(curve.beta).all() and np.isfinite(matrix).all()):
             return None
         factor, failed = dpotrf(matrix, lower=1)
-        return None if failed else _State(x, mu, curve, factor)
+        pivots = np.abs(np.diag(factor))
+        if failed or pivots.min(initial=np.inf) < GRADED * pivots.max(initial=0.0):
+            # the same factor without squaring: by QR of the rows √c_d q_d, largest first
+            order = np.argsort(-curve.curvature)
+            scaled = (np.sqrt(curve.curvature) * self.Q)[:, order].T
+            factor = np.linalg.qr(scaled, mode="r").T
+            failed = not np.diag(factor).all()
+        return None if failed else _State(x, mu, curve, np.asfortranarray(factor))
 
     def step(self, at: _State, b: Array) -> _State | None:
         """One Newton step towards Qβ = b."""
