@@ -2,9 +2,10 @@
 
 from gd.descent.acceleration import DualAcceleration
 from gd.descent.armijo import ArmijoLineSearch
+from gd.descent.bounds import Bounds, LossWeights
 from gd.descent.descend import SCHEDULES, descend
 from gd.descent.rescaling import ProgressiveRescaling
-from gd.descent.schedule import ConstantStep, LossNormalized
+from gd.descent.schedule import ConstantStep, DecayingStep, LossNormalized
 from gd.descent.trajectory import Hypotheses, Trajectory
 from gd.descent.weight_decay import DecayedNetwork, train_with_decay
 from gd.flow.flow_limit import flow_limit
@@ -21,6 +22,15 @@ from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from gd.networks.linear_network import LinearNetwork
 from gd.networks.multi_channel import MultiChannelCNN, MultiChannelReLU
 from gd.networks.wide_relu import WideReLU
+from gd.optimizers.adagrad import AdaGrad
+from gd.optimizers.adam import Adam
+from gd.optimizers.gradient_descent import GradientDescent
+from gd.optimizers.mirror import MirrorDescent
+from gd.optimizers.optimizer import Optimizer
+from gd.optimizers.steepest import SteepestDescent
+from gd.optimizers.table import OPTIMIZERS
+from gd.optimizers.torch_optimizer import TorchOptimizer
+from gd.optimizers.weight_norm import EntrywiseNorm, SpectralNorm, WeightNorm
 from gd.squared.squared_flow import squared_flow_limit
 from gd.squared.squared_limit import SquaredLimit
 from gd.status import FlowStatus, RunStatus, SquaredStatus
@@ -33,6 +43,9 @@ __all__ = [
     "flow_limit", "Limit", "FlowStatus", "Reached", "Integrated", "FlowPath", "NotHomogeneousError",
     "squared_flow_limit", "SquaredLimit", "SquaredStatus",
     "train_with_decay", "DecayedNetwork",
-    "SCHEDULES", "ConstantStep", "LossNormalized", "ArmijoLineSearch", "DualAcceleration", "ProgressiveRescaling",
+    "OPTIMIZERS", "Optimizer", "GradientDescent", "SteepestDescent", "Adam", "AdaGrad", "MirrorDescent",
+    "TorchOptimizer", "WeightNorm", "EntrywiseNorm", "SpectralNorm", "Bounds", "LossWeights",
+    "SCHEDULES", "ConstantStep", "DecayingStep", "LossNormalized", "ArmijoLineSearch",
+    "DualAcceleration", "ProgressiveRescaling",
     "Exponential", "Logistic", "Squared",
 ]  # fmt: skip
