@@ -31,6 +31,7 @@ from gd.optimizers.steepest import SteepestDescent
 from gd.optimizers.table import OPTIMIZERS
 from gd.optimizers.torch_optimizer import TorchOptimizer
 from gd.optimizers.weight_norm import EntrywiseNorm, SpectralNorm, WeightNorm
+from gd.squared.regression_limit import RegressionLimit
 from gd.squared.squared_flow import squared_flow_limit
 from gd.squared.squared_limit import SquaredLimit
 from gd.status import FlowStatus, RunStatus, SquaredStatus
@@ -41,7 +42,7 @@ __all__ = [
     "descend", "Trajectory", "RunStatus", "Hypotheses", "descend_image", "ImageTrajectory",
     "Oracle", "NoiseLevel", "RunningVariance",
     "flow_limit", "Limit", "FlowStatus", "Reached", "Integrated", "FlowPath", "NotHomogeneousError",
-    "squared_flow_limit", "SquaredLimit", "SquaredStatus",
+    "squared_flow_limit", "SquaredLimit", "RegressionLimit", "SquaredStatus",
     "train_with_decay", "DecayedNetwork",
     "OPTIMIZERS", "Optimizer", "GradientDescent", "SteepestDescent", "Adam", "AdaGrad", "MirrorDescent",
     "TorchOptimizer", "WeightNorm", "EntrywiseNorm", "SpectralNorm", "Bounds", "LossWeights",

@@ -11,6 +11,7 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Literal, overload
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn

@@ -28,6 +28,7 @@ from gd.networks.linear_network import (
     initial_weights,
     tied_at_smallest,
 )
+from gd.squared.effective_start import EffectiveStart
 from solvers.regularizers import L2, Bridge, Regularizer, Schatten
 from solvers.regularizers.balanced_potential import BalancedPotential
 from solvers.regularizers.diagonal_potential import DiagonalPotential
@@ -208,6 +209,9 @@ class Diagonal(LinearNetwork):
         if self.depth == 2:
             return HyperbolicEntropy.of_weights(*weights)
         return DiagonalPotential(weights) if self.depth > 2 else super().potential
+
+    def effective_start(self, start: Tensor) -> EffectiveStart | None:
+        return EffectiveStart(start) if self.depth == 2 else None
 
     @property
     def theorem(self) -> str:

@@ -28,6 +28,7 @@ from solvers.regularizers.potential import Potential
 
 if TYPE_CHECKING:
     from gd.flow.margin_map import MarginMap
+    from gd.squared.effective_start import EffectiveStart
 
 Initialization = Literal["gaussian", "balanced", "unbiased"]
 
@@ -90,6 +91,12 @@ class LinearNetwork(nn.Module):
         if self.depth > 1 or self.outputs > 1 or len(self.shape) > 1:
             return None
         return BalancedPotential(self.predictor, 1)
+
+    def effective_start(self, start: Tensor) -> EffectiveStart | None:
+        """What accumulates, along finite gradient steps on the squared loss, the start from which the flow would end
+        alike; `start` holds the weights of B runs, (B, P). None where there is no such start."""
+        del start
+        return None
 
     @property
     def linear_network(self) -> LinearNetwork:

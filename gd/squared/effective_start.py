@@ -8,9 +8,9 @@ So after K steps, with G = Σ s_k in the span of the rows of X,
 
     β_K = ¼[(w₁ + w₂)² e^{2ρ₊} e^{2G} − (w₁ − w₂)² e^{2ρ₋} e^{−2G}],     ρ± = Σ_k (ln|1 ± s_k| ∓ s_k) ≤ 0 for small s:
 
-the flow's formula, from a start whose sums w₁ ± w₂ are e^{ρ±} times as large. If the run fits the data, β_K is *exactly*
-the least potential of that start. It needs the run to know ρ±; the multipliers ν are then solved from (ρ±, X, y), and
-G = Xᵀν is not taken from the run. Where s is small, ρ± ≈ −½Σ s²: larger steps act like a smaller start.
+the flow's formula, from a start whose sums w₁ ± w₂ are e^{ρ±} times as large. If the run fits the data, β_K is
+*exactly* the least potential of that start. It needs the run to know ρ±; the multipliers ν are then solved from
+(ρ±, X, y), and G = Xᵀν is not taken from the run. Where s is small, ρ± ≈ −½Σ s²: larger steps act like a smaller start.
 
     Reference: Even, Pesme, Gunasekar, Flammarion (2023), "(S)GD over diagonal linear networks: implicit regularisation,
     large stepsizes and edge of stability", Theorem 1.
@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gd.descent.objective import Objective
 from solvers.arrays import Array
 from solvers.regularizers.hyperbolic_entropy import HyperbolicEntropy
 
@@ -31,18 +30,12 @@ NO_GRADIENT = 1e-10
 
 
 class EffectiveStart:
-    """ρ± of a batch of runs, from their weights before and after each step; ignores steps of any other network."""
+    """ρ± of a batch of runs, from their weights (B, 2D) at the start, and before and after each step."""
 
-    def __init__(self, objective: Objective) -> None:
-        self.objective = objective
-        self.growth = torch.zeros(2, *objective.start.shape)[..., : objective.start.shape[1] // 2].to(objective.start)
-        self.off = torch.zeros(objective.start.shape[0]).to(objective.start)
-
-    @classmethod
-    def of(cls, objective: Objective) -> EffectiveStart | None:
-        """For two-layer diagonal networks on the squared loss; else None."""
-        two_layers = objective.has_effective_start and not objective.loss.margin
-        return cls(objective) if two_layers else None
+    def __init__(self, start: Tensor) -> None:
+        self._start = start
+        self._growth = torch.zeros_like(torch.stack(start.chunk(2, dim=1)))
+        self._off = torch.zeros_like(start[:, 0])
 
     def add(self, before: Tensor, after: Tensor) -> None:
         """Take one step into the sums. s is the multiple that fits the change of both w₁ + w₂ and w₁ − w₂."""
@@ -51,15 +44,15 @@ class EffectiveStart:
         s = torch.where(square > 0, (p * (p1 - p) - m * (m1 - m)) / square, 0.0)
         off = (p1 - (1.0 + s) * p).abs() + (m1 - (1.0 - s) * m).abs()
         relative = off / torch.where(square > 0, square.sqrt(), 1.0)
-        self.off = torch.maximum(self.off, relative.amax(dim=1))
-        self.growth[0] += torch.log((1.0 + s).abs()) - s
-        self.growth[1] += torch.log((1.0 - s).abs()) + s
+        self._off = torch.maximum(self._off, relative.amax(dim=1))
+        self._growth[0] += torch.log((1.0 + s).abs()) - s
+        self._growth[1] += torch.log((1.0 - s).abs()) + s
 
     def potentials(self) -> tuple[HyperbolicEntropy | None, ...]:
         """The potential of each run's effective start; None where some step was no gradient step."""
-        first, second = (w.cpu().numpy().astype(np.float64) for w in self.objective.layers(self.objective.start))
-        growth: Array = self.growth.cpu().numpy().astype(np.float64)
-        exact = (self.off <= NO_GRADIENT).cpu().numpy() & np.isfinite(growth).all(axis=(0, 2))
+        first, second = (w.cpu().numpy().astype(np.float64) for w in self._start.chunk(2, dim=1))
+        growth: Array = self._growth.cpu().numpy().astype(np.float64)
+        exact = (self._off <= NO_GRADIENT).cpu().numpy() & np.isfinite(growth).all(axis=(0, 2))
         return tuple(
             HyperbolicEntropy.of_weights(first[b], second[b], growth[:, b]) if exact[b] else None
             for b in range(exact.size)

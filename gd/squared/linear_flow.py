@@ -137,7 +137,8 @@ def _integrate(objective: Objective, rtol: float, tol: float, max_steps: int) ->
         return -objective.gradient(torch.from_numpy(w).unsqueeze(0)).direction[0].numpy()
 
     def jacobian(t: float, w: Array) -> Array:
-        return -torch.func.hessian(loss)(torch.from_numpy(w)).detach().numpy()
+        found: Tensor = torch.func.hessian(loss)(torch.from_numpy(w))
+        return -found.detach().numpy()
 
     def residual(w: Array) -> float:
         with torch.no_grad():

@@ -61,7 +61,7 @@ class _Newton:
             # the same factor without squaring: by QR of the rows √c_d q_d, largest first
             order = np.argsort(-curve.curvature)
             scaled = (np.sqrt(curve.curvature) * self.Q)[:, order].T
-            factor = np.linalg.qr(scaled, mode="r").T
+            factor = np.asarray(np.linalg.qr(scaled, mode="r")).T
             failed = not np.diag(factor).all()
         return None if failed else _State(x, mu, curve, np.asfortranarray(factor))
 

@@ -38,7 +38,7 @@ class Interpolation:
     beta: Array
     """The predictor, shape X.shape[1:], or (M, D)."""
     dual: Array = field(repr=False)
-    """Multipliers ν of the constraints, of any sign, shape of y. R°(Xᵀν) = 1 for a norm; Xᵀν = ∇R(β) for a potential."""
+    """Multipliers ν of the constraints, any sign, shape of y. R°(Xᵀν) = 1 for a norm; Xᵀν = ∇R(β) for a potential."""
     objective: float
     """R(β)."""
     lower_bound: float
@@ -91,7 +91,7 @@ def min_norm(X: ArrayLike, y: ArrayLike, regularizer: Interpolating, *, tol: flo
     """
     if not isinstance(regularizer, Interpolating):
         raise TypeError(
-            "regularizer must be a norm such as solvers.L2() or Bridge(1), or a potential such as HyperbolicEntropy(α); "
+            "regularizer must be a norm such as L2() or Bridge(1), or a potential such as HyperbolicEntropy(0.1); "
             f"got {reprlib.repr(regularizer)}. The order is min_norm(X, y, regularizer)."
         )
     problem = check_interpolation(X, y, regularizer)

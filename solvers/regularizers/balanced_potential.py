@@ -108,20 +108,16 @@ def _bregman(beta: Array, start: Array, p: float) -> float:
     """
     r, s = float(np.linalg.norm(beta)), float(np.linalg.norm(start))
     if s == 0:
-        return r**p / p
+        return float(r**p / p)
     turned = 0.5 * r * float(np.sum((beta / r - start / s) ** 2)) if r > 0 else 0.0
-    u = float(np.linalg.norm(beta - start))
-    if p == 2:
-        return 0.5 * u * u
-    t = float((beta - start) @ (beta + start)) / (r + s) / s  # r/s − 1
-    radial = _radial(t, p)
-    return s**p * radial + s ** (p - 1) * turned
+    longer = float((beta - start) @ (beta + start)) / (r + s) / s  # r/s − 1
+    return float(s**p * _radial(longer, p) + s ** (p - 1.0) * turned)
 
 
 def _radial(t: float, p: float) -> float:
     """((1 + t)^p − 1)/p − t, by its series where it cancels."""
     if abs(t) > 1e-2:
-        return ((1.0 + t) ** p - 1.0) / p - t
+        return float(((1.0 + t) ** p - 1.0) / p - t)
     total, term = 0.0, t
     for k in range(2, 12):
         term *= t * (p - k + 1) / k

@@ -198,7 +198,7 @@ class ConvKernel(Regularizer):
             return least_norm_that_fits(problem)
         if geometry.D > LARGEST_PROGRAM:
             raise ValueError(
-                f"min_norm with {self} is a semidefinite program of size D, for D ≤ {LARGEST_PROGRAM}; got D = {geometry.D}"
+                f"min_norm with {self} is a semidefinite program, for D ≤ {LARGEST_PROGRAM}; got D = {geometry.D}"
             )
         return super().interpolate(problem)
 

@@ -109,7 +109,7 @@ class DiagonalPotential(SeparablePotential):
         if shape != self._first.shape:
             raise ValueError(f"this potential has {self._first.shape} coefficients; the data have predictors {shape}")
 
-    def live(self, shape: tuple[int, ...]) -> Array:
+    def live(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         del shape
         return self._live
 
@@ -129,7 +129,9 @@ class DiagonalPotential(SeparablePotential):
     def _factor(self, x: Array) -> Array:
         """t."""
         tied = self._near == 0
-        return np.where(tied, self._first * np.exp(np.where(tied, x, 0.0)), self._near * np.sinh(np.where(tied, 0.0, x)))
+        return np.where(
+            tied, self._first * np.exp(np.where(tied, x, 0.0)), self._near * np.sinh(np.where(tied, 0.0, x))
+        )
 
     def _others(self, t: Array) -> Array:
         """Π_{k ≥ 2} √(t² + δ_k)."""

@@ -51,7 +51,7 @@ class DifferencePotential(SeparablePotential):
         alpha = finite_array("alpha", self.alpha)
         if self.depth < 3 or int(self.depth) != self.depth:
             raise ValueError(f"depth must be an integer of at least 3, got {self.depth!r}; for 2 see HyperbolicEntropy")
-        if not ((alpha > 0).all() and 1e-290 < alpha.min() ** self.depth and alpha.max() ** self.depth < 1e290):
+        if not ((alpha > 0).all() and alpha.min() ** self.depth > 1e-290 and alpha.max() ** self.depth < 1e290):
             raise ValueError(f"alpha must be positive, with alpha^depth in float64's range; got {self.alpha!r}")
         object.__setattr__(self, "alpha", alpha)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from solvers.arrays import Array
 from solvers.regularizers.potential import SeparablePotential
@@ -86,7 +86,7 @@ class HyperbolicEntropy(SeparablePotential):
             first: w₁, shape (D,).
             second: w₂, shape (D,).
             log_growth: (ρ₊, ρ₋), shape (2, D): multiplies p by e^{2ρ₊} and m by e^{2ρ₋}. Finite steps have such factors
-                (`gd.EffectiveStart`); the flow has none.
+                (`gd.Trajectory.effective_potential`); the flow has none.
         """
         w1, w2 = finite_array("first", first), finite_array("second", second)
         growth = np.broadcast_to(finite_array("log_growth", log_growth), (2, *w1.shape))
@@ -108,7 +108,7 @@ class HyperbolicEntropy(SeparablePotential):
         if own not in ((), shape):
             raise ValueError(f"this potential has coefficients of shape {own}; the data have predictors {shape}")
 
-    def live(self, shape: tuple[int, ...]) -> Array:
+    def live(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         return np.broadcast_to((self._plus > 0) | (self._minus > 0), shape)
 
     def bounds(self, shape: tuple[int, ...]) -> tuple[Array, Array]:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from solvers.arrays import Array
 from solvers.interpolation.row_space import Found, Interpolated, RowSpace, raise_outside_bounds
@@ -73,14 +74,13 @@ class Potential(ABC):
         """Raise ValueError when predictors of this shape do not fit. Any shape by default."""
         del shape
 
-    def live(self, shape: tuple[int, ...]) -> Array:
+    def live(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         """Which coefficients can move at all (boolean, of this shape). All by default."""
         return np.ones(shape, dtype=bool)
 
     def bounds(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
         """The ends of the domain of each coefficient, of this shape; −inf and inf by default."""
         return np.full(shape, -np.inf), np.full(shape, np.inf)
-
 
     def interpolate(self, problem: InterpolationProblem) -> Found:
         """β and ν of min R(β) s.t. Xβ = y. Coefficients that cannot move stay where they are.

@@ -15,7 +15,13 @@ from solvers.conv_kernel.lags import KernelLags
 from solvers.conv_kernel.margin import best_end
 from solvers.extended_precision import powers_of_two, row_norms
 from solvers.regularizers.exponent import check_exponent, conjugate, power_norm, shrinkage, subscript
-from solvers.regularizers.l2 import frobenius_norm, least_norm, least_norm_of_wide_rows, least_norm_that_fits, scaled_to_ball
+from solvers.regularizers.l2 import (
+    frobenius_norm,
+    least_norm,
+    least_norm_of_wide_rows,
+    least_norm_that_fits,
+    scaled_to_ball,
+)
 from solvers.regularizers.regularizer import Regularizer
 from solvers.solution import Candidate, Uniqueness
 
