@@ -20,6 +20,7 @@ from gd.images.two_layer_generator import ToyGenerator, TwoLayerGenerator
 from gd.losses import Exponential, Logistic, Squared
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from gd.networks.linear_network import LinearNetwork
+from gd.networks.matrix_factorization import MatrixFactorization
 from gd.networks.multi_channel import MultiChannelCNN, MultiChannelReLU
 from gd.networks.wide_relu import WideReLU
 from gd.optimizers.adagrad import AdaGrad
@@ -37,8 +38,8 @@ from gd.squared.squared_limit import SquaredLimit
 from gd.status import FlowStatus, RunStatus, SquaredStatus
 
 __all__ = [
-    "LinearNetwork", "FullyConnected", "Diagonal", "Convolutional", "MultiChannelCNN", "MultiChannelReLU",
-    "WideReLU", "ConvGenerator", "EncoderDecoder", "TwoLayerGenerator", "ToyGenerator",
+    "LinearNetwork", "FullyConnected", "Diagonal", "Convolutional", "MatrixFactorization",
+    "MultiChannelCNN", "MultiChannelReLU", "WideReLU", "ConvGenerator", "EncoderDecoder", "TwoLayerGenerator", "ToyGenerator",
     "descend", "Trajectory", "RunStatus", "Hypotheses", "descend_image", "ImageTrajectory",
     "Oracle", "NoiseLevel", "RunningVariance",
     "flow_limit", "Limit", "FlowStatus", "Reached", "Integrated", "FlowPath", "NotHomogeneousError",

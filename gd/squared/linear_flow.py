@@ -134,7 +134,10 @@ def _integrate(objective: Objective, rtol: float, tol: float, max_steps: int) ->
         return 0.5 * (objective.outputs(w.unsqueeze(0))[0] - objective.y).square().sum()
 
     def velocity(t: float, w: Array) -> Array:
-        return -objective.gradient(torch.from_numpy(w).unsqueeze(0)).direction[0].numpy()
+        W = torch.from_numpy(w).unsqueeze(0).requires_grad_(True)
+        outputs = objective.outputs(W)
+        (gradient,) = torch.autograd.grad(outputs, W, outputs.detach() - objective.y)
+        return -gradient[0].numpy()
 
     def jacobian(t: float, w: Array) -> Array:
         found: Tensor = torch.func.hessian(loss)(torch.from_numpy(w))

@@ -109,7 +109,7 @@ def min_norm(X: ArrayLike, y: ArrayLike, regularizer: Interpolating, *, tol: flo
 def certified(problem: InterpolationProblem, regularizer: Interpolating, found: Found, tol: float) -> Interpolation:
     """The answer that β and ν prove, with the status that they earn at `tol`."""
     objective = regularizer.value(found.beta)
-    dual, lower_bound = regularizer.interpolation_bound(problem, found.dual.reshape(problem.targets.shape))
+    dual, lower_bound = regularizer.interpolation_bound(problem, found.dual.reshape(problem.targets.shape), objective)
     largest = float(np.abs(problem.targets).max()) or 1.0
     residual = float(np.abs(problem.missing(found.beta)).max()) / largest
     gap = 0.0 if objective == lower_bound else (objective - lower_bound) / objective if objective > 0 else np.inf

@@ -214,8 +214,12 @@ class Bridge(Regularizer):
         other = self.from_groups(newton[0], problem.shape)
         other = other + ((rows.b - rows.Q @ other.reshape(-1)) @ rows.Q).reshape(problem.shape)
         better = Found(other, rows.multipliers(newton[1]), {**found.stats, "polished": True})
-        gaps = [self.value(one.beta) - self.interpolation_bound(problem, one.dual)[1] for one in (found, better)]
-        return better if gaps[1] < gaps[0] else found
+
+        def gap(one: Found) -> float:
+            value = self.value(one.beta)
+            return value - self.interpolation_bound(problem, one.dual, value)[1]
+
+        return better if gap(better) < gap(found) else found
 
     def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
         isometric = self.p == 2

@@ -28,6 +28,9 @@ from solvers.interpolation.row_space import Found, Interpolated, RowSpace, raise
 if TYPE_CHECKING:
     from solvers.interpolation.problem import InterpolationProblem
 
+CLOSED = 1e-13
+"""A relative Fenchel gap that leaves nothing to improve."""
+
 
 class Potential(ABC):
     """A strictly convex R(β) ≥ 0 with R(β₀) = 0, not homogeneous: only `min_norm` takes it.
@@ -97,13 +100,19 @@ class Potential(ABC):
         beta = np.where(live, found.beta, start)
         return Found(beta, rows.multipliers(found.multipliers), {"method": "Newton", "iterations": found.iterations})
 
-    def interpolation_bound(self, problem: InterpolationProblem, dual: Array) -> tuple[Array, float]:
-        """ν, and ⟨ν, y⟩ − R*(Xᵀν), formed from what is left of y and R* where β₀ is the origin."""
+    def interpolation_bound(self, problem: InterpolationProblem, dual: Array, objective: float) -> tuple[Array, float]:
+        """ν, and ⟨ν, y⟩ − R*(Xᵀν), formed from what is left of y and R* where β₀ is the origin.
+
+        The best of the `shrinkings` of ν, or the first that closes the gap to the objective R(β).
+        """
         z, start = problem.inputs.combine(dual), self.inverse_gradient(np.zeros(problem.shape))
-        inner = float(dual @ problem.missing(start))
-        bounds = [t * inner - self.excess(t * z) for t in self.shrinkings]
-        best = int(np.nanargmax(bounds)) if np.isfinite(bounds).any() else 0
-        return self.shrinkings[best] * dual, bounds[best]
+        inner, best = float(dual @ problem.missing(start)), (-np.inf, 1.0)
+        for t in self.shrinkings:
+            bound = t * inner - self.excess(t * z)
+            best = (bound, t) if bound > best[0] else best
+            if abs(objective - bound) <= CLOSED * objective:
+                break
+        return best[1] * dual, best[0]
 
     def raise_if_infeasible(self, problem: InterpolationProblem) -> None:
         """Raise InconsistentDataError where no β in the domain fits."""

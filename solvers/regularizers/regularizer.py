@@ -190,8 +190,9 @@ class Regularizer(ABC):
             raise ValueError(f"{self} is no norm (nonconvex): min_norm takes norms and potentials")
         return conic_interpolation(problem, self.conic)
 
-    def interpolation_bound(self, problem: InterpolationProblem, dual: Array) -> tuple[Array, float]:
-        """ν scaled to R°(Xᵀν) = 1, and the ⟨ν, y⟩ that it proves R(β) to be at least."""
+    def interpolation_bound(self, problem: InterpolationProblem, dual: Array, objective: float) -> tuple[Array, float]:
+        """ν scaled to R°(Xᵀν) = 1, and the ⟨ν, y⟩ that it proves the objective R(β) to be at least."""
+        del objective
         scale = self.dual_norm(problem.inputs.careful_combine(dual.reshape(-1)))
         dual = dual / scale if scale > 0 else np.zeros_like(dual)
         return dual, float(np.vdot(dual, problem.targets))
