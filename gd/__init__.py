@@ -39,7 +39,8 @@ from gd.status import FlowStatus, RunStatus, SquaredStatus
 
 __all__ = [
     "LinearNetwork", "FullyConnected", "Diagonal", "Convolutional", "MatrixFactorization",
-    "MultiChannelCNN", "MultiChannelReLU", "WideReLU", "ConvGenerator", "EncoderDecoder", "TwoLayerGenerator", "ToyGenerator",
+    "MultiChannelCNN", "MultiChannelReLU", "WideReLU",
+    "ConvGenerator", "EncoderDecoder", "TwoLayerGenerator", "ToyGenerator",
     "descend", "Trajectory", "RunStatus", "Hypotheses", "descend_image", "ImageTrajectory",
     "Oracle", "NoiseLevel", "RunningVariance",
     "flow_limit", "Limit", "FlowStatus", "Reached", "Integrated", "FlowPath", "NotHomogeneousError",

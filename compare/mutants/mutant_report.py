@@ -14,7 +14,9 @@ from compare.margin.output_limits import planted, wine
 from compare.mutants.function_mutants import diabetes, filter_trial, scan_line, spline_trial
 from compare.mutants.margin_mutants import WRONG, margin_trial
 from compare.mutants.network_mutants import channel_trial, outputs_trial, padding_trial
+from compare.mutants.regression_mutants import TRIALS
 from compare.mutants.trial import Trial, section
+from compare.regression.regression_data import regression_data
 from compare.reports.progress import run_parts
 from compare.reports.report import Report
 from compare.spline.spline_cases import BUILTIN
@@ -29,6 +31,7 @@ TEXT = (
 )
 KERNELS = (3, 2)
 """Kernel sizes of padded and multi-channel networks."""
+REGRESSION = "sparse:10,20,2,0"
 WIDTH, NETWORKS = 1280, 24
 CHANNELS, GENERATORS = 4096, (0, 1, 2, 3)
 
@@ -63,6 +66,9 @@ def parts(kind: str, asked: MutantComparison, datasets: list[Dataset]) -> Iterat
             if load(name).image_shape is None:
                 for K, C in zip(KERNELS, (2, 1), strict=True):
                     yield f"{kind}, {name}, K={K}", partial(channel_trial, load_channels(name), K, C, seed, init)
+    elif kind == "regression":
+        for name, trial in TRIALS.items():
+            yield f"{kind}, {name}", partial(trial, regression_data(REGRESSION, None), seed)
     elif kind == "spline":
         for case in (BUILTIN, diabetes()):
             for law in ("gaussian:1,1", "gaussian:1,0.316228", "uniform:1,1"):

@@ -15,6 +15,7 @@ from compare.reports.tables import table_of
 from gd.descent.descend import descend
 from gd.descent.schedule import ConstantStep, DecayingStep, Schedule
 from gd.optimizers.gradient_descent import GradientDescent
+from solvers.arrays import Array
 from solvers.interpolation.min_norm import Interpolation, min_norm
 
 STEPS = "Even, Pesme, Gunasekar, Flammarion (2023), Theorem 1"
@@ -32,6 +33,8 @@ class StepRun:
     """The least potential of its effective start among all β with its outputs; None for momentum."""
     flow: Interpolation = field(repr=False)
     """The flow's, from the start alone."""
+    growth: Array = field(repr=False)
+    """ρ±, shape (2, D)."""
     check: Check
 
 
@@ -41,16 +44,16 @@ def step_runs(data: RegressionData, alpha: float, shares: Sequence[float], steps
     assert network.potential is not None
     flow = min_norm(data.X, data.y, network.potential)
     # the largest eigenvalue of the loss's Hessian where it is fitted is at most ‖X‖² max(w₁² + w₂²)
-    unit = 1.0 / (np.linalg.norm(data.X, 2) ** 2 * float(np.hypot(2.0 * flow.beta, alpha**2).max()))
+    largest = float(np.linalg.norm(data.X, 2)) ** 2 * float(np.hypot(2.0 * flow.beta, alpha**2).max())
     half = max(1, data.X.shape[0] // 2)
     kinds: list[tuple[str, Schedule, float, int | None]] = [
-        (f"constant, {share:g}/λ", ConstantStep(share * unit), 0.0, None) for share in shares
+        (f"constant, {share:g}/λ", ConstantStep(share / largest), 0.0, None) for share in shares
     ]
-    largest = max(shares) * unit
+    step = max(shares) / largest
     kinds += [
-        (f"decaying, {max(shares):g}/λ·t^(−1/4)", DecayingStep(largest, 0.25), 0.0, None),
-        (f"minibatches of {half}, {max(shares):g}/λ", ConstantStep(largest), 0.0, half),
-        (f"momentum 0.9, {0.1 * max(shares):g}/λ", ConstantStep(0.1 * largest), 0.9, None),
+        (f"decaying, {max(shares):g}/λ·t^(−1/4)", DecayingStep(step, 0.25), 0.0, None),
+        (f"minibatches of {half}, {max(shares):g}/λ", ConstantStep(step), 0.0, half),
+        (f"momentum 0.9, {0.1 * max(shares):g}/λ", ConstantStep(0.1 * step), 0.9, None),
     ]
     return [
         _run(data, alpha, how, schedule, momentum, size, steps, seed, flow) for how, schedule, momentum, size in kinds
@@ -89,7 +92,8 @@ def _run(
     residual = float(np.abs(outputs - data.y).max() / np.abs(data.y).max())
     (potential,) = path.effective_potential
     effective = None if potential is None else min_norm(data.X, outputs, potential)
-    return StepRun(how, network, residual, effective, flow, step_check(network, effective, flow))
+    growth = np.zeros((2, beta.size)) if path.effective_growth is None else path.effective_growth[0]
+    return StepRun(how, network, residual, effective, flow, growth, step_check(network, effective, flow))
 
 
 def step_check(network: Reached, effective: Interpolation | None, flow: Interpolation) -> Check:

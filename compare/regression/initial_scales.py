@@ -90,8 +90,8 @@ def scale_section(data: RegressionData, depth: int, found: Sequence[Regime], end
     """The table of one depth, its checks, and the exact curve with the networks on it."""
     text = (
         f"Gradient flow of ½‖Xβ − y‖² on β = w₁ ⊙ … ⊙ w_{depth}, from w_1 = … = α and w_{depth} = 0 in every "
-        "coefficient, and once from Gaussian weights. The limit is the least potential R of its start that fits: near the least ℓ2 "
-        "norm for large α, near the least ℓ1 norm for small α"
+        "coefficient, and once from Gaussian weights. The limit is the least potential R of its start that fits: near "
+        "the least ℓ2 norm for large α, near the least ℓ1 norm for small α"
         + (
             "."
             if depth == 2

@@ -25,7 +25,9 @@ from gd.flow.module_map import ModuleMap
 from gd.flow.sliding import SlidingMap
 from gd.losses import Loss, Squared, find_loss
 from gd.networks.declaration import declared
+from gd.networks.linear_network import LinearNetwork
 from gd.squared.linear_flow import LARGEST, linear_flow_limit, with_predictions
+from gd.squared.regression_limit import RegressionLimit
 from gd.squared.squared_flow import squared_flow_limit
 from gd.squared.squared_limit import SquaredLimit
 from solvers.problem import MarginProblem
@@ -37,6 +39,18 @@ SAME_MARGINS = 1e-9  # relative: a closed form that differs by more from the for
 Progress = Callable[[int, int], None]
 
 
+@overload
+def flow_limit(  # type: ignore[overload-overlap]  # "squared" is also a str
+    model: LinearNetwork | Sequence[LinearNetwork],
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    loss: Literal["squared"] | Squared,
+    tol: float | None = None,
+    max_steps: int | None = None,
+    device: str | torch.device | None = None,
+    progress: Progress | None = None,
+) -> RegressionLimit: ...
 @overload
 def flow_limit(  # type: ignore[overload-overlap]  # "squared" is also a str
     model: nn.Module | Sequence[nn.Module],

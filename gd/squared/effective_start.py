@@ -48,13 +48,18 @@ class EffectiveStart:
         self._growth[0] += torch.log((1.0 + s).abs()) - s
         self._growth[1] += torch.log((1.0 - s).abs()) + s
 
+    @property
+    def growth(self) -> Array:
+        """ρ±, shape (B, 2, D)."""
+        return np.asarray(self._growth.movedim(1, 0).cpu().numpy(), dtype=np.float64)
+
     def potentials(self) -> tuple[HyperbolicEntropy | None, ...]:
         """The potential of each run's effective start; None where some step was no gradient step."""
         first, second = (w.cpu().numpy().astype(np.float64) for w in self._start.chunk(2, dim=1))
-        growth: Array = self._growth.cpu().numpy().astype(np.float64)
-        exact = (self._off <= NO_GRADIENT).cpu().numpy() & np.isfinite(growth).all(axis=(0, 2))
+        growth = self.growth
+        exact = (self._off <= NO_GRADIENT).cpu().numpy() & np.isfinite(growth).all(axis=(1, 2))
         return tuple(
-            HyperbolicEntropy.of_weights(first[b], second[b], growth[:, b]) if exact[b] else None
+            HyperbolicEntropy.of_weights(first[b], second[b], growth[b]) if exact[b] else None
             for b in range(exact.size)
         )
 
