@@ -102,7 +102,7 @@ class RowSpace:
         if float(worst.max(initial=0.0)) > 1e-10:
             combination = missing - rows @ np.linalg.lstsq(rows, missing, rcond=DEPENDENT)[0]
             combination = combination / (scales * float(np.abs(combination / scales).max()))
-            best = X @ np.linalg.lstsq(rows, target, rcond=DEPENDENT)[0]
+            best = X @ np.linalg.lstsq(X, y, rcond=None)[0]
             off = float(np.linalg.norm(y - best) / np.linalg.norm(y))
             raise InconsistentDataError(combination, off, "" if live is None else FROZEN)
         return cls(Q, b, moving, scales, kept, factor, y.size)

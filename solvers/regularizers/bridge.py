@@ -206,6 +206,8 @@ class Bridge(Regularizer):
         sizes = np.linalg.norm(weighted, axis=1)
         dual = np.linalg.lstsq(rows.Q.T, problem.inputs.combine(found.dual).reshape(-1), rcond=None)[0]
         groups = np.flatnonzero(sizes > 1e-5 * sizes.max())
+        if not groups.size:
+            return found
         newton = newton_on_support(
             B, omega, 1.0, weighted, np.asarray(dual, dtype=float), groups, np.arange(rows.b.size), right=rows.b
         )

@@ -204,7 +204,7 @@ class DiagonalPotential(SeparablePotential):
         beyond = np.isinf(x) | ~self._live
         z = self.along(np.where(beyond, self._x0, x)).z
         low, high = self.bounds(beta.shape)
-        outside = np.where((beta < low) | (beta > high) | beyond, np.sign(beta - self._beta(self._x0)) * np.inf, z)
+        outside = np.where((beta < low) | (beta > high) | beyond, np.copysign(np.inf, beta - self._beta(self._x0)), z)
         return np.where(~self._live & (beta == 0), 0.0, outside)
 
     def value(self, beta: Array) -> float:

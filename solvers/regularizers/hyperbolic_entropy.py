@@ -127,7 +127,7 @@ class HyperbolicEntropy(SeparablePotential):
             rise = (beta - start) * (1.0 + share) / (2.0 * p)
             fall = (start - beta) * (1.0 - share) / (2.0 * m)
             z = np.where(up, np.log1p(np.maximum(rise, -1.0)), -np.log1p(np.maximum(fall, -1.0)))
-        z = np.where((p == 0) & (m == 0), np.where(beta == 0, 0.0, np.sign(beta) * np.inf), z)
+        z = np.where((p == 0) & (m == 0), np.where(beta == 0, 0.0, np.copysign(np.inf, beta)), z)
         # one-signed: the other end of the domain is 0, and beyond it there is nothing
         z = np.where((p == 0) & (m > 0) & (beta >= 0), np.inf, z)
         return np.where((m == 0) & (p > 0) & (beta <= 0), -np.inf, z)
