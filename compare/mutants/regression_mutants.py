@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from compare.mutants.trial import Mutant, Trial
-from compare.regression.finite_steps import STEPS, step_runs
+from compare.regression.finite_steps import STEPS, flow_prediction, kinds, step_run
 from compare.regression.initial_scales import DEEP, WOODWORTH, unbiased
 from compare.regression.interpolants import EXACT, RESOLUTION, Reached, distance, interpolant_check, reached
 from compare.regression.other_networks import AZULAY
@@ -98,7 +98,8 @@ def _flow(
 
 def step_trial(data: RegressionData, seed: int) -> Trial:
     """Constant finite steps: the effective start, and starts that leave the accumulated growth out, or turn it."""
-    run = step_runs(data, ALPHA, (1.0,), 1500, seed)[0]
+    flow = flow_prediction(data, ALPHA)
+    run = step_run(data, ALPHA, kinds(data, flow, ALPHA, (1.0,))[0], 500, seed, flow)
     outputs = data.X @ run.network.predictor
     assert run.effective is not None
     first, second = (w.detach().numpy() for w in unbiased(data.X.shape[1], 2, ALPHA).weights)

@@ -38,39 +38,46 @@ class StepRun:
     check: Check
 
 
-def step_runs(data: RegressionData, alpha: float, shares: Sequence[float], steps: int, seed: int) -> list[StepRun]:
-    """Constant steps of each share of 1/λ, decaying ones, minibatches, and momentum; λ bounds the curvature."""
-    network = unbiased(data.X.shape[1], 2, alpha)
-    assert network.potential is not None
-    flow = min_norm(data.X, data.y, network.potential)
-    # the largest eigenvalue of the loss's Hessian where it is fitted is at most ‖X‖² max(w₁² + w₂²)
+@dataclass(frozen=True)
+class Steps:
+    """How a run takes its steps."""
+
+    how: str
+    schedule: Schedule
+    momentum: float = 0.0
+    batch_size: int | None = None
+
+
+def kinds(data: RegressionData, flow: Interpolation, alpha: float, shares: Sequence[float]) -> list[Steps]:
+    """Constant steps of each share of 1/λ, decaying ones, minibatches, and momentum.
+
+    λ = ‖X‖² max(w₁² + w₂²) bounds the Hessian of the loss where it is fitted; w₁² + w₂² = √(4β² + α⁴).
+    """
     largest = float(np.linalg.norm(data.X, 2)) ** 2 * float(np.hypot(2.0 * flow.beta, alpha**2).max())
-    half = max(1, data.X.shape[0] // 2)
-    kinds: list[tuple[str, Schedule, float, int | None]] = [
-        (f"constant, {share:g}/λ", ConstantStep(share / largest), 0.0, None) for share in shares
-    ]
-    step = max(shares) / largest
-    kinds += [
-        (f"decaying, {max(shares):g}/λ·t^(−1/4)", DecayingStep(step, 0.25), 0.0, None),
-        (f"minibatches of {half}, {max(shares):g}/λ", ConstantStep(step), 0.0, half),
-        (f"momentum 0.9, {0.1 * max(shares):g}/λ", ConstantStep(0.1 * step), 0.9, None),
-    ]
+    share, half = max(shares), max(1, data.X.shape[0] // 2)
+    step = share / largest
     return [
-        _run(data, alpha, how, schedule, momentum, size, steps, seed, flow) for how, schedule, momentum, size in kinds
+        *(Steps(f"constant, {each:g}/λ", ConstantStep(each / largest)) for each in shares),
+        Steps(f"decaying, {share:g}/λ·t^(−1/4)", DecayingStep(step, 0.25)),
+        Steps(f"minibatches of {half}, {share:g}/λ", ConstantStep(step), batch_size=half),
+        Steps(f"momentum 0.9, {0.1 * share:g}/λ", ConstantStep(0.1 * step), momentum=0.9),
     ]
 
 
-def _run(
-    data: RegressionData,
-    alpha: float,
-    how: str,
-    schedule: Schedule,
-    momentum: float,
-    batch_size: int | None,
-    steps: int,
-    seed: int,
-    flow: Interpolation,
-) -> StepRun:
+def flow_prediction(data: RegressionData, alpha: float) -> Interpolation:
+    """The flow's limit from equal coefficients α."""
+    potential = unbiased(data.X.shape[1], 2, alpha).potential
+    assert potential is not None
+    return min_norm(data.X, data.y, potential)
+
+
+def step_runs(data: RegressionData, alpha: float, shares: Sequence[float], steps: int, seed: int) -> list[StepRun]:
+    """One run of each kind."""
+    flow = flow_prediction(data, alpha)
+    return [step_run(data, alpha, kind, steps, seed, flow) for kind in kinds(data, flow, alpha, shares)]
+
+
+def step_run(data: RegressionData, alpha: float, kind: Steps, steps: int, seed: int, flow: Interpolation) -> StepRun:
     """One run, and what is known of its end."""
     path = descend(
         unbiased(data.X.shape[1], 2, alpha),
@@ -78,9 +85,9 @@ def _run(
         data.y,
         loss="squared",
         steps=steps,
-        optimizer=GradientDescent(momentum=momentum),
-        schedule=schedule,
-        batch_size=batch_size,
+        optimizer=GradientDescent(momentum=kind.momentum),
+        schedule=kind.schedule,
+        batch_size=kind.batch_size,
         seed=seed,
         snapshots=2,
     )
@@ -88,12 +95,12 @@ def _run(
     assert path.effective_potential is not None
     beta = path.predictor[0]
     outputs = data.X @ beta
-    network = Reached(f"diagonal, L=2, α = {alpha:g}, {how}", beta, 0.0)
+    network = Reached(f"diagonal, L=2, α = {alpha:g}, {kind.how}", beta, 0.0)
     residual = float(np.abs(outputs - data.y).max() / np.abs(data.y).max())
     (potential,) = path.effective_potential
     effective = None if potential is None else min_norm(data.X, outputs, potential)
     growth = np.zeros((2, beta.size)) if path.effective_growth is None else path.effective_growth[0]
-    return StepRun(how, network, residual, effective, flow, growth, step_check(network, effective, flow))
+    return StepRun(kind.how, network, residual, effective, flow, growth, step_check(network, effective, flow))
 
 
 def step_check(network: Reached, effective: Interpolation | None, flow: Interpolation) -> Check:

@@ -101,22 +101,24 @@ def from_identity(alpha: float) -> MatrixFactorization:
 
 def factorizations(alphas: Sequence[float], seed: int) -> list[Measured]:
     """W₁W₂ᵀ from W₁ = αI, W₂ = 0, for measurements that commute and for some that do not."""
-    commuting, y, V = commuting_measurements(3, seed)
-    general, other = symmetric_measurements(8, seed)
-    found = []
-    for alpha in alphas:
-        name = f"W₁W₂ᵀ, α = {alpha:g}"
-        limit = flow_limit(from_identity(alpha), commuting, y, loss="squared")
-        network = reached(f"{name}, commuting", limit)
-        predicted = spectral_prediction(commuting, y, V, HyperbolicEntropy.of_weights(np.full(SIDE, alpha), 0.0 * V[0]))
-        claim = "the least hyperbolic entropy of its eigenvalues that fits"
-        check = interpolant_check(network, claim, predicted, reference=COMMUTING)
-        least = min_norm(commuting, y, Schatten(1.0))
-        found.append(Measured(network, Schatten(1.0), least, predicted, check))
-    for alpha in alphas:
-        name = f"W₁W₂ᵀ, α = {alpha:g}, not commuting"
-        found.append(_measured(name, from_identity(alpha), general, other, Schatten(1.0)))
-    return found
+    return [*(commuting(alpha, seed) for alpha in alphas), *(not_commuting(alpha, seed) for alpha in alphas)]
+
+
+def commuting(alpha: float, seed: int) -> Measured:
+    """Measurements with one eigenbasis: the spectrum is predicted at every α."""
+    X, y, V = commuting_measurements(3, seed)
+    network = reached(f"W₁W₂ᵀ, α = {alpha:g}, commuting", flow_limit(from_identity(alpha), X, y, loss="squared"))
+    potential = HyperbolicEntropy.of_weights(np.full(SIDE, alpha), np.zeros(SIDE))
+    predicted = spectral_prediction(X, y, V, potential)
+    claim = "the least hyperbolic entropy of its eigenvalues that fits"
+    check = interpolant_check(network, claim, predicted, reference=COMMUTING)
+    return Measured(network, Schatten(1.0), min_norm(X, y, Schatten(1.0)), predicted, check)
+
+
+def not_commuting(alpha: float, seed: int) -> Measured:
+    """Other measurements: the nuclear norm is measured."""
+    X, y = symmetric_measurements(8, seed)
+    return _measured(f"W₁W₂ᵀ, α = {alpha:g}, not commuting", from_identity(alpha), X, y, Schatten(1.0))
 
 
 def spectral_prediction(X: Array, y: Array, V: Array, potential: HyperbolicEntropy) -> Interpolation:

@@ -55,7 +55,7 @@ class DiagonalPotential(SeparablePotential):
     >>> from solvers import min_norm
     >>> potential = DiagonalPotential([[0.1, 0.1], [0.1, 0.1], [0.0, 0.0]])
     >>> min_norm([[2.0, 1.0]], [1.0], potential).beta.round(6).tolist()
-    [0.475857, 0.048287]
+    [0.499217, 0.001566]
     """
 
     weights: ArrayLike = field(repr=False)

@@ -11,8 +11,8 @@ from compare.mutants.regression_mutants import TRIALS
 from compare.regression.initial_scales import Extremes, regimes
 from compare.regression.interpolants import Reached, interpolant_check
 from compare.regression.other_networks import (
+    commuting,
     commuting_measurements,
-    factorizations,
     from_identity,
     spectral_prediction,
     symmetric_measurements,
@@ -23,12 +23,12 @@ from compare.reports.verdict import Verdict
 from gd.flow.flow_limit import flow_limit
 from solvers import HyperbolicEntropy, Schatten, Status, min_norm
 
-SMALL = "sparse:4,8,1,0"
+SMALL = "sparse:3,6,1,0"
 
 
 @pytest.fixture(scope="module")
 def report():
-    return compare_kernel_rich(SMALL, inits=(0.03, 10.0), steps=200, shares=(1.0,), matrix_inits=(0.1,))
+    return compare_kernel_rich(SMALL, inits=(0.03, 10.0), steps=100, shares=(1.0,), matrix_inits=(0.5,))
 
 
 def test_the_report(report):
@@ -36,21 +36,19 @@ def test_the_report(report):
     titles = [section.title for section in report.sections]
     assert [sum(word in title for title in titles) for word in ("depth 2", "depth 3", "Matrix")] == [2, 1, 1]
     assert report.count(Verdict.NO_PREDICTION) == 4  # momentum, Gaussian, convolutional, not commuting
-    for section in report.sections:
-        assert all(svg(figure).startswith("<svg") for figure in section.figures)
-    report.to_html()
+    assert all(svg(figure).startswith("<svg") for figure in report.sections[0].figures)
 
 
 def test_from_l2_to_l1(report):
     for section in report.sections[:2]:
         small, large, _ = section.rows
-        assert small["l1"] < 0.1 < small["l2"]
-        assert large["l2"] < 1e-3 < large["l1"]
+        assert small["l1"] < 0.05 < small["l2"]
+        assert large["l2"] < 1e-3 < 0.05 < large["l1"]
 
 
 @pytest.mark.parametrize("name", list(TRIALS))
 def test_wrong_predictions_are_refuted(name):
-    trial = TRIALS[name](regression_data("sparse:5,10,2,0", None), 0)
+    trial = TRIALS[name](regression_data("sparse:4,8,2,0", None), 0)
     assert trial.mutants[0].check.verdict is Verdict.CONFIRMED
     assert len(trial.mutants) >= 5
     for mutant in trial.mutants[1:]:
@@ -70,7 +68,7 @@ def test_a_network_that_is_not_there_yet_decides_nothing():
     assert verdict(run.network, l1) is Verdict.REFUTED
     assert verdict(replace(run.network, error=np.inf), l1) is Verdict.NOT_REACHED
     assert verdict(replace(run.network, error=1.0)) is Verdict.NOT_REACHED
-    assert verdict(replace(run.network, predictor=np.full(8, np.nan))) is Verdict.REFUTED
+    assert verdict(replace(run.network, predictor=np.full(6, np.nan))) is Verdict.REFUTED
     assert verdict(run.network, replace(run.predicted, status=Status.INACCURATE)) is Verdict.NOT_REACHED
 
 
@@ -89,7 +87,7 @@ def test_commuting_measurements_are_a_diagonal_network():
 
 
 def test_the_nuclear_norm_as_the_start_shrinks():
-    far, near = (m for m in factorizations((1.0, 1e-3), 0) if m.predicted is not None)
+    far, near = commuting(1.0, 0), commuting(1e-2, 0)
     assert 0 < near.excess < 0.01 < far.excess
     X, y, _ = commuting_measurements(3, 0)
     assert near.least.objective == pytest.approx(min_norm(X, y, Schatten(1)).objective)
