@@ -39,6 +39,11 @@ COARSER = 100.0
 """Times that, for the run that tells how much it matters."""
 LOOK = 4
 """Steps from one look at the residual to the next."""
+SMALLEST = 1e-6
+"""Weights below this part of the largest at the start are followed to fewer digits."""
+SLOW = 1e-8
+"""The flow may be at rest where at its pace no more than this part of the weights would have moved by now. (Where it
+waits near zero, weights grow by themselves in that time.)"""
 STUCK = 1e-13
 """The flow is at rest where ‖Jᵀr‖ ≤ STUCK·‖J‖‖r‖: rounding."""
 LATE = 1e30
@@ -145,7 +150,8 @@ def _integrate(objective: Objective, rtol: float, tol: float, max_steps: int) ->
     worst, before, steps = residual(start), start, 0
     if worst <= goal or not velocity(0.0, start).any():
         return _Run(start, start, worst, SquaredStatus.FITTED if worst <= goal else SquaredStatus.DEGENERATE, 0)
-    atol = 1e-2 * rtol * float(np.abs(start).max())
+    sizes = np.abs(start)
+    atol = 1e-2 * rtol * max(float(sizes[sizes > 0].min()), SMALLEST * float(sizes.max()))
     solver = LSODA(velocity, 0.0, start, LATE, rtol=rtol, atol=atol)
     status = SquaredStatus.UNFINISHED
     while steps < max_steps and solver.status == "running":
@@ -159,7 +165,8 @@ def _integrate(objective: Objective, rtol: float, tol: float, max_steps: int) ->
             break
         if worst > 10.0 * goal:
             before = solver.y
-        if steps % 200 == 0 and _at_rest(objective, solver.y):
+        slow = float(np.linalg.norm(velocity(solver.t, solver.y))) * solver.t <= SLOW * float(np.linalg.norm(solver.y))
+        if slow and _at_rest(objective, solver.y):
             status = SquaredStatus.DEGENERATE
             break
     return _Run(solver.y, before, worst, status, steps)

@@ -44,7 +44,7 @@ class Interpolation:
     lower_bound: float
     """No predictor that fits has a smaller R: ⟨ν, y⟩ for a norm, ⟨ν, y⟩ − R*(Xᵀν) for a potential."""
     gap: float
-    """(R(β) − lower bound)/R(β); for a potential the relative Fenchel gap. 0 where both are zero."""
+    """(R(β) − lower bound)/R(β); for a potential the relative Fenchel gap. 0 where both are zero to rounding."""
     residual: float
     """max_n |⟨x_n, β⟩ − y_n|, divided by the largest |y_n|."""
     status: Status
@@ -112,7 +112,10 @@ def certified(problem: InterpolationProblem, regularizer: Interpolating, found: 
     dual, lower_bound = regularizer.interpolation_bound(problem, found.dual.reshape(problem.targets.shape), objective)
     largest = float(np.abs(problem.targets).max()) or 1.0
     residual = float(np.abs(problem.missing(found.beta)).max()) / largest
-    gap = 0.0 if objective == lower_bound else (objective - lower_bound) / objective if objective > 0 else np.inf
+    # a potential whose minimum fits: what rounding β does to R is more than R
+    noise = 100.0 * abs(regularizer.value(found.beta * (1.0 + 8.0 * np.finfo(np.float64).eps)) - objective)
+    zero = max(objective, abs(lower_bound)) <= noise or objective == lower_bound
+    gap = 0.0 if zero else (objective - lower_bound) / objective if objective > 0 else np.inf
     optimal = abs(gap) <= tol and residual <= tol
     return Interpolation(
         beta=found.beta,
