@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from compare.experiments.depth import compare_depths as compare_depths
     from compare.experiments.generators import compare_generators as compare_generators
     from compare.experiments.initial_scale import compare_scales as compare_scales
+    from compare.experiments.kernel_rich import compare_kernel_rich as compare_kernel_rich
     from compare.experiments.losses import compare_losses as compare_losses
     from compare.experiments.margin import compare_margin as compare_margin
     from compare.experiments.mutants import compare_mutants as compare_mutants

@@ -21,6 +21,7 @@ from gd.images.two_layer_generator import ToyGenerator, TwoLayerGenerator
 from gd.losses import Exponential, Logistic, Squared
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from gd.networks.linear_network import LinearNetwork
+from gd.networks.matrix_factorization import MatrixFactorization
 from gd.networks.multi_channel import MultiChannelCNN, MultiChannelReLU
 from gd.networks.wide_relu import WideReLU
 from gd.optimizers.adagrad import AdaGrad
@@ -32,17 +33,19 @@ from gd.optimizers.steepest import SteepestDescent
 from gd.optimizers.table import OPTIMIZERS
 from gd.optimizers.torch_optimizer import TorchOptimizer
 from gd.optimizers.weight_norm import EntrywiseNorm, SpectralNorm, WeightNorm
+from gd.squared.regression_limit import RegressionLimit
 from gd.squared.squared_flow import squared_flow_limit
 from gd.squared.squared_limit import SquaredLimit
 from gd.status import FlowStatus, LinearFlowStatus, RunStatus, SquaredStatus
 
 __all__ = [
-    "LinearNetwork", "FullyConnected", "Diagonal", "Convolutional", "MultiChannelCNN", "MultiChannelReLU",
-    "WideReLU", "ConvGenerator", "EncoderDecoder", "TwoLayerGenerator", "ToyGenerator",
+    "LinearNetwork", "FullyConnected", "Diagonal", "Convolutional", "MatrixFactorization",
+    "MultiChannelCNN", "MultiChannelReLU", "WideReLU",
+    "ConvGenerator", "EncoderDecoder", "TwoLayerGenerator", "ToyGenerator",
     "descend", "Trajectory", "RunStatus", "Hypotheses", "descend_image", "ImageTrajectory",
     "Oracle", "NoiseLevel", "RunningVariance",
     "flow_limit", "Limit", "FlowStatus", "Reached", "Integrated", "FlowPath", "NotHomogeneousError",
-    "squared_flow_limit", "SquaredLimit", "SquaredStatus",
+    "squared_flow_limit", "SquaredLimit", "RegressionLimit", "SquaredStatus",
     "linear_flow", "LinearFlow", "LinearFlowStatus",
     "train_with_decay", "DecayedNetwork",
     "OPTIMIZERS", "Optimizer", "GradientDescent", "SteepestDescent", "Adam", "AdaGrad", "MirrorDescent",

@@ -41,6 +41,7 @@ EXPERIMENTS = {
         ("margin", "margin:compare_margin", "Max margin of linear networks (classification)."),
         ("depth", "depth:compare_depths", "Depth 1 to 6: the support of the limit as p = 2/L falls."),
         ("scale", "initial_scale:compare_scales", "Initial scale against time: kernel regime to rich regime."),
+        ("kernel-rich", "kernel_rich:compare_kernel_rich", "Regression at every initial scale: ℓ2 to ℓ1."),
         ("losses", "losses:compare_losses", "Logistic loss and exponential loss: one limit or two."),
         ("path", "path:compare_paths", "Optimization path beside regularization path, separable data or not."),
         ("padding", "padding:compare_paddings", "Zero padding and narrow kernels: KKT points in weight space."),

@@ -219,6 +219,8 @@ def descend(
         boundary=chosen.boundary,
         preconditioner=None if history is None else objective.parameters(history),
         loss_weights=recorder.loss_weights(),
+        effective_growth=None if recorder.effective_start is None else recorder.effective_start.growth,
+        effective_potential=None if recorder.effective_start is None else recorder.effective_start.potentials(),
         predictor_norm=_predictor_norm(objective, training, beta),
     )
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal, overload
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
@@ -28,6 +29,9 @@ from gd.forward_pass import check_fixed_function, check_forward_pass, check_one_
 from gd.gradient_mode import with_gradients
 from gd.losses import Loss, Squared, find_loss
 from gd.networks.declaration import declared
+from gd.networks.linear_network import LinearNetwork
+from gd.squared.linear_flow import LARGEST, linear_flow_limit, with_predictions
+from gd.squared.regression_limit import RegressionLimit
 from gd.squared.squared_flow import squared_flow_limit
 from gd.squared.squared_limit import SquaredLimit
 from solvers.problem import MarginProblem
@@ -39,6 +43,18 @@ SAME_MARGINS = 1e-9  # relative: a closed form that differs by more from the for
 Progress = Callable[[int, int], None]
 
 
+@overload
+def flow_limit(  # type: ignore[overload-overlap]  # "squared" is also a str
+    model: LinearNetwork | Sequence[LinearNetwork],
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    loss: Literal["squared"] | Squared,
+    tol: float | None = None,
+    max_steps: int | None = None,
+    device: str | torch.device | None = None,
+    progress: Progress | None = None,
+) -> RegressionLimit: ...
 @overload
 def flow_limit(  # type: ignore[overload-overlap]  # "squared" is also a str
     model: nn.Module | Sequence[nn.Module],
@@ -114,12 +130,14 @@ def flow_limit(
             and parameters that do not require a gradient stay as they are.
         X: inputs, shape (N, …).
         y: labels ±1, shape (N,), or (N, M) for M outputs (then every (n, m) is a constraint).
-        loss: "exponential", "logistic", or that loss as an object. "squared" (or `gd.Squared()`) is another flow with
-            another answer: the `SquaredLimit` of `gd.squared_flow_limit`, which has more parameters.
+        loss: "exponential", "logistic", or that loss as an object. "squared" (or `gd.Squared()`), with real targets y,
+            is another flow with another answer: the `SquaredLimit` of `gd.squared_flow_limit`, which has more
+            parameters; for linear networks a `RegressionLimit`, with the predicted interpolant beside it.
         seed: of the random probes that measure homogeneity.
         tol: largest relative duality gap (where R is a norm), or relative KKT residual ε/‖w̃‖ (elsewhere), of a limit
             called found; 1e-9 unless given. With the squared loss the largest residual, 1e-10 unless given.
-        max_steps: attempted steps per model before giving up; 20,000 unless given (squared loss: 10,000).
+        max_steps: attempted steps per model before giving up; 20,000 unless given (squared loss: 10,000;
+            linear networks with up to 1,000 weights, which are integrated on the CPU: 100,000).
         time_limit: seconds after which no step and no search for a limit starts; the limit is then UNFINISHED unless it
             was found, with everything that is known by then. No limit unless given.
         path_tolerance: angle in radians by which one step of the path may err; 1e-3 unless given.
@@ -164,15 +182,7 @@ def flow_limit(
                 "with loss='squared' there is no path_tolerance and no snapshots_per_decade; use accuracy= and times= "
                 "of `squared_flow_limit` instead"
             )
-        return squared_flow_limit(
-            model,
-            X,
-            y,
-            tol=1e-10 if tol is None else tol,
-            max_steps=10_000 if max_steps is None else max_steps,
-            device=device,
-            progress=progress,
-        )
+        return _squared_limit(model, X, y, 1e-10 if tol is None else tol, max_steps, device, progress)
     if chosen.name not in ("exponential", "logistic"):
         raise ValueError(f"loss must be 'exponential', 'logistic' or 'squared', got {loss!r}")
     tol, max_steps = 1e-9 if tol is None else tol, 20_000 if max_steps is None else max_steps
@@ -213,6 +223,33 @@ def flow_limit(
     run = Run(models, mapping, problem, labels, tol, 40 if snapshots_per_decade is None else snapshots_per_decade)
     limits = run.to_the_end(flow, int(max_steps), began + time_limit, progress)
     return limits[0] if isinstance(model, nn.Module) else limits
+
+
+def _squared_limit(
+    model: nn.Module | Sequence[nn.Module],
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    tol: float,
+    max_steps: int | None,
+    device: str | torch.device | None,
+    progress: Progress | None,
+) -> SquaredLimit:
+    """Of linear networks with their predictions; of small ones by an integrator of high order."""
+    models = check_models(model)
+    networks = [network for one in models if (network := declared(one).linear_network) is not None]
+    steps = 10_000 if max_steps is None else max_steps
+    if len(networks) < len(models):
+        return squared_flow_limit(models, X, y, tol=tol, max_steps=steps, device=device, progress=progress)
+    if not 0 < tol < 1:
+        raise ValueError(f"tol must lie in (0, 1), got {tol!r}")
+    inputs, targets = check_data(models[0], X, y, Squared())
+    if sum(p.numel() for p in models[0].parameters() if p.requires_grad) <= LARGEST:
+        steps = 100_000 if max_steps is None else max_steps
+        return linear_flow_limit(models, networks, inputs, targets, tol=tol, max_steps=steps, progress=progress)
+    limit = squared_flow_limit(models, X, y, tol=tol, max_steps=steps, device=device, progress=progress)
+    ends = [declared(limit.load(copy.deepcopy(one), k)).linear_network for k, one in enumerate(models)]
+    predictors = np.stack([end.predictor for end in ends if end is not None])
+    return with_predictions(limit, networks, inputs, targets, predictors, limit.error)
 
 
 def margin_map(model: nn.Module, X: Tensor, y: Tensor, seed: int = 0) -> MarginMap:

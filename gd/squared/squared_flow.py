@@ -259,7 +259,7 @@ class _Integration:
         moved = torch.linalg.vector_norm(trial - self.bundle.start, dim=1)
         error = torch.linalg.vector_norm(change - predicted, dim=1) / moved.clamp(min=torch.finfo(r.dtype).tiny)
         # a unit that data hold on its kink chatters at any h; shorter than plain gradient descent is no gain
-        shortest = 0.1 / first.kernel.diagonal(dim1=1, dim2=2).sum(dim=1)
+        shortest = (0.1 if self.bundle.has_kinks else 0.0) / first.kernel.diagonal(dim1=1, dim2=2).sum(dim=1)
         accepted = self.open & ((error <= self.accuracy) | (h <= shortest))
         self._advance(accepted, trial, h, due, error)
         self.rejected += self.open & ~accepted

@@ -17,11 +17,20 @@ from solvers.conv_kernel.lags import KernelLags
 from solvers.conv_kernel.margin import best_end
 from solvers.extended_precision import powers_of_two, row_norms
 from solvers.regularizers.exponent import check_exponent, conjugate, power_norm, shrinkage, subscript
-from solvers.regularizers.l2 import euclidean_ball, frobenius_norm, least_norm, least_norm_of_wide_rows, scaled_to_ball
+from solvers.regularizers.l2 import (
+    euclidean_ball,
+    frobenius_norm,
+    least_norm,
+    least_norm_of_wide_rows,
+    least_norm_that_fits,
+    scaled_to_ball,
+)
 from solvers.regularizers.regularizer import Regularizer
 from solvers.solution import Candidate, Uniqueness
 
 if TYPE_CHECKING:
+    from solvers.interpolation.problem import InterpolationProblem
+    from solvers.interpolation.row_space import Found
     from solvers.problem import MarginProblem
     from solvers.search import Search
     from solvers.solution import Solution
@@ -107,6 +116,13 @@ class Schatten(Regularizer):
                 f"{self} is defined for matrices β of shape (outputs, D): give labels of shape (N, outputs); "
                 f"got predictors of shape {shape}"
             )
+
+    @property
+    def strictly_convex(self) -> bool:
+        return self.p == 2
+
+    def interpolate(self, problem: InterpolationProblem) -> Found:
+        return least_norm_that_fits(problem) if self.p == 2 else super().interpolate(problem)
 
     def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
         if self.p == 2 or 1 in problem.shape:  # one row or column: ‖β‖₂ for every p
