@@ -47,7 +47,8 @@ class Schatten(Regularizer):
 
     A fully connected linear network of depth L with several outputs. p = 2 is the Frobenius norm, p = 1 the nuclear
     norm; p < 1 is a nonconvex quasi-norm, of which stationary points are found. The theorem of the one-output case is
-    only conjectured to carry over. p = ∞ is the spectral norm, which spectral descent (Muon) prefers; it is dual to the nuclear norm.
+    only conjectured to carry over. p = ∞ is the spectral norm, which spectral descent (Muon) prefers; it is dual to the
+    nuclear norm.
 
     Raises:
         ValueError: unless 0 < p ≤ 1, p = 2 or p = ∞.
