@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logsumexp
 
 from solvers.arrays import Array, real_array
+from solvers.card import Card
 from solvers.conic import loss_program, solve_conic
 from solvers.problem import MarginProblem
 from solvers.regularizers.regularizer import Regularizer
@@ -35,8 +36,8 @@ from solvers.validation import check_problem
 Loss = Literal["exponential", "logistic"]
 
 
-@dataclass(frozen=True)
-class RegularizationPath:
+@dataclass(frozen=True, repr=False)
+class RegularizationPath(Card):
     """β(c) at each radius, with what is proved about it."""
 
     radii: Array

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from solvers.arrays import Array
+from solvers.card import Card
 
 
 class Status(Enum):
@@ -48,8 +49,8 @@ class Uniqueness(Enum):
         return None if self is Uniqueness.UNKNOWN else self is Uniqueness.UNIQUE
 
 
-@dataclass(frozen=True)
-class Certificate:
+@dataclass(frozen=True, repr=False)
+class Certificate(Card):
     """The evidence for one β in min R(β) s.t. m_n(β) = y_n⟨x_n, β⟩ ≥ 1, with multipliers α ≥ 0, R°(Aᵀα) ≤ 1.
 
     For a norm R the relative gap splits exactly into two nonnegative parts (for feasible β):
@@ -93,9 +94,13 @@ class Certificate:
         scale = max(0.0, 1.0 - 1.0 / self.margin) if self.gap is None and self.margin > 0 else abs(self.gap or 0.0)
         return max(self.primal, scale, self.stationarity, self.complementarity)
 
+    def in_short(self) -> str:
+        """The violation that is largest."""
+        return f"worst violation {self.worst:.2g}"
 
-@dataclass(frozen=True)
-class Solution:
+
+@dataclass(frozen=True, repr=False)
+class Solution(Card):
     """A predictor and what is proved about it."""
 
     beta: Array

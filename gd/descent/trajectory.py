@@ -20,6 +20,7 @@ from torch import nn
 from gd.descent.bounds import Bounds, LossWeights, bounds
 from gd.status import RunStatus
 from solvers.arrays import Array
+from solvers.card import Card
 from solvers.regularizers import Regularizer
 
 
@@ -47,8 +48,8 @@ class Hypotheses:
     """Which coefficients of β the initialization keeps from changing sign, in words; None where none is."""
 
 
-@dataclass(frozen=True)
-class Trajectory:
+@dataclass(frozen=True, repr=False)
+class Trajectory(Card):
     """B runs of gradient descent on one architecture, at S log-spaced steps. NaN after a run has stopped.
 
     The run axis B comes first everywhere, also when one network was given.

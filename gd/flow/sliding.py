@@ -10,9 +10,10 @@ limit's KKT conditions. With the gates of the sliding set K set to zero, an impl
 so eliminating κ leaves the step of `gd.flow.implicit_weights` with J projected onto the tangent space of K:
 J → J (I − Zᵀ(ZZᵀ)^{−1}Z), m → m − J Zᵀ(ZZᵀ)^{−1} z_K. Everything is computed in the scalar products of the rows of J
 and Z, so no matrix has as many columns as there are weights. The set is found as in an active-set method: c_k < 0
-leaves to the off side, c_k > 1 to the on side, and an attracting kink that the step would cross joins. (Where the sum
-is positive the kink repels, and the flow crosses it at most.) Without this the integrator, like gradient descent,
-chatters across hundreds of kinks and its force never becomes parallel to the weights.
+leaves to the off side, c_k > 1 to the on side, and an attracting kink that the step would cross joins. Where the sum
+is positive the kink repels, and the flow crosses it at most; one that is off and lies where kinks of K meet opens
+beyond them, so that a gate of K with c_k = 0 may still let the flow through (`_through`). Without this the integrator,
+like gradient descent, chatters across hundreds of kinks and its force never becomes parallel to the weights.
 
 Reference: Filippov (1988), Differential Equations with Discontinuous Righthand Sides, section 4.
 """
@@ -44,6 +45,8 @@ SETTLING_IN_A_CELL = 3e-2
 it does not matter from where it is solved, and the residual of sliding flows falls slowly (0.05 at ln‖w‖ = 8)."""
 RIDGE = 1e-13  # relative to the trace of ZZᵀ: samples may be duplicated, and a unit pinned on D samples is zero
 PINNED = 1e-10  # of its gradient's square: what rounding leaves along the kinks of a gradient that is across them
+AT_ZERO = 1e-13  # |z| for unit weights: rounding
+FORCEFUL = 1e-9  # of the largest |bound|: units that have died pull nothing
 ON_THE_KINK = 1e-7  # of the largest |z|: below it the side a unit is on is what the last step decided
 
 
@@ -274,17 +277,17 @@ class SlidingLocal(Local):
             if not ok[0]:
                 return p, move, metric.growth, False, tangent.gates
             holding = holding_weights(m[None], gram, p, h, T, logistic)[0]
-            corrected = self._corrected(tangent, torch.as_tensor(holding, device=theta.device), kappa / h, theta + move)
+            corrected = self._corrected(tangent, torch.as_tensor(holding, device=theta.device), kappa / h, theta, move)
             if corrected is None:
                 return p, move, metric.growth, True, tangent.gates
             gates = corrected
             tangent = mapping.tangent(theta, gates, metric)
         return p, move, metric.growth, True, gates
 
-    def _corrected(self, tangent: Tangent, p: Tensor, q: Tensor, moved: Tensor) -> Gates | None:
+    def _corrected(self, tangent: Tangent, p: Tensor, q: Tensor, theta: Tensor, move: Tensor) -> Gates | None:
         """The gates with wrong states changed, or None when every state is consistent with the step.
 
-        p are the weights that hold kinks, q the multipliers κ/h of the sliding ones, `moved` is θ at the step's end.
+        p are the weights that hold kinks, q the multipliers κ/h of the sliding ones.
         """
         gates, pieces = tangent.gates, self._mapping.pieces
         bound = pieces.bounds(p, tangent.local.sensitivity)  # c_k = 1; negative where the kink repels
@@ -294,8 +297,39 @@ class SlidingLocal(Local):
         to_off = gates.sliding & (every < -slack)
         to_on = gates.sliding & (every > bound + slack) & ~to_off
         with torch.no_grad():
-            after = pieces.gated(moved, gates.open)[1]
-        crossing = ~gates.sliding & (bound > 0) & ((after > 0) != gates.on) & (after.abs() > 1e-13)
+            after = pieces.gated(theta + move, gates.open)[1]
+        crossing = ~gates.sliding & (bound > 0) & ((after > 0) != gates.on) & (after.abs() > AT_ZERO)
+        opening = torch.zeros_like(to_off)
         if not (to_off | to_on | crossing).any():
-            return None
-        return Gates((gates.sliding & ~(to_off | to_on)) | crossing, (gates.on | to_on) & ~to_off)
+            to_off, opening = self._through(tangent, q, bound, theta, after)
+            if not opening.any():
+                return None
+        return Gates((gates.sliding & ~(to_off | to_on)) | crossing, (gates.on | to_on | opening) & ~to_off)
+
+    def _through(
+        self, tangent: Tangent, q: Tensor, bound: Tensor, theta: Tensor, after: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The sliding kinks that the flow crosses because another one opens behind them, and those that open, (K,).
+
+        A kink l that is off and repels, with ∇z_l = Σ a_lk ∇z_k over the sliding set, stays at zero while those slide.
+        Beyond a kink k with a_lk < 0 it is on, with the force −b_l ∇z_l of its bound b_l < 0. The multiplier there is
+        q_k − Σ_l b_l a_lk; where it is negative the far side leads away from k, and the flow does not slide but
+        crosses. Samples x and −x of opposite labels are the plain case: as one turns off, the other turns on.
+        """
+        gates, C = tangent.gates, tangent.C
+        to_off, opening = torch.zeros_like(gates.sliding), torch.zeros_like(gates.sliding)
+        held = ~gates.sliding & ~gates.on & (after.abs() <= AT_ZERO) & (bound < -FORCEFUL * bound.abs().max())
+        if not (gates.sliding.any() and held.any()):
+            return to_off, opening
+        plain, numbers = Tangent.of(gates, tangent.local, Metric()), torch.nonzero(held)[:, 0]
+        behind = self._mapping.pieces.derivatives(theta, gates.open, numbers).rows.dense[C:]
+        along = torch.stack([plain.local.rows.dot(gradient)[C:] for gradient in behind])
+        a = torch.cholesky_solve(along.T, plain.factor).T
+        none = torch.zeros(C).to(a)
+        spanned = torch.stack([plain.local.rows.combine(torch.cat([none, row])) for row in a])
+        held_here = (behind - spanned).norm(dim=1) <= 1e-6 * behind.norm(dim=1)
+        a = torch.where(held_here[:, None], a.clamp(max=0.0), 0.0)
+        crossed = q - bound[numbers] @ a < -1e-9 * q.abs().max()
+        to_off[gates.kinks[crossed]] = True
+        opening[numbers[(a[:, crossed] < -1e-9).any(dim=1)]] = True
+        return to_off, opening

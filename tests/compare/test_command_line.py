@@ -214,9 +214,18 @@ def test_solve_prints_a_certificate_anyone_can_check(tmp_path):
 
     from compare.data.load import load as load_data
 
-    done = run("solve", "margin", "--data", "wine:0v1", "--regularizer", "l1", "--json", "--save", "s.npz")
+    done = run(
+        "solve", "margin", "--data", "wine:0v1", "--regularizer", "l1", "--json", "--save", "s.npz", "--out", "b.csv"
+    )
     assert done.exit_code == 0
     record = json.loads(done.stdout)
+    assert all(key.isidentifier() for key in record)
+    assert record["status"] == "OPTIMAL"
+    assert record["classes"] == {"-1": "0", "1": "1"}
+    assert record["margin"] * record["objective"] == pytest.approx(1)
+    assert record["support_vectors"] == record["support_size"] == 10  # a vertex: as many active points as coefficients
+    written = np.loadtxt("b.csv", delimiter=",", skiprows=1)
+    np.testing.assert_array_equal(written[:, 1], record["beta"])
     data = load_data("wine:0v1")
     beta, dual = np.array(record["beta"]), np.array(record["dual"])
     assert (data.y * (data.X @ beta)).min() >= 1 - 1e-9
@@ -224,7 +233,7 @@ def test_solve_prints_a_certificate_anyone_can_check(tmp_path):
     # weak duality by hand: ‖Aᵀα‖_∞ ≤ 1 and 1ᵀα = ‖β‖₁
     assert np.abs(data.X.T @ (dual * data.y)).max() <= 1 + 1e-9
     assert np.abs(beta).sum() == pytest.approx(dual.sum(), rel=1e-8)
-    assert record["objective R(β)"] == pytest.approx(np.abs(beta).sum(), rel=1e-12)
+    assert record["objective"] == pytest.approx(np.abs(beta).sum(), rel=1e-12)
     assert record["sha256"] == data.sha256
     with np.load("s.npz") as saved:
         np.testing.assert_array_equal(saved["beta"], beta)
@@ -413,7 +422,7 @@ def test_an_encoding_without_the_characters_loses_no_answer(encoding):
     assert "R(\\u03b2)" in text.stdout
     # click itself writes UTF-8 where the encoding is ASCII
     record = console(*solve, "--json", env=environment, encoding="utf-8" if encoding == "ascii" else encoding)
-    assert json.loads(record.stdout)["objective R(β)"] == pytest.approx(2.3046503636)
+    assert json.loads(record.stdout)["objective"] == pytest.approx(2.3046503636)
 
 
 def test_file_names_neither_repaint_the_terminal_nor_turn_its_text(tmp_path):
