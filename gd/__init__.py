@@ -4,6 +4,9 @@ from gd.descent.acceleration import DualAcceleration
 from gd.descent.armijo import ArmijoLineSearch
 from gd.descent.bounds import Bounds, LossWeights
 from gd.descent.descend import SCHEDULES, descend
+from gd.descent.limit_search import OptimizerLimit
+from gd.descent.optimal_face import OptimalFace
+from gd.descent.optimizer_limit import optimizer_limit
 from gd.descent.rescaling import ProgressiveRescaling
 from gd.descent.schedule import ConstantStep, DecayingStep, LossNormalized
 from gd.descent.trajectory import Hypotheses, Trajectory
@@ -36,7 +39,7 @@ from gd.optimizers.weight_norm import EntrywiseNorm, SpectralNorm, WeightNorm
 from gd.squared.regression_limit import RegressionLimit
 from gd.squared.squared_flow import squared_flow_limit
 from gd.squared.squared_limit import SquaredLimit
-from gd.status import FlowStatus, LinearFlowStatus, RunStatus, SquaredStatus
+from gd.status import FlowStatus, LinearFlowStatus, OptimizerStatus, RunStatus, SquaredStatus
 
 __all__ = [
     "LinearNetwork", "FullyConnected", "Diagonal", "Convolutional", "MatrixFactorization",
@@ -50,6 +53,7 @@ __all__ = [
     "train_with_decay", "DecayedNetwork",
     "OPTIMIZERS", "Optimizer", "GradientDescent", "SteepestDescent", "Adam", "AdaGrad", "MirrorDescent",
     "TorchOptimizer", "WeightNorm", "EntrywiseNorm", "SpectralNorm", "Bounds", "LossWeights",
+    "optimizer_limit", "OptimizerLimit", "OptimizerStatus", "OptimalFace",
     "SCHEDULES", "ConstantStep", "DecayingStep", "LossNormalized", "ArmijoLineSearch",
     "DualAcceleration", "ProgressiveRescaling",
     "Exponential", "Logistic", "Squared",

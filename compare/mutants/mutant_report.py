@@ -76,8 +76,9 @@ def parts(kind: str, asked: MutantComparison, datasets: list[Dataset]) -> Iterat
     elif kind == "optimizers":
         for outputs in (1, 3):
             for name in ("gradient", "sign", "adam", "coordinate", "spectral"):
-                trial = partial(optimizer_trial, load(f"synthetic:6,10,{seed}"), name, steps=STEPS, seed=seed)
-                yield f"{kind}, {name}, {outputs} outputs", partial(trial, outputs=outputs)
+                data = load(f"synthetic:6,10,{seed}")
+                run = partial(optimizer_trial, data, name, steps=STEPS, seed=seed, outputs=outputs)
+                yield f"{kind}, {name}, {outputs} outputs", run
     elif kind == "path":
         for name in ("partial:40,6,0", "synthetic:12,8,3"):
             yield f"{kind}, {name}", partial(path_trial, load(name))

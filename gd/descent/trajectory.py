@@ -116,7 +116,7 @@ class Trajectory(Card):
     preconditioner: Mapping[str, Array] | None = field(repr=False)
     """Q at the end by parameter name, each (B, …), where the optimizer steps along Q⁻¹∇L with Q of its own history."""
     loss_weights: LossWeights | None = field(repr=False)
-    """The p_t and their sums, for `gap`; None where the outputs are not ⟨x, β⟩ or there are no labels."""
+    """The p_t and their sums, for `gap`; None where there are no labels."""
     raw_margin: Array = field(repr=False)
     """min_n y_n f(x_n; w), shape (B, S); NaN where there are no labels."""
     predictor_norm: Regularizer | None = field(repr=False)
@@ -148,7 +148,7 @@ class Trajectory(Card):
         Raises:
             ValueError: the network is not a linear predictor, R is not a norm, or no R was given and none is known.
         """
-        if self.loss_weights is None or self.predictors is None:
+        if self.loss_weights is None or self.loss_weights.total_image is None or self.predictors is None:
             raise ValueError(
                 "only a network f(x) = ⟨x, β⟩ trained on labels has such bounds; for another homogeneous network read "
                 "`stationarity`"

@@ -29,7 +29,7 @@ from solvers.regularizers.l2 import (
 )
 from solvers.regularizers.regularizer import Regularizer
 from solvers.solution import Candidate, Uniqueness
-from solvers.stationary_points import stationary_points
+from solvers.stationary_points import GroupProblem, stationary_points
 
 if TYPE_CHECKING:
     from solvers.interpolation.problem import InterpolationProblem
@@ -173,7 +173,7 @@ class Bridge(Regularizer):
         if self.p > 1:
             return power_max_margin(problem, self.p)
         convex = replace(self, p=1.0)
-        return stationary_points(problem, self, convex, search)
+        return stationary_points(problem, GroupProblem(problem, self, search.tol), convex, search)
 
     def _minimize_l1(self, problem: MarginProblem, search: Search) -> Candidate:
         rows, right = problem.equilibrated.rows, problem.equilibrated.right
