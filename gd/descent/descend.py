@@ -109,8 +109,11 @@ def descend(
         model: a network, or several of one architecture (other seeds, other scales), which then run as one batch. Any
             module will do; it starts from its own weights and is not modified.
         X: inputs, shape (N, …); float64 on the way in whatever they were.
-        y: labels ±1, shape (N,) or (N, M) for M outputs; for the squared loss targets of the shape of the outputs.
-        loss: "exponential", "logistic", "squared", or a `gd.losses.Loss`.
+        y: labels ±1, shape (N,) or (N, M) for M tasks of their own; or K ≥ 3 classes, shape (N,), integers or strings,
+            for a network of K outputs, class k being the k-th in order; for the squared loss targets of the shape of the
+            outputs.
+        loss: "exponential", "logistic", "cross entropy", "squared", or a `gd.losses.Loss`. With classes the first two
+            sum over the N(K − 1) margins f_{y_n} − f_k.
         steps: how many.
         schedule: "constant", "normalized", "armijo", "accelerated", "rescaled", or a `Schedule` with its own step.
             The line search needs no step size and suits any module. Without a step size the others have a safe default
@@ -174,7 +177,9 @@ def descend(
     devices = [torch.cuda.current_device()] if where.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed or 0)
-        objective = Objective(models, inputs, targets, chosen_loss, where, dtype or torch.float64)
+        objective = Objective(
+            models, inputs, targets.values, chosen_loss, where, dtype or torch.float64, targets=targets
+        )
         wanted = snapshot_steps(steps, 60 if snapshots is None else snapshots)
         recorder = Recorder(objective, wanted, bool(record_outputs))
         W, last_step, finite = iterate(objective, chosen_schedule, steps, recorder, progress)

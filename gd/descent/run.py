@@ -85,7 +85,7 @@ class Recorder:
         self._before = (W, slope)
         margin = torch.full_like(norm, float("nan"))
         if objective.loss.margin and objective.degree is not None:
-            margin = (gradient.outputs * objective.y).flatten(1).amin(dim=1) / norm**objective.degree
+            margin = objective.targets.margins(gradient.outputs).flatten(1).amin(dim=1) / norm**objective.degree
         taken: dict[str, Tensor] = {
             "log_loss": gradient.log_loss,
             "weight_norm": norm,

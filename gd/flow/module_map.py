@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from gd.flow.margin_map import Local, MarginMap
 from gd.networks.declaration import declared
 from gd.piecewise.module import Derivatives, PiecewiseMargins
+from gd.targets import Targets
 from solvers.arrays import Array
 
 TOLERATED = 1e-8  # relative deviation from c^L f(x; θ); rounding gives 1e-15 to 1e-12
@@ -49,12 +50,12 @@ class NotHomogeneousError(ValueError):
 
 
 class ModuleMap(MarginMap):
-    """m(θ) = y ⊙ f(X; θ) for a torch module, θ its trainable parameters in their order."""
+    """m(θ), y ⊙ f(X; θ) for labels ±1, for a torch module, θ its trainable parameters in their order."""
 
     batches = False
 
-    def __init__(self, model: nn.Module, X: Tensor, y: Tensor, seed: int = 0) -> None:
-        self.model = model
+    def __init__(self, model: nn.Module, X: Tensor, y: Tensor, seed: int = 0, targets: Targets | None = None) -> None:
+        self.model, self.targets = model, Targets(y) if targets is None else targets
         self.X, self.y = X, y
         trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         if not trained:
@@ -65,13 +66,14 @@ class ModuleMap(MarginMap):
         self._held = {
             name: t.detach().to(X.device, torch.float64 if t.is_floating_point() else t.dtype) for name, t in held
         }
-        self.n_constraints = y.numel()
+        self.n_constraints = self.y.numel()
         # with a layer held, the weights that train induce another regularizer
         self.regularizer = declared(model).regularizer if all(p.requires_grad for p in model.parameters()) else None
         start = self.start([model])[0]
         self.degree = self._measure_degree(start, seed)
         self._linear = self._is_linear(start, seed)
-        self.pieces = PiecewiseMargins(self._call, self._sizes, X, y, start, seed)
+        compared, rows = self.targets.with_inputs(self._call, X)
+        self.pieces = PiecewiseMargins(compared, self._sizes, rows, self.y, start, seed)
 
     def _split(self, theta: Tensor) -> dict[str, Tensor]:
         parts = torch.split(theta, [math.prod(size) for size in self._sizes], dim=-1)
@@ -87,7 +89,7 @@ class ModuleMap(MarginMap):
         return self._call(list(self._split(theta).values()), X)
 
     def _margins(self, theta: Tensor) -> Tensor:
-        return (self.y * self._outputs(theta, self.X).reshape(self.y.shape)).flatten()
+        return self.targets.margins(self._outputs(theta, self.X).reshape(self.targets.output_shape)).flatten()
 
     @property
     def convex(self) -> bool:

@@ -24,10 +24,12 @@ from gd.networks.linear_network import (
     Initialization,
     LinearNetwork,
     check_architecture,
+    copies,
     gaussian,
     initial_weights,
     tied_at_smallest,
 )
+from gd.targets import ClassTargets, Targets
 from solvers.regularizers import L2, Bridge, Regularizer, Schatten
 
 __all__ = ["FullyConnected", "Diagonal", "Convolutional"]
@@ -100,7 +102,14 @@ class FullyConnected(LinearNetwork):
         return beta if self.outputs > 1 else beta.squeeze(-2)
 
     def margin_map(self, X: Tensor, y: Tensor) -> FullyConnectedMap:
-        return FullyConnectedMap([(w.shape[0], w.shape[1]) for w in self.weights], self.regularizer, X, y)
+        return FullyConnectedMap(self._sizes, self.regularizer, X, Targets(y.reshape(X.shape[0], -1)))
+
+    def class_margin_map(self, X: Tensor, targets: ClassTargets) -> FullyConnectedMap:
+        return FullyConnectedMap(self._sizes, self.regularizer, X, targets)
+
+    @property
+    def _sizes(self) -> list[tuple[int, int]]:
+        return [(w.shape[0], w.shape[1]) for w in self.weights]
 
     def operator_norms(self, weights: Sequence[Tensor]) -> Tensor:
         """Schatten-8 norms, within a few percent to a factor two above the spectral norms, for two small products."""
@@ -144,6 +153,8 @@ class Diagonal(LinearNetwork):
     Args:
         dim: D.
         depth: L ≥ 1.
+        outputs: M networks side by side that share no weights, w_l ∈ R^{M×D}: one for each class. β has shape (D,) for
+            M = 1, else (M, D), and its value is over all entries.
         scale: standard deviation of the weights.
         seed: of the initial weights.
         initialization: "gaussian", "unbiased", or "balanced": |w_1| = … = |w_L| entrywise, independent signs. Entries
@@ -158,10 +169,17 @@ class Diagonal(LinearNetwork):
     """
 
     def __init__(
-        self, dim: int, depth: int, *, scale: float = 0.1, seed: int = 0, initialization: Initialization = "gaussian"
+        self,
+        dim: int,
+        depth: int,
+        *,
+        outputs: int = 1,
+        scale: float = 0.1,
+        seed: int = 0,
+        initialization: Initialization = "gaussian",
     ) -> None:
-        check_architecture("Diagonal", (dim,), depth, scale, initialization)
-        sizes = [(dim,)] * depth
+        check_architecture("Diagonal", (dim, outputs), depth, scale, initialization)
+        sizes = [copies((dim,), outputs)] * depth
 
         def balanced(generator: torch.Generator) -> list[Tensor]:
             weights = gaussian(sizes, scale, generator)
@@ -169,6 +187,7 @@ class Diagonal(LinearNetwork):
 
         super().__init__(initial_weights(sizes, scale, seed, initialization, balanced))
         self.shape = (dim,)
+        self.outputs = outputs
 
     def P(self, weights: Sequence[Tensor]) -> Tensor:
         beta = weights[0]
@@ -177,11 +196,14 @@ class Diagonal(LinearNetwork):
         return beta
 
     def margin_map(self, X: Tensor, y: Tensor) -> ProductMap:
-        return ProductMap(self.shape, self.depth, self.regularizer, X, y)
+        return ProductMap(self.shape, self.depth, self.regularizer, Targets(y).rows(X), outputs=self.outputs)
+
+    def class_margin_map(self, X: Tensor, targets: ClassTargets) -> ProductMap:
+        return ProductMap(self.shape, self.depth, self.regularizer, targets.rows(X), outputs=self.outputs)
 
     def operator_norms(self, weights: Sequence[Tensor]) -> Tensor:
         """‖w_l‖_∞."""
-        return torch.stack(list(weights), dim=1).abs().amax(dim=-1)
+        return torch.stack(list(weights), dim=1).abs().flatten(2).amax(dim=-1)
 
     @property
     def regularizer(self) -> Regularizer:
