@@ -155,7 +155,7 @@ class Squared(Loss):
         return f - y
 
 
-LOSSES: dict[str, Loss] = {loss.name: loss for loss in (Exponential(), Logistic(), CrossEntropy(), Squared())}
+LOSSES: dict[str, Loss] = {loss.name: loss for loss in (Exponential(), Logistic(), Squared(), CrossEntropy())}
 
 
 def find_loss(loss: str | Loss) -> Loss:

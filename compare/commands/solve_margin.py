@@ -96,7 +96,7 @@ def describe(dataset: Dataset, regularizer: Regularizer, solution: Solution, sec
     certificate = solution.certificate
     return {
         "data": clean(dataset.name),
-        "classes": clean(f"−1: {dataset.classes[0]}, +1: {dataset.classes[1]}"),
+        "classes": clean(dataset.meaning),
         "sha256": dataset.sha256,
         "points": dataset.X.shape[0],
         "dimensions": dataset.X.shape[1],

@@ -14,68 +14,11 @@ from torch import Tensor, nn
 from gd.flow.coefficient_map import CoefficientMap
 from gd.flow.coefficient_polish import CoefficientProblem
 from gd.flow.kkt import StationaryPoint
-from gd.flow.loss_weights import LossWeights
-from gd.flow.many_margins import MANY, Gram, weights_of_many
+from gd.flow.many_margins import MANY, Gram, ManyMargins
 from gd.flow.margin_map import Local, MarginMap, balancedness
 from gd.targets import Targets
 from solvers.arrays import Array
 from solvers.regularizers import Regularizer
-
-
-class ManyMargins(Local):
-    """As `Local`, where the Gram matrix is known by its products: Σ_l (B_l B_lᵀ) ⊗ (A_l A_lᵀ) between outputs (n, m)."""
-
-    def __init__(
-        self,
-        targets: Targets,
-        margins: Tensor,
-        factors: Sequence[tuple[Tensor, Tensor]],
-        pull: Callable[[Tensor], Tensor],
-        theta: Tensor,
-        degree: float,
-    ) -> None:
-        super().__init__(margins, margins[:, :0, None], pull, theta, degree)
-        self._targets = targets
-        self._B = [B for _, B in factors]
-        self._Q = [A @ A.mT for A, _ in factors]  # (B, M, M)
-        self._signs = targets.output_signs().to(theta)  # (J, M) rows of a sample's margins, for every sample
-
-    @property
-    def squares(self) -> Array:
-        signs = self._signs
-        total = sum(
-            (B * B).sum(-1)[:, :, None] * torch.einsum("njm,bmk,njk->bnj", signs, Q, signs)
-            for B, Q in zip(self._B, self._Q, strict=True)
-        )
-        return np.asarray(total.flatten(1).cpu().numpy())
-
-    def weights_ahead(
-        self, ahead: Array, h: Array, T: Array, guess: Array, loss: LossWeights
-    ) -> tuple[Array, NDArray[np.bool_]]:
-        squares = self.squares
-        found = [
-            weights_of_many(ahead[b], self._gram(b, squares[b]), float(h[b]), float(T[b]), guess[b], loss)
-            for b in range(len(ahead))
-        ]
-        return np.stack([p for p, _ in found]), np.array([ok for _, ok in found])
-
-    def _gram(self, b: int, squares: Array) -> Gram:
-        device, shape = self.margins.device, self._targets.values.shape
-        layers = [(B[b], Q[b]) for B, Q in zip(self._B, self._Q, strict=True)]
-        rows = self._signs.flatten(0, 1)
-
-        def times(p: Array) -> Array:
-            force = self._targets.spread(torch.as_tensor(p, device=device).view(shape) * self._targets.values)
-            moved = torch.stack([B @ (B.mT @ force @ Q) for B, Q in layers]).sum(0)
-            return np.asarray(self._targets.margins(moved).flatten().cpu().numpy())
-
-        def block(kept: NDArray[np.intp]) -> Array:
-            chosen = torch.as_tensor(kept, device=device)
-            n, d = chosen // shape[1], rows[chosen]
-            parts = [(B[n] @ B[n].mT) * (d @ Q @ d.mT) for B, Q in layers]
-            return np.asarray(torch.stack(parts).sum(0).cpu().numpy())
-
-        return Gram(times, block, squares)
 
 
 class FullyConnectedMap(CoefficientMap):
@@ -114,6 +57,7 @@ class FullyConnectedMap(CoefficientMap):
         before = [self.X.expand(theta.shape[0], -1, -1)]
         for W in layers[:-1]:
             before.append(before[-1] @ W.mT)  # (W_{l−1} ⋯ W_1 x_n)_n: (B, N, columns of W_l)
+
         def pull(p: Tensor) -> Tensor:
             values = self.targets.values
             force = self.targets.spread(torch.unflatten(p, -1, values.shape) * values)  # (B, N, M)
@@ -121,11 +65,38 @@ class FullyConnectedMap(CoefficientMap):
 
         margins = self.targets.margins(before[-1] @ layers[-1].mT).flatten(1)
         if self.n_constraints > MANY:
-            return ManyMargins(self.targets, margins, list(zip(after, before, strict=True)), pull, theta, self.degree)
+            squares, grams = self._grams(after, before)
+            return ManyMargins(margins, squares, grams, pull, theta, self.degree)
         pairs = [torch.einsum("bnk,bmj->bnmkj", B @ B.mT, A @ A.mT) for A, B in zip(after, before, strict=True)]
         half = self.targets.margins(torch.stack(pairs).sum(0)).flatten(3)  # of outputs (n, m) with margins
         whole = self.targets.margins(half.movedim(3, 1)).flatten(2)
         return Local(margins, whole, pull, theta, self.degree)
+
+    def _grams(self, after: Sequence[Tensor], before: Sequence[Tensor]) -> tuple[Tensor, Callable[[int], Gram]]:
+        """Σ_l (B_l B_lᵀ) ⊗ (A_l A_lᵀ) between outputs (n, m): its diagonal for margins, and its products and blocks."""
+        targets, shape = self.targets, self.targets.values.shape
+        signs, Q = targets.output_signs(), [A @ A.mT for A in after]
+        diagonal = [torch.einsum("njm,bmk,njk->bnj", signs, q, signs) for q in Q]
+        squares = [(B * B).sum(-1)[:, :, None] * d for B, d in zip(before, diagonal, strict=True)]
+        total = torch.stack(squares).sum(0).flatten(1)
+
+        def of_row(b: int) -> Gram:
+            layers = [(B[b], q[b]) for B, q in zip(before, Q, strict=True)]
+
+            def times(p: Array) -> Array:
+                force = targets.spread(torch.as_tensor(p, device=signs.device).view(shape) * targets.values)
+                moved = torch.stack([B @ (B.mT @ force @ q) for B, q in layers]).sum(0)
+                return np.asarray(targets.margins(moved).flatten().cpu().numpy())
+
+            def block(kept: NDArray[np.intp]) -> Array:
+                chosen = torch.as_tensor(kept, device=signs.device)
+                n, d = chosen // shape[1], signs.flatten(0, 1)[chosen]
+                parts = [(B[n] @ B[n].mT) * (d @ q @ d.mT) for B, q in layers]
+                return np.asarray(torch.stack(parts).sum(0).cpu().numpy())
+
+            return Gram(times, block, total[b].cpu().numpy())
+
+        return total, of_row
 
     def conserved(self, theta: Tensor) -> Tensor:
         return balancedness(self.layers(theta))

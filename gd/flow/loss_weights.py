@@ -30,6 +30,9 @@ LINEAR = 30.0
 LEAST_REST = np.exp(-50.0)
 """1 − Q is not taken for less."""
 
+STIFFEST = 1e50
+"""Σφ/Σp of a sample is not taken for more: p follows φ, and is far behind it only on the way to the solution."""
+
 
 @dataclass(frozen=True)
 class Linearized:
@@ -104,7 +107,7 @@ class CrossEntropyWeights(LossWeights):
         log_phi = self.log_phi(mu, T)
         phi, psi, t = np.exp(log_phi), np.log(p) - log_phi, T[:, None] / rest
         r = T[:, None] * psi + t * _group_sums(phi * psi, self.group)
-        a = t * _group_sums(phi, self.group) / _group_sums(p, self.group)
+        a = t * np.minimum(_group_sums(phi, self.group) / np.maximum(_group_sums(p, self.group), 1e-250), STIFFEST)
         return Linearized(r, t, a, self.group)
 
     def log_terms(self, s: Array) -> Array:

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from torch import Tensor
 
 from gd.flow.implicit_weights import (
     CONVERGED,
@@ -36,6 +37,7 @@ from gd.flow.implicit_weights import (
     updated_weights,
 )
 from gd.flow.loss_weights import Linearized, LossWeights
+from gd.flow.margin_map import Local
 from solvers.arrays import Array
 
 NEGLECTED = 0.05
@@ -61,6 +63,35 @@ class Gram:
     """The rows and columns of these constraints, (k, k)."""
     diagonal: Array
     """(N,)."""
+
+
+class ManyMargins(Local):
+    """As `Local`, with the Gram matrices known by products and blocks; `grams` makes that of each row of the batch."""
+
+    def __init__(
+        self,
+        margins: Tensor,
+        squares: Tensor,
+        grams: Callable[[int], Gram],
+        pull: Callable[[Tensor], Tensor],
+        theta: Tensor,
+        degree: float,
+    ) -> None:
+        super().__init__(margins, squares.new_zeros(0), pull, theta, degree)
+        self._squares, self._grams = squares.cpu().numpy(), grams
+
+    @property
+    def squares(self) -> Array:
+        return np.asarray(self._squares)
+
+    def weights_ahead(
+        self, ahead: Array, h: Array, T: Array, guess: Array, loss: LossWeights
+    ) -> tuple[Array, NDArray[np.bool_]]:
+        found = [
+            weights_of_many(ahead[b], self._grams(b), float(h[b]), float(T[b]), guess[b], loss)
+            for b in range(len(ahead))
+        ]
+        return np.stack([p for p, _ in found]), np.array([ok for _, ok in found])
 
 
 def weights_of_many(

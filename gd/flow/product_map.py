@@ -22,6 +22,7 @@ from gd.flow.coefficient_map import CoefficientMap
 from gd.flow.coefficient_polish import CoefficientProblem
 from gd.flow.exponential_step import exponential_step
 from gd.flow.loss_weights import LossWeights
+from gd.flow.many_margins import MANY, Gram, ManyMargins
 from gd.flow.margin_map import Local, Step
 from solvers.arrays import Array
 from solvers.fourier import conjugate_pairs
@@ -91,7 +92,7 @@ class ProductMap(CoefficientMap):
         self.F = F
         self.coefficient = self.root_two ** (1 - self.degree)
         self._real_F = torch.view_as_real(self.F).flatten(1) if self.fourier else self.F
-        self.can_be_implicit = depth == 2 and not fourier
+        self.can_be_implicit = depth == 2 and not fourier and self.n_constraints <= MANY
 
     def spectrum(self, signals: Tensor) -> Tensor:
         """Half of the unitary spectrum of real signals (…, *β's shape), scaled to an isometry: (…, frequencies)."""
@@ -146,7 +147,6 @@ class ProductMap(CoefficientMap):
         partial = torch.stack(leave_one_out(list(w.unbind(-2)))) * self.coefficient  # (L, B, D)
         speed = (partial.conj() * partial).real.sum(0)
         scaled = speed.repeat_interleave(2, -1) if self.fourier else speed
-        gram = (self._real_F * scaled[:, None, :]) @ self._real_F.T
 
         def pull(p: Tensor) -> Tensor:
             g = p @ self._real_F
@@ -155,9 +155,17 @@ class ProductMap(CoefficientMap):
             return (g * partial.conj()).transpose(0, 1).flatten(1)
 
         margins = self._pair(w[:, 0] * partial[0])
+        if self.n_constraints > MANY:
+            squares = scaled @ (self._real_F**2).T
+            return ManyMargins(margins, squares, lambda b: self._gram(scaled[b], squares[b]), pull, theta, self.degree)
+        gram = (self._real_F * scaled[:, None, :]) @ self._real_F.T
         if self.can_be_implicit:
             return TwoFactors(margins, gram, pull, self.F, w)
         return Local(margins, gram, pull, theta, self.degree)
+
+    def _gram(self, speed: Tensor, squares: Tensor) -> Gram:
+        F, v = self._real_F.cpu().numpy(), speed.cpu().numpy()
+        return Gram(lambda p: F @ (v * (p @ F)), lambda kept: (F[kept] * v) @ F[kept].T, squares.cpu().numpy())
 
     def weights(self, theta: Tensor) -> dict[str, Array]:
         layers = self.layers(theta)

@@ -126,7 +126,7 @@ class FullyConnected(LinearNetwork):
     @property
     def theorem(self) -> str:
         if self.depth == 1:
-            return "Soudry et al. (2018), Theorem 3"
+            return "Soudry et al. (2018), Theorem 3" + (" (of K classes: Theorem 7)" if self.outputs > 1 else "")
         return "Gunasekar et al. (2018), Theorem 1 and Lemma 5" if self.outputs == 1 else ""
 
     @property
