@@ -69,7 +69,9 @@ def direction(a: ArrayLike, name: str = "the vector") -> Array:
 
 
 def normalized_margin(X: ArrayLike, y: ArrayLike, beta: ArrayLike, regularizer: Regularizer) -> float:
-    """γ(β) = min_n y_n⟨x_n, β⟩ / R(β), for classes min ⟨β_{y_n} − β_k, x_n⟩ / R(β), the number that is maximal at the predicted limit. Units of X per unit of R.
+    """γ(β) = min_n y_n⟨x_n, β⟩ / R(β), the number that is maximal at the predicted limit. Units of X per unit of R.
+
+    For K ≥ 3 classes it is min ⟨β_{y_n} − β_k, x_n⟩ / R(β) over all n and k ≠ y_n.
 
     Args:
         X: points, shape (N, *β.shape).

@@ -16,7 +16,7 @@ from gd.images.descend_image import ImageTrajectory, descend_image
 from gd.images.encoder_decoder import EncoderDecoder
 from gd.images.stopping_rules import NoiseLevel, Oracle, RunningVariance
 from gd.images.two_layer_generator import ToyGenerator, TwoLayerGenerator
-from gd.losses import Exponential, Logistic, Squared
+from gd.losses import CrossEntropy, Exponential, Logistic, Squared
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from gd.networks.linear_network import LinearNetwork
 from gd.networks.multi_channel import MultiChannelCNN, MultiChannelReLU
@@ -34,5 +34,5 @@ __all__ = [
     "squared_flow_limit", "SquaredLimit", "SquaredStatus",
     "train_with_decay", "DecayedNetwork",
     "SCHEDULES", "ConstantStep", "LossNormalized", "ArmijoLineSearch", "DualAcceleration", "ProgressiveRescaling",
-    "Exponential", "Logistic", "Squared",
+    "CrossEntropy", "Exponential", "Logistic", "Squared",
 ]  # fmt: skip

@@ -10,8 +10,8 @@ with margins m_n = y_n f(x_n). The gradient of L itself is e^{log L} times that.
 its slope is that of L. `log_scale` tells the two apart: ∇L = e^{log_scale} · slope in every case.
 
 Outputs f have shape (B, N) or (B, N, M), one leading axis for the B runs of a batch; labels (N,) or (N, M) are ±1, and
-with M outputs the loss sums over every (n, m). With K classes f are the differences f_{y_n} − f_k, (B, N, K − 1), and the
-labels are ones (`gd.targets`). Losses are sums over the data, not means.
+with M outputs the loss sums over every (n, m). With K classes f are the differences f_{y_n} − f_k, (B, N, K − 1), and
+the labels are ones (`gd.targets`). Losses are sums over the data, not means.
 """
 
 from __future__ import annotations
@@ -105,10 +105,10 @@ class Logistic(MarginLoss):
 
 @dataclass(frozen=True)
 class CrossEntropy(Logistic):
-    """L = Σ_n log(1 + Σ_{k≠y_n} e^{−m_{nk}}) with the margins m_{nk} = f_{y_n} − f_k: −log of the softmax at y_n, in nats.
+    """L = Σ_n log(1 + Σ_{k≠y_n} e^{−m_{nk}}), m_{nk} = f_{y_n} − f_k: −log of the softmax at y_n, in nats.
 
-    It is the logistic loss of the soft minimum −log Σ_k e^{−m_{nk}} of each sample's margins; for labels ±1 the logistic
-    loss itself.
+    It is the logistic loss of the soft minimum −log Σ_k e^{−m_{nk}} of each sample's margins. For labels ±1 it is the
+    logistic loss itself.
 
     Reference: Soudry et al. (2018), section 4.1; Ravi et al. (2024), for `Exponential` and `Logistic` of all m_{nk}.
 

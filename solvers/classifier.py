@@ -34,8 +34,8 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             be an object of its own, and elsewhere in this package None is refused.
         tol: of the certificate, relative.
         on_nonseparable: "raise" — data that no predictor separates are refused with their Farkas certificate; "soft" —
-            they get the predictor of least logistic loss (cross entropy) with R(β) ≤ radius instead (R must be a norm), and
-            `certificate_` is None.
+            they get the predictor of least logistic loss (cross entropy) with R(β) ≤ radius instead (R must be a norm),
+            and `certificate_` is None.
         radius: the c of "soft", in units of R.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""A data set as a value: points, labels ±1 or class numbers, what the labels stand for, and the hash of the very numbers."""
+"""A data set as a value: points, labels ±1 or class numbers, what they stand for, and the hash of the very numbers."""
 
 from __future__ import annotations
 

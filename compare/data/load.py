@@ -50,7 +50,7 @@ def load(
     offset: bool | None = None,
     several: bool = False,
 ) -> Dataset:
-    """A data set with two classes, or several where they are asked for, by name, from a file, from a DataFrame or from arrays.
+    """A data set with two classes, or several where asked for, by name, from a file, a DataFrame or arrays.
 
     Args:
         source: a name such as "digits:3v8", "wine:0v1", "synthetic:N,D,seed"; a CSV, TSV, Parquet or NPZ file; a

@@ -27,16 +27,17 @@ class MarginComparison(LabelledDataExperiment):
         min R(β)   s.t.   y_n⟨x_n, β⟩ ≥ 1   for every n,
 
     where R is the network's induced regularizer: min ‖w‖² = L·R(β)^{2/L} (for `ConvKernel`, R(β) = min ‖w‖² itself).
-    With K ≥ 3 classes ("digits" without a pair: all ten) networks have K outputs, β one row a class, and the constraints
-    are ⟨β_{y_n} − β_k, x_n⟩ ≥ 1 for every k ≠ y_n; diagonal and convolutional networks are then K side by side.
+    With K ≥ 3 classes ("digits" without a pair: all ten) networks have K outputs, β has one row a class, and the
+    constraints are ⟨β_{y_n} − β_k, x_n⟩ ≥ 1 for every k ≠ y_n. Diagonal and convolutional networks are then K side by
+    side.
 
     Returns:
         A report; interrupted by Ctrl-C, one of the families that were finished, marked as not complete.
 
     Raises:
         NotSeparableError: no predictor through the origin separates the data.
-        ValueError: the data are not finite numbers of matching shapes, labels are neither ±1 nor classes, or a name, depth
-            or seed is none.
+        ValueError: the data are not finite numbers of matching shapes, labels are neither ±1 nor classes, or a name,
+            depth or seed is none.
 
     Reference:
         Gunasekar, Lee, Soudry, Srebro (2018), "Implicit bias of gradient descent on linear convolutional networks".

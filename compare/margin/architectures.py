@@ -107,9 +107,7 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
-def architectures(
-    names: Sequence[str] | None = None, *, images: bool = False, outputs: int = 1
-) -> list[Architecture]:
+def architectures(names: Sequence[str] | None = None, *, images: bool = False, outputs: int = 1) -> list[Architecture]:
     """The rows of these names; by default all that fit the data (2-D networks only where there are images).
 
     With several outputs they are those of as many classes.

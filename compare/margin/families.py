@@ -126,7 +126,7 @@ def own_shape(model: nn.Module, X: Array) -> Array:
 
 
 def fitting(name: str, model: nn.Module, X: Array, wanted: int) -> Array:
-    """X itself. Raises ValueError where the module does not take it, or gives other than so many numbers for a point."""
+    """X itself. Raises ValueError where the module does not take it, or gives another number of outputs."""
     if not isinstance(model, nn.Module):
         raise ValueError(f"{name} is a {type(model).__name__}; models are torch modules, or names with torch modules")
     try:

@@ -137,7 +137,8 @@ def mutant(run: FlowAndSolution, regularizer: Regularizer) -> Mutant:
 
 def tasks_mutants(run: FlowAndSolution) -> list[Mutant]:
     """The right norm and wrong constraints: every class against the rest, K tasks of their own, where they separate."""
-    assert run.solution is not None and run.family.regularizer is not None
+    assert run.solution is not None
+    assert run.family.regularizer is not None
     labels = np.where(run.y[:, None] == np.unique(run.y), 1.0, -1.0)
     R = run.family.regularizer
     try:

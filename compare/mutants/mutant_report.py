@@ -62,7 +62,10 @@ def parts(kind: str, asked: MutantComparison, datasets: list[Dataset]) -> Iterat
         for table in (planted_classes(10, 20, 3, seed), load("wine", several=True)):
             for name, depth in WRONG_OF_CLASSES:
                 if depth in (1, *asked.depths):
-                    yield f"{kind}, {table.name}, {name}, L={depth}", partial(margin_trial, table, name, depth, seed, init)
+                    yield (
+                        f"{kind}, {table.name}, {name}, L={depth}",
+                        partial(margin_trial, table, name, depth, seed, init),
+                    )
     elif kind == "channels":
         for name in asked.data:
             if load(name).image_shape is None:

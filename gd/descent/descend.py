@@ -110,7 +110,7 @@ def descend(
             module will do; it starts from its own weights and is not modified.
         X: inputs, shape (N, …); float64 on the way in whatever they were.
         y: labels ±1, shape (N,) or (N, M) for M tasks of their own; or K ≥ 3 classes, shape (N,), integers or strings,
-            for a network of K outputs, class k being the k-th in order; for the squared loss targets of the shape of the
+            for a network of K outputs, one a class in their order; for the squared loss targets of the shape of the
             outputs.
         loss: "exponential", "logistic", "cross entropy", "squared", or a `gd.losses.Loss`. With classes the first two
             sum over the N(K − 1) margins f_{y_n} − f_k.

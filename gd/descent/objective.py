@@ -100,8 +100,8 @@ class Objective:
             shape = tuple(self.outputs(self.start).shape[1:])
         if shape != self.targets.output_shape:
             raise ValueError(
-                f"targets y of shape {self.targets.output_shape} (K outputs for K classes) do not match the network's outputs, of shape {shape} for "
-                f"inputs X of shape {tuple(self.X.shape)}"
+                f"targets y of shape {self.targets.output_shape} (K outputs for K classes) do not match the network's "
+                f"outputs, of shape {shape} for inputs X of shape {tuple(self.X.shape)}"
             )
 
     def layers(self, W: Tensor) -> list[Tensor]:

@@ -117,8 +117,8 @@ def flow_limit(
             classes, shape (N,), integers or strings, for a network of K outputs (then the margins are
             f_{y_n}(x_n) − f_k(x_n), k ≠ y_n, shape (N, K − 1)).
         loss: "exponential", "logistic", "cross entropy", or that loss as an object. With classes the first two sum over
-            all N(K − 1) margins, and the third is Σ_n ln(1 + Σ_k e^{−m_nk}). "squared" (or `gd.Squared()`) is another flow with
-            another answer: the `SquaredLimit` of `gd.squared_flow_limit`, which has more parameters.
+            all N(K − 1) margins, and the third is Σ_n ln(1 + Σ_k e^{−m_nk}). "squared" (or `gd.Squared()`) is another
+            flow with another answer: the `SquaredLimit` of `gd.squared_flow_limit`, which has more parameters.
         seed: of the random probes that measure homogeneity.
         tol: largest relative duality gap (where R is a norm), or relative KKT residual ε/‖w̃‖ (elsewhere), of a limit
             called found; 1e-9 unless given. With the squared loss the largest residual, 1e-10 unless given.

@@ -10,7 +10,7 @@ For the exponential loss this is the optimality condition of a strictly convex p
     min_p  T Σ p_n ln p_n + ⟨m, p⟩ + (h/2) pᵀKp,
 
 whose limit T → 0 is the quadratic program of the sliding motion along ties of the smallest margins; so one Newton
-method serves from the kernel regime down to T = 10^{−9}. Its equations for u = dp/p are those of `gd.flow.loss_weights`.
+method serves from the kernel regime down to T = 10^{−9}. Its equations, for u = dp/p, are in `gd.flow.loss_weights`.
 
 Updates are p(1 + u) where p grows (Newton in p) and p e^u where it shrinks (Newton in ln p): the first cannot
 overshoot, the second cannot leave p > 0. Constraints that become active rise from negligible weights in a few
@@ -121,7 +121,7 @@ def newton_step(columns: Callable[[NDArray[np.intp]], Array], p: Array, T: Array
     """
     kept = np.flatnonzero((p > NEGLIGIBLE).any(axis=0))
     coupling, weight = columns(kept), p[:, kept]
-    root = np.sqrt(weight)
+    root = np.asarray(np.sqrt(weight), dtype=np.float64)
     groups = kept // at.group
     matrix = coupling[:, kept] + np.where(groups[:, None] == groups, at.a[:, kept, None], 0.0)
     matrix *= root[:, :, None] * root[:, None, :]  # positive definite after the next lines
@@ -138,7 +138,7 @@ def newton_step(columns: Callable[[NDArray[np.intp]], Array], p: Array, T: Array
 
 
 def constrained_change(p: Array, root: Array, v: Array) -> tuple[Array, Array]:
-    """The change of the weights kept, with sum one after it, and its multiplier ν, from the two solutions v (B, k, 2)."""
+    """The change of the weights kept, after which they sum to one, and ν, from the two solutions v (B, k, 2)."""
     along = np.einsum("bn,bnk->bk", root, v)
     nu = (p.sum(axis=1) - 1.0 - along[:, 0]) / along[:, 1]
     return -root * (v[:, :, 0] + nu[:, None] * v[:, :, 1]), nu

@@ -1,7 +1,8 @@
 """Gradient flow in normalized coordinates: the path of w/‖w‖ when ‖w‖ runs to e^{1000} and the loss to e^{−e^{2000}}.
 
 Write w = e^ρ θ with ‖θ‖ = 1, and let the network be homogeneous of degree L. With the temperature T = e^{−Lρ} the
-loss weights are p_n ∝ φ(m_n(θ)/T), φ(s) = e^{−s} (`gd.flow.loss_weights` has others), and in the time dτ = loss·‖w‖^{L−2} dt the flow is
+loss weights are p_n ∝ φ(m_n(θ)/T), φ(s) = e^{−s} or another of `gd.flow.loss_weights`, and in the time
+dτ = loss·‖w‖^{L−2} dt the flow is
 
     dθ/dτ = (I − θθᵀ) Jᵀp,    dρ/dτ = ⟨θ, Jᵀp⟩,    J = ∂m/∂θ.                                    (1)
 

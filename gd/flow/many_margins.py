@@ -1,12 +1,12 @@
 """One implicit step where constraints are too many for their Gram matrix: ten classes of a table of thousands of rows.
 
-The equations are those of `gd.flow.implicit_weights`. Here K = J Jᵀ is known by its products K p, its diagonal and small
-blocks. Late in a flow few samples matter: those left out of Newton's matrix,
+The equations are those of `gd.flow.implicit_weights`. Here K = J Jᵀ is known by its products K p, its diagonal and
+small blocks. Late in a flow few samples matter: those left out of Newton's matrix,
 
     T δ_{nk} + √p_n (a_nk + hK_nk) √p_k,        a_nk = a for margins of one sample, else 0 (`gd.flow.loss_weights`),
 
-have hK_max Σ p ≤ `NEGLECTED`·T together, which slows Newton's method down by about that factor; the equations themselves
-hold for all of them. Early, when most samples matter, the temperature is high and the flow mildly stiff. There
+have hK_max Σ p ≤ `NEGLECTED`·T together, which slows Newton's method down by about that factor; the equations
+themselves hold for all of them. Early, when most samples matter, the temperature is high and the flow mildly stiff. There
 
     dP/dτ = p((m + K P)/T),    P(0) = 0,                                                                        (1)
 
@@ -46,7 +46,8 @@ LARGEST_BLOCK = 1000
 MOST_STAGES = 200
 """More are asked for where the step is too long for (1)."""
 DAMPED = 5.0
-"""ε of the stability polynomial: |R| ≤ 1/cosh √(2ε) = 0.085 for stiff modes, which the extrapolation multiplies by up to 3."""
+"""ε of the stability polynomial: |R| ≤ 1/cosh √(2ε) = 0.085 for stiff modes. (The extrapolation of two steps and one
+triples |R|, so that near 1 they would grow.)"""
 SPARE = 1.5
 """λ is taken for this much larger than at the start of the step."""
 MANY = 2000
@@ -124,7 +125,7 @@ def weights_of_many(
 
 
 def _coupled(p: Array, group: int, neglected: float) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """The constraints that are not negligible, the number of each one's sample, and which of them stay coupled by hK."""
+    """The constraints that are not negligible, each one's sample, and which of them stay coupled by hK."""
     some = np.flatnonzero(p > NEGLIGIBLE)
     _, groups = np.unique(some // group, return_inverse=True)
     mass = np.bincount(groups, p[some])
@@ -168,7 +169,7 @@ def _weights_by_stages(margins: Array, gram: Gram, h: float, T: float, loss: Los
     temperature = np.array([T])
 
     def force(P: Array) -> Array:
-        return explicit_weights((margins + gram.times(P))[None], temperature, loss)[0]
+        return np.asarray(explicit_weights((margins + gram.times(P))[None], temperature, loss)[0])
 
     first = force(np.zeros_like(margins))
     stages = max(2, int(np.ceil(np.sqrt(SPARE * h * _stiffness(gram, first, T) * np.sqrt(0.5 * DAMPED)))))

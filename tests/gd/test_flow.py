@@ -22,8 +22,8 @@ from gd.flow.coefficient_polish import polish_coefficients
 from gd.flow.flow_limit import flow_limit, margin_map
 from gd.flow.implicit_weights import explicit_weights, implicit_weights
 from gd.flow.integration import Flow
-from gd.flow.loss_weights import ExponentialWeights, LogisticWeights
 from gd.flow.kkt import kkt
+from gd.flow.loss_weights import ExponentialWeights, LogisticWeights
 from gd.flow.module_map import ModuleMap
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from gd.networks.linear_network import LinearNetwork

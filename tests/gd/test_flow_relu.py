@@ -13,8 +13,8 @@ from torch import nn
 
 from gd.flow.flow_limit import flow_limit
 from gd.flow.integration import Flow
-from gd.flow.loss_weights import ExponentialWeights, LogisticWeights
 from gd.flow.limit import Limit
+from gd.flow.loss_weights import ExponentialWeights
 from gd.flow.sliding import SlidingMap
 from gd.flow.weight_polish import clarke_multipliers
 from gd.status import FlowStatus

