@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from gd.forward_pass import check_one_label_each
 from gd.networks.declaration import declared
 from solvers.classes import Classes
 
@@ -41,6 +42,14 @@ class Targets:
         """‖∇m‖ is at most this times the largest gradient of one output."""
         return 1.0
 
+    def check_outputs(self, outputs: Tensor) -> None:
+        """Raise ValueError unless a forward pass gives one output for each of those that are asked for."""
+        check_one_label_each(outputs, self.values)
+
+    def at(self, rows: Tensor) -> Targets:
+        """Those of the points with these indices."""
+        return replace(self, values=self.values[rows])
+
     def to(self, device: torch.device | None, dtype: torch.dtype) -> Targets:
         """The same elsewhere."""
         return replace(self, values=self.values.to(device, dtype))
@@ -52,6 +61,10 @@ class Targets:
     def spread(self, slope: Tensor) -> Tensor:
         """The adjoint of `compared`."""
         return slope
+
+    def weights(self, slope: Tensor) -> Tensor:
+        """p = −∂ log L/∂m, the shape of the margins, from ∂ log L/∂f."""
+        return -self.values * slope
 
     def margins(self, outputs: Tensor) -> Tensor:
         """m, of the shape of `values` with the leading axes of `outputs`."""
@@ -100,6 +113,19 @@ class ClassTargets(Targets):
     @property
     def stretch(self) -> float:
         return math.sqrt(2.0)
+
+    def check_outputs(self, outputs: Tensor) -> None:
+        if tuple(outputs.shape) != self.output_shape:
+            raise ValueError(
+                f"the network gives outputs of shape {tuple(outputs.shape)}; with {self.output_shape[1]} classes it "
+                f"must give {self.output_shape}, one a class"
+            )
+
+    def at(self, rows: Tensor) -> Targets:
+        return ClassTargets(self.values[rows], self.index[rows], self.others[rows])
+
+    def weights(self, slope: Tensor) -> Tensor:
+        return slope.gather(-1, self.others.expand(*slope.shape[:-2], -1, -1))
 
     def to(self, device: torch.device | None, dtype: torch.dtype) -> Targets:
         return ClassTargets(self.values.to(device, dtype), self.index.to(device), self.others.to(device))

@@ -170,6 +170,11 @@ class ClassProblem(MarginProblem):
         """(N, K − 1), the shape of the multipliers."""
         return self.classes.shape
 
+    @property
+    def alternatives(self) -> int:
+        """K − 1: the cross entropy has one term ln(1 + Σ e^{−m}) a point."""
+        return self.label_shape[1]
+
     @cached_property
     def largest_norm(self) -> float:
         return float(np.sqrt(2.0) * row_norms(self.points).max())

@@ -10,8 +10,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from solvers.margin_losses import Loss
 from solvers.max_margin import max_margin
-from solvers.regularization_path import Loss, regularization_path
+from solvers.regularization_path import regularization_path
 from solvers.regularizers.l2 import L2
 from solvers.regularizers.regularizer import Regularizer
 from solvers.solution import Certificate, NotSeparableError

@@ -60,6 +60,11 @@ class MarginProblem:
         """The number of rows a_m."""
         return int(np.prod(self.label_shape))
 
+    @property
+    def alternatives(self) -> int:
+        """How many constraints in a row share one term ln(1 + Σ e^{−m}) of the cross entropy: one."""
+        return 1
+
     @cached_property
     def A(self) -> Array:
         """The rows a_m, shape (number of constraints, size of β): for methods that work on a dense matrix."""

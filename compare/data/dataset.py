@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compare.reports.provenance import DataUsed
+from compare.reports.wording import clean
 
 if TYPE_CHECKING:  # solvers imports scipy, which the help of a command need not wait for
     from solvers.arrays import Array
@@ -41,10 +42,16 @@ class Dataset:
         return 1 if len(self.classes) == 2 else len(self.classes)
 
     @property
+    def named(self) -> dict[str, str]:
+        """What each label stands for, by the label."""
+        numbers = ("-1", "1") if self.outputs == 1 else map(str, range(len(self.classes)))
+        return {number: clean(name) for number, name in zip(numbers, self.classes, strict=True)}
+
+    @property
     def meaning(self) -> str:
         """What the labels stand for, in one line."""
-        numbers = ("−1", "+1") if self.outputs == 1 else map(str, range(len(self.classes)))
-        return ", ".join(f"{number}: {name}" for number, name in zip(numbers, self.classes, strict=True))
+        signs = {"-1": "label −1 is", "1": "+1 is"}
+        return ", ".join(f"{signs.get(number, f'class {number} is')} {name}" for number, name in self.named.items())
 
     def of_two_classes(self) -> Dataset:
         """Itself. Raises DataError where there are more."""

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gd.flow.implicit_weights import SMALLEST, newton_step, updated_weights
-from gd.flow.loss_weights import LossWeights
+from gd.flow.loss_weights import FlowWeights
 from solvers.arrays import Array
 
 LARGEST_CHANGE = 1.0  # of h·g in one Newton iteration, for coefficients that are not negligible: e is a mild factor
@@ -34,7 +34,7 @@ ITERATIONS = 60
 
 
 def exponential_step(
-    F: Array, w: Array, h: float, T: float, guess: Array, loss: LossWeights
+    F: Array, w: Array, h: float, T: float, guess: Array, loss: FlowWeights
 ) -> tuple[Array, Array, float, bool]:
     """The weights after a step of length h of one network, with p taken at its end.
 

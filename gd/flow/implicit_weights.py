@@ -25,7 +25,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from gd.flow.loss_weights import Linearized, LossWeights
+from gd.flow.loss_weights import FlowWeights, Linearized
 from solvers.arrays import Array
 
 SMALLEST = 1e-300
@@ -52,7 +52,7 @@ def forceful(margins: Array, squares: Array) -> Array:
     return np.where(silent, SILENT, margins)
 
 
-def holding_weights(margins: Array, gram: Array, p: Array, h: float, T: Array, loss: LossWeights) -> Array:
+def holding_weights(margins: Array, gram: Array, p: Array, h: float, T: Array, loss: FlowWeights) -> Array:
     """p (B, N) with the weights that samples without force have in truth, next to the others' sum of one.
 
     Such a sample moves nothing along the kinks that the flow slides on, but it is what holds the flow there.
@@ -65,7 +65,7 @@ def holding_weights(margins: Array, gram: Array, p: Array, h: float, T: Array, l
     return np.where(silent, np.exp(np.clip(log_phi - log_sum, -LARGEST_RATIO, LARGEST_RATIO)), p)
 
 
-def explicit_weights(margins: Array, T: Array, loss: LossWeights) -> Array:
+def explicit_weights(margins: Array, T: Array, loss: FlowWeights) -> Array:
     """p ∝ φ(m/T), normalized to sum one: the weights of the flow at a given θ."""
     log_phi = loss.log_phi(margins, T)
     p = np.exp(log_phi - log_phi.max(axis=1, keepdims=True))
@@ -73,7 +73,7 @@ def explicit_weights(margins: Array, T: Array, loss: LossWeights) -> Array:
 
 
 def implicit_weights(
-    margins: Array, gram: Array, h: Array, T: Array, guess: Array, loss: LossWeights, iterations: int = 60
+    margins: Array, gram: Array, h: Array, T: Array, guess: Array, loss: FlowWeights, iterations: int = 60
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Solve (1) for a batch: p (B, N), and whether Newton's method converged (B,).
 
@@ -127,7 +127,8 @@ def newton_step(columns: Callable[[NDArray[np.intp]], Array], p: Array, T: Array
     matrix *= root[:, :, None] * root[:, None, :]  # positive definite after the next lines
     diagonal = np.arange(kept.size)
     matrix[:, diagonal, diagonal] += T[:, None]
-    v = np.linalg.solve(matrix, np.stack([root * at.r[:, kept], root * at.t[:, kept]], axis=-1))
+    right = np.stack([root * at.r[:, kept], root * at.t[:, kept]], axis=-1)
+    v = np.asarray(np.linalg.solve(matrix, right), dtype=np.float64)
     found, nu = constrained_change(p, root, v)
     change = np.zeros_like(p)
     change[:, kept] = found

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gd.flow.implicit_weights import explicit_weights, forceful
-from gd.flow.loss_weights import LossWeights
+from gd.flow.loss_weights import FlowWeights
 from gd.flow.margin_map import LARGEST_STRETCH, Local, MarginMap, Step
 from solvers.arrays import Array
 
@@ -52,7 +52,7 @@ class Flow:
     """A batch of B flows, each at its own τ with its own step; the rows step independently of one another."""
 
     mapping: MarginMap
-    loss: LossWeights
+    loss: FlowWeights
     tolerance: float
     """Of the angle (radians) between the one-step and the two-step result, per step."""
     theta: Tensor
@@ -69,7 +69,7 @@ class Flow:
     carried: Sequence[Any] | None = None
 
     @classmethod
-    def begin(cls, mapping: MarginMap, start: Tensor, *, loss: LossWeights, tolerance: float) -> Flow:
+    def begin(cls, mapping: MarginMap, start: Tensor, *, loss: FlowWeights, tolerance: float) -> Flow:
         """At the parameters `start` (B, P), not normalized."""
         norm = torch.linalg.vector_norm(start, dim=1)
         theta = start / norm[:, None]

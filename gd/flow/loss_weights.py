@@ -49,7 +49,7 @@ class Linearized:
         return _group_sums(x, self.group)
 
 
-class LossWeights(ABC):
+class FlowWeights(ABC):
     """φ and L of one loss; margins have shape (B, N)."""
 
     @abstractmethod
@@ -66,7 +66,7 @@ class LossWeights(ABC):
 
 
 @dataclass(frozen=True)
-class ExponentialWeights(LossWeights):
+class ExponentialWeights(FlowWeights):
     """φ(s) = e^{−s}."""
 
     def log_phi(self, margins: Array, T: Array) -> Array:
@@ -81,7 +81,7 @@ class ExponentialWeights(LossWeights):
 
 
 @dataclass(frozen=True)
-class CrossEntropyWeights(LossWeights):
+class CrossEntropyWeights(FlowWeights):
     """The margins of a sample together, `group` of them one after the other; one each is the logistic loss."""
 
     group: int = 1

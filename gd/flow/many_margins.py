@@ -6,7 +6,8 @@ small blocks. Late in a flow few samples matter: those left out of Newton's matr
     T δ_{nk} + √p_n (a_nk + hK_nk) √p_k,        a_nk = a for margins of one sample, else 0 (`gd.flow.loss_weights`),
 
 have hK_max Σ p ≤ `NEGLECTED`·T together, which slows Newton's method down by about that factor; the equations
-themselves hold for all of them. Early, when most samples matter, the temperature is high and the flow mildly stiff. There
+themselves hold for all of them. Early, when most samples matter, the temperature is high and the flow mildly stiff.
+There
 
     dP/dτ = p((m + K P)/T),    P(0) = 0,                                                                        (1)
 
@@ -36,7 +37,7 @@ from gd.flow.implicit_weights import (
     explicit_weights,
     updated_weights,
 )
-from gd.flow.loss_weights import Linearized, LossWeights
+from gd.flow.loss_weights import FlowWeights, Linearized
 from gd.flow.margin_map import Local
 from solvers.arrays import Array
 
@@ -86,7 +87,7 @@ class ManyMargins(Local):
         return np.asarray(self._squares)
 
     def weights_ahead(
-        self, ahead: Array, h: Array, T: Array, guess: Array, loss: LossWeights
+        self, ahead: Array, h: Array, T: Array, guess: Array, loss: FlowWeights
     ) -> tuple[Array, NDArray[np.bool_]]:
         found = [
             weights_of_many(ahead[b], self._grams(b), float(h[b]), float(T[b]), guess[b], loss)
@@ -96,7 +97,7 @@ class ManyMargins(Local):
 
 
 def weights_of_many(
-    margins: Array, gram: Gram, h: float, T: float, guess: Array, loss: LossWeights, iterations: int = 60
+    margins: Array, gram: Gram, h: float, T: float, guess: Array, loss: FlowWeights, iterations: int = 60
 ) -> tuple[Array, bool]:
     """p (N,) with p ∝ φ((m + hKp)/T), and whether Newton's method converged, from a guess."""
     p, temperature = np.maximum(guess, SMALLEST), np.array([T])
@@ -164,7 +165,7 @@ def _of_samples(T: float, a: Array, root: Array, groups: NDArray[np.intp]) -> Ca
     return solve
 
 
-def _weights_by_stages(margins: Array, gram: Gram, h: float, T: float, loss: LossWeights) -> tuple[Array, bool]:
+def _weights_by_stages(margins: Array, gram: Gram, h: float, T: float, loss: FlowWeights) -> tuple[Array, bool]:
     """P(h)/h of (1), and whether the stages allowed are enough."""
     temperature = np.array([T])
 

@@ -25,8 +25,9 @@ from torch import Tensor, nn
 
 from gd.flow.implicit_weights import forceful, implicit_weights, squares_of
 from gd.flow.kkt import ACTIVE, KKT, StationaryPoint
-from gd.flow.loss_weights import LossWeights
+from gd.flow.loss_weights import FlowWeights
 from gd.flow.termination import SETTLING
+from gd.flow.two_layer_optimum import TwoLayerRelu
 from gd.flow.weight_polish import HeldProblem, gradients, polish_weights
 from solvers.arrays import Array
 from solvers.regularizers import Regularizer
@@ -74,12 +75,20 @@ class Local:
         return squares_of(self.gram.cpu().numpy())
 
     def weights_ahead(
-        self, ahead: Array, h: Array, T: Array, guess: Array, loss: LossWeights
+        self, ahead: Array, h: Array, T: Array, guess: Array, loss: FlowWeights
     ) -> tuple[Array, NDArray[np.bool_]]:
         """p at the end of steps h, for margins that are `ahead` + hKp there (`gd.flow.implicit_weights`)."""
         return implicit_weights(ahead, self.gram.cpu().numpy(), h, T, guess, loss)
 
-    def solve(self, h: Array, T: Array, guess: Array, loss: LossWeights, implicit: NDArray[np.bool_]) -> Step:
+    def along_kinks(self, v: Tensor) -> Tensor:
+        """v (P,) for the first row, less its part across the kinks that the flow slides along; here there are none."""
+        return v
+
+    def kink_multipliers(self, p: Tensor) -> Tensor:
+        """κ (K,) with Jᵀp − Zᵀκ along the kinks of the first row."""
+        return p[:0]
+
+    def solve(self, h: Array, T: Array, guess: Array, loss: FlowWeights, implicit: NDArray[np.bool_]) -> Step:
         """One implicit step of every row; `implicit` asks for an implicit J as well, where that is offered."""
         del implicit
         margins = self.margins.cpu().numpy()
@@ -136,6 +145,11 @@ class MarginMap(ABC):
 
     def predictors(self, theta: Tensor) -> Array | None:
         """β of every row of θ, shape (B, *shape); None when the network is not a linear predictor."""
+        del theta
+        return None
+
+    def two_layers(self, theta: Tensor) -> TwoLayerRelu | None:
+        """The network at θ (P,) as a two-layer (leaky) ReLU network; None where it is not one."""
         del theta
         return None
 

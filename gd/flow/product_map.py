@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from gd.flow.coefficient_map import CoefficientMap
 from gd.flow.coefficient_polish import CoefficientProblem
 from gd.flow.exponential_step import exponential_step
-from gd.flow.loss_weights import LossWeights
+from gd.flow.loss_weights import FlowWeights
 from gd.flow.many_margins import MANY, Gram, ManyMargins
 from gd.flow.margin_map import Local, Step
 from solvers.arrays import Array
@@ -41,7 +41,7 @@ class TwoFactors(Local):
         super().__init__(margins, gram, pull, layers.flatten(1), 2.0)
         self._rows, self._layers = rows, layers
 
-    def solve(self, h: Array, T: Array, guess: Array, loss: LossWeights, implicit: NDArray[np.bool_]) -> Step:
+    def solve(self, h: Array, T: Array, guess: Array, loss: FlowWeights, implicit: NDArray[np.bool_]) -> Step:
         step = super().solve(np.where(implicit, 1e-300, h), T, guess, loss, implicit)
         F = self._rows.cpu().numpy()
         for i in map(int, np.flatnonzero(implicit)):

@@ -209,20 +209,20 @@ def _step(
     F = np.eye(M) - Z @ Z.T
     Q = np.asarray(np.linalg.inv(F), dtype=np.float64)
     missing = right + s - rows.products(beta)
-    H = _derivative(X, Q, Z)
+    H = derivative(X, Q, Z)
     system = rows.sandwich(H)
     system.flat[:: n + 1] += (s / alpha).reshape(-1)
     factor = cho_factor(system.T, check_finite=False)
 
     def direction(target: Array, centre: Array, second: Array, curved: Array) -> tuple[Array, ...]:
         """ΔX = target + ½(X(ΔZZᵀ + ZΔZᵀ + curved)Q + …), αΔs + sΔα = centre, A(HΔZ + known) − Δs = missing."""
-        known = (target + _symmetric(X @ curved @ Q) + X) @ Z - beta + second
+        known = (target + symmetric(X @ curved @ Q) + X) @ Z - beta + second
         constant = (centre / alpha + missing - rows.products(known)).reshape(-1)
         solution = cho_solve(factor, constant, check_finite=False)
         solution += cho_solve(factor, constant - system @ solution, check_finite=False)
         d_alpha = solution.reshape(right.shape)
         dZ = rows.combination(d_alpha)
-        dX = target + _symmetric(X @ (dZ @ Z.T + Z @ dZ.T + curved) @ Q)
+        dX = target + symmetric(X @ (dZ @ Z.T + Z @ dZ.T + curved) @ Q)
         d_beta = (H @ dZ.reshape(-1)).reshape(Z.shape) + known
         return dX, d_beta, rows.products(d_beta) - missing, d_alpha, dZ
 
@@ -230,20 +230,20 @@ def _step(
     dX, _, ds, d_alpha, dZ = direction(-X, -s * alpha, np.zeros_like(Z), np.zeros((M, M)))
     dF = -(dZ @ Z.T + Z @ dZ.T)
     # one length for all: β = XZ moves with both X and Z
-    length = min(1.0, _in_cone(X, dX), _in_cone(F, dF), _in_ray(s, ds), _in_ray(alpha, d_alpha))
+    length = min(1.0, in_cone(X, dX), in_cone(F, dF), in_ray(s, ds), in_ray(alpha, d_alpha))
     after = 0.5 * float(np.vdot(X + length * dX, F + length * dF))
     after += float(np.vdot(s + length * ds, alpha + length * d_alpha))
     goal = mu * min(max(after / (M + n) / mu, 1e-3), 1.0) ** 3
-    target = 2.0 * goal * Q - X - _symmetric(dX @ dF @ Q)
+    target = 2.0 * goal * Q - X - symmetric(dX @ dF @ Q)
     dX, d_beta, ds, d_alpha, dZ = direction(target, goal - s * alpha - ds * d_alpha, dX @ dZ, dZ @ dZ.T)
     dF = -(dZ @ Z.T + Z @ dZ.T)
-    length = min(1.0, 0.98 * min(_in_cone(X, dX), _in_cone(F, dF), _in_ray(s, ds), _in_ray(alpha, d_alpha)))
+    length = min(1.0, 0.98 * min(in_cone(X, dX), in_cone(F, dF), in_ray(s, ds), in_ray(alpha, d_alpha)))
     while np.linalg.norm(Z + length * dZ, 2) >= 1.0:  # F is quadratic in the step
         length *= 0.9
-    return _symmetric(X + length * dX), beta + length * d_beta, s + length * ds, alpha + length * d_alpha
+    return symmetric(X + length * dX), beta + length * d_beta, s + length * ds, alpha + length * d_alpha
 
 
-def _derivative(X: Array, Q: Array, Z: Array) -> Array:
+def derivative(X: Array, Q: Array, Z: Array) -> Array:
     """H: ΔZ ↦ XΔZ + ½(X(ΔZZᵀ + ZΔZᵀ)Q + Q(ΔZZᵀ + ZΔZᵀ)X)Z, of order M·D."""
     M, D = Z.shape
     XZ, QZ = X @ Z, Q @ Z
@@ -252,17 +252,17 @@ def _derivative(X: Array, Q: Array, Z: Array) -> Array:
     return np.asarray(H + crossed + crossed.T)
 
 
-def _symmetric(matrix: Array) -> Array:
+def symmetric(matrix: Array) -> Array:
     return 0.5 * (matrix + matrix.T)
 
 
-def _in_cone(matrix: Array, change: Array) -> float:
+def in_cone(matrix: Array, change: Array) -> float:
     L = np.linalg.cholesky(matrix)
     inner = np.linalg.solve(L, np.linalg.solve(L, change).T)
-    smallest = float(np.linalg.eigvalsh(_symmetric(inner))[0])
+    smallest = float(np.linalg.eigvalsh(symmetric(inner))[0])
     return np.inf if smallest >= 0 else -1.0 / smallest
 
 
-def _in_ray(x: Array, change: Array) -> float:
+def in_ray(x: Array, change: Array) -> float:
     falling = change < 0
     return float((x[falling] / -change[falling]).min(initial=np.inf))

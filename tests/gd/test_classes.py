@@ -16,7 +16,7 @@ import gd.flow.many_margins as many
 from gd import Convolutional, Diagonal, FullyConnected, descend, flow_limit
 from gd.data import check_data
 from gd.flow.implicit_weights import explicit_weights, implicit_weights
-from gd.flow.loss_weights import CrossEntropyWeights, ExponentialWeights, LogisticWeights, LossWeights
+from gd.flow.loss_weights import CrossEntropyWeights, ExponentialWeights, FlowWeights, LogisticWeights
 from gd.flow.module_map import ModuleMap
 from gd.losses import CrossEntropy, find_loss
 from gd.targets import ClassTargets
@@ -184,7 +184,7 @@ def test_what_is_refused() -> None:
 
 
 @pytest.mark.parametrize("weights", [ExponentialWeights(), LogisticWeights(), CrossEntropyWeights(3)], ids=str)
-def test_linearized_equations_are_the_derivative(weights: LossWeights) -> None:
+def test_linearized_equations_are_the_derivative(weights: FlowWeights) -> None:
     rng = np.random.default_rng(0)
     m, p, T, h = rng.standard_normal((1, 6)), rng.random((1, 6)), np.array([0.7]), 0.3
     K = (lambda J: J @ J.T)(rng.standard_normal((6, 4)))
@@ -212,7 +212,7 @@ def gram_of(K: np.ndarray) -> many.Gram:
     + [(ExponentialWeights(), 30.0)],
     ids=str,
 )
-def test_newton_on_few_samples_solves_the_same_equations(weights: LossWeights, h: float) -> None:
+def test_newton_on_few_samples_solves_the_same_equations(weights: FlowWeights, h: float) -> None:
     rng = np.random.default_rng(1)
     J, m, T = rng.standard_normal((60, 8)), rng.random(60) + 1.0, 0.1
     K, guess = J @ J.T, np.full(60, 1.0 / 60)
