@@ -28,7 +28,10 @@ from solvers.arrays import Array
 LINEAR = 30.0
 """From here on ln ln(1 + e^{−s}) equals −s to rounding."""
 LEAST_REST = np.exp(-50.0)
-"""1 − Q is not taken for less."""
+"""1 − Q is not taken for less;"""
+LEAST_OF_SEVERAL = 1e-8
+"""nor for less than this in groups of several, where a/T would swallow the T in the matrix: a badly classified sample
+then moves as if it were classified less badly, which slows Newton's method and leaves its solution."""
 
 STIFFEST = 1e50
 """Σφ/Σp of a sample is not taken for more: p follows φ, and is far behind it only on the way to the solution."""
@@ -103,9 +106,13 @@ class CrossEntropyWeights(FlowWeights):
 
     def linearized(self, mu: Array, p: Array, T: Array) -> Linearized:
         soft = self._soft_minimum(mu / T[:, None])
-        rest = np.maximum(self._repeated(np.exp(-np.logaddexp(0.0, -soft))), LEAST_REST)
+        least = LEAST_REST if self.group == 1 else LEAST_OF_SEVERAL
+        exact = self._repeated(np.exp(-np.logaddexp(0.0, -soft)))
+        rest = np.maximum(exact, least)
         log_phi = self.log_phi(mu, T)
-        phi, psi, t = np.exp(log_phi), np.log(p) - log_phi, T[:, None] / rest
+        # where 1 − Q is held at its least, φ is scaled to Q, so that ψ = −ν solves r = −νt
+        phi = np.exp(log_phi) * np.where(exact < least, (1.0 - least) / np.maximum(1.0 - exact, 0.5), 1.0)
+        psi, t = np.log(p) - log_phi, T[:, None] / rest
         r = T[:, None] * psi + t * _group_sums(phi * psi, self.group)
         a = t * np.minimum(_group_sums(phi, self.group) / np.maximum(_group_sums(p, self.group), 1e-250), STIFFEST)
         return Linearized(r, t, a, self.group)
