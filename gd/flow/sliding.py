@@ -30,13 +30,24 @@ from torch import Tensor, nn
 
 from gd.flow.cell import Cell, CellOptimum
 from gd.flow.cell_program import cell_optimum
+<<<<<<< HEAD
 from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights
 from gd.flow.kink_tangent import Gates, Metric, Tangent
+=======
+from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights, squares_of
+>>>>>>> classes17
 from gd.flow.kkt import StationaryPoint
+from gd.flow.loss_weights import FlowWeights
 from gd.flow.margin_map import Local, Step
 from gd.flow.module_map import ModuleMap
 from gd.flow.weight_polish import LARGEST_DENSE, HeldProblem, hessian
+<<<<<<< HEAD
 from gd.piecewise.module import TwoLayers
+=======
+from gd.piecewise.module import Derivatives, TwoLayers
+from gd.piecewise.rows import KinkGram, Rows
+from gd.targets import Targets
+>>>>>>> classes17
 from solvers.arrays import Array
 
 ROUNDS = 12
@@ -51,8 +62,8 @@ ON_THE_KINK = 1e-7  # of the largest |z|: below it the side a unit is on is what
 class SlidingMap(ModuleMap):
     """A homogeneous module with kinks, with Clarke gates at those that attract the flow."""
 
-    def __init__(self, model: nn.Module, X: Tensor, y: Tensor, seed: int = 0) -> None:
-        super().__init__(model, X, y, seed)
+    def __init__(self, model: nn.Module, X: Tensor, y: Tensor, seed: int = 0, targets: Targets | None = None) -> None:
+        super().__init__(model, X, y, seed, targets)
         start = self.start([model])
         if self.pieces.two_layers(start[0]) is None:
             self.can_be_implicit = start.numel() <= LARGEST_DENSE
@@ -167,16 +178,16 @@ class SlidingLocal(Local):
     def kink_multipliers(self, p: Tensor) -> Tensor:
         return self.rows[0].along_kinks(p[:, None])[:, 0]
 
-    def solve(self, h: Array, T: Array, guess: Array, logistic: bool, implicit: NDArray[np.bool_]) -> Step:
+    def solve(self, h: Array, T: Array, guess: Array, loss: FlowWeights, implicit: NDArray[np.bool_]) -> Step:
         solved = [
-            self._solve_row(b, float(h[b]), T[b : b + 1], guess[b : b + 1], logistic, bool(implicit[b]))
+            self._solve_row(b, float(h[b]), T[b : b + 1], guess[b : b + 1], loss, bool(implicit[b]))
             for b in range(len(self.rows))
         ]
         p, moves, growth, converged, gates = zip(*solved, strict=True)
         return Step(np.concatenate(p), torch.stack(moves), np.array(growth), np.array(converged), list(gates))
 
     def _solve_row(
-        self, b: int, h: float, T: Array, p: Array, logistic: bool, implicit: bool
+        self, b: int, h: float, T: Array, p: Array, loss: FlowWeights, implicit: bool
     ) -> tuple[Array, Tensor, float, bool, Gates]:
         mapping, theta, tangent = self._mapping, self._theta[b], self.rows[b]
         metric: Metric | None = Metric()
@@ -196,13 +207,13 @@ class SlidingLocal(Local):
             m = (tangent.local.margins + drift[:C] - tangent.cross.T @ back).cpu().numpy()
             gram = tangent.projected_gram().cpu().numpy()
             gram = (gram + gram.T)[None] / 2
-            p, ok = implicit_weights(forceful(m[None], gram), gram, np.array([h]), T, p, logistic)
+            p, ok = implicit_weights(forceful(m[None], squares_of(gram)), gram, np.array([h]), T, p, loss)
             weights = torch.as_tensor(p[0], device=theta.device)
             kappa = back + h * tangent.along_kinks(weights[:, None])[:, 0]
             move = metric.combine(tangent.local.rows, torch.cat([h * weights, -kappa]))
             if not ok[0]:
                 return p, move, metric.growth, False, tangent.gates
-            holding = holding_weights(m[None], gram, p, h, T, logistic)[0]
+            holding = holding_weights(m[None], gram, p, h, T, loss)[0]
             corrected = self._corrected(tangent, torch.as_tensor(holding, device=theta.device), kappa / h, theta, move)
             if corrected is None:
                 return p, move, metric.growth, True, tangent.gates

@@ -120,7 +120,8 @@ def _bundle(
 ) -> tuple[TangentBundle, Tensor]:
     """The tangents of checked models on checked data, and the checked targets."""
     models = check_models(model)
-    inputs, targets = check_data(models[0], X, y, Squared())
+    inputs, checked = check_data(models[0], X, y, Squared())
+    targets = checked.values
     where = choose_device(device, models, targets.numel())
     return tangent_bundle(models, inputs, targets, where), targets.to(where)
 

@@ -14,6 +14,7 @@ from torch import nn
 from gd.flow.flow_limit import flow_limit
 from gd.flow.integration import Flow
 from gd.flow.limit import Limit
+from gd.flow.loss_weights import ExponentialWeights
 from gd.flow.sliding import SlidingMap
 from gd.flow.weight_polish import clarke_multipliers
 from gd.piecewise.rows import KinkGram, Outer, Rows
@@ -97,7 +98,7 @@ def test_sliding_keeps_the_normalized_margin_rising_and_the_force_parallel() -> 
     X, y = data(8, 6, 3)
     model = two_layers(6, 12, 3)
     mapping = SlidingMap(model, torch.from_numpy(X), torch.from_numpy(y))
-    flow = Flow.begin(mapping, mapping.start([model]), logistic=False, tolerance=1e-3)
+    flow = Flow.begin(mapping, mapping.start([model]), loss=ExponentialWeights(), tolerance=1e-3)
     margins, residuals = [], []
     for _ in range(150):
         if flow.advance()[0]:
