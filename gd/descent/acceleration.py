@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gd.descent.objective import Gradient, Objective
-from gd.descent.schedule import StepSize, column
+from gd.descent.objective import Objective
+from gd.descent.schedule import StepSize
+from gd.optimizers.optimizer import Update, column
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,13 @@ class DualAcceleration(StepSize):
     rate = "margin gap O(log t/t²), exponential loss; Ji, Srebro, Telgarsky 2021"
     margin_loss_only = True
     linear_theory_only = True
+    rescaled = True
+    gradient_only = True
 
     def start(self, objective: Objective, W: Tensor) -> Tensor:
         return torch.zeros_like(W)
 
-    def step(self, objective: Objective, t: int, W: Tensor, gradient: Gradient, state: Tensor) -> tuple[Tensor, Tensor]:
-        momentum = t / (t + 1) * (state + gradient.direction)
-        return W - column(self.step_sizes(objective, W)) * (momentum + gradient.direction), momentum
+    def step(self, objective: Objective, t: int, update: Update, state: Tensor) -> tuple[Tensor, Tensor]:
+        momentum = t / (t + 1) * (state + update.direction)
+        move = column(self.step_sizes(objective, update.W)) * (momentum + update.direction)
+        return update.W - move, momentum

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gd.descent.objective import Gradient, Objective
-from gd.descent.schedule import Schedule, check_step, column
+from gd.descent.objective import Objective
+from gd.descent.schedule import Schedule, check_step
+from gd.optimizers.optimizer import Update, column
 
 
 @dataclass(frozen=True)
 class ArmijoLineSearch(Schedule):
-    """Gradient descent on φ = log L (φ = L for the squared loss) by backtracking,
+    """Descent on φ = log L (φ = L for the squared loss) along u, which is ∇φ for gradient descent, by backtracking,
 
-        w ← w − s∇φ(w),    s the first of s₀, s₀/2, s₀/4, … with φ(w − s∇φ) ≤ φ(w) − c·s·‖∇φ(w)‖²,
-        s₀ = 2 × the step taken before, but s₀‖∇φ‖² ≤ `longest` (margin losses).
+        w ← w − su,    s the first of s₀, s₀/2, s₀/4, … with φ(w − su) ≤ φ(w) − c·s·⟨∇φ(w), u⟩,
+        s₀ = 2 × the step taken before, but s₀⟨∇φ, u⟩ ≤ `longest` (margin losses).
 
     On log L, because a condition on L itself stops meaning anything at L = e^{−800}. The bound on s₀ is needed for the
     same reason: far out, log L is linear wherever one point dominates it, a descent condition alone then accepts ever
@@ -28,7 +29,7 @@ class ArmijoLineSearch(Schedule):
 
     Args:
         decrease: c in (0, 1). At 1/2 a step is at most about 1/curvature, as with exact knowledge of it.
-        longest: largest predicted decrease s‖∇φ‖² of log L in one step, in nats.
+        longest: largest predicted decrease s⟨∇φ, u⟩ of log L in one step, in nats.
         first_step: s before the first step.
         halvings: how often a step is halved before the run is left where it is.
 
@@ -46,6 +47,8 @@ class ArmijoLineSearch(Schedule):
     first_step: float = 1.0
     halvings: int = 60
     name = "line search"
+    rescaled = True
+    line_search = True
     rate = "no rate proved for the line search; direction by Gunasekar et al. 2018"
 
     def __post_init__(self) -> None:
@@ -62,17 +65,18 @@ class ArmijoLineSearch(Schedule):
     def start(self, objective: Objective, W: Tensor) -> Tensor:
         return torch.full((W.shape[0],), self.first_step / 2, dtype=W.dtype, device=W.device)
 
-    def step(self, objective: Objective, t: int, W: Tensor, gradient: Gradient, state: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, objective: Objective, t: int, update: Update, state: Tensor) -> tuple[Tensor, Tensor]:
         def phi(log_loss: Tensor) -> Tensor:
             return log_loss if objective.loss.margin else torch.exp(log_loss)
 
-        here, squared_norm = phi(gradient.log_loss), gradient.direction.square().sum(dim=1)
+        gradient, W = update.gradient, update.W
+        here, slope = phi(gradient.log_loss), (gradient.direction * update.direction).sum(dim=1)
         s = 2.0 * state
         if objective.loss.margin:
-            s = torch.minimum(s, self.longest / squared_norm.clamp(min=torch.finfo(s.dtype).tiny))
+            s = torch.minimum(s, self.longest / slope.clamp(min=torch.finfo(s.dtype).tiny))
         for _ in range(self.halvings):
-            trial = W - column(s) * gradient.direction
-            accepted = phi(objective.log_loss(trial)) <= here - self.decrease * s * squared_norm
+            trial = update.moved(s)
+            accepted = phi(objective.log_loss(trial)) <= here - self.decrease * s * slope
             if bool(accepted.all()):
                 break
             s = torch.where(accepted, s, s / 2)

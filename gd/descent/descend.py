@@ -8,7 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from gd.data import check_data, check_models, choose_device
@@ -16,15 +16,22 @@ from gd.descent.acceleration import DualAcceleration
 from gd.descent.armijo import ArmijoLineSearch
 from gd.descent.objective import Objective
 from gd.descent.rescaling import ProgressiveRescaling
-from gd.descent.run import Recorder, iterate
-from gd.descent.schedule import ConstantStep, LossNormalized, Schedule
+from gd.descent.run import Recorder, Training, iterate
+from gd.descent.schedule import ConstantStep, DecayingStep, LossNormalized, Schedule
 from gd.descent.trajectory import Trajectory
-from gd.images.descend_image import ImageTrajectory, Optimizer, Reduction, descend_image
+from gd.forward_pass import check_forward_pass
+from gd.gradient_mode import with_gradients
+from gd.images.descend_image import ImageTrajectory, Reduction, descend_image
+from gd.images.descend_image import Optimizer as ImageOptimizer
 from gd.images.generator import Generator
 from gd.images.stopping_rules import StoppingRule
 from gd.losses import Loss, find_loss
 from gd.networks.declaration import declared
+from gd.optimizers.optimizer import Optimizer
+from gd.optimizers.table import find_optimizer
+from gd.optimizers.torch_optimizer import Factory
 from gd.recording import snapshot_steps
+from solvers.regularizers import Regularizer
 
 SCHEDULES: dict[str, Schedule] = {
     "constant": ConstantStep(),
@@ -43,7 +50,7 @@ def descend(
     *,
     steps: int,
     step: float,
-    optimizer: Optimizer = "gd",
+    optimizer: ImageOptimizer = "gd",
     momentum: float = 0.9,
     reduction: Reduction = "mean",
     measurement: Callable[[Tensor], Tensor] | None = None,
@@ -64,7 +71,10 @@ def descend(
     *,
     loss: str | Loss = "exponential",
     steps: int = 1000,
-    schedule: str | Schedule = "armijo",
+    optimizer: str | Optimizer | Factory = "gradient",
+    schedule: str | Schedule | None = None,
+    rescaled: bool = False,
+    batch_size: int | None = None,
     seed: int = 0,
     snapshots: int | Sequence[int] = 60,
     record_outputs: bool = False,
@@ -74,6 +84,7 @@ def descend(
 ) -> Trajectory: ...
 
 
+@with_gradients
 def descend(
     model: nn.Module | Sequence[nn.Module],
     X: ArrayLike | Tensor,
@@ -81,7 +92,10 @@ def descend(
     *,
     loss: str | Loss | None = None,
     steps: int = 1000,
+    optimizer: str | Optimizer | Factory | None = None,
     schedule: str | Schedule | None = None,
+    rescaled: bool | None = None,
+    batch_size: int | None = None,
     seed: int | None = None,
     snapshots: int | Sequence[int] | None = None,
     record_outputs: bool | None = None,
@@ -89,7 +103,6 @@ def descend(
     dtype: torch.dtype | None = None,
     progress: Progress | None = None,
     step: float | None = None,
-    optimizer: Optimizer | None = None,
     momentum: float | None = None,
     reduction: Reduction | None = None,
     measurement: Callable[[Tensor], Tensor] | None = None,
@@ -98,9 +111,9 @@ def descend(
 ) -> Trajectory | ImageTrajectory:
     """Minimize by gradient steps, and record the way:
 
-        w_{t+1} = w_t − η_t ∇L(w_t),    L(w) = Σ_n ℓ(f(x_n; w), y_n),    t = 0 … steps − 1,
+        w_{t+1} = w_t − η_t u_t,    L(w) = Σ_n ℓ(f(x_n; w), y_n),    t = 0 … steps − 1,
 
-    with η_t, and momentum or projections where it has them, from the schedule.
+    with u_t from the optimizer, ∇L(w_t) for gradient descent, and η_t from the schedule.
 
     A generator (`ConvGenerator`, `TwoLayerGenerator`, …) has no inputs: `descend(generator, image, steps=…, step=…)`
     fits it to the image, with the parameters and the result of `gd.descend_image`.
@@ -112,10 +125,19 @@ def descend(
         y: labels ±1, shape (N,) or (N, M) for M outputs; for the squared loss targets of the shape of the outputs.
         loss: "exponential", "logistic", "squared", or a `gd.losses.Loss`.
         steps: how many.
+        optimizer: "gradient", "momentum", "sign", "signum", "coordinate", "spectral", "muon", "adam", "adagrad",
+            "mirror", a `gd.Optimizer` with its own parameters, or a factory of torch optimizers, such as
+            `lambda params: torch.optim.Adam(params, lr=1e-2)`, called once for each run.
         schedule: "constant", "normalized", "armijo", "accelerated", "rescaled", or a `Schedule` with its own step.
-            The line search needs no step size and suits any module. Without a step size the others have a safe default
-            for linear networks, documented at their classes and slow on deep ones.
-        seed: of randomness inside a module's forward pass, if it has any; the networks here have none.
+            For gradient descent the line search unless given, which needs no step size and suits any module; the
+            others have a safe default for linear networks, documented at their classes and slow on deep ones. Other
+            optimizers: `DecayingStep` unless given, with a step known for linear predictors only; the steps of a torch
+            optimizer are multiplied by the schedule, and are its own unless one is given.
+        rescaled: divide gradients by the loss, so that they do not underflow and an optimizer's ε, μ, β₁ and β₂ mean
+            the same at every loss. Margin losses only.
+        batch_size: points in a minibatch, drawn without replacement in every epoch; all unless given. Bounds use the
+            minibatches' loss weights, and snapshots are of the whole data.
+        seed: of the minibatches, and of randomness inside a module's forward pass, if it has any.
         device: CUDA where there is one and the Jacobian has 10⁶ entries (below, the CPU is faster), else the CPU,
             unless given.
         dtype: of all computation; float64 unless given.
@@ -123,7 +145,7 @@ def descend(
             themselves; 60 unless given.
         record_outputs: keep f(X; w) at every snapshot.
         progress: called with (steps done, steps) at every snapshot.
-        step, optimizer, momentum, reduction, measurement, rules, clean: for generators only, with shapes as in
+        step, momentum, reduction, measurement, rules, clean: for generators only, with shapes as in
             `gd.descend_image`.
 
     Returns:
@@ -131,8 +153,9 @@ def descend(
         `status`; the other runs of the batch go on.
 
     Raises:
-        ValueError: the data are not finite, shapes or labels do not fit, the initial loss is not finite, or a schedule
-            is asked for a step size or a loss that it has no theory for.
+        ValueError: the data are not finite, shapes or labels do not fit, the initial loss is not finite, a schedule
+            is asked for a step size, a loss or an optimizer that it has no theory for, or an optimizer is not defined
+            for the network's parameters.
         TypeError: a parameter that only generators take, or, with a generator, one that only other networks take.
 
     Reference: Soudry, Hoffer, Nacson, Gunasekar, Srebro (2018) and Gunasekar, Lee, Soudry, Srebro (2018) for the limit;
@@ -145,7 +168,8 @@ def descend(
     ((3, 2), True, 'FINISHED')
     """
     of_data = {"loss": loss, "schedule": schedule, "seed": seed, "record_outputs": record_outputs}
-    of_images: dict[str, Any] = {"step": step, "optimizer": optimizer, "momentum": momentum, "reduction": reduction}
+    of_data |= {"rescaled": rescaled, "batch_size": batch_size}
+    of_images: dict[str, Any] = {"step": step, "momentum": momentum, "reduction": reduction}
     of_images |= {"measurement": measurement, "rules": rules, "clean": clean}
     if isinstance(model, nn.Module) and not declared(model).has_inputs:
         if y is not None:
@@ -155,7 +179,7 @@ def descend(
             )
         _refuse(of_data, "a generator")
         shared = {"snapshots": snapshots, "device": device, "dtype": dtype, "progress": progress}
-        return descend_image(model, X, steps=steps, **_given(of_images | shared))  # type: ignore[arg-type]
+        return descend_image(model, X, steps=steps, **_given(of_images | shared | {"optimizer": optimizer}))  # type: ignore[arg-type]
     if y is None:
         raise ValueError("labels or targets y are missing: descend(model, X, y)")
     _refuse(of_images, "inputs and labels")
@@ -163,22 +187,20 @@ def descend(
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got steps={steps}")
     chosen_loss = find_loss("exponential" if loss is None else loss)
-    chosen_schedule = _find_schedule("armijo" if schedule is None else schedule)
-    if chosen_schedule.margin_loss_only and not chosen_loss.margin:
-        raise ValueError(
-            f"the schedule '{chosen_schedule.name}' is defined through the gradient of log L of a margin loss; for the "
-            f"{chosen_loss.name} loss use ConstantStep or ArmijoLineSearch"
-        )
+    chosen = find_optimizer("gradient" if optimizer is None else optimizer)
     inputs, targets = check_data(models[0], X, y, chosen_loss)
+    check_forward_pass(models[0], inputs)
     where = choose_device(device, models, targets.numel())
     began = time.perf_counter()
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
         torch.manual_seed(seed or 0)
         objective = Objective(models, inputs, targets, chosen_loss, where, dtype or torch.float64)
+        training = _training(objective, chosen, schedule, bool(rescaled), batch_size, seed or 0)
         wanted = snapshot_steps(steps, 60 if snapshots is None else snapshots)
-        recorder = Recorder(objective, wanted, bool(record_outputs))
-        W, last_step, finite = iterate(objective, chosen_schedule, steps, recorder, progress)
+        recorder = Recorder(objective, wanted, bool(record_outputs), chosen.weight_norm)
+        W, last_step, finite, memory = iterate(objective, training, steps, recorder, progress)
     beta = objective.predictors(W).cpu().numpy().astype(np.float64) if objective.predicts else None
+    history, taken = chosen.preconditioner(memory), training.schedule
     return Trajectory(
         **recorder.columns(),
         predictor=beta,
@@ -187,11 +209,74 @@ def descend(
         last_step=last_step,
         degree=objective.degree,
         loss=chosen_loss.name,
-        schedule=chosen_schedule.label(objective.degree),
-        heuristic=chosen_schedule.heuristic(objective.degree),
+        schedule=taken.label(objective.degree) if chosen.is_gradient else taken.name,
+        heuristic=taken.heuristic(objective.degree) if chosen.is_gradient else True,
         sign_locked=tuple(declared(m).sign_locked for m in models),
         seconds=time.perf_counter() - began,
+        optimizer=chosen.name,
+        rescaled=training.rescaled,
+        batch_size=batch_size,
+        boundary=chosen.boundary,
+        preconditioner=None if history is None else objective.parameters(history),
+        loss_weights=recorder.loss_weights(),
+        effective_growth=None if recorder.effective_start is None else recorder.effective_start.growth,
+        effective_potential=None if recorder.effective_start is None else recorder.effective_start.potentials(),
+        predictor_norm=_predictor_norm(objective, training, beta),
     )
+
+
+def _predictor_norm(objective: Objective, training: Training, beta: NDArray[np.float64] | None) -> Regularizer | None:
+    """The optimizer's norm of β where β is all there is to train."""
+    alone = objective.is_predictor and beta is not None
+    return training.optimizer.norm(beta.shape[1:]) if alone and beta is not None else None
+
+
+def _training(
+    objective: Objective,
+    optimizer: Optimizer,
+    schedule: str | Schedule | None,
+    rescaled: bool,
+    batch_size: int | None,
+    seed: int,
+) -> Training:
+    """What was asked for, where the parts go together; the schedule that suits, where none was asked for."""
+    if rescaled and not objective.loss.margin:
+        raise ValueError(
+            f"only gradients of a margin loss are divided by the loss; the {objective.loss.name} loss is none"
+        )
+    if batch_size is not None and not 1 <= batch_size <= objective.y.shape[0]:
+        raise ValueError(f"batch_size must be from 1 to the {objective.y.shape[0]} points, got {batch_size}")
+    if schedule is None:
+        plain = optimizer.is_gradient and batch_size is None
+        chosen: Schedule = ArmijoLineSearch() if plain else DecayingStep(*optimizer.first_step(objective))
+    else:
+        chosen = _find_schedule(schedule)
+    if chosen.margin_loss_only and not objective.loss.margin:
+        raise ValueError(
+            f"the schedule '{chosen.name}' is defined through the gradient of log L of a margin loss; for the "
+            f"{objective.loss.name} loss use ConstantStep or ArmijoLineSearch"
+        )
+    _check_together(chosen, optimizer, batch_size)
+    return Training(optimizer, chosen, rescaled or (chosen.rescaled and objective.loss.margin), batch_size, seed)
+
+
+def _check_together(schedule: Schedule, optimizer: Optimizer, batch_size: int | None) -> None:
+    """Raise ValueError where a schedule has no meaning for an optimizer."""
+    plain = optimizer.is_gradient and batch_size is None
+    if schedule.gradient_only and not plain:
+        raise ValueError(
+            f"the schedule '{schedule.name}' is a full-batch gradient method of its own; give DecayingStep(c)"
+        )
+    if schedule.line_search and not (optimizer.descends and batch_size is None):
+        raise ValueError(
+            f"the line search needs a direction in which the whole loss falls, and {optimizer.name} does not promise "
+            "one here; give a step size, as in DecayingStep(0.01)"
+        )
+    if schedule.needs_step and not plain:
+        raise ValueError(
+            f"the schedule '{schedule.name}' knows a step size for full-batch gradient descent only; for "
+            f"{optimizer.name} give one, as in DecayingStep(0.01)"
+        )
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

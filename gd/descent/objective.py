@@ -18,6 +18,8 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from gd.losses import Loss
 from gd.networks.declaration import declared
+from gd.optimizers.weight_norm import WeightNorm
+from gd.squared.effective_start import EffectiveStart
 from solvers.arrays import Array
 
 
@@ -110,11 +112,12 @@ class Objective:
         one = lambda state: functional_call(module, state, arguments)  # noqa: E731
         return vmap(one, randomness="same")({**parameters, **fixed})  # type: ignore[no-any-return]
 
-    def outputs(self, W: Tensor) -> Tensor:
-        """f(X; w_b), shape (B, N, …)."""
+    def outputs(self, W: Tensor, rows: Tensor | None = None) -> Tensor:
+        """f(X; w_b), shape (B, N, …); of the points with these indices where some are given."""
+        X = self.X if rows is None else self.X[rows]
         if self._linear is not None:
-            return self._linear.apply_predictor(self._linear.P(self.layers(W)), self.X)
-        outputs = self._call(self._model, "", W, (self.X,))
+            return self._linear.apply_predictor(self._linear.P(self.layers(W)), X)
+        outputs = self._call(self._model, "", W, (X,))
         # a last layer of one unit gives (N, 1) where the labels are (N,)
         return outputs.squeeze(2) if self.y.ndim == 1 and tuple(outputs.shape[2:]) == (1,) else outputs
 
@@ -123,20 +126,32 @@ class Objective:
         with torch.no_grad():
             return self.loss.log_value(self.outputs(W), self.y)
 
-    def gradient(self, W: Tensor) -> Gradient:
-        """log L and ∇L, scaled."""
+    def gradient(self, W: Tensor, rows: Tensor | None = None) -> Gradient:
+        """log L and ∇L, scaled; of the points with these indices where some are given."""
         W = W.detach().requires_grad_(True)
-        outputs = self.outputs(W)
+        y = self.y if rows is None else self.y[rows]
+        outputs = self.outputs(W, rows)
         with torch.no_grad():
-            log_loss = self.loss.log_value(outputs, self.y)
-            slope = self.loss.slope(outputs, self.y, log_loss)
+            log_loss = self.loss.log_value(outputs, y)
+            slope = self.loss.slope(outputs, y, log_loss)
         (direction,) = torch.autograd.grad(outputs, W, slope)
         return Gradient(log_loss, direction, self.loss.log_scale(log_loss), slope, outputs.detach())
+
+    def pull(self, W: Tensor, slope: Tensor) -> Tensor:
+        """Σ_n slope_n ∇f(x_n; w_b), shape (B, P)."""
+        W = W.detach().requires_grad_(True)
+        (direction,) = torch.autograd.grad(self.outputs(W), W, slope)
+        return direction
 
     @property
     def predicts(self) -> bool:
         """Whether the networks have a predictor β (a `compose` method)."""
         return self._declared.compose is not None
+
+    @property
+    def is_predictor(self) -> bool:
+        """Whether the weights are the linear predictor itself, f(x) = ⟨x, w⟩."""
+        return self._linear is not None and self._linear.depth == 1
 
     def predictors(self, W: Tensor) -> Tensor:
         """β of every run, shape (B, *shape of β)."""
@@ -146,12 +161,32 @@ class Objective:
             assert self._declared.compose is not None  # `predicts` says so
             return self._call(_Predictor(self._model, self._declared.compose), "model.", W, ())
 
+    def unit_step(self, norm: WeightNorm) -> float:
+        """4 over the largest dual norm of a point: the first step of normalized steepest descent with η_t ~ 1/√t.
+
+        Of the factors 1, 2, 4, 8, 16, 4 left the smallest bounds after 4,000 steps on Gaussian points, for sign,
+        coordinate and spectral descent alike.
+
+        Raises ValueError unless the network is the linear predictor itself: elsewhere none is known.
+        """
+        if not self.is_predictor:
+            raise ValueError(
+                f"no step size is known for {type(self._model).__name__} with this optimizer: give a schedule, as in "
+                "schedule=DecayingStep(0.01)"
+            )
+        rows = self.X.flatten(1)
+        return 4.0 / float(norm.dual(rows, lambda points: [points.unsqueeze(1)]).max().clamp(min=1e-300))
+
     def predictor_gradient(self, slope: Tensor) -> Tensor | None:
         """∇_β L up to a positive factor, Σ_n slope_n x_n; None where outputs are not ⟨x, β⟩."""
         if self._linear is None:
             return None
         rows = self.X.flatten(1)
         return (slope.mT @ rows if slope.ndim == 3 else slope @ rows).flatten(1)
+
+    def effective_start(self) -> EffectiveStart | None:
+        """What accumulates the effective start of finite steps, where the networks have one and the loss is squared."""
+        return None if self._linear is None or self.loss.margin else self._linear.effective_start(self.start)
 
     def _measured_degree(self) -> int | None:
         """L with f(x; c·w) = c^L f(x; w): stated by the model, else measured at the start; None if there is none."""

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from gd.descent.objective import Gradient, Objective
-from gd.descent.schedule import StepSize, column
+from gd.descent.schedule import StepSize
+from gd.optimizers.optimizer import Update, column
 
 # Directions are exact to rounding long before ‖w‖^L = 1e30; growing further would only overflow.
 LARGEST = 1e30
@@ -61,6 +62,8 @@ class ProgressiveRescaling(StepSize):
     rate = "margin gap e^{−Ω(t)} if growth suits the data, exponential loss; Wang, Min, Wu 2024"
     margin_loss_only = True
     linear_theory_only = True
+    rescaled = True
+    gradient_only = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,16 +82,15 @@ class ProgressiveRescaling(StepSize):
             return f"{self.name} (heuristic radii; proved for fixed periods: {self.rate})"
         return super().label(degree)
 
-    def step(
-        self, objective: Objective, t: int, W: Tensor, gradient: Gradient, state: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        moved = W - column(self.step_sizes(objective, W)) * gradient.direction
+    def step(self, objective: Objective, t: int, update: Update, state: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        W = update.W
+        moved = update.moved(self.step_sizes(objective, W))
         if t < self.warmup:
             return moved, None
         norm = torch.linalg.vector_norm(moved, dim=1)
         radius, degree = (torch.linalg.vector_norm(W, dim=1) if state is None else state), objective.degree or 1
         if self.period is None:
-            due = self._used_up(W, gradient, degree, objective.y.numel())
+            due = self._used_up(W, update.gradient, degree, objective.y.numel())
         else:
             due = torch.full_like(radius, (t + 1 - self.warmup) % self.period == 0, dtype=torch.bool)
         grown = (radius * self.growth ** (1 / degree)).clamp(max=LARGEST ** (1 / degree))

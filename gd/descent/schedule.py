@@ -1,4 +1,4 @@
-"""Schedules: how far to go along the gradient. Here the two plain ones, a constant step and a loss-normalized step.
+"""Schedules: how far to go along the optimizer's direction. Here the plain ones: constant, decaying, loss-normalized.
 
 A schedule is a value; what it remembers between steps is a state it makes in `start` and is handed back in `step`.
 Every tensor has the run axis first, so each run of a batch has its own step size. A schedule also says what is proved
@@ -12,10 +12,14 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from gd.descent.objective import Gradient, Objective
+from gd.descent.objective import Objective
+from gd.optimizers.optimizer import Update, column
+from solvers.arrays import Array
 
 # A computed log-loss is uncertain by this much, relative to 1 + |log L|: a smaller increase is not an increase.
 ROUNDING = 1e-13
@@ -31,6 +35,14 @@ class Schedule(ABC):
     """Whether the method is defined through ∇ log L, so that the squared loss is refused."""
     linear_theory_only = False
     """Whether nothing is proved beyond linear predictors."""
+    rescaled = False
+    """Whether the gradients that the optimizer sees are divided by the loss, ∇ log L for ∇L."""
+    gradient_only = False
+    """Whether the method is gradient descent with a rule of its own, so that other optimizers are refused."""
+    line_search = False
+    """Whether steps are searched for along the direction, which must then be one of descent."""
+    needs_step = False
+    """Whether it falls back on the curvature along gradients, so that another optimizer must be given a step."""
 
     def heuristic(self, degree: int | None) -> bool:
         """Whether no theorem covers this method on networks of this degree of homogeneity (None: not homogeneous)."""
@@ -49,13 +61,8 @@ class Schedule(ABC):
         return None
 
     @abstractmethod
-    def step(self, objective: Objective, t: int, W: Tensor, gradient: Gradient, state: Any) -> tuple[Tensor, Any]:
-        """Weights after step t = 0, 1, … from W, and the new state. `gradient` is at W."""
-
-
-def column(value: Tensor) -> Tensor:
-    """(B,) → (B, 1), to multiply the rows of W."""
-    return value.unsqueeze(1)
+    def step(self, objective: Objective, t: int, update: Update, state: Any) -> tuple[Tensor, Any]:
+        """Weights after step t = 0, 1, … from `update.W` along the update, and the new state."""
 
 
 def check_step(name: str, step: float | None) -> None:
@@ -74,6 +81,10 @@ class StepSize(Schedule):
     def __post_init__(self) -> None:
         check_step(type(self).__name__, self.step_size)
 
+    @property
+    def needs_step(self) -> bool:  # type: ignore[override]
+        return self.step_size is None
+
     def step_sizes(self, objective: Objective, W: Tensor) -> Tensor:
         """η for every run, shape (B,): the step asked for, or 1 over the curvature bound at the current norm of w."""
         return 1.0 / objective.curvature(W) if self.step_size is None else torch.full_like(W[:, 0], self.step_size)
@@ -81,11 +92,11 @@ class StepSize(Schedule):
 
 @dataclass(frozen=True)
 class ConstantStep(StepSize):
-    """Gradient descent as the theorems have it, w ← w − η∇L(w).
+    """Steps of constant size, w ← w − ηu; with the gradient u = ∇L(w), gradient descent as the theorems have it.
 
     With `step_size` given, η is that throughout, whatever happens. Without it η starts at the inverse of a bound on the
     curvature of L at the start, and is halved for good whenever a step would raise the loss, so it is constant after
-    finitely many halvings. Only a linear network has such a bound.
+    finitely many halvings. Only a linear network has such a bound, and only gradient descent is tied to it.
 
     Reference: Soudry, Hoffer, Nacson, Gunasekar, Srebro (2018): direction and margin at rate 1/log t.
     Gunasekar et al. (2018), Theorems 1 and 2: the limit on linear networks, at no stated rate.
@@ -106,13 +117,53 @@ class ConstantStep(StepSize):
             eta = eta * torch.exp(-objective.log_loss(W).clamp(min=0.0))  # ∇²L ⪯ L·(∇² log L + ∇ log L ∇ log Lᵀ)
         return eta
 
-    def step(self, objective: Objective, t: int, W: Tensor, gradient: Gradient, state: Tensor) -> tuple[Tensor, Tensor]:
-        trial = W - column(state * torch.exp(gradient.log_scale)) * gradient.direction
+    def step(self, objective: Objective, t: int, update: Update, state: Tensor) -> tuple[Tensor, Tensor]:
+        trial = update.moved(state)
         if self.step_size is not None:
             return trial, state
-        slack = ROUNDING * (1.0 + gradient.log_loss.abs())
-        accepted = objective.log_loss(trial) <= gradient.log_loss + slack
-        return torch.where(column(accepted), trial, W), torch.where(accepted, state, state / 2)
+        log_loss = update.gradient.log_loss
+        accepted = objective.log_loss(trial) <= log_loss + ROUNDING * (1.0 + log_loss.abs())
+        return torch.where(column(accepted), trial, update.W), torch.where(accepted, state, state / 2)
+
+
+@dataclass(frozen=True)
+class DecayingStep(Schedule):
+    """Steps that fall like a power of t, with any optimizer,
+
+        w ← w − η_t u,    η_t = step_size/(t + 1)^exponent.
+
+    With exponent 1/2 it is the schedule of normalized steepest descent (sign, coordinate, spectral): the margin gap is
+    of the order (log N/step_size + step_size·R² log t)/√t, R the largest dual norm of a point.
+
+    Raises:
+        ValueError: a step size that is not a positive number, or an exponent outside [0, 1].
+
+    Reference: Nacson, Lee, Gunasekar, Savarese, Srebro, Soudry (2019), Theorem 5, for steepest descent of any norm with
+    steps c/√t.
+
+    >>> DecayingStep(0.3).sizes(np.array([0, 3, 8])).tolist()
+    [0.3, 0.15, 0.09999999999999999]
+    """
+
+    step_size: float
+    """The first step."""
+    exponent: float = 0.5
+    """How fast steps fall, in [0, 1]."""
+    name = "decaying step"
+    rate = "margin gap O(log t/√t) at exponent 1/2 with normalized directions, exponential loss; Nacson et al. 2019"
+
+    def __post_init__(self) -> None:
+        check_step("DecayingStep", self.step_size)
+        if not 0 <= self.exponent <= 1:
+            raise ValueError(f"DecayingStep: exponent must lie in [0, 1] so that Σ η_t diverges, got {self.exponent!r}")
+
+    def sizes(self, t: NDArray[np.int64]) -> Array:
+        """η_t of the steps t (any shape)."""
+        return np.asarray(self.step_size / (t + 1.0) ** self.exponent)
+
+    def step(self, objective: Objective, t: int, update: Update, state: None) -> tuple[Tensor, None]:
+        eta = self.step_size / (t + 1) ** self.exponent
+        return update.moved(torch.full_like(update.W[:, 0], eta)), None
 
 
 @dataclass(frozen=True)
@@ -139,6 +190,7 @@ class LossNormalized(StepSize):
     """The exponent of 1/(t + 1), in [0, 1)."""
     name = "loss-normalized"
     margin_loss_only = True
+    rescaled = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -151,6 +203,5 @@ class LossNormalized(StepSize):
             return "margin gap O(1/t), exponential loss; Ji and Telgarsky 2021"
         return "margin gap O(log t/√t) at decay 1/2, exponential loss; Nacson et al. 2019"
 
-    def step(self, objective: Objective, t: int, W: Tensor, gradient: Gradient, state: None) -> tuple[Tensor, None]:
-        eta = self.step_sizes(objective, W) / (t + 1) ** self.decay
-        return W - column(eta) * gradient.direction, None
+    def step(self, objective: Objective, t: int, update: Update, state: None) -> tuple[Tensor, None]:
+        return update.moved(self.step_sizes(objective, update.W) / (t + 1) ** self.decay), None

@@ -17,8 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from gd.descent.bounds import Bounds, LossWeights, bounds
 from gd.status import RunStatus
 from solvers.arrays import Array
+from solvers.card import Card
+from solvers.regularizers import Regularizer
+from solvers.regularizers.hyperbolic_entropy import HyperbolicEntropy
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,8 @@ class Hypotheses:
     """Which coefficients of β the initialization keeps from changing sign, in words; None where none is."""
 
 
-@dataclass(frozen=True)
-class Trajectory:
+@dataclass(frozen=True, repr=False)
+class Trajectory(Card):
     """B runs of gradient descent on one architecture, at S log-spaced steps. NaN after a run has stopped.
 
     The run axis B comes first everywhere, also when one network was given.
@@ -90,11 +94,71 @@ class Trajectory:
     """Which coefficients of β each initialization keeps from changing sign, in words; None where none is."""
     seconds: float
     """Wall-clock time of all runs together, in seconds."""
+    optimizer: str
+    """The optimizer, in words."""
+    rescaled: bool
+    """Whether the optimizer saw gradients divided by the loss, ∇ log L: a fixed ε then vanishes, and momentum weighs
+    old gradients as much as if the loss had not fallen."""
+    batch_size: int | None
+    """Points in a minibatch; None for full batches."""
+    norm: Array | None
+    """‖w‖ in the optimizer's norm, shape (B, S); None where no norm is known for it."""
+    boundary: float | None
+    """1/λ, the radius in the optimizer's norm that decoupled weight decay λ ends inside; None without such decay."""
+    stationarity: Array | None
+    """The relative KKT residual of min ‖w‖ s.t. margins ≥ 1 in the optimizer's norm, shape (B, S),
+
+        1 − L·min_n m_n·Σp / (‖w‖·‖Σ_n p_n ∇m_n(w)‖°),
+
+    the smaller of those with p = p_t and with its mean since the snapshot before. Zero exactly at KKT points; that is
+    stationarity, not optimality. At least 1 where a margin is not positive; None where no norm or no degree is known.
+    """
+    preconditioner: Mapping[str, Array] | None = field(repr=False)
+    """Q at the end by parameter name, each (B, …), where the optimizer steps along Q⁻¹∇L with Q of its own history."""
+    loss_weights: LossWeights | None = field(repr=False)
+    """The p_t and their sums, for `gap`; None where there are no labels."""
+    raw_margin: Array = field(repr=False)
+    """min_n y_n f(x_n; w), shape (B, S); NaN where there are no labels."""
+    predictor_norm: Regularizer | None = field(repr=False)
+    """The norm of β whose margin the optimizer maximizes, for linear predictors; None elsewhere."""
+    effective_growth: Array | None = field(default=None, repr=False)
+    """ρ± of two-layer diagonal networks on the squared loss, shape (B, 2, D): by how much finite steps changed the
+    start, (w₁ ± w₂)·e^{ρ±} (`gd.squared.effective_start`); None for other networks and losses."""
+    effective_potential: tuple[HyperbolicEntropy | None, ...] | None = field(default=None, repr=False)
+    """Two-layer diagonal networks on the squared loss: for each run the potential of its effective start
+    (`gd.squared.effective_start`): a run that fits the data ends exactly at its least value; None for a run with steps
+    that are no gradient steps (momentum). None for other networks and losses."""
 
     @property
     def runs(self) -> int:
         """B."""
         return len(self.status)
+
+    def gap(self, regularizer: Regularizer | None = None) -> Bounds:
+        """What the run proves about min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1 at every snapshot, by weak duality,
+
+            1/R°(Aᵀp̄) ≤ R* ≤ R(β_t)/min_n (Aβ_t)_n,    A = diag(y)X, p̄ a mean of the loss weights p_t.
+
+        Args:
+            regularizer: R, any norm of β; for linear predictors the optimizer's own unless given.
+
+        Returns:
+            Bounds: both sides, and which mean p̄ proves the lower one.
+
+        Raises:
+            ValueError: the network is not a linear predictor, R is not a norm, or no R was given and none is known.
+        """
+        if self.loss_weights is None or self.loss_weights.total_image is None or self.predictors is None:
+            raise ValueError(
+                "only a network f(x) = ⟨x, β⟩ trained on labels has such bounds; for another homogeneous network read "
+                "`stationarity`"
+            )
+        chosen = self.predictor_norm if regularizer is None else regularizer
+        if chosen is None:
+            raise ValueError(
+                f"no norm of β is known for {self.optimizer} on this network: give one, as in gap(Bridge(inf))"
+            )
+        return bounds(self.steps, self.predictors, self.raw_margin, self.loss_weights, chosen)
 
     def hypotheses(self, run: int = 0) -> Hypotheses:
         """The theorems' hypotheses as measured at the last snapshot that this run reached."""

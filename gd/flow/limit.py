@@ -13,12 +13,13 @@ from gd.flow.termination import Reached
 from gd.flow.two_layer_optimum import TwoLayerRelu, certified
 from gd.status import FlowStatus
 from solvers.arrays import Array
+from solvers.card import Card
 from solvers.relu.certificate import ReluCertificate
 from solvers.solution import Certificate
 
 
-@dataclass(frozen=True)
-class FlowPath:
+@dataclass(frozen=True, repr=False)
+class FlowPath(Card):
     """The flow at K places, log-spaced in τ and in ln‖w‖; dτ = loss·‖w‖^{L−2} dt, dimensionless where the data are.
 
     Two runs, or a run and plain gradient descent, are compared at equal `log_norm` or equal `log_loss`, not at equal τ.
@@ -39,9 +40,13 @@ class FlowPath:
     predictors: Array | None
     """β of the unit-norm weights w/‖w‖, shape (K, *shape of β); None when the network is not a linear predictor."""
 
+    def in_short(self) -> str:
+        """How many snapshots, and how far."""
+        return f"{self.tau.size} snapshots up to ln‖w‖ = {self.log_norm[-1]:.3g}"
 
-@dataclass(frozen=True)
-class Integrated:
+
+@dataclass(frozen=True, repr=False)
+class Integrated(Card):
     """The direction where the integration of the flow ended, before any polish: evidence by itself.
 
     Reference: Lyu, Li (2020), section 3, for the normalized flow that is integrated.
@@ -68,9 +73,13 @@ class Integrated:
     certificate: Certificate | None = field(repr=False)
     """The induced problem's certificate of `predictor` with multipliers p, where a regularizer is known."""
 
+    def in_short(self) -> str:
+        """Margin and residual."""
+        return f"margin {self.margin:.6g}, residual {self.residual:.2g} rad"
 
-@dataclass(frozen=True)
-class Limit:
+
+@dataclass(frozen=True, repr=False)
+class Limit(Card):
     """Where gradient flow ends, w(t)/‖w(t)‖ → `weights`, and the evidence.
 
     The KKT conditions are those of  min ½‖w‖²  s.t.  m_n(w) = y_n f(x_n; w) ≥ 1,  at w̃ = weights·(min_n m_n)^{−1/L}:

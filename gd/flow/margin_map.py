@@ -68,6 +68,14 @@ class Local:
         self.margins, self.gram, self.pull, self.degree = margins, gram, pull, degree
         self._square = (theta.conj() * theta).real.sum(-1)
 
+    def along_kinks(self, v: Tensor) -> Tensor:
+        """v (P,) for the first row, less its part across the kinks that the flow slides along; here there are none."""
+        return v
+
+    def kink_multipliers(self, p: Tensor) -> Tensor:
+        """κ (K,) with Jᵀp − Zᵀκ along the kinks of the first row."""
+        return p[:0]
+
     def solve(self, h: Array, T: Array, guess: Array, logistic: bool, implicit: NDArray[np.bool_]) -> Step:
         """One implicit step of every row; `implicit` asks for an implicit J as well, where that is offered."""
         del implicit

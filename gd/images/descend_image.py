@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from gd.data import check_choice, choose_device
+from gd.gradient_mode import with_gradients
 from gd.images.generator import Generator
 from gd.images.stopping_rules import Stop, StoppingRule
 from gd.recording import Record, snapshot_steps
@@ -83,6 +84,7 @@ class ImageTrajectory:
         return np.where(reached.any(axis=0), reached.argmax(axis=0).astype(np.float64), np.inf)
 
 
+@with_gradients
 def descend_image(
     model: Generator,
     target: ArrayLike | Tensor,

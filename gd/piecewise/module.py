@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gd.piecewise.builder import HiddenKinkError
 from gd.piecewise.program import Evaluation, Program, Rectifier, Ref, States, references
 from gd.piecewise.rows import Block, Outer, Rows
-from gd.piecewise.switches import HiddenKinkError, as_program
+from gd.piecewise.switches import as_program
 from gd.piecewise.trace import ReadsDataError, Trace, trace
 
 SAME = 1e-10  # relative: outputs of the program and of the module itself

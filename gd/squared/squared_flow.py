@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from gd.data import check_data, check_models, choose_device, finite_tensor, on_cpu
+from gd.gradient_mode import with_gradients
 from gd.losses import Squared
 from gd.squared.squared_limit import SquaredLimit
 from gd.squared.tangent import TangentBundle, tangent_bundle
@@ -36,6 +37,7 @@ from gd.status import SquaredStatus
 from solvers.arrays import Array
 
 
+@with_gradients
 def squared_flow_limit(
     model: nn.Module | Sequence[nn.Module],
     X: ArrayLike | Tensor,
@@ -123,6 +125,7 @@ def _bundle(
     return tangent_bundle(models, inputs, targets, where), targets.to(where)
 
 
+@with_gradients
 def linear_limit(
     model: nn.Module | Sequence[nn.Module],
     X: ArrayLike | Tensor,
@@ -152,6 +155,7 @@ def linear_limit(
         return {name: part.cpu().numpy().copy() for name, part in bundle.named(W).items()}
 
 
+@with_gradients
 def stable_step(
     model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor, *, device: str | torch.device | None = None
 ) -> float:
@@ -257,7 +261,7 @@ class _Integration:
         moved = torch.linalg.vector_norm(trial - self.bundle.start, dim=1)
         error = torch.linalg.vector_norm(change - predicted, dim=1) / moved.clamp(min=torch.finfo(r.dtype).tiny)
         # a unit that data hold on its kink chatters at any h; shorter than plain gradient descent is no gain
-        shortest = 0.1 / first.kernel.diagonal(dim1=1, dim2=2).sum(dim=1)
+        shortest = (0.1 if self.bundle.has_kinks else 0.0) / first.kernel.diagonal(dim1=1, dim2=2).sum(dim=1)
         accepted = self.open & ((error <= self.accuracy) | (h <= shortest))
         self._advance(accepted, trial, h, due, error)
         self.rejected += self.open & ~accepted
