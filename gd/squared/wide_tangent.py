@@ -137,8 +137,9 @@ class WideBundle(TangentBundle):
             height = height + where["outer"] * (moved[1] + moved[0] * points.centre)
         right, left = points.sums(places, self._signs * rise, self._signs * height)
         on = right + left
-        values: Tensor = points.x * on[:, 0] + on[:, 1]
-        return values[:, points.back] + (parts["offset"] @ self._half_signs).unsqueeze(1)
+        values: Tensor = (points.x * on[:, 0] + on[:, 1])[:, points.back]
+        values += (parts["offset"] @ self._half_signs).unsqueeze(1)
+        return values
 
     def values(self, W: Tensor, X: Tensor) -> Tensor:
         points, (parts, where) = SortedPoints(X[:, 0].to(W.device)), self._parts(W)
