@@ -42,7 +42,8 @@ def iterate(
 ) -> tuple[Tensor, NDArray[np.int64], NDArray[np.bool_], Any]:
     """The weights at the end, the steps they belong to, which runs stayed finite, and the optimizer's last state.
 
-    Without a synchronization between snapshots, so that a GPU is kept busy.
+    Without a synchronization between snapshots, so that a GPU is kept busy. On a CPU runs are only told apart (`whole`)
+    from the first that stops.
     """
     optimizer, schedule = training.optimizer, training.schedule
     W = kept = objective.start
@@ -50,18 +51,21 @@ def iterate(
     batches = minibatches(objective.y.shape[0], training.batch_size, training.seed)
     running = torch.ones(W.shape[0], dtype=torch.bool, device=W.device)
     last_step = torch.full((W.shape[0],), steps, device=W.device)
+    whole = W.device.type == "cpu"
     for t in range(steps + 1):
         rows = next(batches)
         gradient = objective.gradient(W, rows)
-        finite = torch.isfinite(gradient.direction).all(dim=1) & (gradient.log_loss < float("inf"))
+        finite = torch.isfinite(gradient.direction.sum(dim=1)) & (gradient.log_loss < float("inf"))
         if t == 0 and not bool(finite.all()):
             raise ValueError(
                 f"the loss or its gradient is not finite at the initial weights of run {int((~finite).nonzero()[0])}; "
                 "use a smaller initial scale, or rescale X"
             )
-        last_step = torch.where(running & ~finite, t - 1, last_step)
-        running = running & finite
-        W = torch.where(column(running), W, kept)
+        whole = whole and bool(finite.all())
+        if not whole:
+            last_step = torch.where(running & ~finite, t - 1, last_step)
+            running = running & finite
+            W = torch.where(column(running), W, kept)
         recorder.add(gradient, rows)
         if t in recorder.wanted:
             recorder.take(t, W, gradient if rows is None else objective.gradient(W), running)
@@ -76,7 +80,7 @@ def iterate(
             gradient = replace(gradient, log_scale=torch.zeros_like(gradient.log_scale))
         update, memory = optimizer.update(objective, t, W, gradient, memory)
         trial, state = schedule.step(objective, t, update, state)
-        W = torch.where(column(running), trial, W)
+        W = trial if whole else torch.where(column(running), trial, W)
     return W, last_step.cpu().numpy(), running.cpu().numpy(), memory
 
 
