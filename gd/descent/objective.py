@@ -86,6 +86,7 @@ class Objective:
         self._fixed = buffers | {name: p.detach() for name, p in parameters.items() if name not in trained}
         self.start = torch.cat([parameters[name].detach().flatten(1) for name in self.names], dim=1)
         self._rows = self.X.flatten(1)
+        self.is_predictor = False
         self.is_predictor = self._weights_are_predictor()
         """Whether the weights are the linear predictor itself, f(x) = ⟨x, w⟩; then gradients are products with X."""
         self.degree = self._measured_degree()
@@ -116,6 +117,10 @@ class Objective:
 
     def outputs(self, W: Tensor, rows: Tensor | None = None) -> Tensor:
         """f(X; w_b), shape (B, N, …); of the points with these indices where some are given."""
+        if self.is_predictor and self._linear is not None:
+            points = (self._rows if rows is None else self._rows[rows]).T
+            several = self._linear.outputs > 1
+            return (W.view(W.shape[0], self._linear.outputs, -1) @ points).mT if several else W @ points
         X = self.X if rows is None else self.X[rows]
         if self._linear is not None:
             return self._linear.apply_predictor(self._linear.P(self.layers(W)), X)
@@ -131,7 +136,8 @@ class Objective:
     def gradient(self, W: Tensor, rows: Tensor | None = None) -> Gradient:
         """log L and ∇L, scaled; of the points with these indices where some are given."""
         y = self.y if rows is None else self.y[rows]
-        W = W.detach().requires_grad_(not self.is_predictor)
+        if not self.is_predictor:
+            W = W.detach().requires_grad_(True)
         outputs = self.outputs(W, rows)
         with torch.no_grad():
             log_loss = self.loss.log_value(outputs, y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -55,14 +56,15 @@ def iterate(
     for t in range(steps + 1):
         rows = next(batches)
         gradient = objective.gradient(W, rows)
-        finite = torch.isfinite(gradient.direction.sum(dim=1)) & (gradient.log_loss < float("inf"))
-        if t == 0 and not bool(finite.all()):
-            raise ValueError(
-                f"the loss or its gradient is not finite at the initial weights of run {int((~finite).nonzero()[0])}; "
-                "use a smaller initial scale, or rescale X"
-            )
-        whole = whole and bool(finite.all())
-        if not whole:
+        # a sum is finite only where its terms are, and an infinite loss has no finite gradient
+        whole = whole and math.isfinite(float(gradient.direction.sum()))
+        if not whole or t == 0:
+            finite = torch.isfinite(gradient.direction).all(dim=1) & (gradient.log_loss < float("inf"))
+            if t == 0 and not bool(finite.all()):
+                raise ValueError(
+                    "the loss or its gradient is not finite at the initial weights of run "
+                    f"{int((~finite).nonzero()[0])}; use a smaller initial scale, or rescale X"
+                )
             last_step = torch.where(running & ~finite, t - 1, last_step)
             running = running & finite
             W = torch.where(column(running), W, kept)

@@ -194,11 +194,13 @@ class NormScaledStep(Schedule):
     def start(self, objective: Objective, W: Tensor) -> Tensor:
         if objective.degree is None:
             raise ValueError("the norm-scaled step needs a homogeneous network, f(x; cw) = c^L f(x; w)")
-        return torch.linalg.vector_norm(W, dim=1)
+        norm: Tensor = torch.linalg.vector_norm(W, dim=1)
+        return norm
 
     def step(self, objective: Objective, t: int, update: Update, state: Tensor) -> tuple[Tensor, Tensor]:
         ratio = (state / torch.linalg.vector_norm(update.W, dim=1)).nan_to_num(nan=1.0).clamp(max=1.0)
-        return update.moved(self.step_size * ratio ** (2 * (objective.degree or 1) - 2)), state
+        eta: Tensor = self.step_size * ratio ** (2 * (objective.degree or 1) - 2)
+        return update.moved(eta), state
 
 
 @dataclass(frozen=True)
