@@ -31,17 +31,16 @@ class Experiments(LazyGroup):
 @click.group(cls=Experiments, name="compare", invoke_without_command=True)
 @report_options("implicitbias-report")
 @click.pass_context
-def command(ctx: click.Context, out: Path, as_json: bool) -> None:
+def command(ctx: click.Context, out: Path, as_json: bool, verbose: bool) -> None:
     """Compare the explicit problems' solutions with where gradient descent ends.
 
     Without a name: the quick form of every experiment, in one report. With one: that experiment in full
-    (`implicitbias compare margin --help` lists its options; --out and --json then come after the name).
+    (`implicitbias compare margin --help` lists its options; --out, --json and --verbose then come after the name).
     """
     if ctx.invoked_subcommand is None:
-        deliver(every_experiment(), out=out, as_json=as_json)
-    for option in ("out", "as_json"):
+        deliver(every_experiment(), out=out, as_json=as_json, verbose=verbose)
+    for option, name in {"out": "--out", "as_json": "--json", "verbose": "--verbose"}.items():
         if ctx.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE:
-            name = "--json" if option == "as_json" else "--out"
             raise click.UsageError(f"write {name} after the experiment's name: {ctx.invoked_subcommand} {name}", ctx)
 
 
@@ -58,12 +57,14 @@ def every_experiment() -> Report:
 
     reports: list[Report] = []
 
-    def part(name: str, row: Row) -> None:
+    def part(name: str, row: Row) -> Report:
         reports.append(attempt(name, row))
         if not reports[-1].complete:
             raise KeyboardInterrupt
+        return reports[-1]
 
-    done = run_parts([(name, partial(part, name, row)) for name, row in EXPERIMENTS.items()], "All experiments")
+    parts = [(name, partial(part, name, row)) for name, row in EXPERIMENTS.items()]
+    done = run_parts(parts, "All experiments", line=lambda report: report.summary)
     if not reports:
         return Report("Nothing finished", (), Provenance.collect(), (done.note,), complete=False)
     joined = Report.merge(reports, "The explicit solution and the limit of gradient descent")

@@ -37,10 +37,10 @@ class Written(click.ParamType[Any]):
 
 
 def experiment_command(name: str, experiment: type[Experiment]) -> click.Command:
-    """`implicitbias compare <name>` with an option for each parameter, --out and --json."""
+    """`implicitbias compare <name>` with an option for each parameter, --out, --json and --verbose."""
 
-    def run(out: Any, as_json: bool, **parameters: Any) -> None:
-        deliver(experiment(**parameters, progress=True).run(), out=out, as_json=as_json)
+    def run(out: Any, as_json: bool, verbose: bool, **parameters: Any) -> None:
+        deliver(experiment(**parameters, progress=True).run(), out=out, as_json=as_json, verbose=verbose)
 
     decorated = options_of(experiment)(report_options(f"implicitbias-report-{name}")(run))
     return click.command(name=name, help=formulas(help_of(experiment)))(decorated)

@@ -45,9 +45,12 @@ def writable(ctx: click.Context, option: click.Parameter, path: Path | None) -> 
 
 
 def report_options(default_folder: str) -> Callable[[F], F]:
-    """The options --out DIR and --json; the command receives `out: Path` and `as_json: bool`."""
+    """The options --out DIR, --json and --verbose; the command receives `out: Path`, `as_json` and `verbose: bool`."""
 
     def decorate(command: F) -> F:
+        command = click.option("--verbose", "-v", is_flag=True, help="Print every table, not the summary alone.")(
+            command
+        )
         command = click.option("--json", "as_json", is_flag=True, help="Print the report as JSON instead of tables.")(
             command
         )
@@ -73,11 +76,12 @@ def exit_code(report: Report) -> int:
     return REFUTED if report.failures else CONFIRMED if report.passed else NOT_REACHED
 
 
-def deliver(report: Report, *, out: Path, as_json: bool) -> NoReturn:
+def deliver(report: Report, *, out: Path, as_json: bool, verbose: bool) -> NoReturn:
     """Write the report into `out`, print it, and exit with `exit_code`.
 
-    The page is written before anything is printed, so a closed pipe loses nothing. What reproduces the report is the
-    command line itself.
+    The page is written before anything is printed, so a closed pipe loses nothing. Where it cannot be written, all of
+    the report is printed, so that a full disk loses nothing either; that is an error of its own. What reproduces the
+    report is the command line itself.
     """
     from dataclasses import replace
 
@@ -85,10 +89,21 @@ def deliver(report: Report, *, out: Path, as_json: bool) -> NoReturn:
 
     again = shlex.join(["implicitbias", *sys.argv[1:]])
     report = replace(report, provenance=replace(report.provenance, commands=(again,)))
-    page = report.write(out)
+    failed, place = None, ""
+    try:
+        page = report.write(out)
+        place = os.path.relpath(page) if page.is_relative_to(Path.cwd()) else str(page)
+    except OSError as error:
+        failed = error.strerror or str(error)
     if as_json:
         click.echo(report.to_json(), nl=False)
     else:
-        report.print(Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE))
-    click.echo(f"report: {os.path.relpath(page) if page.is_relative_to(Path.cwd()) else page}", err=True)
+        console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
+        report.print(console, verbose=verbose or failed is not None)
+    if failed is not None:
+        raise click.UsageError(
+            f"the report could not be written into {str(out)!r}: {failed}; all of it is printed instead"
+        )
+    tables = "" if verbose or as_json else "; tables: there, or --verbose"
+    click.echo(f"report: {place}, after {sum(os.times()[:4]):.0f} s of processor time{tables}", err=True)
     click.get_current_context().exit(exit_code(report))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -17,6 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from compare.reports.wording import clean
 
@@ -45,10 +47,18 @@ def bar(console: Console, left: ProgressColumn, *, show: bool) -> Progress:
     return Progress(*columns, left, console=console, transient=True, disable=not (show and console.is_terminal))
 
 
-def run_parts(parts: Sequence[tuple[str, Callable[[], T]]], title: str, *, show: bool = True, jobs: int = 1) -> Done[T]:
+def run_parts(
+    parts: Sequence[tuple[str, Callable[[], T]]],
+    title: str,
+    *,
+    show: bool = True,
+    jobs: int = 1,
+    line: Callable[[T], str] | None = None,
+) -> Done[T]:
     """Run each (name, function) in turn. KeyboardInterrupt ends the run and keeps the results so far.
 
-    `show` draws the bar on standard error, where that is a terminal. With `jobs` > 1 that many processes share the
+    `show` draws the bar on standard error, where that is a terminal. `line` says of a result what is printed there,
+    terminal or not, as soon as its part is finished. With `jobs` > 1 that many processes share the
     parts, whose functions and results must then be picklable; results come in order all the same. Any other exception
     of a part passes through.
 
@@ -56,17 +66,22 @@ def run_parts(parts: Sequence[tuple[str, Callable[[], T]]], title: str, *, show:
     (1, 2)
     """
     results: list[T] = []
-    with bar(Console(stderr=True), TimeRemainingColumn(), show=show) as drawn:
+    console = Console(stderr=True)
+    with bar(console, TimeRemainingColumn(), show=show) as drawn:
         task = drawn.add_task(clean(title), total=len(parts))
         running = _running([run for _, run in parts], jobs)
         for name, _ in parts:
             drawn.update(task, description=f"{clean(title)}: {clean(name)}")
+            began = time.perf_counter()
             try:
                 results.append(next(running))
             except KeyboardInterrupt:
                 note = f"Interrupted during {name!r}: {len(results)} of {len(parts)} parts of {title!r} are finished."
                 return Done(tuple(results), note)
             drawn.advance(task)
+            if line is not None:
+                said = f"{clean(name)}, {time.perf_counter() - began:.0f} s: {clean(line(results[-1]))}"
+                console.print(Text(said), soft_wrap=True)
     return Done(tuple(results))
 
 

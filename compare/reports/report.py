@@ -64,11 +64,11 @@ class Report(Findings):
         joined = reduce(add, parts)
         return replace(joined, title=title, notes=joined.notes + tuple(notes))
 
-    def print(self, console: Console | None = None) -> None:
-        """Print it as tables, to standard output unless a rich Console is given."""
+    def print(self, console: Console | None = None, *, verbose: bool = True) -> None:
+        """Print it as tables, to standard output unless a rich Console is given; without `verbose`, on one screen."""
         from compare.reports.terminal import print_report
 
-        print_report(self, console)
+        print_report(self, console, verbose=verbose)
 
     def _repr_html_(self) -> str:
         from compare.reports.webpage import notebook_fragment

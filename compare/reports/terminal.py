@@ -1,4 +1,4 @@
-"""A report in a terminal: what was compared, whether theory holds, where not, then the tables."""
+"""A report in a terminal: what was compared, whether theory holds, where not; the tables where they are asked for."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from compare.reports.findings import Check, Column, Findings, Section, Value
+from compare.reports.overview import naming, overview, reasons
 from compare.reports.verdict import Verdict
 from compare.reports.wording import cell, clean, header, measurement
 
+MOST_LINES = 6
+"""Open predictions that a summary spells out. A convention."""
 STYLES = {
     Verdict.CONFIRMED.value: "green",
     Verdict.REFUTED.value: "bold red",
@@ -24,19 +27,46 @@ STYLES = {
 }
 
 
-def print_report(report: Findings, console: Console | None = None) -> None:
-    """Print the report as text; every string is data, never markup."""
+def print_report(report: Findings, console: Console | None = None, *, verbose: bool = True) -> None:
+    """Print the report as text; every string is data, never markup. Without `verbose`, on about one screen."""
     out = console or Console()
     out.print(Rule(Text(clean(report.title), style="bold")))
     for note in report.notes:
         out.print(Text(f"! {clean(note)}", style="yellow"))
-    for section in report.sections:
-        print_section(section, out)
-    print_provenance(report, out)
+    if verbose:
+        for section in report.sections:
+            print_section(section, out)
+        print_provenance(report, out)
+    else:
+        for section in overview(report):
+            print_short(section, out)
+        print_open(report, out)
     out.print(headline(report))
     for check in report.failures:
         why = f" ({clean(check.reason)})" if check.reason else ""
         out.print(Text(f"  refuted: {clean(check.statement)}: {comparison(check)}{why}", style="red"))
+
+
+def print_short(section: Section, out: Console) -> None:
+    """The table with the columns that fit, under the title."""
+    if section.title:
+        out.print(Text(clean(section.title), style="bold"))
+    out.print(rich_table(section, split(section, out.width)[0]))
+
+
+def print_open(report: Findings, out: Console) -> None:
+    """What is not reached, one line each, and why nothing is predicted elsewhere; the first few of each."""
+    late = [check for check in report.checks if check.verdict is Verdict.NOT_REACHED]
+    lines = [
+        f"not reached: {check.statement}: {comparison(check)}" + f" ({check.reason})" * bool(check.reason)
+        for check in late
+    ]
+    none = [f"no prediction ({count}): {reason}" for reason, count in reasons(report, Verdict.NO_PREDICTION)]
+    for found, style in ((lines, "yellow"), (none, "dim")):
+        for line in found[:MOST_LINES]:
+            out.print(Text(f"  {clean(line)}", style=style))
+        if len(found) > MOST_LINES:
+            out.print(Text(f"  and {len(found) - MOST_LINES} more: --verbose", style=style))
 
 
 def headline(report: Findings) -> Text:
@@ -113,12 +143,7 @@ def rich_table(section: Section, columns: Sequence[Column]) -> Table:
 def split(section: Section, width: int) -> list[list[Column]]:
     """The columns in groups that fit the terminal, the columns that name a row (words, up to the first number that is
     no integer) repeated in each."""
-    names: list[Column] = []
-    for column in section.columns:
-        if any(isinstance(row.get(column.key), float) for row in section.rows) or column.format == "verdict":
-            break
-        names.append(column)
-    names = names[:3]
+    names = naming(section)
     groups, room = [list(names)], width - sum(extent(section, column) for column in names)
     for column in section.columns[len(names) :]:
         need = extent(section, column)

@@ -1,0 +1,66 @@
+"""A report on one screen: each experiment, or each network of one experiment, with its verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from compare.reports.findings import Column, Findings, Section
+from compare.reports.verdict import Verdict
+
+ONE_SCREEN = 24
+"""Rows of networks that are shown one by one; a longer report is summed up by section. A convention."""
+
+
+def overview(report: Findings) -> tuple[Section, ...]:
+    """What came out, in tables of one screen.
+
+    A report of one experiment shows its networks, the figure that decides, and the verdict. A longer one shows for each
+    section how many predictions are confirmed.
+    """
+    tested = [section for section in report.sections if any(check.verdict.tested for check in section.checks)]
+    results = [in_short(section) for section in tested if verdicts(section)]
+    if len(results) == len(tested) and 0 < sum(len(section.rows) for section in results) <= ONE_SCREEN:
+        return tuple(results)
+    return (totals(report),) if any(section.checks for section in report.sections) else ()
+
+
+def verdicts(section: Section) -> list[Column]:
+    """The columns that hold verdicts."""
+    return [column for column in section.columns if column.format == "verdict"]
+
+
+def naming(section: Section) -> list[Column]:
+    """The columns that say which row this is: words and integers, up to the first number that was measured."""
+    names: list[Column] = []
+    for column in section.columns:
+        if any(isinstance(row.get(column.key), float) for row in section.rows) or column.format == "verdict":
+            break
+        names.append(column)
+    return names[:3]
+
+
+def in_short(section: Section) -> Section:
+    """The section's table with the columns that name a row, the first measured one, and the verdicts."""
+    names = naming(section)
+    measured = [c for c in section.columns[len(names) :] if any(isinstance(r.get(c.key), float) for r in section.rows)]
+    columns = (*names, *measured[:1], *verdicts(section))
+    keys = {column.key for column in columns}
+    rows = [{key: value for key, value in row.items() if key in keys} for row in section.rows]
+    return Section(section.title, columns=columns, rows=rows)
+
+
+def totals(report: Findings) -> Section:
+    """One row for each section that checks something: how many of its predictions have which verdict."""
+    columns = [Column("section", "compared"), *(Column(verdict.name, verdict.value) for verdict in Verdict)]
+    rows = []
+    for section in report.sections:
+        found = Counter(check.verdict for check in section.checks)
+        if found:
+            rows.append({"section": section.title, **{v.name: found[v] or None for v in Verdict}})
+    return Section("", columns=columns, rows=rows)
+
+
+def reasons(report: Findings, verdict: Verdict) -> Sequence[tuple[str, int]]:
+    """Why checks have this verdict, most frequent first, with how many."""
+    return Counter(check.reason for check in report.checks if check.verdict is verdict).most_common()
