@@ -54,7 +54,8 @@ def iterate(
     last_step = torch.full((W.shape[0],), steps, device=W.device)
     whole = W.device.type == "cpu"
     for t in range(steps + 1):
-        rows = next(batches)
+        drawn = next(batches)
+        rows = None if drawn is None else drawn.to(W.device)
         gradient = objective.gradient(W, rows)
         # a sum is finite only where its terms are, and an infinite loss has no finite gradient
         whole = whole and math.isfinite(float(gradient.direction.sum()))
@@ -82,13 +83,9 @@ def iterate(
             gradient = replace(gradient, log_scale=torch.zeros_like(gradient.log_scale))
         update, memory = optimizer.update(objective, t, W, gradient, memory)
         trial, state = schedule.step(objective, t, update, state)
-<<<<<<< HEAD
         W = trial if whole else torch.where(column(running), trial, W)
-=======
-        W = torch.where(column(running), trial, W)
         if recorder.effective_start is not None:
             recorder.effective_start.add(kept, W)
->>>>>>> main
     return W, last_step.cpu().numpy(), running.cpu().numpy(), memory
 
 
@@ -131,7 +128,7 @@ class Recorder:
             if rows is None:
                 self._slopes += gradient.slope
             else:
-                self._slopes.index_add_(1, rows.to(self._slopes.device), gradient.slope)
+                self._slopes.index_add_(1, rows, gradient.slope)
 
     def take(self, t: int, W: Tensor, gradient: Gradient, running: Tensor) -> None:
         objective = self.objective
