@@ -38,7 +38,8 @@ class FlowStatus(TrainingStatus):
         "that the flow had not left within the steps allowed."
     )
     UNFINISHED = (
-        "Not converged: the residuals stayed above the tolerance within the steps allowed; read them, not the limit."
+        "Not converged: the residuals stayed above the tolerance within the steps and the time allowed; read them, not "
+        "the limit."
     )
     NOT_SEPARATED = (
         "Not separated: the smallest margin did not become positive before the flow was given up, so the loss was not "
@@ -103,3 +104,17 @@ class RunStatus(TrainingStatus):
     FINISHED = "Finished: all steps were taken."
     NONFINITE = "Stopped: the next step made the weights or the loss non-finite; the last finite weights are kept."
     STALLED = "Stalled: in floating point the weights did not change between the last two snapshots."
+
+
+class LinearFlowStatus(TrainingStatus):
+    """How the flow of a linear predictor in ln t ended.
+
+    >>> print(LinearFlowStatus.FOLLOWED)
+    Followed to the last time asked for.
+    """
+
+    FOLLOWED = "Followed to the last time asked for."
+    UNRESOLVED = (
+        "Given up: margins that grow were not told from margins that stay bounded before rounding errors of the "
+        "gradient count."
+    )

@@ -75,8 +75,9 @@ def max_margin(
     ([1.0, 0.0], 'OPTIMAL', 'UNIQUE')
     """
     problem = check_problem(X, y, regularizer)
+    regularizer = problem.suited(regularizer)
     search = check_search(problem, regularizer, method, tol=tol, n_starts=n_starts, seed=seed, start=start)
-    with threads_for(float(problem.labels.size) ** 2 * np.prod(problem.shape)):
+    with threads_for(float(problem.n_constraints) ** 2 * np.prod(problem.shape)):
         return _solve(problem, regularizer, search, by_cones=method == "conic")
 
 
@@ -153,6 +154,7 @@ def certify(
     True
     """
     problem = check_problem(X, y, regularizer)
+    regularizer = problem.suited(regularizer)
     predictor = check_beta(beta, problem)
     if dual is not None:
         multipliers = check_multipliers(dual, problem)

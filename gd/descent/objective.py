@@ -19,6 +19,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from gd.losses import Loss
 from gd.networks.declaration import declared
 from gd.optimizers.weight_norm import WeightNorm
+from gd.squared.effective_start import EffectiveStart
 from solvers.arrays import Array
 
 
@@ -182,6 +183,10 @@ class Objective:
             return None
         rows = self.X.flatten(1)
         return (slope.mT @ rows if slope.ndim == 3 else slope @ rows).flatten(1)
+
+    def effective_start(self) -> EffectiveStart | None:
+        """What accumulates the effective start of finite steps, where the networks have one and the loss is squared."""
+        return None if self._linear is None or self.loss.margin else self._linear.effective_start(self.start)
 
     def _measured_degree(self) -> int | None:
         """L with f(x; c·w) = c^L f(x; w): stated by the model, else measured at the start; None if there is none."""

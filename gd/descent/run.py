@@ -77,6 +77,8 @@ def iterate(
         update, memory = optimizer.update(objective, t, W, gradient, memory)
         trial, state = schedule.step(objective, t, update, state)
         W = torch.where(column(running), trial, W)
+        if recorder.effective_start is not None:
+            recorder.effective_start.add(kept, W)
     return W, last_step.cpu().numpy(), running.cpu().numpy(), memory
 
 
@@ -107,6 +109,7 @@ class Recorder:
         self._slopes = torch.zeros((objective.start.shape[0], *objective.y.shape)).to(objective.y)
         """Σ of the slopes of the steps so far."""
         self._slopes_before = torch.zeros_like(self._slopes)
+        self.effective_start = objective.effective_start()
         self.wanted = set(steps.tolist())
         self._record = Record()
         self._before: tuple[Tensor, Tensor] | None = None

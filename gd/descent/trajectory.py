@@ -22,6 +22,7 @@ from gd.status import RunStatus
 from solvers.arrays import Array
 from solvers.card import Card
 from solvers.regularizers import Regularizer
+from solvers.regularizers.hyperbolic_entropy import HyperbolicEntropy
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,13 @@ class Trajectory(Card):
     """min_n y_n f(x_n; w), shape (B, S); NaN where there are no labels."""
     predictor_norm: Regularizer | None = field(repr=False)
     """The norm of β whose margin the optimizer maximizes, for linear predictors; None elsewhere."""
+    effective_growth: Array | None = field(default=None, repr=False)
+    """ρ± of two-layer diagonal networks on the squared loss, shape (B, 2, D): by how much finite steps changed the
+    start, (w₁ ± w₂)·e^{ρ±} (`gd.squared.effective_start`); None for other networks and losses."""
+    effective_potential: tuple[HyperbolicEntropy | None, ...] | None = field(default=None, repr=False)
+    """Two-layer diagonal networks on the squared loss: for each run the potential of its effective start
+    (`gd.squared.effective_start`): a run that fits the data ends exactly at its least value; None for a run with steps
+    that are no gradient steps (momentum). None for other networks and losses."""
 
     @property
     def runs(self) -> int:

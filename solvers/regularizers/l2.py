@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from solvers.algorithms.ball_newton import Ball, GroupBall
 from solvers.algorithms.interior_point import group_max_margin
 from solvers.algorithms.least_distance import l2_max_margin
-from solvers.algorithms.signed_rows import SignedRows
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
+from solvers.interpolation.row_space import Found
 from solvers.regularizers.regularizer import Norm
 from solvers.solution import Candidate, Uniqueness
 
 if TYPE_CHECKING:
+    from solvers.interpolation.problem import InterpolationProblem
     from solvers.problem import MarginProblem
     from solvers.search import Search
     from solvers.solution import Solution
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
 
 def least_norm(problem: MarginProblem) -> Candidate:
     """min ‖β‖₂ s.t. Aβ ≥ 1; for several outputs the problem of each output by itself."""
-    labels = problem.labels.reshape(problem.points.shape[0], -1)
-    parts = [l2_max_margin(SignedRows(problem.points, y)) for y in labels.T]
+    parts = [l2_max_margin(rows) for rows in problem.independent_rows]
     beta = np.stack([part[0] for part in parts]).reshape(problem.shape)
     return Candidate(beta, np.stack([part[1] for part in parts], axis=1), parts[0][2])
 
@@ -44,6 +45,13 @@ def least_norm_of_wide_rows(problem: MarginProblem, tol: float) -> Candidate | N
     return Candidate(np.asarray(beta, dtype=np.float64), np.asarray(dual, dtype=np.float64), how)
 
 
+def least_norm_that_fits(problem: InterpolationProblem) -> Found:
+    """min ‖β‖₂ s.t. Xβ = y: β = Qᵀb, in the span of the rows."""
+    spaces = problem.row_spaces
+    beta = np.stack([rows.b @ rows.Q for rows in spaces]).reshape(problem.shape)
+    return Found(beta, np.stack([rows.multipliers(rows.b) for rows in spaces], axis=1), {"method": "QR"})
+
+
 def frobenius_norm(beta: Any) -> Any:
     """‖β‖₂ as a cvxpy expression, β of any shape."""
     cp = cvxpy_library()
@@ -53,6 +61,11 @@ def frobenius_norm(beta: Any) -> Any:
 def scaled_to_ball(beta: Array, radius: float) -> Array:
     """The nearest point of the ℓ2 ball."""
     return np.asarray(beta * min(1.0, radius / max(float(np.linalg.norm(beta)), 1e-300)))
+
+
+def euclidean_ball(rows: Array, shape: tuple[int, ...], radius: float) -> Ball:
+    """The ball of ℓ2, one group of coordinates."""
+    return Ball(GroupBall((1, rows.shape[1]), radius), rows, lambda b: b.reshape(shape))
 
 
 @dataclass(frozen=True)
@@ -87,5 +100,15 @@ class L2(Norm):
     def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
         return Uniqueness.UNIQUE  # strictly convex along every feasible segment
 
+    @property
+    def strictly_convex(self) -> bool:
+        return True
+
+    def interpolate(self, problem: InterpolationProblem) -> Found:
+        return least_norm_that_fits(problem)
+
     def project(self, beta: Array, radius: float) -> Array:
         return scaled_to_ball(beta, radius)
+
+    def ball(self, rows: Array, shape: tuple[int, ...], radius: float) -> Ball:
+        return euclidean_ball(rows, shape, radius)

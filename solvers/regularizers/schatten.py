@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from solvers.algorithms.nuclear_norm import LARGEST, OutputRows, nuclear_max_margin
+from solvers.algorithms.ball_newton import Ball
+from solvers.algorithms.nuclear_norm import LARGEST, nuclear_max_margin
 from solvers.algorithms.signed_rows import dense
 from solvers.algorithms.spectral_norm import spectral_max_margin, spectral_unique
 from solvers.arrays import Array
@@ -16,13 +17,22 @@ from solvers.conv_kernel.lags import KernelLags
 from solvers.conv_kernel.margin import best_end
 from solvers.extended_precision import powers_of_two, row_norms
 from solvers.regularizers.exponent import check_exponent, conjugate, power_norm, shrinkage, subscript
-from solvers.regularizers.l2 import frobenius_norm, least_norm, least_norm_of_wide_rows, scaled_to_ball
+from solvers.regularizers.l2 import (
+    euclidean_ball,
+    frobenius_norm,
+    least_norm,
+    least_norm_of_wide_rows,
+    least_norm_that_fits,
+    scaled_to_ball,
+)
 from solvers.regularizers.regularizer import Regularizer
 from solvers.schatten_points import SpectrumSearch
 from solvers.solution import Candidate, Uniqueness
 from solvers.stationary_points import stationary_points
 
 if TYPE_CHECKING:
+    from solvers.interpolation.problem import InterpolationProblem
+    from solvers.interpolation.row_space import Found
     from solvers.problem import MarginProblem
     from solvers.search import Search
     from solvers.solution import Solution
@@ -114,6 +124,13 @@ class Schatten(Regularizer):
                 f"got predictors of shape {shape}"
             )
 
+    @property
+    def strictly_convex(self) -> bool:
+        return self.p == 2
+
+    def interpolate(self, problem: InterpolationProblem) -> Found:
+        return least_norm_that_fits(problem) if self.p == 2 else super().interpolate(problem)
+
     def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
         if self.p == 2 or 1 in problem.shape:  # one row or column: ‖β‖₂ for every p
             return least_norm(problem)
@@ -149,16 +166,15 @@ class Schatten(Regularizer):
 
     def _minimize_nuclear(self, problem: MarginProblem, search: Search) -> Candidate | None:
         """By an interior point of its own, and where that leaves the gap open by the central path of R_K."""
-        if max(problem.labels.size, int(np.prod(problem.shape))) <= LARGEST:
-            points = dense(problem.points)
-            scale = powers_of_two(row_norms(points))
+        unknowns = int(np.prod(problem.shape))
+        if max(unknowns, min(problem.n_constraints, 4 * unknowns)) <= LARGEST:
+            scale = powers_of_two(row_norms(problem.points))
             smallest = float(scale.min())
-            labels = problem.labels.reshape(scale.size, -1).T
-            right = np.broadcast_to(smallest / scale, labels.shape)
-            found = nuclear_max_margin(OutputRows(points, labels / scale), right, 0.5 * min(search.tol, 1e-9))
+            right = np.repeat(smallest / scale, problem.n_constraints // scale.size)
+            found = nuclear_max_margin(problem.matrix_rows(scale), right, 0.5 * min(search.tol, 1e-9))
             if found.gap <= search.tol:
                 stats: dict[str, object] = {"method": "interior point", "iterations": found.iterations}
-                return Candidate(found.beta / smallest, (found.dual * right).T, stats)
+                return Candidate(found.beta / smallest, found.dual * right, stats)
         return self._by_central_path(problem, search)
 
     def _by_central_path(self, problem: MarginProblem, search: Search) -> Candidate | None:
@@ -201,3 +217,6 @@ class Schatten(Regularizer):
         u, sigma, vt = np.linalg.svd(beta, full_matrices=False)
         kept = np.minimum(sigma, radius) if self.p == np.inf else sigma * shrinkage(sigma, radius)
         return np.asarray((u * kept) @ vt)
+
+    def ball(self, rows: Array, shape: tuple[int, ...], radius: float) -> Ball | None:
+        return euclidean_ball(rows, shape, radius) if self.p == 2 else None

@@ -373,7 +373,7 @@ def test_the_report_says_how_to_get_it_again(fake, monkeypatch):
 def test_the_console_command_itself():
     done = console("solve", "margin", "--data", "synthetic:6,4,0", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["status"].startswith("Optimal")
+    assert json.loads(done.stdout)["status"].startswith("OPTIMAL")
     done = console("solve", "margin", "--data", "nowhere:1")
     assert done.returncode == 2
     assert done.stderr.strip().startswith("Error: there is no data called 'nowhere:1'")
@@ -413,6 +413,29 @@ def test_no_output_at_all_and_a_full_disk(tmp_path):
     assert full.stderr.count("\n") == 1
 
 
+def test_a_report_that_cannot_be_written_is_printed_whole(monkeypatch):
+    from compare.reports.report import Report
+
+    def full(report, folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Report, "write", full)
+    done = run("compare", "conjecture", "--generations", "1", "--batch", "2", "--ascents", "1")
+    assert done.exit_code == 2
+    assert "No space left on device" in done.output
+    assert "all of it is printed instead" in done.output
+    assert "generation" in done.stdout  # the section's table, which the summary leaves out
+
+
+def test_the_summary_is_one_screen_and_names_every_network():
+    done = run("compare", "losses", "--depths", "1,2", "--seeds", "0", "--data", "synthetic:5,3,0")
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) <= 24
+    assert all(text in done.stdout for text in ("linear predictor", "diagonal, L=2", "‖β‖₁", "confirmed", "[°]"))
+    assert "s of processor time" in done.stderr
+    assert "sha256" not in done.stdout
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
 def test_an_encoding_without_the_characters_loses_no_answer(encoding):
     environment = os.environ | {"PYTHONIOENCODING": encoding}
@@ -434,7 +457,7 @@ def test_file_names_neither_repaint_the_terminal_nor_turn_its_text(tmp_path):
         assert "\x1b" not in done.output
         assert "\u202e" not in done.output
     assert json.loads(done.stdout)["data"] == "=a[31m.csv"
-    assert json.loads(done.stdout)["classes"] == "−1: 0, +1: 1"
+    assert json.loads(done.stdout)["classes"] == {"-1": "0", "1": "1"}
 
 
 @pytest.mark.parametrize(("measured", "refuted"), [(0.0, 0), (1.0, 1)])
