@@ -47,6 +47,12 @@ class Bounds:
 
     Reference: Gunasekar, Lee, Soudry, Srebro (2018), *Characterizing implicit bias in terms of optimization geometry*,
     section 3: the dual of the max-margin problem in a norm.
+
+    >>> from gd import FullyConnected, descend
+    >>> run = descend(FullyConnected(2, 1), [[2.0, 1.0], [-1.0, 0.0]], [1, -1], optimizer="coordinate", steps=500)
+    >>> bounds = run.gap()
+    >>> bool(bounds.lower[0, -1] <= 1.0 <= bounds.upper[0, -1]), bool(bounds.relative[0, -1] < 0.1)
+    (True, True)
     """
 
     regularizer: Regularizer

@@ -33,6 +33,9 @@ RANK = 1e-9
 """Singular values below this part of the largest are zero: those of directions in which solutions extend come out
 between 1e-17 and 1e-13, the others above 1e-5 on random data."""
 
+ZERO = 1e-12
+"""Entries of θ below this part of the largest are zero: (1) is solved to a few ε, and p < 1 would count them."""
+
 
 @dataclass(frozen=True)
 class KKTPoint:
@@ -120,7 +123,8 @@ class KKTSystem:
         _, singular, rows = np.linalg.svd(jacobian)
         null = rows[singular <= RANK * singular[0]][:, : self.size]
         _, sizes, free = np.linalg.svd(null, full_matrices=False)
-        theta = torch.as_tensor(x[: self.size]).to(self.labels)
+        solved = np.where(np.abs(x[: self.size]) > ZERO * np.abs(x[: self.size]).max(), x[: self.size], 0.0)
+        theta = torch.as_tensor(solved).to(self.labels)
         return self.measured(theta, x[self.size : -1], free[sizes > 1e-6])
 
     def _dual(self, theta: Tensor, alpha: Tensor) -> Tensor:
