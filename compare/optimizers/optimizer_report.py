@@ -21,7 +21,9 @@ from compare.reports.tables import table_of
 from gd.optimizers.adam import Adam
 from solvers.arrays import Array
 from solvers.regularizers import L2, Bridge, Regularizer, Schatten
+from solvers.separability import raise_if_not_separable
 from solvers.solution import Solution
+from solvers.validation import check_problem
 
 if TYPE_CHECKING:
     from compare.experiments.optimizers import OptimizerComparison
@@ -39,6 +41,8 @@ OWN = "1 − lower/upper bound from the run alone, in its own norm: weak duality
 def optimizer_report(asked: OptimizerComparison) -> Report:
     """Every part that was asked for."""
     dataset = asked.dataset()
+    problem = check_problem(dataset.X, dataset.y, L2())
+    raise_if_not_separable(problem.signed_rows, problem.label_shape)
     parts = []
     optima: dict[Regularizer, Solution] = {}
     for architecture in asked.architectures:

@@ -20,6 +20,7 @@ from compare.optimizers.predictions import ARCHITECTURES, FAMILIES, TABLE, Stand
 from compare.reports.drawing import svg
 from compare.reports.verdict import Verdict
 from solvers.regularizers import L2, Bridge, Schatten
+from solvers.solution import NotSeparableError
 
 A = np.array([[3.0, 1, 0, 2], [1, -2, 3, 1], [-2, 1, 1, 5]])
 ONES = np.ones(3)
@@ -180,8 +181,10 @@ def test_the_quick_preset_is_small():
     assert preset.steps * len(preset.optimizers) <= 12_000
 
 
-def test_unknown_names_are_refused():
+def test_unknown_names_and_points_that_do_not_separate_are_refused():
     with pytest.raises(ValueError, match="optimizers must be among"):
         compare_optimizers(A, ONES, optimizers=("newton",))
+    with pytest.raises(NotSeparableError):
+        compare_optimizers([[1.0, 0.0], [-1.0, 0.0]], [1, 1])
     with pytest.raises(ValueError, match="architectures must be among"):
         compare_optimizers(A, ONES, architectures=("transformer",))
