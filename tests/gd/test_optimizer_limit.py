@@ -105,6 +105,19 @@ def test_where_the_optimum_is_not_unique_the_face_is_reported():
     assert apart[1] <= min(apart) + 1e-4
 
 
+def test_of_equal_columns_the_optimum_next_to_the_run_is_taken():
+    """ℓ1 with every feature twice: coordinate descent raises the first of a pair, and any split is optimal."""
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((5, 4))
+    y = np.sign(X[:, 0])
+    limit = optimizer_limit(FullyConnected(8, 1, scale=1e-3), np.hstack([X, X]), y, optimizer="coordinate")
+    assert limit.status is OptimizerStatus.OPTIMAL
+    assert limit.unique is Uniqueness.NOT_UNIQUE
+    assert limit.norm == pytest.approx(max_margin(X, y, Bridge(1.0)).objective, rel=1e-9)
+    assert np.abs(limit.predictor[4:]).sum() < 1e-2 * limit.norm
+    assert limit.distance < 0.05
+
+
 def test_the_nearest_optimum_is_the_projection():
     import cvxpy as cp
 
