@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from compare.experiments.losses import compare_losses as compare_losses
     from compare.experiments.margin import compare_margin as compare_margin
     from compare.experiments.mutants import compare_mutants as compare_mutants
+    from compare.experiments.optimizers import compare_optimizers as compare_optimizers
     from compare.experiments.outputs import compare_outputs as compare_outputs
     from compare.experiments.padding import compare_paddings as compare_paddings
+    from compare.experiments.path import compare_paths as compare_paths
     from compare.experiments.recovery import compare_recovery as compare_recovery
+    from compare.experiments.relu import compare_relu as compare_relu
     from compare.experiments.spline import compare_spline as compare_spline
     from compare.function_distance import l2_distance as l2_distance
     from compare.function_distance import uniform_distance as uniform_distance

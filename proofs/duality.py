@@ -3,18 +3,19 @@
     1/R°(Aᵀp)  ≤  R* = min {R(β) : Aβ ≥ 1}  ≤  R(β)/min_n(Aβ)_n      for any probability vector p and β with Aβ > 0
 
 The left one is weak duality, the right one homogeneity. The norms that optimizers bring are ℓ_p, dual to ℓ_q with
-1/p + 1/q = 1, and the spectral norm, dual to the nuclear one.
+1/p + 1/q = 1, the spectral norm, dual to the nuclear one, √(βᵀQβ), dual to √(zᵀQ⁻¹z), and the largest of the norms of
+several layers, dual to the sum of their duals.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sympy import Integer, diff
+from sympy import Integer, Matrix, Max, diff
 
 from proofs.claim import Claim, Formula, Step, claim, for_all_sizes
-from proofs.steps import check
-from proofs.symbols import nonnegative, positive, real
+from proofs.steps import check, instance
+from proofs.symbols import nonnegative, positive, real, tagged
 
 
 @for_all_sizes
@@ -64,6 +65,44 @@ def _spectral(formula: Formula, size: int) -> Iterator[Step]:
     )
 
 
+@for_all_sizes
+def _mahalanobis(formula: Formula, size: int) -> Iterator[Step]:
+    factor, b, w = real("L_de β_d w_e")
+    u, v, s = positive("|u| |v| s")
+    yield check("Q = LLᵀ, u = Lᵀβ, v = L⁻¹z: ⟨z, β⟩ = ⟨Lv, β⟩ = ⟨v, u⟩, a term").equal(
+        (factor * w) * b, w * (factor * b)
+    )
+    yield check("⟨v, u⟩² ≤ |u|²|v|²: with s the size of u across v, the difference is s²|v|²").nonnegative(
+        (u**2 + s**2) * v**2 - (u * v) ** 2, s**2 * v**2
+    )
+    p, q = positive("L_00 L_11")
+    r, x, y = real("L_10 z_0 z_1")
+    L, z = Matrix([[p, 0], [r, q]]), Matrix([x, y])
+    Q = L * L.T
+    square, beta = formula["square"](Q, z), formula["direction"](Q) * z
+    yield instance("any Q of order 2: |v|² = |L⁻¹z|² is the square of the dual norm").equal(
+        tagged((L.inv() * z).T * (L.inv() * z)), tagged([square])
+    )
+    yield instance("… and equality holds at β = Q⁻¹z: ⟨z, β⟩² = βᵀQβ · zᵀQ⁻¹z").equal(
+        (z.T * beta)[0] ** 2, (beta.T * Q * beta)[0] * square
+    )
+
+
+@for_all_sizes
+def _largest_layer(formula: Formula, size: int) -> Iterator[Step]:
+    (c, dual, M), s = positive("c_l R_l°(z_l) M"), nonnegative("s")
+    yield check(
+        "M = max_l c_l R_l(β_l), a layer's c_l R_l(β_l) = M/(1+s): ⟨z_l, β_l⟩ ≤ R_l° M/(c_l(1+s)) ≤ M·share; a term"
+    ).nonnegative(M * formula["share"](dual, c) - dual * M / (c * (1 + s)), dual * M * s / (c * (1 + s)))
+    yield check("attained with c_l R_l(β_l) = M in every layer and ⟨z_l, β_l⟩ = R_l° R_l(β_l); a term").equal(
+        M * formula["share"](dual, c), dual * (M / c)
+    )
+    first, second = positive("R_1° R_2°")
+    yield instance("two layers, c = 1 and 2: the terms add up to the dual norm").equal(
+        formula["total"](formula["share"](first, Integer(1)), formula["share"](second, Integer(2))), first + second / 2
+    )
+
+
 CLAIMS: tuple[Claim, ...] = (
     claim(
         "weak-duality",
@@ -84,4 +123,24 @@ CLAIMS: tuple[Claim, ...] = (
     claim("spectral-nuclear-duality", _spectral, bound=lambda M, sigma: M * sigma)
     .refutes("half of it", bound=lambda M, sigma: M * sigma / 2)
     .refutes("σ²", bound=lambda M, sigma: M * sigma**2),
+    claim(
+        "mahalanobis-duality",
+        _mahalanobis,
+        square=lambda Q, z: (z.T * Q.inv() * z)[0],
+        direction=lambda Q: Q.inv(),
+    )
+    .refutes("zᵀQz", square=lambda Q, z: (z.T * Q * z)[0])
+    .refutes("zᵀz", square=lambda Q, z: (z.T * z)[0])
+    .refutes("attained at Qz", direction=lambda Q: Q)
+    .refutes("attained at z", direction=lambda Q: Q**0),
+    claim(
+        "largest-layer-duality",
+        _largest_layer,
+        share=lambda dual, c: dual / c,
+        total=lambda first, second: first + second,
+    )
+    .refutes("c_l R_l°", share=lambda dual, c: dual * c)
+    .refutes("scales left out", share=lambda dual, c: dual)
+    .refutes("half of each", share=lambda dual, c: dual / (2 * c))
+    .refutes("the largest of the duals", total=Max),
 )

@@ -13,6 +13,7 @@ from solvers.filters.early_stopping_error import ErrorSplit, StoppingTime, best_
 from solvers.induced_regularizer import induced_regularizer
 from solvers.interpolation.min_norm import Interpolation, min_norm
 from solvers.interpolation.row_space import InconsistentDataError
+from solvers.logistic_limit import LimitCertificate, LogisticLimit, logistic_limit
 from solvers.max_margin import certify, max_margin
 from solvers.regularization_path import RegularizationPath, regularization_path
 from solvers.regularizers import (
@@ -21,6 +22,7 @@ from solvers.regularizers import (
     Bridge,
     ConvKernel,
     FourierBridge,
+    LargestLayer,
     Mahalanobis,
     Norm,
     QuasiNorm,
@@ -35,6 +37,7 @@ from solvers.regularizers.hyperbolic_entropy import HyperbolicEntropy
 from solvers.regularizers.potential import Potential, SeparablePotential
 from solvers.relu.certificate import GlobalOptimum, ReluCertificate, ReluSolution
 from solvers.relu.margin import certify_relu, relu_max_margin
+from solvers.separable_part import SeparablePart, SplitProof
 from solvers.solution import Certificate, IllConditionedError, NotSeparableError, Solution, Status, Uniqueness
 from solvers.splines.curvature_weights import ConstantWeight, CurvatureWeight, FunctionWeight
 from solvers.splines.density_initialization import DensityInit
@@ -69,10 +72,12 @@ __all__ = [
     # max margin: the functions, the regularizers, the answers
     "max_margin", "certify", "induced_regularizer", "regularization_path", "MaxMarginClassifier",
     "Regularizer", "Norm", "QuasiNorm", "REGULARIZERS", "regularizer_from_name",
-    "L2", "Bridge", "FourierBridge", "Schatten", "Mahalanobis", "ConvKernel",
+    "L2", "Bridge", "FourierBridge", "Schatten", "Mahalanobis", "LargestLayer", "ConvKernel",
     "Solution", "BridgeSolution", "ConvKernelSolution", "InducedRegularizer", "Certificate", "Status", "Uniqueness",
     "RegularizationPath",
     "NotSeparableError", "IllConditionedError",
+    # data that no predictor separates: where gradient descent goes all the same
+    "logistic_limit", "LogisticLimit", "LimitCertificate", "SeparablePart", "SplitProof",
     # regression: the least norm or potential that fits
     "min_norm", "Interpolation", "InconsistentDataError", "Potential", "SeparablePotential",
     "HyperbolicEntropy", "DiagonalPotential", "DifferencePotential", "BalancedPotential",

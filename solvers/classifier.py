@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from solvers.margin_losses import Loss
 from solvers.max_margin import max_margin
 from solvers.regularization_path import regularization_path
 from solvers.regularizers.l2 import L2
@@ -18,9 +19,13 @@ from solvers.solution import Certificate, NotSeparableError
 
 
 class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """The classifier sign⟨x, β⟩ that a linear network's gradient descent is biased to:
+    """The classifier that a linear network's gradient descent is biased to: sign⟨x, β⟩ for two classes,
 
-        min R(β)   s.t.   y_n ⟨x_n, β⟩ ≥ 1.
+        min R(β)   s.t.   y_n ⟨x_n, β⟩ ≥ 1,
+
+    and argmax_k ⟨x, w_k⟩ for K ≥ 3, all classes in one problem,
+
+        min R(W)   s.t.   ⟨w_{y_n} − w_k, x_n⟩ ≥ 1   for every k ≠ y_n.
 
     There is no intercept, as there is none in the theorems: append a column of ones to X for one (it is then
     penalized like every other coefficient).
@@ -30,13 +35,14 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             be an object of its own, and elsewhere in this package None is refused.
         tol: of the certificate, relative.
         on_nonseparable: "raise" — data that no predictor separates are refused with their Farkas certificate; "soft" —
-            they get the predictor of least logistic loss with R(β) ≤ radius instead (R must be a norm), and
-            `certificate_` is None.
+            they get the predictor of least logistic loss (cross entropy) with R(β) ≤ radius instead (R must be a norm),
+            and `certificate_` is None.
         radius: the c of "soft", in units of R.
 
     Attributes:
-        coef_: β, shape (1, n_features). classes_: the two labels; the second is the positive one.
-        intercept_: 0, shape (1,).
+        coef_: β, shape (1, n_features), or W, shape (n_classes, n_features), for three classes and more.
+        classes_: the labels in order; of two the second is the positive one, of more row k of W belongs to number k.
+        intercept_: 0, shape (1,) or (n_classes,).
         margin_: 1/R(β), the R-margin of the training data; 0 when it is not separable.
         certificate_: the proof; None after "soft".
         separable_: whether the training data are.
@@ -44,7 +50,10 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Raises:
         NotSeparableError: at fit, with on_nonseparable="raise".
-        ValueError: not exactly two classes, invalid parameters or data.
+        ValueError: fewer than two classes, a regularizer of one output with three classes, invalid parameters or data.
+
+    Reference: Crammer, Singer (2001), for the problem of several classes; Soudry et al. (2018), Theorem 7, that
+    gradient descent on the cross entropy ends at it.
 
     >>> from solvers.regularizers import Bridge
     >>> model = MaxMarginClassifier(Bridge(1)).fit([[2.0, 1.0], [-1.0, 0.0]], ["yes", "no"])
@@ -66,20 +75,15 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.radius = radius
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> MaxMarginClassifier:
-        """Solve for β. X has shape (n_samples, n_features), y two distinct labels."""
+        """Solve for β. X has shape (n_samples, n_features), y two distinct labels or more."""
         if self.on_nonseparable not in ("raise", "soft"):
             raise ValueError(f'on_nonseparable must be "raise" or "soft"; got {self.on_nonseparable!r}')
         points, targets = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(targets)
-        if (kind := type_of_target(targets)) == "multiclass":
-            raise ValueError(
-                f"Only binary classification is supported. The type of the target is {kind}: "
-                f"{np.unique(targets).size} classes"
-            )
         self.classes_, encoded = np.unique(targets, return_inverse=True)
-        if self.classes_.size != 2:
-            raise ValueError(f"MaxMarginClassifier separates two classes; got one class: {self.classes_.tolist()}")
-        labels = 2.0 * encoded - 1.0
+        if self.classes_.size < 2:
+            raise ValueError(f"MaxMarginClassifier separates classes; got one class: {self.classes_.tolist()}")
+        labels = 2.0 * encoded - 1.0 if self.classes_.size == 2 else encoded
         regularizer = L2() if self.regularizer is None else self.regularizer
         self.certificate_: Certificate | None = None
         self.n_iter_ = 1
@@ -88,28 +92,30 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         except NotSeparableError:
             if self.on_nonseparable == "raise":
                 raise
-            path = regularization_path(points, labels, [self.radius], regularizer)
+            loss: Loss = "logistic" if self.classes_.size == 2 else "cross entropy"
+            path = regularization_path(points, labels, [self.radius], regularizer, loss=loss)
             beta, self.separable_, self.margin_ = path.predictors[0], False, 0.0
             self.n_iter_ = max(int(path.iterations[0]), 1)
         else:
             beta, self.separable_ = solution.beta, True
             self.certificate_, self.margin_ = solution.certificate, 1.0 / solution.objective
-        self.coef_ = beta[None, :]
-        self.intercept_ = np.zeros(1)
+        self.coef_ = np.atleast_2d(beta)
+        self.intercept_ = np.zeros(len(self.coef_))
         return self
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """⟨x, β⟩, shape (n_samples,); at least 1 in absolute value on separable training data."""
+        """⟨x, β⟩, shape (n_samples,), or ⟨x, w_k⟩, (n_samples, n_classes), for three classes and more.
+
+        On separable training data the first is at least 1 in absolute value, and of the second each point's own class
+        is ahead of the others by at least 1.
+        """
         check_is_fitted(self)
         points = validate_data(self, X, dtype=np.float64, reset=False)
-        return np.asarray(points @ self.coef_[0])
+        scores = np.asarray(points @ self.coef_.T)
+        return scores[:, 0] if len(self.coef_) == 1 else scores
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The class on each point's side, shape (n_samples,)."""
-        check_is_fitted(self)
-        return np.asarray(self.classes_[(self.decision_function(X) > 0).astype(int)])
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        return tags
+        """The class of each point, shape (n_samples,)."""
+        scores = self.decision_function(X)
+        chosen = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
+        return np.asarray(self.classes_[chosen])

@@ -20,6 +20,7 @@ import numpy as np
 from solvers.arrays import Array
 from solvers.extended_precision import powers_of_two
 from solvers.interpolation.row_space import Found
+from solvers.margin_losses import MarginLoss
 from solvers.problem import MarginProblem
 from solvers.solution import Candidate
 
@@ -118,8 +119,7 @@ def _margins(problem: MarginProblem) -> tuple[Any, Any, Any]:
     cp = cvxpy_library()
     flat = cp.Variable(int(np.prod(problem.shape)))
     beta = flat if len(problem.shape) == 1 else cp.reshape(flat, problem.shape, order="C")
-    products = problem.points @ (flat if problem.labels.ndim == 1 else beta.T)
-    return cp, beta, cp.multiply(problem.labels, products)
+    return cp, beta, problem.conic_margins(cp, flat)
 
 
 def margin_program(problem: MarginProblem, conic: Conic, right: Array) -> tuple[Any, Any, Any]:
@@ -129,11 +129,10 @@ def margin_program(problem: MarginProblem, conic: Conic, right: Array) -> tuple[
     return cp.Problem(cp.Minimize(conic(beta)), [constraint]), beta, constraint
 
 
-def loss_program(problem: MarginProblem, conic: Conic, radius: float, loss: str) -> tuple[Any, Any]:
-    """min L(β) s.t. R(β) ≤ radius, L the logistic loss or ln Σ e^{−m}: the cvxpy problem and β."""
+def loss_program(problem: MarginProblem, conic: Conic, radius: float, loss: MarginLoss) -> tuple[Any, Any]:
+    """min L(β) s.t. R(β) ≤ radius: the cvxpy problem and β."""
     cp, beta, margins = _margins(problem)
-    total = cp.log_sum_exp(-margins) if loss == "exponential" else cp.sum(cp.logistic(-margins))
-    return cp.Problem(cp.Minimize(total), [conic(beta) <= radius]), beta
+    return cp.Problem(cp.Minimize(loss.conic(cp, margins)), [conic(beta) <= radius]), beta
 
 
 def conic_candidate(problem: MarginProblem, conic: Conic) -> Candidate:
@@ -144,7 +143,7 @@ def conic_candidate(problem: MarginProblem, conic: Conic) -> Candidate:
     """
     sizes = powers_of_two(np.linalg.norm(problem.points, axis=1))
     smallest = float(sizes.min())
-    right = np.broadcast_to((smallest / sizes).reshape(-1, *[1] * (problem.labels.ndim - 1)), problem.label_shape)
+    right = np.broadcast_to((smallest / sizes).reshape(-1, *[1] * (len(problem.label_shape) - 1)), problem.label_shape)
     scaled = replace(problem, points=problem.points / sizes[:, None])
     program, beta, constraint = margin_program(scaled, conic, right)
     name = solve_conic(program)

@@ -43,7 +43,7 @@ def max_margin(
             input channels, (N, R, D) and (N, R, H, W); converted to float64. A scipy sparse matrix (N, D) stays
             sparse with L2(); the other regularizers fill it.
         y: labels −1 or +1, shape (N,); (N, M) for a matrix β of M outputs (Schatten), constraints on every (n, m).
-        regularizer: R. L2(), Bridge(p), FourierBridge(p), Schatten(1 or 2), ConvKernel(…), or a `Norm` of your own.
+        regularizer: R. L2(), Bridge(p), FourierBridge(p), Schatten(p), ConvKernel(…), or a `Norm` of your own.
             For p < 1 the problem is nonconvex: the answer is a BridgeSolution, the best of the stationary points found.
             ConvKernel answers with a ConvKernelSolution, which holds the network too.
         tol: the certificate's largest allowed violation, relative.
@@ -75,8 +75,9 @@ def max_margin(
     ([1.0, 0.0], 'OPTIMAL', 'UNIQUE')
     """
     problem = check_problem(X, y, regularizer)
+    regularizer = problem.suited(regularizer)
     search = check_search(problem, regularizer, method, tol=tol, n_starts=n_starts, seed=seed, start=start)
-    with threads_for(float(problem.labels.size) ** 2 * np.prod(problem.shape)):
+    with threads_for(float(problem.n_constraints) ** 2 * np.prod(problem.shape)):
         return _solve(problem, regularizer, search, by_cones=method == "conic")
 
 
@@ -153,6 +154,7 @@ def certify(
     True
     """
     problem = check_problem(X, y, regularizer)
+    regularizer = problem.suited(regularizer)
     predictor = check_beta(beta, problem)
     if dual is not None:
         multipliers = check_multipliers(dual, problem)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from solvers.algorithms.nuclear_norm import MatrixRows, OutputRows
 from solvers.algorithms.signed_rows import SignedRows, dense
 from solvers.arrays import Array
 from solvers.extended_precision import careful_margins, extended_product, in_row_blocks, powers_of_two, row_norms
+
+if TYPE_CHECKING:
+    from solvers.regularizers.regularizer import Regularizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +55,24 @@ class MarginProblem:
         """Shape of y, and of the multipliers."""
         return self.labels.shape
 
+    @property
+    def n_constraints(self) -> int:
+        """The number of rows a_m."""
+        return int(np.prod(self.label_shape))
+
+    @property
+    def alternatives(self) -> int:
+        """How many constraints in a row share one term ln(1 + Σ e^{−m}) of the cross entropy: one."""
+        return 1
+
     @cached_property
     def A(self) -> Array:
         """The rows a_m, shape (number of constraints, size of β): for methods that work on a dense matrix."""
-        return self.rows(np.arange(self.labels.size))
+        return self.rows(np.arange(self.n_constraints))
 
     @cached_property
     def largest_norm(self) -> float:
-        """max_m ‖a_m‖₂, which is max_n ‖x_n‖₂."""
+        """max_m ‖a_m‖₂, here max_n ‖x_n‖₂."""
         return float(row_norms(self.points).max())
 
     @property
@@ -70,6 +84,21 @@ class MarginProblem:
     def signed_rows(self) -> SignedRows:
         """The rows a_m for methods that ask for a few at a time; with one output X is not copied."""
         return SignedRows(self.points, self.labels) if self.labels.ndim == 1 else SignedRows.of(self.A)
+
+    @property
+    def independent_rows(self) -> list[SignedRows]:
+        """The rows of each part of β that no constraint ties to another: of every output by itself."""
+        labels = self.labels.reshape(self.points.shape[0], -1)
+        return [SignedRows(self.points, y) for y in labels.T]
+
+    def matrix_rows(self, sizes: Array) -> MatrixRows:
+        """The constraints on a matrix β (M, D), the points divided by their `sizes` (N,)."""
+        points = dense(self.points) / sizes[:, None]
+        return OutputRows(points, self.labels.reshape(sizes.size, -1))
+
+    def suited(self, regularizer: Regularizer) -> Regularizer:
+        """The regularizer of predictors of this shape: itself, except where the rows of β are to be told apart."""
+        return regularizer
 
     @cached_property
     def equilibrated(self) -> EquilibratedRows:
@@ -86,16 +115,26 @@ class MarginProblem:
         rows[np.arange(index.size), m] = self.labels[n, m][:, None] * dense(self.points[n])
         return rows.reshape(index.size, -1)
 
+    def compared(self, outputs: Any) -> Any:
+        """Margins in the shape of the labels, from ⟨x_n, β_m⟩ (N, M) for M outputs."""
+        return self.labels * outputs.reshape(self.label_shape)
+
+    def spread(self, dual: Array) -> Array:
+        """The adjoint of `compared`: from multipliers the weights of x_n in each output, (N, M)."""
+        return np.asarray(self.labels * dual.reshape(self.label_shape)).reshape(self.points.shape[0], -1)
+
+    def conic_margins(self, cp: Any, flat: Any) -> Any:
+        """The margins in the shape of the labels, as an expression of the library `cp` (cvxpy) of β, flat."""
+        columns = flat if self.labels.ndim == 1 else cp.reshape(flat, self.shape, order="C").T
+        return cp.multiply(self.labels, self.points @ columns)
+
     def margins(self, beta: Array) -> Array:
         """⟨a_m, β⟩ for every constraint, shape (number of constraints,)."""
-        if self.labels.ndim == 1:
-            return np.asarray(self.labels * (self.points @ beta.reshape(-1)))
-        return np.asarray(self.labels * (self.points @ beta.T)).reshape(-1)
+        return np.asarray(self.compared(self.points @ beta.reshape(-1, self.points.shape[1]).T)).reshape(-1)
 
     def combine(self, dual: Array) -> Array:
         """Aᵀα = Σ_m α_m a_m, in the shape of β."""
-        signed = self.labels * dual.reshape(self.label_shape)
-        return np.asarray((self.points.T @ signed).T).reshape(self.shape)
+        return np.asarray((self.points.T @ self.spread(dual)).T).reshape(self.shape)
 
     def careful_margins(self, beta: Array) -> Array:
         """`margins` for a certificate: the smallest ones are accumulated in the machine's longest format."""
@@ -106,9 +145,8 @@ class MarginProblem:
 
     def careful_combine(self, dual: Array) -> Array:
         """`combine` for a certificate: in the longest format, where few enough α are nonzero."""
-        signed = (self.labels * dual.reshape(self.label_shape)).reshape(self.points.shape[0], -1)
         columns = []
-        for weights in signed.T:
+        for weights in self.spread(dual).T:
             active = np.flatnonzero(weights)
             exact = active.size <= 2 * self.points.shape[1]
             columns.append(

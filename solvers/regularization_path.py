@@ -2,12 +2,15 @@
 
     β(c) = argmin { L(β) : R(β) ≤ c },      L = ln Σ_n e^{−m_n}  (exponential)  or  Σ_n ln(1 + e^{−m_n})  (logistic),
 
-m_n = y_n⟨x_n, β⟩. On separable data β(c)/R(β(c)) tends to a max-margin solution as c → ∞; on data that no predictor
-separates it is the answer that exists. (ln Σ e^{−m} has the minimizers of Σ e^{−m} and stays representable.)
+m_n = y_n⟨x_n, β⟩. With several classes the margins are m_{nk} = ⟨w_{y_n} − w_k, x_n⟩, k ≠ y_n, and there is a third
+loss, Σ_n ln(1 + Σ_k e^{−m_{nk}}) (cross entropy). On separable data β(c)/R(β(c)) tends to a max-margin solution as
+c → ∞; on data that no predictor separates it is the answer that exists. (ln Σ e^{−m} has the minimizers of Σ e^{−m} and
+stays representable.)
 
-Accelerated projected gradient with restarts, each radius started from the one before; where the regularizer has no
-projection, the conic formulation through cvxpy. The stopping rule is a proof: by
-convexity and the definition of the dual norm,
+Accelerated projected gradient with restarts, each radius started from the one before. Columns of different units stop
+its progress, so after some hundred steps Newton's method on a barrier of the ball takes over
+(`solvers.algorithms.ball_newton`), which does not see units. Where the regularizer has no projection, or no barrier, it
+is the conic formulation through cvxpy. The stopping rule is a proof: by convexity and the definition of the dual norm,
 
     L(β) − L(β(c)) ≤ ⟨∇L(β), β⟩ + c R°(∇L(β)),                                                        (gap)
 
@@ -19,24 +22,26 @@ the restarts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logsumexp
 
+from solvers.algorithms.ball_newton import LARGEST, least_loss_in_ball
 from solvers.arrays import Array, real_array
+from solvers.card import Card
 from solvers.conic import loss_program, solve_conic
+from solvers.margin_losses import LogExponentialLoss, Loss, MarginLoss, loss_of
 from solvers.problem import MarginProblem
-from solvers.regularizers.regularizer import Regularizer
+from solvers.regularizers.regularizer import LARGEST_PROGRAM, Regularizer
 from solvers.validation import check_problem
 
-Loss = Literal["exponential", "logistic"]
+FEW_STEPS = 500
+"""Gradient steps after which a method of second order takes over. Well-scaled data need 20 to 200."""
 
 
-@dataclass(frozen=True)
-class RegularizationPath:
+@dataclass(frozen=True, repr=False)
+class RegularizationPath(Card):
     """β(c) at each radius, with what is proved about it."""
 
     radii: Array
@@ -48,15 +53,8 @@ class RegularizationPath:
     gaps: Array
     """Proved bound on L(β(c)) − min L, shape (K,)."""
     iterations: NDArray[np.int64]
-    """Gradient evaluations for each radius, shape (K,); 0 where a cone solver found the answer."""
-
-
-def _loss(margins: Array, loss: Loss) -> tuple[float, Array]:
-    """L and the weights −∂L/∂m_n ≥ 0."""
-    if loss == "exponential":
-        total = float(logsumexp(-margins))
-        return total, np.exp(-margins - total)
-    return float(np.logaddexp(0.0, -margins).sum()), np.asarray(expit(-margins))
+    """Steps for each radius, shape (K,): of the gradient, and of Newton's method; none where a cone solver alone
+    found the answer."""
 
 
 def regularization_path(
@@ -76,8 +74,9 @@ def regularization_path(
         y: as in `max_margin`.
         radii: c > 0, shape (T,) or a scalar, in units of R; any order (sorted in the result).
         regularizer: a norm: L2(), Bridge(1), FourierBridge(1), Schatten(1), ConvKernel(…), or a `Norm` of your own.
-        loss: "exponential" or "logistic".
-        tol: the gap to stop at, relative to max(L, 1e-3·N) for the logistic loss, absolute for ln Σ e^{−m}.
+        loss: "exponential", "logistic", or "cross entropy" for labels of three classes and more (the logistic loss for
+            ±1), where the others are sums over every m_{nk}.
+        tol: the gap to stop at, relative to max(L, 1e-3·N), N the number of margins; absolute for ln Σ e^{−m}.
         max_steps: for each radius; where they run out, `gaps` says how far it got.
 
     Returns:
@@ -85,7 +84,8 @@ def regularization_path(
 
     Raises:
         TypeError: `regularizer` is none.
-        ValueError: invalid data or radii; a regularizer that is not a norm (p < 1).
+        ValueError: invalid data, radii or loss; a regularizer that is not a norm (p < 1); "cross entropy" with labels
+            (N, M), which are tasks of their own.
 
     Reference: Rosset, Zhu, Hastie (2004), Theorem 3.
 
@@ -95,33 +95,85 @@ def regularization_path(
     [0.707, -0.707]
     """
     problem = check_problem(X, y, regularizer)
+    regularizer = problem.suited(regularizer)
     if not regularizer.is_norm:
         raise ValueError(
             f"{regularizer} is not a norm (p < 1): its ball is not convex and has no regularization path here"
         )
-    if loss not in ("exponential", "logistic"):
-        raise ValueError(f'loss must be "exponential" or "logistic"; got {loss!r}')
     c = np.sort(np.atleast_1d(real_array("radii", radii)))
     if c.ndim != 1 or c.size == 0 or not (np.isfinite(c).all() and c[0] > 0):
         raise ValueError(f"radii must be positive finite numbers; got {radii!r}")
-    beta = np.zeros(problem.shape)
-    least_loss = _by_cones if regularizer.project(beta, 1.0) is None else _by_projection
-    rows: list[tuple[Array, float, float, int]] = []
+    margin_loss = LogExponentialLoss() if loss == "exponential" else loss_of(loss, problem)
+    points = [_Point.at(problem, regularizer, margin_loss, np.zeros(problem.shape), 0.0, 0)]
     for radius in c:
-        beta, value, gap, iterations = least_loss(problem, regularizer, beta, float(radius), loss, tol, max_steps)
-        rows.append((beta, value, gap, iterations))
+        points.append(_least_loss(problem, regularizer, margin_loss, points[-1].beta, float(radius), tol, max_steps))
+    rows = points[1:]
     return RegularizationPath(
         radii=c,
-        predictors=np.stack([row[0] for row in rows]),
-        losses=np.array([row[1] for row in rows]),
-        gaps=np.array([row[2] for row in rows]),
-        iterations=np.array([row[3] for row in rows], dtype=np.int64),
+        predictors=np.stack([row.beta for row in rows]),
+        losses=np.array([row.value for row in rows]),
+        gaps=np.array([row.gap for row in rows]),
+        iterations=np.array([row.iterations for row in rows], dtype=np.int64),
     )
 
 
-def _gap(regularizer: Regularizer, beta: Array, gradient: Array, radius: float) -> float:
-    """The Frank–Wolfe gap (gap)."""
-    return float(np.vdot(gradient, beta)) + radius * regularizer.dual_norm(gradient)
+@dataclass(frozen=True)
+class _Point:
+    """A predictor in a ball, with what is proved about it."""
+
+    beta: Array
+    value: float
+    gap: float
+    iterations: int
+
+    @classmethod
+    def at(
+        cls, problem: MarginProblem, regularizer: Regularizer, loss: MarginLoss, beta: Array, radius: float, steps: int
+    ) -> _Point:
+        """L and the Frank–Wolfe gap (gap) of β."""
+        margins = problem.margins(beta)
+        gradient = -problem.combine(loss.weights(margins))
+        gap = float(np.vdot(gradient, beta)) + radius * regularizer.dual_norm(gradient)
+        return cls(beta, loss.value(margins), gap, steps)
+
+    def relative_gap(self, loss: MarginLoss, problem: MarginProblem) -> float:
+        """The gap in the units of the tolerance."""
+        return self.gap / loss.resolution(self.value, problem.n_constraints)
+
+
+def _least_loss(
+    problem: MarginProblem,
+    regularizer: Regularizer,
+    loss: MarginLoss,
+    start: Array,
+    radius: float,
+    tol: float,
+    max_steps: int,
+) -> _Point:
+    """One radius: gradient steps, and a method of second order where they get stuck."""
+    if regularizer.project(start, radius) is None:
+        return _by_cones(problem, regularizer, loss, radius)
+    size = int(np.prod(problem.shape))
+    patient = size > LARGEST
+    found = _by_projection(
+        problem, regularizer, loss, start, radius, tol, max_steps if patient else min(max_steps, FEW_STEPS)
+    )
+    left = max_steps - found.iterations
+    if patient or left <= 0 or found.relative_gap(loss, problem) <= tol:
+        return found
+    ball = regularizer.ball(problem.A, problem.shape, radius)
+    if ball is not None:
+
+        def gap(beta: Array) -> float:
+            return _Point.at(problem, regularizer, loss, beta, radius, 0).relative_gap(loss, problem)
+
+        beta, steps = least_loss_in_ball(ball, loss, gap, tol, left)
+        better = _Point.at(problem, regularizer, loss, beta, radius, found.iterations + steps)
+    elif size <= LARGEST_PROGRAM:
+        better = replace(_by_cones(problem, regularizer, loss, radius), iterations=found.iterations)
+    else:
+        better = _by_projection(problem, regularizer, loss, found.beta, radius, tol, left)
+    return better if better.gap < found.gap else found
 
 
 def _projection(regularizer: Regularizer, beta: Array, radius: float) -> Array:
@@ -131,61 +183,46 @@ def _projection(regularizer: Regularizer, beta: Array, radius: float) -> Array:
     return nearest
 
 
-def _by_cones(
-    problem: MarginProblem,
-    regularizer: Regularizer,
-    start: Array,
-    radius: float,
-    loss: Loss,
-    tol: float,
-    max_steps: int,
-) -> tuple[Array, float, float, int]:
-    """One radius through cvxpy, with exponential cones; the gap is computed here, as for the other method."""
-    del start, tol, max_steps
+def _by_cones(problem: MarginProblem, regularizer: Regularizer, loss: MarginLoss, radius: float) -> _Point:
+    """One radius through cvxpy, with exponential cones; the gap is computed here, as for the other methods."""
     program, beta = loss_program(problem, regularizer.conic, radius, loss)
     solve_conic(program)
     found: Array = np.asarray(beta.value, dtype=np.float64).reshape(problem.shape)
     found = found * min(1.0, radius / max(regularizer.value(found), 1e-300))
-    value, weights = _loss(problem.margins(found), loss)
-    return found, value, _gap(regularizer, found, -problem.combine(weights), radius), 0
+    return _Point.at(problem, regularizer, loss, found, radius, 0)
 
 
 def _by_projection(
     problem: MarginProblem,
     regularizer: Regularizer,
+    loss: MarginLoss,
     start: Array,
     radius: float,
-    loss: Loss,
     tol: float,
     max_steps: int,
-) -> tuple[Array, float, float, int]:
+) -> _Point:
     """FISTA with backtracking and function-value restarts, until the Frank–Wolfe gap closes."""
     step = 1.0 / max(problem.largest_norm**2, 1e-300)
     beta = previous = _projection(regularizer, start, radius)
     momentum = 1.0
-    value, _ = _loss(problem.margins(beta), loss)
-    gap = np.inf
+    point = _Point.at(problem, regularizer, loss, beta, radius, 0)
     for iteration in range(1, max_steps + 1):
         next_momentum = (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)) / 2.0
         ahead = beta + (momentum - 1.0) / next_momentum * (beta - previous)
-        ahead_value, weights = _loss(problem.margins(ahead), loss)
-        gradient = -problem.combine(weights)
+        margins = problem.margins(ahead)
+        ahead_value, gradient = loss.value(margins), -problem.combine(loss.weights(margins))
         while True:
             trial = _projection(regularizer, ahead - step * gradient, radius)
-            trial_value, trial_weights = _loss(problem.margins(trial), loss)
             move = trial - ahead
             model = ahead_value + float(np.vdot(gradient, move)) + float(np.vdot(move, move)) / (2.0 * step)
-            if trial_value <= model + 1e-14 * max(1.0, abs(model)) or step < 1e-300:
+            if loss.value(problem.margins(trial)) <= model + 1e-14 * max(1.0, abs(model)) or step < 1e-300:
                 break
             step /= 2.0
-        restart = trial_value > value and momentum > 1.0
-        previous, beta, value = beta, trial, trial_value
+        last, point = point, _Point.at(problem, regularizer, loss, trial, radius, iteration)
+        restart = point.value > last.value and momentum > 1.0
+        previous, beta = trial if restart else beta, trial
         momentum = 1.0 if restart else next_momentum
-        if restart:
-            previous = beta
         step *= 1.05
-        gradient = -problem.combine(trial_weights)
-        gap = _gap(regularizer, beta, gradient, radius)
-        if gap <= tol * (max(value, 1e-3 * trial_weights.size) if loss == "logistic" else 1.0):
-            return beta, value, gap, iteration
-    return beta, value, gap, max_steps
+        if point.relative_gap(loss, problem) <= tol:
+            break
+    return point

@@ -67,7 +67,7 @@ def raise_if_not_separable(A: Array | SignedRows, label_shape: tuple[int, ...]) 
     found = farkas_certificate(A)
     if found is not None:
         alpha, residual = found
-        raise NotSeparableError(alpha.reshape(label_shape), residual)
+        raise NotSeparableError(alpha.reshape(label_shape), residual, A)
 
 
 def raise_if_not_resolved(A: Array | SignedRows, label_shape: tuple[int, ...]) -> None:

@@ -6,11 +6,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from solvers.arrays import Array
+from solvers.card import Card
+
+if TYPE_CHECKING:
+    from solvers.separable_part import SeparablePart
 
 
 class Status(Enum):
@@ -48,8 +53,8 @@ class Uniqueness(Enum):
         return None if self is Uniqueness.UNKNOWN else self is Uniqueness.UNIQUE
 
 
-@dataclass(frozen=True)
-class Certificate:
+@dataclass(frozen=True, repr=False)
+class Certificate(Card):
     """The evidence for one β in min R(β) s.t. m_n(β) = y_n⟨x_n, β⟩ ≥ 1, with multipliers α ≥ 0, R°(Aᵀα) ≤ 1.
 
     For a norm R the relative gap splits exactly into two nonnegative parts (for feasible β):
@@ -93,9 +98,13 @@ class Certificate:
         scale = max(0.0, 1.0 - 1.0 / self.margin) if self.gap is None and self.margin > 0 else abs(self.gap or 0.0)
         return max(self.primal, scale, self.stationarity, self.complementarity)
 
+    def in_short(self) -> str:
+        """The violation that is largest."""
+        return f"worst violation {self.worst:.2g}"
 
-@dataclass(frozen=True)
-class Solution:
+
+@dataclass(frozen=True, repr=False)
+class Solution(Card):
     """A predictor and what is proved about it."""
 
     beta: Array
@@ -156,18 +165,36 @@ class NotSeparableError(ValueError):
 
     Attributes:
         farkas: α ≥ 0, Σα = 1, with Σ_n α_n y_n x_n ≈ 0 (shape of y): a convex combination of the signed points that
-            is the origin, which is impossible for separable data.
-        residual: ‖Σ_n α_n y_n x_n‖₂ divided by the largest ‖x_n‖₂.
+            is the origin, which is impossible for separable data. For K classes α_{nk}, shape (N, K − 1), of the rows
+            (e_{y_n} − e_k) ⊗ x_n.
+        residual: ‖Σ_n α_n y_n x_n‖₂ divided by the largest ‖x_n‖₂ (of any row).
     """
 
-    def __init__(self, farkas: Array, residual: float) -> None:
+    def __init__(self, farkas: Array, residual: float, rows: Any = None) -> None:
         self.farkas = farkas
         self.residual = residual
-        involved = np.flatnonzero(farkas > 1e-12)
+        self._rows = rows
+        involved = np.unique(np.nonzero(farkas > 1e-12)[0])
+        what = "signed points y_n x_n" if farkas.ndim == 1 else "points' constraints (farkas.shape, by row)"
         shown = ", ".join(map(str, involved[:8])) + (", …" if involved.size > 8 else "")
         super().__init__(
             f"the data are not linearly separable through the origin: a convex combination of the {involved.size} "
-            f"signed points y_n x_n with n in [{shown}] is zero to within rounding (relative residual {residual:.1e}; "
+            f"{what} with n in [{shown}] is zero to within rounding (relative residual {residual:.1e}; "
             "weights in `error.farkas`). There is no max-margin predictor. Append a column of ones to X to allow an "
-            "offset (on the command line: --offset), or remove or relabel points."
+            "offset (on the command line: --offset), or remove or relabel points. "
+            "logistic_limit(X, y) says where gradient descent goes all the same; `error.split` says which of these "
+            "constraints can still be separated while the others are kept at zero."
         )
+
+    @cached_property
+    def split(self) -> SeparablePart:
+        """Which constraints can be separated, and which cannot, with its two certificates; computed when asked for.
+
+        Raises IllConditionedError where float64 does not resolve it, and AttributeError for a predictor that is not
+        linear, which has no such split.
+        """
+        if self._rows is None:
+            raise AttributeError("the constraints are not linear in a predictor, so there is no split of them")
+        from solvers.separable_part import separable_part
+
+        return separable_part(self._rows)

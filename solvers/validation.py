@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array, issparse
 
 from solvers.arrays import Array, real_array
+from solvers.classes import Classes, ClassProblem, find_classes
 from solvers.problem import MarginProblem
 from solvers.regularizers.regularizer import Regularizer
 from solvers.search import Search
@@ -41,7 +42,14 @@ def check_labels(y: ArrayLike, n_points: int) -> Array:
         )
     values = np.unique(labels)
     if not np.isin(values, (-1.0, 1.0)).all():
-        hint = "; for labels 0/1 pass 2*y - 1" if np.isin(values, (0.0, 1.0)).all() else ""
+        hint = ""
+        if np.isin(values, (0.0, 1.0)).all():
+            hint = "; for labels 0/1 pass 2*y - 1"
+        elif labels.ndim == 1 and (values != np.round(values)).any():
+            hint = (
+                ", which are real numbers. Classes are three values or more, integers or strings; real targets belong "
+                'to min_norm(X, y, regularizer), or to training with loss="squared"'
+            )
         raise ValueError(f"labels must be −1 or +1; got values {values[:6].tolist()}{hint}")
     return labels
 
@@ -68,7 +76,8 @@ def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> Margi
 
     Args:
         X: points, shape (N, *shape of β): (N, D), or images (N, H, W). Any real dtype; converted to float64.
-        y: labels ±1, shape (N,), or (N, M) for M outputs where R takes several (then X is (N, D) and β is (M, D)).
+        y: labels ±1, shape (N,), or (N, M) for M outputs where R takes several (then X is (N, D) and β is (M, D)); or
+            K ≥ 3 classes, shape (N,), integers or strings (then β is (K, *shape of x)).
         regularizer: says which shapes of β it accepts.
 
     Raises:
@@ -84,6 +93,16 @@ def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> Margi
         )
     if 0 in points.shape:
         raise ValueError(f"X must hold at least one point with at least one feature; got shape {points.shape}")
+    largest = max(float(points.max()), -float(points.min()))
+    if largest != 0 and not 1e-100 < largest < 1e100:
+        raise ValueError(
+            f"the largest entry of X is {largest:.1e}: squares of such numbers leave the range of float64. "
+            "Divide X by it; β is then multiplied by it"
+        )
+    flat = points if issparse(points) else np.ascontiguousarray(points.reshape(points.shape[0], -1))
+    classes = find_classes(y)
+    if classes is not None:
+        return _class_problem(flat, classes, points.shape, regularizer)
     labels = check_labels(y, points.shape[0])
     if labels.ndim == 2 and not regularizer.several_outputs:
         one = "y[:, 0]" if labels.shape[1] == 1 else "y[:, m], one column after the other"
@@ -94,14 +113,19 @@ def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> Margi
         raise ValueError(f"with labels (N, M) X must have shape (N, D); got {points.shape}")
     shape = points.shape[1:] if labels.ndim == 1 else (labels.shape[1], points.shape[1])
     regularizer.check_shape(shape)
-    largest = max(float(points.max()), -float(points.min()))
-    if largest != 0 and not 1e-100 < largest < 1e100:
-        raise ValueError(
-            f"the largest entry of X is {largest:.1e}: squares of such numbers leave the range of float64. "
-            "Divide X by it; β is then multiplied by it"
-        )
-    flat = points if issparse(points) else np.ascontiguousarray(points.reshape(points.shape[0], -1))
     return MarginProblem(flat, labels, shape)
+
+
+def _class_problem(
+    flat: Any, classes: Classes, points_shape: tuple[int, ...], regularizer: Regularizer
+) -> ClassProblem:
+    if classes.index.size != points_shape[0]:
+        raise ValueError(
+            f"y must have one label per row of X: shape ({points_shape[0]},); got shape {classes.index.shape}"
+        )
+    shape = (classes.names.size, *points_shape[1:])
+    regularizer.of_rows().check_shape(shape)
+    return ClassProblem(flat, classes.index, shape, classes=classes)
 
 
 def check_points(X: ArrayLike | Any) -> Any:
@@ -128,7 +152,9 @@ def check_multipliers(dual: ArrayLike, problem: MarginProblem) -> Array:
     """Multipliers as float64. Raises ValueError when their shape is not that of the labels or they are not finite."""
     array = finite_array("dual", dual)
     if array.shape != problem.label_shape:
-        raise ValueError(f"dual must have the shape of y, {problem.label_shape}; got {array.shape}")
+        raise ValueError(
+            f"dual must have the shape of y, {problem.label_shape}; got {array.shape} (for K classes it is (N, K − 1))"
+        )
     return array
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from compare.commands.experiment import options_of
 from compare.commands.outcome import WIDTH_OF_A_FILE, writable
 from compare.data.dataset import Dataset
 from compare.experiments.margin import MarginComparison
-from compare.reports.records import json_text
+from compare.reports.records import columns_csv, json_text
 from compare.reports.wording import clean, number
 from solvers.regularizers import Regularizer, regularizer_from_name
 from solvers.solution import Solution, Status
@@ -56,6 +57,12 @@ def regularizer_of(ctx: click.Context, option: click.Parameter, text: str) -> Re
     callback=writable,
     help="Write β and multipliers to this .npz.",
 )
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=writable,
+    help="Write β to this CSV file, one coefficient a line (images row by row).",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -67,6 +74,7 @@ def command(
     method: Literal["auto", "conic"],
     as_json: bool,
     save: Path | None,
+    out: Path | None,
 ) -> None:
     """min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1: the predictor, and the certificate by which anyone can check it.
 
@@ -82,6 +90,8 @@ def command(
     seconds = perf_counter() - start
     if save is not None:
         np.savez(save, beta=solution.beta, dual=solution.dual)
+    if out is not None:
+        out.write_text(columns_csv({"coefficient": np.arange(solution.beta.size), "beta": solution.beta}))
     facts = describe(dataset, regularizer, solution, seconds)
     if as_json:
         record = {**facts, "beta": solution.beta, "dual": solution.dual}
@@ -91,41 +101,81 @@ def command(
     ctx.exit(0 if solution.status in (Status.OPTIMAL, Status.STATIONARY) else 1)
 
 
+@dataclass(frozen=True)
+class Fact:
+    """One line of the answer: the key in JSON, the label in a terminal, and how many digits are printed."""
+
+    key: str
+    label: str
+    digits: str = ".2g"
+
+
+FACTS = (
+    Fact("data", "data"),
+    Fact("classes", "labels"),
+    Fact("sha256", "sha256"),
+    Fact("points", "points"),
+    Fact("dimensions", "dimensions"),
+    Fact("regularizer", "regularizer"),
+    Fact("status", "status"),
+    Fact("objective", "objective R(β)", ".10g"),
+    Fact("lower_bound", "proved lower bound", ".10g"),
+    Fact("margin", "margin 1/R(β)", ".10g"),
+    Fact("gap", "relative gap"),
+    Fact("primal", "primal violation"),
+    Fact("stationarity", "stationarity residual"),
+    Fact("complementarity", "complementarity residual"),
+    Fact("support_vectors", "support vectors (α > 0)"),
+    Fact("support_size", "nonzero coefficients"),
+    Fact("unique", "unique minimizer"),
+    Fact("method", "method"),
+    Fact("seconds", "time [s]"),
+)
+"""In the order of printing. `unique` is null where it is not known, `support_size` where R has no coefficients."""
+
+
 def describe(dataset: Dataset, regularizer: Regularizer, solution: Solution, seconds: float) -> dict[str, Any]:
-    """What to print, by name."""
+    """The answer by the keys of `FACTS`."""
     certificate = solution.certificate
     return {
         "data": clean(dataset.name),
-        "classes": clean(f"−1: {dataset.classes[0]}, +1: {dataset.classes[1]}"),
+        "classes": {"-1": clean(dataset.classes[0]), "1": clean(dataset.classes[1])},
         "sha256": dataset.sha256,
         "points": dataset.X.shape[0],
         "dimensions": dataset.X.shape[1],
         "regularizer": str(regularizer),
-        "status": str(solution.status),
-        "objective R(β)": solution.objective,
-        "proved lower bound": solution.lower_bound,
-        "relative gap": certificate.gap,
-        "primal violation": certificate.primal,
-        "stationarity residual": certificate.stationarity,
-        "complementarity residual": certificate.complementarity,
-        "support size": certificate.support_size,
-        "unique minimizer": solution.unique.known,
+        "status": solution.status.name,
+        "objective": solution.objective,
+        "lower_bound": solution.lower_bound,
+        "margin": 1.0 / solution.objective,
+        "gap": certificate.gap,
+        "primal": certificate.primal,
+        "stationarity": certificate.stationarity,
+        "complementarity": certificate.complementarity,
+        "support_vectors": int((solution.dual > 1e-9 * solution.dual.max()).sum()),
+        "support_size": certificate.support_size,
+        "unique": solution.unique.known,
         "method": str(solution.stats.get("method", "")),
-        "time [s]": seconds,
+        "seconds": seconds,
     }
 
 
 def print_facts(facts: dict[str, Any]) -> None:
     """Two columns: name and value."""
     table = Table.grid(padding=(0, 2))
-    for name, value in facts.items():
-        if value is None:
-            shown = "unknown" if name.startswith("unique") else "–"
-        elif isinstance(value, bool):
-            shown = "yes" if value else "no"
-        elif isinstance(value, float):
-            shown = number(value, ".10g" if name.startswith(("objective", "proved")) else ".2g")
-        else:
-            shown = clean(str(value))
-        table.add_row(Text(name, style="dim"), Text(shown))
+    for fact in FACTS:
+        table.add_row(Text(fact.label, style="dim"), Text(shown(facts[fact.key], fact)))
     Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE).print(table)
+
+
+def shown(value: Any, fact: Fact) -> str:
+    """A value as the terminal prints it."""
+    if fact.key == "status":
+        return str(Status[value])
+    if isinstance(value, dict):
+        return ", ".join(f"{label.replace('-', '−')}: {name}" for label, name in value.items())
+    if value is None:
+        return "unknown" if fact.key == "unique" else "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return number(value, fact.digits) if isinstance(value, float) else clean(str(value))

@@ -163,11 +163,11 @@ class Recorder:
         """What weak duality and the KKT conditions say here."""
         objective = self.objective
         taken: dict[str, Tensor] = {}
+        taken |= {"current": -objective.y * gradient.slope, "total": -objective.y * self._slopes}
         if image is not None:
-            shape, y = (W.shape[0], *objective.predictors(W).shape[1:]), objective.y
+            shape = (W.shape[0], *objective.predictors(W).shape[1:])
             total = objective.predictor_gradient(self._slopes)
             assert total is not None  # `image` says so
-            taken |= {"current": -y * gradient.slope, "total": -y * self._slopes}
             taken |= {"current_image": -image.view(shape), "total_image": -total.view(shape)}
         if self.norm is not None:
             taken["norm"] = self.norm.value(W, objective.layers)
@@ -203,6 +203,6 @@ class Recorder:
         return times | {name: self._record.column(name, axis=1) for name in names}
 
     def loss_weights(self) -> LossWeights | None:
-        """The p_t and their sums; None where the outputs are not known to be ⟨x, β⟩."""
+        """The p_t and their sums; None where there are no labels."""
         columns = [self._record.column(name, axis=1) for name in ("current", "total", "current_image", "total_image")]
         return None if columns[0] is None else LossWeights(*columns)

@@ -20,6 +20,7 @@ from torch import nn
 from gd.descent.bounds import Bounds, LossWeights, bounds
 from gd.status import RunStatus
 from solvers.arrays import Array
+from solvers.card import Card
 from solvers.regularizers import Regularizer
 from solvers.regularizers.hyperbolic_entropy import HyperbolicEntropy
 
@@ -48,8 +49,8 @@ class Hypotheses:
     """Which coefficients of β the initialization keeps from changing sign, in words; None where none is."""
 
 
-@dataclass(frozen=True)
-class Trajectory:
+@dataclass(frozen=True, repr=False)
+class Trajectory(Card):
     """B runs of gradient descent on one architecture, at S log-spaced steps. NaN after a run has stopped.
 
     The run axis B comes first everywhere, also when one network was given.
@@ -115,7 +116,7 @@ class Trajectory:
     preconditioner: Mapping[str, Array] | None = field(repr=False)
     """Q at the end by parameter name, each (B, …), where the optimizer steps along Q⁻¹∇L with Q of its own history."""
     loss_weights: LossWeights | None = field(repr=False)
-    """The p_t and their sums, for `gap`; None where the outputs are not ⟨x, β⟩ or there are no labels."""
+    """The p_t and their sums, for `gap`; None where there are no labels."""
     raw_margin: Array = field(repr=False)
     """min_n y_n f(x_n; w), shape (B, S); NaN where there are no labels."""
     predictor_norm: Regularizer | None = field(repr=False)
@@ -147,7 +148,7 @@ class Trajectory:
         Raises:
             ValueError: the network is not a linear predictor, R is not a norm, or no R was given and none is known.
         """
-        if self.loss_weights is None or self.predictors is None:
+        if self.loss_weights is None or self.loss_weights.total_image is None or self.predictors is None:
             raise ValueError(
                 "only a network f(x) = ⟨x, β⟩ trained on labels has such bounds; for another homogeneous network read "
                 "`stationarity`"

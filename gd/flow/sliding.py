@@ -10,9 +10,10 @@ limit's KKT conditions. With the gates of the sliding set K set to zero, an impl
 so eliminating κ leaves the step of `gd.flow.implicit_weights` with J projected onto the tangent space of K:
 J → J (I − Zᵀ(ZZᵀ)^{−1}Z), m → m − J Zᵀ(ZZᵀ)^{−1} z_K. Everything is computed in the scalar products of the rows of J
 and Z, so no matrix has as many columns as there are weights. The set is found as in an active-set method: c_k < 0
-leaves to the off side, c_k > 1 to the on side, and an attracting kink that the step would cross joins. (Where the sum
-is positive the kink repels, and the flow crosses it at most.) Without this the integrator, like gradient descent,
-chatters across hundreds of kinks and its force never becomes parallel to the weights.
+leaves to the off side, c_k > 1 to the on side, and an attracting kink that the step would cross joins. Where the sum
+is positive the kink repels, and the flow crosses it at most; one that is off and lies where kinks of K meet opens
+beyond them, so that a gate of K with c_k = 0 may still let the flow through (`_through`). Without this the integrator,
+like gradient descent, chatters across hundreds of kinks and its force never becomes parallel to the weights.
 
 Reference: Filippov (1988), Differential Equations with Discontinuous Righthand Sides, section 4.
 """
@@ -28,14 +29,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gd.flow.cell_program import Cell, cell_optimum
+from gd.flow.cell import Cell, CellOptimum
+from gd.flow.cell_program import cell_optimum
 from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights
 from gd.flow.kkt import StationaryPoint
 from gd.flow.margin_map import Local, Step
 from gd.flow.module_map import ModuleMap
 from gd.flow.weight_polish import LARGEST_DENSE, HeldProblem, hessian
-from gd.piecewise.module import Derivatives
-from gd.piecewise.rows import Rows
+from gd.piecewise.module import Derivatives, TwoLayers
+from gd.piecewise.rows import KinkGram, Rows
 from solvers.arrays import Array
 
 ROUNDS = 12
@@ -44,6 +46,8 @@ SETTLING_IN_A_CELL = 3e-2
 it does not matter from where it is solved, and the residual of sliding flows falls slowly (0.05 at ln‖w‖ = 8)."""
 RIDGE = 1e-13  # relative to the trace of ZZᵀ: samples may be duplicated, and a unit pinned on D samples is zero
 PINNED = 1e-10  # of its gradient's square: what rounding leaves along the kinks of a gradient that is across them
+AT_ZERO = 1e-13  # |z| for unit weights: rounding
+FORCEFUL = 1e-9  # of the largest |bound|: units that have died pull nothing
 ON_THE_KINK = 1e-7  # of the largest |z|: below it the side a unit is on is what the last step decided
 
 
@@ -97,16 +101,21 @@ class Tangent:
     gates: Gates
     local: Derivatives
     gram: Tensor
-    """Of all rows, J and Z, (C + K, C + K)."""
-    factor: Tensor
-    """Cholesky factor of the part of Z."""
+    """JJᵀ (C, C)."""
+    cross: Tensor
+    """ZJᵀ (K, C)."""
+    across: KinkGram
+    """ZZᵀ."""
 
     @classmethod
     def of(cls, gates: Gates, local: Derivatives, metric: Metric) -> Tangent:
-        gram, C = metric.gram(local.rows), local.margins.shape[0]
-        S = gram[C:, C:].clone()
-        S.diagonal().add_(RIDGE * torch.trace(S) + 1e-300)
-        return cls(gates, local, gram, torch.linalg.cholesky(S))
+        rows, C = local.rows, local.margins.shape[0]
+        J, Z = rows.select(slice(C)), rows.select(slice(C, None))
+        if metric.factor is not None:
+            gram = metric.gram(rows)
+            across = KinkGram(lambda: gram[C:, C:].clone(), None, RIDGE)
+            return cls(gates, local, gram[:C, :C], gram[C:, :C], across)
+        return cls(gates, local, J.gram(), Z.cross(J), KinkGram(Z.gram, Z.separate() if len(Z) else None, RIDGE))
 
     @property
     def C(self) -> int:
@@ -114,14 +123,12 @@ class Tangent:
 
     def along_kinks(self, c: Tensor) -> Tensor:
         """(ZZᵀ)^{−1}ZJᵀ c for columns c (C, n)."""
-        return torch.cholesky_solve(self.gram[self.C :, : self.C] @ c, self.factor)
+        return self.across.solve(self.cross @ c)
 
     def projected_gram(self) -> Tensor:
         """JJᵀ along the kinks, (C, C)."""
-        C = self.C
-        across = torch.cholesky_solve(self.gram[C:, :C], self.factor)
-        projected = self.gram[:C, :C] - self.gram[:C, C:] @ across
-        moves = projected.diagonal() > PINNED * self.gram.diagonal()[:C]
+        projected = self.gram - self.cross.T @ self.across.solve(self.cross)
+        moves = projected.diagonal() > PINNED * self.gram.diagonal()
         return torch.where(moves[:, None] & moves, projected, 0.0)
 
     def pull(self, p: Tensor) -> Tensor:
@@ -162,29 +169,29 @@ class SlidingMap(ModuleMap):
         self, theta: Tensor, p: Array, *, carried: Any, may_grow: bool, tol: float
     ) -> Iterator[StationaryPoint]:
         """The best point of the flow's cell, for two layers; otherwise by Newton's method in the weights."""
-        point = self._best_of_the_cell(theta, carried)
-        if point is not None:
-            yield point
-        else:
-            yield from super().polished(theta, p, carried=carried, may_grow=may_grow, tol=tol)
-
-    def _best_of_the_cell(self, theta: Tensor, carried: Gates | None) -> StationaryPoint | None:
         net = self.pieces.two_layers(theta)
-        if net is None:
-            return None
+        best = None if net is None else self._best_of_the_cell(net, theta, p, carried)
+        if net is None or best is None:
+            yield from super().polished(theta, p, carried=carried, may_grow=may_grow, tol=tol)
+        elif not best.refused().any():
+            (W, a), at = best.weights(), best.kkt()
+            found = net.theta(*(torch.as_tensor(part).to(theta) for part in (W @ self._basis(net).T, a)))
+            yield StationaryPoint(found / at.norm, best.lam, at, stable=True, isolated=False, best_of_its_cell=True)
+
+    def _best_of_the_cell(self, net: TwoLayers, theta: Tensor, p: Array, carried: Gates | None) -> CellOptimum | None:
+        """The optimum of the cell where the flow is; walls that it slides along may be crossed."""
         gates = self.begin_gates(theta) if carried is None else carried
         X, W, a = (part.cpu().numpy() for part in (net.X, net.W, net.a))
-        basis = np.linalg.qr(X.T)[0] if X.shape[0] < X.shape[1] else np.eye(X.shape[1])
-        y = self.y.flatten().cpu().numpy()
-        on = (gates.on ^ net.flipped).view(self.pieces.n_items, -1).cpu().numpy()
+        basis, y = self._basis(net), self.y.flatten().cpu().numpy()
+        on, sliding = (part.view(len(y), -1).cpu().numpy() for part in (gates.on ^ net.flipped, gates.sliding))
         cell = Cell(X @ basis, y, np.where(a >= 0, 1.0, -1.0), on, net.above, net.below)
-        best = cell_optimum(cell, np.abs(a)[:, None] * (W @ basis))
-        if best is None:
-            return None
-        W, a = best.weights()
-        found = net.theta(*(torch.as_tensor(part).to(theta) for part in (W @ basis.T, a)))
-        at = best.kkt()
-        return StationaryPoint(found / at.norm, best.lam, at, stable=True, isolated=False, best_of_its_cell=True)
+        return cell_optimum(cell, np.abs(a)[:, None] * (W @ basis), p, sliding)
+
+    @staticmethod
+    def _basis(net: TwoLayers) -> Array:
+        """An orthonormal basis (D, r) of the data's span."""
+        X = net.X.cpu().numpy()
+        return np.linalg.qr(X.T)[0] if X.shape[0] < X.shape[1] else np.eye(X.shape[1])
 
     def begin_gates(self, theta: Tensor) -> Gates:
         """Signs of z, nothing sliding."""
@@ -238,6 +245,15 @@ class SlidingLocal(Local):
             mapping.degree,
         )
 
+    def along_kinks(self, v: Tensor) -> Tensor:
+        tangent = self.rows[0]
+        rows, C = tangent.local.rows, tangent.C
+        q = tangent.across.solve(rows.dot(v)[C:, None])[:, 0]
+        return v - rows.combine(torch.cat([q.new_zeros(C), q]))
+
+    def kink_multipliers(self, p: Tensor) -> Tensor:
+        return self.rows[0].along_kinks(p[:, None])[:, 0]
+
     def solve(self, h: Array, T: Array, guess: Array, logistic: bool, implicit: NDArray[np.bool_]) -> Step:
         solved = [
             self._solve_row(b, float(h[b]), T[b : b + 1], guess[b : b + 1], logistic, bool(implicit[b]))
@@ -263,8 +279,8 @@ class SlidingLocal(Local):
             if metric.drift is not None:
                 drift = tangent.local.rows.dot(metric.drift)
             z_K = tangent.local.z[tangent.gates.kinks] + drift[C:]
-            back = torch.cholesky_solve(z_K[:, None], tangent.factor)[:, 0]
-            m = (tangent.local.margins + drift[:C] - tangent.gram[:C, C:] @ back).cpu().numpy()
+            back = tangent.across.solve(z_K[:, None])[:, 0]
+            m = (tangent.local.margins + drift[:C] - tangent.cross.T @ back).cpu().numpy()
             gram = tangent.projected_gram().cpu().numpy()
             gram = (gram + gram.T)[None] / 2
             p, ok = implicit_weights(forceful(m[None], gram), gram, np.array([h]), T, p, logistic)
@@ -274,17 +290,17 @@ class SlidingLocal(Local):
             if not ok[0]:
                 return p, move, metric.growth, False, tangent.gates
             holding = holding_weights(m[None], gram, p, h, T, logistic)[0]
-            corrected = self._corrected(tangent, torch.as_tensor(holding, device=theta.device), kappa / h, theta + move)
+            corrected = self._corrected(tangent, torch.as_tensor(holding, device=theta.device), kappa / h, theta, move)
             if corrected is None:
                 return p, move, metric.growth, True, tangent.gates
             gates = corrected
             tangent = mapping.tangent(theta, gates, metric)
         return p, move, metric.growth, True, gates
 
-    def _corrected(self, tangent: Tangent, p: Tensor, q: Tensor, moved: Tensor) -> Gates | None:
+    def _corrected(self, tangent: Tangent, p: Tensor, q: Tensor, theta: Tensor, move: Tensor) -> Gates | None:
         """The gates with wrong states changed, or None when every state is consistent with the step.
 
-        p are the weights that hold kinks, q the multipliers κ/h of the sliding ones, `moved` is θ at the step's end.
+        p are the weights that hold kinks, q the multipliers κ/h of the sliding ones.
         """
         gates, pieces = tangent.gates, self._mapping.pieces
         bound = pieces.bounds(p, tangent.local.sensitivity)  # c_k = 1; negative where the kink repels
@@ -294,8 +310,39 @@ class SlidingLocal(Local):
         to_off = gates.sliding & (every < -slack)
         to_on = gates.sliding & (every > bound + slack) & ~to_off
         with torch.no_grad():
-            after = pieces.gated(moved, gates.open)[1]
-        crossing = ~gates.sliding & (bound > 0) & ((after > 0) != gates.on) & (after.abs() > 1e-13)
+            after = pieces.gated(theta + move, gates.open)[1]
+        crossing = ~gates.sliding & (bound > 0) & ((after > 0) != gates.on) & (after.abs() > AT_ZERO)
+        opening = torch.zeros_like(to_off)
         if not (to_off | to_on | crossing).any():
-            return None
-        return Gates((gates.sliding & ~(to_off | to_on)) | crossing, (gates.on | to_on) & ~to_off)
+            to_off, opening = self._through(tangent, q, bound, theta, after)
+            if not opening.any():
+                return None
+        return Gates((gates.sliding & ~(to_off | to_on)) | crossing, (gates.on | to_on | opening) & ~to_off)
+
+    def _through(
+        self, tangent: Tangent, q: Tensor, bound: Tensor, theta: Tensor, after: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The sliding kinks that the flow crosses because another one opens behind them, and those that open, (K,).
+
+        A kink l that is off and repels, with ∇z_l = Σ a_lk ∇z_k over the sliding set, stays at zero while those slide.
+        Beyond a kink k with a_lk < 0 it is on, with the force −b_l ∇z_l of its bound b_l < 0. The multiplier there is
+        q_k − Σ_l b_l a_lk; where it is negative the far side leads away from k, and the flow does not slide but
+        crosses. Samples x and −x of opposite labels are the plain case: as one turns off, the other turns on.
+        """
+        gates, C = tangent.gates, tangent.C
+        to_off, opening = torch.zeros_like(gates.sliding), torch.zeros_like(gates.sliding)
+        held = ~gates.sliding & ~gates.on & (after.abs() <= AT_ZERO) & (bound < -FORCEFUL * bound.abs().max())
+        if not (gates.sliding.any() and held.any()):
+            return to_off, opening
+        plain, numbers = Tangent.of(gates, tangent.local, Metric()), torch.nonzero(held)[:, 0]
+        behind = self._mapping.pieces.derivatives(theta, gates.open, numbers).rows.dense[C:]
+        along = torch.stack([plain.local.rows.dot(gradient)[C:] for gradient in behind])
+        a = plain.across.solve(along.T).T
+        none = torch.zeros(C).to(a)
+        spanned = torch.stack([plain.local.rows.combine(torch.cat([none, row])) for row in a])
+        held_here = (behind - spanned).norm(dim=1) <= 1e-6 * behind.norm(dim=1)
+        a = torch.where(held_here[:, None], a.clamp(max=0.0), 0.0)
+        crossed = q - bound[numbers] @ a < -1e-9 * q.abs().max()
+        to_off[gates.kinks[crossed]] = True
+        opening[numbers[(a[:, crossed] < -1e-9).any(dim=1)]] = True
+        return to_off, opening

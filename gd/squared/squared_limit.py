@@ -12,10 +12,11 @@ from torch import nn
 
 from gd.status import SquaredStatus
 from solvers.arrays import Array
+from solvers.card import Card
 
 
-@dataclass(frozen=True)
-class SquaredLimit:
+@dataclass(frozen=True, repr=False)
+class SquaredLimit(Card):
     """Where gradient flow of the squared loss ends, for B runs (the axis comes first, also when B = 1)."""
 
     weights: Mapping[str, Array] = field(repr=False)

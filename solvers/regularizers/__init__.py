@@ -11,6 +11,7 @@ from solvers.regularizers.bridge import Bridge
 from solvers.regularizers.conv_kernel import ConvKernel
 from solvers.regularizers.fourier_bridge import FourierBridge
 from solvers.regularizers.l2 import L2
+from solvers.regularizers.largest_layer import LargestLayer
 from solvers.regularizers.mahalanobis import Mahalanobis
 from solvers.regularizers.regularizer import Norm, QuasiNorm, Regularizer
 from solvers.regularizers.schatten import Schatten
@@ -21,6 +22,7 @@ __all__ = [
     "Bridge",
     "ConvKernel",
     "FourierBridge",
+    "LargestLayer",
     "Mahalanobis",
     "Norm",
     "QuasiNorm",

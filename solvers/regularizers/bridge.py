@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvers.algorithms.active_set import newton_on_support
+from solvers.algorithms.ball_newton import Ball, Box, GroupBall
 from solvers.algorithms.column_generation import group_max_margin_by_columns
 from solvers.algorithms.interior_point import GroupSolution
 from solvers.algorithms.linear_program import l1_max_margin
@@ -19,10 +20,16 @@ from solvers.arrays import Array
 from solvers.conic import cvxpy_library
 from solvers.interpolation.row_space import Found
 from solvers.regularizers.exponent import conjugate, power_norm, shrinkage, subscript
-from solvers.regularizers.l2 import least_norm, least_norm_of_wide_rows, least_norm_that_fits, scaled_to_ball
+from solvers.regularizers.l2 import (
+    euclidean_ball,
+    least_norm,
+    least_norm_of_wide_rows,
+    least_norm_that_fits,
+    scaled_to_ball,
+)
 from solvers.regularizers.regularizer import Regularizer
 from solvers.solution import Candidate, Uniqueness
-from solvers.stationary_points import stationary_points
+from solvers.stationary_points import GroupProblem, stationary_points
 
 if TYPE_CHECKING:
     from solvers.interpolation.problem import InterpolationProblem
@@ -168,7 +175,7 @@ class Bridge(Regularizer):
         if self.p > 1:
             return power_max_margin(problem, self.p)
         convex = replace(self, p=1.0)
-        return stationary_points(problem, self, convex, search)
+        return stationary_points(problem, GroupProblem(problem, self, search.tol), convex, search)
 
     def _minimize_l1(self, problem: MarginProblem, search: Search) -> Candidate:
         rows, right = problem.equilibrated.rows, problem.equilibrated.right
@@ -253,3 +260,18 @@ class Bridge(Regularizer):
             return np.clip(beta, -radius, radius)
         c = self.coefficients(beta)
         return self.from_coefficients(c * shrinkage(np.abs(c), radius)) if self.p == 1 else None
+
+    def ball(self, rows: Array, shape: tuple[int, ...], radius: float) -> Ball | None:
+        if self.p == 2:
+            return euclidean_ball(rows, shape, radius)
+        if self.p == np.inf:
+            return Ball(Box(rows.shape[1], radius), rows, lambda b: b.reshape(shape))
+        if self.p != 1:
+            return None
+        blocks = self.blocks(rows.reshape(-1, *shape))
+        groups = blocks.shape[1:]
+        return Ball(
+            GroupBall((groups[0], groups[1]), radius),
+            blocks.reshape(len(rows), -1),
+            lambda b: self.from_groups(b.reshape(groups), shape),
+        )

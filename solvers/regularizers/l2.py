@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from solvers.algorithms.ball_newton import Ball, GroupBall
 from solvers.algorithms.interior_point import group_max_margin
 from solvers.algorithms.least_distance import l2_max_margin
-from solvers.algorithms.signed_rows import SignedRows
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
 from solvers.interpolation.row_space import Found
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 def least_norm(problem: MarginProblem) -> Candidate:
     """min ‖β‖₂ s.t. Aβ ≥ 1; for several outputs the problem of each output by itself."""
-    labels = problem.labels.reshape(problem.points.shape[0], -1)
-    parts = [l2_max_margin(SignedRows(problem.points, y)) for y in labels.T]
+    parts = [l2_max_margin(rows) for rows in problem.independent_rows]
     beta = np.stack([part[0] for part in parts]).reshape(problem.shape)
     return Candidate(beta, np.stack([part[1] for part in parts], axis=1), parts[0][2])
 
@@ -62,6 +61,11 @@ def frobenius_norm(beta: Any) -> Any:
 def scaled_to_ball(beta: Array, radius: float) -> Array:
     """The nearest point of the ℓ2 ball."""
     return np.asarray(beta * min(1.0, radius / max(float(np.linalg.norm(beta)), 1e-300)))
+
+
+def euclidean_ball(rows: Array, shape: tuple[int, ...], radius: float) -> Ball:
+    """The ball of ℓ2, one group of coordinates."""
+    return Ball(GroupBall((1, rows.shape[1]), radius), rows, lambda b: b.reshape(shape))
 
 
 @dataclass(frozen=True)
@@ -105,3 +109,6 @@ class L2(Norm):
 
     def project(self, beta: Array, radius: float) -> Array:
         return scaled_to_ball(beta, radius)
+
+    def ball(self, rows: Array, shape: tuple[int, ...], radius: float) -> Ball:
+        return euclidean_ball(rows, shape, radius)

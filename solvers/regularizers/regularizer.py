@@ -29,6 +29,7 @@ from solvers.conic import conic_candidate, conic_interpolation
 from solvers.solution import Uniqueness
 
 if TYPE_CHECKING:
+    from solvers.algorithms.ball_newton import Ball
     from solvers.interpolation.problem import InterpolationProblem
     from solvers.interpolation.row_space import Found
     from solvers.problem import MarginProblem
@@ -60,6 +61,15 @@ class Regularizer(ABC):
     def several_outputs(self) -> bool:
         """Whether β may be a matrix (M, D) of M outputs, for labels (N, M)."""
         return True
+
+    def of_rows(self) -> Regularizer:
+        """This regularizer of a matrix with one row a class: itself, where β may be a matrix.
+
+        Raises ValueError where R is defined for one output.
+        """
+        if not self.several_outputs:
+            raise ValueError(f"{self} is defined for one output: labels must be −1 or +1, not three classes or more")
+        return self
 
     @property
     def search_options(self) -> tuple[str, ...]:
@@ -203,6 +213,14 @@ class Regularizer(ABC):
     def project(self, beta: Array, radius: float) -> Array | None:
         """The Euclidean projection of β onto {R ≤ radius}; None where there is no closed form."""
         del beta, radius
+        return None
+
+    def ball(self, rows: Array, shape: tuple[int, ...], radius: float) -> Ball | None:
+        """{R ≤ radius} in coordinates in which it has a barrier, with rows (N, size of β) in them; None: it has none.
+
+        For `regularization_path` where projected gradient steps get stuck.
+        """
+        del rows, shape, radius
         return None
 
 

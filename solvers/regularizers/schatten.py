@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from solvers.algorithms.nuclear_norm import LARGEST, OutputRows, nuclear_max_margin
+from solvers.algorithms.ball_newton import Ball
+from solvers.algorithms.nuclear_norm import LARGEST, nuclear_max_margin
 from solvers.algorithms.signed_rows import dense
+from solvers.algorithms.spectral_norm import spectral_max_margin, spectral_unique
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
 from solvers.conv_kernel.lags import KernelLags
@@ -16,6 +18,7 @@ from solvers.conv_kernel.margin import best_end
 from solvers.extended_precision import powers_of_two, row_norms
 from solvers.regularizers.exponent import check_exponent, conjugate, power_norm, shrinkage, subscript
 from solvers.regularizers.l2 import (
+    euclidean_ball,
     frobenius_norm,
     least_norm,
     least_norm_of_wide_rows,
@@ -23,7 +26,9 @@ from solvers.regularizers.l2 import (
     scaled_to_ball,
 )
 from solvers.regularizers.regularizer import Regularizer
+from solvers.schatten_points import SpectrumSearch
 from solvers.solution import Candidate, Uniqueness
+from solvers.stationary_points import stationary_points
 
 if TYPE_CHECKING:
     from solvers.interpolation.problem import InterpolationProblem
@@ -31,6 +36,9 @@ if TYPE_CHECKING:
     from solvers.problem import MarginProblem
     from solvers.search import Search
     from solvers.solution import Solution
+
+LARGEST_STEP = 5e9
+"""Multiplications of a step of the spectral norm's interior point up to which it takes about half a second."""
 
 
 def singular_values(matrix: Array) -> Array:
@@ -48,8 +56,9 @@ class Schatten(Regularizer):
     """R(β) = ‖σ(β)‖_p, σ the singular values of the matrix β, shape (outputs, D), p = 2/L.
 
     A fully connected linear network of depth L with several outputs. p = 2 is the Frobenius norm, p = 1 the nuclear
-    norm; p < 1 is a nonconvex quasi-norm. The theorem of the one-output case is only conjectured to carry over.
-    p = ∞ is the spectral norm, which spectral descent (Muon) prefers; it is dual to the nuclear norm.
+    norm; p < 1 is a nonconvex quasi-norm, of which stationary points are found. The theorem of the one-output case is
+    only conjectured to carry over. p = ∞ is the spectral norm, which spectral descent (Muon) prefers; it is dual to the
+    nuclear norm.
 
     Raises:
         ValueError: unless 0 < p ≤ 1, p = 2 or p = ∞.
@@ -71,6 +80,10 @@ class Schatten(Regularizer):
     @property
     def is_norm(self) -> bool:
         return self.p >= 1
+
+    @property
+    def search_options(self) -> tuple[str, ...]:
+        return () if self.is_norm else ("n_starts", "seed", "start")
 
     @property
     def formula(self) -> str:
@@ -119,23 +132,49 @@ class Schatten(Regularizer):
         return least_norm_that_fits(problem) if self.p == 2 else super().interpolate(problem)
 
     def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
-        if self.p == 2:
+        if self.p == 2 or 1 in problem.shape:  # one row or column: ‖β‖₂ for every p
             return least_norm(problem)
-        found = self._minimize_nuclear(problem, search) if self.p == 1 else None
+        if self.p < 1:
+            return stationary_points(problem, SpectrumSearch(problem, self, search.tol), replace(self, p=1.0), search)
+        own = self._minimize_nuclear if self.p == 1 else self._minimize_spectral if self.p == np.inf else None
+        found = None if own is None else own(problem, search)
         return super().minimize(problem, search) if found is None else found
+
+    def _minimize_spectral(self, problem: MarginProblem, search: Search) -> Candidate | None:
+        """By an interior point of its own, in the span of the points: projected onto it no singular value grows.
+
+        None for sizes at which a step would take more than a second.
+        """
+        unit, (M, D) = problem.equilibrated, problem.shape
+        rows, basis = unit.rows.reshape(-1, M, D), np.eye(D)
+        if problem.points.shape[0] < D:
+            basis = np.linalg.qr(dense(problem.points).T)[0]
+            rows = rows @ basis
+        turned = rows.shape[1] > rows.shape[2]
+        rows = rows.swapaxes(1, 2) if turned else rows
+        order = rows[0].size
+        if order**2 * (len(rows) + order) > LARGEST_STEP:
+            return None
+        shape, flat = (rows.shape[1], rows.shape[2]), np.ascontiguousarray(rows).reshape(len(rows), -1)
+        found = spectral_max_margin(flat, unit.right, shape, 1e-11, careful=False)
+        if found.gap > 0.5 * min(search.tol, 1e-9):
+            again = spectral_max_margin(flat, unit.right, shape, 1e-11, careful=True)
+            found = again if again.gap < found.gap else found
+        beta = (found.beta.T if turned else found.beta) @ basis.T / unit.scale
+        stats: dict[str, object] = {"method": "interior point", "iterations": found.iterations}
+        return Candidate(beta, found.dual * unit.share, stats)
 
     def _minimize_nuclear(self, problem: MarginProblem, search: Search) -> Candidate | None:
         """By an interior point of its own, and where that leaves the gap open by the central path of R_K."""
-        if max(problem.labels.size, int(np.prod(problem.shape))) <= LARGEST:
-            points = dense(problem.points)
-            scale = powers_of_two(row_norms(points))
+        unknowns = int(np.prod(problem.shape))
+        if max(unknowns, min(problem.n_constraints, 4 * unknowns)) <= LARGEST:
+            scale = powers_of_two(row_norms(problem.points))
             smallest = float(scale.min())
-            labels = problem.labels.reshape(scale.size, -1).T
-            right = np.broadcast_to(smallest / scale, labels.shape)
-            found = nuclear_max_margin(OutputRows(points, labels / scale), right, 0.5 * min(search.tol, 1e-9))
+            right = np.repeat(smallest / scale, problem.n_constraints // scale.size)
+            found = nuclear_max_margin(problem.matrix_rows(scale), right, 0.5 * min(search.tol, 1e-9))
             if found.gap <= search.tol:
                 stats: dict[str, object] = {"method": "interior point", "iterations": found.iterations}
-                return Candidate(found.beta / smallest, (found.dual * right).T, stats)
+                return Candidate(found.beta / smallest, found.dual * right, stats)
         return self._by_central_path(problem, search)
 
     def _by_central_path(self, problem: MarginProblem, search: Search) -> Candidate | None:
@@ -162,7 +201,13 @@ class Schatten(Regularizer):
         )
 
     def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
-        return Uniqueness.UNIQUE if self.p == 2 else Uniqueness.UNKNOWN
+        if self.p == 2 or 1 in problem.shape:
+            return Uniqueness.UNIQUE
+        return (
+            spectral_unique(problem.A, solution.beta, solution.dual.reshape(-1))
+            if self.p == np.inf
+            else Uniqueness.UNKNOWN
+        )
 
     def project(self, beta: Array, radius: float) -> Array | None:
         if self.p == 2:
@@ -172,3 +217,6 @@ class Schatten(Regularizer):
         u, sigma, vt = np.linalg.svd(beta, full_matrices=False)
         kept = np.minimum(sigma, radius) if self.p == np.inf else sigma * shrinkage(sigma, radius)
         return np.asarray((u * kept) @ vt)
+
+    def ball(self, rows: Array, shape: tuple[int, ...], radius: float) -> Ball | None:
+        return euclidean_ball(rows, shape, radius) if self.p == 2 else None

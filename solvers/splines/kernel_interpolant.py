@@ -28,12 +28,13 @@ from numpy.typing import ArrayLike
 from scipy.linalg import lapack
 
 from solvers.arrays import Array, real_array
+from solvers.card import Card
 from solvers.splines.data import Linear, check_linear, spline_data
 from solvers.splines.initial_distributions import InitialDistribution
 
 
-@dataclass(frozen=True)
-class KernelInterpolant:
+@dataclass(frozen=True, repr=False)
+class KernelInterpolant(Card):
     """g(x) + ux + v with g = Σ_i c_i k(x_i, ·). Callable; `line` is (0, 0) when the line is penalized.
 
     Example:

@@ -28,6 +28,7 @@ from numpy.typing import ArrayLike
 from scipy.interpolate import PPoly
 
 from solvers.arrays import Array, real_array
+from solvers.card import Card
 from solvers.splines.data import Linear, check_linear, spline_data
 
 
@@ -43,8 +44,8 @@ def piecewise_linear(knots: Array, values: Array, end_slopes: tuple[float, float
     return PPoly(np.stack([slopes, starts]), np.concatenate([[knots[0] - reach], knots, [knots[-1] + reach]]))
 
 
-@dataclass(frozen=True)
-class RichInterpolant:
+@dataclass(frozen=True, repr=False)
+class RichInterpolant(Card):
     """The minimizers of R(g) s.t. g(x_i) = y_i: the value, two of them, and bounds on the rest.
 
     Callable: g joins the dots, a minimizer always.

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from solvers.arrays import Array
+from solvers.card import Card
 from solvers.splines.curvature_weights import CurvatureWeight, fejer, hat_quadrature
 from solvers.splines.data import SplineData
 
@@ -35,8 +36,8 @@ class SplineLike(Protocol):
     def derivative(self, k: int = 1) -> Callable[[ArrayLike], Array]: ...
 
 
-@dataclass(frozen=True)
-class SplineCertificate:
+@dataclass(frozen=True, repr=False)
+class SplineCertificate(Card):
     """Relative residuals of a weighted spline; all zero exactly for the solution.
 
     Reference: Jin and Montúfar (2023), Theorem 1; the conditions are the Euler–Lagrange equations of its problem.

@@ -29,6 +29,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import solve_banded, solveh_banded
 
 from solvers.arrays import Array, real_array
+from solvers.card import Card
 from solvers.splines.curvature_weights import ConstantWeight, CurvatureWeight, blockwise
 from solvers.splines.data import SplineData, spline_data
 
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     from solvers.splines.spline_certificate import SplineCertificate
 
 
-@dataclass(frozen=True)
-class WeightedSpline:
+@dataclass(frozen=True, repr=False)
+class WeightedSpline(Card):
     """The solution g of (1), or of (2) when `smoothing` > 0. Callable; linear outside the knots (when f₀ = 0).
 
     Values have the units of y, derivatives those of y/xᵏ.

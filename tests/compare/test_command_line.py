@@ -214,9 +214,18 @@ def test_solve_prints_a_certificate_anyone_can_check(tmp_path):
 
     from compare.data.load import load as load_data
 
-    done = run("solve", "margin", "--data", "wine:0v1", "--regularizer", "l1", "--json", "--save", "s.npz")
+    done = run(
+        "solve", "margin", "--data", "wine:0v1", "--regularizer", "l1", "--json", "--save", "s.npz", "--out", "b.csv"
+    )
     assert done.exit_code == 0
     record = json.loads(done.stdout)
+    assert all(key.isidentifier() for key in record)
+    assert record["status"] == "OPTIMAL"
+    assert record["classes"] == {"-1": "0", "1": "1"}
+    assert record["margin"] * record["objective"] == pytest.approx(1)
+    assert record["support_vectors"] == record["support_size"] == 10  # a vertex: as many active points as coefficients
+    written = np.loadtxt("b.csv", delimiter=",", skiprows=1)
+    np.testing.assert_array_equal(written[:, 1], record["beta"])
     data = load_data("wine:0v1")
     beta, dual = np.array(record["beta"]), np.array(record["dual"])
     assert (data.y * (data.X @ beta)).min() >= 1 - 1e-9
@@ -224,7 +233,7 @@ def test_solve_prints_a_certificate_anyone_can_check(tmp_path):
     # weak duality by hand: ‖Aᵀα‖_∞ ≤ 1 and 1ᵀα = ‖β‖₁
     assert np.abs(data.X.T @ (dual * data.y)).max() <= 1 + 1e-9
     assert np.abs(beta).sum() == pytest.approx(dual.sum(), rel=1e-8)
-    assert record["objective R(β)"] == pytest.approx(np.abs(beta).sum(), rel=1e-12)
+    assert record["objective"] == pytest.approx(np.abs(beta).sum(), rel=1e-12)
     assert record["sha256"] == data.sha256
     with np.load("s.npz") as saved:
         np.testing.assert_array_equal(saved["beta"], beta)
@@ -364,7 +373,7 @@ def test_the_report_says_how_to_get_it_again(fake, monkeypatch):
 def test_the_console_command_itself():
     done = console("solve", "margin", "--data", "synthetic:6,4,0", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["status"].startswith("Optimal")
+    assert json.loads(done.stdout)["status"].startswith("OPTIMAL")
     done = console("solve", "margin", "--data", "nowhere:1")
     assert done.returncode == 2
     assert done.stderr.strip().startswith("Error: there is no data called 'nowhere:1'")
@@ -404,6 +413,29 @@ def test_no_output_at_all_and_a_full_disk(tmp_path):
     assert full.stderr.count("\n") == 1
 
 
+def test_a_report_that_cannot_be_written_is_printed_whole(monkeypatch):
+    from compare.reports.report import Report
+
+    def full(report, folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Report, "write", full)
+    done = run("compare", "conjecture", "--generations", "1", "--batch", "2", "--ascents", "1")
+    assert done.exit_code == 2
+    assert "No space left on device" in done.output
+    assert "all of it is printed instead" in done.output
+    assert "generation" in done.stdout  # the section's table, which the summary leaves out
+
+
+def test_the_summary_is_one_screen_and_names_every_network():
+    done = run("compare", "losses", "--depths", "1,2", "--seeds", "0", "--data", "synthetic:5,3,0")
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) <= 24
+    assert all(text in done.stdout for text in ("linear predictor", "diagonal, L=2", "‖β‖₁", "confirmed", "[°]"))
+    assert "s of processor time" in done.stderr
+    assert "sha256" not in done.stdout
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
 def test_an_encoding_without_the_characters_loses_no_answer(encoding):
     environment = os.environ | {"PYTHONIOENCODING": encoding}
@@ -413,7 +445,7 @@ def test_an_encoding_without_the_characters_loses_no_answer(encoding):
     assert "R(\\u03b2)" in text.stdout
     # click itself writes UTF-8 where the encoding is ASCII
     record = console(*solve, "--json", env=environment, encoding="utf-8" if encoding == "ascii" else encoding)
-    assert json.loads(record.stdout)["objective R(β)"] == pytest.approx(2.3046503636)
+    assert json.loads(record.stdout)["objective"] == pytest.approx(2.3046503636)
 
 
 def test_file_names_neither_repaint_the_terminal_nor_turn_its_text(tmp_path):
@@ -425,7 +457,7 @@ def test_file_names_neither_repaint_the_terminal_nor_turn_its_text(tmp_path):
         assert "\x1b" not in done.output
         assert "\u202e" not in done.output
     assert json.loads(done.stdout)["data"] == "=a[31m.csv"
-    assert json.loads(done.stdout)["classes"] == "−1: 0, +1: 1"
+    assert json.loads(done.stdout)["classes"] == {"-1": "0", "1": "1"}
 
 
 @pytest.mark.parametrize(("measured", "refuted"), [(0.0, 0), (1.0, 1)])

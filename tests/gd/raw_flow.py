@@ -60,6 +60,11 @@ class Network:
         del w, X
         return softmax(s)
 
+    def woken_size(self, directions: Array, X: Array) -> float:
+        """The smallest of the largest units that, on a path of unit vectors, woke a sample that none saw; inf: none."""
+        del directions, X
+        return np.inf
+
     def outputs(self, w: NDArray[Any], X: Array) -> NDArray[Any]:
         """f(x_n; w), shape (N,)."""
         raise NotImplementedError
@@ -201,6 +206,20 @@ class TwoLayerNetwork(Network):
         wall = ~seen & (z > -40.0 * width).any(axis=1)
         top = s[seen].max() if seen.any() else 0.0
         return softmax(np.where(seen, s, np.where(wall, top + np.log(100.0), -np.inf)))
+
+    def woken_size(self, directions: Array, X: Array) -> float:
+        """As in `Network`. A sample that no unit sees has no gradient, so a kink's width alone can wake it."""
+        if self.square:
+            return np.inf
+        parts = [self.split(w) for w in directions]
+        z = np.array([X @ W.T - 40.0 * self.widths(W, X) > 0 for W, _ in parts])  # (K, N, H)
+        sizes = np.array([np.hypot(np.linalg.norm(W, axis=1), a[0]) for W, a in parts])  # (K, H)
+        smallest = np.inf
+        for n in range(X.shape[0]):
+            unseen = np.flatnonzero(~z[:, n].any(axis=1))
+            if unseen.size and unseen[-1] + 1 < len(parts):
+                smallest = min(smallest, float(sizes[unseen[-1]][z[-1, n]].max(initial=0.0)))
+        return smallest
 
     def outputs(self, w: NDArray[Any], X: Array) -> NDArray[Any]:
         W, a = self.split(w)

@@ -23,6 +23,7 @@ from enum import Enum
 import numpy as np
 import torch
 from raw_flow import (
+    WIDTH,
     Array,
     ConvolutionalNetwork,
     DiagonalNetwork,
@@ -39,6 +40,7 @@ from gd import Convolutional, Diagonal, FullyConnected, Limit, MultiChannelCNN, 
 from solvers import NotSeparableError
 
 CLOSE = 2e-4  # radians; the floor of 1e-8 leaves up to its square root where a multiplier is zero
+LEAKY = 1e3  # widths of a kink: a smaller unit on a kink is moved by the width itself
 SEEN = 1e-3  # relative size of an output, a multiplier or an excess margin that the raw flow's end decides
 
 
@@ -219,14 +221,19 @@ def angles(rows: Array, reference: Array) -> Array:
     return np.asarray(2 * np.arcsin(np.minimum(np.linalg.norm(rows - reference, axis=1) / 2, 1.0)))
 
 
-def is_separated(path: RawPath) -> bool:
+def is_separated(case: Case, path: RawPath) -> bool:
     """Whether every margin is positive at the end, beyond what the width of a kink leaves."""
-    return bool(path.margins.min() > 1e-5 * np.abs(path.margins).max())
+    largest = np.abs(path.margins).max()
+    seen = largest > 1e-5 * np.linalg.norm(case.X.reshape(len(case.X), -1), axis=1).max()
+    return bool(seen and path.margins.min() > 1e-5 * largest)
 
 
 def compare_with_raw_flow(case: Case, limit: Limit, path: RawPath) -> Verdict:
     """Whether the raw flow ends where `limit` says."""
-    separated = is_separated(path)
+    separated = is_separated(case, path)
+    woken = case.network.woken_size(path.directions, case.X.reshape(len(case.X), -1))
+    if woken < LEAKY * WIDTH:
+        return Verdict(Outcome.UNDECIDED, f"a unit of size {woken:.1g} woke a dead sample through the width of a kink")
     if not limit.status.converged:
         if limit.status.name == "NOT_SEPARATED" and separated:
             return Verdict(Outcome.WRONG, f"called not separated; the raw flow's margin is {path.margins.min():.3g}")
@@ -285,7 +292,7 @@ def examine(case: Case, *, seconds: float = 10.0) -> tuple[Verdict, float, float
     except OutOfTime as late:
         verdict = Verdict(Outcome.NO_ANSWER, str(late))
     except NotSeparableError as error:
-        refuted = is_separated(path)
+        refuted = is_separated(case, path)
         verdict = Verdict(Outcome.WRONG if refuted else Outcome.SAME, f"not separable: {error}"[:80])
     return verdict, time.process_time() - began, raw_seconds
 

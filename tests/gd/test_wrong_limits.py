@@ -118,6 +118,21 @@ class Swapped(nn.Module):
         return (X @ w) * scale.abs().sum()
 
 
+@pytest.mark.parametrize("opposite", [(-1.0,), (-1.0, -0.25), (-3.0,)])
+def test_a_unit_crosses_where_one_sample_turns_off_and_its_opposite_turns_on(opposite: tuple[float, ...]) -> None:
+    """On one input the kinks of x = 1 and x < 0 are one point. The unit with a < 0 is pushed to it from the right and
+    away from it on the left, so it crosses, and each side of the data gets a unit: |w| = |a| and w_A² = r w_B², with
+    r = |x| of the smallest negative x, so that both margins are w_A².
+    """
+    X = [[1.0], *([x] for x in opposite)]
+    net = nn.Sequential(nn.Linear(1, 2, bias=False), nn.ReLU(), nn.Linear(2, 1, bias=False)).double()
+    limit = flow_limit(with_weights(net, [[0.5], [0.1]], [[0.5, -0.3]]), X, [1.0] + [-1.0] * len(opposite))
+    r = min(abs(x) for x in opposite)
+    assert limit.status is FlowStatus.STATIONARY
+    np.testing.assert_allclose(limit.margin, 0.5 / (1.0 + 1.0 / r), rtol=1e-9)
+    np.testing.assert_allclose(limit.weights["0.weight"].ravel(), limit.weights["2.weight"].ravel(), atol=1e-9)
+
+
 def activated(activation: nn.Module) -> nn.Module:
     torch.manual_seed(1)
     return nn.Sequential(nn.Linear(2, 4, bias=False), activation, nn.Linear(4, 1, bias=False)).double()

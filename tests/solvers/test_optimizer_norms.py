@@ -11,6 +11,7 @@ from scipy.optimize import linprog
 from solvers import (
     L2,
     Bridge,
+    LargestLayer,
     Mahalanobis,
     Norm,
     NotSeparableError,
@@ -97,6 +98,25 @@ def test_l_infinity_is_scipys_linear_program() -> None:
             bounds=(None, None),
         )
         assert max_margin(X, y, Bridge(np.inf)).objective == pytest.approx(answer.fun, rel=1e-7)
+
+
+def test_l_infinity_of_hard_data() -> None:
+    """Thin margins, rows and columns over many decades, more rows than columns, duplicates."""
+    rng = np.random.default_rng(6)
+    rows = rng.standard_normal((20, 30))
+    near = rng.standard_normal((10, 12))
+    near = np.vstack([near, 1e-4 * rng.standard_normal((3, 12)) - near[:3]])
+    many = rng.standard_normal((1500, 6))
+    many *= np.sign(many @ np.ones(6))[:, None]
+    wide = 10.0 ** rng.uniform(-4, 4, 20)[:, None]
+    for data in (near, rows * wide, rows * 10.0 ** rng.uniform(-4, 4, 30), many, np.vstack([rows, rows])):
+        solution = max_margin(data, np.ones(len(data)), Bridge(np.inf))
+        assert solution.status is Status.OPTIMAL
+        # ε‖A‖‖β‖ ≤ 1e-11 by rounding of β alone
+        assert solution.certificate.worst <= 1e-10
+    for thin in (1e-3, 1e-6, 1e-9):
+        solution = max_margin([[1.0, thin], [-1.0, thin], [1.0, 2 * thin]], np.ones(3), Bridge(np.inf))
+        np.testing.assert_allclose(solution.objective, 1 / thin, rtol=1e-9)
 
 
 @pytest.mark.parametrize("regularizer", [Bridge(1.5), Bridge(3.0), Bridge(np.inf), Schatten(np.inf)], ids=str)
@@ -202,21 +222,64 @@ def test_the_spectral_norm_and_its_dual() -> None:
         assert norm.value(projected) == pytest.approx(0.7, rel=1e-12)
 
 
+def labels_of(X: np.ndarray, outputs: int, seed: int) -> np.ndarray:
+    return np.where(X @ np.random.default_rng(seed).standard_normal((X.shape[1], outputs)) > 0, 1.0, -1.0)
+
+
 def test_the_spectral_margin_is_certified_by_the_nuclear_norm() -> None:
-    X, _ = random_data(6, 9, 5)
-    Y = np.where(np.random.default_rng(2).random((6, 3)) < 0.5, -1.0, 1.0)
-    solution = max_margin(X, Y, Schatten(np.inf), tol=1e-6)
-    assert solution.status is Status.OPTIMAL
-    z = (Y * solution.dual).T @ X
-    bound = solution.dual.sum() / np.linalg.norm(z, "nuc")
-    assert bound == pytest.approx(solution.lower_bound, rel=1e-12)
-    assert 0 <= 1 - bound / np.linalg.norm(solution.beta, 2) <= 1e-6
+    """More points than entries and fewer, more outputs than inputs; the bound by numpy alone."""
+    for n, d, m in [(6, 9, 3), (40, 5, 3), (12, 3, 6), (3, 30, 2)]:
+        X, _ = random_data(n, d, 5)
+        Y = labels_of(X, m, n)
+        solution = max_margin(X, Y, Schatten(np.inf))
+        assert solution.status is Status.OPTIMAL
+        z = (Y * solution.dual).T @ X
+        bound = solution.dual.sum() / np.linalg.norm(z, "nuc")
+        assert bound == pytest.approx(solution.lower_bound, rel=1e-12)
+        assert (Y * (X @ solution.beta.T)).min() == pytest.approx(1.0, rel=1e-12)
+        assert abs(1 - bound / np.linalg.norm(solution.beta, 2)) <= 1e-9
     # ‖·‖₂ ≤ ‖·‖_F ≤ ‖·‖_*
-    values = [max_margin(X, Y, Schatten(p), tol=1e-6).objective for p in (np.inf, 2.0, 1.0)]
+    values = [max_margin(X, Y, Schatten(p)).objective for p in (np.inf, 2.0, 1.0)]
     assert values == sorted(values)
     # one output: every Schatten norm is ‖β‖₂
-    one = max_margin(X, Y[:, :1], Schatten(np.inf), tol=1e-6)
-    assert one.objective == pytest.approx(max_margin(X, Y[:, 0], L2()).objective, rel=1e-6)
+    for p in (np.inf, 1.0):
+        one = max_margin(X, Y[:, :1], Schatten(p))
+        assert one.objective == pytest.approx(max_margin(X, Y[:, 0], L2()).objective, rel=1e-12)
+        assert one.unique is Uniqueness.UNIQUE
+
+
+def test_the_spectral_margin_by_hand() -> None:
+    """Two orthogonal points, one an output: β = diag(b₁, b₂) with free off-diagonal entries where ‖β‖₂ allows."""
+    eye = np.eye(2)
+    # y = +1 everywhere: all entries are at least 1, the value is that of the all-ones matrix, 2
+    ones = max_margin(eye, np.ones((2, 2)), Schatten(np.inf))
+    assert ones.objective == pytest.approx(2.0, rel=1e-9)
+    assert ones.unique is Uniqueness.UNIQUE
+    # one point: every β with β x = 1 and ‖β‖₂ = √2; orthogonal to x it is free
+    one = max_margin([[1.0, 0.0]], np.ones((1, 2)), Schatten(np.inf))
+    assert one.objective == pytest.approx(np.sqrt(2.0), rel=1e-9)
+    assert one.unique is Uniqueness.NOT_UNIQUE
+    other = one.beta + np.array([[0.0, 0.5], [0.0, -0.5]])
+    assert certify([[1.0, 0.0]], np.ones((1, 2)), other, Schatten(np.inf)).worst <= 1e-9
+
+
+def test_perturbed_spectral_answers_are_rejected() -> None:
+    X, _ = random_data(12, 4, 1)
+    Y = labels_of(X, 3, 1)
+    solution = max_margin(X, Y, Schatten(np.inf))
+    noise = np.random.default_rng(0).standard_normal(solution.beta.shape)
+    assert certify(X, Y, solution.beta, Schatten(np.inf)).worst <= 1e-9
+    assert certify(X, Y, solution.beta + 1e-4 * noise, Schatten(np.inf)).worst > 1e-6
+    for wrong in (2.0, 1.0):
+        assert certify(X, Y, max_margin(X, Y, Schatten(wrong)).beta, Schatten(np.inf)).direction_gap > 1e-3
+    assert certify(X, Y, solution.beta, Schatten(np.inf), dual=np.ones_like(Y)).worst > 1e-3
+
+
+def test_the_spectral_norm_of_points_that_do_not_separate() -> None:
+    with pytest.raises(NotSeparableError):
+        max_margin([[1.0, 0.0], [-1.0, 0.0]], np.ones((2, 2)), Schatten(np.inf))
+    with pytest.raises(NotSeparableError):
+        max_margin([[1.0, 0.0], [0.0, 1.0], [-1.0, -2.0]], np.ones((3, 2)), Schatten(np.inf))
 
 
 def test_names() -> None:
@@ -224,3 +287,48 @@ def test_names() -> None:
     assert regularizer_from_name("bridge:3/2") == Bridge(1.5)
     assert regularizer_from_name("spectral") == Schatten(np.inf)
     assert Bridge(np.inf).formula == "‖β‖∞"
+
+
+def test_the_largest_layer_and_its_dual() -> None:
+    rng = np.random.default_rng(7)
+    norm = LargestLayer([(Schatten(np.inf), (2, 3)), (Bridge(np.inf), (4,)), (L2(), (2,))], [1.0, 2.0, 0.5])
+    for _ in range(5):
+        beta, z = rng.standard_normal(12), rng.standard_normal(12)
+        value = max(np.linalg.norm(beta[:6].reshape(2, 3), 2), 2 * abs(beta[6:10]).max(), np.linalg.norm(beta[10:]) / 2)
+        assert norm.value(beta) == pytest.approx(value, rel=1e-12)
+        assert z @ beta <= norm.value(beta) * norm.dual_norm(z)
+        u, _, vt = np.linalg.svd(z[:6].reshape(2, 3), full_matrices=False)
+        steepest = np.concatenate([(u @ vt).ravel(), np.sign(z[6:10]) / 2, 2 * z[10:] / np.linalg.norm(z[10:])])
+        assert norm.value(steepest) == pytest.approx(1.0, rel=1e-12)
+        assert z @ steepest == pytest.approx(norm.dual_norm(z), rel=1e-12)
+
+
+def test_the_margin_of_the_largest_layer() -> None:
+    X, y = random_data(6, 9, 3)
+    whole, tol = max_margin(X, y, Bridge(np.inf)).objective, 1e-6  # a cone solver's
+    for sizes in ((9,), (4, 5), (1,) * 9):
+        norm = LargestLayer([(Bridge(np.inf), (size,)) for size in sizes])
+        solution = max_margin(X, y, norm, tol=tol)
+        assert solution.status is Status.OPTIMAL
+        assert solution.objective == pytest.approx(whole, rel=tol)
+    norm = LargestLayer([(Schatten(np.inf), (2, 3)), (Bridge(1.0), (3,))], (1.0, 0.5))
+    solution = max_margin(X, y, norm, tol=tol)
+    assert solution.status is Status.OPTIMAL
+    assert certify(X, y, max_margin(X, y, L2()).beta, norm).direction_gap > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("layers", "scales", "message"),
+    [
+        ([], (), "at least one layer"),
+        ([(L2(), (2,))], (1.0, 1.0), "a scale > 0 for each"),
+        ([(L2(), (2,))], (0.0,), "a scale > 0 for each"),
+        ([(Bridge(0.5), (2,))], (), "is not a norm"),
+        ([(Schatten(np.inf), (4,))], (), "defined for matrices"),
+    ],
+)
+def test_layers_that_make_no_norm_are_refused(layers: Any, scales: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LargestLayer(layers, scales)
+    with pytest.raises(ValueError, match="the layers hold 2 entries"):
+        max_margin(A, ONES, LargestLayer([(L2(), (2,))]))

@@ -6,6 +6,7 @@ import pytest
 from scipy.optimize import minimize
 
 from solvers import L2, Bridge, FourierBridge, Schatten, certify, max_margin, regularization_path
+from solvers.algorithms.ball_newton import Box, GroupBall
 
 NORMS = [L2(), Bridge(1), FourierBridge(1)]
 
@@ -90,3 +91,52 @@ def test_projection_is_the_nearest_point(regularizer):
 def test_refusals(noisy, arguments, message):
     with pytest.raises(ValueError, match=message):
         regularization_path(*noisy, **({"regularizer": L2()} | arguments))
+
+
+UNITS = np.logspace(-3, 3, 8)
+
+
+@pytest.mark.parametrize("regularizer", [*NORMS, Bridge(np.inf)], ids=str)
+@pytest.mark.parametrize("loss", ["logistic", "exponential"])
+def test_columns_of_any_units(regularizer, loss):
+    """Gradient steps alone stop at a gap of a third of the loss here. cvxpy's optimum is accurate to 1e-5 or so."""
+    rng = np.random.default_rng(1)
+    X, y = rng.standard_normal((15, 8)) * UNITS, np.sign(rng.standard_normal(15))
+    path = regularization_path(X, y, [100.0], regularizer, loss=loss, tol=1e-7)
+    unknown = cp.Variable(8)
+    margins = cp.multiply(y, X @ unknown)
+    objective = cp.sum(cp.logistic(-margins)) if loss == "logistic" else cp.log_sum_exp(-margins)
+    optimum = cp.Problem(cp.Minimize(objective), [regularizer.conic(unknown) <= 100.0]).solve(solver="CLARABEL")
+    assert path.gaps[0] <= 1e-7 * max(path.losses[0], 1.0)
+    assert regularizer.value(path.predictors[0]) <= 100.0
+    assert abs(path.losses[0] - optimum) <= 1e-5 * max(1.0, abs(optimum))
+
+
+@pytest.mark.parametrize("regularizer", [Schatten(2), Schatten(np.inf)], ids=str)
+def test_matrices_with_columns_of_any_units(regularizer):
+    rng = np.random.default_rng(2)
+    X, y = rng.standard_normal((15, 8)) * UNITS, np.sign(rng.standard_normal((15, 3)))
+    path = regularization_path(X, y, [100.0], regularizer)
+    assert path.gaps[0] <= 1e-6 * path.losses[0]
+
+
+@pytest.mark.parametrize("barrier", [GroupBall((3, 2), 2.0), Box(6, 2.0)], ids=["groups", "box"])
+def test_barriers_by_differences(barrier):
+    """The slope of φ, and Newton's step, which solves the system with φ's second derivatives in b and t."""
+    rng = np.random.default_rng(3)
+    b, t = barrier.start()
+    b = b + 0.1 * rng.standard_normal(6)
+    n, x = b.size, np.concatenate([b, t])
+
+    def slope(x):
+        return np.concatenate(barrier.gradient(x[:n], x[n:]))
+
+    steps = 1e-6 * np.eye(x.size)
+    value = [(barrier.value(*np.split(x + s, [n])) - barrier.value(*np.split(x - s, [n]))) / 2e-6 for s in steps]
+    np.testing.assert_allclose(slope(x), value, rtol=1e-6, atol=1e-6)
+    second = np.array([(slope(x + s) - slope(x - s)) / 2e-6 for s in steps])
+    root = rng.standard_normal((4, n))
+    second[:n, :n] += root.T @ root
+    step = np.concatenate(barrier.step(b, t, root.T @ root, tuple(np.split(slope(x), [n]))))
+    np.testing.assert_allclose(second @ step, -slope(x), rtol=1e-5, atol=1e-6)
+    assert barrier.value(np.full(6, 2.1), t) == np.inf
