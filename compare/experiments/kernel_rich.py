@@ -46,9 +46,7 @@ class KernelRichComparison(Experiment):
     y: ArrayLike | None = parameter(None, "Targets, shape (N,), where `data` are points.", option=None)
     _: KW_ONLY
     depths: Sequence[int] = parameter((2, 3), "Depths of diagonal networks.", kind=INTEGERS, within=Interval(2, 6))
-    inits: Sequence[float] = parameter(
-        (0.001, 0.01, 0.1, 0.3, 1.0, 10.0), "Initial scales α.", kind=NUMBERS, within=POSITIVE
-    )
+    inits: Sequence[float] = parameter((0.01, 0.1, 0.3, 1.0, 10.0), "Initial scales α.", kind=NUMBERS, within=POSITIVE)
     steps: int = parameter(10_000, "Of gradient descent with finite steps; 0: leave it out.", within=NOT_NEGATIVE)
     step_init: float = parameter(0.3, "Initial scale α of finite steps.", option=None, within=POSITIVE)
     shares: Sequence[float] = parameter(
