@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from compare.experiments.protocol import Experiment, function_of, parameter
-from compare.experiments.values import INTEGERS, NOT_NEGATIVE, NUMBERS, POSITIVE, Interval
+from compare.experiments.values import INTEGERS, NOT_NEGATIVE, NUMBERS, POSITIVE, SWITCH, Interval
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -52,7 +52,9 @@ class KernelRichComparison(Experiment):
     shares: Sequence[float] = parameter(
         (0.1, 1.0), "Constant steps, as shares of 1/λ.", option=None, kind=NUMBERS, within=POSITIVE
     )
-    others: bool = parameter(True, "Whether to measure other networks.", option="--others/--no-others")
+    others: bool = parameter(
+        True, "Whether to measure other networks.", option="--others/--no-others", kind=SWITCH, shown="yes"
+    )
     other_init: float = parameter(0.1, "Their initial scale.", option=None, within=POSITIVE)
     matrix_inits: Sequence[float] = parameter(
         (0.01, 0.1, 1.0), "Initial scales α of matrix factorization.", option=None, kind=NUMBERS, within=POSITIVE
