@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import linregress
@@ -32,6 +32,7 @@ from gd.networks.linear import FullyConnected
 from gd.status import LinearFlowStatus
 from solvers.arrays import Array
 from solvers.logistic_limit import LogisticLimit, logistic_limit
+from solvers.margin_losses import Loss
 from solvers.regularization_path import regularization_path
 from solvers.regularizers import L2
 
@@ -123,7 +124,7 @@ class TwoPaths:
 def measure(dataset: Dataset, asked: PathComparison) -> TwoPaths:
     """The flow first, then what is predicted of it."""
     late = np.geomspace(16.0, asked.log_time, 33)
-    loss: Literal["logistic", "exponential"] = "logistic" if asked.loss == "logistic" else "exponential"
+    loss: Loss = "exponential" if asked.loss == "exponential" else "logistic"
     flow = linear_flow(dataset.X, dataset.y, np.concatenate([[0.0, 1.0], MATCHED, late]), loss=loss)
     limit = logistic_limit(dataset.X, dataset.y, loss=loss)
     w = flow.predictors[np.isin(flow.log_times, MATCHED)]
@@ -215,6 +216,6 @@ def rates(paths: TwoPaths) -> list[Rate]:
 
 
 DIRECTION_RATE = "Soudry et al. (2018): O(1/ln t) on almost all data; Ji, Telgarsky (2019): O(ln ln t/ln t) on all"
-OFFSET_RATE = "Ji, Telgarsky (2019), Theorem 1.1: O((ln t)²/√t)"
+OFFSET_RATE = "Ji, Telgarsky (2019), main theorem: O((ln t)²/√t)"
 LOSS_RATE = "Soudry et al. (2018), Theorem 5: O(1/t); Ji, Telgarsky (2019): O((ln t)²/t)"
 NORMALIZED_RATE = "Nacson et al. (2019): O(ln t/√t)"

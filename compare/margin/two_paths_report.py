@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compare.margin.decayed_descent import decay_section
 from compare.margin.two_paths import (
     DIRECTION,
     LOSS,
@@ -23,11 +24,12 @@ from compare.measures import angle
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.report import Check, Column, Figure, Report, Section, Value
 from solvers.logistic_limit import LogisticLimit
+from solvers.margin_losses import Loss
 
 if TYPE_CHECKING:
     from compare.experiments.path import PathComparison
 
-THEOREM = "Ji, Telgarsky (2019), Theorem 1.1"
+THEOREM = "Ji, Telgarsky (2019), main theorem"
 SOUDRY = "Soudry et al. (2018), Theorem 3"
 
 RATE_COLUMNS = (
@@ -52,8 +54,12 @@ PATH_COLUMNS = (
 def path_report(asked: PathComparison) -> Report:
     """One data set."""
     dataset = asked.dataset()
-    parts = [("both paths", lambda: [measure(dataset, asked)])]
-    return asked.report_of_parts(parts, "Paths", lambda found: sections(found[0]), dataset)
+    loss: Loss = "exponential" if asked.loss == "exponential" else "logistic"
+    parts = [
+        ("both paths", lambda: sections(measure(dataset, asked))),
+        ("weight decay", lambda: [decay_section(dataset, loss, asked.decay, asked.steps)]),
+    ]
+    return asked.report_of_parts(parts, "Paths", lambda found: found, dataset)
 
 
 def sections(paths: TwoPaths) -> list[Section]:
