@@ -14,8 +14,9 @@ and the finite part where C is: then (1) is the ℓ2 max margin.
 For several classes the rows are the differences (e_{y_n} − e_k) ⊗ x_n and the loss is the cross entropy; in (2) it has
 the rows of C only. The theorem is about two classes; for more the statement is by analogy.
 
-Reference: Ji, Telgarsky (2019), "The implicit bias of gradient descent on nonseparable data", main theorem: direction at
-the rate O(ln ln t / ln t), offset at (ln t)²/√t; Soudry, Hoffer, Nacson, Gunasekar, Srebro (2018), for S alone.
+Reference: Ji, Telgarsky (2019), "The implicit bias of gradient descent on nonseparable data", main theorem: the
+direction at the rate O(ln ln t / ln t), the offset at O((ln t)²/√t); Soudry, Hoffer, Nacson, Gunasekar, Srebro (2018),
+for S alone.
 """
 
 from __future__ import annotations

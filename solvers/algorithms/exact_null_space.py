@@ -25,13 +25,13 @@ PRODUCTS = 5_000_000
 
 
 def integers(rows: Array) -> NDArray[Any]:
-    """Each row times the number > 0 that makes it integers without a common divisor: Python's, which do not overflow."""
+    """Each row times a number > 0, so that it is integers without a common divisor: Python's, which do not overflow."""
     mantissa, exponent = np.frexp(rows)
     whole = np.ldexp(mantissa, 53).astype(np.int64).astype(object)
     shift = np.where(mantissa != 0, exponent, np.iinfo(np.int32).max)
     shift = np.where(mantissa != 0, exponent - shift.min(axis=-1, keepdims=True), 0)
     scaled = whole * (1 << shift.astype(object))
-    divisor = np.gcd.reduce(scaled, axis=-1, keepdims=True)
+    divisor = np.gcd.reduce(abs(scaled), axis=-1, keepdims=True)  # of one number: itself
     return np.asarray(scaled // np.where(divisor == 0, 1, divisor))
 
 

@@ -168,6 +168,8 @@ def test_the_null_space_is_exact():
     assert not (integers(A) @ null.lifted(u)).any()
     assert (np.sign(null.lifted(u)[null.free].astype(float)) == np.sign(u[null.free])).all()
     assert null_space(np.vstack([A, A[0] * 4])) is None
+    line = null_space(np.array([[1.0, 2.0]]))  # one free coordinate: its sign is kept
+    assert np.sign(line.lifted(np.array([2.0, -1.0])).astype(float)).tolist() == [1, -1]
 
 
 @pytest.mark.parametrize("loss", [LogisticLoss(), LogisticLoss(3), ExponentialLoss(), LogExponentialLoss()], ids=str)
