@@ -38,7 +38,7 @@ def integers(rows: Array) -> NDArray[Any]:
 def too_large(rows: Array) -> bool:
     """Whether the null space of these rows would take more than about a second."""
     bits = max((int(abs(v)).bit_length() for v in integers(rows).flat), default=0)
-    return rows.shape[0] ** 3 * rows.shape[1] * bits > LARGEST
+    return bool(rows.shape[0] ** 3 * rows.shape[1] * bits > LARGEST)
 
 
 @dataclass(frozen=True)
