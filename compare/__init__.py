@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from compare.experiments.depth import compare_depths as compare_depths
     from compare.experiments.generators import compare_generators as compare_generators
     from compare.experiments.initial_scale import compare_scales as compare_scales
+    from compare.experiments.kernel_rich import compare_kernel_rich as compare_kernel_rich
     from compare.experiments.losses import compare_losses as compare_losses
     from compare.experiments.margin import compare_margin as compare_margin
     from compare.experiments.mutants import compare_mutants as compare_mutants
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from compare.experiments.padding import compare_paddings as compare_paddings
     from compare.experiments.path import compare_paths as compare_paths
     from compare.experiments.recovery import compare_recovery as compare_recovery
+    from compare.experiments.relu import compare_relu as compare_relu
     from compare.experiments.spline import compare_spline as compare_spline
     from compare.function_distance import l2_distance as l2_distance
     from compare.function_distance import uniform_distance as uniform_distance

@@ -4,14 +4,17 @@ from gd.descent.acceleration import DualAcceleration
 from gd.descent.armijo import ArmijoLineSearch
 from gd.descent.bounds import Bounds, LossWeights
 from gd.descent.descend import SCHEDULES, descend
+from gd.descent.limit_search import OptimizerLimit
+from gd.descent.optimal_face import OptimalFace
+from gd.descent.optimizer_limit import optimizer_limit
 from gd.descent.rescaling import ProgressiveRescaling
 from gd.descent.schedule import ConstantStep, DecayingStep, LossNormalized
 from gd.descent.trajectory import Hypotheses, Trajectory
 from gd.descent.weight_decay import DecayedNetwork, train_with_decay
 from gd.flow.flow_limit import flow_limit
+from gd.flow.homogeneity import NotHomogeneousError
 from gd.flow.limit import FlowPath, Integrated, Limit
 from gd.flow.linear_flow import LinearFlow, linear_flow
-from gd.flow.module_map import NotHomogeneousError
 from gd.flow.termination import Reached
 from gd.images.conv_generator import ConvGenerator
 from gd.images.descend_image import ImageTrajectory, descend_image
@@ -21,6 +24,7 @@ from gd.images.two_layer_generator import ToyGenerator, TwoLayerGenerator
 from gd.losses import Exponential, Logistic, Squared
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from gd.networks.linear_network import LinearNetwork
+from gd.networks.matrix_factorization import MatrixFactorization
 from gd.networks.multi_channel import MultiChannelCNN, MultiChannelReLU
 from gd.networks.wide_relu import WideReLU
 from gd.optimizers.adagrad import AdaGrad
@@ -32,21 +36,24 @@ from gd.optimizers.steepest import SteepestDescent
 from gd.optimizers.table import OPTIMIZERS
 from gd.optimizers.torch_optimizer import TorchOptimizer
 from gd.optimizers.weight_norm import EntrywiseNorm, SpectralNorm, WeightNorm
+from gd.squared.regression_limit import RegressionLimit
 from gd.squared.squared_flow import squared_flow_limit
 from gd.squared.squared_limit import SquaredLimit
-from gd.status import FlowStatus, LinearFlowStatus, RunStatus, SquaredStatus
+from gd.status import FlowStatus, LinearFlowStatus, OptimizerStatus, RunStatus, SquaredStatus
 
 __all__ = [
-    "LinearNetwork", "FullyConnected", "Diagonal", "Convolutional", "MultiChannelCNN", "MultiChannelReLU",
-    "WideReLU", "ConvGenerator", "EncoderDecoder", "TwoLayerGenerator", "ToyGenerator",
+    "LinearNetwork", "FullyConnected", "Diagonal", "Convolutional", "MatrixFactorization",
+    "MultiChannelCNN", "MultiChannelReLU", "WideReLU",
+    "ConvGenerator", "EncoderDecoder", "TwoLayerGenerator", "ToyGenerator",
     "descend", "Trajectory", "RunStatus", "Hypotheses", "descend_image", "ImageTrajectory",
     "Oracle", "NoiseLevel", "RunningVariance",
     "flow_limit", "Limit", "FlowStatus", "Reached", "Integrated", "FlowPath", "NotHomogeneousError",
-    "squared_flow_limit", "SquaredLimit", "SquaredStatus",
+    "squared_flow_limit", "SquaredLimit", "RegressionLimit", "SquaredStatus",
     "linear_flow", "LinearFlow", "LinearFlowStatus",
     "train_with_decay", "DecayedNetwork",
     "OPTIMIZERS", "Optimizer", "GradientDescent", "SteepestDescent", "Adam", "AdaGrad", "MirrorDescent",
     "TorchOptimizer", "WeightNorm", "EntrywiseNorm", "SpectralNorm", "Bounds", "LossWeights",
+    "optimizer_limit", "OptimizerLimit", "OptimizerStatus", "OptimalFace",
     "SCHEDULES", "ConstantStep", "DecayingStep", "LossNormalized", "ArmijoLineSearch",
     "DualAcceleration", "ProgressiveRescaling",
     "Exponential", "Logistic", "Squared",

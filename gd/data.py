@@ -12,10 +12,30 @@ from gd.losses import Loss
 from gd.networks.declaration import declared
 from solvers.validation import check_labels, finite_array
 
+WORTH_A_DEVICE = 10**6
+"""Entries of a Jacobian from which the work is given to a CUDA device that nobody asked for. A step launches some
+hundred kernels and waits for some ten numbers, a millisecond together, in which a CPU core goes through about 10⁶
+entries. (An estimate: not measured on a card.)"""
 
-def choose_device(device: str | torch.device | None) -> torch.device:
-    """The device asked for, else CUDA where there is one, else the CPU."""
-    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+def choose_device(device: str | torch.device | None, models: Sequence[nn.Module], outputs: int) -> torch.device:
+    """The device asked for; else CUDA where there is one and the Jacobian has `WORTH_A_DEVICE` entries; else the CPU.
+
+    Args:
+        device: as the user gave it.
+        models: the networks of the batch.
+        outputs: values that each computes, over all inputs.
+    """
+    if device is not None:
+        return torch.device(device)
+    weights = sum(p.numel() for model in models for p in model.parameters() if p.requires_grad)
+    large = weights * outputs >= WORTH_A_DEVICE
+    return torch.device("cuda" if large and torch.cuda.is_available() else "cpu")
+
+
+def on_cpu(value: ArrayLike | Tensor) -> ArrayLike:
+    """A tensor of any device as an array; anything else as it is."""
+    return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
 
 
 def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -56,8 +76,7 @@ def check_models(model: nn.Module | Sequence[nn.Module]) -> list[nn.Module]:
 
 def finite_tensor(name: str, value: ArrayLike | Tensor) -> Tensor:
     """A copy of `value` as a float64 CPU tensor. Raises ValueError when it is not real numbers, all finite."""
-    given = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
-    return torch.from_numpy(finite_array(name, given).copy())
+    return torch.from_numpy(finite_array(name, on_cpu(value)).copy())
 
 
 def check_data(model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor, loss: Loss) -> tuple[Tensor, Tensor]:

@@ -38,7 +38,8 @@ class FlowStatus(TrainingStatus):
         "that the flow had not left within the steps allowed."
     )
     UNFINISHED = (
-        "Not converged: the residuals stayed above the tolerance within the steps allowed; read them, not the limit."
+        "Not converged: the residuals stayed above the tolerance within the steps and the time allowed; read them, not "
+        "the limit."
     )
     NOT_SEPARATED = (
         "Not separated: the smallest margin did not become positive before the flow was given up, so the loss was not "
@@ -65,6 +66,32 @@ class SquaredStatus(TrainingStatus):
         "no way to reduce it; the network is too narrow for these data."
     )
     UNFINISHED = "Not finished: the residuals stayed above the tolerance within the steps allowed."
+
+
+class OptimizerStatus(TrainingStatus):
+    """What is known about the limit of an optimizer's run.
+
+    >>> OptimizerStatus.OPTIMAL.converged, OptimizerStatus.UNFINISHED.converged
+    (True, False)
+    """
+
+    OPTIMAL = (
+        "Proved optimal: the duality gap of the max-margin problem in the optimizer's norm is closed, and its value "
+        "lies between the run's own bounds."
+    )
+    STATIONARY = (
+        "Stationary: a KKT point of min ‖w‖ s.t. margins ≥ 1 in the optimizer's norm, near the run's direction; the "
+        "problem is nonconvex, so no more is claimed."
+    )
+    UNFINISHED = (
+        "Not finished: no certified point was found from the run within the steps allowed; read the run's own bounds."
+    )
+    NOT_SEPARATED = "Not separated: the smallest margin did not become positive within the steps allowed."
+
+    @property
+    def converged(self) -> bool:
+        """Whether a limit was found."""
+        return self in (OptimizerStatus.OPTIMAL, OptimizerStatus.STATIONARY)
 
 
 class RunStatus(TrainingStatus):

@@ -11,6 +11,8 @@ from solvers.filters.dual_kernel import DualKernel, dual_kernel, gaussian_kernel
 from solvers.filters.early_stopping import SpectralFilter, early_stopping_filter, tikhonov_filter, truncated_filter
 from solvers.filters.early_stopping_error import ErrorSplit, StoppingTime, best_stopping_time, predicted_error
 from solvers.induced_regularizer import induced_regularizer
+from solvers.interpolation.min_norm import Interpolation, min_norm
+from solvers.interpolation.row_space import InconsistentDataError
 from solvers.logistic_limit import LimitCertificate, LogisticLimit, logistic_limit
 from solvers.max_margin import certify, max_margin
 from solvers.regularization_path import RegularizationPath, regularization_path
@@ -28,6 +30,11 @@ from solvers.regularizers import (
     Schatten,
     regularizer_from_name,
 )
+from solvers.regularizers.balanced_potential import BalancedPotential
+from solvers.regularizers.diagonal_potential import DiagonalPotential
+from solvers.regularizers.difference_potential import DifferencePotential
+from solvers.regularizers.hyperbolic_entropy import HyperbolicEntropy
+from solvers.regularizers.potential import Potential, SeparablePotential
 from solvers.relu.certificate import GlobalOptimum, ReluCertificate, ReluSolution
 from solvers.relu.margin import certify_relu, relu_max_margin
 from solvers.separable_part import SeparablePart, SplitProof
@@ -71,6 +78,9 @@ __all__ = [
     "NotSeparableError", "IllConditionedError",
     # data that no predictor separates: where gradient descent goes all the same
     "logistic_limit", "LogisticLimit", "LimitCertificate", "SeparablePart", "SplitProof",
+    # regression: the least norm or potential that fits
+    "min_norm", "Interpolation", "InconsistentDataError", "Potential", "SeparablePotential",
+    "HyperbolicEntropy", "DiagonalPotential", "DifferencePotential", "BalancedPotential",
     # two-layer ReLU networks: the one of least norm, and whether a given one is it
     "relu_max_margin", "certify_relu", "ReluSolution", "ReluCertificate", "GlobalOptimum",
     # cvxpy expressions, and the factorization behind the convolution lemma

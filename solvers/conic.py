@@ -13,15 +13,19 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from solvers.arrays import Array
 from solvers.extended_precision import powers_of_two
+from solvers.interpolation.row_space import Found
 from solvers.margin_losses import MarginLoss
 from solvers.problem import MarginProblem
 from solvers.solution import Candidate
+
+if TYPE_CHECKING:
+    from solvers.interpolation.problem import InterpolationProblem
 
 Conic = Callable[[Any], Any]
 """R(β) as a convex cvxpy expression, from β as an affine one of a predictor's shape."""
@@ -150,3 +154,27 @@ def conic_candidate(problem: MarginProblem, conic: Conic) -> Candidate:
         np.asarray(constraint.dual_value, dtype=np.float64) * right,
         {"method": "conic", "solver": name, "solver_status": program.status},
     )
+
+
+def conic_interpolation(problem: InterpolationProblem, conic: Conic) -> Found:
+    """min R(β) s.t. Xβ = y by a cone solver, R said by `conic`; β moved onto the constraints to the last digit.
+
+    The constraints are those on an orthonormal basis of the rows, of one norm and independent.
+
+    Raises:
+        InconsistentDataError: no β fits.
+        ConicSolverError: no solver answered.
+    """
+    cp, spaces = cvxpy_library(), problem.row_spaces
+    scale = max((float(np.abs(rows.b).max(initial=0.0)) for rows in spaces), default=0.0) or 1.0
+    flat = cp.Variable(int(np.prod(problem.shape)))
+    beta = flat if len(problem.shape) == 1 else cp.reshape(flat, problem.shape, order="C")
+    parts = [flat] if problem.targets.ndim == 1 else [beta[m] for m in range(len(spaces))]
+    constraints = [rows.Q @ part == rows.b / scale for rows, part in zip(spaces, parts, strict=True)]
+    name = solve_conic(cp.Problem(cp.Minimize(conic(beta)), constraints))
+    found = scale * np.asarray(flat.value, dtype=np.float64).reshape(len(spaces), -1)
+    for rows, part in zip(spaces, found, strict=True):
+        part += (rows.b - rows.Q @ part) @ rows.Q
+    # cvxpy's multiplier of an equality has the other sign
+    dual = [rows.multipliers(-np.asarray(c.dual_value)) for rows, c in zip(spaces, constraints, strict=True)]
+    return Found(found.reshape(problem.shape), np.stack(dual, axis=1), {"method": "conic", "solver": name})

@@ -43,7 +43,7 @@ def max_margin(
             input channels, (N, R, D) and (N, R, H, W); converted to float64. A scipy sparse matrix (N, D) stays
             sparse with L2(); the other regularizers fill it.
         y: labels −1 or +1, shape (N,); (N, M) for a matrix β of M outputs (Schatten), constraints on every (n, m).
-        regularizer: R. L2(), Bridge(p), FourierBridge(p), Schatten(1 or 2), ConvKernel(…), or a `Norm` of your own.
+        regularizer: R. L2(), Bridge(p), FourierBridge(p), Schatten(p), ConvKernel(…), or a `Norm` of your own.
             For p < 1 the problem is nonconvex: the answer is a BridgeSolution, the best of the stationary points found.
             ConvKernel answers with a ConvKernelSolution, which holds the network too.
         tol: the certificate's largest allowed violation, relative.

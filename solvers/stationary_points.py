@@ -16,7 +16,7 @@ Reference: Gunasekar, Lee, Soudry, Srebro (2018), Theorem 2a and eq. (13).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ from solvers.solution import Candidate, Solution, Status
 
 if TYPE_CHECKING:
     from solvers.regularizers.bridge import Bridge
+    from solvers.regularizers.regularizer import Regularizer
 
 THRESHOLDS = (1e-4, 1e-6, 1e-2, 1e-8)
 """Sizes relative to the largest above which a coefficient may be in the support, in the order they are tried."""
@@ -150,6 +151,18 @@ class GroupProblem:
         rough = self.certified(beta / float(self.problem.careful_margins(beta).min()), None, stats)
         return rough if best is None or rough.certificate.worst < best.certificate.worst else best
 
+    def reached(self, index: int, relaxed: Array, rng: np.random.Generator) -> Solution:
+        """See `LocalSearch`."""
+        if index == 0 and relaxed.any():
+            first, weights = 1e-2, self.weights_at(self.coordinates(relaxed), 1e-2)
+        elif index <= 1:
+            first, weights = 1.0, 1.0 / self.columns**2
+        else:
+            # a small first ε, or the smoothed problem forgets where it started and all starts end at the same point
+            first, weights = 1e-3, np.exp((2.0 if index % 2 else 4.0) * rng.standard_normal(self.omega.size))
+        b, dual = self.reweighted(weights, first)
+        return self.stationary_point(b, dual, {"method": "reweighted l2 + Newton on the support", "start": index})
+
     def from_start(self, beta: Array) -> Solution:
         """The stationary point next to β: by Newton at β itself, or after reweighting from β's own coefficients."""
         stats: dict[str, object] = {"method": "Newton on the support of start", "start": "given"}
@@ -180,34 +193,34 @@ def _distinct(points: list[Solution], tolerance: float = 1e-6) -> tuple[Solution
     return tuple(kept)
 
 
-def stationary_points(problem: MarginProblem, regularizer: Bridge, convex: Bridge, search: Search) -> BridgeCandidate:
-    """Stationary points of min R(β) s.t. Aβ ≥ 1, R = ‖·‖_p with p < 1, from several starts; the best comes first.
+class LocalSearch(Protocol):
+    """How one nonconvex problem is searched from a start."""
 
-    The starts are the ℓ1 solution, the ℓ2 solution, then random weights, and `search.start` if given. What is reached
-    from that one, without passing through a smoother problem, is in `from_start`. `convex` is the same regularizer at
-    p = 1: ‖β‖_p ≥ ‖β‖₁, so its optimum is a lower bound.
+    def reached(self, index: int, relaxed: Array, rng: np.random.Generator) -> Solution:
+        """What start number `index` leads to: 0 is the convex relaxation's solution, 1 the ℓ2 one, then random ones."""
+
+    def from_start(self, beta: Array) -> Solution:
+        """The stationary point next to β."""
+
+
+def stationary_points(
+    problem: MarginProblem, local: LocalSearch, convex: Regularizer, search: Search
+) -> BridgeCandidate:
+    """Stationary points of min R(β) s.t. Aβ ≥ 1, R with p < 1, from several starts; the best comes first.
+
+    The starts are the solution at p = 1, the ℓ2 solution, then random weights, and `search.start` if given. What is
+    reached from that one, without passing through a smoother problem, is in `from_start`. `convex` is the same
+    regularizer at p = 1: its optimum is a lower bound.
 
     Raises:
         NotSeparableError, IllConditionedError.
     """
     raise_if_not_resolved(problem.A, problem.label_shape)
     raise_if_not_separable(problem.A, problem.label_shape)
-    groups = GroupProblem(problem, regularizer, search.tol)
     rng = np.random.default_rng(search.seed)
     relaxed = certified(problem, convex, convex.minimize(problem, search), tol=search.tol)
-    reached: list[Solution] = []
-    for index in range(search.n_starts):
-        if index == 0 and relaxed.beta.any():
-            first, weights = 1e-2, groups.weights_at(groups.coordinates(relaxed.beta), 1e-2)
-        elif index <= 1:
-            first, weights = 1.0, 1.0 / groups.columns**2
-        else:
-            # a small first ε, or the smoothed problem forgets where it started and all starts end at the same point
-            first, weights = 1e-3, np.exp((2.0 if index % 2 else 4.0) * rng.standard_normal(groups.omega.size))
-        b, dual = groups.reweighted(weights, first)
-        stats: dict[str, object] = {"method": "reweighted l2 + Newton on the support", "start": index}
-        reached.append(groups.stationary_point(b, dual, stats))
-    from_start = None if search.start is None else groups.from_start(search.start)
+    reached = [local.reached(index, relaxed.beta, rng) for index in range(search.n_starts)]
+    from_start = None if search.start is None else local.from_start(search.start)
     reached += [] if from_start is None else [from_start]
     points = _distinct([s for s in reached if s.status is Status.STATIONARY])
     best = points[0] if points else min(reached, key=lambda s: s.certificate.worst)

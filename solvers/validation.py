@@ -66,7 +66,8 @@ def check_regularizer(regularizer: object) -> Regularizer:
     raise TypeError(
         "regularizer must be a solvers.Regularizer such as L2(), Bridge(1) or FourierBridge(1); "
         f"got {reprlib.repr(regularizer)} of type {type(regularizer).__name__}. "
-        "The order is max_margin(X, y, regularizer) and certify(X, y, beta, regularizer)."
+        "The order is max_margin(X, y, regularizer) and certify(X, y, beta, regularizer). A potential, such as "
+        "HyperbolicEntropy, is not homogeneous and has no margin problem: only min_norm takes it."
     )
 
 

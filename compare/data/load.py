@@ -7,6 +7,7 @@
     synthetic:N,D,seed N Gaussian points in D dimensions, labelled by the sign of a Gaussian linear predictor
     partial:N,D,seed   2N Gaussian points, labelled so by their last coordinates; N of them have none of those, and
                        labels by coin flips: no predictor separates these, and the others still separate
+    random:N,D,seed    N Gaussian points in D dimensions with random labels, which a linear predictor may not separate
     FILE.csv .tsv .npz .parquet   see `compare.data.files` for where the label is; taken as it is
 
 "Standardized": every column less its mean, divided by its standard deviation. A column of ones makes a predictor
@@ -133,17 +134,18 @@ def breast_cancer(source: str, argument: str) -> tuple[Dataset, Scale]:
     return Dataset(source, table.data, np.where(table.target == 1, 1.0, -1.0), ("malignant", "benign")), "standard"
 
 
-def synthetic(source: str, argument: str) -> tuple[Dataset, Scale]:
-    """`synthetic:N,D,seed`: separable by construction, N rows in D columns."""
-    match = re.fullmatch(r"(\d+),(\d+),(\d+)", argument.replace(" ", ""))
+def gaussian(source: str, argument: str) -> tuple[Dataset, Scale]:
+    """`synthetic:N,D,seed`, separable by construction, and `random:N,D,seed`, with labels by chance."""
+    name, match = source.partition(":")[0], re.fullmatch(r"(\d+),(\d+),(\d+)", argument.replace(" ", ""))
     if not match or 0 in (N := int(match[1]), D := int(match[2])):
-        raise DataError(f"{source!r}: write synthetic:N,D,seed with N, D ≥ 1, for instance synthetic:10,20,0")
+        raise DataError(f"{source!r}: write {name}:N,D,seed with N, D ≥ 1, for instance {name}:10,20,0")
     if N * D > 10**9:
         raise DataError(f"{source!r}: {N}×{D} numbers would need {8 * N * D / 2**30:.0f} GiB")
     rng = np.random.default_rng(int(match[3]))
-    X, planted = rng.standard_normal((N, D)), rng.standard_normal(D)
-    y = np.where(X @ planted > 0, 1.0, -1.0)
-    return Dataset(f"synthetic:{N},{D},{int(match[3])}", X, y, ("below", "above")), "none"
+    X = rng.standard_normal((N, D))
+    sides = X @ rng.standard_normal(D) if name == "synthetic" else rng.standard_normal(N)
+    classes = ("below", "above") if name == "synthetic" else ("tails", "heads")
+    return Dataset(f"{name}:{N},{D},{int(match[3])}", X, np.where(sides > 0, 1.0, -1.0), classes), "none"
 
 
 def partly_separable(source: str, argument: str) -> tuple[Dataset, Scale]:
@@ -166,10 +168,19 @@ SOURCES: dict[str, Callable[[str, str], tuple[Dataset, Scale]]] = {
     "wine": two_classes,
     "iris": two_classes,
     "breast_cancer": breast_cancer,
-    "synthetic": synthetic,
+    "synthetic": gaussian,
+    "random": gaussian,
     "partial": partly_separable,
 }
-USAGE = ("digits:3v8", "wine:0v1", "iris:0v1", "breast_cancer", "synthetic:N,D,seed", "partial:N,D,seed")
+USAGE = (
+    "digits:3v8",
+    "wine:0v1",
+    "iris:0v1",
+    "breast_cancer",
+    "synthetic:N,D,seed",
+    "random:N,D,seed",
+    "partial:N,D,seed",
+)
 
 
 def standardized(data: Dataset) -> Dataset:

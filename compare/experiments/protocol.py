@@ -172,12 +172,15 @@ class Experiment(ABC):
         notes: Iterable[str] = (),
     ) -> Report:
         """A report of these sections, with the parameters and the data in its provenance."""
+        from dataclasses import replace
+
         from compare.reports.provenance import Provenance
         from compare.reports.report import Report
 
         title = f"{self.topic} on {on}" if on else self.topic
         provenance = Provenance.collect(used, seeds=seeds, command=self.call, parameters=self.record)
-        return Report(title, tuple(sections), provenance, tuple(n for n in (*notes, done.note) if n), done.complete)
+        grouped = tuple(replace(section, group=title) for section in sections)
+        return Report(title, grouped, provenance, tuple(n for n in (*notes, done.note) if n), done.complete)
 
 
 def quick_report(experiment: type[Experiment], *, progress: bool = False) -> Report:

@@ -16,7 +16,10 @@ from compare.mutants.margin_mutants import WRONG, margin_trial
 from compare.mutants.network_mutants import channel_trial, outputs_trial, padding_trial
 from compare.mutants.optimizer_mutants import optimizer_trial
 from compare.mutants.path_mutants import path_trial
+from compare.mutants.regression_mutants import TRIALS
+from compare.mutants.relu_mutants import relu_trial
 from compare.mutants.trial import Trial, section
+from compare.regression.regression_data import regression_data
 from compare.reports.progress import run_parts
 from compare.reports.report import Report
 from compare.spline.spline_cases import BUILTIN
@@ -33,7 +36,10 @@ KERNELS = (3, 2)
 """Kernel sizes of padded and multi-channel networks."""
 STEPS = 12_000
 """Of optimizers: then all runs are extrapolated to 5e-3."""
+REGRESSION = "sparse:10,20,2,0"
 WIDTH, NETWORKS = 1280, 24
+PLANES = ("synthetic:8,2,2", "random:6,2,0")
+"""Points of two-layer ReLU networks, of a rank at which the optimum is enumerated."""
 CHANNELS, GENERATORS = 4096, (0, 1, 2, 3)
 
 Part = tuple[str, Callable[[], Trial]]
@@ -70,11 +76,18 @@ def parts(kind: str, asked: MutantComparison, datasets: list[Dataset]) -> Iterat
     elif kind == "optimizers":
         for outputs in (1, 3):
             for name in ("gradient", "sign", "adam", "coordinate", "spectral"):
-                trial = partial(optimizer_trial, load(f"synthetic:6,10,{seed}"), name, steps=STEPS, seed=seed)
-                yield f"{kind}, {name}, {outputs} outputs", partial(trial, outputs=outputs)
+                data = load(f"synthetic:6,10,{seed}")
+                run = partial(optimizer_trial, data, name, steps=STEPS, seed=seed, outputs=outputs)
+                yield f"{kind}, {name}, {outputs} outputs", run
     elif kind == "path":
         for name in ("partial:40,6,0", "synthetic:12,8,3"):
             yield f"{kind}, {name}", partial(path_trial, load(name))
+    elif kind == "relu":
+        for plane in map(load, PLANES):
+            yield f"{kind}, {plane.name}", partial(relu_trial, plane.name, plane.X, plane.y)
+    elif kind == "regression":
+        for name, trial in TRIALS.items():
+            yield f"{kind}, {name}", partial(trial, regression_data(REGRESSION, None), seed)
     elif kind == "spline":
         for case in (BUILTIN, diabetes()):
             for law in ("gaussian:1,1", "gaussian:1,0.316228", "uniform:1,1"):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -208,6 +209,8 @@ class Section:
     """The predictions, each with its measurement."""
     figures: Sequence[Figure] = ()
     """The plots."""
+    group: str = ""
+    """The experiment that the section is of: a heading over its sections."""
 
     def __post_init__(self) -> None:
         for name in ("columns", "rows", "checks", "figures"):
@@ -249,6 +252,12 @@ class Findings:
     def count(self, verdict: Verdict) -> int:
         """How many checks have this verdict."""
         return sum(check.verdict is verdict for check in self.checks)
+
+    @property
+    def groups(self) -> list[tuple[str, list[tuple[int, Section]]]]:
+        """The sections with their numbers from 1, neighbours of one group together."""
+        numbered = groupby(enumerate(self.sections, 1), key=lambda one: one[1].group)
+        return [(group, list(sections)) for group, sections in numbered]
 
     @property
     def passed(self) -> bool:

@@ -120,6 +120,7 @@ def section_record(section: Section) -> dict[str, Any]:
     """One section in JSON's shape."""
     return {
         "title": section.title,
+        "group": section.group,
         "text": section.text,
         "columns": [asdict(column) for column in section.columns],
         "rows": [dict(row) for row in section.rows],

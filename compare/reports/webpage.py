@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections import Counter
 from functools import cache
 from typing import Any
 
@@ -20,10 +21,13 @@ from markupsafe import Markup
 from compare.reports import records
 from compare.reports.drawing import svg
 from compare.reports.findings import Column, Figure, Findings, Section, Value
+from compare.reports.overview import overview
 from compare.reports.terminal import comparison, headline, is_number
 from compare.reports.verdict import Verdict
 from compare.reports.wording import cell, clean, header, shown_in_unit
 
+MOST_OPEN = 6
+"""Sections of a page that is unfolded at first; a longer one shows its overview, and what went wrong. A convention."""
 POLICY = "policy-of-this-page"
 """Stands for the policy while the page is made."""
 CLASSES = {
@@ -53,7 +57,8 @@ def render(report: Findings, *, page: bool) -> str:
         page=page,
         headline=str(headline(report)),
         state="fails" if report.failures else "holds" if report.passed else "none",
-        unpredicted=[check for check in report.checks if not check.verdict.tested],
+        overview=overview(report),
+        folded=len(report.sections) > MOST_OPEN,
         checks_csv=download(records.to_csv(report)["checks.csv"]) if report.checks else "",
     )
     return text.replace(POLICY, policy(text), 1) if page else text
@@ -92,6 +97,7 @@ def template() -> Template:
         "cell": cell,
         "classes": CLASSES,
         "comparison": comparison,
+        "counts": counts,
         "header": header,
         "is_numeric": is_numeric,
         "picture": picture,
@@ -102,6 +108,12 @@ def template() -> Template:
     }
     environment.filters |= {"clean": clean, "paragraphs": paragraphs}
     return environment.get_template("webpage.html")
+
+
+def counts(section: Section) -> list[tuple[int, Verdict]]:
+    """How many of a section's predictions are confirmed, refuted, not reached; none of those that are 0."""
+    found = Counter[Verdict](check.verdict for check in section.checks)
+    return [(found[v], v) for v in Verdict if found[v] and v is not Verdict.NO_PREDICTION]
 
 
 def paragraphs(text: str) -> list[str]:

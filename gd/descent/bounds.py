@@ -30,10 +30,15 @@ class LossWeights:
     """p_t, shape (B, S, *shape of y)."""
     total: Array = field(repr=False)
     """Σ p over the steps 0 … t, the same shape; of the minibatches where there are some."""
-    current_image: Array = field(repr=False)
-    """Aᵀp_t, shape (B, S, *shape of β)."""
-    total_image: Array = field(repr=False)
-    """Aᵀ Σ p, the same shape."""
+    current_image: Array | None = field(repr=False)
+    """Aᵀp_t, shape (B, S, *shape of β); None where the outputs are not known to be ⟨x, β⟩."""
+    total_image: Array | None = field(repr=False)
+    """Aᵀ Σ p, the same shape; None likewise."""
+
+    def mean(self, run: int, first: int, last: int) -> Array:
+        """The mean p̄ of the steps after snapshot `first` up to snapshot `last`, of sum 1; the shape of y."""
+        p = np.asarray(self.total[run, last] - self.total[run, first])
+        return np.asarray(p / p.sum())
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class Bounds:
 
 
 def bounds(steps: NDArray[np.int64], predictors: Array, margins: Array, p: LossWeights, R: Regularizer) -> Bounds:
-    """The bounds (1) from snapshots: β (B, S, …), smallest raw margins (B, S), and loss weights.
+    """The bounds (1) from snapshots: β (B, S, …), smallest raw margins (B, S), and loss weights with images.
 
     Raises ValueError where R has no dual norm, or is not defined for predictors of this shape.
     """
@@ -95,6 +100,8 @@ def bounds(steps: NDArray[np.int64], predictors: Array, margins: Array, p: LossW
 def _means(steps: NDArray[np.int64], p: LossWeights, b: int, s: int) -> Iterator[tuple[int, int, float, Array]]:
     """(first step, last step, Σp, Aᵀp) of the sums whose bounds are compared at snapshot s."""
     last = int(steps[s])
+    assert p.current_image is not None
+    assert p.total_image is not None
     yield last, last, float(p.current[b, s].sum()), p.current_image[b, s]
     yield 0, last, float(p.total[b, s].sum()), p.total_image[b, s]
     back = 1

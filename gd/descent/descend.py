@@ -19,6 +19,8 @@ from gd.descent.rescaling import ProgressiveRescaling
 from gd.descent.run import Recorder, Training, iterate
 from gd.descent.schedule import ConstantStep, DecayingStep, LossNormalized, Schedule
 from gd.descent.trajectory import Trajectory
+from gd.forward_pass import check_forward_pass
+from gd.gradient_mode import with_gradients
 from gd.images.descend_image import ImageTrajectory, Reduction, descend_image
 from gd.images.descend_image import Optimizer as ImageOptimizer
 from gd.images.generator import Generator
@@ -82,6 +84,7 @@ def descend(
 ) -> Trajectory: ...
 
 
+@with_gradients
 def descend(
     model: nn.Module | Sequence[nn.Module],
     X: ArrayLike | Tensor,
@@ -135,7 +138,8 @@ def descend(
         batch_size: points in a minibatch, drawn without replacement in every epoch; all unless given. Bounds use the
             minibatches' loss weights, and snapshots are of the whole data.
         seed: of the minibatches, and of randomness inside a module's forward pass, if it has any.
-        device: CUDA where there is one, else the CPU, unless given.
+        device: CUDA where there is one and the Jacobian has 10⁶ entries (below, the CPU is faster), else the CPU,
+            unless given.
         dtype: of all computation; float64 unless given.
         snapshots: about how many log-spaced steps to record, the first and the last included, or those steps
             themselves; 60 unless given.
@@ -185,10 +189,10 @@ def descend(
     chosen_loss = find_loss("exponential" if loss is None else loss)
     chosen = find_optimizer("gradient" if optimizer is None else optimizer)
     inputs, targets = check_data(models[0], X, y, chosen_loss)
-    where = choose_device(device)
+    check_forward_pass(models[0], inputs)
+    where = choose_device(device, models, targets.numel())
     began = time.perf_counter()
-    devices = [torch.cuda.current_device()] if where.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
         torch.manual_seed(seed or 0)
         objective = Objective(models, inputs, targets, chosen_loss, where, dtype or torch.float64)
         training = _training(objective, chosen, schedule, bool(rescaled), batch_size, seed or 0)
@@ -215,6 +219,8 @@ def descend(
         boundary=chosen.boundary,
         preconditioner=None if history is None else objective.parameters(history),
         loss_weights=recorder.loss_weights(),
+        effective_growth=None if recorder.effective_start is None else recorder.effective_start.growth,
+        effective_potential=None if recorder.effective_start is None else recorder.effective_start.potentials(),
         predictor_norm=_predictor_norm(objective, training, beta),
     )
 

@@ -19,6 +19,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from gd.losses import Loss
 from gd.networks.declaration import declared
 from gd.optimizers.weight_norm import WeightNorm
+from gd.squared.effective_start import EffectiveStart
 from solvers.arrays import Array
 
 
@@ -161,7 +162,10 @@ class Objective:
             return self._call(_Predictor(self._model, self._declared.compose), "model.", W, ())
 
     def unit_step(self, norm: WeightNorm) -> float:
-        """1 over the largest dual norm of a point: the step that changes no margin by more than 1 in this norm.
+        """4 over the largest dual norm of a point: the first step of normalized steepest descent with η_t ~ 1/√t.
+
+        Of the factors 1, 2, 4, 8, 16, 4 left the smallest bounds after 4,000 steps on Gaussian points, for sign,
+        coordinate and spectral descent alike.
 
         Raises ValueError unless the network is the linear predictor itself: elsewhere none is known.
         """
@@ -171,7 +175,7 @@ class Objective:
                 "schedule=DecayingStep(0.01)"
             )
         rows = self.X.flatten(1)
-        return 1.0 / float(norm.dual(rows, lambda points: [points.unsqueeze(1)]).max().clamp(min=1e-300))
+        return 4.0 / float(norm.dual(rows, lambda points: [points.unsqueeze(1)]).max().clamp(min=1e-300))
 
     def predictor_gradient(self, slope: Tensor) -> Tensor | None:
         """∇_β L up to a positive factor, Σ_n slope_n x_n; None where outputs are not ⟨x, β⟩."""
@@ -179,6 +183,10 @@ class Objective:
             return None
         rows = self.X.flatten(1)
         return (slope.mT @ rows if slope.ndim == 3 else slope @ rows).flatten(1)
+
+    def effective_start(self) -> EffectiveStart | None:
+        """What accumulates the effective start of finite steps, where the networks have one and the loss is squared."""
+        return None if self._linear is None or self.loss.margin else self._linear.effective_start(self.start)
 
     def _measured_degree(self) -> int | None:
         """L with f(x; c·w) = c^L f(x; w): stated by the model, else measured at the start; None if there is none."""

@@ -77,6 +77,8 @@ def iterate(
         update, memory = optimizer.update(objective, t, W, gradient, memory)
         trial, state = schedule.step(objective, t, update, state)
         W = torch.where(column(running), trial, W)
+        if recorder.effective_start is not None:
+            recorder.effective_start.add(kept, W)
     return W, last_step.cpu().numpy(), running.cpu().numpy(), memory
 
 
@@ -107,6 +109,7 @@ class Recorder:
         self._slopes = torch.zeros((objective.start.shape[0], *objective.y.shape)).to(objective.y)
         """Σ of the slopes of the steps so far."""
         self._slopes_before = torch.zeros_like(self._slopes)
+        self.effective_start = objective.effective_start()
         self.wanted = set(steps.tolist())
         self._record = Record()
         self._before: tuple[Tensor, Tensor] | None = None
@@ -160,11 +163,11 @@ class Recorder:
         """What weak duality and the KKT conditions say here."""
         objective = self.objective
         taken: dict[str, Tensor] = {}
+        taken |= {"current": -objective.y * gradient.slope, "total": -objective.y * self._slopes}
         if image is not None:
-            shape, y = (W.shape[0], *objective.predictors(W).shape[1:]), objective.y
+            shape = (W.shape[0], *objective.predictors(W).shape[1:])
             total = objective.predictor_gradient(self._slopes)
             assert total is not None  # `image` says so
-            taken |= {"current": -y * gradient.slope, "total": -y * self._slopes}
             taken |= {"current_image": -image.view(shape), "total_image": -total.view(shape)}
         if self.norm is not None:
             taken["norm"] = self.norm.value(W, objective.layers)
@@ -200,6 +203,6 @@ class Recorder:
         return times | {name: self._record.column(name, axis=1) for name in names}
 
     def loss_weights(self) -> LossWeights | None:
-        """The p_t and their sums; None where the outputs are not known to be ⟨x, β⟩."""
+        """The p_t and their sums; None where there are no labels."""
         columns = [self._record.column(name, axis=1) for name in ("current", "total", "current_image", "total_image")]
         return None if columns[0] is None else LossWeights(*columns)

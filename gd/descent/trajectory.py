@@ -22,6 +22,7 @@ from gd.status import RunStatus
 from solvers.arrays import Array
 from solvers.card import Card
 from solvers.regularizers import Regularizer
+from solvers.regularizers.hyperbolic_entropy import HyperbolicEntropy
 
 
 @dataclass(frozen=True)
@@ -115,11 +116,18 @@ class Trajectory(Card):
     preconditioner: Mapping[str, Array] | None = field(repr=False)
     """Q at the end by parameter name, each (B, …), where the optimizer steps along Q⁻¹∇L with Q of its own history."""
     loss_weights: LossWeights | None = field(repr=False)
-    """The p_t and their sums, for `gap`; None where the outputs are not ⟨x, β⟩ or there are no labels."""
+    """The p_t and their sums, for `gap`; None where there are no labels."""
     raw_margin: Array = field(repr=False)
     """min_n y_n f(x_n; w), shape (B, S); NaN where there are no labels."""
     predictor_norm: Regularizer | None = field(repr=False)
     """The norm of β whose margin the optimizer maximizes, for linear predictors; None elsewhere."""
+    effective_growth: Array | None = field(default=None, repr=False)
+    """ρ± of two-layer diagonal networks on the squared loss, shape (B, 2, D): by how much finite steps changed the
+    start, (w₁ ± w₂)·e^{ρ±} (`gd.squared.effective_start`); None for other networks and losses."""
+    effective_potential: tuple[HyperbolicEntropy | None, ...] | None = field(default=None, repr=False)
+    """Two-layer diagonal networks on the squared loss: for each run the potential of its effective start
+    (`gd.squared.effective_start`): a run that fits the data ends exactly at its least value; None for a run with steps
+    that are no gradient steps (momentum). None for other networks and losses."""
 
     @property
     def runs(self) -> int:
@@ -140,7 +148,7 @@ class Trajectory(Card):
         Raises:
             ValueError: the network is not a linear predictor, R is not a norm, or no R was given and none is known.
         """
-        if self.loss_weights is None or self.predictors is None:
+        if self.loss_weights is None or self.loss_weights.total_image is None or self.predictors is None:
             raise ValueError(
                 "only a network f(x) = ⟨x, β⟩ trained on labels has such bounds; for another homogeneous network read "
                 "`stationarity`"

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
+from gd.gradient_mode import with_gradients
 from gd.networks.wide_relu import LinearPieces
 from solvers.arrays import Array
 
@@ -54,6 +55,7 @@ class DecayedNetwork:
         return LinearPieces.of_units(w, b, a * w, a * b, self.offset)
 
 
+@with_gradients
 def train_with_decay(
     x: ArrayLike,
     y: ArrayLike,

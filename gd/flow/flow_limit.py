@@ -8,9 +8,12 @@ margin map that suits the network is chosen. The squared loss has another flow: 
 from __future__ import annotations
 
 import copy
+import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Literal, overload
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
@@ -22,8 +25,13 @@ from gd.flow.limit import Limit
 from gd.flow.margin_map import MarginMap
 from gd.flow.module_map import ModuleMap
 from gd.flow.sliding import SlidingMap
+from gd.forward_pass import check_fixed_function, check_forward_pass, check_one_label_each
+from gd.gradient_mode import with_gradients
 from gd.losses import Loss, Squared, find_loss
 from gd.networks.declaration import declared
+from gd.networks.linear_network import LinearNetwork
+from gd.squared.linear_flow import LARGEST, linear_flow_limit, with_predictions
+from gd.squared.regression_limit import RegressionLimit
 from gd.squared.squared_flow import squared_flow_limit
 from gd.squared.squared_limit import SquaredLimit
 from solvers.problem import MarginProblem
@@ -37,6 +45,18 @@ Progress = Callable[[int, int], None]
 
 @overload
 def flow_limit(  # type: ignore[overload-overlap]  # "squared" is also a str
+    model: LinearNetwork | Sequence[LinearNetwork],
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    loss: Literal["squared"] | Squared,
+    tol: float | None = None,
+    max_steps: int | None = None,
+    device: str | torch.device | None = None,
+    progress: Progress | None = None,
+) -> RegressionLimit: ...
+@overload
+def flow_limit(  # type: ignore[overload-overlap]  # "squared" is also a str
     model: nn.Module | Sequence[nn.Module],
     X: ArrayLike | Tensor,
     y: ArrayLike | Tensor,
@@ -44,6 +64,7 @@ def flow_limit(  # type: ignore[overload-overlap]  # "squared" is also a str
     loss: Literal["squared"] | Squared,
     tol: float | None = None,
     max_steps: int | None = None,
+    time_limit: float = math.inf,
     device: str | torch.device | None = None,
     progress: Progress | None = None,
 ) -> SquaredLimit: ...
@@ -57,6 +78,7 @@ def flow_limit(
     seed: int = 0,
     tol: float | None = None,
     max_steps: int | None = None,
+    time_limit: float = math.inf,
     path_tolerance: float | None = None,
     snapshots_per_decade: int | None = None,
     device: str | torch.device | None = None,
@@ -72,6 +94,7 @@ def flow_limit(
     seed: int = 0,
     tol: float | None = None,
     max_steps: int | None = None,
+    time_limit: float = math.inf,
     path_tolerance: float | None = None,
     snapshots_per_decade: int | None = None,
     device: str | torch.device | None = None,
@@ -79,6 +102,7 @@ def flow_limit(
 ) -> list[Limit]: ...
 
 
+@with_gradients
 def flow_limit(
     model: nn.Module | Sequence[nn.Module],
     X: ArrayLike | Tensor,
@@ -88,6 +112,7 @@ def flow_limit(
     seed: int = 0,
     tol: float | None = None,
     max_steps: int | None = None,
+    time_limit: float = math.inf,
     path_tolerance: float | None = None,
     snapshots_per_decade: int | None = None,
     device: str | torch.device | None = None,
@@ -105,27 +130,35 @@ def flow_limit(
             and parameters that do not require a gradient stay as they are.
         X: inputs, shape (N, …).
         y: labels ±1, shape (N,), or (N, M) for M outputs (then every (n, m) is a constraint).
-        loss: "exponential", "logistic", or that loss as an object. "squared" (or `gd.Squared()`) is another flow with
-            another answer: the `SquaredLimit` of `gd.squared_flow_limit`, which has more parameters.
+        loss: "exponential", "logistic", or that loss as an object. "squared" (or `gd.Squared()`), with real targets y,
+            is another flow with another answer: the `SquaredLimit` of `gd.squared_flow_limit`, which has more
+            parameters; for linear networks a `RegressionLimit`, with the predicted interpolant beside it.
         seed: of the random probes that measure homogeneity.
         tol: largest relative duality gap (where R is a norm), or relative KKT residual ε/‖w̃‖ (elsewhere), of a limit
             called found; 1e-9 unless given. With the squared loss the largest residual, 1e-10 unless given.
-        max_steps: attempted steps per model before giving up; 20,000 unless given (squared loss: 10,000).
+        max_steps: attempted steps per model before giving up; 20,000 unless given (squared loss: 10,000;
+            linear networks with up to 1,000 weights, which are integrated on the CPU: 100,000).
+        time_limit: seconds after which no step and no search for a limit starts; the limit is then UNFINISHED unless it
+            was found, with everything that is known by then. No limit unless given.
         path_tolerance: angle in radians by which one step of the path may err; 1e-3 unless given.
         snapshots_per_decade: density of the recorded path in τ; 40 unless given.
-        device: CUDA where there is one, else the CPU, unless given. Always float64.
-        progress: called with (attempted steps, models still running) every 50 steps.
+        device: CUDA where there is one and the Jacobian has 10⁶ entries (below, the CPU is faster), else the CPU,
+            unless given. Always float64.
+        progress: called with (attempted steps, models still running) every 50 steps, and once a second.
 
     Returns:
         A `Limit`, or a list of them in the order of the models. Read `status`: only OPTIMAL and STATIONARY say where
         the flow ends as the theorems predict it.
 
     Raises:
-        NotHomogeneousError: the module has a bias or otherwise does not scale (with the measured deviation).
+        NotHomogeneousError: the module has a bias behind its first layer or otherwise does not scale (with the measured
+            deviation, and the degree in each layer's parameters).
         NotSeparableError: linear networks, when no predictor separates the data (with its Farkas certificate).
-        ValueError: data not finite or of wrong shape, labels not ±1, unknown loss, a mixed batch, zero weights; or the
-            forward pass has kinks that cannot be located: it jumps, draws random numbers, branches on the weights'
-            values, or applies an operation to them that is not known to be smooth or piecewise smooth.
+        ValueError: data not finite or of wrong shape, labels not ±1, unknown loss, a mixed batch, zero weights; the
+            forward pass is compiled, does not take X, gives no tensor or another number of outputs than there are
+            labels, or has layers in training mode that differ in evaluation mode (dropout, batch normalization); or it
+            has kinks that cannot be located: it jumps, draws random numbers, branches on the weights' values, or
+            applies an operation to them that is not known to be smooth or piecewise smooth.
         TypeError: `path_tolerance` or `snapshots_per_decade` with the squared loss, whose flow has neither.
 
     Reference: Lyu, Li (2020), Theorems 4.1 and 4.4; Gunasekar, Lee, Soudry, Srebro (2018), Theorems 1, 2, 2a.
@@ -136,33 +169,33 @@ def flow_limit(
     >>> limit.status.name, np.round(limit.predictor, 12) + 0.0
     ('OPTIMAL', array([0.4, 0.2, 0. ]))
     """
+    began = time.monotonic()
     chosen = find_loss(loss)
+    models = check_models(model)
+    if max_steps is not None and (max_steps != int(max_steps) or max_steps < 1):
+        raise ValueError(f"max_steps must be a whole number of at least 1, got {max_steps!r}")
+    if not time_limit > 0:
+        raise ValueError(f"time_limit is in seconds and must be positive, got {time_limit!r}")
     if not chosen.margin:
         if path_tolerance is not None or snapshots_per_decade is not None:
             raise TypeError(
                 "with loss='squared' there is no path_tolerance and no snapshots_per_decade; use accuracy= and times= "
                 "of `squared_flow_limit` instead"
             )
-        return squared_flow_limit(
-            model,
-            X,
-            y,
-            tol=1e-10 if tol is None else tol,
-            max_steps=10_000 if max_steps is None else max_steps,
-            device=device,
-            progress=progress,
-        )
+        return _squared_limit(model, X, y, 1e-10 if tol is None else tol, max_steps, device, progress)
     if chosen.name not in ("exponential", "logistic"):
         raise ValueError(f"loss must be 'exponential', 'logistic' or 'squared', got {loss!r}")
     tol, max_steps = 1e-9 if tol is None else tol, 20_000 if max_steps is None else max_steps
     path_tolerance = 1e-3 if path_tolerance is None else path_tolerance
     if not (0 < tol < 1 and 0 < path_tolerance < 1):
         raise ValueError(f"tol and path_tolerance must lie in (0, 1), got {tol!r} and {path_tolerance!r}")
-    models = check_models(model)
     inputs, labels = check_data(models[0], X, y, chosen)
+    check_one_label_each(check_forward_pass(models[0], inputs), labels)
+    for one in models:
+        check_fixed_function(one, inputs)
     if declared(models[0]).linear_network is not None:
         raise_if_not_separable(check_problem(inputs.numpy(), labels.numpy(), L2()).A, tuple(labels.shape))
-    where = choose_device(device)
+    where = choose_device(device, models, labels.numel())
     mapping = margin_map(models[0], inputs.to(where), labels.to(where), seed)
     if len(models) > 1 and not mapping.batches:  # equal shapes do not make two forward passes one function
         return [
@@ -174,6 +207,7 @@ def flow_limit(
                 seed=seed,
                 tol=tol,
                 max_steps=max_steps,
+                time_limit=max(began + time_limit - time.monotonic(), 1e-3),
                 path_tolerance=path_tolerance,
                 snapshots_per_decade=snapshots_per_decade,
                 device=device,
@@ -187,8 +221,35 @@ def flow_limit(
     flow = Flow.begin(mapping, start, logistic=chosen.name == "logistic", tolerance=path_tolerance)
     problem = _induced_problem(mapping, start, inputs, labels)
     run = Run(models, mapping, problem, labels, tol, 40 if snapshots_per_decade is None else snapshots_per_decade)
-    limits = run.to_the_end(flow, max_steps, progress)
+    limits = run.to_the_end(flow, int(max_steps), began + time_limit, progress)
     return limits[0] if isinstance(model, nn.Module) else limits
+
+
+def _squared_limit(
+    model: nn.Module | Sequence[nn.Module],
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    tol: float,
+    max_steps: int | None,
+    device: str | torch.device | None,
+    progress: Progress | None,
+) -> SquaredLimit:
+    """Of linear networks with their predictions; of small ones by an integrator of high order."""
+    models = check_models(model)
+    networks = [network for one in models if (network := declared(one).linear_network) is not None]
+    steps = 10_000 if max_steps is None else max_steps
+    if len(networks) < len(models):
+        return squared_flow_limit(models, X, y, tol=tol, max_steps=steps, device=device, progress=progress)
+    if not 0 < tol < 1:
+        raise ValueError(f"tol must lie in (0, 1), got {tol!r}")
+    inputs, targets = check_data(models[0], X, y, Squared())
+    if sum(p.numel() for p in models[0].parameters() if p.requires_grad) <= LARGEST:
+        steps = 100_000 if max_steps is None else max_steps
+        return linear_flow_limit(models, networks, inputs, targets, tol=tol, max_steps=steps, progress=progress)
+    limit = squared_flow_limit(models, X, y, tol=tol, max_steps=steps, device=device, progress=progress)
+    ends = [declared(limit.load(copy.deepcopy(one), k)).linear_network for k, one in enumerate(models)]
+    predictors = np.stack([end.predictor for end in ends if end is not None])
+    return with_predictions(limit, networks, inputs, targets, predictors, limit.error)
 
 
 def margin_map(model: nn.Module, X: Tensor, y: Tensor, seed: int = 0) -> MarginMap:

@@ -43,6 +43,9 @@ SETTLED = 1e-6
 of p at the lowest temperature, 1e-16/1e-8, leaves 1e-8 of it.)"""
 PATIENT = (1.0, 200)
 """Steps that may follow after the limit was found, until the direction is final: of those before, and at least."""
+TOLD = 1.0  # seconds between calls of `progress`, at most
+PATIENT_IN_A_CELL = (0.5, 50)
+"""The same where units that die keep the direction from becoming final: the flow is watched in its cell for as long."""
 OPEN_GAP = 1e-5  # above it a gap is no matter of temperature or rounding: R is not what this network minimizes
 
 
@@ -102,14 +105,17 @@ class Run:
         self.termination = Termination()
         self.began = time.perf_counter()
 
-    def to_the_end(self, flow: Flow, max_steps: int, progress: Callable[[int, int], None] | None) -> list[Limit]:
-        """The limits of all rows of a flow that has not taken a step yet."""
+    def to_the_end(
+        self, flow: Flow, max_steps: int, deadline: float, progress: Callable[[int, int], None] | None
+    ) -> list[Limit]:
+        """The limits of all rows of a flow that has not taken a step yet; `deadline` is a time of `time.monotonic`."""
         rows = np.arange(len(self.locked))
         courses = [_Course() for _ in rows]
         first_step = flow.step.copy()
         limits: dict[int, Limit] = {}
         self.recorder.begin(flow)
         self.recorder.keep(flow, rows, np.ones(rows.size, dtype=bool))
+        told = time.monotonic()
         for attempt in range(max_steps):
             accepted = flow.advance()
             self.recorder.keep(flow, rows, accepted)
@@ -119,7 +125,8 @@ class Run:
             spent = (flow.step < SMALLEST_STEP * flow.tau) | (flow.log_norm > LARGEST_LOG_NORM)
             # a sample on which every unit is dead has no gradient: its margin stays, and time runs out
             spent |= ((flow.tau > ENDLESS * first_step[rows]) | (flow.log_norm > GIVEN_UP)) & ~separated
-            finished = np.union1d(ended, np.flatnonzero(spent | (attempt == max_steps - 1))).astype(int)
+            last = attempt == max_steps - 1 or time.monotonic() >= deadline
+            finished = np.union1d(ended, np.flatnonzero(spent | last)).astype(int)
             for i in map(int, finished):
                 limits[int(rows[i])] = self._report(flow, i, int(rows[i]), courses[rows[i]])
             if finished.size:
@@ -127,19 +134,23 @@ class Run:
                 if staying.size == 0:
                     break
                 flow, rows = flow.restrict(staying), rows[staying]
-            if progress is not None and attempt % 50 == 49:
+            if progress is not None and (attempt % 50 == 49 or time.monotonic() >= told + TOLD):
                 progress(attempt + 1, rows.size)
+                told = time.monotonic()
         return [limits[row] for row in range(len(self.locked))]
 
     def _ends(self, flow: Flow, i: int, row: int, course: _Course) -> bool:
         """Look at row i: whether its limit is found and its direction is final."""
         course.look(flow.theta[i], float(flow.log_norm[i]))
         steps = int(flow.steps[i])
-        if course.found is None or course.found.reached is Reached.BY_CERTIFICATE:  # the later, the more accurate
-            first = course.found is None
-            course.found = self._limit_of(flow, i, row, course) or course.found
-            if first:
-                course.last_step = steps + max(int(PATIENT[0] * steps), PATIENT[1])
+        before, again = course.found, (Reached.BY_CERTIFICATE, Reached.IN_THE_CELL)
+        if before is None or before.reached in again:  # the later, the more accurate
+            found = self._limit_of(flow, i, row, course)
+            # a certificate holds for good; a cell holds while the flow is in it
+            course.found = found or (before if before and before.reached is Reached.BY_CERTIFICATE else None)
+            if before is None and found is not None:
+                part, least = PATIENT_IN_A_CELL if found.reached is Reached.IN_THE_CELL else PATIENT
+                course.last_step = steps + max(int(part * steps), least)
         return course.found is not None and (course.turned <= SETTLED or steps >= course.last_step)
 
     def _limit_of(self, flow: Flow, i: int, row: int, course: _Course) -> _Found | None:
@@ -188,7 +199,7 @@ class Run:
             settles_slowly=self.mapping.settles_slowly,
             missing_margin=1.0 - smoothed / point.kkt.margin if proved and point.isolated else np.inf,
         )
-        if reached is Reached.NOT and point.best_of_its_cell:
+        if reached is not Reached.AT_THE_POINT and point.best_of_its_cell:
             found = self.termination.in_the_cell(row, float(flow.margins[i].min()), point.kkt.margin)
             reached = Reached.IN_THE_CELL if found else Reached.NOT
         if reached is Reached.NOT:
@@ -274,6 +285,7 @@ class Run:
             polish_angle=0.0 if found.reached is Reached.BY_CERTIFICATE else 2.0 * math.asin(min(distance / 2.0, 1.0)),
             certificate=there.certificate,
             conservation_drift=self.recorder.laws.drift(row),
+            two_layers=self.mapping.two_layers(there.theta),
             integrated=Integrated(
                 weights=self.mapping.weights(own.theta),
                 predictor=self._predictor(own),

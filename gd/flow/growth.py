@@ -22,7 +22,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
 from gd.flow.kkt import ACTIVE
-from gd.flow.weight_polish import gradients, hessian
+from gd.flow.weight_polish import hessian
 from solvers.arrays import Array
 
 if TYPE_CHECKING:
@@ -54,14 +54,26 @@ def growth(mapping: MarginMap, theta: Tensor, local: Local, p: Array, temperatur
     chosen = torch.zeros(active.size, p.size, dtype=torch.float64, device=theta.device)
     chosen[torch.arange(active.size), torch.as_tensor(active)] = 1.0
     pulls = torch.stack([_real(local.pull(row[None])[0] - force) for row in chosen]).cpu().numpy()
-    _, singular, basis = np.linalg.svd(np.sqrt(p[active])[:, None] * pulls, full_matrices=False)
     at = _real(theta)
     both = mapping.held_problem(theta, carried, p > ACTIVE * p.max()).both
-    Z = gradients(lambda real: both(_like(real, theta))[1].real, at).cpu().numpy()
-    J = gradients(lambda real: (weights @ both(_like(real, theta))[0])[None], at)[0].cpu().numpy()
-    kappa = torch.as_tensor(np.linalg.lstsq(Z.T, J)[0], device=theta.device)
-    held = np.vstack([at.cpu().numpy(), basis[singular**2 > rate * temperature], Z])
-    V = np.linalg.qr(held.T)[0].T
+    kappa = local.kink_multipliers(weights)
+    # the part of JᵀCJ that T holds: right singular vectors of √p J, by the left ones of the small Gram matrix
+    pulls *= np.sqrt(p[active])[:, None]
+    squares, left = np.linalg.eigh(pulls @ pulls.T)
+    kept = squares > rate * temperature
+    left = left[:, kept] / np.sqrt(squares[kept])
+
+    def across_margins(v: Array) -> Array:
+        """v less its part in the span of these singular vectors."""
+        return np.asarray(v - (pulls @ v) @ left @ left.T @ pulls)
+
+    radial = across_margins(local.along_kinks(at).cpu().numpy())
+    radial /= max(float(np.linalg.norm(radial)), 1e-300)
+
+    def along(v: Array) -> Array:
+        """v less its parts across the kinks, along θ and along the margins that p holds."""
+        v = across_margins(local.along_kinks(torch.as_tensor(v, device=theta.device)).cpu().numpy())
+        return np.asarray(v - radial * (radial @ v))
 
     def weighted(real: Tensor) -> Tensor:
         margins, kinks = both(_like(real, theta))
@@ -70,19 +82,19 @@ def growth(mapping: MarginMap, theta: Tensor, local: Local, p: Array, temperatur
     size = at.numel()
     if size <= DENSE:
         H = hessian(weighted, at).cpu().numpy()
-        across = np.eye(size) - V.T @ V
-        return float(np.linalg.eigvalsh(across @ (H + H.T) @ across / 2.0)[-1]) / rate - 1.0
+        across = np.stack([along(e) for e in np.eye(size)])
+        return float(np.linalg.eigvalsh(across @ (H + H.T) @ across.T / 2.0)[-1]) / rate - 1.0
 
     with torch.enable_grad():  # one graph of the gradient serves every product
         at = at.detach().requires_grad_()
         (slope,) = torch.autograd.grad(weighted(at), at, create_graph=True)
 
+    if not slope.requires_grad:  # margins linear in the weights: H = 0
+        return -1.0
+
     def product(v: Array) -> Array:
-        v = v - V.T @ (V @ v)
-        along = torch.as_tensor(v, device=theta.device)
-        Hv = torch.autograd.grad(slope, at, along, retain_graph=True)[0].cpu().numpy()
-        found: Array = Hv - V.T @ (V @ Hv)
-        return found
+        direction = torch.as_tensor(along(v), device=theta.device)
+        return along(torch.autograd.grad(slope, at, direction, retain_graph=True)[0].cpu().numpy())
 
     operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
     start = np.random.default_rng(0).standard_normal(size)

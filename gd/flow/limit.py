@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gd.flow.termination import Reached
+from gd.flow.two_layer_optimum import TwoLayerRelu, certified
 from gd.status import FlowStatus
 from solvers.arrays import Array
 from solvers.card import Card
+from solvers.relu.certificate import ReluCertificate
 from solvers.solution import Certificate
 
 
@@ -121,6 +123,8 @@ class Limit(Card):
     conservation_drift: float | None = None
     """Largest violation along the path of what gradient flow conserves (w₁² − w₂² of diagonal networks, balancedness of
     linear and ReLU layers), relative to ‖w‖²: an error of the integration. None where no such law is known."""
+    two_layers: TwoLayerRelu | None = field(default=None, repr=False)
+    """The limit as a two-layer (leaky) ReLU network with one output, and its data; None for every other network."""
     stats: Mapping[str, Any] = field(default_factory=dict)
     """`steps`, `rejected`, `tau`, `degree`, `seconds`, `kinks` (that a ReLU network slides along), `device`."""
 
@@ -133,3 +137,65 @@ class Limit(Card):
     def direction(self) -> Array:
         """The limit direction as one vector of norm 1, parameters in their order."""
         return np.concatenate([np.ravel(w) for w in self.weights.values()])
+
+    def global_optimum(
+        self, *, tol: float = 1e-8, n_starts: int = 32, seed: int = 0, max_steps: int = 200, time_limit: float = np.inf
+    ) -> ReluCertificate:
+        """Is this limit of a two-layer (leaky) ReLU network the global optimum, among networks of every width, of
+
+            min ½‖w‖²    s.t.   y_n Σ_j a_j σ(w_j · x_n) ≥ 1,        σ(t) = max(t, s t)?
+
+        Gradient flow ends at a KKT point of this problem, and these need not be global. The answer is computed when it
+        is asked for, because it may take longer than the flow did: milliseconds where the points have rank two, up to
+        minutes where units have to be searched.
+
+        - GLOBAL: some multipliers of the limit prove it, by enumeration of all cells. Never said where the points with
+          multipliers have a rank above four.
+        - NOT_GLOBAL: only beside `cheaper`, a network of smaller norm, which may have more units.
+        - UNKNOWN: neither; or `cheaper` is no proof, because it is cheaper by less than the accuracy of the limit,
+          2ε/‖w̃‖ + 2Nδ/‖w̃‖², or because the limit was not found (`status`) and the norm still falls on the way.
+
+        Args:
+            tol: the largest relative gap that counts as closed.
+            n_starts: random starts of the search for units, in each round.
+            seed: of these starts.
+            max_steps: the largest number of rounds, each a linear program.
+            time_limit: seconds after which no round starts.
+
+        Returns:
+            `solvers.ReluCertificate`. `verdict` is the answer; `lower_bound`, `entering_unit`, `cheaper` and
+            `sampled_maximum` are the evidence. Norms are ½‖w‖² at margin one, of balanced units.
+
+        Raises:
+            ValueError: the network is no two-layer (leaky) ReLU network without bias and with one output; or it
+                classifies a point wrongly.
+
+        Reference: Lyu, Li (2020), Theorem 4.4, for the KKT points; `solvers.certify_relu` for the certificate.
+
+        >>> import torch
+        >>> from gd.flow.flow_limit import flow_limit
+        >>> _ = torch.manual_seed(5)
+        >>> xor = [[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]
+        >>> layers = torch.nn.Linear(2, 10, bias=False), torch.nn.ReLU(), torch.nn.Linear(10, 1, bias=False)
+        >>> limit = flow_limit(torch.nn.Sequential(*layers).double(), xor, [1, -1, -1, 1])
+        >>> found = limit.global_optimum()
+        >>> found.verdict.name, round(found.value, 9)
+        ('GLOBAL', 2.828427125)
+        """
+        if self.two_layers is None:
+            raise ValueError(
+                "the global optimum is known for two-layer ReLU and leaky ReLU networks without bias and with one "
+                "output; this network's forward pass is not one"
+            )
+        norm = self.norm_at_unit_margin
+        # by weak duality in the cell of the limit, with its own multipliers scaled until they pass
+        accuracy = 2.0 * (self.kkt_epsilon + self.dual.size * self.kkt_delta / norm) / norm
+        return certified(
+            self.two_layers,
+            tol,
+            accuracy=accuracy if self.status.converged else np.inf,
+            n_starts=n_starts,
+            seed=seed,
+            max_steps=max_steps,
+            time_limit=time_limit,
+        )

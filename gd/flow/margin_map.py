@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from gd.flow.implicit_weights import forceful, implicit_weights
 from gd.flow.kkt import ACTIVE, KKT, StationaryPoint
 from gd.flow.termination import SETTLING
+from gd.flow.two_layer_optimum import TwoLayerRelu
 from gd.flow.weight_polish import HeldProblem, gradients, polish_weights
 from solvers.arrays import Array
 from solvers.regularizers import Regularizer
@@ -66,6 +67,14 @@ class Local:
     ) -> None:
         self.margins, self.gram, self.pull, self.degree = margins, gram, pull, degree
         self._square = (theta.conj() * theta).real.sum(-1)
+
+    def along_kinks(self, v: Tensor) -> Tensor:
+        """v (P,) for the first row, less its part across the kinks that the flow slides along; here there are none."""
+        return v
+
+    def kink_multipliers(self, p: Tensor) -> Tensor:
+        """κ (K,) with Jᵀp − Zᵀκ along the kinks of the first row."""
+        return p[:0]
 
     def solve(self, h: Array, T: Array, guess: Array, logistic: bool, implicit: NDArray[np.bool_]) -> Step:
         """One implicit step of every row; `implicit` asks for an implicit J as well, where that is offered."""
@@ -124,6 +133,11 @@ class MarginMap(ABC):
 
     def predictors(self, theta: Tensor) -> Array | None:
         """β of every row of θ, shape (B, *shape); None when the network is not a linear predictor."""
+        del theta
+        return None
+
+    def two_layers(self, theta: Tensor) -> TwoLayerRelu | None:
+        """The network at θ (P,) as a two-layer (leaky) ReLU network; None where it is not one."""
         del theta
         return None
 

@@ -1,51 +1,24 @@
-"""Any homogeneous torch module as a margin map, by its trace (`gd.piecewise`); and the test for homogeneity.
-
-A network f(x; θ) is homogeneous of degree L in its trainable parameters when f(x; cθ) = c^L f(x; θ) for all c > 0.
-Then its margins along a direction only scale, and gradient flow has a limit direction to speak of. Biases behind the
-first layer, batch normalization, smooth activations and skip connections around layers break it. (Biases of the first
-layer alone do not: they are weights of a constant input.) It is measured, not guessed from the
-layers: at the given parameters and at random ones near them, for several c.
-"""
+"""Any homogeneous torch module as a margin map, by its trace (`gd.piecewise`)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gd.flow.homogeneity import TOLERATED, measured_degree
 from gd.flow.margin_map import Local, MarginMap
+from gd.flow.two_layer_optimum import TwoLayerRelu, two_layer_relu
 from gd.networks.declaration import declared
 from gd.piecewise.module import Derivatives, PiecewiseMargins
 from solvers.arrays import Array
 
-TOLERATED = 1e-8  # relative deviation from c^L f(x; θ); rounding gives 1e-15 to 1e-12
 LARGEST_BASIS = 4096
 """Dimension up to which β of a module is computed, one unit vector after the other."""
-SCALES = (0.5, 1.7, 3.0)
-
-
-class NotHomogeneousError(ValueError):
-    """The module's outputs do not scale like a power of its parameters.
-
-    Attributes:
-        deviation: largest |f(x; cθ) − c^L f(x; θ)| / max|f(x; cθ)| measured, L the best integer-free fit.
-        degree: that L.
-    """
-
-    def __init__(self, deviation: float, degree: float, culprits: Sequence[str]) -> None:
-        self.deviation = deviation
-        self.degree = degree
-        named = f" Parameters that do not take part in the scaling: {', '.join(culprits)}." if culprits else ""
-        super().__init__(
-            f"the module is not homogeneous in its parameters: f(x; cθ) differs from c^L f(x; θ) by {deviation:.1e} "
-            f"(relative; best degree L = {degree:.3f}, at most {TOLERATED:.0e} is rounding), so its gradient flow has "
-            f"no limit direction to find.{named} Remove biases behind the first layer, normalization and smooth "
-            "activations; ReLU, LeakyReLU, linear, convolution and pooling layers without bias are homogeneous"
-        )
 
 
 class ModuleMap(MarginMap):
@@ -69,7 +42,7 @@ class ModuleMap(MarginMap):
         # with a layer held, the weights that train induce another regularizer
         self.regularizer = declared(model).regularizer if all(p.requires_grad for p in model.parameters()) else None
         start = self.start([model])[0]
-        self.degree = self._measure_degree(start, seed)
+        self.degree = measured_degree(self._named_margins, self._split(start), seed)
         self._linear = self._is_linear(start, seed)
         self.pieces = PiecewiseMargins(self._call, self._sizes, X, y, start, seed)
 
@@ -88,6 +61,10 @@ class ModuleMap(MarginMap):
 
     def _margins(self, theta: Tensor) -> Tensor:
         return (self.y * self._outputs(theta, self.X).reshape(self.y.shape)).flatten()
+
+    def _named_margins(self, named: Mapping[str, Tensor]) -> Tensor:
+        with torch.no_grad():
+            return (self.y * self._call(list(named.values()), self.X).reshape(self.y.shape)).flatten()
 
     @property
     def convex(self) -> bool:
@@ -176,33 +153,8 @@ class ModuleMap(MarginMap):
     def conserved(self, theta: Tensor) -> Tensor | None:
         return self.pieces.conserved(theta)
 
+    def two_layers(self, theta: Tensor) -> TwoLayerRelu | None:
+        return two_layer_relu(self.pieces.two_layers(theta), self.y)
+
     def weights(self, theta: Tensor) -> dict[str, Array]:
         return {name: part.cpu().numpy() for name, part in self._split(theta).items()}
-
-    def _measure_degree(self, theta: Tensor, seed: int) -> float:
-        generator = torch.Generator().manual_seed(seed)
-        spread = float(theta.abs().mean()) or 1.0
-        noise = torch.randn(2, theta.numel(), generator=generator, dtype=torch.float64).to(theta.device)
-        probes = [theta + spread * n for n in noise] + [theta]
-        ratios, deviations = [], []
-        for probe in probes[:2]:
-            f = self.margins(probe[None])[0]
-            if not torch.isfinite(f).all():
-                raise ValueError("the module's outputs on X are not finite at (and near) its parameters")
-            for c in SCALES:
-                scaled = self.margins(c * probe[None])[0]
-                if float(f.norm()) > 0 and float(scaled.norm()) > 0:
-                    ratios.append(float(torch.log(scaled.norm() / f.norm())) / math.log(c))
-        if not ratios:
-            raise ValueError("the module's outputs on X are identically zero near its parameters: no margin to follow")
-        degree = float(np.median(ratios))
-        degree = float(round(degree)) if abs(degree - round(degree)) < 0.05 else degree
-        for probe in probes:
-            f = self.margins(probe[None])[0]
-            for c in SCALES:
-                scaled = self.margins(c * probe[None])[0]
-                size = max(float(scaled.abs().max()), c**degree * float(f.abs().max()), 1e-300)
-                deviations.append(float((scaled - c**degree * f).abs().max()) / size)
-        if max(deviations) > TOLERATED or degree <= 0:
-            raise NotHomogeneousError(max(deviations), degree, [n for n in self._names if "bias" in n])
-        return degree

@@ -29,14 +29,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gd.flow.cell_program import Cell, cell_optimum
+from gd.flow.cell import Cell, CellOptimum
+from gd.flow.cell_program import cell_optimum
 from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights
 from gd.flow.kkt import StationaryPoint
 from gd.flow.margin_map import Local, Step
 from gd.flow.module_map import ModuleMap
 from gd.flow.weight_polish import LARGEST_DENSE, HeldProblem, hessian
-from gd.piecewise.module import Derivatives
-from gd.piecewise.rows import Rows
+from gd.piecewise.module import Derivatives, TwoLayers
+from gd.piecewise.rows import KinkGram, Rows
 from solvers.arrays import Array
 
 ROUNDS = 12
@@ -100,16 +101,21 @@ class Tangent:
     gates: Gates
     local: Derivatives
     gram: Tensor
-    """Of all rows, J and Z, (C + K, C + K)."""
-    factor: Tensor
-    """Cholesky factor of the part of Z."""
+    """JJᵀ (C, C)."""
+    cross: Tensor
+    """ZJᵀ (K, C)."""
+    across: KinkGram
+    """ZZᵀ."""
 
     @classmethod
     def of(cls, gates: Gates, local: Derivatives, metric: Metric) -> Tangent:
-        gram, C = metric.gram(local.rows), local.margins.shape[0]
-        S = gram[C:, C:].clone()
-        S.diagonal().add_(RIDGE * torch.trace(S) + 1e-300)
-        return cls(gates, local, gram, torch.linalg.cholesky(S))
+        rows, C = local.rows, local.margins.shape[0]
+        J, Z = rows.select(slice(C)), rows.select(slice(C, None))
+        if metric.factor is not None:
+            gram = metric.gram(rows)
+            across = KinkGram(lambda: gram[C:, C:].clone(), None, RIDGE)
+            return cls(gates, local, gram[:C, :C], gram[C:, :C], across)
+        return cls(gates, local, J.gram(), Z.cross(J), KinkGram(Z.gram, Z.separate() if len(Z) else None, RIDGE))
 
     @property
     def C(self) -> int:
@@ -117,14 +123,12 @@ class Tangent:
 
     def along_kinks(self, c: Tensor) -> Tensor:
         """(ZZᵀ)^{−1}ZJᵀ c for columns c (C, n)."""
-        return torch.cholesky_solve(self.gram[self.C :, : self.C] @ c, self.factor)
+        return self.across.solve(self.cross @ c)
 
     def projected_gram(self) -> Tensor:
         """JJᵀ along the kinks, (C, C)."""
-        C = self.C
-        across = torch.cholesky_solve(self.gram[C:, :C], self.factor)
-        projected = self.gram[:C, :C] - self.gram[:C, C:] @ across
-        moves = projected.diagonal() > PINNED * self.gram.diagonal()[:C]
+        projected = self.gram - self.cross.T @ self.across.solve(self.cross)
+        moves = projected.diagonal() > PINNED * self.gram.diagonal()
         return torch.where(moves[:, None] & moves, projected, 0.0)
 
     def pull(self, p: Tensor) -> Tensor:
@@ -165,29 +169,29 @@ class SlidingMap(ModuleMap):
         self, theta: Tensor, p: Array, *, carried: Any, may_grow: bool, tol: float
     ) -> Iterator[StationaryPoint]:
         """The best point of the flow's cell, for two layers; otherwise by Newton's method in the weights."""
-        point = self._best_of_the_cell(theta, carried)
-        if point is not None:
-            yield point
-        else:
-            yield from super().polished(theta, p, carried=carried, may_grow=may_grow, tol=tol)
-
-    def _best_of_the_cell(self, theta: Tensor, carried: Gates | None) -> StationaryPoint | None:
         net = self.pieces.two_layers(theta)
-        if net is None:
-            return None
+        best = None if net is None else self._best_of_the_cell(net, theta, p, carried)
+        if net is None or best is None:
+            yield from super().polished(theta, p, carried=carried, may_grow=may_grow, tol=tol)
+        elif not best.refused().any():
+            (W, a), at = best.weights(), best.kkt()
+            found = net.theta(*(torch.as_tensor(part).to(theta) for part in (W @ self._basis(net).T, a)))
+            yield StationaryPoint(found / at.norm, best.lam, at, stable=True, isolated=False, best_of_its_cell=True)
+
+    def _best_of_the_cell(self, net: TwoLayers, theta: Tensor, p: Array, carried: Gates | None) -> CellOptimum | None:
+        """The optimum of the cell where the flow is; walls that it slides along may be crossed."""
         gates = self.begin_gates(theta) if carried is None else carried
         X, W, a = (part.cpu().numpy() for part in (net.X, net.W, net.a))
-        basis = np.linalg.qr(X.T)[0] if X.shape[0] < X.shape[1] else np.eye(X.shape[1])
-        y = self.y.flatten().cpu().numpy()
-        on = (gates.on ^ net.flipped).view(self.pieces.n_items, -1).cpu().numpy()
+        basis, y = self._basis(net), self.y.flatten().cpu().numpy()
+        on, sliding = (part.view(len(y), -1).cpu().numpy() for part in (gates.on ^ net.flipped, gates.sliding))
         cell = Cell(X @ basis, y, np.where(a >= 0, 1.0, -1.0), on, net.above, net.below)
-        best = cell_optimum(cell, np.abs(a)[:, None] * (W @ basis))
-        if best is None:
-            return None
-        W, a = best.weights()
-        found = net.theta(*(torch.as_tensor(part).to(theta) for part in (W @ basis.T, a)))
-        at = best.kkt()
-        return StationaryPoint(found / at.norm, best.lam, at, stable=True, isolated=False, best_of_its_cell=True)
+        return cell_optimum(cell, np.abs(a)[:, None] * (W @ basis), p, sliding)
+
+    @staticmethod
+    def _basis(net: TwoLayers) -> Array:
+        """An orthonormal basis (D, r) of the data's span."""
+        X = net.X.cpu().numpy()
+        return np.linalg.qr(X.T)[0] if X.shape[0] < X.shape[1] else np.eye(X.shape[1])
 
     def begin_gates(self, theta: Tensor) -> Gates:
         """Signs of z, nothing sliding."""
@@ -241,6 +245,15 @@ class SlidingLocal(Local):
             mapping.degree,
         )
 
+    def along_kinks(self, v: Tensor) -> Tensor:
+        tangent = self.rows[0]
+        rows, C = tangent.local.rows, tangent.C
+        q = tangent.across.solve(rows.dot(v)[C:, None])[:, 0]
+        return v - rows.combine(torch.cat([q.new_zeros(C), q]))
+
+    def kink_multipliers(self, p: Tensor) -> Tensor:
+        return self.rows[0].along_kinks(p[:, None])[:, 0]
+
     def solve(self, h: Array, T: Array, guess: Array, logistic: bool, implicit: NDArray[np.bool_]) -> Step:
         solved = [
             self._solve_row(b, float(h[b]), T[b : b + 1], guess[b : b + 1], logistic, bool(implicit[b]))
@@ -266,8 +279,8 @@ class SlidingLocal(Local):
             if metric.drift is not None:
                 drift = tangent.local.rows.dot(metric.drift)
             z_K = tangent.local.z[tangent.gates.kinks] + drift[C:]
-            back = torch.cholesky_solve(z_K[:, None], tangent.factor)[:, 0]
-            m = (tangent.local.margins + drift[:C] - tangent.gram[:C, C:] @ back).cpu().numpy()
+            back = tangent.across.solve(z_K[:, None])[:, 0]
+            m = (tangent.local.margins + drift[:C] - tangent.cross.T @ back).cpu().numpy()
             gram = tangent.projected_gram().cpu().numpy()
             gram = (gram + gram.T)[None] / 2
             p, ok = implicit_weights(forceful(m[None], gram), gram, np.array([h]), T, p, logistic)
@@ -324,7 +337,7 @@ class SlidingLocal(Local):
         plain, numbers = Tangent.of(gates, tangent.local, Metric()), torch.nonzero(held)[:, 0]
         behind = self._mapping.pieces.derivatives(theta, gates.open, numbers).rows.dense[C:]
         along = torch.stack([plain.local.rows.dot(gradient)[C:] for gradient in behind])
-        a = torch.cholesky_solve(along.T, plain.factor).T
+        a = plain.across.solve(along.T).T
         none = torch.zeros(C).to(a)
         spanned = torch.stack([plain.local.rows.combine(torch.cat([none, row])) for row in a])
         held_here = (behind - spanned).norm(dim=1) <= 1e-6 * behind.norm(dim=1)

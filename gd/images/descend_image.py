@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from gd.data import check_choice, choose_device
+from gd.gradient_mode import with_gradients
 from gd.images.generator import Generator
 from gd.images.stopping_rules import Stop, StoppingRule
 from gd.recording import Record, snapshot_steps
@@ -83,6 +84,7 @@ class ImageTrajectory:
         return np.where(reached.any(axis=0), reached.argmax(axis=0).astype(np.float64), np.inf)
 
 
+@with_gradients
 def descend_image(
     model: Generator,
     target: ArrayLike | Tensor,
@@ -94,7 +96,7 @@ def descend_image(
     reduction: Reduction = "mean",
     measurement: Callable[[Tensor], Tensor] | None = None,
     rules: Sequence[StoppingRule] = (),
-    clean: ArrayLike | None = None,
+    clean: ArrayLike | Tensor | None = None,
     snapshots: int | Sequence[int] = 20,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
@@ -120,7 +122,8 @@ def descend_image(
             mse(A G(C), y), and keep images G(C).
         clean: the image x that `clean_mse` is measured against, of the shape of the target's images.
         snapshots: about how many log-spaced steps to keep outputs and weight distances at, or those steps themselves.
-        device: CUDA where there is one, else the CPU.
+        device: CUDA where there is one and weights times pixels are 10⁶ (below, the CPU is faster), else the CPU,
+            unless given.
         dtype: float32 or float64; the model's own unless given.
         progress: called with (t, steps) at snapshots.
 
@@ -141,7 +144,7 @@ def descend_image(
     ((2, 1, 8, 8), True)
     """
     _check_options(steps, step, optimizer, momentum, reduction)
-    where = choose_device(device)
+    where = choose_device(device, [model], int(np.prod(np.shape(target))))
     precision = dtype or next(model.parameters()).dtype
     trained = copy.deepcopy(model).to(where, precision)
     forward = measurement or (lambda image: image)

@@ -19,6 +19,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from gd.data import on_cpu
+
 
 @dataclass(frozen=True)
 class Stop:
@@ -79,13 +81,13 @@ class Oracle(StoppingRule):
     'oracle'
     """
 
-    clean: ArrayLike
+    clean: ArrayLike | Tensor
     """The clean image, of the target's shape without or with the axis of networks."""
     name: str = "oracle"
     """The key of its `Stop` in `ImageTrajectory.stops`."""
 
     def watch(self, target: Tensor) -> Watch:
-        clean = torch.as_tensor(np.asarray(self.clean)).to(target)
+        clean = torch.as_tensor(np.asarray(on_cpu(self.clean))).to(target)
         if bad := int((~torch.isfinite(clean)).sum()):
             raise ValueError(
                 f"the oracle's clean image must be finite; {bad} of its {clean.numel()} entries are NaN or infinite"

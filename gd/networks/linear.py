@@ -28,7 +28,12 @@ from gd.networks.linear_network import (
     initial_weights,
     tied_at_smallest,
 )
+from gd.squared.effective_start import EffectiveStart
 from solvers.regularizers import L2, Bridge, Regularizer, Schatten
+from solvers.regularizers.balanced_potential import BalancedPotential
+from solvers.regularizers.diagonal_potential import DiagonalPotential
+from solvers.regularizers.hyperbolic_entropy import HyperbolicEntropy
+from solvers.regularizers.potential import Potential
 
 __all__ = ["FullyConnected", "Diagonal", "Convolutional"]
 
@@ -115,6 +120,16 @@ class FullyConnected(LinearNetwork):
         return L2() if self.outputs == 1 else Schatten(2.0 / self.depth)
 
     @property
+    def potential(self) -> Potential | None:
+        """For one output and balanced weights, W_{l+1}ᵀW_{l+1} = W_l W_lᵀ (to 1e-12), not all zero."""
+        layers = [w.detach().cpu().numpy() for w in self.weights]
+        apart = [float(np.abs(after.T @ after - before @ before.T).max()) for before, after in pairwise(layers)]
+        largest = max(float(np.abs(w).max()) ** 2 * max(w.shape) for w in layers)
+        if self.depth == 1 or self.outputs > 1 or max(apart) > TIE * largest or not self.predictor.any():
+            return super().potential
+        return BalancedPotential(self.predictor, self.depth)
+
+    @property
     def theorem(self) -> str:
         if self.depth == 1:
             return "Soudry et al. (2018), Theorem 3"
@@ -186,6 +201,17 @@ class Diagonal(LinearNetwork):
     @property
     def regularizer(self) -> Regularizer:
         return L2() if self.depth == 1 else Bridge(2.0 / self.depth)
+
+    @property
+    def potential(self) -> Potential | None:
+        """Each coefficient is a function of ∫ Xᵀ(y − Xβ) dt alone, from any weights."""
+        weights = np.stack([w.detach().cpu().numpy() for w in self.weights])
+        if self.depth == 2:
+            return HyperbolicEntropy.of_weights(*weights)
+        return DiagonalPotential(weights) if self.depth > 2 else super().potential
+
+    def effective_start(self, start: Tensor) -> EffectiveStart | None:
+        return EffectiveStart(start) if self.depth == 2 else None
 
     @property
     def theorem(self) -> str:

@@ -23,9 +23,12 @@ from torch import Tensor, nn
 
 from solvers.arrays import Array
 from solvers.regularizers import Regularizer
+from solvers.regularizers.balanced_potential import BalancedPotential
+from solvers.regularizers.potential import Potential
 
 if TYPE_CHECKING:
     from gd.flow.margin_map import MarginMap
+    from gd.squared.effective_start import EffectiveStart
 
 Initialization = Literal["gaussian", "balanced", "unbiased"]
 
@@ -78,6 +81,22 @@ class LinearNetwork(nn.Module):
     def theorem(self) -> str:
         """Where it is proved that gradient descent ends at the optimum of `regularizer`; "" where nothing is."""
         return ""
+
+    @property
+    def potential(self) -> Potential | None:
+        """R of which gradient flow on the squared loss, from the current weights, ends at the least that fits.
+
+        None where none is proved for the network and these weights.
+        """
+        if self.depth > 1 or self.outputs > 1 or len(self.shape) > 1:
+            return None
+        return BalancedPotential(self.predictor, 1)
+
+    def effective_start(self, start: Tensor) -> EffectiveStart | None:
+        """What accumulates, along finite gradient steps on the squared loss, the start from which the flow would end
+        alike; `start` holds the weights of B runs, (B, P). None where there is no such start."""
+        del start
+        return None
 
     @property
     def linear_network(self) -> LinearNetwork:

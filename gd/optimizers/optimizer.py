@@ -105,6 +105,11 @@ class Optimizer(ABC):
         """Whether u_t is the gradient itself, as schedules with a theory of gradient descent have it."""
         return False
 
+    @property
+    def decay(self) -> float:
+        """The weight decay, whatever it acts on."""
+        return self.weight_decay
+
     def first_step(self, objective: Objective) -> tuple[float, float]:
         """The first step and the exponent of its decay, where the schedule is left to us.
 

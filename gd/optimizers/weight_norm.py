@@ -56,6 +56,13 @@ class WeightNorm(ABC):
     def steepest(self, rows: Tensor, layers: Layers) -> Tensor:
         """u (B, P) with ‖u‖ ≤ 1 and ⟨g, u⟩ = ‖g‖°; entries, or singular directions, where g is zero are zero."""
 
+    @abstractmethod
+    def optimality(self, theta: Tensor, z: Tensor, value: Tensor, layers: Layers) -> Tensor:
+        """Equations (B, P) for θ, ‖θ‖ = value (B, 1), to have the subgradient z, ‖z‖° = 1; smooth and dimensionless.
+
+        They hold where z ∈ ∂‖θ‖, and have other solutions too: signs and inequalities are for the caller to check.
+        """
+
     def check_layers(self, shapes: Sequence[tuple[int, ...]]) -> None:
         """Raise ValueError where the norm is not defined for layers of these shapes. Defined for all by default."""
         del shapes
@@ -116,6 +123,16 @@ class EntrywiseNorm(WeightNorm):
         unit: Tensor = powers / torch.linalg.vector_norm(powers, ord=self.p, dim=1, keepdim=True).clamp(min=tiny)
         return unit
 
+    def optimality(self, theta: Tensor, z: Tensor, value: Tensor, layers: Layers) -> Tensor:
+        unit = theta / value
+        if self.p == math.inf:
+            return z * (unit**2 - 1.0)
+        if self.p == 1:
+            return unit * (z**2 - 1.0)
+        if self.p >= 2:
+            return unit.sign() * unit.abs() ** (self.p - 1.0) - z
+        return unit - z.sign() * z.abs() ** (conjugate(self.p) - 1.0)
+
 
 @dataclass(frozen=True)
 class SpectralNorm(WeightNorm):
@@ -162,6 +179,12 @@ class SpectralNorm(WeightNorm):
     def steepest(self, rows: Tensor, layers: Layers) -> Tensor:
         units = [orthogonalized(layer, self.newton_schulz).flatten(1) for layer in layers(rows)]
         return units[0] if len(units) == 1 else torch.cat(units, dim=1)
+
+    def optimality(self, theta: Tensor, z: Tensor, value: Tensor, layers: Layers) -> Tensor:
+        # W = t U Vᵀ on the range of Z = U S Vᵀ
+        pairs = zip(layers(theta / value), layers(z), strict=True)
+        parts: Tensor = torch.cat([(w @ g.mT @ w - g).flatten(1) for w, g in pairs], dim=1)
+        return parts
 
     def check_layers(self, shapes: Sequence[tuple[int, ...]]) -> None:
         wrong = [shape for shape in shapes if len(shape) != 2]

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gd.piecewise.builder import HiddenKinkError
 from gd.piecewise.program import Evaluation, Program, Rectifier, Ref, States, references
 from gd.piecewise.rows import Block, Outer, Rows
-from gd.piecewise.switches import HiddenKinkError, as_program
+from gd.piecewise.switches import as_program
 from gd.piecewise.trace import ReadsDataError, Trace, trace
 
 SAME = 1e-10  # relative: outputs of the program and of the module itself
@@ -189,9 +190,13 @@ class PiecewiseMargins:
             flipped = _equal(z, -h)
             if not flipped and not _equal(z, h):
                 return None
-            slopes, linear = [], h @ a[0]
+            # with output weights of a sample's own pre-activations, the linear network is not zero there
+            probe = h[h.norm(dim=1).argmax()]
+            slopes, linear = [], h @ probe
+            probed = [weights[order[0]], probe[None] if second.transposed else probe[:, None]]
+            probed = [probed[order.index(i)] for i in range(2)]
             for gates in (torch.ones_like(z), torch.zeros_like(z)):
-                held = self.program.evaluate(weights, gates=States(gates, z.new_zeros(0))).output[:, 0]
+                held = self.program.evaluate(probed, gates=States(gates, z.new_zeros(0))).output[:, 0]
                 slopes.append(float(held @ linear / (linear @ linear)))
             above, below = reversed(slopes) if flipped else slopes
             expected = torch.where(h > 0, above * h, below * h) @ a[0]

@@ -7,7 +7,7 @@ other parameters are dense.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,6 +48,31 @@ class Rows:
         parts = [(b.left @ b.left.T) * (b.right @ b.right.T) if isinstance(b, Outer) else b @ b.T for b in self.blocks]
         return torch.stack(parts).sum(0)
 
+    def cross(self, other: Rows) -> Tensor:
+        """Scalar products with the rows of another list, (R, R')."""
+        pairs = zip(self.blocks, other.blocks, strict=True)
+        parts = [
+            (a.left @ b.left.T) * (a.right @ b.right.T)
+            if isinstance(a, Outer) and isinstance(b, Outer)
+            else _dense(a) @ _dense(b).T
+            for a, b in pairs
+        ]
+        return torch.stack(parts).sum(0)
+
+    def separate(self) -> tuple[Tensor, Tensor] | None:
+        """Numbers k_r (R,) and vectors (R, b) with rows e_{k_r} v_rᵀ of one matrix, or its transpose.
+
+        Rows of different numbers are then orthogonal. None where the rows are not of that form.
+        """
+        busy = [b for b in self.blocks if bool(b.left.any() if isinstance(b, Outer) else b.any())]
+        if len(busy) != 1 or not isinstance(busy[0], Outer):
+            return None
+        for one, other in ((busy[0].left, busy[0].right), (busy[0].right, busy[0].left)):
+            where = one != 0
+            if bool((where.sum(1) <= 1).all()):
+                return where.to(torch.int64).argmax(1), one.sum(1, keepdim=True) * other
+        return None
+
     def dot(self, v: Tensor) -> Tensor:
         """The scalar product of each row with v (P,): (R,)."""
         total, start = v.new_zeros(len(self)), 0
@@ -70,4 +95,45 @@ class Rows:
     @property
     def dense(self) -> Tensor:
         """(R, P)."""
-        return torch.cat([b.dense if isinstance(b, Outer) else b for b in self.blocks], 1)
+        return torch.cat([_dense(b) for b in self.blocks], 1)
+
+
+def _dense(block: Block) -> Tensor:
+    return block.dense if isinstance(block, Outer) else block
+
+
+class KinkGram:
+    """Z Zᵀ of rows Z, with a ridge relative to its trace, to be solved with; by blocks where rows are `separate`."""
+
+    def __init__(self, gram: Callable[[], Tensor], separate: tuple[Tensor, Tensor] | None, ridge: float) -> None:
+        self._place: Tensor | None = None
+        if separate is None:
+            S = gram()
+            S.diagonal().add_(ridge * torch.trace(S) + 1e-300)
+            self._factor = torch.linalg.cholesky(S)
+            return
+        groups, vectors = separate
+        order = torch.argsort(groups, stable=True)
+        _, number, counts = torch.unique_consecutive(groups[order], return_inverse=True, return_counts=True)
+        within = torch.arange(len(order), device=order.device) - (torch.cumsum(counts, 0) - counts)[number]
+        self._shape = (len(counts), int(counts.max()))
+        self._place = torch.empty_like(order)
+        self._place[order] = number * self._shape[1] + within
+        blocks = self._padded(vectors)
+        blocks = blocks @ blocks.mT
+        diagonal = torch.ones(len(counts) * self._shape[1], dtype=vectors.dtype, device=vectors.device)
+        diagonal[self._place] = ridge * float((vectors**2).sum()) + 1e-300
+        self._factor = torch.linalg.cholesky(blocks + torch.diag_embed(diagonal.view(self._shape)))
+
+    def _padded(self, rows: Tensor) -> Tensor:
+        """Rows (R, n) sorted into their groups, (G, k, n)."""
+        padded = rows.new_zeros(self._shape[0] * self._shape[1], rows.shape[1])
+        padded[self._place] = rows
+        return padded.view(*self._shape, rows.shape[1])
+
+    def solve(self, sides: Tensor) -> Tensor:
+        """(Z Zᵀ)^{−1} times columns (R, n)."""
+        if self._place is None:
+            return torch.cholesky_solve(sides, self._factor)
+        solved = torch.cholesky_solve(self._padded(sides), self._factor)
+        return solved.reshape(-1, sides.shape[1])[self._place]

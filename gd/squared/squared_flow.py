@@ -28,7 +28,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from gd.data import check_data, check_models, choose_device
+from gd.data import check_data, check_models, choose_device, finite_tensor, on_cpu
+from gd.gradient_mode import with_gradients
 from gd.losses import Squared
 from gd.squared.squared_limit import SquaredLimit
 from gd.squared.tangent import TangentBundle, tangent_bundle
@@ -36,6 +37,7 @@ from gd.status import SquaredStatus
 from solvers.arrays import Array
 
 
+@with_gradients
 def squared_flow_limit(
     model: nn.Module | Sequence[nn.Module],
     X: ArrayLike | Tensor,
@@ -66,7 +68,8 @@ def squared_flow_limit(
         grid: further inputs, shape (G, …), at which f is recorded at these times.
         stop_at_last_time: end at the last of `times` instead of at the limit.
         max_steps: accepted and rejected together.
-        device: CUDA where there is one, else the CPU, unless given. Always float64.
+        device: CUDA where there is one and the Jacobian has 10⁶ entries (below, the CPU is faster), else the CPU,
+            unless given. Always float64.
         progress: called with (attempted steps, networks still running) every 50 steps.
 
     Returns:
@@ -86,9 +89,9 @@ def squared_flow_limit(
     ('FITTED', True)
     """
     began = time.perf_counter()
-    where = choose_device(device)
-    bundle, targets = _bundle(model, X, y, where)
-    stops = np.asarray(times, dtype=np.float64).ravel()
+    bundle, targets = _bundle(model, X, y, device)
+    where = bundle.start.device
+    stops = np.asarray(on_cpu(times), dtype=np.float64).ravel()
     if stops.size and (stops[0] <= 0 or np.any(np.diff(stops) <= 0) or not np.isfinite(stops).all()):
         raise ValueError("times must be finite, positive and ascending")
     if stop_at_last_time and not stops.size:
@@ -96,8 +99,8 @@ def squared_flow_limit(
     if not (0 < tol < 1 and 0 < accuracy < 1):
         raise ValueError(f"tol and accuracy must lie in (0, 1), got {tol!r} and {accuracy!r}")
     with torch.no_grad():
-        points = None if grid is None else torch.as_tensor(np.asarray(grid, dtype=np.float64)).to(where)
-        run = _Integration(bundle, targets.to(where).flatten(), tol, accuracy, stops, points, stop_at_last_time)
+        points = None if grid is None else finite_tensor("grid", grid).to(where)
+        run = _Integration(bundle, targets.flatten(), tol, accuracy, stops, points, stop_at_last_time)
         for attempt in range(max_steps):
             if not bool(run.open.any()):
                 break
@@ -110,16 +113,25 @@ def squared_flow_limit(
 
 
 def _bundle(
-    model: nn.Module | Sequence[nn.Module], X: ArrayLike | Tensor, y: ArrayLike | Tensor, device: torch.device
+    model: nn.Module | Sequence[nn.Module],
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    device: str | torch.device | None,
 ) -> tuple[TangentBundle, Tensor]:
     """The tangents of checked models on checked data, and the checked targets."""
     models = check_models(model)
     inputs, targets = check_data(models[0], X, y, Squared())
-    return tangent_bundle(models, inputs, targets, device), targets
+    where = choose_device(device, models, targets.numel())
+    return tangent_bundle(models, inputs, targets, where), targets.to(where)
 
 
+@with_gradients
 def linear_limit(
-    model: nn.Module | Sequence[nn.Module], X: ArrayLike | Tensor, y: ArrayLike | Tensor
+    model: nn.Module | Sequence[nn.Module],
+    X: ArrayLike | Tensor,
+    y: ArrayLike | Tensor,
+    *,
+    device: str | torch.device | None = None,
 ) -> Mapping[str, Array]:
     """The limit in closed form where f is linear in the trained weights (train="output" or "linearized"):
 
@@ -130,7 +142,7 @@ def linear_limit(
     Raises ValueError for data that do not fit and where Θ is singular (fewer effective units than points).
     """
     with torch.no_grad():
-        bundle, targets = _bundle(model, X, y, torch.device("cpu"))
+        bundle, targets = _bundle(model, X, y, device)
         tangent = bundle.at(bundle.start)
         factor, failed = torch.linalg.cholesky_ex(tangent.kernel)
         if bool(failed.any()):
@@ -143,7 +155,10 @@ def linear_limit(
         return {name: part.cpu().numpy().copy() for name, part in bundle.named(W).items()}
 
 
-def stable_step(model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor) -> float:
+@with_gradients
+def stable_step(
+    model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor, *, device: str | torch.device | None = None
+) -> float:
     """The bound 2/λ_max(Θ(0)) below which plain gradient descent on ½‖r‖² converges for a wide network.
 
     In the paper's notation 2/(n λ_max), with Θ = n Θ̂_n for n units. A step is given to `descend` as a fraction of it.
@@ -151,7 +166,7 @@ def stable_step(model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor) 
     Reference: Jin and Montúfar (2023), the learning-rate condition of Theorem 1.
     """
     with torch.no_grad():
-        bundle, _ = _bundle(model, X, y, torch.device("cpu"))
+        bundle, _ = _bundle(model, X, y, device)
         return 2.0 / float(torch.linalg.eigvalsh(bundle.at(bundle.start).kernel)[0, -1])
 
 
@@ -178,7 +193,7 @@ class _Integration:
         self.stop_at_last_time = stop_at_last_time
         self.W = bundle.start.clone()
         runs = self.W.shape[0]
-        self.times = torch.cat([torch.from_numpy(times), torch.tensor([float("inf")])]).to(self.W)
+        self.times = torch.from_numpy(np.append(times, np.inf)).to(self.W)
         self.tangent = bundle.at(self.W)
         self.next = torch.zeros(runs, dtype=torch.int64, device=self.W.device)
         self.t, self.error, self.h = (self.W.new_zeros(runs) for _ in range(3))
@@ -244,7 +259,7 @@ class _Integration:
         moved = torch.linalg.vector_norm(trial - self.bundle.start, dim=1)
         error = torch.linalg.vector_norm(change - predicted, dim=1) / moved.clamp(min=torch.finfo(r.dtype).tiny)
         # a unit that data hold on its kink chatters at any h; shorter than plain gradient descent is no gain
-        shortest = 0.1 / first.kernel.diagonal(dim1=1, dim2=2).sum(dim=1)
+        shortest = (0.1 if self.bundle.has_kinks else 0.0) / first.kernel.diagonal(dim1=1, dim2=2).sum(dim=1)
         accepted = self.open & ((error <= self.accuracy) | (h <= shortest))
         self._advance(accepted, trial, h, due, error)
         self.rejected += self.open & ~accepted

@@ -41,6 +41,8 @@ class TangentBundle(ABC):
 
     start: Tensor
     """Shape (B, P)."""
+    has_kinks = True
+    """Whether J may jump, so that no step is short enough for it to stay put."""
 
     @abstractmethod
     def at(self, W: Tensor) -> Tangent:
@@ -69,6 +71,7 @@ class _ModuleBundle(TangentBundle):
     def __init__(self, models: Sequence[nn.Module], X: Tensor, y: Tensor, device: torch.device) -> None:
         self._models, self._X, self._y = list(models), X, y
         self._objective = Objective(models, X, y, Squared(), device)
+        self.has_kinks = declared(models[0]).linear_network is None
         self.start = self._objective.start
 
     def subset(self, runs: Tensor) -> _ModuleBundle:

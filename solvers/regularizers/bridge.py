@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from solvers.algorithms.active_set import newton_on_support
 from solvers.algorithms.ball_newton import Ball, Box, GroupBall
 from solvers.algorithms.column_generation import group_max_margin_by_columns
 from solvers.algorithms.interior_point import GroupSolution
@@ -17,13 +18,21 @@ from solvers.algorithms.optimal_face import unique_on_face
 from solvers.algorithms.power_margin import power_max_margin
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
+from solvers.interpolation.row_space import Found
 from solvers.regularizers.exponent import conjugate, power_norm, shrinkage, subscript
-from solvers.regularizers.l2 import euclidean_ball, least_norm, least_norm_of_wide_rows, scaled_to_ball
+from solvers.regularizers.l2 import (
+    euclidean_ball,
+    least_norm,
+    least_norm_of_wide_rows,
+    least_norm_that_fits,
+    scaled_to_ball,
+)
 from solvers.regularizers.regularizer import Regularizer
 from solvers.solution import Candidate, Uniqueness
-from solvers.stationary_points import stationary_points
+from solvers.stationary_points import GroupProblem, stationary_points
 
 if TYPE_CHECKING:
+    from solvers.interpolation.problem import InterpolationProblem
     from solvers.problem import MarginProblem
     from solvers.search import Search
     from solvers.solution import Solution
@@ -164,7 +173,7 @@ class Bridge(Regularizer):
         if self.p > 1:
             return power_max_margin(problem, self.p)
         convex = replace(self, p=1.0)
-        return stationary_points(problem, self, convex, search)
+        return stationary_points(problem, GroupProblem(problem, self, search.tol), convex, search)
 
     def _minimize_l1(self, problem: MarginProblem, search: Search) -> Candidate:
         rows, right = problem.equilibrated.rows, problem.equilibrated.right
@@ -185,6 +194,41 @@ class Bridge(Regularizer):
         stats: dict[str, object] = {"method": method, "iterations": found.iterations, "polished": found.polished}
         beta, dual = self.from_groups(found.b, problem.shape) / unit.scale, found.dual * unit.share
         return Candidate(np.asarray(beta, dtype=np.float64), np.asarray(dual, dtype=np.float64), stats)
+
+    @property
+    def strictly_convex(self) -> bool:
+        return 1 < self.p < np.inf
+
+    def interpolate(self, problem: InterpolationProblem) -> Found:
+        if self.p == 2:  # the coefficients are an isometry
+            return least_norm_that_fits(problem)
+        found = super().interpolate(problem)
+        return self._polished(problem, found) if self.p == 1 and problem.targets.ndim == 1 else found
+
+    def _polished(self, problem: InterpolationProblem, found: Found) -> Found:
+        """The better of what a cone solver found and Newton's method from there, on the groups that are not zero."""
+        (rows,) = problem.row_spaces
+        B, omega, b = self.blocks(rows.Q.reshape(-1, *problem.shape)), self.group_weights(problem.shape), found.beta
+        weighted = self.to_groups(b)
+        sizes = np.linalg.norm(weighted, axis=1)
+        dual = np.linalg.lstsq(rows.Q.T, problem.inputs.combine(found.dual).reshape(-1), rcond=None)[0]
+        groups = np.flatnonzero(sizes > 1e-5 * sizes.max())
+        if not groups.size:
+            return found
+        newton = newton_on_support(
+            B, omega, 1.0, weighted, np.asarray(dual, dtype=float), groups, np.arange(rows.b.size), right=rows.b
+        )
+        if newton is None:
+            return found
+        other = self.from_groups(newton[0], problem.shape)
+        other = other + ((rows.b - rows.Q @ other.reshape(-1)) @ rows.Q).reshape(problem.shape)
+        better = Found(other, rows.multipliers(newton[1]), {**found.stats, "polished": True})
+
+        def gap(one: Found) -> float:
+            value = self.value(one.beta)
+            return value - self.interpolation_bound(problem, one.dual, value)[1]
+
+        return better if gap(better) < gap(found) else found
 
     def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
         isometric = self.p == 2

@@ -31,12 +31,14 @@ from solvers.conv_kernel.network import full_width_kernel
 from solvers.conv_kernel.path import kernel_dual_norm
 from solvers.conv_kernel.value import InducedRegularizer, attained
 from solvers.regularizers.fourier_bridge import FourierBridge
-from solvers.regularizers.l2 import least_norm, least_norm_of_wide_rows
+from solvers.regularizers.l2 import least_norm, least_norm_of_wide_rows, least_norm_that_fits
 from solvers.regularizers.regularizer import LARGEST_PROGRAM, Regularizer
 from solvers.search import Search
 from solvers.separability import raise_if_not_resolved, raise_if_not_separable
 
 if TYPE_CHECKING:
+    from solvers.interpolation.problem import InterpolationProblem
+    from solvers.interpolation.row_space import Found
     from solvers.problem import MarginProblem
     from solvers.solution import Candidate
 
@@ -189,6 +191,16 @@ class ConvKernel(Regularizer):
         geometry = self.geometry(problem.shape)
         hat = geometry.fourier(plain.beta)[0]
         return network_candidate(problem, geometry, np.ones((1, 1)), hat, plain.dual, 1, dict(plain.stats))
+
+    def interpolate(self, problem: InterpolationProblem) -> Found:
+        geometry = self.geometry(problem.shape)
+        if geometry.n == 1:
+            return least_norm_that_fits(problem)
+        if geometry.D > LARGEST_PROGRAM:
+            raise ValueError(
+                f"min_norm with {self} is a semidefinite program, for D ≤ {LARGEST_PROGRAM}; got D = {geometry.D}"
+            )
+        return super().interpolate(problem)
 
     def minimize_conic(self, problem: MarginProblem) -> NetworkCandidate:
         """By the full semidefinite program through cvxpy; the network is the least one for the program's β."""

@@ -12,10 +12,12 @@ from solvers.algorithms.interior_point import group_max_margin
 from solvers.algorithms.least_distance import l2_max_margin
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
+from solvers.interpolation.row_space import Found
 from solvers.regularizers.regularizer import Norm
 from solvers.solution import Candidate, Uniqueness
 
 if TYPE_CHECKING:
+    from solvers.interpolation.problem import InterpolationProblem
     from solvers.problem import MarginProblem
     from solvers.search import Search
     from solvers.solution import Solution
@@ -41,6 +43,13 @@ def least_norm_of_wide_rows(problem: MarginProblem, tol: float) -> Candidate | N
     beta, dual = found.b.reshape(problem.shape) / unit.scale, found.dual * unit.share
     how: dict[str, object] = {"method": "interior point", "iterations": found.iterations}
     return Candidate(np.asarray(beta, dtype=np.float64), np.asarray(dual, dtype=np.float64), how)
+
+
+def least_norm_that_fits(problem: InterpolationProblem) -> Found:
+    """min ‖β‖₂ s.t. Xβ = y: β = Qᵀb, in the span of the rows."""
+    spaces = problem.row_spaces
+    beta = np.stack([rows.b @ rows.Q for rows in spaces]).reshape(problem.shape)
+    return Found(beta, np.stack([rows.multipliers(rows.b) for rows in spaces], axis=1), {"method": "QR"})
 
 
 def frobenius_norm(beta: Any) -> Any:
@@ -90,6 +99,13 @@ class L2(Norm):
 
     def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
         return Uniqueness.UNIQUE  # strictly convex along every feasible segment
+
+    @property
+    def strictly_convex(self) -> bool:
+        return True
+
+    def interpolate(self, problem: InterpolationProblem) -> Found:
+        return least_norm_that_fits(problem)
 
     def project(self, beta: Array, radius: float) -> Array:
         return scaled_to_ball(beta, radius)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +11,13 @@ from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from solvers.algorithms.least_distance import l2_max_margin
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
+from solvers.regularizers.l2 import least_norm_that_fits
 from solvers.regularizers.regularizer import Norm
 from solvers.solution import Candidate, Uniqueness
 
 if TYPE_CHECKING:
+    from solvers.interpolation.problem import InterpolationProblem
+    from solvers.interpolation.row_space import Found
     from solvers.problem import MarginProblem
     from solvers.search import Search
     from solvers.solution import Solution
@@ -88,6 +91,16 @@ class Mahalanobis(Norm):
         lifted, dual, stats = l2_max_margin(self._lift(problem.A))
         beta = solve_triangular(vars(self)["_factor"], lifted, lower=True, trans="T")
         return Candidate(beta.reshape(problem.shape), dual, stats)
+
+    @property
+    def strictly_convex(self) -> bool:
+        return True
+
+    def interpolate(self, problem: InterpolationProblem) -> Found:
+        inputs = replace(problem.inputs, points=self._lift(problem.inputs.points))
+        found = least_norm_that_fits(replace(problem, inputs=inputs))
+        beta = solve_triangular(vars(self)["_factor"], found.beta.reshape(-1), lower=True, trans="T")
+        return replace(found, beta=beta.reshape(problem.shape))
 
     def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
         return Uniqueness.UNIQUE  # strictly convex along every feasible segment

@@ -25,11 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvers.arrays import Array
-from solvers.conic import conic_candidate
+from solvers.conic import conic_candidate, conic_interpolation
 from solvers.solution import Uniqueness
 
 if TYPE_CHECKING:
     from solvers.algorithms.ball_newton import Ball
+    from solvers.interpolation.problem import InterpolationProblem
+    from solvers.interpolation.row_space import Found
     from solvers.problem import MarginProblem
     from solvers.search import Search
     from solvers.solution import Candidate, Solution
@@ -183,6 +185,30 @@ class Regularizer(ABC):
         """Whether a certified solution is the only minimizer."""
         del problem, solution
         return Uniqueness.UNKNOWN
+
+    @property
+    def strictly_convex(self) -> bool:
+        """Whether R is strictly convex but for its homogeneity: one minimizer over every affine set of predictors."""
+        return False
+
+    def interpolate(self, problem: InterpolationProblem) -> Found:
+        """A minimizer of R(β) s.t. Xβ = y with multipliers. The default is the conic formulation.
+
+        Raises InconsistentDataError where no β fits, ValueError where R is no norm.
+        """
+        if not self.is_norm:
+            raise ValueError(f"{self} is no norm (nonconvex): min_norm takes norms and potentials")
+        return conic_interpolation(problem, self.conic)
+
+    def interpolation_bound(self, problem: InterpolationProblem, dual: Array, objective: float) -> tuple[Array, float]:
+        """ν scaled to R°(Xᵀν) = 1, and the ⟨ν, y⟩ that it proves the objective R(β) to be at least."""
+        del objective
+        scale = self.dual_norm(problem.inputs.careful_combine(dual.reshape(-1)))
+        dual = dual / scale if scale > 0 else np.zeros_like(dual)
+        return dual, float(np.vdot(dual, problem.targets))
+
+    def raise_if_infeasible(self, problem: InterpolationProblem) -> None:  # noqa: B027
+        """Nothing: `interpolate` has found every β allowed."""
 
     def project(self, beta: Array, radius: float) -> Array | None:
         """The Euclidean projection of β onto {R ≤ radius}; None where there is no closed form."""

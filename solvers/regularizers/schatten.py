@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +17,22 @@ from solvers.conv_kernel.lags import KernelLags
 from solvers.conv_kernel.margin import best_end
 from solvers.extended_precision import powers_of_two, row_norms
 from solvers.regularizers.exponent import check_exponent, conjugate, power_norm, shrinkage, subscript
-from solvers.regularizers.l2 import euclidean_ball, frobenius_norm, least_norm, least_norm_of_wide_rows, scaled_to_ball
+from solvers.regularizers.l2 import (
+    euclidean_ball,
+    frobenius_norm,
+    least_norm,
+    least_norm_of_wide_rows,
+    least_norm_that_fits,
+    scaled_to_ball,
+)
 from solvers.regularizers.regularizer import Regularizer
+from solvers.schatten_points import SpectrumSearch
 from solvers.solution import Candidate, Uniqueness
+from solvers.stationary_points import stationary_points
 
 if TYPE_CHECKING:
+    from solvers.interpolation.problem import InterpolationProblem
+    from solvers.interpolation.row_space import Found
     from solvers.problem import MarginProblem
     from solvers.search import Search
     from solvers.solution import Solution
@@ -45,8 +56,9 @@ class Schatten(Regularizer):
     """R(β) = ‖σ(β)‖_p, σ the singular values of the matrix β, shape (outputs, D), p = 2/L.
 
     A fully connected linear network of depth L with several outputs. p = 2 is the Frobenius norm, p = 1 the nuclear
-    norm; p < 1 is a nonconvex quasi-norm. The theorem of the one-output case is only conjectured to carry over.
-    p = ∞ is the spectral norm, which spectral descent (Muon) prefers; it is dual to the nuclear norm.
+    norm; p < 1 is a nonconvex quasi-norm, of which stationary points are found. The theorem of the one-output case is
+    only conjectured to carry over. p = ∞ is the spectral norm, which spectral descent (Muon) prefers; it is dual to the
+    nuclear norm.
 
     Raises:
         ValueError: unless 0 < p ≤ 1, p = 2 or p = ∞.
@@ -68,6 +80,10 @@ class Schatten(Regularizer):
     @property
     def is_norm(self) -> bool:
         return self.p >= 1
+
+    @property
+    def search_options(self) -> tuple[str, ...]:
+        return () if self.is_norm else ("n_starts", "seed", "start")
 
     @property
     def formula(self) -> str:
@@ -108,9 +124,18 @@ class Schatten(Regularizer):
                 f"got predictors of shape {shape}"
             )
 
+    @property
+    def strictly_convex(self) -> bool:
+        return self.p == 2
+
+    def interpolate(self, problem: InterpolationProblem) -> Found:
+        return least_norm_that_fits(problem) if self.p == 2 else super().interpolate(problem)
+
     def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
         if self.p == 2 or 1 in problem.shape:  # one row or column: ‖β‖₂ for every p
             return least_norm(problem)
+        if self.p < 1:
+            return stationary_points(problem, SpectrumSearch(problem, self, search.tol), replace(self, p=1.0), search)
         own = self._minimize_nuclear if self.p == 1 else self._minimize_spectral if self.p == np.inf else None
         found = None if own is None else own(problem, search)
         return super().minimize(problem, search) if found is None else found

@@ -29,7 +29,7 @@ class GlobalOptimum(Enum):
 
     GLOBAL = "Global: multipliers prove that no network of any width has a smaller norm at margin one."
     NOT_GLOBAL = "Not global: another network has a smaller norm at margin one; it may have more units."
-    UNKNOWN = "Not known: no network of smaller norm was found, and no multipliers prove that there is none."
+    UNKNOWN = "Not known: no multipliers prove that it is global, and no network of smaller norm proves that it is not."
 
     def __str__(self) -> str:
         return self.value
@@ -84,7 +84,7 @@ class ReluCertificate:
     dual: Array = field(repr=False)
     """The multipliers of `lower_bound`, shape (N,)."""
     cheaper: ReluSolution | None
-    """NOT_GLOBAL: a network of smaller value; its number of units is `cheaper.output_weights.size`."""
+    """A network of smaller value, where NOT_GLOBAL; its number of units is `cheaper.output_weights.size`."""
     entering_unit: Array | None = field(repr=False)
     """The unit vector, shape (D,), that responds most to the multipliers of the network with its own gates held.
 

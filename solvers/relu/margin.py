@@ -219,8 +219,10 @@ def _own_bound(problem: MarginProblem, neurons: Array, outputs: Array, options: 
     """What the multipliers of the network with its gates held prove; α = 0, which proves nothing, where it has none."""
     points, labels = problem.points, problem.labels
     basis, scale = row_space(points), power_of_two(problem.largest_norm)
+    inside = neurons @ basis.T
+    seen = np.linalg.norm(inside, axis=1) > 0
     found = polished(
-        points @ basis.T / scale, labels, neurons @ basis.T, outputs, options.slope, options.tol, kink=TRAINED_KINK
+        points @ basis.T / scale, labels, inside[seen], outputs[seen], options.slope, options.tol, kink=TRAINED_KINK
     )
     dual = np.zeros(labels.size) if found is None else found[2] / scale
     return dual_bound(points, labels, dual, options.slope, options.max_rank, options.n_starts, options.seed)
@@ -260,5 +262,5 @@ def _check_network(hidden: ArrayLike, output: ArrayLike, width: int) -> tuple[Ar
             f"hidden must have shape (units, {width}) and output (units,), one row and one weight a unit; got "
             f"{neurons.shape} and {outputs.shape}"
         )
-    alive = (outputs != 0) & neurons.any(axis=1)
+    alive = np.abs(outputs) * np.linalg.norm(neurons, axis=1) > 0  # a dying unit may be above 0 and its norm not
     return neurons[alive], outputs[alive]

@@ -300,7 +300,8 @@ def test_terminal_shows_how_much_a_measurement_may_still_change():
     assert "0.0002 ± 0.0009 against 0.001" in text
     assert "Nothing is refuted, not all was reached. confirmed 1 of 3, refuted 0, not reached 2" in text
     assert 'class="ib-verdict ib-state-none"' in report.to_html()
-    assert report.to_html().count('class="ib-late"') == 2
+    assert report.to_html().count('<td class="ib-late"') == 2
+    assert '<span class="ib-late">2 not reached</span>' in report.to_html()
 
 
 def test_terminal_says_what_the_columns_mean():

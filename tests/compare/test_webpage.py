@@ -9,7 +9,7 @@ import pytest
 
 from compare.reports.drawing import literal, svg
 from compare.reports.provenance import Provenance
-from compare.reports.report import Figure, Report, Section
+from compare.reports.report import Check, Figure, Report, Section
 
 VOID = {"meta", "link", "br", "img", "path", "use", "input"}
 
@@ -136,6 +136,16 @@ def test_the_page_says_first_what_was_compared_and_what_is_refuted(report, faili
     good = Page(report.to_html()).text
     assert "All that is predicted is confirmed" in good
     assert "What is refuted" not in good
+
+
+def test_a_long_page_is_folded_but_for_what_went_wrong(report):
+    wrong = Check.at_most("the directions agree", 1.0, 1e-6, unit="rad")
+    sections = [Section(f"Part {i}", checks=(wrong,) if i == 7 else (), group="Group") for i in range(9)]
+    page = Page(replace(report, sections=sections).to_html())
+    folds = [a for tag, a in page.elements if tag == "details"]
+    assert [i for i, a in enumerate(folds) if "open" in a] == [7]
+    assert page.text.count("Group") == 2  # once in the contents, once as a heading
+    assert "Unfold all" in page.text
 
 
 def test_everything_can_be_traced(report):

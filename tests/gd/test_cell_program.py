@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from gd import FlowStatus, flow_limit
-from gd.flow.cell_program import Cell, cell_optimum, solve
+from gd.flow.cell import Cell
+from gd.flow.cell_program import cell_optimum, solve
 from gd.flow.sliding import SlidingMap
 from gd.flow.termination import Reached
 

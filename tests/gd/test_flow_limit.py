@@ -9,7 +9,7 @@ from scipy.optimize import linprog
 from torch import nn
 
 from gd.flow.flow_limit import flow_limit
-from gd.flow.module_map import NotHomogeneousError
+from gd.flow.homogeneity import NotHomogeneousError
 from gd.flow.termination import Reached
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from gd.status import FlowStatus

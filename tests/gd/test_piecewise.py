@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from gd import flow_limit
 from gd.flow.module_map import ModuleMap
 from gd.flow.sliding import SlidingMap
-from gd.piecewise.switches import HiddenKinkError
+from gd.piecewise.builder import HiddenKinkError
 from gd.piecewise.trace import UntraceableError
 
 GENERATOR = torch.Generator().manual_seed(7)

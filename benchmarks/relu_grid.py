@@ -1,0 +1,160 @@
+"""Two-layer ReLU networks over a grid of sizes: how many limits `flow_limit` finds, in what time, and none wrong.
+
+    python benchmarks/relu_grid.py [--sample 40] [--seed 0] [--time-limit 60] [--late] [--only D,N,WIDTH,LABELS,SEED …]
+
+Cases: D ∈ {2, 5, 20, 100} × N ∈ {10, 30, 100} × width ∈ {10, 50, 200}, Gaussian points, labels at random or of a
+teacher with five units, three seeds, torch's own initialization; all 216, or a random sample. An outcome is
+
+    answered        a limit was found
+    approaching     a limit was found, by three looks each time closer to it alone
+    unfinished      no limit in the time allowed, although a long `descend` reaches a positive smallest margin
+    not separated   no positive margin, nor has `descend`; not counted
+    WRONG           a claim that the judge disproves
+
+The judge shares no code with the package. It takes the weights of the limit, forms margins and the pull of every unit
+in numpy, and solves min ‖w − Σ λ_n ∂m_n‖ over λ ≥ 0 and Clarke gates in [0, λ_n] by scipy's bounded least squares: the
+limit is no KKT point if more than `KKT` is left. With --late the flow is followed until its own margin is within 1e-4
+of the point's before that is taken, and the two answers must have one margin.
+
+Prints a line for each case and a table; the exit code is 0 only when nothing is wrong, at least 95 % are answered and
+at most 5 % are approaching.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import time
+from collections import Counter
+
+import numpy as np
+import torch
+from scipy.optimize import lsq_linear
+from torch import nn
+
+import gd.flow.termination
+from gd import FlowStatus, Limit, Reached, descend, flow_limit
+
+DIMENSIONS, COUNTS, WIDTHS, LABELS, SEEDS = (2, 5, 20, 100), (10, 30, 100), (10, 50, 200), ("random", "teacher"), 3
+KKT = 1e-7  # relative: the limit's own residual is below 1e-9, least squares leave 1e-9
+LATE_MARGIN = 1e-4  # relative distance of margins with --late; the default is `gd.flow.termination.CELL_MARGIN`
+SAME_MARGIN = 1e-6  # relative: two answers are one
+DESCENT_STEPS = 3000
+Case = tuple[int, int, int, str, int]
+
+
+def network(D: int, width: int, seed: int) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(D, width, bias=False), nn.ReLU(), nn.Linear(width, 1, bias=False)).double()
+
+
+def data(D: int, N: int, labels: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng([seed, N, D])
+    X = rng.standard_normal((N, D))
+    if labels == "random":
+        return X, rng.choice([-1.0, 1.0], N)
+    hidden, output = rng.standard_normal((5, D)), rng.standard_normal(5)
+    y = np.where(np.maximum(X @ hidden.T, 0.0) @ output > 0, 1.0, -1.0)
+    return X, y * np.where((np.abs(y.sum()) == N) & (np.arange(N) == 0), -1.0, 1.0)  # two classes at least
+
+
+def kkt_residual(limit: Limit, X: np.ndarray, y: np.ndarray) -> float:
+    """The least ‖w − Σ λ_n ∂m_n(w)‖/‖w‖ at unit margin: λ_n ≥ 0, gates q_nj/λ_n ∈ [0, 1] where w_j·x_n = 0."""
+    W, a = (part.squeeze() for part in limit.weights.values())
+    W = W.reshape(a.size, -1)
+    margins = y * (np.maximum(X @ W.T, 0.0) @ a)
+    if margins.min() <= 0:
+        return np.inf
+    W, a = W / np.sqrt(margins.min()), a / np.sqrt(margins.min())
+    z, tied = X @ W.T, np.flatnonzero(margins <= margins.min() * (1.0 + 1e-7))
+    kinks = np.argwhere(np.abs(z[tied]) <= 1e-9 * np.abs(z).max())
+    columns = [
+        np.concatenate(
+            [(y[n] * (a * (z[n] > 1e-9 * np.abs(z).max()))[:, None] * X[n]).ravel(), y[n] * np.maximum(z[n], 0)]
+        )
+        for n in tied
+    ]
+    rows = np.array(columns).T
+    bent = np.zeros((rows.shape[0], len(kinks)))
+    for k, (i, j) in enumerate(kinks):
+        bent[j * X.shape[1] : (j + 1) * X.shape[1], k] = y[tied[i]] * a[j] * X[tied[i]]
+    w = np.concatenate([W.ravel(), a])
+    # q = share·λ with the shares of the limit's own multipliers would be an assumption; instead q is free in [0, λ]
+    # by slack columns: q + s = λ, weighted heavily
+    heavy, count = 1e4 * np.abs(rows).max(), len(kinks)
+    coupling = np.zeros((count, rows.shape[1] + 2 * count))
+    coupling[np.arange(count), kinks[:, 0] if count else []] = -heavy
+    coupling[np.arange(count), rows.shape[1] + np.arange(count)] = heavy
+    coupling[np.arange(count), rows.shape[1] + count + np.arange(count)] = heavy
+    system = np.vstack([np.hstack([rows, bent, np.zeros_like(bent)]), coupling])
+    Q, R = np.linalg.qr(system)
+    side = np.concatenate([w, np.zeros(count)])
+    found = lsq_linear(R, Q.T @ side, (0.0, np.inf), method="bvls", tol=1e-14, max_iter=5 * R.shape[1])
+    return float(np.linalg.norm(system @ found.x - side) / np.linalg.norm(w))
+
+
+def outcome(case: Case, time_limit: float, late: bool) -> tuple[str, str]:
+    D, N, width, labels, seed = case
+    X, y = data(D, N, labels, seed)
+    began = time.process_time()
+    limit = flow_limit(network(D, width, seed), X, y, time_limit=time_limit)
+    seconds = time.process_time() - began
+    told = (
+        f"{limit.status.name:13} {limit.reached.name:12} {seconds:6.1f} s, {limit.stats['steps']} steps, ln‖w‖ "
+        f"{limit.log_norm:.4g}, margin {limit.margin:.6g}, integrated {limit.integrated.margin:.6g}, residual "
+        f"{limit.integrated.residual:.1e}, angle {limit.polish_angle:.1e}"
+    )
+    if not limit.status.converged:
+        path = descend(network(D, width, seed), X, y, steps=DESCENT_STEPS)
+        separated = limit.status is FlowStatus.UNFINISHED or float(path.margin[0, -1]) > 0
+        return ("unfinished" if separated else "not separated"), told
+    residual = kkt_residual(limit, X, y)
+    told += f", KKT {residual:.0e}"
+    if residual > KKT or limit.integrated.margin > limit.margin * (1.0 + SAME_MARGIN):
+        return "WRONG", told
+    if late and not np.isclose(limit.margin, later := late_margin(case, time_limit), rtol=SAME_MARGIN):
+        return ("WRONG" if later > 0 else "answered"), f"{told}, later {later:.6g}"
+    return ("approaching" if limit.reached is Reached.APPROACHING else "answered"), told
+
+
+def late_margin(case: Case, time_limit: float) -> float:
+    """The margin that a later look finds; 0 where it finds none in ten times the time."""
+    D, N, width, labels, seed = case
+    usual, gd.flow.termination.CELL_MARGIN = gd.flow.termination.CELL_MARGIN, LATE_MARGIN
+    try:
+        limit = flow_limit(network(D, width, seed), *data(D, N, labels, seed), time_limit=10 * time_limit)
+    finally:
+        gd.flow.termination.CELL_MARGIN = usual
+    return limit.margin if limit.status.converged else 0.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sample", type=int, help="as many cases at random instead of all")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument("--time-limit", type=float, default=60.0, help="wall-clock seconds for each case")
+    parser.add_argument("--late", action="store_true", help="follow each answered flow for longer, and compare")
+    parser.add_argument("--only", nargs="*", metavar="D,N,WIDTH,LABELS,SEED", help="these cases")
+    options = parser.parse_args()
+    cases: list[Case] = list(itertools.product(DIMENSIONS, COUNTS, WIDTHS, LABELS, range(SEEDS)))
+    if options.only:
+        cases = [(int(d), int(n), int(w), kind, int(s)) for d, n, w, kind, s in (c.split(",") for c in options.only)]
+    elif options.sample:
+        chosen = np.random.default_rng(options.seed).permutation(len(cases))[: options.sample]
+        cases = [cases[i] for i in chosen]
+    counts: Counter[str] = Counter()
+    for case in cases:
+        kind, told = outcome(case, options.time_limit, options.late)
+        counts[kind] += 1
+        print(f"{','.join(map(str, case)):22} {kind:13} {told}", flush=True)
+    print(dict(counts))
+    total = sum(counts.values()) - counts["not separated"]
+    found = counts["answered"] + counts["approaching"]
+    print(f"{found} of {total} found ({found / max(total, 1):.1%}), {counts['approaching']} of these approaching")
+    good = counts["WRONG"] == 0 and found >= 0.95 * total and counts["approaching"] <= 0.05 * total
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

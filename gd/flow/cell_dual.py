@@ -1,0 +1,119 @@
+"""The dual of a cell's program, in the N multipliers of the margins alone, by Newton's method.
+
+For multipliers λ of the margins, those of the walls are found unit by unit: with g_j = Σ_n s_j λ_n y_n φ′_nj x_n, the
+shortest v_j that wall multipliers can make of g_j is its projection onto the unit's cone {v : σ_nj v·x_n ≥ 0 for all n}
+(Moreau), a nonnegative least-squares problem. So the dual of (1) in `gd.flow.cell` is
+
+    max Σ_n λ_n   s.t.   h_j(λ) = ½‖v_j(λ)‖² ≤ ½,   λ ≥ 0,                                                    (3)
+
+with convex h_j, ∂h_j/∂λ_n = s_j y_n φ′_nj x_n·v_j, and multipliers r_j, the lengths of the units: u_j = r_j v_j. A step
+linearizes the constraints and takes the curvature Σ r_j ∇²h_j of the Lagrangian, on the faces of the cones where the
+v_j lie; a quadratic program then says which margins and units are tight, degenerate or not. λ over its largest ‖v_j‖ is
+feasible, so the value max_j ‖v_j‖^{−1} Σ λ_n decides on each step. A projection only shortens, so units with ‖g_j‖ far
+below the largest ‖v_j‖ need none.
+
+Reference: Moreau (1962); Nocedal, Wright (2006), section 18.1, for sequential quadratic programming; Qi, Sun (1993) for
+Newton's method on piecewise smooth equations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+
+from gd.flow.cell import Cell
+from gd.flow.quadratic_program import quadratic_program
+from solvers.arrays import Array
+
+STEPS = 40
+FAR = 0.5  # of the largest ‖v_j‖: units below it are not looked at
+HALVINGS = 4
+FLAT = 1e-8  # of the mean curvature: directions in which the multipliers are free then stay where they are
+HARD, STIFFER = 1e-3, 30.0  # the same where steps must be cut, and the factor from one step to the next
+STIFFEST = 1e6
+SMALLEST_STEP = 1e-13  # relative to the largest λ
+
+
+@dataclass(frozen=True)
+class Pull:
+    """The forces on the units, at multipliers scaled to max ‖v_j‖ = 1."""
+
+    lam: Array
+    """(N,)."""
+    mu: Array
+    """(N, H)."""
+    v: Array
+    """(H, r)."""
+    length: Array
+    """‖v_j‖, zero for units that are `FAR`, (H,)."""
+
+    @property
+    def value(self) -> float:
+        return float(self.lam.sum())
+
+
+def pull(cell: Cell, lam: Array) -> Pull | None:
+    """The shortest forces at λ; None where all of them vanish, so that (3) is unbounded."""
+    g = (cell.coefficients * lam[:, None]).T @ cell.X
+    longest = np.linalg.norm(g, axis=1)
+    mu, v, length, top = np.zeros_like(cell.coefficients), g.copy(), np.zeros(len(g)), 0.0
+    for j in np.argsort(-longest):
+        if longest[j] <= FAR * top:
+            break
+        side = cell.sides[:, j]
+        mu[:, j], length[j] = nnls(cell.X.T * side, -g[j], maxiter=30 * len(side))
+        v[j] += cell.X.T @ (side * mu[:, j])
+        top = max(top, float(length[j]))
+    if top <= 1e-12 * longest.max(initial=0.0):
+        return None
+    return Pull(lam / top, mu / top, v / top, length / top)
+
+
+def maximize(cell: Cell, lam: Array, r: Array) -> tuple[Pull, Array] | None:
+    """The optimum of (3) and r, from λ (N,) and lengths r (H,) near it; None where Newton's method does not settle."""
+    at, flat = pull(cell, lam), FLAT
+    for _ in range(STEPS):
+        if at is None:
+            return None
+        near = np.flatnonzero(at.length > FAR)
+        slopes = cell.coefficients[:, near] * (cell.X @ at.v[near].T)
+        room = (1.0 - at.length[near] ** 2) / 2.0
+        solved = quadratic_program(_curvature(cell, at, r, flat), slopes.T, room, at.lam)
+        if solved is None:
+            return None
+        change, multipliers = solved
+        trials = (pull(cell, np.maximum(at.lam + 0.5**k * change, 0.0)) for k in range(HALVINGS + 1))
+        length, trial = next(
+            ((0.5**k, one) for k, one in enumerate(trials) if one is not None and one.value > at.value), (0.0, None)
+        )
+        r = np.zeros_like(r)
+        r[near] = multipliers
+        if np.abs(change).max() <= SMALLEST_STEP * at.lam.max() or (trial is None and flat == FLAT and _ends(at, r)):
+            return at, r
+        flat = max(flat / STIFFER, FLAT) if length == 1.0 else min(max(flat * STIFFER, HARD), STIFFEST)
+        at = at if trial is None else trial
+    return (at, r) if at is not None and _ends(at, r) else None
+
+
+def _ends(at: Pull, r: Array) -> bool:
+    """Whether the two values are one, up to rounding: then no step can raise the dual's any more."""
+    return abs(float(r.sum()) / at.value - 1.0) <= 1e-11
+
+
+def _curvature(cell: Cell, at: Pull, r: Array, flat: float) -> Array:
+    """Σ r_j ∇²h_j (N, N), each on the face of its cone, and a multiple of the identity."""
+    N = at.lam.size
+    H = np.zeros((N, N))
+    for j in np.flatnonzero((r > 1e-9 * r.max()) & (at.length > FAR)):
+        face = at.mu[:, j] > 0
+        X = cell.X
+        if face.any():
+            across = np.linalg.qr(X[face].T)[0]
+            X = X - (X @ across) @ across.T
+        along = cell.coefficients[:, [j]] * X
+        H += r[j] * (along @ along.T)
+    least = 1e-3 * at.value / (N * float(at.lam.max()) ** 2)
+    H[np.diag_indices(N)] += flat * max(float(np.trace(H)) / N, least)
+    return H

@@ -1,0 +1,1 @@
+"""Regression without noise: the least R(β) that interpolates real targets, certified."""

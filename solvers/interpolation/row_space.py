@@ -1,0 +1,133 @@
+"""The constraints Xβ = y in an orthonormal basis of the rows of X: Qβ = b, with Q = (rank, D).
+
+X is scaled row by row (by powers of two, which round nothing), then factored by QR with pivoting: dependent rows are
+told apart, and Newton's matrix Q diag(c) Qᵀ is as well conditioned as c allows, however the rows lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import qr, solve_triangular
+from scipy.optimize import linprog, lsq_linear
+
+from solvers.arrays import Array
+from solvers.extended_precision import extended_product, powers_of_two
+
+DEPENDENT = 1e-13
+"""Rows of norm one that are closer than this to the span of others count as combinations of them. Rounding leaves a
+few ε·√D; data with 13 digits in common with others determine nothing of their own."""
+
+FROZEN = "as some coefficients cannot leave zero from this start"
+LOCKED = "with the signs that this start fixes"
+
+
+class InconsistentDataError(ValueError):
+    """No predictor fits the data: there is nothing to minimize over.
+
+    Attributes:
+        combination: c (shape (N,)) with Xᵀc ≈ 0 and ⟨c, y⟩ ≠ 0, so that Xβ = y cannot hold. Where coefficients are
+            bounded (a start that fixes their signs), Xᵀc ≥ 0 or ≤ 0 as their signs ask and ⟨c, y⟩ has the other sign.
+        residual: ‖y − Xβ‖₂/‖y‖₂ of the nearest Xβ.
+    """
+
+    def __init__(self, combination: Array, residual: float, why: str = "") -> None:
+        self.combination = combination
+        self.residual = residual
+        involved = np.flatnonzero(np.abs(combination) > 1e-12 * np.abs(combination).max())
+        shown = ", ".join(map(str, involved[:8])) + (", …" if involved.size > 8 else "")
+        reason = why or "the rows of X depend on each other and y does not follow"
+        super().__init__(
+            f"no predictor fits the data: Xβ = y has no solution, {reason} (relative residual {residual:.1e}; a "
+            f"combination of rows [{shown}] that shows it is in `error.combination`). Remove or correct such rows, or "
+            "give X more columns."
+        )
+
+
+class Interpolated(NamedTuple):
+    """What a method found: β (flat) and the multipliers in the basis, Xᵀν = Qᵀμ."""
+
+    beta: Array
+    multipliers: Array
+    iterations: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """β (in the problem's shape) and multipliers ν (one a constraint, any scale), of which nothing is proved yet."""
+
+    beta: Array
+    dual: Array
+    stats: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class RowSpace:
+    """Qβ = b, the consistent constraints on flat β. Columns of coefficients that cannot move are zero."""
+
+    Q: Array
+    """Orthonormal rows, shape (rank, D)."""
+    b: Array
+    """Shape (rank,)."""
+    live: NDArray[np.bool_]
+    """Which coefficients can move, shape (D,)."""
+    _scales: Array
+    _kept: NDArray[np.intp]
+    _factor: Array
+    _count: int
+
+    @classmethod
+    def of(cls, X: Array, y: Array, live: NDArray[np.bool_] | None = None) -> RowSpace:
+        """Factor X (N, D) on the coefficients that can move. Raises InconsistentDataError for y not in its range."""
+        moving = np.ones(X.shape[1], dtype=bool) if live is None else live
+        X = X if live is None else X * moving
+        norms = np.sqrt(np.einsum("nd,nd->n", X, X))
+        scales = powers_of_two(np.where(norms > 0, norms, 1.0))
+        rows, target = X / scales[:, None], y / scales
+        columns, triangle, order = qr(rows.T, mode="economic", pivoting=True)
+        sizes = np.abs(np.diag(triangle))
+        rank = int((sizes > DEPENDENT * max(float(sizes[0]), 1e-300)).sum()) if sizes.size else 0
+        kept, factor = order[:rank], triangle[:rank, :rank]
+        b = solve_triangular(factor, target[kept], trans="T") if rank else np.zeros(0)
+        Q = np.ascontiguousarray(columns[:, :rank].T)
+        if rank:  # one refinement with long residuals: b has the digits of y
+            off = target[kept] - extended_product(rows[kept], b @ Q)
+            b = b + solve_triangular(factor, off, trans="T")
+        missing = target - rows @ (b @ Q)
+        worst = np.abs(missing) / np.maximum(np.abs(rows) @ np.abs(b @ Q) + np.abs(target), 1e-300)
+        if float(worst.max(initial=0.0)) > 1e-10:
+            combination = missing - rows @ np.linalg.lstsq(rows, missing, rcond=DEPENDENT)[0]
+            combination = combination / (scales * float(np.abs(combination / scales).max()))
+            best = X @ np.linalg.lstsq(X, y, rcond=None)[0]
+            off = float(np.linalg.norm(y - best) / np.linalg.norm(y))
+            raise InconsistentDataError(combination, off, "" if live is None else FROZEN)
+        return cls(Q, b, moving, scales, kept, factor, y.size)
+
+    def multipliers(self, mu: Array) -> Array:
+        """ν with Xᵀν = Qᵀμ; zero on rows that depend on others. Shape (N,)."""
+        nu = np.zeros(self._count)
+        if self._kept.size:
+            nu[self._kept] = solve_triangular(self._factor, mu) / self._scales[self._kept]
+        return nu
+
+
+def raise_outside_bounds(X: Array, y: Array, low: Array, high: Array) -> None:
+    """Raise InconsistentDataError where Xβ = y has no solution with low ≤ β ≤ high, each end 0 or infinite.
+
+    By a linear program (Farkas): max ⟨c, y⟩ s.t. Xᵀc ≤ 0 where β may be positive, ≥ 0 where it may be negative,
+    |c| ≤ 1. A positive maximum shows it.
+    """
+    if np.isneginf(low).all() and np.isposinf(high).all():
+        return
+    size = powers_of_two(np.maximum(np.abs(X).max(axis=1), 1e-300))
+    rows, target = X / size[:, None], y / size
+    above, below = rows[:, high > 0].T, -rows[:, low < 0].T
+    signed = np.vstack([above, below])
+    found = linprog(-target / np.abs(target).max(), A_ub=signed, b_ub=np.zeros(len(signed)), bounds=(-1, 1))
+    if found.status == 0 and -found.fun > 1e-9:
+        nearest = lsq_linear(X, y, bounds=(low - (low == high), high + (low == high)))
+        raise InconsistentDataError(found.x / size, float(np.linalg.norm(nearest.fun) / np.linalg.norm(y)), LOCKED)

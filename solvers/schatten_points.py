@@ -1,0 +1,163 @@
+"""Stationary points of a Schatten quasi-norm from many starts, each with its multipliers.
+
+    min Σ_i σ_i(β)^p   s.t.  Aβ ≥ 1,       p = 2/L < 1
+
+Each start goes three steps, as in `solvers.stationary_points`. With β = PΣQᵀ the concave function tr(ββᵀ + ε²)^{p/2}
+of ββᵀ lies below its tangent, so minimizing the tangent, an ℓ2 max margin,
+
+    min tr βᵀWβ   s.t.  Aβ ≥ 1,       W = P diag((σ² + ε²)^{p/2−1}) Pᵀ,
+
+decreases the smoothed value; ε falls in stages. Then the rank is decided, and Newton's method on the matrices of that
+rank (`solvers.algorithms.fixed_rank`) ends at a stationary point, to rounding. The certificate decides what came out.
+
+Reference: Mohan, Fazel (2012), "Iterative reweighted algorithms for matrix rank minimization".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from solvers.algorithms.fixed_rank import newton_on_rank
+from solvers.algorithms.least_distance import l2_max_margin
+from solvers.algorithms.reweighting import ACCURACY
+from solvers.arrays import Array
+from solvers.certificate import certified, nearest_multipliers
+from solvers.problem import MarginProblem
+from solvers.solution import Candidate, Solution, Status
+
+if TYPE_CHECKING:
+    from solvers.regularizers.schatten import Schatten
+
+THRESHOLDS = (1e-2, 1e-1, 1e-4, 1e-6)
+"""Singular values above this part of the largest may count, in the order they are tried."""
+
+SMALLEST = 1e-6
+"""The last ε, relative to the largest singular value."""
+
+
+class SpectrumSearch:
+    """The problem in rows of unit scale, with the smaller side of β first."""
+
+    def __init__(self, problem: MarginProblem, regularizer: Schatten, tol: float) -> None:
+        self.problem, self.regularizer, self.tol = problem, regularizer, tol
+        self.unit = problem.equilibrated
+        rows = self.unit.rows.reshape(-1, *problem.shape)
+        self.turned = problem.shape[0] > problem.shape[1]
+        self.rows = np.ascontiguousarray(rows.swapaxes(1, 2)) if self.turned else rows
+
+    def reached(self, index: int, relaxed: Array, rng: np.random.Generator) -> Solution:
+        """See `solvers.stationary_points.LocalSearch`."""
+        M = self.rows.shape[1]
+        if index == 0 and relaxed.any():
+            first, W = 1e-2, self._weights(self._inside(relaxed), 1e-2)
+        elif index <= 1:
+            first, W = 1.0, np.eye(M)
+        else:
+            turn = np.linalg.qr(rng.standard_normal((M, M)))[0]
+            first, W = 1e-3, (turn * np.exp((2.0 if index % 2 else 4.0) * rng.standard_normal(M))) @ turn.T
+        return self._followed(W, first, {"method": "reweighted l2 + Newton on the rank", "start": index})
+
+    def from_start(self, beta: Array) -> Solution:
+        """The stationary point next to β: by Newton at β itself, or after reweighting from β's own singular values."""
+        stats: dict[str, object] = {"method": "Newton on the rank of start", "start": "given"}
+        margin = float(self.problem.careful_margins(beta).min())
+        if margin > 0:
+            unit = beta / margin
+            multipliers = nearest_multipliers(self.problem, unit, self.regularizer, 1e-3).reshape(-1) / self.unit.share
+            near = self._stationary_point(self._inside(unit), multipliers, stats)
+            if near.status is Status.STATIONARY and np.linalg.norm(near.beta - unit) <= 1e-2 * np.linalg.norm(unit):
+                return near
+        W = self._weights(self._inside(beta), 1e-3)
+        return self._followed(W, 1e-3, stats | {"method": "reweighted from start + Newton on the rank"})
+
+    def _inside(self, beta: Array) -> Array:
+        """β in the scale and the orientation of `rows`."""
+        return (beta.T if self.turned else beta) * self.unit.scale
+
+    def _outside(self, b: Array) -> Array:
+        return (b.T if self.turned else b) / self.unit.scale
+
+    def _weights(self, b: Array, epsilon: float) -> Array:
+        """W at b scaled to a largest singular value of one."""
+        P, sigma, _ = np.linalg.svd(b, full_matrices=True)
+        squares = np.zeros(len(b))
+        squares[: sigma.size] = (sigma / sigma[0]) ** 2
+        return np.asarray((P * (squares + epsilon**2) ** (self.regularizer.p / 2.0 - 1.0)) @ P.T)
+
+    def _weighted(self, W: Array, start: Array | None) -> tuple[Array, Array]:
+        """argmin tr βᵀWβ s.t. Aβ ≥ r, and its multipliers."""
+        values, vectors = np.linalg.eigh(W)
+        root = (vectors / np.sqrt(values.clip(1e-300))) @ vectors.T
+        lifted = np.einsum("ij,njd->nid", root, self.rows) / self.unit.right[:, None, None]
+        flat, dual, _ = l2_max_margin(lifted.reshape(len(lifted), -1), start, ACCURACY)
+        return root @ flat.reshape(self.rows.shape[1:]), dual
+
+    def _followed(self, W: Array, first: float, stats: dict[str, object]) -> Solution:
+        """Reweighting from W, ε falling tenfold from `first`, until Newton's method finds a stationary point.
+
+        It is tried early: as ε falls the space of β's columns freezes, with more active margins than β has freedom.
+        """
+        b, dual = self._weighted(W, None)
+        best, epsilon = self._stationary_point(b, dual / self.unit.right, stats), first
+        while best.status is not Status.STATIONARY and epsilon >= SMALLEST:
+            for _ in range(30):
+                previous = b
+                b, dual = self._weighted(self._weights(b, epsilon), dual)
+                if np.linalg.norm(b - previous) <= 1e-2 * epsilon * np.linalg.norm(b):
+                    break
+            found = self._stationary_point(b, dual / self.unit.right, stats)
+            best = found if found.certificate.worst < best.certificate.worst else best
+            epsilon /= 10.0
+        return best
+
+    def _certified(self, beta: Array, dual: Array | None, stats: dict[str, object]) -> Solution:
+        """The solution of β, scaled to margin one, and multipliers of the rows of unit scale; None: the nearest."""
+        alpha = nearest_multipliers(self.problem, beta, self.regularizer) if dual is None else dual * self.unit.share
+        return certified(self.problem, self.regularizer, Candidate(beta, alpha, stats), tol=self.tol)
+
+    def _newton(self, b: Array, active: list[int], rank: int, max_changes: int = 20) -> tuple[Array, Array] | None:
+        """Newton's method on a rank; constraints change one at a time until signs and margins are right."""
+        for _ in range(max_changes):
+            found = newton_on_rank(self.rows[active], self.unit.right[active], self.regularizer.p, b, rank)
+            if found is None:
+                return None
+            b, multipliers = found
+            margins = np.einsum("nmd,md->n", self.rows, b) / self.unit.right
+            worst = int(margins.argmin())
+            if multipliers.min() < -1e-12 * multipliers.max():
+                del active[int(multipliers.argmin())]
+            elif margins[worst] < 1.0 - 1e-10 and worst not in active:
+                active.append(worst)
+            else:
+                alpha = np.zeros(len(self.rows))
+                alpha[active] = multipliers
+                return b, alpha
+            if not active:
+                break
+        return None
+
+    def _stationary_point(self, b: Array, dual: Array, stats: dict[str, object]) -> Solution:
+        """The rank whose Newton solution has the best certificate."""
+        best: Solution | None = None
+        sigma = np.linalg.svd(b, compute_uv=False)
+        active = np.flatnonzero(dual > 1e-9 * dual.max(initial=0.0))
+        for rank in dict.fromkeys(int((sigma > threshold * sigma[0]).sum()) for threshold in THRESHOLDS):
+            found = self._newton(b, active.tolist(), rank)
+            if found is None:
+                continue
+            beta, alpha = self._outside(found[0]), found[1]
+            margin = float(self.problem.careful_margins(beta).min())
+            if margin <= 0:
+                continue
+            # where rows depend on each other Newton's multipliers are some, and may be negative
+            for multipliers in (alpha, None):
+                solution = self._certified(beta / margin, multipliers, stats)
+                if best is None or solution.certificate.worst < best.certificate.worst:
+                    best = solution
+                if best.status is Status.STATIONARY:
+                    return best
+        beta = self._outside(b)
+        rough = self._certified(beta / float(self.problem.careful_margins(beta).min()), None, stats)
+        return rough if best is None or rough.certificate.worst < best.certificate.worst else best

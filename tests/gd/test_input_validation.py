@@ -1,0 +1,130 @@
+"""What comes in: modules that are no fixed function of their weights, wrong shapes, limits, and the caller's modes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gd import FlowStatus, NotHomogeneousError, descend, flow_limit, squared_flow_limit
+from gd.losses import Exponential, Logistic
+from gd.networks.linear import Diagonal
+from gd.networks.wide_relu import WideReLU
+from solvers.splines.initial_distributions import UniformInit
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.standard_normal((6, 4)), np.array([1.0, -1.0, 1.0, 1.0, -1.0, -1.0])
+
+
+def stack(*inner: nn.Module, outputs: int = 1, inputs: int = 4) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(inputs, 8, bias=False), *inner, nn.ReLU(), nn.Linear(8, outputs, bias=False))
+
+
+class Wrapped(nn.Module):
+    def __init__(self, shape: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.layers, self.shape = stack(), shape
+
+    def forward(self, X: Tensor) -> object:
+        return self.shape(self.layers(X))
+
+
+@pytest.mark.parametrize("train", [flow_limit, descend])
+@pytest.mark.parametrize(("model", "words"), [
+    (lambda: Wrapped(lambda f: (f, f)), "returns a tuple"),
+    (lambda: Wrapped(lambda f: {"f": f}), "returns a dict"),
+    (lambda: Wrapped(lambda f: f.sum()), "one row of outputs for each point"),
+    (lambda: torch.jit.script(stack()), "compiled by torch.jit"),
+    (lambda: stack(inputs=3), r"does not take X of shape \(6, 4\)"),
+    (lambda: stack(outputs=2), r"\(6, 2\)"),
+])  # fmt: skip
+def test_a_forward_pass_that_does_not_fit_is_refused(
+    train: Callable[..., object], model: Callable[[], nn.Module], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        train(model(), X, Y)
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout(), nn.BatchNorm1d(8)])
+def test_layers_in_training_mode_are_named(layer: nn.Module) -> None:
+    model = stack(layer)
+    with pytest.raises(ValueError, match=rf"training mode, where 1 \({type(layer).__name__}\)"):
+        flow_limit(model, X, Y)
+    assert model.training
+    assert layer.training
+    assert isinstance(flow_limit(stack(nn.Dropout()).eval(), X, Y, max_steps=1).margin, float)
+
+
+def test_the_degree_of_each_layer_is_named() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3), nn.ReLU(), nn.Linear(3, 1))
+    with pytest.raises(NotHomogeneousError) as caught:
+        flow_limit(model, X, Y)
+    assert caught.value.layers == {"0.weight, 0.bias": None, "2.weight, 2.bias": None, "4.weight, 4.bias": 1.0}
+    assert "Without 2.bias, 4.bias it is homogeneous" in str(caught.value)  # the first layer's bias may stay
+    for bias in (model[2].bias, model[4].bias):
+        nn.init.zeros_(bias)
+        bias.requires_grad_(False)
+    assert flow_limit(model, X, Y, max_steps=1).stats["degree"] == 3.0
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"max_steps": 0}, "max_steps must be"), ({"max_steps": -3}, "max_steps must be"),
+    ({"max_steps": 2.5}, "max_steps must be"), ({"time_limit": 0.0}, "time_limit"), ({"time_limit": -1}, "time_limit"),
+    ({"time_limit": float("nan")}, "time_limit"), ({"loss": "hinge"}, "loss must be"),
+    ({"loss": Logistic}, "loss must be"),
+])  # fmt: skip
+def test_limits_and_losses_out_of_range_are_refused(options: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        flow_limit(stack(), X, Y, **options)
+
+
+def test_a_time_limit_hands_back_what_there_is() -> None:
+    rng = np.random.default_rng(1)
+    points, labels = rng.standard_normal((40, 6)), np.sign(rng.standard_normal(40))
+    seen: list[tuple[int, int]] = []
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 60, bias=False), nn.ReLU(), nn.Linear(60, 1, bias=False))
+    flow_limit(model, points, labels, max_steps=2)  # the first call imports and compiles
+    began = time.monotonic()
+    limit = flow_limit(model, points, labels, time_limit=1.5, progress=lambda *now: seen.append(now))
+    assert time.monotonic() - began < 15.0  # one step and one look, on a loaded machine
+    assert limit.status in (FlowStatus.UNFINISHED, FlowStatus.NOT_SEPARATED)
+    assert limit.stats["steps"] > 0
+    assert limit.path.tau.size > 0
+    assert abs(np.linalg.norm(limit.direction) - 1.0) < 1e-12
+    assert seen  # once a second, however slow the steps
+    several = flow_limit([stack(), stack()], X, Y, time_limit=1e-6)
+    assert [one.status for one in several] == [FlowStatus.NOT_SEPARATED] * 2
+
+
+@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+def test_a_loss_is_its_name_or_its_object(loss: str) -> None:
+    named = {"exponential": Exponential(), "logistic": Logistic()}[loss]
+    model = Diagonal(4, 2, seed=0)
+    for train in (lambda **o: flow_limit(model, X, Y, max_steps=20, **o).margin,
+                  lambda **o: float(descend(model, X, Y, steps=20, **o).log_loss[0, -1])):  # fmt: skip
+        assert train(loss=loss) == train(loss=named)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_the_caller_s_gradient_mode_does_not_matter(mode: Callable[[], torch.no_grad]) -> None:
+    calls = (
+        lambda: flow_limit(stack(), X, Y, max_steps=40).direction,
+        lambda: flow_limit(Diagonal(4, 2, seed=0), X, Y, max_steps=40).direction,
+        lambda: flow_limit(stack(), torch.tensor(X), torch.tensor(Y), loss="squared", max_steps=3).residual,
+        lambda: squared_flow_limit(WideReLU(50, UniformInit(1.0, 2.0), seed=0), X[:3, :1], Y[:3], max_steps=3).residual,
+        lambda: descend(stack(), X, Y, steps=5).log_loss,
+        lambda: descend(Diagonal(4, 2, seed=0), X, Y, steps=5).log_loss,
+    )
+    for call in calls:
+        plain = call()
+        with mode():
+            inside = call()
+            assert torch.is_grad_enabled() is False
+        np.testing.assert_array_equal(inside, plain)

@@ -1,0 +1,102 @@
+"""Schatten quasi-norms, p < 1: stationary points of several outputs, against the network, and Newton's derivatives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gd import FullyConnected, flow_limit
+from solvers import L2, BridgeSolution, NotSeparableError, Schatten, Status, Uniqueness, certify, max_margin
+from solvers.algorithms.fixed_rank import _gradient, _hessian, _parts, _tangent
+
+
+def data_of(n: int, d: int, m: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d))
+    return X, np.where(X @ rng.standard_normal((d, m)) > 0, 1.0, -1.0)
+
+
+@pytest.mark.parametrize(("n", "d", "m", "p"), [(6, 5, 3, 2 / 3), (10, 3, 6, 0.5), (4, 12, 3, 2 / 3), (20, 6, 4, 0.5)])
+def test_stationary_points_by_numpy_alone(n: int, d: int, m: int, p: float) -> None:
+    """UᵀZV = diag(pσ^{p−1}) up to a factor and zero in the rest of the tangent space, α ≥ 0 on margins of one."""
+    X, Y = data_of(n, d, m, 2)
+    solution = max_margin(X, Y, Schatten(p), n_starts=4)
+    assert isinstance(solution, BridgeSolution)
+    assert solution.status is Status.STATIONARY
+    β, α = solution.beta, solution.dual
+    margins = Y * (X @ β.T)
+    assert margins.min() == pytest.approx(1.0, rel=1e-12)
+    assert (α >= 0).all()
+    assert (α * (margins - 1)).max() <= 1e-9 * α.max()
+    u, s, vt = np.linalg.svd(β)
+    r = int((s > 1e-9 * s[0]).sum())
+    z = u.T @ ((Y * α).T @ X) @ vt.T
+    g = p * s[:r] ** (p - 1)
+    z *= g.sum() / np.trace(z[:r, :r])
+    np.testing.assert_allclose(z[:r, :r], np.diag(g), atol=1e-9 * g.max())
+    assert max(abs(z[:r, r:]).max(initial=0), abs(z[r:, :r]).max(initial=0)) <= 1e-9 * g.max()
+    # ‖·‖_p ≥ ‖·‖_*, whose optimum is certified
+    assert solution.objective >= max_margin(X, Y, Schatten(1.0)).objective * (1 - 1e-9)
+    assert solution.lower_bound == pytest.approx(max_margin(X, Y, Schatten(1.0)).objective, rel=1e-8)
+    assert [q.objective for q in solution.stationary_points] == sorted(q.objective for q in solution.stationary_points)
+
+
+def test_the_limit_of_a_network_of_depth_three_is_one() -> None:
+    X, Y = data_of(6, 5, 3, 0)
+    limit = flow_limit(FullyConnected(5, 3, outputs=3, seed=0), X, Y).predictor
+    assert limit is not None
+    limit = limit / (Y * (X @ limit.T)).min()
+    found = max_margin(X, Y, Schatten(2 / 3), start=limit, n_starts=2)
+    assert isinstance(found, BridgeSolution)
+    assert found.from_start is not None
+    assert found.from_start.status is Status.STATIONARY
+    np.testing.assert_allclose(found.from_start.beta, limit, rtol=1e-9, atol=1e-9)
+    # from nearby it is found again; what is perturbed is not stationary itself
+    rng = np.random.default_rng(1)
+    near = limit + 1e-3 * rng.standard_normal(limit.shape)
+    assert certify(X, Y, near, Schatten(2 / 3)).worst > 1e-4
+    again = max_margin(X, Y, Schatten(2 / 3), start=near, n_starts=1)
+    assert isinstance(again, BridgeSolution)
+    assert again.from_start is not None
+    np.testing.assert_allclose(again.from_start.beta, limit, rtol=1e-8, atol=1e-8)
+
+
+def test_one_output_is_l2_at_every_p() -> None:
+    X, Y = data_of(7, 5, 1, 3)
+    solution = max_margin(X, Y, Schatten(0.4))
+    assert solution.objective == pytest.approx(max_margin(X, Y[:, 0], L2()).objective, rel=1e-12)
+    assert solution.unique is Uniqueness.UNIQUE
+
+
+def test_scale_and_points_that_do_not_separate() -> None:
+    X, Y = data_of(6, 4, 2, 4)
+    value = max_margin(X, Y, Schatten(2 / 3), n_starts=2).objective
+    for factor in (1e-20, 1e20):
+        assert max_margin(factor * X, Y, Schatten(2 / 3), n_starts=2).objective == pytest.approx(value / factor)
+    with pytest.raises(NotSeparableError):
+        max_margin([[1.0, 0.0], [-1.0, 0.0]], np.ones((2, 2)), Schatten(0.5))
+
+
+def test_newtons_derivatives_by_differences() -> None:
+    """Of Σσ^p − ⟨Z, β⟩ along the rank-2 matrices through β."""
+    rng = np.random.default_rng(0)
+    p, rank, (M, D) = 0.6, 2, (4, 5)
+    U, V = (np.linalg.qr(rng.standard_normal((k, k)))[0] for k in (M, D))
+    S, Z = np.array([2.0, 0.7]), rng.standard_normal((M, D))
+    rotated = U.T @ Z @ V
+
+    def lagrangian(step: np.ndarray) -> float:
+        K, P, Q = _parts(step, (M, D), rank)
+        middle = np.diag(S) + K
+        left, right = U[:, :rank] @ middle + U[:, rank:] @ P, middle @ V[:, :rank].T + Q.T @ V[:, rank:].T
+        β = left @ np.linalg.solve(middle, right)
+        return float((np.linalg.svd(β, compute_uv=False)[:rank] ** p).sum() - np.vdot(Z, β))
+
+    size = rank * (M + D - rank)
+    gradient = _gradient(S, p, (M, D)) - _tangent(rotated[None], rank)[0]
+    H, h = _hessian(S, p, rotated), 1e-4
+    for _ in range(6):
+        v = rng.standard_normal(size)
+        ahead, here, behind = (lagrangian(t * v) for t in (h, 0.0, -h))
+        assert (ahead - behind) / (2 * h) == pytest.approx(gradient @ v, rel=1e-6)
+        assert (ahead - 2 * here + behind) / h**2 == pytest.approx(v @ H @ v, rel=1e-5)
