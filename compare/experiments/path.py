@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from compare.experiments.labelled_data import LabelledDataExperiment
 from compare.experiments.protocol import function_of, parameter
@@ -18,7 +18,8 @@ class PathComparison(LabelledDataExperiment):
     w/ln t goes, where the part of w in the span of the other rows goes, the least loss, and the rates. At equal norms
     it is set beside the regularization path, the predictors of least loss in a ball. Sign, coordinate and normalized
     gradient descent with decoupled weight decay have to end at the least loss in a ball of their own norms. Where the
-    data separate, loss-normalized descent is run too.
+    data of two classes separate, loss-normalized descent is run too. The theorem is about two classes; for more its
+    statement is taken by analogy.
 
     Returns:
         A report with the predictions, the rates that were fitted beside the proved ones, and the distance of the paths.
@@ -38,8 +39,13 @@ class PathComparison(LabelledDataExperiment):
 
     topic = "Optimization path and regularization path"
     study = "compare.margin.two_paths_report:path_report"
+    several_classes: ClassVar[bool] = True
     _: KW_ONLY
-    loss: str = parameter("logistic", "logistic or exponential.", choices=("logistic", "exponential"))
+    loss: str = parameter(
+        "logistic",
+        "logistic (the cross entropy of several classes) or exponential.",
+        choices=("logistic", "exponential"),
+    )
     log_time: float = parameter(600.0, "ln t at the end of the flow.", within=Interval(50.0, 600.0))
     steps: int = parameter(2000, "Of gradient descent, loss-normalized or with decay.", within=COUNT)
     decay: float = parameter(1.0, "Decoupled weight decay λ: the ball has radius 1/λ.", within=POSITIVE)

@@ -121,18 +121,27 @@ class TwoPaths:
         return np.asarray(np.linalg.norm(w - self.regularized, axis=1) / np.linalg.norm(w, axis=1))
 
 
+def loss_on(dataset: Dataset, asked: PathComparison) -> Loss:
+    """The loss that was asked for; of several classes the logistic loss is the cross entropy."""
+    if asked.loss == "exponential":
+        return "exponential"
+    return "logistic" if len(dataset.classes) == 2 else "cross entropy"
+
+
 def measure(dataset: Dataset, asked: PathComparison) -> TwoPaths:
     """The flow first, then what is predicted of it."""
     late = np.geomspace(16.0, asked.log_time, 33)
-    loss: Loss = "exponential" if asked.loss == "exponential" else "logistic"
+    loss = loss_on(dataset, asked)
     flow = linear_flow(dataset.X, dataset.y, np.concatenate([[0.0, 1.0], MATCHED, late]), loss=loss)
     limit = logistic_limit(dataset.X, dataset.y, loss=loss)
     w = flow.predictors[np.isin(flow.log_times, MATCHED)]
     norms = np.array([np.linalg.norm(one) for one in w])
     path = regularization_path(dataset.X, dataset.y, norms, L2(), loss=loss, tol=1e-12, max_steps=3000)
     place = np.argsort(np.argsort(norms))  # radii are sorted in the answer
-    normalized = normalized_margins(dataset, limit, asked.steps) if limit.separable.all() else None
-    gaps = path.gaps / np.maximum(path.losses, 1e-300) if loss == "logistic" else path.gaps
+    normalized = (
+        normalized_margins(dataset, limit, asked.steps) if limit.separable.all() and len(dataset.classes) == 2 else None
+    )
+    gaps = path.gaps if loss == "exponential" else path.gaps / np.maximum(path.losses, 1e-300)
     β = path.predictors[place].reshape(MATCHED.size, -1)
     return TwoPaths(dataset, flow, limit, β, gaps[place], normalized)
 

@@ -13,6 +13,7 @@ from compare.margin.two_paths import (
     MATCHED,
     OFFSET,
     TwoPaths,
+    loss_on,
     measure,
     of_direction,
     of_finite_part,
@@ -24,7 +25,6 @@ from compare.measures import angle
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.report import Check, Column, Figure, Report, Section, Value
 from solvers.logistic_limit import LogisticLimit
-from solvers.margin_losses import Loss
 
 if TYPE_CHECKING:
     from compare.experiments.path import PathComparison
@@ -54,7 +54,7 @@ PATH_COLUMNS = (
 def path_report(asked: PathComparison) -> Report:
     """One data set."""
     dataset = asked.dataset()
-    loss: Loss = "exponential" if asked.loss == "exponential" else "logistic"
+    loss = loss_on(dataset, asked)
     parts = [
         ("both paths", lambda: sections(measure(dataset, asked))),
         ("weight decay", lambda: [decay_section(dataset, loss, asked.decay, asked.steps)]),
