@@ -30,24 +30,15 @@ from torch import Tensor, nn
 
 from gd.flow.cell import Cell, CellOptimum
 from gd.flow.cell_program import cell_optimum
-<<<<<<< HEAD
-from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights
-from gd.flow.kink_tangent import Gates, Metric, Tangent
-=======
 from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights, squares_of
->>>>>>> classes17
+from gd.flow.kink_tangent import Gates, Metric, Tangent
 from gd.flow.kkt import StationaryPoint
 from gd.flow.loss_weights import FlowWeights
 from gd.flow.margin_map import Local, Step
 from gd.flow.module_map import ModuleMap
 from gd.flow.weight_polish import LARGEST_DENSE, HeldProblem, hessian
-<<<<<<< HEAD
 from gd.piecewise.module import TwoLayers
-=======
-from gd.piecewise.module import Derivatives, TwoLayers
-from gd.piecewise.rows import KinkGram, Rows
 from gd.targets import Targets
->>>>>>> classes17
 from solvers.arrays import Array
 
 ROUNDS = 12
