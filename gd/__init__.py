@@ -8,7 +8,7 @@ from gd.descent.limit_search import OptimizerLimit
 from gd.descent.optimal_face import OptimalFace
 from gd.descent.optimizer_limit import optimizer_limit
 from gd.descent.rescaling import ProgressiveRescaling
-from gd.descent.schedule import ConstantStep, DecayingStep, LossNormalized
+from gd.descent.schedule import ConstantStep, DecayingStep, LossNormalized, NormScaledStep
 from gd.descent.trajectory import Hypotheses, Trajectory
 from gd.descent.weight_decay import DecayedNetwork, train_with_decay
 from gd.flow.flow_limit import flow_limit
@@ -54,7 +54,7 @@ __all__ = [
     "OPTIMIZERS", "Optimizer", "GradientDescent", "SteepestDescent", "Adam", "AdaGrad", "MirrorDescent",
     "TorchOptimizer", "WeightNorm", "EntrywiseNorm", "SpectralNorm", "Bounds", "LossWeights",
     "optimizer_limit", "OptimizerLimit", "OptimizerStatus", "OptimalFace",
-    "SCHEDULES", "ConstantStep", "DecayingStep", "LossNormalized", "ArmijoLineSearch",
+    "SCHEDULES", "ConstantStep", "DecayingStep", "NormScaledStep", "LossNormalized", "ArmijoLineSearch",
     "DualAcceleration", "ProgressiveRescaling",
     "CrossEntropy", "Exponential", "Logistic", "Squared",
 ]  # fmt: skip

@@ -86,7 +86,10 @@ class OptimizerStatus(TrainingStatus):
     UNFINISHED = (
         "Not finished: no certified point was found from the run within the steps allowed; read the run's own bounds."
     )
-    NOT_SEPARATED = "Not separated: the smallest margin did not become positive within the steps allowed."
+    NOT_SEPARATED = (
+        "Not separated: the smallest margin did not become positive within the steps allowed. Normalized steps must "
+        "first outgrow the initial weights: start from smaller ones, or allow more steps."
+    )
 
     @property
     def converged(self) -> bool:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 SOURCES = (
-    "digits:AvB, wine:AvB, iris:AvB, breast_cancer, synthetic:N,D,seed, random:N,D,seed (random labels), or a file: "
-    ".csv .tsv .parquet (label in the column y or label, else the last one) or .npz (arrays X, y). In Python also a "
-    "`Dataset`, or points X of shape (N, D), images (N, H, W), with y."
+    "digits:AvB, wine:AvB, iris:AvB, breast_cancer, synthetic:N,D,seed, random:N,D,seed (random labels), "
+    "partial:N,D,seed (a part separates), or a file: .csv .tsv .parquet (label in the column y or label, else the last "
+    "one) or .npz (arrays X, y). In Python also a `Dataset`, or points X of shape (N, D), images (N, H, W), with y."
 )
 
 

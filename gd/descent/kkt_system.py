@@ -33,6 +33,12 @@ RANK = 1e-9
 """Singular values below this part of the largest are zero: those of directions in which solutions extend come out
 between 1e-17 and 1e-13, the others above 1e-5 on random data."""
 
+EXTENDS = 1e-6
+"""The same from a point that solves (1) to about this accuracy."""
+
+ZERO = 1e-12
+"""Entries of θ below this part of the largest are zero: (1) is solved to a few ε, and p < 1 would count them."""
+
 
 @dataclass(frozen=True)
 class KKTPoint:
@@ -76,32 +82,48 @@ class KKTSystem:
         return torch.cat([optimality, slack, self.degree * alpha.sum()[None] / t - 1.0])
 
     def solved(self, theta: Tensor, weights: Array) -> KKTPoint | None:
-        """The solution near a direction θ (P,) with positive margins and loss weights (N,).
+        """A solution near a direction θ (P,) with positive margins and loss weights (N,), by Levenberg–Marquardt.
 
         None where none is found, or there are more than `LARGEST` unknowns.
         """
-        if self.size + self.labels.numel() + 1 > LARGEST:
-            return None
-        theta = theta / float(self.margins(theta).min()) ** (1.0 / self.degree)
-        alpha = torch.as_tensor(weights, dtype=theta.dtype, device=theta.device)
-        alpha = alpha / self._dual(theta, alpha)
-        value = self.norm.value(theta[None], self.objective.layers)
-        jacobian = torch.func.jacfwd(self.equations)
-
-        def numbers(function: object, x: Array) -> Array:
-            tensor = torch.as_tensor(x, dtype=theta.dtype, device=theta.device)
-            return np.asarray(function(tensor).detach().cpu().numpy())  # type: ignore[operator]
-
-        start = torch.cat([theta, alpha, value]).detach().cpu().numpy()
-        if not np.isfinite(start).all():
+        start = self._start(theta, weights)
+        if start is None:
             return None
         found = least_squares(
-            lambda x: numbers(self.equations, x), start, jac=lambda x: numbers(jacobian, x),
-            method="lm", xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=100,
-        )  # fmt: skip
-        if not (np.isfinite(found.x).all() and found.x[-1] > 0):
+            self._values, start, jac=self._jacobian, method="lm", xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=100
+        )
+        return self._point(found.x)
+
+    def polished(self, theta: Tensor, weights: Array, steps: int = 10) -> KKTPoint | None:
+        """The solution next to a θ that is one to a few digits, by the shortest Newton steps.
+
+        They do not move along directions in which solutions extend; from farther away they would not leave a wrong
+        active set.
+        """
+        x = self._start(theta, weights)
+        if x is None:
             return None
-        return self._point(found.x, numbers(jacobian, found.x))
+        for _ in range(steps):
+            x = np.asarray(x - np.linalg.lstsq(self._jacobian(x), self._values(x), rcond=EXTENDS)[0])
+            if not np.isfinite(x).all():
+                return None
+        return self._point(x)
+
+    def _start(self, theta: Tensor, weights: Array) -> Array | None:
+        """The unknowns at θ of unit margin, with multipliers proportional to the weights."""
+        if self.size + self.labels.numel() + 1 > LARGEST:
+            return None
+        point = self.measured(theta, weights)
+        value = self.norm.value(point.theta[None], self.objective.layers)
+        start = np.concatenate([point.theta.cpu().numpy(), point.multipliers, value.cpu().numpy()])
+        return start if np.isfinite(point.residual) and np.isfinite(start).all() else None
+
+    def _values(self, x: Array) -> Array:
+        return np.asarray(self.equations(torch.as_tensor(x).to(self.labels)).detach().cpu().numpy())
+
+    def _jacobian(self, x: Array) -> Array:
+        jacobian = torch.func.jacfwd(self.equations)(torch.as_tensor(x).to(self.labels))
+        return np.asarray(jacobian.detach().cpu().numpy())
 
     def measured(self, theta: Tensor, weights: Array, free: Array | None = None) -> KKTPoint:
         """θ (P,) scaled to unit margin, with multipliers proportional to weights (N,), and its residual."""
@@ -116,11 +138,14 @@ class KKTSystem:
         norm = scale * float(self.norm.value(theta[None], self.objective.layers))
         return KKTPoint(scale * theta, alpha, 1.0 - self.degree * float(alpha.sum()) / norm, free)
 
-    def _point(self, x: Array, jacobian: Array) -> KKTPoint:
-        _, singular, rows = np.linalg.svd(jacobian)
+    def _point(self, x: Array) -> KKTPoint | None:
+        if not (np.isfinite(x).all() and x[-1] > 0):
+            return None
+        _, singular, rows = np.linalg.svd(self._jacobian(x))
         null = rows[singular <= RANK * singular[0]][:, : self.size]
         _, sizes, free = np.linalg.svd(null, full_matrices=False)
-        theta = torch.as_tensor(x[: self.size]).to(self.labels)
+        solved = np.where(np.abs(x[: self.size]) > ZERO * np.abs(x[: self.size]).max(), x[: self.size], 0.0)
+        theta = torch.as_tensor(solved).to(self.labels)
         return self.measured(theta, x[self.size : -1], free[sizes > 1e-6])
 
     def _dual(self, theta: Tensor, alpha: Tensor) -> Tensor:

@@ -128,7 +128,7 @@ class Search:
         beta = self.system.measured(theta, limit.dual.reshape(-1)).theta.numpy().reshape(self.problem.shape)
         found = nearest_optimum(self.problem, self.regularizer, limit.certificate.objective, beta)
         start = None if found is None else torch.as_tensor(found).flatten().to(theta)
-        point = None if start is None else self.system.solved(start, limit.dual.reshape(-1))
+        point = None if start is None else self.system.polished(start, limit.dual.reshape(-1))
         other = limit if point is None else self._limit(point, theta, run, limit.by_solver)
         return other if other.status.converged and other.distance < limit.distance else limit
 

@@ -91,9 +91,13 @@ class Objective:
         parameters, buffers = stack_module_state(copies)  # type: ignore[arg-type,unused-ignore]
         self._fixed = buffers | {name: p.detach() for name, p in parameters.items() if name not in trained}
         self.start = torch.cat([parameters[name].detach().flatten(1) for name in self.names], dim=1)
+        self._rows = self.X.flatten(1)
+        self.is_predictor = False
+        self.is_predictor = self._weights_are_predictor()
+        """Whether the weights are the linear predictor itself, f(x) = ⟨x, w⟩; then gradients are products with X."""
         self.degree = self._measured_degree()
         if self._linear is not None:
-            rows = self.X.flatten(1)
+            rows = self._rows
             norm = torch.linalg.vector_norm(rows, dim=1).max() if loss.margin else torch.linalg.matrix_norm(rows, 2)
             self._input_norm = float(norm) * self.targets.stretch
             self._one = torch.eye(self._linear.depth, dtype=torch.bool, device=self.X.device)
@@ -119,6 +123,10 @@ class Objective:
 
     def outputs(self, W: Tensor, rows: Tensor | None = None) -> Tensor:
         """f(X; w_b), shape (B, N, …); of the points with these indices where some are given."""
+        if self.is_predictor and self._linear is not None:
+            points = (self._rows if rows is None else self._rows[rows]).T
+            several = self._linear.outputs > 1
+            return (W.view(W.shape[0], self._linear.outputs, -1) @ points).mT if several else W @ points
         X = self.X if rows is None else self.X[rows]
         if self._linear is not None:
             return self._linear.apply_predictor(self._linear.P(self.layers(W)), X)
@@ -133,14 +141,18 @@ class Objective:
 
     def gradient(self, W: Tensor, rows: Tensor | None = None) -> Gradient:
         """log L and ∇L, scaled; of the points with these indices where some are given."""
-        W = W.detach().requires_grad_(True)
+        if not self.is_predictor:
+            W = W.detach().requires_grad_(True)
         outputs = self.outputs(W, rows)
         with torch.no_grad():
             targets = self.targets if rows is None else self.targets.at(rows)
             compared = targets.compared(outputs)
             log_loss = self.loss.log_value(compared, targets.values)
             slope = targets.spread(self.loss.slope(compared, targets.values, log_loss))
-        (direction,) = torch.autograd.grad(outputs, W, slope)
+        if self.is_predictor:
+            direction = self._combined(slope, self._rows if rows is None else self._rows[rows])
+        else:
+            (direction,) = torch.autograd.grad(outputs, W, slope)
         return Gradient(log_loss, direction, self.loss.log_scale(log_loss), slope, outputs.detach())
 
     def pull(self, W: Tensor, slope: Tensor) -> Tensor:
@@ -153,11 +165,6 @@ class Objective:
     def predicts(self) -> bool:
         """Whether the networks have a predictor β (a `compose` method)."""
         return self._declared.compose is not None
-
-    @property
-    def is_predictor(self) -> bool:
-        """Whether the weights are the linear predictor itself, f(x) = ⟨x, w⟩."""
-        return self._linear is not None and self._linear.depth == 1
 
     def predictors(self, W: Tensor) -> Tensor:
         """β of every run, shape (B, *shape of β)."""
@@ -180,15 +187,23 @@ class Objective:
                 f"no step size is known for {type(self._model).__name__} with this optimizer: give a schedule, as in "
                 "schedule=DecayingStep(0.01)"
             )
-        rows = self.X.flatten(1)
-        return 4.0 / float(norm.dual(rows, lambda points: [points.unsqueeze(1)]).max().clamp(min=1e-300))
+        return 4.0 / float(norm.dual(self._rows, lambda points: [points.unsqueeze(1)]).max().clamp(min=1e-300))
 
     def predictor_gradient(self, slope: Tensor) -> Tensor | None:
         """∇_β L up to a positive factor, Σ_n slope_n x_n; None where outputs are not ⟨x, β⟩."""
-        if self._linear is None:
-            return None
-        rows = self.X.flatten(1)
-        return (slope.mT @ rows if slope.ndim == 3 else slope @ rows).flatten(1)
+        return None if self._linear is None else self._combined(slope, self._rows)
+
+    @staticmethod
+    def _combined(slope: Tensor, rows: Tensor) -> Tensor:
+        """Σ_n slope_n x_n, (B, size of β)."""
+        return (slope.mT @ rows).flatten(1) if slope.ndim == 3 else slope @ rows
+
+    def _weights_are_predictor(self) -> bool:
+        """Measured, because a subclass may have a map of its own."""
+        if self._linear is None or self._linear.depth > 1:
+            return False
+        beta = self.predictors(self.start).flatten(1)
+        return beta.shape == self.start.shape and torch.equal(beta, self.start)
 
     def effective_start(self) -> EffectiveStart | None:
         """What accumulates the effective start of finite steps, where the networks have one and the loss is squared."""

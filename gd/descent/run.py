@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,7 +43,8 @@ def iterate(
 ) -> tuple[Tensor, NDArray[np.int64], NDArray[np.bool_], Any]:
     """The weights at the end, the steps they belong to, which runs stayed finite, and the optimizer's last state.
 
-    Without a synchronization between snapshots, so that a GPU is kept busy.
+    Without a synchronization between snapshots, so that a GPU is kept busy. On a CPU runs are only told apart (`whole`)
+    from the first that stops.
     """
     optimizer, schedule = training.optimizer, training.schedule
     W = kept = objective.start
@@ -50,18 +52,23 @@ def iterate(
     batches = minibatches(objective.y.shape[0], training.batch_size, training.seed)
     running = torch.ones(W.shape[0], dtype=torch.bool, device=W.device)
     last_step = torch.full((W.shape[0],), steps, device=W.device)
+    whole = W.device.type == "cpu"
     for t in range(steps + 1):
-        rows = next(batches)
+        drawn = next(batches)
+        rows = None if drawn is None else drawn.to(W.device)
         gradient = objective.gradient(W, rows)
-        finite = torch.isfinite(gradient.direction).all(dim=1) & (gradient.log_loss < float("inf"))
-        if t == 0 and not bool(finite.all()):
-            raise ValueError(
-                f"the loss or its gradient is not finite at the initial weights of run {int((~finite).nonzero()[0])}; "
-                "use a smaller initial scale, or rescale X"
-            )
-        last_step = torch.where(running & ~finite, t - 1, last_step)
-        running = running & finite
-        W = torch.where(column(running), W, kept)
+        # a sum is finite only where its terms are, and an infinite loss has no finite gradient
+        whole = whole and math.isfinite(float(gradient.direction.sum()))
+        if not whole or t == 0:
+            finite = torch.isfinite(gradient.direction).all(dim=1) & (gradient.log_loss < float("inf"))
+            if t == 0 and not bool(finite.all()):
+                raise ValueError(
+                    "the loss or its gradient is not finite at the initial weights of run "
+                    f"{int((~finite).nonzero()[0])}; use a smaller initial scale, or rescale X"
+                )
+            last_step = torch.where(running & ~finite, t - 1, last_step)
+            running = running & finite
+            W = torch.where(column(running), W, kept)
         recorder.add(gradient, rows)
         if t in recorder.wanted:
             recorder.take(t, W, gradient if rows is None else objective.gradient(W), running)
@@ -76,7 +83,7 @@ def iterate(
             gradient = replace(gradient, log_scale=torch.zeros_like(gradient.log_scale))
         update, memory = optimizer.update(objective, t, W, gradient, memory)
         trial, state = schedule.step(objective, t, update, state)
-        W = torch.where(column(running), trial, W)
+        W = trial if whole else torch.where(column(running), trial, W)
         if recorder.effective_start is not None:
             recorder.effective_start.add(kept, W)
     return W, last_step.cpu().numpy(), running.cpu().numpy(), memory
@@ -121,7 +128,7 @@ class Recorder:
             if rows is None:
                 self._slopes += gradient.slope
             else:
-                self._slopes.index_add_(1, rows.to(self._slopes.device), gradient.slope)
+                self._slopes.index_add_(1, rows, gradient.slope)
 
     def take(self, t: int, W: Tensor, gradient: Gradient, running: Tensor) -> None:
         objective = self.objective

@@ -162,8 +162,45 @@ class DecayingStep(Schedule):
         return np.asarray(self.step_size / (t + 1.0) ** self.exponent)
 
     def step(self, objective: Objective, t: int, update: Update, state: None) -> tuple[Tensor, None]:
-        eta = self.step_size / (t + 1) ** self.exponent
-        return update.moved(torch.full_like(update.W[:, 0], eta)), None
+        return update.moved(self.step_size / (t + 1) ** self.exponent), None
+
+
+@dataclass(frozen=True)
+class NormScaledStep(Schedule):
+    """Steps for deep homogeneous networks, of any optimizer whose directions grow with the gradient,
+
+        w ← w − η_t u,    η_t = step_size · min(1, ‖w_0‖/‖w_t‖)^{2L−2}.
+
+    The curvature of log L grows like ‖w‖^{2L−2}, so a step that suits the start suits later weights too. Meant for
+    gradients divided by the loss (`rescaled`), whose steps would otherwise blow up in finite time for L ≥ 2.
+
+    Raises:
+        ValueError: a step size that is not a positive number; in `descend`, a network without a degree L.
+
+    Reference: Lyu, Li (2020), section 3: margins of degree L with step sizes that depend on the loss and the norm.
+
+    >>> NormScaledStep(1e-3).name
+    'norm-scaled step'
+    """
+
+    step_size: float
+    """The first step."""
+    name = "norm-scaled step"
+    rate = "none proved"
+
+    def __post_init__(self) -> None:
+        check_step("NormScaledStep", self.step_size)
+
+    def start(self, objective: Objective, W: Tensor) -> Tensor:
+        if objective.degree is None:
+            raise ValueError("the norm-scaled step needs a homogeneous network, f(x; cw) = c^L f(x; w)")
+        norm: Tensor = torch.linalg.vector_norm(W, dim=1)
+        return norm
+
+    def step(self, objective: Objective, t: int, update: Update, state: Tensor) -> tuple[Tensor, Tensor]:
+        ratio = (state / torch.linalg.vector_norm(update.W, dim=1)).nan_to_num(nan=1.0).clamp(max=1.0)
+        eta: Tensor = self.step_size * ratio ** (2 * (objective.degree or 1) - 2)
+        return update.moved(eta), state
 
 
 @dataclass(frozen=True)

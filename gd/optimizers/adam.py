@@ -62,6 +62,10 @@ class Adam(Optimizer):
     def weight_norm(self) -> WeightNorm:
         return EntrywiseNorm(2.0 if self.eps else math.inf)
 
+    @property
+    def bounded(self) -> bool:
+        return True  # |u| → at most 1 where gradients settle (Xie, Li 2024, AdamW's ball)
+
     def direction(
         self, objective: Objective, t: int, W: Tensor, gradient: Gradient, state: Any
     ) -> tuple[Tensor, Tensor | None, Any]:

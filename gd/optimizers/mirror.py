@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from gd.descent.objective import Gradient, Objective
-from gd.optimizers.optimizer import Optimizer, Update, column
+from gd.optimizers.optimizer import Optimizer, Update
 from gd.optimizers.weight_norm import EntrywiseNorm, WeightNorm
 
 
@@ -19,8 +19,8 @@ class _MirrorUpdate(Update):
 
     p: float
 
-    def moved(self, eta: Tensor) -> Tensor:
-        dual = self.W.sign() * self.W.abs() ** (self.p - 1.0) - column(self.scaled(eta)) * self.direction
+    def moved(self, eta: Tensor | float) -> Tensor:
+        dual = self.W.sign() * self.W.abs() ** (self.p - 1.0) - self.scaled(eta) * self.direction
         return dual.sign() * dual.abs() ** (1.0 / (self.p - 1.0))
 
 

@@ -42,13 +42,14 @@ class Update:
     log_scale: Tensor | None
     """(B,); None for zero."""
 
-    def moved(self, eta: Tensor) -> Tensor:
-        """The weights after a step of η (B,)."""
-        return self.W - column(self.scaled(eta)) * self.direction
+    def moved(self, eta: Tensor | float) -> Tensor:
+        """The weights after a step of η, (B,) or one number for all runs."""
+        return self.W - self.scaled(eta) * self.direction
 
-    def scaled(self, eta: Tensor) -> Tensor:
-        """η e^{log_scale}."""
-        return eta if self.log_scale is None else eta * torch.exp(self.log_scale)
+    def scaled(self, eta: Tensor | float) -> Tensor | float:
+        """η e^{log_scale}, to multiply the rows of W."""
+        full = eta if self.log_scale is None else eta * torch.exp(self.log_scale)
+        return full.unsqueeze(1) if torch.is_tensor(full) else full
 
 
 @dataclass(frozen=True, kw_only=True)

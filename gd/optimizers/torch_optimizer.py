@@ -73,6 +73,11 @@ class TorchOptimizer(Optimizer):
         return float(self._made.defaults.get("weight_decay", 0.0))
 
     @property
+    def boundary(self) -> float | None:
+        known = type(self._made).__name__ in ("AdamW", "Muon")  # torch's optimizers with decoupled decay
+        return 1.0 / self.decay if known and self.decay else None
+
+    @property
     def weight_norm(self) -> WeightNorm | None:
         return NORMS.get(type(self._made).__name__) if self.measured_in is None else self.measured_in
 
