@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compare import DataError, compare_margin, compare_mutants, load
+from compare import DataError, compare_margin, load
 from compare.experiments.losses import LossComparison
 from compare.margin.output_limits import planted_classes
 from compare.measures import normalized_margin
+from compare.mutants.margin_mutants import WRONG_OF_CLASSES, margin_trial
 from gd import FullyConnected
 from solvers import L2, max_margin
 
@@ -76,10 +77,12 @@ def test_margin_of_a_matrix() -> None:
     assert normalized_margin(data.X, data.y, 3.0 * solution.beta, L2()) == pytest.approx(1.0 / solution.objective)
 
 
-def test_wrong_norms_and_wrong_constraints_are_refuted() -> None:
-    report = compare_mutants(["classes"], depths=[2])
-    claims = [check for section in report.sections for check in section.checks]
-    assert report.passed
-    assert sum("the wrong prediction" in check.statement for check in claims) >= 20
-    assert all(check.verdict.value == "confirmed" for check in claims)
-    assert any("each class against the rest" in check.statement for check in claims)
+@pytest.mark.parametrize(("name", "depth"), [("fully connected", 1), ("diagonal", 2)])
+def test_wrong_norms_and_wrong_constraints_are_refuted(name: str, depth: int) -> None:
+    trial = margin_trial(planted_classes(10, 20, 3, 0), name, depth, 0, 0.1)
+    assert trial.mutants[0].check.verdict.value == "confirmed"
+    assert len(trial.mutants) == 1 + len(WRONG_OF_CLASSES[name, depth]) + (depth == 1)
+    for mutant in trial.mutants[1:]:
+        assert mutant.check.verdict.value == "refuted", mutant.claim
+        assert not mutant.equivalent
+    assert (trial.mutants[-1].claim == "each class against the rest") is (depth == 1)

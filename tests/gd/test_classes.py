@@ -98,6 +98,15 @@ def test_flows_end_at_values_known_beforehand(build: Callable[[], Any], value: f
     assert network.regularizer.value(before) / solution.objective - 1.0 <= 1e-5
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1e4])
+def test_units_of_the_data_do_not_matter(scale: float) -> None:
+    # at 1e4 samples start misclassified by hundreds of temperatures
+    limit = flow_limit(FullyConnected(3, 2, outputs=3), scale * X, y, loss="cross entropy")
+    assert limit.status.name == "OPTIMAL"
+    assert limit.predictor is not None
+    assert float(np.linalg.norm(scale * limit.predictor, "nuc")) == pytest.approx(1.1266221818, abs=1e-8)
+
+
 def test_labels_may_be_words_and_decide_the_limit() -> None:
     network = FullyConnected(3, 1, outputs=3)
     words = flow_limit(network, X, ["a", "b", "c", "a"]).predictor
