@@ -45,8 +45,8 @@ def by_max_margin(regularizer: Regularizer, bounds: list[float]) -> Solver:
 
 
 def by_clarabel(regularizer: Regularizer, tol: float) -> Solver:
-    """A good model of each: a quadratic program, a linear program, the half spectrum in second-order cones."""
-    model = {L2: _quadratic, Bridge: _linear, FourierBridge: _half_spectrum}[type(regularizer)]
+    """A good model of each: a quadratic program, linear programs, power cones, half spectra in second-order cones."""
+    model = MODELS[regularizer]
 
     def solve(X: Array, y: Array) -> Array:
         P, q, A, b, cones = model(y[:, None] * X)
@@ -100,6 +100,37 @@ def _half_spectrum(signed: Array) -> Model:
     cones = [clarabel.NonnegativeConeT(n), *[clarabel.SecondOrderConeT(3)] * G]
     cost = np.append(np.zeros(d), count)
     return sparse.csc_matrix((d + G, d + G)), cost, A, np.append(-np.ones(n), np.zeros(3 * G)), cones
+
+
+def _largest(signed: Array) -> Model:
+    """min t s.t. Aβ ≥ 1, |β_d| ≤ t."""
+    n, d = signed.shape
+    ones = np.ones((d, 1))
+    box = sparse.vstack([sparse.hstack([sparse.eye(d), -ones]), sparse.hstack([-sparse.eye(d), -ones])])
+    A = sparse.vstack([np.hstack([-signed, np.zeros((n, 1))]), box])
+    cones = [clarabel.NonnegativeConeT(n + 2 * d)]
+    return sparse.csc_matrix((d + 1, d + 1)), np.eye(d + 1)[d], A, np.append(-np.ones(n), np.zeros(2 * d)), cones
+
+
+def _power(signed: Array) -> Model:
+    """min t s.t. Aβ ≥ 1, Σr = t, |β_d| ≤ r_d^{2/3} t^{1/3}: ‖β‖_{3/2}."""
+    n, d = signed.shape
+    rows = np.zeros((3 * d, 2 * d + 1))
+    rows[0::3, d : 2 * d], rows[1::3, 2 * d], rows[2::3, :d] = -np.eye(d), -1.0, -np.eye(d)
+    total = np.concatenate([np.zeros(d), np.ones(d), [-1.0]])[None]
+    A = np.vstack([np.hstack([-signed, np.zeros((n, d + 1))]), total, rows])
+    cones = [clarabel.NonnegativeConeT(n), clarabel.ZeroConeT(1), *[clarabel.PowerConeT(2 / 3)] * d]
+    cost = np.eye(2 * d + 1)[2 * d]
+    return sparse.csc_matrix((2 * d + 1,) * 2), cost, A, np.append(-np.ones(n), np.zeros(1 + 3 * d)), cones
+
+
+MODELS: dict[Regularizer, Callable[[Array], Model]] = {
+    L2(): _quadratic,
+    Bridge(1): _linear,
+    Bridge(1.5): _power,
+    Bridge(np.inf): _largest,
+    FourierBridge(1): _half_spectrum,
+}
 
 
 def by_linear_svc(tol: float = 1e-4) -> Solver:
@@ -166,6 +197,8 @@ def table(name: str, regularizer: Regularizer, X: Array, y: Array, peers: dict[s
 CASES: dict[str, tuple[str, Regularizer, int, int]] = {
     "l2": ("ℓ2, 100 × 512", L2(), 100, 512),
     "l1": ("ℓ1, 100 × 512", Bridge(1), 100, 512),
+    "l3/2": ("ℓ₃⁄₂, 100 × 512", Bridge(1.5), 100, 512),
+    "linf": ("ℓ∞, 100 × 512", Bridge(np.inf), 100, 512),
     "fourier": ("Fourier ℓ1, 200 × 1,024", FourierBridge(1), 200, 1024),
 }
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvers.arrays import Array
 from solvers.regularizers import Regularizer
+from solvers.validation import check_problem
 
 
 def angle(a: ArrayLike, b: ArrayLike) -> float:
@@ -70,9 +71,11 @@ def direction(a: ArrayLike, name: str = "the vector") -> Array:
 def normalized_margin(X: ArrayLike, y: ArrayLike, beta: ArrayLike, regularizer: Regularizer) -> float:
     """γ(β) = min_n y_n⟨x_n, β⟩ / R(β), the number that is maximal at the predicted limit. Units of X per unit of R.
 
+    For K ≥ 3 classes it is min ⟨β_{y_n} − β_k, x_n⟩ / R(β) over all n and k ≠ y_n.
+
     Args:
         X: points, shape (N, *β.shape).
-        y: labels −1 or +1, shape (N,).
+        y: labels −1 or +1, shape (N,), or K ≥ 3 classes (then β has a row a class).
         beta: the predictor β, of any shape.
         regularizer: R, homogeneous of degree one, so that γ does not depend on the scale of β.
 
@@ -92,8 +95,8 @@ def normalized_margin(X: ArrayLike, y: ArrayLike, beta: ArrayLike, regularizer: 
     cost = regularizer.value(β)
     if cost == 0.0:
         raise ValueError("the predictor is zero, so it has no normalized margin")
-    points = np.asarray(X, dtype=np.float64).reshape(-1, β.size)
-    return float(np.min(np.asarray(y, dtype=np.float64) * (points @ β.ravel()))) / cost
+    problem = check_problem(X, y, regularizer)
+    return float(problem.margins(β.reshape(problem.shape)).min()) / cost
 
 
 def margin_gap(X: ArrayLike, y: ArrayLike, beta: ArrayLike, best: ArrayLike, regularizer: Regularizer) -> float:
@@ -101,7 +104,7 @@ def margin_gap(X: ArrayLike, y: ArrayLike, beta: ArrayLike, best: ArrayLike, reg
 
     Args:
         X: points, shape (N, *β.shape).
-        y: labels −1 or +1, shape (N,).
+        y: labels −1 or +1, shape (N,), or K ≥ 3 classes (then β has a row a class).
         beta: the predictor β that is measured, of any shape.
         best: the predictor β* of largest normalized margin, shape of β.
         regularizer: R, in which both margins are normalized.

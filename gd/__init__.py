@@ -21,7 +21,7 @@ from gd.images.descend_image import ImageTrajectory, descend_image
 from gd.images.encoder_decoder import EncoderDecoder
 from gd.images.stopping_rules import NoiseLevel, Oracle, RunningVariance
 from gd.images.two_layer_generator import ToyGenerator, TwoLayerGenerator
-from gd.losses import Exponential, Logistic, Squared
+from gd.losses import CrossEntropy, Exponential, Logistic, Squared
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from gd.networks.linear_network import LinearNetwork
 from gd.networks.matrix_factorization import MatrixFactorization
@@ -56,5 +56,5 @@ __all__ = [
     "optimizer_limit", "OptimizerLimit", "OptimizerStatus", "OptimalFace",
     "SCHEDULES", "ConstantStep", "DecayingStep", "NormScaledStep", "LossNormalized", "ArmijoLineSearch",
     "DualAcceleration", "ProgressiveRescaling",
-    "Exponential", "Logistic", "Squared",
+    "CrossEntropy", "Exponential", "Logistic", "Squared",
 ]  # fmt: skip

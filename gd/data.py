@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from gd.losses import Loss
 from gd.networks.declaration import declared
+from gd.targets import ClassTargets, Targets
+from solvers.classes import find_classes
 from solvers.validation import check_labels, finite_array
 
 WORTH_A_DEVICE = 10**6
@@ -79,13 +81,14 @@ def finite_tensor(name: str, value: ArrayLike | Tensor) -> Tensor:
     return torch.from_numpy(finite_array(name, on_cpu(value)).copy())
 
 
-def check_data(model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+def check_data(model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor, loss: Loss) -> tuple[Tensor, Targets]:
     """X and y as float64 tensors that suit the model and the loss.
 
     Args:
         model: a linear network says which input shape it takes; any other module is not asked.
         X: inputs, shape (N, …), N ≥ 1.
-        y: labels ±1 of shape (N,) or (N, M) for a margin loss; targets of any shape (N, …) for the squared loss.
+        y: labels ±1 of shape (N,) or (N, M) for a margin loss, or K ≥ 3 classes, (N,), integers or strings; targets of
+            any shape (N, …) for the squared loss.
 
     Raises ValueError when something is not finite, no points are given, or shapes or labels do not fit.
     """
@@ -101,9 +104,19 @@ def check_data(model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor, l
             f"X holds points of shape {tuple(inputs.shape[1:])}, but this {type(model).__name__} takes {linear.shape}; "
             "reshape X or build the network for that shape"
         )
+    classes = find_classes(y) if loss.margin else None
+    if classes is not None:
+        if classes.index.size != inputs.shape[0]:
+            raise ValueError(f"y must have one label per row of X, {inputs.shape[0]}; got {classes.index.size}")
+        return inputs, ClassTargets.of(classes)
     targets = finite_tensor("y", y)
     if loss.margin:
         check_labels(targets.numpy(), inputs.shape[0])
+        if loss.name == "cross entropy" and targets.ndim == 2:
+            raise ValueError(
+                "labels (N, M) are M tasks of their own, each with labels ±1; the cross entropy is a loss of classes, "
+                "labels (N,). Give the classes, or loss='logistic'"
+            )
     elif targets.ndim == 0 or targets.shape[0] != inputs.shape[0]:
         raise ValueError(f"y must have one target per row of X, {inputs.shape[0]}; got shape {tuple(targets.shape)}")
-    return inputs, targets
+    return inputs, Targets(targets)

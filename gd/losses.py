@@ -10,7 +10,8 @@ with margins m_n = y_n f(x_n). The gradient of L itself is e^{log L} times that.
 its slope is that of L. `log_scale` tells the two apart: ∇L = e^{log_scale} · slope in every case.
 
 Outputs f have shape (B, N) or (B, N, M), one leading axis for the B runs of a batch; labels (N,) or (N, M) are ±1, and
-with M outputs the loss sums over every (n, m). Losses are sums over the data, not means.
+with M outputs the loss sums over every (n, m). With K classes f are the differences f_{y_n} − f_k, (B, N, K − 1), and
+the labels are ones (`gd.targets`). Losses are sums over the data, not means.
 """
 
 from __future__ import annotations
@@ -103,6 +104,37 @@ class Logistic(MarginLoss):
 
 
 @dataclass(frozen=True)
+class CrossEntropy(Logistic):
+    """L = Σ_n log(1 + Σ_{k≠y_n} e^{−m_{nk}}), m_{nk} = f_{y_n} − f_k: −log of the softmax at y_n, in nats.
+
+    It is the logistic loss of the soft minimum −log Σ_k e^{−m_{nk}} of each sample's margins. For labels ±1 it is the
+    logistic loss itself.
+
+    Reference: Soudry et al. (2018), section 4.1; Ravi et al. (2024), for `Exponential` and `Logistic` of all m_{nk}.
+
+    >>> f, y = torch.zeros(1, 2, 3, dtype=torch.float64), torch.ones(2, 3, dtype=torch.float64)
+    >>> CrossEntropy().log_value(f, y).exp() / 2  # log 4 for each of two samples
+    tensor([1.3863], dtype=torch.float64)
+    """
+
+    name = "cross entropy"
+
+    def log_value(self, f: Tensor, y: Tensor) -> Tensor:
+        soft = soft_minimum(f * y)
+        return super().log_value(soft, torch.ones_like(soft[0]))
+
+    def weights(self, m: Tensor, log_value: Tensor) -> Tensor:
+        soft = soft_minimum(m)
+        sample = super().weights(soft, log_value)
+        return sample.unsqueeze(-1) * torch.softmax(-m, dim=-1) if m.ndim > soft.ndim else sample
+
+
+def soft_minimum(m: Tensor) -> Tensor:
+    """−log Σ_k e^{−m_k} over the margins of each sample: (B, N, K − 1) → (B, N); margins (B, N) as they are."""
+    return -torch.logsumexp(-m, dim=-1) if m.ndim == 3 else m
+
+
+@dataclass(frozen=True)
 class Squared(Loss):
     """L = ½ Σ (f − y)² over all entries of the targets y, which may be any numbers of any shape (N, …).
 
@@ -123,7 +155,7 @@ class Squared(Loss):
         return f - y
 
 
-LOSSES: dict[str, Loss] = {loss.name: loss for loss in (Exponential(), Logistic(), Squared())}
+LOSSES: dict[str, Loss] = {loss.name: loss for loss in (Exponential(), Logistic(), Squared(), CrossEntropy())}
 
 
 def find_loss(loss: str | Loss) -> Loss:

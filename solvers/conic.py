@@ -165,16 +165,32 @@ def conic_interpolation(problem: InterpolationProblem, conic: Conic) -> Found:
         InconsistentDataError: no β fits.
         ConicSolverError: no solver answered.
     """
-    cp, spaces = cvxpy_library(), problem.row_spaces
+    spaces = problem.row_spaces
+    if not problem.targets.any():
+        return Found(np.zeros(problem.shape), np.zeros(problem.targets.shape), {"method": "zero fits"})
+    cp = cvxpy_library()
     scale = max((float(np.abs(rows.b).max(initial=0.0)) for rows in spaces), default=0.0) or 1.0
     flat = cp.Variable(int(np.prod(problem.shape)))
     beta = flat if len(problem.shape) == 1 else cp.reshape(flat, problem.shape, order="C")
     parts = [flat] if problem.targets.ndim == 1 else [beta[m] for m in range(len(spaces))]
     constraints = [rows.Q @ part == rows.b / scale for rows, part in zip(spaces, parts, strict=True)]
-    name = solve_conic(cp.Problem(cp.Minimize(conic(beta)), constraints))
+    program = cp.Problem(cp.Minimize(conic(beta)), constraints)
+    name = _solve_as_well_as_it_goes(program)
     found = scale * np.asarray(flat.value, dtype=np.float64).reshape(len(spaces), -1)
     for rows, part in zip(spaces, found, strict=True):
         part += (rows.b - rows.Q @ part) @ rows.Q
     # cvxpy's multiplier of an equality has the other sign
     dual = [rows.multipliers(-np.asarray(c.dual_value)) for rows, c in zip(spaces, constraints, strict=True)]
     return Found(found.reshape(problem.shape), np.stack(dual, axis=1), {"method": "conic", "solver": name})
+
+
+def _solve_as_well_as_it_goes(program: Any) -> str:
+    """`solve_conic`, with fewer digits asked for where all of them are too many for the first solvers."""
+    for digits in (12, 10, 9):
+        wanted = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 10.0**-digits)
+        options = {**MOST_ACCURATE, "CLARABEL": {**MOST_ACCURATE["CLARABEL"], **wanted}}
+        try:
+            return solve_conic(program, solver_order()[:-1], options)
+        except ConicSolverError:
+            continue
+    return solve_conic(program, options={})

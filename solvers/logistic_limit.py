@@ -14,8 +14,9 @@ and the finite part where C is: then (1) is the ℓ2 max margin.
 For several classes the rows are the differences (e_{y_n} − e_k) ⊗ x_n and the loss is the cross entropy; in (2) it has
 the rows of C only. The theorem is about two classes; for more the statement is by analogy.
 
-Reference: Ji, Telgarsky (2019), "The implicit bias of gradient descent on nonseparable data", Theorem 1.1: direction at
-the rate O(ln ln t / ln t), offset at (ln t)²/√t; Soudry, Hoffer, Nacson, Gunasekar, Srebro (2018), for S alone.
+Reference: Ji, Telgarsky (2019), "The implicit bias of gradient descent on nonseparable data", main theorem: the
+direction at the rate O(ln ln t / ln t), the offset at O((ln t)²/√t); Soudry, Hoffer, Nacson, Gunasekar, Srebro (2018),
+for S alone.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def logistic_limit(X: ArrayLike, y: ArrayLike, *, loss: Loss | None = None) -> L
         IllConditionedError: float64 does not resolve which rows separate.
         ValueError: data that are not finite numbers of matching shapes, unknown labels or loss.
 
-    Reference: Ji, Telgarsky (2019), Theorem 1.1, for two classes; by analogy for several.
+    Reference: Ji, Telgarsky (2019), main theorem, for two classes; by analogy for several.
 
     >>> X = [[1.0, 0.0, 0.0], [-2.0, 0.0, 0.0], [0.5, 1.0, 1.0], [0.0, 2.0, 1.0], [3.0, 0.0, 2.0]]
     >>> limit = logistic_limit(X, [1, 1, 1, 1, 1], loss="exponential")

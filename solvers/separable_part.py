@@ -29,7 +29,7 @@ from scipy.linalg import qr
 from scipy.optimize import linprog
 from scipy.sparse import csr_array, eye_array, hstack
 
-from solvers.algorithms.exact_null_space import LARGEST, integers, null_space
+from solvers.algorithms.exact_null_space import PRODUCTS, integers, null_space, too_large
 from solvers.algorithms.finite_minimum import finite_minimum
 from solvers.algorithms.least_distance import NEGLIGIBLE_MARGIN, l2_max_margin, least_distance
 from solvers.algorithms.signed_rows import SignedRows, dense
@@ -203,7 +203,7 @@ def _proved(rows: Array, separable: NDArray[np.bool_], u: Array, alpha: Array, r
         return False
     if rank == d:
         return not separable.any()
-    if rank**3 * d > LARGEST or rest.size * (d - rank) > LARGEST:
+    if rest.size * (d - rank) > PRODUCTS or too_large(rest[basis]):
         return False
     null = null_space(rest[basis])
     if null is None or not null.annihilates(integers(rest)):

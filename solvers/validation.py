@@ -125,7 +125,7 @@ def _class_problem(
         )
     shape = (classes.names.size, *points_shape[1:])
     regularizer.of_rows().check_shape(shape)
-    return ClassProblem(flat, classes.index, shape, classes=classes)
+    return ClassProblem(flat, classes.index.astype(np.float64), shape, classes=classes)
 
 
 def check_points(X: ArrayLike | Any) -> Any:

@@ -35,11 +35,13 @@ HERE = Path(__file__).parent
 sys.path.append(str(HERE / "gd"))  # the reference integrator is a module that tests and a benchmark import
 NUMERICAL = (
     "gd/test_flow*.py", "gd/test_invariances.py", "gd/test_multi_channel.py", "gd/test_cell_program.py",
-    "gd/test_optimizer*.py", "gd/test_piecewise.py", "gd/test_two_layer_optimum.py", "solvers/test_hard_margins.py",
+    "gd/test_optimizer*.py", "gd/test_piecewise.py", "gd/test_regression.py", "gd/test_two_layer_optimum.py",
+    "solvers/test_hard_margins.py",
     "solvers/test_optimizer_norms.py",
     "solvers/test_bridge_margin.py", "solvers/test_certificate.py", "solvers/test_conic.py",
     "solvers/test_conv_kernel*.py", "solvers/test_l1_margin.py", "solvers/test_l2_margin.py",
-    "solvers/test_margin_families.py", "solvers/test_rank_certificate.py", "solvers/test_regularization_path.py",
+    "solvers/test_margin_families.py", "solvers/test_min_norm.py", "solvers/test_potentials.py",
+    "solvers/test_rank_certificate.py", "solvers/test_regularization_path.py",
     "solvers/test_regularizers.py", "solvers/test_separability.py", "solvers/test_spectral_factorization.py",
 )  # fmt: skip
 """The tests of what hangs on rounding if anything does: the flow, margins of every regularizer, certificates."""

@@ -139,7 +139,7 @@ def describe(dataset: Dataset, regularizer: Regularizer, solution: Solution, sec
     certificate = solution.certificate
     return {
         "data": clean(dataset.name),
-        "classes": {"-1": clean(dataset.classes[0]), "1": clean(dataset.classes[1])},
+        "classes": dataset.named,
         "sha256": dataset.sha256,
         "points": dataset.X.shape[0],
         "dimensions": dataset.X.shape[1],

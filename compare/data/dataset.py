@@ -1,4 +1,4 @@
-"""A data set as a value: points, labels ±1, what the labels stand for, and the hash of the very numbers."""
+"""A data set as a value: points, labels ±1 or class numbers, what they stand for, and the hash of the very numbers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compare.reports.provenance import DataUsed
+from compare.reports.wording import clean
 
 if TYPE_CHECKING:  # solvers imports scipy, which the help of a command need not wait for
     from solvers.arrays import Array
@@ -22,18 +23,45 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A binary classification problem with labels ±1."""
+    """A classification problem: of two classes with labels ±1, or of K ≥ 3 with labels 0 … K − 1."""
 
     name: str
     """The source and what was done to it: "wine:0v1, standardized"."""
     X: Array = field(repr=False)
     """Shape (N, D), float64. Images are flattened in C order."""
     y: Array = field(repr=False)
-    """Shape (N,), entries −1 and +1."""
-    classes: tuple[str, str]
-    """What −1 and +1 stand for."""
+    """Shape (N,), entries −1 and +1; for K ≥ 3 classes the numbers 0 … K − 1."""
+    classes: tuple[str, ...]
+    """What −1 and +1, or 0 … K − 1, stand for."""
     image_shape: tuple[int, int] | None = None
     """(H, W) with H·W = D where the rows are images, else None."""
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a network needs: one for two classes, else one a class."""
+        return 1 if len(self.classes) == 2 else len(self.classes)
+
+    @property
+    def named(self) -> dict[str, str]:
+        """What each label stands for, by the label."""
+        numbers = ("-1", "1") if self.outputs == 1 else map(str, range(len(self.classes)))
+        return {number: clean(name) for number, name in zip(numbers, self.classes, strict=True)}
+
+    @property
+    def meaning(self) -> str:
+        """What the labels stand for, in one line."""
+        signs = {"-1": "label −1 is", "1": "+1 is"}
+        return ", ".join(f"{signs.get(number, f'class {number} is')} {name}" for number, name in self.named.items())
+
+    def of_two_classes(self) -> Dataset:
+        """Itself. Raises DataError where there are more."""
+        if len(self.classes) > 2:
+            shown = ", ".join(self.classes[:6]) + (", …" if len(self.classes) > 6 else "")
+            raise DataError(
+                f"{self.name}: the label takes {len(self.classes)} values ({shown}); a binary problem has two. Several "
+                "classes are for `compare margin` and `solve margin`"
+            )
+        return self
 
     @property
     def sha256(self) -> str:

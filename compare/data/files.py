@@ -5,8 +5,9 @@ all other columns are numbers. The first line of a CSV is a header when it holds
 anywhere but in its last cell, or counts the columns from 0 or 1 and ends in a number that is no label.
 **NPZ**: arrays `X`, of shape (N, D) or (N, H, W) for images, and `y`, of shape (N,).
 
-The label takes two values, numbers or words; the smaller (or alphabetically first) becomes −1, the other +1. Nothing is
-standardized unless it is asked for.
+The label takes two values, numbers or words; the smaller (or alphabetically first) becomes −1, the other +1. Three and
+more, integers or words, are classes 0 … K − 1, which `compare margin` and `solve margin` take. Nothing is standardized
+unless it is asked for.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ LARGEST = 2**30
 def read_file(path: Path) -> Dataset:
     """The data in a file, by its suffix, as the module describes.
 
-    Raises DataError when the file is missing or damaged, or is not a table of finite numbers and a two-valued label.
+    Raises DataError when the file is missing or damaged, or is not a table of finite numbers and a label.
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else ""

@@ -1,4 +1,4 @@
-"""Labels of any two values as −1 and +1, and which column holds them."""
+"""Labels of any two values as −1 and +1, of more as class numbers, and which column holds them."""
 
 from __future__ import annotations
 
@@ -32,15 +32,18 @@ def label_column(names: Sequence[str], where: str, default: int | None = None) -
     return found[0] if found else default
 
 
-def signs(labels: ArrayLike, where: str) -> tuple[Array, tuple[str, str]]:
+def signs(labels: ArrayLike, where: str) -> tuple[Array, tuple[str, ...]]:
     """Two label values as −1 and +1, the smaller number or the word that comes first in the alphabet as −1.
 
-    Numbers may come as text. A label is missing where it is an empty text, None or NaN.
+    Three and more, integers or words, are classes in the same order: numbers from 0. Numbers may come as text. A label
+    is missing where it is an empty text, None or NaN.
 
-    Raises DataError when some are missing, or they are not of two values.
+    Raises DataError when some are missing, or they are all of one value, or real numbers of more than two.
 
     >>> signs(["10", "9", "10"], "y")[0].tolist(), signs(["NA", "None"], "y")[1]
     ([1.0, -1.0, 1.0], ('NA', 'None'))
+    >>> signs(["b", "a", "c"], "y")
+    (array([1., 0., 2.]), ('a', 'b', 'c'))
     """
     values = [value.strip() if isinstance(value, str) else value for value in np.asarray(labels).ravel().tolist()]
     missing = sum(value is None or value == "" or value != value for value in values)
@@ -50,14 +53,18 @@ def signs(labels: ArrayLike, where: str) -> tuple[Array, tuple[str, str]]:
     if None in keys:
         keys = [str(value) for value in values]
     distinct = sorted(set(keys))
-    if len(distinct) != 2:
+    words = isinstance(distinct[0], str)
+    if len(distinct) < 2 or (len(distinct) > 2 and not words and any(value != round(value) for value in distinct)):
         shown = ", ".join(clean(str(value))[:40] for value in distinct[:6]) + (", …" if len(distinct) > 6 else "")
-        raise DataError(f"{where} takes {len(distinct)} values ({shown}); a binary problem has two")
+        raise DataError(
+            f"{where} takes {len(distinct)} values ({shown}); labels are of two values, or of three and more that are "
+            "integers or words"
+        )
     named = dict(zip(reversed(keys), reversed(values), strict=True))  # as the first of each is written
-    return (
-        np.array([1.0 if key == distinct[1] else -1.0 for key in keys]),
-        (str(named[distinct[0]]), str(named[distinct[1]])),
-    )
+    numbers = {key: float(i) for i, key in enumerate(distinct)}
+    if len(distinct) == 2:
+        numbers = {distinct[0]: -1.0, distinct[1]: 1.0}
+    return np.array([numbers[key] for key in keys]), tuple(str(named[key]) for key in distinct)
 
 
 def as_number(value: Any) -> Any:

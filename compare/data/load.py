@@ -3,6 +3,7 @@
     digits:3v8         two of scikit-learn's handwritten digits, 8×8 pixels scaled from 0…16 to [0, 1]
     wine:0v1           two of three cultivars, 13 chemical measurements, standardized
     iris:0v1           two of three species, 4 measurements, standardized
+    digits, wine, iris all of their classes, where several are asked for
     breast_cancer      malignant (−1) and benign (+1), 30 measurements, standardized, with a column of ones
     synthetic:N,D,seed N Gaussian points in D dimensions, labelled by the sign of a Gaussian linear predictor
     partial:N,D,seed   2N Gaussian points, labelled so by their last coordinates; N of them have none of those, and
@@ -13,7 +14,7 @@
 "Standardized": every column less its mean, divided by its standard deviation. A column of ones makes a predictor
 ⟨x, β⟩ through the origin of D+1 dimensions one with an offset in D; breast_cancer is separable only with an offset, all
 pairs of digits, wine and iris (0v1, 0v2) without. `scale` and `offset` override both.
-Of "AvB" the first is −1, the second +1; in a file, the smaller value is −1.
+Of "AvB" the first is −1, the second +1; in a file, the smaller value is −1. K ≥ 3 classes are 0 … K − 1 in order.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ import difflib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -30,6 +30,7 @@ import numpy as np
 
 from compare.data.dataset import DataError, Dataset
 from compare.data.files import READERS, from_arrays, from_frame, read_file
+from compare.data.labels import signs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,8 +51,9 @@ def load(
     *,
     scale: Scale = "auto",
     offset: bool | None = None,
+    several: bool = False,
 ) -> Dataset:
-    """A data set with two classes, by name, from a file, from a DataFrame or from arrays.
+    """A data set with two classes, or several where asked for, by name, from a file, a DataFrame or arrays.
 
     Args:
         source: a name such as "digits:3v8", "wine:0v1", "synthetic:N,D,seed"; a CSV, TSV, Parquet or NPZ file; a
@@ -61,13 +63,16 @@ def load(
         scale: "standard" standardizes the columns, "none" does not; "auto" standardizes wine, iris and breast_cancer,
             and takes everything else as it is.
         offset: whether to append a column of ones; None appends one only where the source needs it to separate.
+        several: whether three classes and more are welcome: "digits", "wine" and "iris" without a pair then mean all of
+            their classes, and labels in files and arrays may take more than two values, integers or words.
 
     Returns:
-        A `Dataset` with X of shape (N, D), labels y in {−1, +1} of shape (N,), and the names of the two classes.
+        A `Dataset` with X of shape (N, D), labels y in {−1, +1} of shape (N,), and the names of the two classes; for
+        K ≥ 3 classes y is 0 … K − 1.
 
     Raises:
         DataError: the name is unknown (the message names the nearest known one), the file cannot be read, or its
-            contents are not a table of finite numbers with two label values.
+            contents are not a table of finite numbers with two label values (with `several`: two and more).
 
     >>> data = load("digits:3v8")
     >>> data.X.shape, data.classes, data.image_shape
@@ -77,14 +82,15 @@ def load(
     """
     if scale not in SCALES:
         raise DataError(f"scale is one of {', '.join(SCALES)}; got {scale!r}")
-    data, default = read(source, y)
+    data, default = read(source, y, several)
+    data = data if several else data.of_two_classes()
     if scale == "standard" or (scale == "auto" and default == "standard"):
         data = standardized(data)
     wanted = isinstance(source, str) and source.strip() == "breast_cancer" if offset is None else offset
     return with_offset(data) if wanted else data
 
 
-def read(source: Any, y: ArrayLike | None) -> tuple[Dataset, Scale]:
+def read(source: Any, y: ArrayLike | None, several: bool) -> tuple[Dataset, Scale]:
     """The data as they are, and the scaling that suits them."""
     if y is not None:
         return from_arrays(source, y), "none"
@@ -101,17 +107,26 @@ def read(source: Any, y: ArrayLike | None) -> tuple[Dataset, Scale]:
     if name not in SOURCES:
         known = f"{', '.join(USAGE)}, and files {' '.join(FILE_SUFFIXES)}"
         raise DataError(f"there is no data called {source!r}; {nearest(name, SOURCES)}known are {known}")
+    if several and name in TABLES and not argument and source == name:
+        return all_classes(name)
     return SOURCES[name](source, argument)
 
 
-def two_classes(
-    source: str, argument: str, *, scaling: Scale = "standard", unit: float = 1.0, shape: tuple[int, int] | None = None
-) -> tuple[Dataset, Scale]:
+def all_classes(name: str) -> tuple[Dataset, Scale]:
+    """`digits`, `wine` and `iris`: every class of the table."""
+    from sklearn import datasets
+
+    table, (scaling, unit, shape) = getattr(datasets, f"load_{name}")(), TABLES[name]
+    y, classes = signs(table.target, name)
+    return Dataset(name, table.data / unit, y, classes, shape), scaling
+
+
+def two_classes(source: str, argument: str) -> tuple[Dataset, Scale]:
     """`digits:AvB`, `wine:AvB` and `iris:AvB`: two classes of a table of scikit-learn's; A becomes −1, B becomes +1."""
     from sklearn import datasets
 
     name = source.partition(":")[0]
-    table = getattr(datasets, f"load_{name}")()
+    table, (scaling, unit, shape) = getattr(datasets, f"load_{name}")(), TABLES[name]
     known = [str(c) for c in np.unique(table.target)]
     first, v, second = argument.partition("v")
     if not v or first not in known or second not in known or first == second:
@@ -163,8 +178,15 @@ def partly_separable(source: str, argument: str) -> tuple[Dataset, Scale]:
     return Dataset(f"partial:{N},{D},{int(match[3])}", X, y, ("below", "above")), "none"
 
 
+TABLES: dict[str, tuple[Scale, float, tuple[int, int] | None]] = {
+    "digits": ("none", 16.0, (8, 8)),
+    "wine": ("standard", 1.0, None),
+    "iris": ("standard", 1.0, None),
+}
+"""Tables of several classes: how they are scaled, the unit of their numbers, and the shape of rows that are images."""
+
 SOURCES: dict[str, Callable[[str, str], tuple[Dataset, Scale]]] = {
-    "digits": partial(two_classes, scaling="none", unit=16.0, shape=(8, 8)),
+    "digits": two_classes,
     "wine": two_classes,
     "iris": two_classes,
     "breast_cancer": breast_cancer,

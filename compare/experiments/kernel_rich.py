@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from compare.experiments.protocol import Experiment, function_of, parameter
-from compare.experiments.values import INTEGERS, NOT_NEGATIVE, NUMBERS, POSITIVE, Interval
+from compare.experiments.values import INTEGERS, NOT_NEGATIVE, NUMBERS, POSITIVE, SWITCH, Interval
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -46,15 +46,15 @@ class KernelRichComparison(Experiment):
     y: ArrayLike | None = parameter(None, "Targets, shape (N,), where `data` are points.", option=None)
     _: KW_ONLY
     depths: Sequence[int] = parameter((2, 3), "Depths of diagonal networks.", kind=INTEGERS, within=Interval(2, 6))
-    inits: Sequence[float] = parameter(
-        (0.001, 0.01, 0.1, 0.3, 1.0, 10.0), "Initial scales α.", kind=NUMBERS, within=POSITIVE
-    )
+    inits: Sequence[float] = parameter((0.01, 0.1, 0.3, 1.0, 10.0), "Initial scales α.", kind=NUMBERS, within=POSITIVE)
     steps: int = parameter(10_000, "Of gradient descent with finite steps; 0: leave it out.", within=NOT_NEGATIVE)
     step_init: float = parameter(0.3, "Initial scale α of finite steps.", option=None, within=POSITIVE)
     shares: Sequence[float] = parameter(
         (0.1, 1.0), "Constant steps, as shares of 1/λ.", option=None, kind=NUMBERS, within=POSITIVE
     )
-    others: bool = parameter(True, "Whether to measure other networks.", option="--others/--no-others")
+    others: bool = parameter(
+        True, "Whether to measure other networks.", option="--others/--no-others", kind=SWITCH, shown="yes"
+    )
     other_init: float = parameter(0.1, "Their initial scale.", option=None, within=POSITIVE)
     matrix_inits: Sequence[float] = parameter(
         (0.01, 0.1, 1.0), "Initial scales α of matrix factorization.", option=None, kind=NUMBERS, within=POSITIVE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 SOURCES = (
-    "digits:AvB, wine:AvB, iris:AvB, breast_cancer, synthetic:N,D,seed, random:N,D,seed (random labels), or a file: "
-    ".csv .tsv .parquet (label in the column y or label, else the last one) or .npz (arrays X, y). In Python also a "
-    "`Dataset`, or points X of shape (N, D), images (N, H, W), with y."
+    "digits:AvB, wine:AvB, iris:AvB, breast_cancer, synthetic:N,D,seed, random:N,D,seed (random labels), "
+    "partial:N,D,seed (a part separates), or a file: .csv .tsv .parquet (label in the column y or label, else the last "
+    "one) or .npz (arrays X, y). In Python also a `Dataset`, or points X of shape (N, D), images (N, H, W), with y."
 )
 
 
@@ -25,6 +25,8 @@ SOURCES = (
 class LabelledDataExperiment(Experiment):
     """An experiment on points with labels ±1. `data` is a name, a `Dataset`, or points X with labels y."""
 
+    several_classes: ClassVar[bool] = False
+    """Whether it takes data of three classes and more."""
     data: Any = parameter("wine:0v1", SOURCES)
     y: ArrayLike | None = parameter(None, "Labels ±1, shape (N,), where `data` are points.", option=None)
     _: KW_ONLY
@@ -47,12 +49,16 @@ class LabelledDataExperiment(Experiment):
 
     def dataset(self) -> Dataset:
         """The data. Raises DataError for names that are not known, ValueError for arrays of the wrong shapes."""
+        found = self._read()
+        return found if self.several_classes else found.of_two_classes()
+
+    def _read(self) -> Dataset:
         if isinstance(self.data, Dataset):
             return self.data
         if isinstance(self.data, str):
             from compare.data.load import load
 
-            return load(self.data, scale=self.standardize, offset=self.offset)
+            return load(self.data, scale=self.standardize, offset=self.offset, several=self.several_classes)
         return dataset_of(self.data, self.y, self.image_shape, self.name)
 
 
@@ -60,7 +66,12 @@ def dataset_of(X: ArrayLike, y: ArrayLike | None, image_shape: tuple[int, int] |
     """Arrays as a data set; images (N, H, W) are flattened and remembered. The solvers check the numbers."""
     if y is None:
         raise ValueError("points need their labels: give X and y, or a Dataset, or the name of data as a string")
-    points, labels = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    from solvers.classes import find_classes
+
+    classes = find_classes(y)
+    points = np.asarray(X, dtype=np.float64)
+    labels = np.asarray(y if classes is None else classes.index, dtype=np.float64)
+    names = ("−1", "+1") if classes is None else tuple(map(str, classes.names))
     if points.ndim == 3:
         image_shape = (points.shape[1], points.shape[2])
     if points.ndim not in (2, 3) or labels.shape != points.shape[:1] or 0 in points.shape:
@@ -68,7 +79,7 @@ def dataset_of(X: ArrayLike, y: ArrayLike | None, image_shape: tuple[int, int] |
             "X must have shape (N, D), or (N, H, W) for images, and y shape (N,); "
             f"got {points.shape} and {labels.shape}"
         )
-    return Dataset(name, points.reshape(len(points), -1), labels, ("−1", "+1"), image_shape)
+    return Dataset(name, points.reshape(len(points), -1), labels, names, image_shape)
 
 
 def depths(default: tuple[int, ...]) -> tuple[int, ...]:

@@ -27,14 +27,17 @@ class MarginComparison(LabelledDataExperiment):
         min R(β)   s.t.   y_n⟨x_n, β⟩ ≥ 1   for every n,
 
     where R is the network's induced regularizer: min ‖w‖² = L·R(β)^{2/L} (for `ConvKernel`, R(β) = min ‖w‖² itself).
+    With K ≥ 3 classes ("digits" without a pair: all ten) networks have K outputs, β has one row a class, and the
+    constraints are ⟨β_{y_n} − β_k, x_n⟩ ≥ 1 for every k ≠ y_n. Diagonal and convolutional networks are then K side by
+    side.
 
     Returns:
         A report; interrupted by Ctrl-C, one of the families that were finished, marked as not complete.
 
     Raises:
         NotSeparableError: no predictor through the origin separates the data.
-        ValueError: the data are not finite numbers of matching shapes, labels are not ±1, or a name, depth or seed
-            is none.
+        ValueError: the data are not finite numbers of matching shapes, labels are neither ±1 nor classes, or a name,
+            depth or seed is none.
 
     Reference:
         Gunasekar, Lee, Soudry, Srebro (2018), "Implicit bias of gradient descent on linear convolutional networks".
@@ -45,9 +48,10 @@ class MarginComparison(LabelledDataExperiment):
     True
     """
 
+    several_classes = True
     topic = "Max margin: linear networks"
     study = "compare.margin.margin_report:margin_report"
-    data: Any = parameter("digits:3v8", SOURCES)
+    data: Any = parameter("digits:3v8", f"{SOURCES} digits, wine and iris without a pair are all of their classes.")
     models: nn.Module | Sequence[nn.Module] | Mapping[str, nn.Module] | None = parameter(
         None,
         "Homogeneous torch modules of your own, trained from the weights they have; left out, the table's "
@@ -64,8 +68,8 @@ class MarginComparison(LabelledDataExperiment):
     depths: Sequence[int] = depths((1, 2, 3))
     seeds: Sequence[int] = seeds((0, 1))
     init: float = initial_scale()
-    loss: Literal["exponential", "logistic"] = parameter(
-        "exponential", "The loss of flow and descent.", choices=("exponential", "logistic")
+    loss: Literal["exponential", "logistic", "cross entropy"] = parameter(
+        "exponential", "The loss of flow and descent.", choices=("exponential", "logistic", "cross entropy")
     )
     steps: int = parameter(5000, "Steps of plain gradient descent.", within=COUNT)
     schedule: str | Schedule = parameter(

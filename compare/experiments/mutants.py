@@ -17,6 +17,7 @@ KINDS = (
     "convolutional 2-D",
     "padding",
     "outputs",
+    "classes",
     "channels",
     "optimizers",
     "path",

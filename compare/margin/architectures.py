@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -18,6 +18,7 @@ from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from solvers.regularizers import Regularizer
 
 Build = Callable[[tuple[int, ...], int, float, int], nn.Module]
+BuildClasses = Callable[[tuple[int, ...], int, float, int, int], nn.Module]
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,24 @@ class Architecture:
     """The user's own module."""
     claimed: Regularizer | None = None
     """R that is claimed in place of the network's own word: for predictions that should be refuted."""
+    build_classes: BuildClasses | None = None
+    """(input shape, depth, scale, seed, K) → network of K outputs, one a class; None where there is no such network."""
+    outputs: int = 1
+    """K for K ≥ 3 classes."""
+
+    def build_one(self, shape: tuple[int, ...], depth: int, scale: float, seed: int) -> nn.Module:
+        """One network of the row. Raises ValueError where it builds none."""
+        if self.outputs > 1 and self.build_classes is not None:
+            return self.build_classes(shape, depth, scale, seed, self.outputs)
+        if self.build is None or self.outputs > 1:
+            raise ValueError(f"{self.name}: the row builds no network with {self.outputs} outputs")
+        return self.build(shape, depth, scale, seed)
 
     def network(self, depth: int) -> nn.Module:
         """The smallest network of this depth, which says what holds for all sizes; a user's own module is itself."""
-        if self.build is None:
-            assert self.own is not None
+        if self.own is not None:
             return self.own
-        return self.build((2, 2) if self.images else (2,), depth, 1.0, 0)
+        return self.build_one((2, 2) if self.images else (2,), depth, 1.0, 0)
 
     def regularizer(self, depth: int) -> Regularizer | None:
         """R with min‖w‖² = L·R^{2/L}; None where no closed form is known."""
@@ -49,6 +61,11 @@ class Architecture:
         """R as a formula to read."""
         found = self.regularizer(depth)
         return "‖w‖₂ (weight space)" if found is None else found.formula
+
+    def conjectured(self, depth: int) -> bool:
+        """Whether no theorem says that the flow of the row's own networks with several outputs minimizes R."""
+        mine = self.own is None and self.claimed is None
+        return mine and self.outputs > 1 and not getattr(self.network(depth), "theorem", "")
 
     def reference(self, depth: int) -> str:
         """Where the prediction is proved."""
@@ -63,35 +80,50 @@ def of_signals(network: Callable[..., nn.Module]) -> Build:
     return lambda shape, depth, scale, seed: network(math.prod(shape), depth, scale=scale, seed=seed)
 
 
+def several_of_signals(network: Callable[..., nn.Module]) -> BuildClasses:
+    """The same with one output a class."""
+    return lambda shape, depth, scale, seed, outputs: network(
+        math.prod(shape), depth, scale=scale, seed=seed, outputs=outputs
+    )
+
+
+def _images(shape: tuple[int, ...], depth: int, scale: float, seed: int, outputs: int = 1) -> nn.Module:
+    return Convolutional((shape[0], shape[1]), depth, scale=scale, seed=seed, outputs=outputs)
+
+
 ARCHITECTURES: dict[str, Architecture] = {
     row.name: row
     for row in (
-        Architecture("fully connected", of_signals(FullyConnected)),
-        Architecture("diagonal", of_signals(Diagonal)),
-        Architecture("convolutional", of_signals(Convolutional)),
-        Architecture(
-            "convolutional 2-D",
-            lambda shape, depth, scale, seed: Convolutional((shape[0], shape[1]), depth, scale=scale, seed=seed),
-            images=True,
+        *(
+            Architecture(name, of_signals(network), build_classes=several_of_signals(network))
+            for name, network in (
+                ("fully connected", FullyConnected),
+                ("diagonal", Diagonal),
+                ("convolutional", Convolutional),
+            )
         ),
+        Architecture("convolutional 2-D", _images, images=True, build_classes=_images),
     )
 }
 
 
-def architectures(names: Sequence[str] | None = None, *, images: bool = False) -> list[Architecture]:
+def architectures(names: Sequence[str] | None = None, *, images: bool = False, outputs: int = 1) -> list[Architecture]:
     """The rows of these names; by default all that fit the data (2-D networks only where there are images).
+
+    With several outputs they are those of as many classes.
 
     Raises ValueError for an unknown name, or a network on images without images.
     """
     if names is None:
-        return [row for row in ARCHITECTURES.values() if images or not row.images]
+        fitting = [row for row in ARCHITECTURES.values() if images or not row.images]
+        return [replace(row, outputs=outputs) for row in fitting if outputs == 1 or row.build_classes is not None]
     unknown = [name for name in names if name not in ARCHITECTURES]
     if unknown:
         raise ValueError(f"there is no architecture {unknown[0]!r}; known are {', '.join(ARCHITECTURES)}")
     rows = [ARCHITECTURES[name] for name in names]
     if not images and any(row.images for row in rows):
         raise ValueError("a 2-D network needs rows that are images (H, W), and these data hold none")
-    return rows
+    return [replace(row, outputs=outputs) for row in rows]
 
 
 def row_of(model: nn.Module, name: str = "") -> Architecture:

@@ -155,8 +155,8 @@ def force_residual(limit: Limit, model: nn.Module, X: ArrayLike, y: ArrayLike) -
     with torch.no_grad():
         for parameter, weights in zip(trained, limit.integrated.weights.values(), strict=True):
             parameter.copy_(torch.as_tensor(weights))
-    inputs, labels = check_data(other, X, y, find_loss("exponential"))
-    margins = labels * other(inputs).reshape(labels.shape)
+    inputs, targets = check_data(other, X, y, find_loss("exponential"))
+    margins = targets.margins(other(inputs).reshape(targets.output_shape))
     weighted = (torch.as_tensor(limit.integrated.dual) * margins).sum()
     force = np.concatenate([g.numpy().ravel() for g in torch.autograd.grad(weighted, trained)])
     w = np.concatenate([p.detach().numpy().ravel() for p in trained])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -68,8 +68,9 @@ def families(
         raise ValueError(f"images of {image_shape[0]}×{image_shape[1]} have not the {X.shape[1]} columns of X")
     found = []
     if 1 in depths:
-        found.append(family(ARCHITECTURES["fully connected"], 1, seeds, scale, X, None))
-    for row in architectures(names, images=image_shape is not None):
+        linear = replace(ARCHITECTURES["fully connected"], outputs=dataset.outputs)
+        found.append(family(linear, 1, seeds, scale, X, None))
+    for row in architectures(names, images=image_shape is not None, outputs=dataset.outputs):
         found += [family(row, depth, seeds, scale, X, image_shape) for depth in depths if depth > 1]
     return found
 
@@ -81,7 +82,7 @@ def family(
     if row.build is None:
         raise ValueError(f"{row.name} is a module of a user's own; there is nothing to build")
     shape = image_shape if row.images and image_shape is not None else (X.shape[1],)
-    models = tuple(row.build(shape, depth, scale, seed) for seed in seeds)
+    models = tuple(row.build_one(shape, depth, scale, seed) for seed in seeds)
     return Family(row, depth, seeds, models, X.reshape(-1, *shape))
 
 
@@ -99,7 +100,13 @@ def own_families(models: nn.Module | Sequence[nn.Module] | Mapping[str, nn.Modul
     if not named:
         raise ValueError("models is empty: pass networks, or leave it out to compare the table's architectures")
     return [
-        Family(row_of(model, name), own_depth(model), (0,), (model,), fitting(name, model, own_shape(model, X)))
+        Family(
+            row_of(model, name),
+            own_depth(model),
+            (0,),
+            (model,),
+            fitting(name, model, own_shape(model, X), dataset.outputs),
+        )
         for name, model in named.items()
     ]
 
@@ -118,8 +125,8 @@ def own_shape(model: nn.Module, X: Array) -> Array:
     return X
 
 
-def fitting(name: str, model: nn.Module, X: Array) -> Array:
-    """X itself. Raises ValueError where the module does not take it, or gives other than one number for a point."""
+def fitting(name: str, model: nn.Module, X: Array, wanted: int) -> Array:
+    """X itself. Raises ValueError where the module does not take it, or gives another number of outputs."""
     if not isinstance(model, nn.Module):
         raise ValueError(f"{name} is a {type(model).__name__}; models are torch modules, or names with torch modules")
     try:
@@ -129,7 +136,12 @@ def fitting(name: str, model: nn.Module, X: Array) -> Array:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"the network {name!r} does not take X of shape {X.shape}: {reason}") from error
     shape = tuple(getattr(outputs, "shape", ()))
-    if shape not in ((len(X),), (len(X), 1)):
+    if wanted > 1 and shape != (len(X), wanted):
+        raise ValueError(
+            f"the network {name!r} must give {wanted} numbers for each of the {len(X)} points, one a class, shape "
+            f"({len(X)}, {wanted}); it gives {shape or type(outputs).__name__}"
+        )
+    if wanted == 1 and shape not in ((len(X),), (len(X), 1)):
         raise ValueError(
             f"the network {name!r} must give one number for each of the {len(X)} points, shape ({len(X)},) or "
             f"({len(X)}, 1); it gives {shape or type(outputs).__name__}. For several outputs use gd.flow_limit with "

@@ -151,9 +151,10 @@ def stationary_points(
     limit: Limit, family: Family, y: Array, *, tol: float, n_starts: int = 8
 ) -> tuple[Solution | None, Solution | None]:
     """For p < 1: the stationary point that the solver reaches from the flow's limit, and the best one it finds."""
-    if family.regularizer is None or family.regularizer.is_norm or limit.predictor is None:
+    R = family.regularizer
+    if R is None or R.is_norm or limit.predictor is None or "start" not in R.search_options:
         return None, None
-    found = max_margin(family.X, y, family.regularizer, tol=tol, n_starts=n_starts, start=limit.predictor)
+    found = max_margin(family.X, y, R, tol=tol, n_starts=n_starts, start=limit.predictor)
     return (found.from_start, found) if isinstance(found, BridgeSolution) else (None, found)
 
 

@@ -8,7 +8,8 @@ integration ended (`compare.margin.evidence`); gradient descent at a finite numb
                  (R(β)/R(β*) − 1 at margin one)
     R nonconvex  (p = 2/L < 1) the flow's β and loss weights p end at a KKT pair of that problem: Aᵀp is a subgradient
                  of R up to a factor. That the point is the best one is not predicted
-    R unknown    the flow ends at a KKT point of min ‖w‖² s.t. y_n f(x_n; w) ≥ 1
+    R unknown, or only conjectured to be what is minimized (fully connected, several classes, L ≥ 2)
+                 the flow ends at a KKT point of min ‖w‖² s.t. margins ≥ 1
 
 An initialization that fixes signs makes no claim; a network that is still moving is not reached.
 """
@@ -39,6 +40,7 @@ from solvers.regularizers import Regularizer
 from solvers.solution import Solution
 from solvers.validation import check_problem
 
+KKT = "Lyu and Li (2020), Theorem 4.4"
 FLOW_COLUMNS = (
     Column("network", "network"),
     Column("regularizer", "R(β)"),
@@ -135,10 +137,11 @@ def run_checks(run: FlowAndSolution) -> list[Check]:
             Check.no_prediction(f"{run.label}: the flow's limit (KKT residual)", kkt_residual(limit), why=why, **about)
         ]
     about["reason"] = "" if limit.status.converged else str(limit.status)
-    if regularizer is None:
+    if regularizer is None or family.row.conjectured(family.depth):
+        about["reference"] = KKT
         statement = f"{run.label}: the flow ends at a KKT point of min ‖w‖ at unit margin"
         found = of_kkt(limit, family.models[run.index], family.X, run.y)
-        return [Check.of(statement, found, RESOLUTION, **about)]
+        return [Check.of(statement, found, RESOLUTION, **about), *conjecture(run)]
     problem = check_problem(family.X, run.y, regularizer)
     if not run.convex or run.solution is None:
         statement = f"{run.label}: the flow's β and loss weights end at a KKT pair of min {family.formula}"
@@ -149,6 +152,18 @@ def run_checks(run: FlowAndSolution) -> list[Check]:
             *excess_over_best(run),
         ]
     return [optimum_check(run.label, limit, problem, run.solution, regularizer, **about)]
+
+
+def conjecture(run: FlowAndSolution) -> list[Check]:
+    """What is conjectured of a network with several outputs: how far its polished limit is from the optimum of R."""
+    certificate, formula = run.limit.certificate, run.family.formula
+    if certificate is None or run.family.regularizer is None:
+        return []
+    why = "conjectured in the discussion of Gunasekar et al. (2018), not proved"
+    if certificate.direction_gap is None:
+        return [Check.no_prediction(f"{run.label}: stationarity in {formula}", certificate.stationarity, why=why)]
+    statement = f"{run.label}: duality gap of the polished limit in {formula}"
+    return [Check.no_prediction(statement, certificate.direction_gap, why=why)]
 
 
 def optimum_check(

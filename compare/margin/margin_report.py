@@ -52,11 +52,14 @@ def limits_section(runs: Sequence[FlowAndSolution], dataset: Dataset, loss: str)
     """Where gradient flow ends, and every prediction about it."""
     N, D = dataset.X.shape
     rows = [flow_row(run) for run in runs]
+    constraints = "yₙ⟨xₙ, β⟩ ≥ 1,   n = 1 … N"
+    if dataset.outputs > 1:
+        constraints = f"⟨β_yₙ − β_k, xₙ⟩ ≥ 1   for every k ≠ yₙ   ({N * (dataset.outputs - 1)} constraints)"
     text = (
-        f"{N} points in {D} dimensions; label −1 is {dataset.classes[0]}, +1 is {dataset.classes[1]}. "
+        f"{N} points in {D} dimensions; {dataset.meaning}. "
         f"Gradient flow of the {loss} loss is followed from each network's own initial weights to its limit direction, "
         "which is certified by itself and compared with the solution β* of\n\n"
-        "    min R(β)   s.t.   yₙ⟨xₙ, β⟩ ≥ 1,   n = 1 … N\n\n"
+        f"    min R(β)   s.t.   {constraints}\n\n"
         "where min{‖w‖² : P(w) = β} = L·R(β)^(2/L) for a network of depth L, except that the value of two-layer "
         "multi-channel networks is printed as that minimum itself, R(β) = min ‖U‖² + ‖V‖². "
         "Where R is no norm (diagonal and convolutional, L > 2) β* is the stationary point that the solver reaches "

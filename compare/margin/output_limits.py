@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compare.data.labels import signs
 from compare.data.load import Dataset, standardized
 from compare.margin.evidence import ANGLE_RESOLUTION, RESOLUTION, of_angle, of_kkt, of_optimum
 from compare.margin.margin_predictions import kkt_residual
@@ -90,6 +91,14 @@ def planted(N: int, D: int, M: int, seed: int) -> tuple[Dataset, Array]:
     X = rng.standard_normal((N, D))
     labels = np.where(X @ rng.standard_normal((D, M)) > 0, 1.0, -1.0)
     return Dataset(f"synthetic:{N},{D},{seed} with {M} outputs", X, labels[:, 0], ("below", "above")), labels
+
+
+def planted_classes(N: int, D: int, K: int, seed: int) -> Dataset:
+    """N Gaussian points in the classes of largest ⟨x_n, b_k⟩, of K Gaussian predictors: separable by construction."""
+    rng = np.random.default_rng(seed)
+    X, predictors = rng.standard_normal((N, D)), rng.standard_normal((D, K))
+    y, names = signs((X @ predictors).argmax(axis=1), "y")
+    return Dataset(f"synthetic:{N},{D},{seed} of {K} classes", X, y, names)
 
 
 def output_report(asked: OutputsComparison) -> Report:

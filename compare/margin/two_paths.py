@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import linregress
@@ -32,6 +32,7 @@ from gd.networks.linear import FullyConnected
 from gd.status import LinearFlowStatus
 from solvers.arrays import Array
 from solvers.logistic_limit import LogisticLimit, logistic_limit
+from solvers.margin_losses import Loss
 from solvers.regularization_path import regularization_path
 from solvers.regularizers import L2
 
@@ -120,18 +121,27 @@ class TwoPaths:
         return np.asarray(np.linalg.norm(w - self.regularized, axis=1) / np.linalg.norm(w, axis=1))
 
 
+def loss_on(dataset: Dataset, asked: PathComparison) -> Loss:
+    """The loss that was asked for; of several classes the logistic loss is the cross entropy."""
+    if asked.loss == "exponential":
+        return "exponential"
+    return "logistic" if len(dataset.classes) == 2 else "cross entropy"
+
+
 def measure(dataset: Dataset, asked: PathComparison) -> TwoPaths:
     """The flow first, then what is predicted of it."""
     late = np.geomspace(16.0, asked.log_time, 33)
-    loss: Literal["logistic", "exponential"] = "logistic" if asked.loss == "logistic" else "exponential"
+    loss = loss_on(dataset, asked)
     flow = linear_flow(dataset.X, dataset.y, np.concatenate([[0.0, 1.0], MATCHED, late]), loss=loss)
     limit = logistic_limit(dataset.X, dataset.y, loss=loss)
     w = flow.predictors[np.isin(flow.log_times, MATCHED)]
     norms = np.array([np.linalg.norm(one) for one in w])
     path = regularization_path(dataset.X, dataset.y, norms, L2(), loss=loss, tol=1e-12, max_steps=3000)
     place = np.argsort(np.argsort(norms))  # radii are sorted in the answer
-    normalized = normalized_margins(dataset, limit, asked.steps) if limit.separable.all() else None
-    gaps = path.gaps / np.maximum(path.losses, 1e-300) if loss == "logistic" else path.gaps
+    normalized = (
+        normalized_margins(dataset, limit, asked.steps) if limit.separable.all() and len(dataset.classes) == 2 else None
+    )
+    gaps = path.gaps if loss == "exponential" else path.gaps / np.maximum(path.losses, 1e-300)
     β = path.predictors[place].reshape(MATCHED.size, -1)
     return TwoPaths(dataset, flow, limit, β, gaps[place], normalized)
 
@@ -215,6 +225,6 @@ def rates(paths: TwoPaths) -> list[Rate]:
 
 
 DIRECTION_RATE = "Soudry et al. (2018): O(1/ln t) on almost all data; Ji, Telgarsky (2019): O(ln ln t/ln t) on all"
-OFFSET_RATE = "Ji, Telgarsky (2019), Theorem 1.1: O((ln t)²/√t)"
+OFFSET_RATE = "Ji, Telgarsky (2019), main theorem: O((ln t)²/√t)"
 LOSS_RATE = "Soudry et al. (2018), Theorem 5: O(1/t); Ji, Telgarsky (2019): O((ln t)²/t)"
 NORMALIZED_RATE = "Nacson et al. (2019): O(ln t/√t)"

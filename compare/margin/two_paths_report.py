@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compare.margin.decayed_descent import decay_section
 from compare.margin.two_paths import (
     DIRECTION,
     LOSS,
     MATCHED,
     OFFSET,
     TwoPaths,
+    loss_on,
     measure,
     of_direction,
     of_finite_part,
@@ -27,7 +29,7 @@ from solvers.logistic_limit import LogisticLimit
 if TYPE_CHECKING:
     from compare.experiments.path import PathComparison
 
-THEOREM = "Ji, Telgarsky (2019), Theorem 1.1"
+THEOREM = "Ji, Telgarsky (2019), main theorem"
 SOUDRY = "Soudry et al. (2018), Theorem 3"
 
 RATE_COLUMNS = (
@@ -52,8 +54,12 @@ PATH_COLUMNS = (
 def path_report(asked: PathComparison) -> Report:
     """One data set."""
     dataset = asked.dataset()
-    parts = [("both paths", lambda: [measure(dataset, asked)])]
-    return asked.report_of_parts(parts, "Paths", lambda found: sections(found[0]), dataset)
+    loss = loss_on(dataset, asked)
+    parts = [
+        ("both paths", lambda: sections(measure(dataset, asked))),
+        ("weight decay", lambda: [decay_section(dataset, loss, asked.decay, asked.steps)]),
+    ]
+    return asked.report_of_parts(parts, "Paths", lambda found: found, dataset)
 
 
 def sections(paths: TwoPaths) -> list[Section]:

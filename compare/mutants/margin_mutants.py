@@ -23,9 +23,10 @@ from solvers.arrays import Array
 from solvers.conic import cvxpy_library
 from solvers.max_margin import certify, max_margin
 from solvers.problem import MarginProblem
-from solvers.regularizers import L2, Bridge, FourierBridge, Norm, Regularizer
+from solvers.regularizers import L2, Bridge, FourierBridge, Norm, Regularizer, Schatten
 from solvers.search import Search
-from solvers.solution import Candidate, Solution
+from solvers.solution import Candidate, NotSeparableError, Solution
+from solvers.validation import check_problem
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,25 @@ WRONG: dict[tuple[str, int], tuple[Regularizer, ...]] = {
 Another depth's ℓ2 is no mutant of a fully connected network, nor is a sign in the transform: |β̂| stays what it is."""
 
 
+WRONG_OF_CLASSES: dict[tuple[str, int], tuple[Regularizer, ...]] = {
+    ("fully connected", 1): (Schatten(1.0), Schatten(np.inf), Bridge(1.0), FourierBridge(1.0, rows=True)),
+    ("fully connected", 2): (L2(), Bridge(1.0), Schatten(np.inf)),
+    ("diagonal", 2): (L2(), Schatten(1.0), FourierBridge(1.0, rows=True), Bridge(2.0 / 3.0)),
+    ("diagonal", 3): (Bridge(1.0), Bridge(0.5), FourierBridge(2.0 / 3.0, rows=True)),
+    ("convolutional", 2): (L2(), Bridge(1.0), Schatten(1.0), FourierBridge(2.0 / 3.0, rows=True)),
+    ("convolutional", 3): (FourierBridge(1.0, rows=True), Bridge(2.0 / 3.0)),
+}
+"""The same for networks of several classes: norms of the matrix β."""
+
+
 def margin_trial(dataset: Dataset, name: str, depth: int, seed: int, init: float) -> Trial:
     """One network on one data set, the right prediction and the wrong ones."""
-    row = ARCHITECTURES[name]
+    row = replace(ARCHITECTURES[name], outputs=dataset.outputs)
     trained = family(row, depth, (seed,), init, dataset.X, dataset.image_shape)
     (run,) = measure_family(trained, dataset.y, MarginComparison(dataset, steps=10))
-    wrong = [mutant(run, regularizer) for regularizer in WRONG[name, depth]]
+    table = WRONG if dataset.outputs == 1 else WRONG_OF_CLASSES
+    wrong = [mutant(run, regularizer) for regularizer in table[name, depth]]
+    wrong += tasks_mutants(run) if dataset.outputs > 1 and depth == 1 else []
     return Trial(trained.label, dataset.name, (Mutant(trained.formula, run_checks(run)[0]), *wrong))
 
 
@@ -119,6 +133,22 @@ def mutant(run: FlowAndSolution, regularizer: Regularizer) -> Mutant:
     solution = max_margin(claimed.X, run.y, regularizer) if regularizer.is_norm else None
     check = run_checks(replace(run, family=claimed, solution=solution, best=solution))[0]
     return Mutant(regularizer.formula, check, apart=apart(run, regularizer, solution))
+
+
+def tasks_mutants(run: FlowAndSolution) -> list[Mutant]:
+    """The right norm and wrong constraints: every class against the rest, K tasks of their own, where they separate."""
+    assert run.solution is not None
+    assert run.family.regularizer is not None
+    labels = np.where(run.y[:, None] == np.unique(run.y), 1.0, -1.0)
+    R = run.family.regularizer
+    try:
+        tasks = max_margin(run.family.X, labels, R)
+    except NotSeparableError:
+        return []
+    margin = float(check_problem(run.family.X, run.y, R).margins(tasks.beta).min())
+    claimed = replace(run.solution, beta=tasks.beta / margin, objective=tasks.objective / margin)
+    check = run_checks(replace(run, solution=claimed, best=claimed))[0]
+    return [Mutant("each class against the rest", check, apart=angle(run.solution.beta, tasks.beta))]
 
 
 def apart(run: FlowAndSolution, regularizer: Regularizer, wrong: Solution | None) -> float:

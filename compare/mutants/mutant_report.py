@@ -10,9 +10,9 @@ from compare.channels.channel_data import load_channels
 from compare.data.dataset import Dataset
 from compare.data.load import load
 from compare.generators.denoising_filter import example_signal
-from compare.margin.output_limits import planted, wine
+from compare.margin.output_limits import planted, planted_classes, wine
 from compare.mutants.function_mutants import diabetes, filter_trial, scan_line, spline_trial
-from compare.mutants.margin_mutants import WRONG, margin_trial
+from compare.mutants.margin_mutants import WRONG, WRONG_OF_CLASSES, margin_trial
 from compare.mutants.network_mutants import channel_trial, outputs_trial, padding_trial
 from compare.mutants.optimizer_mutants import optimizer_trial
 from compare.mutants.path_mutants import path_trial
@@ -68,6 +68,14 @@ def parts(kind: str, asked: MutantComparison, datasets: list[Dataset]) -> Iterat
     elif kind == "outputs":
         for table, labels in (planted(10, 6, 3, seed), wine()):
             yield f"{kind}, {table.name}", partial(outputs_trial, table.name, table.X, labels, seed, init)
+    elif kind == "classes":
+        for table in (planted_classes(10, 20, 3, seed), load("wine", several=True)):
+            for name, depth in WRONG_OF_CLASSES:
+                if depth in (1, *asked.depths):
+                    yield (
+                        f"{kind}, {table.name}, {name}, L={depth}",
+                        partial(margin_trial, table, name, depth, seed, init),
+                    )
     elif kind == "channels":
         for name in asked.data:
             if load(name).image_shape is None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from compare.data.dataset import Dataset
 from compare.experiments.path import PathComparison
+from compare.margin.decayed_descent import NORMS, decay_check, decayed, least_log_loss
 from compare.margin.two_paths import TwoPaths, measure, of_split, rates
 from compare.margin.two_paths_report import THEOREM, direction_check, finite_part_check
 from compare.mutants.trial import Mutant, Trial
@@ -21,10 +22,28 @@ from solvers.regularizers import L2, Bridge
 
 
 def path_trial(dataset: Dataset) -> Trial:
-    """One flow; the split, the direction, the finite part and the rates that are predicted, and wrong ones."""
+    """One flow, and descent with decay: the splits, directions, rates and balls that are predicted, and wrong ones."""
     paths = measure(dataset, PathComparison(dataset, steps=50))
     offset = [] if paths.limit.separable.all() else of_offset(paths)
-    return Trial("linear flow", dataset.name, (*of_rows(paths), *of_max_margin(paths), *offset, *of_rates(paths)))
+    return Trial(
+        "linear flow",
+        dataset.name,
+        (*of_rows(paths), *of_max_margin(paths), *offset, *of_rates(paths), *of_decay(dataset)),
+    )
+
+
+def of_decay(dataset: Dataset, decay: float = 1.0) -> list[Mutant]:
+    """Descent with decoupled decay: a ball of twice the radius, and one of another norm."""
+    found = []
+    for run in (run for run in decayed(dataset, "logistic", decay, 1000) if run.decayed.proved):
+        least, _ = least_log_loss(dataset, "logistic", run.norm, 1.0 / decay)
+        found.append(Mutant(f"{run.name}: its ball", decay_check(run, least)))
+        others = {f"the ball of {norm.formula}": (norm, 1.0) for norm in NORMS if norm != run.norm}
+        for claim, (norm, factor) in ({"twice the radius": (run.norm, 2.0)} | others).items():
+            other, _ = least_log_loss(dataset, "logistic", norm, factor / decay)
+            apart = abs(float(np.expm1(other - least)))
+            found.append(Mutant(f"{run.name}: {claim}", decay_check(run, other), apart))
+    return found
 
 
 def of_rows(paths: TwoPaths) -> list[Mutant]:

@@ -21,7 +21,9 @@ from compare.reports.tables import table_of
 from gd.optimizers.adam import Adam
 from solvers.arrays import Array
 from solvers.regularizers import L2, Bridge, Regularizer, Schatten
+from solvers.separability import raise_if_not_separable
 from solvers.solution import Solution
+from solvers.validation import check_problem
 
 if TYPE_CHECKING:
     from compare.experiments.optimizers import OptimizerComparison
@@ -29,12 +31,18 @@ if TYPE_CHECKING:
 NORMS: tuple[Regularizer, ...] = (Bridge(1.0), Bridge(1.5), L2(), Bridge(3.0), Bridge(np.inf))
 MATRIX_NORMS: tuple[Regularizer, ...] = (Bridge(1.0), Schatten(1.0), Schatten(2.0), Schatten(np.inf), Bridge(np.inf))
 SHORTFALL = "R(β)/R* − 1 at margin one, R* the certified optimum: how far the margin is below the largest in this norm."
+LIMIT = (
+    "What solving the KKT system on the active set makes of the run's end. It decides nothing: equations were solved."
+)
+CLOSED = "The limit's duality gap in R, or its KKT residual where R is no norm."
 OWN = "1 − lower/upper bound from the run alone, in its own norm: weak duality at the mean of its loss weights."
 
 
 def optimizer_report(asked: OptimizerComparison) -> Report:
     """Every part that was asked for."""
     dataset = asked.dataset()
+    problem = check_problem(dataset.X, dataset.y, L2())
+    raise_if_not_separable(problem.signed_rows, problem.label_shape)
     parts = []
     optima: dict[Regularizer, Solution] = {}
     for architecture in asked.architectures:
@@ -113,6 +121,14 @@ def section(runs: Sequence[Run], dataset: Dataset) -> Section:
             Column("kkt", "KKT residual", format=".2g", about="1 − L·min m·Σp/(‖θ‖·‖Σp∇m‖°) in the optimizer's norm."),
             kkt,
         ),
+        (Column("limit", "limit", about=LIMIT), lambda r: r.limit.status.name.lower()),
+        (Column("closed", "its gap", format=".1g", about=CLOSED), limit_gap),
+        (
+            Column(
+                "moved", "moved", format=".1g", about="From the run's end to it, relative, in the optimizer's norm."
+            ),
+            moved,
+        ),
         (Column("loss", "ln loss", format=".3g"), lambda r: float(r.trajectory.log_loss[0, r.reached - 1])),
         (Column("theory", "theory", format="verdict"), lambda r: Verdict.of_all(c.verdict for c in run_checks(r))),
     ]
@@ -158,6 +174,18 @@ def norm_of(r: Run) -> str:
 def last_of(R: Regularizer) -> Callable[[Run], float]:
     """The column of one norm's shortfall at the end."""
     return lambda r: float(r.excess(R)[-1])
+
+
+def limit_gap(r: Run) -> float:
+    """The duality gap of the limit in R where that is a norm, else its KKT residual."""
+    proof = r.limit.certificate
+    closed = None if proof is None else proof.direction_gap
+    return r.limit.stationarity if closed is None else closed
+
+
+def moved(r: Run) -> float | None:
+    """How far the limit is from the run's end; None where there is none."""
+    return r.limit.distance if r.limit.status.converged else None
 
 
 def own_gap(r: Run) -> float | None:

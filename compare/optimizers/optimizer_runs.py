@@ -26,8 +26,10 @@ from compare.optimizers.predictions import Prediction, prediction
 from compare.reports.verdict import Evidence
 from gd.descent.armijo import ArmijoLineSearch
 from gd.descent.descend import descend
+from gd.descent.limit_search import OptimizerLimit, search_of
 from gd.descent.schedule import DecayingStep, LossNormalized, Schedule
 from gd.descent.trajectory import Trajectory
+from gd.losses import find_loss
 from gd.networks.linear import Diagonal, FullyConnected
 from gd.networks.linear_network import LinearNetwork
 from gd.optimizers.adam import Adam
@@ -91,8 +93,11 @@ class Run:
     trajectory: Trajectory = field(repr=False)
     X: Array = field(repr=False)
     y: Array = field(repr=False)
-    optima: dict[Regularizer, Solution] = field(repr=False, default_factory=dict)
+    optima: dict[Regularizer, Solution] = field(repr=False)
     """Certified optima, shared by the runs on the same data."""
+    model: LinearNetwork = field(repr=False)
+    """The network before training."""
+    way: Way = field(repr=False)
 
     @property
     def label(self) -> str:
@@ -151,6 +156,16 @@ class Run:
         """How far the margin in R is below the largest one, relatively."""
         return self.evidence(self.excess(regularizer))
 
+    @cached_property
+    def limit(self) -> OptimizerLimit:
+        """What the KKT system in the optimizer's norm makes of the run's end: a certified limit, or none.
+
+        Equations have been solved from the iterate, so it decides no prediction.
+        """
+        loss, R = find_loss(self.trajectory.loss), self.regularizer
+        search = search_of(self.model, self.X, self.y, self.way.optimizer, loss, R, 1e-9, 0.03)
+        return search.limit(self.trajectory)
+
     def of_stationarity(self) -> Evidence | None:
         """How far the weights are from a KKT point of min ‖θ‖; None where the optimizer's norm is not known."""
         found = self.trajectory.stationarity
@@ -207,4 +222,4 @@ def run(
         rescaled=way.rescaled,
         snapshots=100,
     )
-    return Run(architecture, depth, name, way.family, trajectory, X, y, optima)
+    return Run(architecture, depth, name, way.family, trajectory, X, y, optima, model, way)

@@ -122,8 +122,11 @@ def descend(
         model: a network, or several of one architecture (other seeds, other scales), which then run as one batch. Any
             module will do; it starts from its own weights and is not modified.
         X: inputs, shape (N, …); float64 on the way in whatever they were.
-        y: labels ±1, shape (N,) or (N, M) for M outputs; for the squared loss targets of the shape of the outputs.
-        loss: "exponential", "logistic", "squared", or a `gd.losses.Loss`.
+        y: labels ±1, shape (N,) or (N, M) for M tasks of their own; or K ≥ 3 classes, shape (N,), integers or strings,
+            for a network of K outputs, one a class in their order; for the squared loss targets of the shape of the
+            outputs.
+        loss: "exponential", "logistic", "cross entropy", "squared", or a `gd.losses.Loss`. With classes the first two
+            sum over the N(K − 1) margins f_{y_n} − f_k.
         steps: how many.
         optimizer: "gradient", "momentum", "sign", "signum", "coordinate", "spectral", "muon", "adam", "adagrad",
             "mirror", a `gd.Optimizer` with its own parameters, or a factory of torch optimizers, such as
@@ -190,11 +193,13 @@ def descend(
     chosen = find_optimizer("gradient" if optimizer is None else optimizer)
     inputs, targets = check_data(models[0], X, y, chosen_loss)
     check_forward_pass(models[0], inputs)
-    where = choose_device(device, models, targets.numel())
+    where = choose_device(device, models, targets.values.numel())
     began = time.perf_counter()
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
         torch.manual_seed(seed or 0)
-        objective = Objective(models, inputs, targets, chosen_loss, where, dtype or torch.float64)
+        objective = Objective(
+            models, inputs, targets.values, chosen_loss, where, dtype or torch.float64, targets=targets
+        )
         training = _training(objective, chosen, schedule, bool(rescaled), batch_size, seed or 0)
         wanted = snapshot_steps(steps, 60 if snapshots is None else snapshots)
         recorder = Recorder(objective, wanted, bool(record_outputs), chosen.weight_norm)

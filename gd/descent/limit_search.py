@@ -246,7 +246,10 @@ def search_of(
             f"{optimizer.name} with weight decay ends inside a ball and not at a margin; follow it by descend(…), "
             "whose trajectory has its norm and boundary"
         )
-    inputs, labels = check_data(one, X, y, loss)
+    inputs, targets = check_data(one, X, y, loss)
+    labels = targets.values
+    if targets.output_shape != tuple(labels.shape):
+        raise ValueError("optimizer_limit takes labels ±1; with several classes follow the optimizer by descend(…)")
     objective = Objective([one], inputs, labels, loss)
     if objective.degree is None:
         raise ValueError(

@@ -20,6 +20,7 @@ from gd.losses import Loss
 from gd.networks.declaration import declared
 from gd.optimizers.weight_norm import WeightNorm
 from gd.squared.effective_start import EffectiveStart
+from gd.targets import Targets
 from solvers.arrays import Array
 
 
@@ -60,6 +61,7 @@ class Objective:
         y: labels or targets, the shape of the outputs of one run.
         loss: the loss.
         device, dtype: where, and in which precision, everything is computed.
+        targets: how outputs are compared with y; themselves, unless given.
 
     Raises ValueError when nothing is to be trained or the outputs do not match y.
     """
@@ -72,8 +74,11 @@ class Objective:
         loss: Loss,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float64,
+        targets: Targets | None = None,
     ) -> None:
-        self.X, self.y, self.loss = X.to(device, dtype), y.to(device, dtype), loss
+        self.X, self.loss = X.to(device, dtype), loss
+        self.targets = (Targets(y) if targets is None else targets).to(device, dtype)
+        self.y = self.targets.values
         self._model = copy.deepcopy(models[0]).to(device, dtype)
         self._declared = declared(self._model)
         self._linear = self._declared.linear_network
@@ -94,15 +99,15 @@ class Objective:
         if self._linear is not None:
             rows = self._rows
             norm = torch.linalg.vector_norm(rows, dim=1).max() if loss.margin else torch.linalg.matrix_norm(rows, 2)
-            self._input_norm = float(norm)
+            self._input_norm = float(norm) * self.targets.stretch
             self._one = torch.eye(self._linear.depth, dtype=torch.bool, device=self.X.device)
             self._two = self._one[:, None, :] | self._one[None, :, :]
         with torch.no_grad():
             shape = tuple(self.outputs(self.start).shape[1:])
-        if shape != tuple(self.y.shape):
+        if shape != self.targets.output_shape:
             raise ValueError(
-                f"targets y of shape {tuple(self.y.shape)} do not match the network's outputs, of shape {shape} for "
-                f"inputs X of shape {tuple(self.X.shape)}"
+                f"targets y of shape {self.targets.output_shape} (K outputs for K classes) do not match the network's "
+                f"outputs, of shape {shape} for inputs X of shape {tuple(self.X.shape)}"
             )
 
     def layers(self, W: Tensor) -> list[Tensor]:
@@ -132,17 +137,18 @@ class Objective:
     def log_loss(self, W: Tensor) -> Tensor:
         """log L, shape (B,), without a gradient."""
         with torch.no_grad():
-            return self.loss.log_value(self.outputs(W), self.y)
+            return self.loss.log_value(self.targets.compared(self.outputs(W)), self.y)
 
     def gradient(self, W: Tensor, rows: Tensor | None = None) -> Gradient:
         """log L and ∇L, scaled; of the points with these indices where some are given."""
-        y = self.y if rows is None else self.y[rows]
         if not self.is_predictor:
             W = W.detach().requires_grad_(True)
         outputs = self.outputs(W, rows)
         with torch.no_grad():
-            log_loss = self.loss.log_value(outputs, y)
-            slope = self.loss.slope(outputs, y, log_loss)
+            targets = self.targets if rows is None else self.targets.at(rows)
+            compared = targets.compared(outputs)
+            log_loss = self.loss.log_value(compared, targets.values)
+            slope = targets.spread(self.loss.slope(compared, targets.values, log_loss))
         if self.is_predictor:
             direction = self._combined(slope, self._rows if rows is None else self._rows[rows])
         else:

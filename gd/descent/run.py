@@ -113,7 +113,7 @@ class Recorder:
         self, objective: Objective, steps: NDArray[np.int64], keep_outputs: bool, norm: WeightNorm | None
     ) -> None:
         self.objective, self.keep_outputs, self.norm = objective, keep_outputs, norm
-        self._slopes = torch.zeros((objective.start.shape[0], *objective.y.shape)).to(objective.y)
+        self._slopes = torch.zeros((objective.start.shape[0], *objective.targets.output_shape)).to(objective.y)
         """Σ of the slopes of the steps so far."""
         self._slopes_before = torch.zeros_like(self._slopes)
         self.effective_start = objective.effective_start()
@@ -143,7 +143,7 @@ class Recorder:
         margin = torch.full_like(norm, float("nan"))
         raw_margin = margin
         if objective.loss.margin:
-            raw_margin = (gradient.outputs * objective.y).flatten(1).amin(dim=1)
+            raw_margin = objective.targets.margins(gradient.outputs).flatten(1).amin(dim=1)
             margin = margin if objective.degree is None else raw_margin / norm**objective.degree
         taken: dict[str, Tensor] = {
             "log_loss": gradient.log_loss,
@@ -170,7 +170,8 @@ class Recorder:
         """What weak duality and the KKT conditions say here."""
         objective = self.objective
         taken: dict[str, Tensor] = {}
-        taken |= {"current": -objective.y * gradient.slope, "total": -objective.y * self._slopes}
+        weights = objective.targets.weights
+        taken |= {"current": weights(gradient.slope), "total": weights(self._slopes)}
         if image is not None:
             shape = (W.shape[0], *objective.predictors(W).shape[1:])
             total = objective.predictor_gradient(self._slopes)
@@ -189,7 +190,7 @@ class Recorder:
 
     def _residual(self, slope: Tensor, force: Tensor, raw_margin: Tensor, norm: Tensor) -> Tensor:
         assert self.norm is not None
-        mass = -(self.objective.y * slope).flatten(1).sum(dim=1)
+        mass = self.objective.targets.weights(slope).flatten(1).sum(dim=1)
         pulled = (self.objective.degree or 1) * raw_margin * mass
         return 1.0 - pulled / (norm * self.norm.dual(force, self.objective.layers))
 

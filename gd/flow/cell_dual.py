@@ -30,10 +30,11 @@ from solvers.arrays import Array
 STEPS = 40
 FAR = 0.5  # of the largest ‖v_j‖: units below it are not looked at
 HALVINGS = 4
-FLAT = 1e-8  # of the mean curvature: directions in which the multipliers are free then stay where they are
+FLAT = 1e-12  # of the mean curvature: directions in which the multipliers are free then stay where they are
 HARD, STIFFER = 1e-3, 30.0  # the same where steps must be cut, and the factor from one step to the next
 STIFFEST = 1e6
 SMALLEST_STEP = 1e-13  # relative to the largest λ
+GAINED, CLOSED = 1e-13, 1e-10  # of the value: a gain that is rounding, and a gap between the two values that is
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Pull:
 
 
 def pull(cell: Cell, lam: Array) -> Pull | None:
-    """The shortest forces at λ; None where all of them vanish, so that (3) is unbounded."""
+    """The shortest forces at λ; None where all of them vanish, so that (3) is unbounded, or one is not found."""
     g = (cell.coefficients * lam[:, None]).T @ cell.X
     longest = np.linalg.norm(g, axis=1)
     mu, v, length, top = np.zeros_like(cell.coefficients), g.copy(), np.zeros(len(g)), 0.0
@@ -63,20 +64,23 @@ def pull(cell: Cell, lam: Array) -> Pull | None:
         if longest[j] <= FAR * top:
             break
         side = cell.sides[:, j]
-        mu[:, j], length[j] = nnls(cell.X.T * side, -g[j], maxiter=30 * len(side))
+        try:
+            mu[:, j], length[j] = nnls(cell.X.T * side, -g[j], maxiter=30 * len(side))
+        except RuntimeError:  # too many iterations, on rows that rounding makes dependent
+            return None
         v[j] += cell.X.T @ (side * mu[:, j])
         top = max(top, float(length[j]))
-    if top <= 1e-12 * longest.max(initial=0.0):
+    if top <= 1e-12 * longest.max(initial=0.0) or not lam.max() > 0:
         return None
     return Pull(lam / top, mu / top, v / top, length / top)
 
 
 def maximize(cell: Cell, lam: Array, r: Array) -> tuple[Pull, Array] | None:
-    """The optimum of (3) and r, from λ (N,) and lengths r (H,) near it; None where Newton's method does not settle."""
+    """The optimum of (3) and r, as far as `STEPS` lead from λ (N,) and lengths r (H,); None where a step fails."""
     at, flat = pull(cell, lam), FLAT
+    if at is None:
+        return None
     for _ in range(STEPS):
-        if at is None:
-            return None
         near = np.flatnonzero(at.length > FAR)
         slopes = cell.coefficients[:, near] * (cell.X @ at.v[near].T)
         room = (1.0 - at.length[near] ** 2) / 2.0
@@ -90,16 +94,13 @@ def maximize(cell: Cell, lam: Array, r: Array) -> tuple[Pull, Array] | None:
         )
         r = np.zeros_like(r)
         r[near] = multipliers
-        if np.abs(change).max() <= SMALLEST_STEP * at.lam.max() or (trial is None and flat == FLAT and _ends(at, r)):
-            return at, r
-        flat = max(flat / STIFFER, FLAT) if length == 1.0 else min(max(flat * STIFFER, HARD), STIFFEST)
+        gain = 0.0 if trial is None else trial.value / at.value - 1.0
+        settled = gain <= GAINED and abs(float(r.sum()) / at.value - 1.0) <= CLOSED
         at = at if trial is None else trial
-    return (at, r) if at is not None and _ends(at, r) else None
-
-
-def _ends(at: Pull, r: Array) -> bool:
-    """Whether the two values are one, up to rounding: then no step can raise the dual's any more."""
-    return abs(float(r.sum()) / at.value - 1.0) <= 1e-11
+        if settled or np.abs(change).max() <= SMALLEST_STEP * at.lam.max():
+            break
+        flat = max(flat / STIFFER, FLAT) if length == 1.0 else min(max(flat * STIFFER, HARD), STIFFEST)
+    return at, r
 
 
 def _curvature(cell: Cell, at: Pull, r: Array, flat: float) -> Array:

@@ -39,14 +39,15 @@ def cell_optimum(cell: Cell, u: Array, lam: Array | None = None, open_walls: Mas
         cell: the activation pattern and the data.
         u: the flow's units, with positive margins.
         lam: weights of the margins (N,) to start from, up to a factor; none unless given.
-        open_walls: the walls that may be crossed, (N, H); all unless given. A flow that slides along a wall is on both
-            sides of it; whether it will ever cross another one is for the flow to say.
+        open_walls: the walls that may be crossed besides those of weightless points, (N, H); all unless given. A point
+            with λ_n = 0 exerts no force, so the flow goes through its walls as if they were not there; and where it
+            slides along a wall it is on both sides. Whether it will ever cross another one is for the flow to say.
     """
     found = solve(cell, u, lam)
     for _ in range(CROSSINGS):
         if found is None or not (refused := found.refused()).any():
             return found
-        if open_walls is not None and not open_walls[refused].all():
+        if open_walls is not None and not (open_walls | (found.lam == 0)[:, None])[refused].all():
             return found
         before = found.value
         found = solve(replace(found.cell, on=found.cell.on ^ refused), found.u, found.lam)
@@ -69,6 +70,8 @@ def solve(cell: Cell, u: Array, lam: Array | None = None) -> CellOptimum | None:
         if reached is None:
             continue
         at, r = reached
+        if not r.max() > 0:
+            continue
         cleaned = np.where(at.lam > ABSENT * at.lam.max(), at.lam, 0.0)
         found = assembled(smaller, np.where(r > ABSENT * r.max(), r, 0.0), cleaned, at.mu)
         first = np.zeros(len(place), dtype=bool)
@@ -84,7 +87,9 @@ def _starts(cell: Cell, u: Array, lam: Array | None) -> Iterator[tuple[Array, Ar
     """Weights of the margins and lengths of the units, the cheapest start first."""
     if lam is not None:
         yield lam, np.linalg.norm(u, axis=1)
-    for point, weights, _ in reversed(central_path(cell, u)):
+    with np.errstate(all="ignore"):  # a path may end in numbers that are not finite, which it looks for
+        path = central_path(cell, u)
+    for point, weights, _ in reversed(path):
         yield weights, np.linalg.norm(point, axis=1)
 
 
@@ -100,11 +105,18 @@ def _nearest(optimum: CellOptimum, u: Array) -> CellOptimum:
     wanted = np.maximum((u * v).sum(1), 0.0) / float(margins.min())
     may = np.linalg.norm(v, axis=1) > 1.0 - UNIT
     tight = optimum.lam > 0
+    if not may.any():
+        return optimum
     for _ in range(CORRECTIONS):
-        heavy = HEAVY / max(float(np.abs(M[tight][:, may]).max()), 1e-300)
+        heavy = HEAVY / max(float(np.abs(M[tight][:, may]).max(initial=0.0)), 1e-300)
         system = np.vstack([np.eye(int(may.sum())), heavy * M[tight][:, may]])
-        r, _ = nnls(system, np.concatenate([wanted[may], np.full(int(tight.sum()), heavy)]), maxiter=50 * may.size)
+        try:
+            r, _ = nnls(system, np.concatenate([wanted[may], np.full(int(tight.sum()), heavy)]), maxiter=50 * may.size)
+        except RuntimeError:  # too many iterations
+            return optimum
         kept = r > 0
+        if not kept.any():
+            return optimum
         columns = M[tight][:, may][:, kept]
         for _ in range(2):  # the equations exactly
             r[kept] += np.linalg.lstsq(columns, 1.0 - columns @ r[kept], rcond=1e-12)[0]

@@ -23,7 +23,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from gd.flow.implicit_weights import SMALLEST, log_weights, newton_step, updated_weights
+from gd.flow.implicit_weights import SMALLEST, newton_step, updated_weights
+from gd.flow.loss_weights import FlowWeights
 from solvers.arrays import Array
 
 LARGEST_CHANGE = 1.0  # of h·g in one Newton iteration, for coefficients that are not negligible: e is a mild factor
@@ -33,7 +34,7 @@ ITERATIONS = 60
 
 
 def exponential_step(
-    F: Array, w: Array, h: float, T: float, guess: Array, logistic: bool
+    F: Array, w: Array, h: float, T: float, guess: Array, loss: FlowWeights
 ) -> tuple[Array, Array, float, bool]:
     """The weights after a step of length h of one network, with p taken at its end.
 
@@ -43,7 +44,7 @@ def exponential_step(
         h: length of the step in τ.
         T: temperature of weights of norm one, at the end of the step.
         guess: p of a neighbouring solve, shape (N,), positive.
-        logistic: whether φ is σ(−s) rather than e^{−s}.
+        loss: φ.
 
     Returns:
         p (N,); the weights (2, D) of norm one; ln‖w(h)‖; and whether Newton's method converged.
@@ -57,10 +58,9 @@ def exponential_step(
         square = 0.5 * float(s @ s + d @ d)
         speed = 0.5 * (s**2 + d**2) / square
         mu = F @ (0.25 * (s**2 - d**2)) / square
-        log_phi, T_n = log_weights(mu[None], np.array([T]), logistic)
-        r = T_n * (np.log(p) - log_phi)
+        at = loss.linearized(mu[None], p[None], np.array([T]))
         try:
-            u = newton_step(partial(_columns, h * F * speed, F), p[None], r, T_n)
+            u = newton_step(partial(_columns, h * F * speed, F), p[None], np.array([T]), at)
         except np.linalg.LinAlgError:
             break
         new = updated_weights(p[None], u)[0]

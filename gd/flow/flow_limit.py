@@ -22,10 +22,11 @@ from gd.data import check_data, check_models, choose_device
 from gd.flow.follow import Run
 from gd.flow.integration import Flow
 from gd.flow.limit import Limit
+from gd.flow.loss_weights import CrossEntropyWeights, ExponentialWeights, FlowWeights, LogisticWeights
 from gd.flow.margin_map import MarginMap
 from gd.flow.module_map import ModuleMap
 from gd.flow.sliding import SlidingMap
-from gd.forward_pass import check_fixed_function, check_forward_pass, check_one_label_each
+from gd.forward_pass import check_fixed_function, check_forward_pass
 from gd.gradient_mode import with_gradients
 from gd.losses import Loss, Squared, find_loss
 from gd.networks.declaration import declared
@@ -34,11 +35,18 @@ from gd.squared.linear_flow import LARGEST, linear_flow_limit, with_predictions
 from gd.squared.regression_limit import RegressionLimit
 from gd.squared.squared_flow import squared_flow_limit
 from gd.squared.squared_limit import SquaredLimit
+from gd.targets import Targets
 from solvers.problem import MarginProblem
 from solvers.regularizers import L2
 from solvers.separability import raise_if_not_separable
 from solvers.validation import check_problem
 
+FLOWS: dict[str, Callable[[Tensor], FlowWeights]] = {
+    "exponential": lambda _: ExponentialWeights(),
+    "logistic": lambda _: LogisticWeights(),
+    "cross entropy": lambda values: CrossEntropyWeights(math.prod(values.shape[1:])),
+}
+"""The weights of each loss, for targets of these values."""
 SAME_MARGINS = 1e-9  # relative: a closed form that differs by more from the forward pass is another network's
 Progress = Callable[[int, int], None]
 
@@ -129,10 +137,13 @@ def flow_limit(
             with margins in closed form are integrated as one batch, each with its own steps. Models are not modified,
             and parameters that do not require a gradient stay as they are.
         X: inputs, shape (N, …).
-        y: labels ±1, shape (N,), or (N, M) for M outputs (then every (n, m) is a constraint).
-        loss: "exponential", "logistic", or that loss as an object. "squared" (or `gd.Squared()`), with real targets y,
-            is another flow with another answer: the `SquaredLimit` of `gd.squared_flow_limit`, which has more
-            parameters; for linear networks a `RegressionLimit`, with the predicted interpolant beside it.
+        y: labels ±1, shape (N,), or (N, M) for M tasks of their own (then every (n, m) is a constraint); or K ≥ 3
+            classes, shape (N,), integers or strings, for a network of K outputs (then the margins are
+            f_{y_n}(x_n) − f_k(x_n), k ≠ y_n, shape (N, K − 1)).
+        loss: "exponential", "logistic", "cross entropy", or that loss as an object. With classes the first two sum over
+            all N(K − 1) margins, and the third is Σ_n ln(1 + Σ_k e^{−m_nk}). "squared" (or `gd.Squared()`), with real
+            targets y, is another flow with another answer: the `SquaredLimit` of `gd.squared_flow_limit`, which has
+            more parameters; for linear networks a `RegressionLimit`, with the predicted interpolant beside it.
         seed: of the random probes that measure homogeneity.
         tol: largest relative duality gap (where R is a norm), or relative KKT residual ε/‖w̃‖ (elsewhere), of a limit
             called found; 1e-9 unless given. With the squared loss the largest residual, 1e-10 unless given.
@@ -183,20 +194,21 @@ def flow_limit(
                 "of `squared_flow_limit` instead"
             )
         return _squared_limit(model, X, y, 1e-10 if tol is None else tol, max_steps, device, progress)
-    if chosen.name not in ("exponential", "logistic"):
-        raise ValueError(f"loss must be 'exponential', 'logistic' or 'squared', got {loss!r}")
+    if chosen.name not in FLOWS:
+        raise ValueError(f"loss must be {', '.join(map(repr, FLOWS))} or 'squared', got {loss!r}")
     tol, max_steps = 1e-9 if tol is None else tol, 20_000 if max_steps is None else max_steps
     path_tolerance = 1e-3 if path_tolerance is None else path_tolerance
     if not (0 < tol < 1 and 0 < path_tolerance < 1):
         raise ValueError(f"tol and path_tolerance must lie in (0, 1), got {tol!r} and {path_tolerance!r}")
-    inputs, labels = check_data(models[0], X, y, chosen)
-    check_one_label_each(check_forward_pass(models[0], inputs), labels)
+    inputs, targets = check_data(models[0], X, y, chosen)
+    targets.check_outputs(check_forward_pass(models[0], inputs))
     for one in models:
         check_fixed_function(one, inputs)
     if declared(models[0]).linear_network is not None:
-        raise_if_not_separable(check_problem(inputs.numpy(), labels.numpy(), L2()).A, tuple(labels.shape))
-    where = choose_device(device, models, labels.numel())
-    mapping = margin_map(models[0], inputs.to(where), labels.to(where), seed)
+        separable = check_problem(inputs.numpy(), y, L2())
+        raise_if_not_separable(separable.signed_rows, separable.label_shape)
+    where = choose_device(device, models, targets.values.numel())
+    mapping = margin_map(models[0], inputs.to(where), targets.values.to(where), seed, targets.to(where, torch.float64))
     if len(models) > 1 and not mapping.batches:  # equal shapes do not make two forward passes one function
         return [
             flow_limit(
@@ -218,9 +230,10 @@ def flow_limit(
     start = mapping.start(models)
     if not (torch.isfinite(start).all() and bool((torch.linalg.vector_norm(start, dim=1) > 0).all())):
         raise ValueError("the parameters must be finite and not all zero: at w = 0 gradient flow has no direction")
-    flow = Flow.begin(mapping, start, logistic=chosen.name == "logistic", tolerance=path_tolerance)
-    problem = _induced_problem(mapping, start, inputs, labels)
-    run = Run(models, mapping, problem, labels, tol, 40 if snapshots_per_decade is None else snapshots_per_decade)
+    flow = Flow.begin(mapping, start, loss=FLOWS[chosen.name](targets.values), tolerance=path_tolerance)
+    problem = _induced_problem(mapping, start, inputs, y)
+    density = 40 if snapshots_per_decade is None else snapshots_per_decade
+    run = Run(models, mapping, problem, targets.values, tol, density)
     limits = run.to_the_end(flow, int(max_steps), began + time_limit, progress)
     return limits[0] if isinstance(model, nn.Module) else limits
 
@@ -242,7 +255,8 @@ def _squared_limit(
         return squared_flow_limit(models, X, y, tol=tol, max_steps=steps, device=device, progress=progress)
     if not 0 < tol < 1:
         raise ValueError(f"tol must lie in (0, 1), got {tol!r}")
-    inputs, targets = check_data(models[0], X, y, Squared())
+    inputs, checked = check_data(models[0], X, y, Squared())
+    targets = checked.values
     if sum(p.numel() for p in models[0].parameters() if p.requires_grad) <= LARGEST:
         steps = 100_000 if max_steps is None else max_steps
         return linear_flow_limit(models, networks, inputs, targets, tol=tol, max_steps=steps, progress=progress)
@@ -252,33 +266,33 @@ def _squared_limit(
     return with_predictions(limit, networks, inputs, targets, predictors, limit.error)
 
 
-def margin_map(model: nn.Module, X: Tensor, y: Tensor, seed: int = 0) -> MarginMap:
+def margin_map(model: nn.Module, X: Tensor, y: Tensor, seed: int = 0, targets: Targets | None = None) -> MarginMap:
     """The margin map of a model: its own closed form where it has one, else by the trace of its forward pass.
 
     A closed form is used only if it computes the same margins as the forward pass: a subclass may have inherited it
     from a network with another map from weights to predictors.
     """
-    closed_form = declared(model).margin_map
-    if closed_form is not None and all(p.requires_grad for p in model.parameters()):
-        mapping = closed_form(X, y)
-        if mapping is not None and _computes_the_forward_pass(mapping, model, X, y, seed):
+    targets = Targets(y) if targets is None else targets
+    if all(p.requires_grad for p in model.parameters()):
+        mapping = targets.closed_form(model, X)
+        if mapping is not None and _computes_the_forward_pass(mapping, model, X, targets, seed):
             return mapping
-    sliding = SlidingMap(model, X, y, seed)
-    return sliding if sliding.pieces.n_kinks else ModuleMap(model, X, y, seed)
+    sliding = SlidingMap(model, X, y, seed, targets)
+    return sliding if sliding.pieces.n_kinks else ModuleMap(model, X, y, seed, targets)
 
 
-def _computes_the_forward_pass(mapping: MarginMap, model: nn.Module, X: Tensor, y: Tensor, seed: int) -> bool:
+def _computes_the_forward_pass(mapping: MarginMap, model: nn.Module, X: Tensor, targets: Targets, seed: int) -> bool:
     """Whether the margins of a copy with random parameters are those of its forward pass."""
     other = copy.deepcopy(model).to(X.device, X.dtype)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=X.dtype))
-        forward = (y * other(X).reshape(y.shape)).flatten()
+        forward = targets.margins(other(X).reshape(targets.output_shape)).flatten()
         margins = mapping.margins(mapping.start([other]))[0]
     return float((margins - forward).abs().max()) <= SAME_MARGINS * float(forward.abs().max())
 
 
-def _induced_problem(mapping: MarginMap, start: Tensor, X: Tensor, y: Tensor) -> MarginProblem | None:
+def _induced_problem(mapping: MarginMap, start: Tensor, X: Tensor, y: ArrayLike | Tensor) -> MarginProblem | None:
     """The constraints on β where the network is a linear predictor, as measured; else None."""
-    return None if mapping.predictors(start[:1]) is None else check_problem(X.numpy(), y.numpy(), L2())
+    return None if mapping.predictors(start[:1]) is None else check_problem(X.numpy(), y, L2())

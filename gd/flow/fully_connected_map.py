@@ -1,35 +1,37 @@
-"""Fully connected linear networks: ∂m_n/∂W_l = y_n (W_L ⋯ W_{l+1})ᵀ (W_{l−1} ⋯ W_1 x_n)ᵀ."""
+"""Fully connected linear networks: ∂f_m(x_n)/∂W_l = (W_L ⋯ W_{l+1})ᵀ e_m (W_{l−1} ⋯ W_1 x_n)ᵀ."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gd.flow.coefficient_map import CoefficientMap
 from gd.flow.coefficient_polish import CoefficientProblem
 from gd.flow.kkt import StationaryPoint
+from gd.flow.many_margins import MANY, Gram, ManyMargins
 from gd.flow.margin_map import Local, MarginMap, balancedness
+from gd.targets import Targets
 from solvers.arrays import Array
 from solvers.regularizers import Regularizer
 
 
 class FullyConnectedMap(CoefficientMap):
-    """f(x) = W_L ⋯ W_1 x with M outputs; constraint nM + m is y_{nm} f_m(x_n)."""
+    """f(x) = W_L ⋯ W_1 x with M outputs; the margins are those of the targets."""
 
-    def __init__(self, sizes: Sequence[tuple[int, int]], regularizer: Regularizer, X: Tensor, y: Tensor) -> None:
+    def __init__(self, sizes: Sequence[tuple[int, int]], regularizer: Regularizer, X: Tensor, targets: Targets) -> None:
         self._sizes = list(sizes)
         self.degree, self.regularizer = len(sizes), regularizer
         dim, outputs = sizes[0][1], sizes[-1][0]
         self.shape = (dim,) if outputs == 1 else (outputs, dim)
-        self.settles_slowly = outputs > 1
-        self.X = X.flatten(1)
-        self.y = y.reshape(X.shape[0], -1)
-        self.n_constraints = self.y.numel()
+        self.settles_slowly = outputs > 1 and self.degree > 1
+        self.X, self.targets = X.flatten(1), targets
+        self.n_constraints = targets.values.numel()
 
     def start(self, models: Sequence[nn.Module]) -> Tensor:
         return torch.stack([torch.cat([w.detach().flatten() for w in model.weights]) for model in models]).to(self.X)  # type: ignore[union-attr]
@@ -43,7 +45,7 @@ class FullyConnectedMap(CoefficientMap):
         return reduce(lambda after, before: after @ before, reversed(self.layers(theta)))
 
     def margins(self, theta: Tensor) -> Tensor:
-        return (self.y * (self.X @ self.composed(theta).mT)).flatten(1)
+        return self.targets.margins(self.X @ self.composed(theta).mT).flatten(1)
 
     def at(self, theta: Tensor, carried: Sequence[Any] | None = None) -> Local:
         del carried
@@ -55,18 +57,46 @@ class FullyConnectedMap(CoefficientMap):
         before = [self.X.expand(theta.shape[0], -1, -1)]
         for W in layers[:-1]:
             before.append(before[-1] @ W.mT)  # (W_{l−1} ⋯ W_1 x_n)_n: (B, N, columns of W_l)
-        gram = sum(
-            (torch.einsum("bnk,bmj->bnmkj", B @ B.mT, A @ A.mT) for A, B in zip(after, before, strict=True)),
-            start=torch.zeros((), dtype=theta.dtype, device=theta.device),
-        )
-        signs = self.y.flatten()
-        gram = gram.flatten(3).flatten(1, 2) * signs * signs[:, None]
 
         def pull(p: Tensor) -> Tensor:
-            force = torch.unflatten(p, -1, self.y.shape) * self.y  # (B, N, M)
+            values = self.targets.values
+            force = self.targets.spread(torch.unflatten(p, -1, values.shape) * values)  # (B, N, M)
             return torch.cat([(A.mT @ force.mT @ B).flatten(1) for A, B in zip(after, before, strict=True)], -1)
 
-        return Local((self.y * (before[-1] @ layers[-1].mT)).flatten(1), gram, pull, theta, self.degree)
+        margins = self.targets.margins(before[-1] @ layers[-1].mT).flatten(1)
+        if self.n_constraints > MANY:
+            squares, grams = self._grams(after, before)
+            return ManyMargins(margins, squares, grams, pull, theta, self.degree)
+        pairs = [torch.einsum("bnk,bmj->bnmkj", B @ B.mT, A @ A.mT) for A, B in zip(after, before, strict=True)]
+        half = self.targets.margins(torch.stack(pairs).sum(0)).flatten(3)  # of outputs (n, m) with margins
+        whole = self.targets.margins(half.movedim(3, 1)).flatten(2)
+        return Local(margins, whole, pull, theta, self.degree)
+
+    def _grams(self, after: Sequence[Tensor], before: Sequence[Tensor]) -> tuple[Tensor, Callable[[int], Gram]]:
+        """Σ_l (B_l B_lᵀ) ⊗ (A_l A_lᵀ) between outputs (n, m): its diagonal for margins, and its products and blocks."""
+        targets, shape = self.targets, self.targets.values.shape
+        signs, Q = targets.output_signs(), [A @ A.mT for A in after]
+        diagonal = [torch.einsum("njm,bmk,njk->bnj", signs, q, signs) for q in Q]
+        squares = [(B * B).sum(-1)[:, :, None] * d for B, d in zip(before, diagonal, strict=True)]
+        total = torch.stack(squares).sum(0).flatten(1)
+
+        def of_row(b: int) -> Gram:
+            layers = [(B[b], q[b]) for B, q in zip(before, Q, strict=True)]
+
+            def times(p: Array) -> Array:
+                force = targets.spread(torch.as_tensor(p, device=signs.device).view(shape) * targets.values)
+                moved = torch.stack([B @ (B.mT @ force @ q) for B, q in layers]).sum(0)
+                return np.asarray(targets.margins(moved).flatten().cpu().numpy())
+
+            def block(kept: NDArray[np.intp]) -> Array:
+                chosen = torch.as_tensor(kept, device=signs.device)
+                n, d = chosen // shape[1], signs.flatten(0, 1)[chosen]
+                parts = [(B[n] @ B[n].mT) * (d @ q @ d.mT) for B, q in layers]
+                return np.asarray(torch.stack(parts).sum(0).cpu().numpy())
+
+            return Gram(times, block, total[b].cpu().numpy())
+
+        return total, of_row
 
     def conserved(self, theta: Tensor) -> Tensor:
         return balancedness(self.layers(theta))
@@ -85,14 +115,16 @@ class FullyConnectedMap(CoefficientMap):
         return way.polished(self, theta, p, carried=carried, may_grow=may_grow, tol=tol)
 
     def coefficient_problem(self) -> CoefficientProblem:
-        G = (self.y * self.X).cpu().numpy()
-        return CoefficientProblem(G[:, None], np.ones(1), 2.0)  # ‖β‖²: one coefficient of D coordinates
+        rows = self.targets.rows(self.X).flatten(1).cpu().numpy()
+        return CoefficientProblem(rows[:, None], np.ones(1), 2.0)  # ‖β‖²: one coefficient of all coordinates
 
     def real_coefficients(self, theta: Tensor) -> Array:
         return np.asarray(self.composed(theta).reshape(1, -1).cpu().numpy())
 
     def lift(self, c: Array, theta: Tensor) -> Tensor:
         beta = torch.as_tensor(c[0], dtype=theta.dtype, device=theta.device)
+        if self.degree == 1:
+            return beta
         size = beta.norm() ** (1.0 / self.degree)
         before, lifted = beta / beta.norm(), []
         for W in self.layers(theta):

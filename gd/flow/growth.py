@@ -88,8 +88,7 @@ def growth(mapping: MarginMap, theta: Tensor, local: Local, p: Array, temperatur
     with torch.enable_grad():  # one graph of the gradient serves every product
         at = at.detach().requires_grad_()
         (slope,) = torch.autograd.grad(weighted(at), at, create_graph=True)
-
-    if not slope.requires_grad:  # margins linear in the weights: H = 0
+    if slope.grad_fn is None:  # margins linear in the weights: H = 0
         return -1.0
 
     def product(v: Array) -> Array:

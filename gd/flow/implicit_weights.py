@@ -3,16 +3,14 @@
 With the Jacobian J held over a step of length h, the margins at its end are μ = m + hKp, K = J Jᵀ, if p are the
 weights *at the end*:
 
-    p_n = φ(μ_n/T) / Σ_k φ(μ_k/T),     μ = m + hKp,     φ(s) = e^{−s} (exponential) or σ(−s) (logistic loss).   (1)
+    p_n = φ(μ_n/T) / Σ_k φ(μ_k/T),     μ = m + hKp,     φ(s) = e^{−s} or another of `gd.flow.loss_weights`.   (1)
 
 For the exponential loss this is the optimality condition of a strictly convex problem on the simplex,
 
     min_p  T Σ p_n ln p_n + ⟨m, p⟩ + (h/2) pᵀKp,
 
 whose limit T → 0 is the quadratic program of the sliding motion along ties of the smallest margins; so one Newton
-method serves from the kernel regime down to T = 10^{−9}. In u = dp/p, (1) linearizes to
-
-    (T_n δ_{nk} + hK_{nk}p_k) u_k = −r_n − ν T_n,     T_n = −T φ/φ′ at μ_n/T,     Σ p_k (1 + u_k) = 1.
+method serves from the kernel regime down to T = 10^{−9}. Its equations, for u = dp/p, are in `gd.flow.loss_weights`.
 
 Updates are p(1 + u) where p grows (Newton in p) and p e^u where it shrinks (Newton in ln p): the first cannot
 overshoot, the second cannot leave p > 0. Constraints that become active rise from negligible weights in a few
@@ -27,6 +25,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from gd.flow.loss_weights import FlowWeights, Linearized
 from solvers.arrays import Array
 
 SMALLEST = 1e-300
@@ -38,47 +37,43 @@ LARGEST_RATIO = 100.0  # ln of a weight next to the others; more holds no better
 ROUNDING = 1e-15  # of the margins; over T it is how well p is defined where constraints are dependent
 
 
-def log_weights(margins: Array, T: Array, logistic: bool) -> tuple[Array, Array]:
-    """ln φ(m_n/T) and T_n = −T φ/φ′, both (B, N), for T (B,)."""
-    s = margins / T[:, None]
-    if not logistic:
-        return -s, np.broadcast_to(T[:, None], s.shape)
-    return -np.logaddexp(0.0, s), T[:, None] * (1.0 + np.exp(np.minimum(-s, 50.0)))
+def squares_of(gram: Array) -> Array:
+    """The squared lengths of the margins' gradients, (B, N), from their scalar products (B, N, N)."""
+    return np.diagonal(gram, axis1=1, axis2=2)
 
 
-def forceful(margins: Array, gram: Array) -> Array:
+def forceful(margins: Array, squares: Array) -> Array:
     """The margins (B, N), those without gradient moved so far up that they get no weight.
 
     A sample on which every unit is dead exerts no force. Its weight only slows the clock, down to nothing while the
     other samples' losses vanish, and the sample may yet wake.
     """
-    size = np.diagonal(gram, axis1=1, axis2=2)
-    silent = (size == 0) & (size > 0).any(axis=1, keepdims=True)
+    silent = (squares == 0) & (squares > 0).any(axis=1, keepdims=True)
     return np.where(silent, SILENT, margins)
 
 
-def holding_weights(margins: Array, gram: Array, p: Array, h: float, T: Array, logistic: bool) -> Array:
+def holding_weights(margins: Array, gram: Array, p: Array, h: float, T: Array, loss: FlowWeights) -> Array:
     """p (B, N) with the weights that samples without force have in truth, next to the others' sum of one.
 
     Such a sample moves nothing along the kinks that the flow slides on, but it is what holds the flow there.
     """
-    silent = forceful(margins, gram) != margins
+    silent = forceful(margins, squares_of(gram)) != margins
     mu = margins + h * np.einsum("bnk,bk->bn", gram, p)
-    log_phi, _ = log_weights(mu, T, logistic)
+    log_phi = loss.log_phi(mu, T)
     row, top = np.arange(len(p)), p.argmax(axis=1)
     log_sum = (log_phi[row, top] - np.log(p[row, top]))[:, None]
     return np.where(silent, np.exp(np.clip(log_phi - log_sum, -LARGEST_RATIO, LARGEST_RATIO)), p)
 
 
-def explicit_weights(margins: Array, T: Array, logistic: bool) -> Array:
+def explicit_weights(margins: Array, T: Array, loss: FlowWeights) -> Array:
     """p ∝ φ(m/T), normalized to sum one: the weights of the flow at a given θ."""
-    log_phi, _ = log_weights(margins, T, logistic)
+    log_phi = loss.log_phi(margins, T)
     p = np.exp(log_phi - log_phi.max(axis=1, keepdims=True))
     return np.asarray(np.maximum(p / p.sum(axis=1, keepdims=True), SMALLEST))
 
 
 def implicit_weights(
-    margins: Array, gram: Array, h: Array, T: Array, guess: Array, logistic: bool, iterations: int = 60
+    margins: Array, gram: Array, h: Array, T: Array, guess: Array, loss: FlowWeights, iterations: int = 60
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Solve (1) for a batch: p (B, N), and whether Newton's method converged (B,).
 
@@ -87,7 +82,7 @@ def implicit_weights(
         gram: K = J Jᵀ, shape (B, N, N).
         h, T: step and temperature, shape (B,).
         guess: p of a neighbouring solve, shape (B, N), positive.
-        logistic: whether φ is σ(−s) rather than e^{−s}.
+        loss: φ.
     """
     B = margins.shape[0]
     Q = h[:, None, None] * gram
@@ -97,10 +92,8 @@ def implicit_weights(
     for _ in range(iterations):
         part = p[todo]
         mu = margins[todo] + np.einsum("bnk,bk->bn", Q[todo], part)
-        log_phi, T_n = log_weights(mu, T[todo], logistic)
-        r = T_n * (np.log(part) - log_phi)
         try:
-            u = newton_step(partial(_columns, Q[todo]), part, r, T_n)
+            u = newton_step(partial(_columns, Q[todo]), part, T[todo], loss.linearized(mu, part, T[todo]))
         except np.linalg.LinAlgError:  # T is lost in the rounding of a singular hK: a shorter step is wanted
             break
         new = updated_weights(part, u)
@@ -120,25 +113,36 @@ def _columns(Q: Array, kept: NDArray[np.intp]) -> Array:
     return Q[:, :, kept]
 
 
-def newton_step(columns: Callable[[NDArray[np.intp]], Array], p: Array, r: Array, T_n: Array) -> Array:
+def newton_step(columns: Callable[[NDArray[np.intp]], Array], p: Array, T: Array, at: Linearized) -> Array:
     """u = dp/p of the linearized equations, (B, N); `columns` gives columns of hK, (B, N, k).
 
     The matrix is formed for constraints whose weight is not negligible in at least one row of the batch: late in a flow
     these are few. A negligible p_k multiplies u_k out of every other equation, so the other u follow by substitution.
     """
     kept = np.flatnonzero((p > NEGLIGIBLE).any(axis=0))
-    coupling, weight, T_kept = columns(kept), p[:, kept], T_n[:, kept]
-    root = np.sqrt(weight)
-    matrix = coupling[:, kept] * root[:, :, None] * root[:, None, :]  # positive definite after the next lines
+    coupling, weight = columns(kept), p[:, kept]
+    root = np.asarray(np.sqrt(weight), dtype=np.float64)
+    groups = kept // at.group
+    matrix = coupling[:, kept] + np.where(groups[:, None] == groups, at.a[:, kept, None], 0.0)
+    matrix *= root[:, :, None] * root[:, None, :]  # positive definite after the next lines
     diagonal = np.arange(kept.size)
-    matrix[:, diagonal, diagonal] += T_kept
-    v = np.linalg.solve(matrix, np.stack([root * r[:, kept], root * T_kept], axis=-1))
+    matrix[:, diagonal, diagonal] += T[:, None]
+    right = np.stack([root * at.r[:, kept], root * at.t[:, kept]], axis=-1)
+    v = np.asarray(np.linalg.solve(matrix, right), dtype=np.float64)
+    found, nu = constrained_change(p, root, v)
+    change = np.zeros_like(p)
+    change[:, kept] = found
+    rest = at.r + nu[:, None] * at.t + np.einsum("bnk,bk->bn", coupling, found) + at.a * at.sums(change)
+    u = -rest / (T[:, None] + at.a * p)
+    u[:, kept] = found / weight
+    return np.asarray(u)
+
+
+def constrained_change(p: Array, root: Array, v: Array) -> tuple[Array, Array]:
+    """The change of the weights kept, after which they sum to one, and ν, from the two solutions v (B, k, 2)."""
     along = np.einsum("bn,bnk->bk", root, v)
     nu = (p.sum(axis=1) - 1.0 - along[:, 0]) / along[:, 1]
-    change = -root * (v[:, :, 0] + nu[:, None] * v[:, :, 1])  # of the weights kept
-    u = -(r + nu[:, None] * T_n + np.einsum("bnk,bk->bn", coupling, change)) / T_n
-    u[:, kept] = change / weight
-    return np.asarray(u)
+    return -root * (v[:, :, 0] + nu[:, None] * v[:, :, 1]), nu
 
 
 def updated_weights(p: Array, u: Array) -> Array:

@@ -1,7 +1,8 @@
 """Gradient flow in normalized coordinates: the path of w/‖w‖ when ‖w‖ runs to e^{1000} and the loss to e^{−e^{2000}}.
 
 Write w = e^ρ θ with ‖θ‖ = 1, and let the network be homogeneous of degree L. With the temperature T = e^{−Lρ} the
-loss weights are p_n ∝ φ(m_n(θ)/T), φ(s) = e^{−s} or σ(−s), and in the time dτ = loss·‖w‖^{L−2} dt the flow is
+loss weights are p_n ∝ φ(m_n(θ)/T), φ(s) = e^{−s} or another of `gd.flow.loss_weights`, and in the time
+dτ = loss·‖w‖^{L−2} dt the flow is
 
     dθ/dτ = (I − θθᵀ) Jᵀp,    dρ/dτ = ⟨θ, Jᵀp⟩,    J = ∂m/∂θ.                                    (1)
 
@@ -32,6 +33,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gd.flow.implicit_weights import explicit_weights, forceful
+from gd.flow.loss_weights import FlowWeights
 from gd.flow.margin_map import LARGEST_STRETCH, Local, MarginMap, Step
 from solvers.arrays import Array
 
@@ -50,7 +52,7 @@ class Flow:
     """A batch of B flows, each at its own τ with its own step; the rows step independently of one another."""
 
     mapping: MarginMap
-    logistic: bool
+    loss: FlowWeights
     tolerance: float
     """Of the angle (radians) between the one-step and the two-step result, per step."""
     theta: Tensor
@@ -67,19 +69,19 @@ class Flow:
     carried: Sequence[Any] | None = None
 
     @classmethod
-    def begin(cls, mapping: MarginMap, start: Tensor, *, logistic: bool, tolerance: float) -> Flow:
+    def begin(cls, mapping: MarginMap, start: Tensor, *, loss: FlowWeights, tolerance: float) -> Flow:
         """At the parameters `start` (B, P), not normalized."""
         norm = torch.linalg.vector_norm(start, dim=1)
         theta = start / norm[:, None]
         local = mapping.at(theta)
         B = start.shape[0]
         flow = cls(
-            mapping, logistic, tolerance, theta, np.log(norm.cpu().numpy()), np.zeros(B), np.ones(B),
+            mapping, loss, tolerance, theta, np.log(norm.cpu().numpy()), np.zeros(B), np.ones(B),
             np.ones((B, mapping.n_constraints)), local, np.zeros(B, dtype=np.int64), np.zeros(B, dtype=np.int64),
             np.full(B, LOWEST_TEMPERATURE),
         )  # fmt: skip
-        margins = forceful(flow.margins, local.gram.cpu().numpy())
-        flow.weights = explicit_weights(margins, flow.temperature, logistic)
+        margins = forceful(flow.margins, local.squares)
+        flow.weights = explicit_weights(margins, flow.temperature, loss)
         force = np.linalg.norm(flow.force().cpu().numpy(), axis=1)
         flow.step = 1e-3 / np.maximum(force, 1e-300)
         return flow
@@ -95,8 +97,7 @@ class Flow:
     @property
     def lowest_temperature(self) -> Array:
         """The lowest temperature integrated, in units of the margins' gradients (as the data are scaled, so is it)."""
-        squares = np.diagonal(self.local.gram.cpu().numpy(), axis1=1, axis2=2)
-        return np.asarray(self.lowest * np.sqrt(np.maximum(squares.mean(axis=1), 1e-300)))
+        return np.asarray(self.lowest * np.sqrt(np.maximum(self.local.squares.mean(axis=1), 1e-300)))
 
     def cool(self, row: int) -> None:
         """Let the temperature of one row fall ten times lower, down to `LOWEST_ON_DEMAND`."""
@@ -115,13 +116,11 @@ class Flow:
         return np.where(along.cpu().numpy() > 0, (across / torch.clamp(length, min=1e-300)).cpu().numpy(), 1.0)
 
     def log_loss(self) -> Array:
-        """ln Σ_n ℓ(m_n) at the true temperature e^{−Lρ}."""
+        """ln of the loss at the true temperature e^{−Lρ}."""
         exponent = self.mapping.degree * self.log_norm
         with np.errstate(over="ignore"):
             s = np.minimum(np.exp(np.minimum(exponent, 709.0)), 1e308)[:, None] * self.margins
-        logs = np.log(np.logaddexp(0.0, -np.clip(s, -1e300, 30.0))) if self.logistic and (s < 30).any() else -s
-        if self.logistic:
-            logs = np.where(s > 30, -s, logs)
+        logs = self.loss.log_terms(s)
         top = logs.max(axis=1)
         reference = np.where(np.isfinite(top), top, 0.0)[:, None]  # −inf − (−inf) is no number
         return np.asarray(top + np.log(np.exp(np.maximum(logs - reference, -745.0)).sum(axis=1)))
@@ -141,11 +140,11 @@ class Flow:
         # long steps of a row colder than usual would leave p in the rounding of h·g over T
         usual = self.lowest >= LOWEST_TEMPERATURE
         implicit = cold & usual & self.mapping.can_be_implicit & (self.residual() < SETTLED)
-        whole = self.local.solve(h, T, self.weights, self.logistic, implicit)
-        first = self.local.solve(h / 2, T, self.weights, self.logistic, implicit)
+        whole = self.local.solve(h, T, self.weights, self.loss, implicit)
+        first = self.local.solve(h / 2, T, self.weights, self.loss, implicit)
         once, half = self.theta + whole.move, self.theta + first.move
         middle = self.mapping.at(half, first.carried)
-        last = middle.solve(h / 2, T, first.p, self.logistic, implicit)
+        last = middle.solve(h / 2, T, first.p, self.loss, implicit)
         twice = half + last.move
         error = torch.linalg.vector_norm(_unit(once) - _unit(twice), dim=1).cpu().numpy()
         move = torch.linalg.vector_norm(twice - self.theta, dim=1).cpu().numpy()
@@ -184,7 +183,7 @@ class Flow:
         theta = self.theta[torch.as_tensor(rows, device=self.theta.device)]
         carried = None if self.carried is None else [self.carried[row] for row in rows]
         return Flow(
-            self.mapping, self.logistic, self.tolerance, theta, self.log_norm[rows], self.tau[rows], self.step[rows],
+            self.mapping, self.loss, self.tolerance, theta, self.log_norm[rows], self.tau[rows], self.step[rows],
             self.weights[rows], self.mapping.at(theta, carried), self.steps[rows], self.rejected[rows],
             self.lowest[rows], carried,
         )  # fmt: skip

@@ -101,7 +101,7 @@ def linear_flow(
     Raises:
         ValueError: data that are not finite numbers of matching shapes, unknown labels or loss, times beyond 600.
 
-    Reference: Ji, Telgarsky (2019), Theorem 1.1, for where it goes; `solvers.logistic_limit` computes that.
+    Reference: Ji, Telgarsky (2019), main theorem, for where it goes; `solvers.logistic_limit` computes that.
 
     >>> flow = linear_flow([[1.0, 0.0], [-2.0, 0.0], [0.0, 1.0]], [1, 1, 1], [10.0, 40.0], loss="exponential")
     >>> flow.growing.tolist(), np.round(flow.predictors[1], 6).tolist()

@@ -23,8 +23,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gd.flow.implicit_weights import forceful, implicit_weights
+from gd.flow.implicit_weights import forceful, implicit_weights, squares_of
 from gd.flow.kkt import ACTIVE, KKT, StationaryPoint
+from gd.flow.loss_weights import FlowWeights
 from gd.flow.termination import SETTLING
 from gd.flow.two_layer_optimum import TwoLayerRelu
 from gd.flow.weight_polish import HeldProblem, gradients, polish_weights
@@ -68,6 +69,17 @@ class Local:
         self.margins, self.gram, self.pull, self.degree = margins, gram, pull, degree
         self._square = (theta.conj() * theta).real.sum(-1)
 
+    @property
+    def squares(self) -> Array:
+        """‖∇m_n‖², (B, N)."""
+        return squares_of(self.gram.cpu().numpy())
+
+    def weights_ahead(
+        self, ahead: Array, h: Array, T: Array, guess: Array, loss: FlowWeights
+    ) -> tuple[Array, NDArray[np.bool_]]:
+        """p at the end of steps h, for margins that are `ahead` + hKp there (`gd.flow.implicit_weights`)."""
+        return implicit_weights(ahead, self.gram.cpu().numpy(), h, T, guess, loss)
+
     def along_kinks(self, v: Tensor) -> Tensor:
         """v (P,) for the first row, less its part across the kinks that the flow slides along; here there are none."""
         return v
@@ -76,15 +88,15 @@ class Local:
         """κ (K,) with Jᵀp − Zᵀκ along the kinks of the first row."""
         return p[:0]
 
-    def solve(self, h: Array, T: Array, guess: Array, logistic: bool, implicit: NDArray[np.bool_]) -> Step:
+    def solve(self, h: Array, T: Array, guess: Array, loss: FlowWeights, implicit: NDArray[np.bool_]) -> Step:
         """One implicit step of every row; `implicit` asks for an implicit J as well, where that is offered."""
         del implicit
-        gram, margins = self.gram.cpu().numpy(), self.margins.cpu().numpy()
+        margins = self.margins.cpu().numpy()
         others = self.degree - 1.0
         a = np.clip(h * self.degree * (guess * margins).sum(1) / self._square.cpu().numpy(), 0.0, LARGEST_STRETCH)
         stretch = (1.0 + a) ** others
-        ahead = forceful((stretch * (1.0 - others * a))[:, None] * margins, gram)
-        p, converged = implicit_weights(ahead, gram, stretch * h, T, guess, logistic)
+        ahead = forceful((stretch * (1.0 - others * a))[:, None] * margins, self.squares)
+        p, converged = self.weights_ahead(ahead, stretch * h, T, guess, loss)
         device = self.margins.device
         move = torch.as_tensor(h, device=device)[:, None] * self.pull(torch.as_tensor(p, device=device))
         return Step(p, move, np.zeros_like(h), converged, None)

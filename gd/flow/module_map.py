@@ -15,6 +15,7 @@ from gd.flow.margin_map import Local, MarginMap
 from gd.flow.two_layer_optimum import TwoLayerRelu, two_layer_relu
 from gd.networks.declaration import declared
 from gd.piecewise.module import Derivatives, PiecewiseMargins
+from gd.targets import Targets
 from solvers.arrays import Array
 
 LARGEST_BASIS = 4096
@@ -22,12 +23,12 @@ LARGEST_BASIS = 4096
 
 
 class ModuleMap(MarginMap):
-    """m(θ) = y ⊙ f(X; θ) for a torch module, θ its trainable parameters in their order."""
+    """m(θ), y ⊙ f(X; θ) for labels ±1, for a torch module, θ its trainable parameters in their order."""
 
     batches = False
 
-    def __init__(self, model: nn.Module, X: Tensor, y: Tensor, seed: int = 0) -> None:
-        self.model = model
+    def __init__(self, model: nn.Module, X: Tensor, y: Tensor, seed: int = 0, targets: Targets | None = None) -> None:
+        self.model, self.targets = model, Targets(y) if targets is None else targets
         self.X, self.y = X, y
         trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         if not trained:
@@ -38,13 +39,14 @@ class ModuleMap(MarginMap):
         self._held = {
             name: t.detach().to(X.device, torch.float64 if t.is_floating_point() else t.dtype) for name, t in held
         }
-        self.n_constraints = y.numel()
+        self.n_constraints = self.y.numel()
         # with a layer held, the weights that train induce another regularizer
         self.regularizer = declared(model).regularizer if all(p.requires_grad for p in model.parameters()) else None
         start = self.start([model])[0]
         self.degree = measured_degree(self._named_margins, self._split(start), seed)
         self._linear = self._is_linear(start, seed)
-        self.pieces = PiecewiseMargins(self._call, self._sizes, X, y, start, seed)
+        compared, rows = self.targets.with_inputs(self._call, X)
+        self.pieces = PiecewiseMargins(compared, self._sizes, rows, self.y, start, seed)
 
     def _split(self, theta: Tensor) -> dict[str, Tensor]:
         parts = torch.split(theta, [math.prod(size) for size in self._sizes], dim=-1)
@@ -60,11 +62,12 @@ class ModuleMap(MarginMap):
         return self._call(list(self._split(theta).values()), X)
 
     def _margins(self, theta: Tensor) -> Tensor:
-        return (self.y * self._outputs(theta, self.X).reshape(self.y.shape)).flatten()
+        return self.targets.margins(self._outputs(theta, self.X).reshape(self.targets.output_shape)).flatten()
 
     def _named_margins(self, named: Mapping[str, Tensor]) -> Tensor:
         with torch.no_grad():
-            return (self.y * self._call(list(named.values()), self.X).reshape(self.y.shape)).flatten()
+            outputs = self._call(list(named.values()), self.X)
+            return self.targets.margins(outputs.reshape(self.targets.output_shape)).flatten()
 
     @property
     def convex(self) -> bool:

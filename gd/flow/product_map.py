@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from gd.flow.coefficient_map import CoefficientMap
 from gd.flow.coefficient_polish import CoefficientProblem
 from gd.flow.exponential_step import exponential_step
+from gd.flow.loss_weights import FlowWeights
+from gd.flow.many_margins import MANY, Gram, ManyMargins
 from gd.flow.margin_map import Local, Step
 from solvers.arrays import Array
 from solvers.fourier import conjugate_pairs
@@ -39,67 +41,80 @@ class TwoFactors(Local):
         super().__init__(margins, gram, pull, layers.flatten(1), 2.0)
         self._rows, self._layers = rows, layers
 
-    def solve(self, h: Array, T: Array, guess: Array, logistic: bool, implicit: NDArray[np.bool_]) -> Step:
-        step = super().solve(np.where(implicit, 1e-300, h), T, guess, logistic, implicit)
+    def solve(self, h: Array, T: Array, guess: Array, loss: FlowWeights, implicit: NDArray[np.bool_]) -> Step:
+        step = super().solve(np.where(implicit, 1e-300, h), T, guess, loss, implicit)
         F = self._rows.cpu().numpy()
         for i in map(int, np.flatnonzero(implicit)):
             w = self._layers[i].cpu().numpy()
-            p, ended, growth, converged = exponential_step(F, w, h[i], T[i], guess[i], logistic)
+            p, ended, growth, converged = exponential_step(F, w, h[i], T[i], guess[i], loss)
             step.p[i], step.growth[i], step.converged[i] = p, growth, converged
             step.move[i] = torch.as_tensor((ended - w / np.linalg.norm(w)).ravel(), device=step.move.device)
         return step
 
 
 class ProductMap(CoefficientMap):
-    """b_d = κ_d Π_l w_l[d], m_n = Re Σ_d conj(F_nd) b_d, with real or complex w (L, D) flattened into θ."""
+    """b_d = κ_d Π_l w_l[d], m_n = Re Σ_d conj(F_nd) b_d, with real or complex w (L, D) flattened into θ.
+
+    Several networks side by side are one with all their coefficients; each has a transform of its own.
+
+    Args:
+        shape: of one input.
+        depth: L.
+        regularizer: R.
+        rows: gradients of the margins by β, (N, *shape), or (N, M, *shape) for M outputs.
+        fourier: whether coefficients are frequencies.
+        outputs: M.
+    """
 
     def __init__(
         self,
         shape: tuple[int, ...],
         depth: int,
         regularizer: Regularizer,
-        X: Tensor,
-        y: Tensor,
+        rows: Tensor,
         *,
         fourier: bool = False,
+        outputs: int = 1,
     ) -> None:
         self.shape, self.degree, self._depth, self.regularizer, self.fourier = shape, depth, depth, regularizer, fourier
-        self.n_constraints = X.shape[0]
+        self.n_constraints, self._beta_shape = rows.shape[0], tuple(rows.shape[1:])
         if self.fourier:
             own, partner = conjugate_pairs(self.shape)
-            self._own, self._partner = (torch.as_tensor(i, device=X.device) for i in (own, partner))
-            self.paired = torch.as_tensor(own != partner, device=X.device)
-            self.root_two = torch.sqrt(1.0 + self.paired.to(X))  # √2 where a conjugate partner is represented too
-            F = self.spectrum(X)
+            first = int(np.prod(self.shape)) * np.arange(outputs)[:, None]
+            own, partner = (first + own).reshape(-1), (first + partner).reshape(-1)
+            self._own, self._partner = (torch.as_tensor(i, device=rows.device) for i in (own, partner))
+            self.paired = torch.as_tensor(own != partner, device=rows.device)
+            self.root_two = torch.sqrt(1.0 + self.paired.to(rows))  # √2 where a conjugate partner is represented too
+            F = self.spectrum(rows)
         else:
-            F = X.flatten(1)
+            F = rows.flatten(1)
             self.root_two = torch.ones_like(F[0])
-        self.F = F * y[:, None]
+        self.F = F
         self.coefficient = self.root_two ** (1 - self.degree)
         self._real_F = torch.view_as_real(self.F).flatten(1) if self.fourier else self.F
-        self.can_be_implicit = depth == 2 and not fourier
+        self.can_be_implicit = depth == 2 and not fourier and self.n_constraints <= MANY
 
     def spectrum(self, signals: Tensor) -> Tensor:
-        """Half of the unitary spectrum of real signals (B, *shape), scaled to an isometry: (B, frequencies)."""
+        """Half of the unitary spectrum of real signals (…, *β's shape), scaled to an isometry: (…, frequencies)."""
         axes = tuple(range(-len(self.shape), 0))
-        half = torch.fft.fftn(signals, dim=axes, norm="ortho").flatten(-len(self.shape))[..., self._own]
+        half = torch.fft.fftn(signals, dim=axes, norm="ortho").flatten(-len(self._beta_shape))[..., self._own]
         return torch.complex(half.real, half.imag * self.paired) * self.root_two
 
     def signals(self, half: Tensor) -> Tensor:
         """The inverse of `spectrum`."""
-        size = int(np.prod(self.shape))
+        size = int(np.prod(self._beta_shape))
         scaled = half / self.root_two
         full = torch.zeros((*half.shape[:-1], size), dtype=torch.complex128, device=half.device)
         full[..., self._partner] = scaled.conj()
         full[..., self._own] = scaled
         axes = tuple(range(-len(self.shape), 0))
-        signals: Tensor = torch.fft.ifftn(torch.unflatten(full, -1, self.shape), dim=axes, norm="ortho").real
+        signals: Tensor = torch.fft.ifftn(torch.unflatten(full, -1, self._beta_shape), dim=axes, norm="ortho").real
         return signals
 
     def start(self, models: Sequence[nn.Module]) -> Tensor:
         layers = torch.stack([torch.stack([w.detach() for w in model.weights]) for model in models])  # type: ignore[union-attr]
         layers = layers.to(self.F.device)
-        return (self.spectrum(layers) if self.fourier else layers).flatten(1)
+        return self.spectrum(layers).flatten(1) if self.fourier else layers.flatten(1)
 
     def layers(self, theta: Tensor) -> Tensor:
         return torch.unflatten(theta, -1, (self._depth, self.F.shape[1]))
@@ -132,7 +147,6 @@ class ProductMap(CoefficientMap):
         partial = torch.stack(leave_one_out(list(w.unbind(-2)))) * self.coefficient  # (L, B, D)
         speed = (partial.conj() * partial).real.sum(0)
         scaled = speed.repeat_interleave(2, -1) if self.fourier else speed
-        gram = (self._real_F * scaled[:, None, :]) @ self._real_F.T
 
         def pull(p: Tensor) -> Tensor:
             g = p @ self._real_F
@@ -141,18 +155,26 @@ class ProductMap(CoefficientMap):
             return (g * partial.conj()).transpose(0, 1).flatten(1)
 
         margins = self._pair(w[:, 0] * partial[0])
+        if self.n_constraints > MANY:
+            squares = scaled @ (self._real_F**2).T
+            return ManyMargins(margins, squares, lambda b: self._gram(scaled[b], squares[b]), pull, theta, self.degree)
+        gram = (self._real_F * scaled[:, None, :]) @ self._real_F.T
         if self.can_be_implicit:
             return TwoFactors(margins, gram, pull, self.F, w)
         return Local(margins, gram, pull, theta, self.degree)
 
+    def _gram(self, speed: Tensor, squares: Tensor) -> Gram:
+        F, v = self._real_F.cpu().numpy(), speed.cpu().numpy()
+        return Gram(lambda p: F @ (v * (p @ F)), lambda kept: (F[kept] * v) @ F[kept].T, squares.cpu().numpy())
+
     def weights(self, theta: Tensor) -> dict[str, Array]:
         layers = self.layers(theta)
-        layers = self.signals(layers) if self.fourier else layers
+        layers = self.signals(layers) if self.fourier else torch.unflatten(layers, -1, self._beta_shape)
         return {f"weights.{i}": w.cpu().numpy() for i, w in enumerate(layers)}
 
     def predictors(self, theta: Tensor) -> Array:
         b = self.coefficients(theta)
-        beta = self.signals(b) if self.fourier else torch.unflatten(b, -1, self.shape)
+        beta = self.signals(b) if self.fourier else torch.unflatten(b, -1, self._beta_shape)
         return np.asarray(beta.cpu().numpy())
 
     def zeros_shrink(self, theta: Tensor, force: Tensor, point: Tensor) -> bool:

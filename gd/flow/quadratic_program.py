@@ -29,7 +29,10 @@ def quadratic_program(H: Array, G: Array, b: Array, lam: Array) -> tuple[Array, 
     d, s, z = np.zeros(N), np.maximum(b, START), np.full(k + N, 1.0 / max(k, 1))
     for _ in range(ITERATIONS):
         dual, primal = H @ d - 1.0 + every.T @ z, every @ d + s - b
-        K = np.block([[H + np.diag(z[k:] / s[k:]), G.T], [G, -np.diag(s[:k] / z[:k])]])
+        with np.errstate(over="ignore", divide="ignore"):
+            K = np.block([[H + np.diag(z[k:] / s[k:]), G.T], [G, -np.diag(s[:k] / z[:k])]])
+        if not np.isfinite(K).all():
+            return None
         try:
             inverse = np.linalg.inv(K)
         except np.linalg.LinAlgError:
@@ -40,10 +43,9 @@ def quadratic_program(H: Array, G: Array, b: Array, lam: Array) -> tuple[Array, 
         mean = float((s * z).mean())
         target = (affine / mean) ** 3 * mean - s * z - change[1] * change[2]
         dd, ds, dz = _step(inverse, every, k, dual, primal, s, z, target)
-        length = BACK * min(_most(s, ds), _most(z, dz))
-        length = min(1.0, length)
-        if not np.isfinite(dd).all():
+        if not (np.isfinite(dd).all() and np.isfinite(dz).all()):
             return None
+        length = min(1.0, BACK * min(_most(s, ds), _most(z, dz)))
         d, s, z = d + length * dd, s + length * ds, z + length * dz
         if (s * z).max() <= COMPLEMENTARY * z.max() and np.abs(primal).max() <= FEASIBLE:
             break

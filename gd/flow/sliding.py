@@ -21,7 +21,6 @@ Reference: Filippov (1988), Differential Equations with Discontinuous Righthand 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,119 +30,35 @@ from torch import Tensor, nn
 
 from gd.flow.cell import Cell, CellOptimum
 from gd.flow.cell_program import cell_optimum
-from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights
+from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights, squares_of
+from gd.flow.kink_tangent import Gates, Metric, Tangent
 from gd.flow.kkt import StationaryPoint
+from gd.flow.loss_weights import FlowWeights
 from gd.flow.margin_map import Local, Step
 from gd.flow.module_map import ModuleMap
 from gd.flow.weight_polish import LARGEST_DENSE, HeldProblem, hessian
-from gd.piecewise.module import Derivatives, TwoLayers
-from gd.piecewise.rows import KinkGram, Rows
+from gd.piecewise.module import TwoLayers
+from gd.targets import Targets
 from solvers.arrays import Array
 
 ROUNDS = 12
 SETTLING_IN_A_CELL = 3e-2
 """Residual (radians) below which the best point of a two-layer network's cell is looked for: the program is convex, so
 it does not matter from where it is solved, and the residual of sliding flows falls slowly (0.05 at ln‖w‖ = 8)."""
-RIDGE = 1e-13  # relative to the trace of ZZᵀ: samples may be duplicated, and a unit pinned on D samples is zero
-PINNED = 1e-10  # of its gradient's square: what rounding leaves along the kinks of a gradient that is across them
 AT_ZERO = 1e-13  # |z| for unit weights: rounding
 FORCEFUL = 1e-9  # of the largest |bound|: units that have died pull nothing
 ON_THE_KINK = 1e-7  # of the largest |z|: below it the side a unit is on is what the last step decided
 
 
-@dataclass(frozen=True)
-class Gates:
-    """The state of every kink: sliding, or on, or off."""
-
-    sliding: Tensor
-    on: Tensor
-
-    @property
-    def open(self) -> Tensor:
-        """γ in {0, 1} as floats: on and not sliding."""
-        return (self.on & ~self.sliding).to(torch.float64)
-
-    @property
-    def kinks(self) -> Tensor:
-        """The numbers of the sliding kinks, (K,)."""
-        return torch.nonzero(self.sliding)[:, 0]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """M = (1 + hλ)I − hA of a fully implicit step, and its drift −hλM^{−1}θ; the identity and zero of a plain one."""
-
-    factor: Tensor | None = None
-    drift: Tensor | None = None
-    growth: float = 0.0
-    """hλ: the part of the growth of ln‖w‖ that is not left in the length of θ."""
-
-    def gram(self, rows: Rows) -> Tensor:
-        """rows M^{−1} rowsᵀ."""
-        if self.factor is None:
-            return rows.gram()
-        dense = rows.dense
-        products = dense @ torch.cholesky_solve(dense.T, self.factor)
-        return (products + products.T) / 2
-
-    def combine(self, rows: Rows, c: Tensor) -> Tensor:
-        """M^{−1} rowsᵀ c, and the drift."""
-        moved = rows.combine(c)
-        if self.factor is not None and self.drift is not None:
-            moved = torch.cholesky_solve(moved[:, None], self.factor)[:, 0] + self.drift
-        return moved
-
-
-@dataclass(frozen=True)
-class Tangent:
-    """Margins, kinks and gradients at one θ for one set of gates, with the rows' scalar products in one metric."""
-
-    gates: Gates
-    local: Derivatives
-    gram: Tensor
-    """JJᵀ (C, C)."""
-    cross: Tensor
-    """ZJᵀ (K, C)."""
-    across: KinkGram
-    """ZZᵀ."""
-
-    @classmethod
-    def of(cls, gates: Gates, local: Derivatives, metric: Metric) -> Tangent:
-        rows, C = local.rows, local.margins.shape[0]
-        J, Z = rows.select(slice(C)), rows.select(slice(C, None))
-        if metric.factor is not None:
-            gram = metric.gram(rows)
-            across = KinkGram(lambda: gram[C:, C:].clone(), None, RIDGE)
-            return cls(gates, local, gram[:C, :C], gram[C:, :C], across)
-        return cls(gates, local, J.gram(), Z.cross(J), KinkGram(Z.gram, Z.separate() if len(Z) else None, RIDGE))
-
-    @property
-    def C(self) -> int:
-        return int(self.local.margins.shape[0])
-
-    def along_kinks(self, c: Tensor) -> Tensor:
-        """(ZZᵀ)^{−1}ZJᵀ c for columns c (C, n)."""
-        return self.across.solve(self.cross @ c)
-
-    def projected_gram(self) -> Tensor:
-        """JJᵀ along the kinks, (C, C)."""
-        projected = self.gram - self.cross.T @ self.across.solve(self.cross)
-        moves = projected.diagonal() > PINNED * self.gram.diagonal()
-        return torch.where(moves[:, None] & moves, projected, 0.0)
-
-    def pull(self, p: Tensor) -> Tensor:
-        """Jᵀp along the kinks, (P,)."""
-        return self.local.rows.combine(torch.cat([p, -self.along_kinks(p[:, None])[:, 0]]))
-
-
 class SlidingMap(ModuleMap):
     """A homogeneous module with kinks, with Clarke gates at those that attract the flow."""
 
-    def __init__(self, model: nn.Module, X: Tensor, y: Tensor, seed: int = 0) -> None:
-        super().__init__(model, X, y, seed)
+    def __init__(self, model: nn.Module, X: Tensor, y: Tensor, seed: int = 0, targets: Targets | None = None) -> None:
+        super().__init__(model, X, y, seed, targets)
         start = self.start([model])
-        self.can_be_implicit = start.numel() <= LARGEST_DENSE
-        if self.pieces.two_layers(start[0]) is not None:
+        if self.pieces.two_layers(start[0]) is None:
+            self.can_be_implicit = start.numel() <= LARGEST_DENSE
+        else:  # the best point of the cell does not wait for the last digits of the direction
             self.settling = SETTLING_IN_A_CELL
 
     def held_problem(self, theta: Tensor, carried: Gates | None, active: NDArray[np.bool_]) -> HeldProblem:
@@ -254,16 +169,16 @@ class SlidingLocal(Local):
     def kink_multipliers(self, p: Tensor) -> Tensor:
         return self.rows[0].along_kinks(p[:, None])[:, 0]
 
-    def solve(self, h: Array, T: Array, guess: Array, logistic: bool, implicit: NDArray[np.bool_]) -> Step:
+    def solve(self, h: Array, T: Array, guess: Array, loss: FlowWeights, implicit: NDArray[np.bool_]) -> Step:
         solved = [
-            self._solve_row(b, float(h[b]), T[b : b + 1], guess[b : b + 1], logistic, bool(implicit[b]))
+            self._solve_row(b, float(h[b]), T[b : b + 1], guess[b : b + 1], loss, bool(implicit[b]))
             for b in range(len(self.rows))
         ]
         p, moves, growth, converged, gates = zip(*solved, strict=True)
         return Step(np.concatenate(p), torch.stack(moves), np.array(growth), np.array(converged), list(gates))
 
     def _solve_row(
-        self, b: int, h: float, T: Array, p: Array, logistic: bool, implicit: bool
+        self, b: int, h: float, T: Array, p: Array, loss: FlowWeights, implicit: bool
     ) -> tuple[Array, Tensor, float, bool, Gates]:
         mapping, theta, tangent = self._mapping, self._theta[b], self.rows[b]
         metric: Metric | None = Metric()
@@ -283,13 +198,13 @@ class SlidingLocal(Local):
             m = (tangent.local.margins + drift[:C] - tangent.cross.T @ back).cpu().numpy()
             gram = tangent.projected_gram().cpu().numpy()
             gram = (gram + gram.T)[None] / 2
-            p, ok = implicit_weights(forceful(m[None], gram), gram, np.array([h]), T, p, logistic)
+            p, ok = implicit_weights(forceful(m[None], squares_of(gram)), gram, np.array([h]), T, p, loss)
             weights = torch.as_tensor(p[0], device=theta.device)
             kappa = back + h * tangent.along_kinks(weights[:, None])[:, 0]
             move = metric.combine(tangent.local.rows, torch.cat([h * weights, -kappa]))
             if not ok[0]:
                 return p, move, metric.growth, False, tangent.gates
-            holding = holding_weights(m[None], gram, p, h, T, logistic)[0]
+            holding = holding_weights(m[None], gram, p, h, T, loss)[0]
             corrected = self._corrected(tangent, torch.as_tensor(holding, device=theta.device), kappa / h, theta, move)
             if corrected is None:
                 return p, move, metric.growth, True, tangent.gates

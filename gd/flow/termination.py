@@ -59,8 +59,9 @@ class Reached(Enum):
     )
     IN_THE_CELL = (
         "The polished point has the largest margin of all networks with its on/off pattern. The flow has that pattern "
-        "but for kinks that it slides along or has just crossed, and was twice found with a margin within 1 % below; "
-        "the smoothed margin never falls. In directions the rest of the way is slow where units die or are parallel."
+        "but for kinks that it slides along and kinks of points without weight, and was twice found with a margin "
+        "within 1 % below; the smoothed margin never falls. In directions the rest of the way is slow where units die "
+        "or are parallel."
     )
     NOT = "No limit was found; what is reported is the flow's last direction."
 

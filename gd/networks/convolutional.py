@@ -17,12 +17,14 @@ from gd.networks.linear_network import (
     Initialization,
     LinearNetwork,
     check_architecture,
+    copies,
     gaussian,
     initial_weights,
     signal,
     spectrum,
     tied_at_smallest,
 )
+from gd.targets import ClassTargets, Targets
 from solvers.regularizers import L2, FourierBridge, Regularizer
 from solvers.regularizers.conv_kernel import ConvKernel
 
@@ -51,6 +53,8 @@ class Convolutional(LinearNetwork):
         depth: L ≥ 1.
         kernel: K ≤ D, or (K_H, K_W) in 2-D (an int means both); full width unless given.
         padding: "circular" or "zero".
+        outputs: M networks side by side that share no weights, every layer with M in front of its shape: one for each
+            class. β has shape (D,) or (H, W) for M = 1, else (M, D) or (M, H, W). Full-width circular networks only.
         scale: standard deviation of the weights.
         seed: of the initial weights.
         initialization: "gaussian", "unbiased", or, for the full-width circular network only, "balanced":
@@ -80,12 +84,13 @@ class Convolutional(LinearNetwork):
         *,
         kernel: int | tuple[int, int] | None = None,
         padding: Literal["circular", "zero"] = "circular",
+        outputs: int = 1,
         scale: float = 0.1,
         seed: int = 0,
         initialization: Initialization = "gaussian",
     ) -> None:
         size = shape if isinstance(shape, tuple) else (shape,)
-        check_architecture("Convolutional", size, depth, scale, initialization)
+        check_architecture("Convolutional", (*size, outputs), depth, scale, initialization)
         if len(size) > 2:
             raise ValueError(f"Convolutional: inputs are signals D or images (H, W), got shape {size}")
         if padding not in ("circular", "zero"):
@@ -93,7 +98,12 @@ class Convolutional(LinearNetwork):
         window = size if kernel is None else kernel if isinstance(kernel, tuple) else (kernel,) * len(size)
         if len(window) != len(size) or any(not 1 <= k <= d for k, d in zip(window, size, strict=True)):
             raise ValueError(f"Convolutional: kernel {kernel!r} must have one size from 1 to D per axis of {size}")
-        sizes = [window] * (depth - 1) + [size]
+        if outputs > 1 and depth > 1 and (window != size or padding != "circular"):
+            raise ValueError(
+                "Convolutional: several outputs are full-width circular networks side by side; narrow kernels and zero "
+                "padding have one output"
+            )
+        sizes = [copies(window, outputs)] * (depth - 1) + [copies(size, outputs)]
         if initialization == "balanced" and (window != size or padding != "circular"):
             raise ValueError(
                 "Convolutional: initialization='balanced' is defined per frequency and needs the full-width "
@@ -102,10 +112,11 @@ class Convolutional(LinearNetwork):
 
         def balanced(generator: torch.Generator) -> list[Tensor]:
             first = gaussian(sizes, scale, generator)[0]
-            return [_signed_shift(first, generator) for _ in sizes]
+            return [_signed_shift(first, generator, len(size)) for _ in sizes]
 
         super().__init__(initial_weights(sizes, scale, seed, initialization, balanced))
         self.shape = size
+        self.outputs = outputs
         self.kernel = window
         self.padding = padding
 
@@ -134,9 +145,16 @@ class Convolutional(LinearNetwork):
         return beta
 
     def margin_map(self, X: Tensor, y: Tensor) -> ProductMap | None:
-        if not self.full_width or self.regularizer is None:
+        return self._product_map(Targets(y).rows(X))
+
+    def class_margin_map(self, X: Tensor, targets: ClassTargets) -> ProductMap | None:
+        return self._product_map(targets.rows(X))
+
+    def _product_map(self, rows: Tensor) -> ProductMap | None:
+        R = self.regularizer
+        if not self.full_width or R is None:
             return None
-        return ProductMap(self.shape, self.depth, self.regularizer, X, y, fourier=self.depth > 1)
+        return ProductMap(self.shape, self.depth, R, rows, fourier=self.depth > 1, outputs=self.outputs)
 
     def operator_norms(self, weights: Sequence[Tensor]) -> Tensor:
         """‖ŵ_l‖_∞ of circular layers; with zero padding Young's inequality, D^{−1/2}‖w_l‖₁, and ‖w_L‖₂."""
@@ -151,7 +169,7 @@ class Convolutional(LinearNetwork):
         if self.depth == 1 or all(k == 1 for k in self.kernel):
             return L2()
         if self.full_width:
-            return FourierBridge(2.0 / self.depth)
+            return FourierBridge(2.0 / self.depth, rows=self.outputs > 1)
         if self.padding == "circular" and self.depth == 2:
             return ConvKernel(self.kernel[0] if len(self.shape) == 1 else self.kernel, out_channels=1)
         return None
@@ -169,7 +187,8 @@ class Convolutional(LinearNetwork):
         """
         if not self.full_width:
             return np.zeros(self.shape, dtype=bool)
-        spectra = np.stack([np.fft.fftn(w.detach().cpu().numpy(), norm="ortho") for w in self.weights])
+        axes = tuple(range(-len(self.shape), 0))
+        spectra = np.stack([np.fft.fftn(w.detach().cpu().numpy(), axes=axes, norm="ortho") for w in self.weights])
         own_conjugate = [(2 * np.arange(d)) % d == 0 for d in self.shape]
         return np.asarray(tied_at_smallest(np.abs(spectra)) & reduce(np.logical_and.outer, own_conjugate))
 
@@ -177,8 +196,8 @@ class Convolutional(LinearNetwork):
         return f"{super().extra_repr()}, kernel={self.kernel}, padding={self.padding!r}"
 
 
-def _signed_shift(w: Tensor, generator: torch.Generator) -> Tensor:
-    axes = tuple(range(w.ndim))
-    shifts = tuple(int(torch.randint(d, (), generator=generator)) for d in w.shape)
+def _signed_shift(w: Tensor, generator: torch.Generator, n_axes: int) -> Tensor:
+    axes = tuple(range(-n_axes, 0))
+    shifts = tuple(int(torch.randint(w.shape[axis], (), generator=generator)) for axis in axes)
     sign = 1.0 if torch.rand((), generator=generator) < 0.5 else -1.0
     return sign * torch.roll(w, shifts, axes)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gd.flow.margin_map import MarginMap
     from gd.networks.linear_network import LinearNetwork
     from gd.squared.tangent import TangentBundle
+    from gd.targets import ClassTargets
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Declaration:
     """Which coefficients of β the initialization keeps from changing sign, in words."""
     margin_map: Callable[[Tensor, Tensor], MarginMap | None] | None
     """(X, y) to the margins and their Jacobian in closed form."""
+    class_margin_map: Callable[[Tensor, ClassTargets], MarginMap | None] | None
+    """The same for several classes."""
     tangent_bundle: Callable[..., TangentBundle] | None
     """(models, X, device) to the outputs and the tangent kernel of several such modules in closed form."""
     has_inputs: bool
@@ -60,6 +63,7 @@ def declared(model: nn.Module) -> Declaration:
         locked_signs=getattr(model, "locked_signs", np.zeros(1, dtype=bool)),
         sign_locked=getattr(model, "sign_locked", None),
         margin_map=getattr(model, "margin_map", None),
+        class_margin_map=getattr(model, "class_margin_map", None),
         tangent_bundle=getattr(model, "tangent_bundle", None),
         has_inputs=getattr(model, "has_inputs", True),
     )

@@ -24,11 +24,13 @@ from gd.networks.linear_network import (
     Initialization,
     LinearNetwork,
     check_architecture,
+    copies,
     gaussian,
     initial_weights,
     tied_at_smallest,
 )
 from gd.squared.effective_start import EffectiveStart
+from gd.targets import ClassTargets, Targets
 from solvers.regularizers import L2, Bridge, Regularizer, Schatten
 from solvers.regularizers.balanced_potential import BalancedPotential
 from solvers.regularizers.diagonal_potential import DiagonalPotential
@@ -105,7 +107,14 @@ class FullyConnected(LinearNetwork):
         return beta if self.outputs > 1 else beta.squeeze(-2)
 
     def margin_map(self, X: Tensor, y: Tensor) -> FullyConnectedMap:
-        return FullyConnectedMap([(w.shape[0], w.shape[1]) for w in self.weights], self.regularizer, X, y)
+        return FullyConnectedMap(self._sizes, self.regularizer, X, Targets(y.reshape(X.shape[0], -1)))
+
+    def class_margin_map(self, X: Tensor, targets: ClassTargets) -> FullyConnectedMap:
+        return FullyConnectedMap(self._sizes, self.regularizer, X, targets)
+
+    @property
+    def _sizes(self) -> list[tuple[int, int]]:
+        return [(w.shape[0], w.shape[1]) for w in self.weights]
 
     def operator_norms(self, weights: Sequence[Tensor]) -> Tensor:
         """Schatten-8 norms, within a few percent to a factor two above the spectral norms, for two small products."""
@@ -132,7 +141,7 @@ class FullyConnected(LinearNetwork):
     @property
     def theorem(self) -> str:
         if self.depth == 1:
-            return "Soudry et al. (2018), Theorem 3"
+            return "Soudry et al. (2018), Theorem 3" + (" (of K classes: Theorem 7)" if self.outputs > 1 else "")
         return "Gunasekar et al. (2018), Theorem 1 and Lemma 5" if self.outputs == 1 else ""
 
     @property
@@ -159,6 +168,8 @@ class Diagonal(LinearNetwork):
     Args:
         dim: D.
         depth: L ≥ 1.
+        outputs: M networks side by side that share no weights, w_l ∈ R^{M×D}: one for each class. β has shape (D,) for
+            M = 1, else (M, D), and its value is over all entries.
         scale: standard deviation of the weights.
         seed: of the initial weights.
         initialization: "gaussian", "unbiased", or "balanced": |w_1| = … = |w_L| entrywise, independent signs. Entries
@@ -173,10 +184,17 @@ class Diagonal(LinearNetwork):
     """
 
     def __init__(
-        self, dim: int, depth: int, *, scale: float = 0.1, seed: int = 0, initialization: Initialization = "gaussian"
+        self,
+        dim: int,
+        depth: int,
+        *,
+        outputs: int = 1,
+        scale: float = 0.1,
+        seed: int = 0,
+        initialization: Initialization = "gaussian",
     ) -> None:
-        check_architecture("Diagonal", (dim,), depth, scale, initialization)
-        sizes = [(dim,)] * depth
+        check_architecture("Diagonal", (dim, outputs), depth, scale, initialization)
+        sizes = [copies((dim,), outputs)] * depth
 
         def balanced(generator: torch.Generator) -> list[Tensor]:
             weights = gaussian(sizes, scale, generator)
@@ -184,6 +202,7 @@ class Diagonal(LinearNetwork):
 
         super().__init__(initial_weights(sizes, scale, seed, initialization, balanced))
         self.shape = (dim,)
+        self.outputs = outputs
 
     def P(self, weights: Sequence[Tensor]) -> Tensor:
         beta = weights[0]
@@ -192,11 +211,14 @@ class Diagonal(LinearNetwork):
         return beta
 
     def margin_map(self, X: Tensor, y: Tensor) -> ProductMap:
-        return ProductMap(self.shape, self.depth, self.regularizer, X, y)
+        return ProductMap(self.shape, self.depth, self.regularizer, Targets(y).rows(X), outputs=self.outputs)
+
+    def class_margin_map(self, X: Tensor, targets: ClassTargets) -> ProductMap:
+        return ProductMap(self.shape, self.depth, self.regularizer, targets.rows(X), outputs=self.outputs)
 
     def operator_norms(self, weights: Sequence[Tensor]) -> Tensor:
         """‖w_l‖_∞."""
-        return torch.stack(list(weights), dim=1).abs().amax(dim=-1)
+        return torch.stack(list(weights), dim=1).abs().flatten(2).amax(dim=-1)
 
     @property
     def regularizer(self) -> Regularizer:

@@ -29,6 +29,7 @@ from solvers.regularizers.potential import Potential
 if TYPE_CHECKING:
     from gd.flow.margin_map import MarginMap
     from gd.squared.effective_start import EffectiveStart
+    from gd.targets import ClassTargets
 
 Initialization = Literal["gaussian", "balanced", "unbiased"]
 
@@ -110,6 +111,10 @@ class LinearNetwork(nn.Module):
         """
         return None
 
+    def class_margin_map(self, X: Tensor, targets: ClassTargets) -> MarginMap | None:
+        """The same for K classes, of the margins f_{y_n}(x_n; w) − f_k(x_n; w), k ≠ y_n."""
+        return None
+
     @property
     def degree(self) -> int:
         """The degree of homogeneity: f(x; c·w) = c^degree f(x; w) for c > 0."""
@@ -125,10 +130,8 @@ class LinearNetwork(nn.Module):
 
     def apply_predictor(self, beta: Tensor, X: Tensor) -> Tensor:
         """⟨x_n, β⟩ for a given β, or for a batch of them: leading axes of β come out in front."""
-        rows = X.flatten(1)
-        if self.outputs > 1:
-            return (beta @ rows.T).mT
-        return beta.flatten(beta.ndim - len(self.shape)) @ rows.T
+        products = beta.flatten(beta.ndim - len(self.shape)) @ X.flatten(1).T
+        return products.mT if self.outputs > 1 else products
 
     def operator_norms(self, weights: Sequence[Tensor]) -> Tensor:
         """Bounds a_l with |f(x; w)| ≤ ‖x‖₂ Π_l a_l, also when any one a_l is replaced by ‖w_l‖₂; shape (batch, L).
@@ -139,7 +142,7 @@ class LinearNetwork(nn.Module):
 
     @property
     def predictor(self) -> Array:
-        """β as a numpy array: shape (D,), (H, W), or (outputs, D)."""
+        """β as a numpy array: shape (D,) or (H, W), with the outputs in front where there are several."""
         with torch.no_grad():
             return np.array(self.compose().cpu().numpy(), dtype=np.float64)
 
@@ -168,6 +171,11 @@ class LinearNetwork(nn.Module):
 
     def extra_repr(self) -> str:
         return f"shape={self.shape}, depth={self.depth}"
+
+
+def copies(shape: tuple[int, ...], outputs: int) -> tuple[int, ...]:
+    """The shape of what M networks side by side have of this shape each; one network has no axis for it."""
+    return shape if outputs == 1 else (outputs, *shape)
 
 
 def spectrum(w: Tensor, grid: tuple[int, ...]) -> Tensor:

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from gd.piecewise.builder import HiddenKinkError
-from gd.piecewise.program import Evaluation, Program, Rectifier, Ref, States, references
+from gd.piecewise.program import Evaluation, Program, Rectifier, States
 from gd.piecewise.rows import Block, Outer, Rows
+from gd.piecewise.stack import matrices
 from gd.piecewise.switches import as_program
 from gd.piecewise.trace import ReadsDataError, Trace, trace
 
@@ -91,7 +92,7 @@ class PiecewiseMargins:
         self.outputs_of_item = self.y.numel() // self.n_items
         self.n_units, self.n_weight_units = self.program.n_units, self.program.n_weight_units
         self.n_kinks = self.n_items * self.n_units + self.n_weight_units
-        self._stack = _matrices(self.program, self.split(start))
+        self._stack = matrices(self.program, self.split(start))
         self._expanded = self.program.expanded() if self._stack is None else None
         device = X.device
         self._item_of_constraint = torch.arange(self.y.numel(), device=device) // self.outputs_of_item
@@ -291,39 +292,3 @@ class PiecewiseMargins:
 def _equal(one: Tensor, other: Tensor) -> bool:
     """Whether they differ by rounding alone."""
     return one.shape == other.shape and float((one - other).abs().max()) <= SAME * float(other.abs().max())
-
-
-@dataclass(frozen=True)
-class _Matrix:
-    """A parameter that enters once, as h @ W, or h @ Wᵀ (`transposed`), with one row h for each item."""
-
-    node: int
-    input: int
-    transposed: bool
-
-
-def _matrices(program: Program, parameters: Sequence[Tensor]) -> list[_Matrix] | None:
-    """The layers, one for each parameter in order, if every parameter is a matrix used in one product; else None."""
-    if program.n_weight_units or not program.nodes[program.output.index].item:
-        return None
-    found: dict[int, _Matrix] = {}
-    turned = dict.fromkeys(range(program.n_parameters), False)
-    origin = {i: i for i in range(program.n_parameters)}
-    for index, node in enumerate(program.nodes):
-        if node.func is None or not node.trained:
-            continue
-        name = "" if isinstance(node.func, Rectifier) else node.func._schema.name
-        weights = [i for i in references(node) if not program.nodes[i].item]
-        if not node.item:
-            if name != "aten::t":
-                return None
-            origin[index], turned[index] = origin[weights[0]], not turned[weights[0]]
-        elif weights:
-            if name != "aten::mm" or node.args[1] != Ref(weights[0]) or origin[weights[0]] in found:
-                return None
-            found[origin[weights[0]]] = _Matrix(index, node.args[0].index, turned[weights[0]])
-    if len(found) < program.n_parameters:
-        return None
-    values = program.evaluate(parameters).values
-    layers = [found[i] for i in range(program.n_parameters)]
-    return layers if all(values[layer.input].shape[1] == 1 for layer in layers) else None

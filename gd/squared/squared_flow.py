@@ -120,7 +120,8 @@ def _bundle(
 ) -> tuple[TangentBundle, Tensor]:
     """The tangents of checked models on checked data, and the checked targets."""
     models = check_models(model)
-    inputs, targets = check_data(models[0], X, y, Squared())
+    inputs, checked = check_data(models[0], X, y, Squared())
+    targets = checked.values
     where = choose_device(device, models, targets.numel())
     return tangent_bundle(models, inputs, targets, where), targets.to(where)
 
@@ -251,9 +252,11 @@ class _Integration:
         h = torch.minimum(self.h, due - self.t)
         r = torch.where(self.open.unsqueeze(1), self.r, 0.0)
         first = self.tangent
-        predicted = first.pull(_integrals(first.kernel, r, h)[0])
+        values, vectors = torch.linalg.eigh(first.kernel)
+        predicted = first.pull(_integrals(values, vectors, r, h)[0])
         second = self.bundle.at(self.W - predicted)
-        p, q = _integrals(0.5 * (first.kernel + second.kernel), r, h)
+        mean, modes = torch.linalg.eigh(0.5 * (first.kernel + second.kernel))
+        p, q = _integrals(mean, modes, r, h)
         change = first.pull(p - q) + second.pull(q)
         trial = self.W - change
         moved = torch.linalg.vector_norm(trial - self.bundle.start, dim=1)
@@ -265,7 +268,7 @@ class _Integration:
         self.rejected += self.open & ~accepted
         # the estimate is of order h²
         factor = (0.8 * (self.accuracy / error.clamp(min=1e-300)) ** 0.5).clamp(0.1, 10.0)
-        slowest = torch.linalg.eigvalsh(first.kernel)[:, 0].clamp(min=1e-300)
+        slowest = values[:, 0].clamp(min=1e-300)
         finite = torch.where(torch.isfinite(h), h, 1.0 / slowest)
         grown = torch.where(error <= 1e-3 * self.accuracy, float("inf"), finite * factor)
         grown = torch.maximum(grown, shortest)
@@ -325,7 +328,7 @@ class _Integration:
         return SquaredStatus.STOPPED_IN_TIME if self.stop_at_last_time else SquaredStatus.DEGENERATE
 
 
-def _integrals(kernel: Tensor, r: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+def _integrals(values: Tensor, vectors: Tensor, r: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
     """p = ∫_0^h e^{−tΘ} r dt and q = ∫_0^h ψ(t) e^{−tΘ} r dt; h = ∞ allowed; both 0 on the null space of Θ.
 
     In modes, with φ_j = ∫_0^h e^{−λ_j t} dt and φ_jk = ∫_0^h e^{−(λ_j + λ_k)t} dt,
@@ -333,8 +336,7 @@ def _integrals(kernel: Tensor, r: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         ψ(t) ∝ Σ_k c_k (1 − e^{−λ_k t}),   c_k = r_k²/λ_k   (the square of how far mode k moves the weights),
         q_j = r_j Σ_k c_k (φ_j − φ_jk) / Σ_k c_k λ_k φ_k.
     """
-    values, vectors = torch.linalg.eigh(kernel)
-    smallest = torch.finfo(kernel.dtype).eps * kernel.shape[-1] * values[:, -1:]
+    smallest = torch.finfo(r.dtype).eps * r.shape[-1] * values[:, -1:]
     positive = values > smallest
     rate = torch.where(positive, values, 1.0)
     r = (vectors.mT @ r.unsqueeze(-1)).squeeze(-1)

@@ -18,17 +18,27 @@ from numpy.typing import NDArray
 
 from solvers.arrays import Array
 
-LARGEST = 10_000_000
-"""Of r³D for r rows in D dimensions, and of the products of integers that a check costs: about a second."""
+LARGEST = 500_000_000
+"""Of r³D·bits for r rows in D dimensions: about a second."""
+PRODUCTS = 5_000_000
+"""Of integers that a check of all rows may cost: about a second."""
 
 
 def integers(rows: Array) -> NDArray[Any]:
-    """Each row times the power of two that makes it integers: Python's own, which do not overflow."""
+    """Each row times a number > 0, so that it is integers without a common divisor: Python's, which do not overflow."""
     mantissa, exponent = np.frexp(rows)
     whole = np.ldexp(mantissa, 53).astype(np.int64).astype(object)
     shift = np.where(mantissa != 0, exponent, np.iinfo(np.int32).max)
     shift = np.where(mantissa != 0, exponent - shift.min(axis=-1, keepdims=True), 0)
-    return np.asarray(whole * (1 << shift.astype(object)))
+    scaled = whole * (1 << shift.astype(object))
+    divisor = np.gcd.reduce(abs(scaled), axis=-1, keepdims=True)  # of one number: itself
+    return np.asarray(scaled // np.where(divisor == 0, 1, divisor))
+
+
+def too_large(rows: Array) -> bool:
+    """Whether the null space of these rows would take more than about a second."""
+    bits = max((int(abs(v)).bit_length() for v in integers(rows).flat), default=0)
+    return bool(rows.shape[0] ** 3 * rows.shape[1] * bits > LARGEST)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,14 @@ Where R is close to ℓ1, c spans as many decades as β, and Newton's method fro
 b₀ = Qβ₀, where μ = 0, to b:  b(t) = b₀ + t (b − b₀). A step in ln t is as long as Newton's method from its tangent,
 dμ/d ln t = (Q diag(c) Qᵀ)⁻¹ t (b − b₀), converges at once. For u² − v² started at α this is the continuation in ln α:
 R of α at t·b is t·R of α/√t at b.
+
+From a start with β₀ ≠ 0 and tiny curvatures at β = 0 a coefficient that must change its sign would do so within a tiny
+part of that path. Then another is taken, e^{−s} b₀ + e^{s−S} b: down to nothing, and up again, in logarithms.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +36,10 @@ GRADED = 1e-6
 """Smallest pivot of Q diag(c) Qᵀ, relative to the largest, that squares of c leave digits for."""
 SHORTEST = 1e-4
 """A shorter step in ln t means that there is no way on: the multipliers go to infinity."""
-MOST = 2000
-"""Newton steps in all. Measured: 5 to 60 for u² − v² at α from 10⁶ to 1e-12."""
+LENGTHS = (30.0, 90.0, 200.0)
+"""S: all coefficients are then as small as e^{−S/2} in between."""
+MOST = 500
+"""Newton steps on a path. Measured: 5 to 60 for u² − v² at α from 10⁶ to 1e-12."""
 
 
 @dataclass
@@ -53,7 +59,7 @@ class _Newton:
         self.steps += 1
         curve = self.potential.along(x)
         matrix = (self.Q * curve.curvature) @ self.Q.T
-        if not (np.isfinite(curve.beta).all() and np.isfinite(matrix).all()):
+        if not all(np.isfinite(part).all() for part in (curve.beta, curve.z, matrix)):
             return None
         factor, failed = dpotrf(matrix, lower=1)
         pivots = np.abs(np.diag(factor))
@@ -107,50 +113,70 @@ class _Newton:
 
 
 def potential_newton(rows: RowSpace, potential: SeparablePotential) -> Interpolated:
-    """β and μ. Ends at the largest t that it reached where t = 1 is out of reach."""
+    """β and μ, from μ = 0. Ends at the last place that it reached where b is out of reach."""
     newton = _Newton(rows, potential)
-    x = potential.first((rows.live.size,))
-    first = newton.state(x, np.zeros(rows.b.size))
+    first = newton.state(potential.first((rows.live.size,)), np.zeros(rows.b.size))
     if first is None:  # curvatures of more than 300 decades
+        x = potential.first((rows.live.size,))
         return Interpolated(potential.along(x).beta, np.zeros(rows.b.size), 1)
     start = rows.Q @ first.curve.beta
-    target = rows.b - start
-    if not target.any():
+    if not (rows.b - start).any():
         return Interpolated(first.curve.beta, first.mu, 1)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        at, t = _first_place(newton, first, start, target)
-        length = 1.0
-        while t < 1.0 and length > SHORTEST and newton.steps < MOST:
-            taken = min(length, -np.log(t))
-            after = _ahead(newton, at, start, target, t, taken)
-            if after is None:
-                length /= 3.0
-                continue
-            at, t, length = after, (1.0 if taken == -np.log(t) else t * np.exp(taken)), 2.0 * length
-        at = newton.finish(at, start + t * target)
+        at, reached = _grown(newton, first, start, rows.b)
+        for length in LENGTHS if start.any() and not reached else ():
+            at, reached = _through_zero(newton, first, start, rows.b, length)
+            if reached:
+                break
+        at = newton.finish(at, rows.b) if reached else at
     beta = at.curve.beta
-    for _ in range(2 if t == 1.0 else 0):  # onto Qβ = b to the last digit, by the change that costs R least
+    for _ in range(2 if reached else 0):  # onto Qβ = b to the last digit, by the change that costs R least
         missing = rows.b - extended_product(rows.Q, beta)
         beta = beta + at.curve.curvature * (dpotrs(at.factor, missing, lower=1)[0] @ rows.Q)
     return Interpolated(beta, at.mu, newton.steps)
 
 
-def _first_place(newton: _Newton, first: _State, start: Array, target: Array) -> tuple[_State, float]:
-    """A place to begin: where the tangent at μ = 0 moves no x by more than one, or a 4^{−k} of that."""
-    tangent = dpotrs(first.factor, target, lower=1)[0] @ newton.Q / first.curve.z_slope
+def _grown(newton: _Newton, first: _State, start: Array, end: Array) -> tuple[_State, bool]:
+    """The path b₀ + t (b − b₀), from where the tangent at μ = 0 moves no x by more than one, or a 4^{−k} of that."""
+    tangent = dpotrs(first.factor, end - start, lower=1)[0] @ newton.Q / first.curve.z_slope
     t = min(1.0, 1.0 / max(float(np.abs(tangent).max()), 1e-300))
-    while t > 1e-300:
-        after = newton.settle(first, start + t * target)
-        if after is not None:
-            return after, t
+    at = newton.settle(first, start + t * (end - start))
+    while at is None and t > 1e-300:
         t /= 4.0
-    return first, t
+        at = newton.settle(first, start + t * (end - start))
+    if at is None:
+        return first, False
+
+    def path(s: float) -> tuple[Array, Array]:
+        return start + np.exp(s) * (end - start), np.exp(s) * (end - start)
+
+    return _followed(newton, at, path, float(np.log(t)), 0.0)
 
 
-def _ahead(newton: _Newton, at: _State, start: Array, target: Array, t: float, taken: float) -> _State | None:
-    """The state at t·e^taken, by the tangent and Newton's method."""
-    further = t * np.exp(taken)
-    tangent = dpotrs(at.factor, t * target, lower=1)[0]
-    mu = at.mu + taken * tangent
-    predicted = newton.state(at.x + (mu @ newton.Q - at.curve.z) / at.curve.z_slope, mu)
-    return None if predicted is None else newton.settle(predicted, start + further * target)
+def _through_zero(newton: _Newton, first: _State, start: Array, end: Array, length: float) -> tuple[_State, bool]:
+    """The path e^{−s} b₀ + e^{s−S} b, 0 ≤ s ≤ S."""
+
+    def path(s: float) -> tuple[Array, Array]:
+        falling, rising = np.exp(-s) * start, np.exp(s - length) * end
+        return falling + rising, rising - falling
+
+    at = newton.settle(first, path(0.0)[0])
+    return (first, False) if at is None else _followed(newton, at, path, 0.0, length)
+
+
+def _followed(
+    newton: _Newton, at: _State, path: Callable[[float], tuple[Array, Array]], s: float, end: float
+) -> tuple[_State, bool]:
+    """The state at the end of a path b(s), given with b′(s), by tangents and Newton's method; or where it got stuck."""
+    length, most = 1.0, newton.steps + MOST
+    while s < end and length > SHORTEST and newton.steps < most:
+        taken = min(length, end - s)
+        tangent = dpotrs(at.factor, path(s)[1], lower=1)[0]
+        mu = at.mu + taken * tangent
+        predicted = newton.state(at.x + (mu @ newton.Q - at.curve.z) / at.curve.z_slope, mu)
+        after = None if predicted is None else newton.settle(predicted, path(s + taken)[0])
+        if after is None:
+            length /= 3.0
+            continue
+        at, s, length = after, (end if taken == end - s else s + taken), 2.0 * length
+    return at, s >= end

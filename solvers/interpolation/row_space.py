@@ -98,7 +98,8 @@ class RowSpace:
             off = target[kept] - extended_product(rows[kept], b @ Q)
             b = b + solve_triangular(factor, off, trans="T")
         missing = target - rows @ (b @ Q)
-        worst = np.abs(missing) / np.maximum(np.abs(rows) @ np.abs(b @ Q) + np.abs(target), 1e-300)
+        # row by row: of rows and targets of one size each its own digits count
+        worst = np.abs(missing) / np.maximum(np.linalg.norm(rows, axis=1) * np.linalg.norm(b) + np.abs(target), 1e-300)
         if float(worst.max(initial=0.0)) > 1e-10:
             combination = missing - rows @ np.linalg.lstsq(rows, missing, rcond=DEPENDENT)[0]
             combination = combination / (scales * float(np.abs(combination / scales).max()))

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from solvers.search import Search
     from solvers.solution import Solution
 
+ZERO = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8)
+"""Below one of these parts of the largest, what a cone solver leaves of a group is zero."""
 GROUP_METHOD = "group-norm interior point + Newton on the active set"
 
 
@@ -206,29 +208,34 @@ class Bridge(Regularizer):
         return self._polished(problem, found) if self.p == 1 and problem.targets.ndim == 1 else found
 
     def _polished(self, problem: InterpolationProblem, found: Found) -> Found:
-        """The better of what a cone solver found and Newton's method from there, on the groups that are not zero."""
+        """The best of what a cone solver found and of Newton's method from there, on the groups that are not zero.
+
+        Which those are is guessed at several sizes.
+        """
         (rows,) = problem.row_spaces
-        B, omega, b = self.blocks(rows.Q.reshape(-1, *problem.shape)), self.group_weights(problem.shape), found.beta
-        weighted = self.to_groups(b)
-        sizes = np.linalg.norm(weighted, axis=1)
-        dual = np.linalg.lstsq(rows.Q.T, problem.inputs.combine(found.dual).reshape(-1), rcond=None)[0]
-        groups = np.flatnonzero(sizes > 1e-5 * sizes.max())
-        if not groups.size:
-            return found
-        newton = newton_on_support(
-            B, omega, 1.0, weighted, np.asarray(dual, dtype=float), groups, np.arange(rows.b.size), right=rows.b
+        b = self.to_groups(found.beta)
+        sizes = np.linalg.norm(b, axis=1)
+        dual = np.asarray(rows.Q @ problem.inputs.combine(found.dual).reshape(-1), dtype=np.float64)
+        best, guesses = (
+            (self._open(problem, found), found),
+            dict.fromkeys(int((sizes > c * sizes.max()).sum()) for c in ZERO),
         )
-        if newton is None:
-            return found
-        other = self.from_groups(newton[0], problem.shape)
-        other = other + ((rows.b - rows.Q @ other.reshape(-1)) @ rows.Q).reshape(problem.shape)
-        better = Found(other, rows.multipliers(newton[1]), {**found.stats, "polished": True})
+        for count in guesses if sizes.any() else ():
+            groups = np.sort(np.argsort(-sizes, kind="stable")[:count])
+            B, omega = self.blocks(rows.Q.reshape(rows.b.size, *problem.shape)), self.group_weights(problem.shape)
+            newton = newton_on_support(B, omega, 1.0, b, dual, groups, np.arange(rows.b.size), right=rows.b)
+            if newton is None:
+                continue
+            beta = self.from_groups(newton[0], problem.shape)
+            beta = beta + ((rows.b - rows.Q @ beta.reshape(-1)) @ rows.Q).reshape(problem.shape)
+            other = Found(beta, rows.multipliers(newton[1]), {**found.stats, "polished": True})
+            best = min(best, (self._open(problem, other), other), key=lambda pair: pair[0])
+        return best[1]
 
-        def gap(one: Found) -> float:
-            value = self.value(one.beta)
-            return value - self.interpolation_bound(problem, one.dual, value)[1]
-
-        return better if gap(better) < gap(found) else found
+    def _open(self, problem: InterpolationProblem, found: Found) -> float:
+        """R(β) less the lower bound that the multipliers prove."""
+        value = self.value(found.beta)
+        return value - self.interpolation_bound(problem, found.dual, value)[1]
 
     def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
         isometric = self.p == 2

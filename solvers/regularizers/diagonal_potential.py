@@ -18,6 +18,8 @@ BLOCK = 1 << 16
 """Numbers that are integrated together."""
 FURTHEST = 1e20
 """The largest factor that counts, relative to the start's: z is then at the end of its range to rounding."""
+FARTHEST = 1000.0
+"""No z is formed for an x further from its start: a step of Newton's method that went astray."""
 LONGEST = 200.0
 """How far x can fall below its start where t keeps its sign: t is e⁻²⁰⁰ of what it was."""
 SHRINKINGS = (1.0, *(1.0 - 4.0**k * float(np.finfo(np.float64).eps) for k in range(1, 8)))
@@ -150,6 +152,8 @@ class DiagonalPotential(SeparablePotential):
     def _integral(self, x: Array) -> Array:
         """∫_{x₀}^{x} dx/Π_{k ≥ 2}, panel by panel."""
         length = x - self._x0
+        if not np.abs(length).max(initial=0.0) <= FARTHEST:
+            return np.full_like(x, np.nan)
         panels = max(1, int(np.ceil(np.abs(length).max(initial=0.0))))
         at = ((np.arange(panels)[:, None] + 0.5 + 0.5 * NODES) / panels).reshape(-1, 1)
         total, block = np.zeros_like(x), max(1, BLOCK // x.size)

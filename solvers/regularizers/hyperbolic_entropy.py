@@ -117,16 +117,20 @@ class HyperbolicEntropy(SeparablePotential):
         return np.broadcast_to(low, shape), np.broadcast_to(high, shape)
 
     def gradient(self, beta: Array) -> Array:
-        """z with p eᶻ − m e⁻ᶻ = β, by way of eᶻ − 1 (or e⁻ᶻ − 1) with the digits of β − β₀."""
+        """z with p eᶻ − m e⁻ᶻ = β. With r = √(β² + 4pm), for β ≥ 0 (else with β, z, p of the other sign)
+
+            eᶻ = (r + β)/2p,      and near the start   eᶻ − 1 = (β − β₀)(r + β + 2p)/(2p(r + p + m)),
+
+        which have all their digits because no difference is formed but β − β₀.
+        """
         p, m = self._plus, self._minus
-        start = p - m
-        root, root0 = np.hypot(beta, 2.0 * np.sqrt(p * m)), p + m
-        up = beta + start >= 0
+        root, change = np.hypot(beta, 2.0 * np.sqrt(p * m)), beta - (p - m)
+        up = beta >= 0
+        own, sign = np.where(up, p, m), np.where(up, 1.0, -1.0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = (beta + start) / (root + root0)
-            rise = (beta - start) * (1.0 + share) / (2.0 * p)
-            fall = (start - beta) * (1.0 - share) / (2.0 * m)
-            z = np.where(up, np.log1p(np.maximum(rise, -1.0)), -np.log1p(np.maximum(fall, -1.0)))
+            rise = sign * change * (root + np.abs(beta) + 2.0 * own) / (2.0 * own * (root + p + m))
+            far = np.log((root + np.abs(beta)) / (2.0 * own))
+            z = sign * np.where(np.abs(rise) < SERIES, np.log1p(np.clip(rise, -SERIES, SERIES)), far)
         z = np.where((p == 0) & (m == 0), np.where(beta == 0, 0.0, np.copysign(np.inf, beta)), z)
         # one-signed: the other end of the domain is 0, and beyond it there is nothing
         z = np.where((p == 0) & (m > 0) & (beta >= 0), np.inf, z)

@@ -1,6 +1,7 @@
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -219,7 +220,9 @@ def test_solve_prints_a_certificate_anyone_can_check(tmp_path):
     )
     assert done.exit_code == 0
     record = json.loads(done.stdout)
-    assert all(key.isidentifier() for key in record)
+    page = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text(encoding="utf-8")
+    documented = page.partition("`implicitbias solve margin --json` prints")[2].partition("`status` is")[0]
+    assert set(record) == set(re.findall("`([a-z_0-9]+)`", documented))
     assert record["status"] == "OPTIMAL"
     assert record["classes"] == {"-1": "0", "1": "1"}
     assert record["margin"] * record["objective"] == pytest.approx(1)

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from compare.commands.experiment import options_of
 from compare.data.dataset import DataError
-from compare.experiments.kernel_rich import compare_kernel_rich
+from compare.experiments.kernel_rich import KernelRichComparison, compare_kernel_rich
 from compare.mutants.regression_mutants import TRIALS
 from compare.regression.initial_scales import Extremes, regimes
 from compare.regression.interpolants import Reached, interpolant_check
@@ -91,6 +94,20 @@ def test_the_nuclear_norm_as_the_start_shrinks():
     assert 0 < near.excess < 0.01 < far.excess
     X, y, _ = commuting_measurements(3, 0)
     assert near.least.objective == pytest.approx(min_norm(X, y, Schatten(1)).objective)
+
+
+def test_the_command_runs_every_part_unless_told_otherwise():
+    seen = {}
+
+    @click.command()
+    @options_of(KernelRichComparison)
+    def command(**given):
+        seen.update(given)
+
+    assert CliRunner().invoke(command, []).exit_code == 0
+    assert KernelRichComparison(**seen).record == KernelRichComparison().record
+    assert CliRunner().invoke(command, ["--no-others"]).exit_code == 0
+    assert seen["others"] is False
 
 
 def test_data_in_python_and_by_name():

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -449,3 +450,17 @@ def test_written_files_are_readable_by_others_as_the_umask_says(tmp_path):
     finally:
         os.umask(old)
     assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
+
+
+def test_the_documented_format_is_the_one_that_is_written(report):
+    """docs/experiments.md lists every key of report.json, and no other."""
+    page = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| `([^`]+)` \| (.*) \|$", page.partition("## report.json")[2], re.MULTILINE)
+    record = json.loads(report.to_json())
+    section = record["sections"][0]
+    keys = set(record) - {"sections"} | {f"sections[].{key}" for key in section}
+    listed = {key.removesuffix("[]"): text for key, text in table}
+    assert set(listed) == keys
+    for part in ("columns", "checks", "figures"):
+        assert set(re.findall("`([a-z]+)`", listed[f"sections[].{part}"])) - {"key"} == set(section[part][0]) - {"key"}
+    assert set(re.findall("`([a-z]+)`", listed["provenance"])) == set(record["provenance"])

@@ -13,6 +13,7 @@ from torch import nn
 from gd import FlowStatus, flow_limit
 from gd.flow.cell import Cell
 from gd.flow.cell_program import cell_optimum, solve
+from gd.flow.quadratic_program import quadratic_program
 from gd.flow.sliding import SlidingMap
 from gd.flow.termination import Reached
 
@@ -50,6 +51,38 @@ def test_the_value_is_clarabel_s(N: int, H: int, D: int, below: float) -> None:
     assert found is not None
     assert found.residual < 1e-10
     np.testing.assert_allclose(found.value, by_clarabel(cell), rtol=1e-6)  # its default accuracy is 1e-8 of a cone gap
+
+
+@pytest.mark.parametrize("tight", [False, True])
+def test_the_quadratic_program_is_clarabel_s(tight: bool) -> None:
+    rng = np.random.default_rng(4)
+    half, G, lam = rng.standard_normal((3, 6)), rng.standard_normal((4, 6)), rng.random(6)
+    H = half.T @ half + 1e-6 * np.eye(6)
+    b = np.zeros(4) if tight else rng.random(4)
+    G[3] = G[2]  # multipliers that are not unique
+    found = quadratic_program(H, np.abs(G), b, lam)
+    assert found is not None
+    d, z = found
+    x = cp.Variable(6)
+    problem = cp.Problem(cp.Minimize(cp.quad_form(x, cp.psd_wrap(H)) / 2 - cp.sum(x)), [np.abs(G) @ x <= b, x >= -lam])
+    problem.solve(solver=cp.CLARABEL)
+    assert problem.value == pytest.approx(d @ H @ d / 2 - d.sum(), abs=1e-7)  # Clarabel's accuracy is 1e-8
+    assert (np.abs(G) @ d <= b + 1e-11).all()
+    assert (d >= -lam - 1e-11).all()
+    slope = H @ d - 1.0 + np.abs(G).T @ z  # the bounds' multipliers
+    assert (slope >= -1e-9).all()
+    np.testing.assert_allclose(slope * (d + lam), 0.0, atol=1e-9)
+    np.testing.assert_allclose(z * (b - np.abs(G) @ d), 0.0, atol=1e-9)
+
+
+def test_multipliers_far_from_the_optimum_are_a_start_as_well() -> None:
+    cell, W = random_cell(3, 8, 10, 4)
+    expected = solve(cell, W)
+    assert expected is not None
+    for lam in (np.ones(8), np.arange(8.0), expected.lam[::-1]):
+        found = solve(cell, W, lam)
+        assert found is not None
+        np.testing.assert_allclose(found.value, expected.value, rtol=1e-9)
 
 
 def test_the_optimum_and_its_multipliers_satisfy_the_conditions_and_moved_ones_do_not() -> None:
@@ -129,6 +162,43 @@ def test_a_point_that_is_taken_early_is_the_one_of_a_later_flow(
     assert late.log_norm >= early.log_norm  # the early one is followed on for a while as well
     assert late.polish_angle <= early.polish_angle
     np.testing.assert_allclose(early.margin, late.margin, rtol=1e-9)
+
+
+def test_a_wall_that_the_flow_may_not_cross_stays_and_one_of_a_weightless_point_does_not() -> None:
+    # the cell of the test above: both walls are refused, and both points carry weight
+    on = np.array([[True, False], [False, True]])
+    cell = Cell(np.array([[1.0, 0.0], [1.0, 1.0]]), np.ones(2), np.ones(2), on, 1.0, 0.0)
+    start = np.array([[1.5, -2.0], [-0.5, 2.0]])
+    held = cell_optimum(cell, start, open_walls=np.zeros_like(on))
+    assert held is not None
+    assert held.refused().any()
+    np.testing.assert_allclose(held.value, 1.0 + np.sqrt(2.0), rtol=1e-9)
+    one = cell_optimum(cell, start, open_walls=~on)
+    assert one is not None
+    np.testing.assert_allclose(one.value, 1.0, rtol=1e-9)
+    # the first unit is off for the third point, which the second unit serves with margin 5: (1, −½) and (0, 2½);
+    # the third point has no weight, so its wall is no obstacle for the first unit on its way to (1, 0)
+    X = np.array([[1.0, 0.0], [0.0, 0.4], [1.0, 2.0]])
+    cell = Cell(X, np.ones(3), np.ones(2), np.array([[True, False], [False, True], [False, True]]), 1.0, 0.0)
+    start = np.array([[2.0, -1.5], [-1.0, 20.0]])
+    alone, across = solve(cell, start), cell_optimum(cell, start, open_walls=np.zeros_like(cell.on))
+    assert alone is not None
+    assert across is not None
+    assert alone.lam[2] == 0
+    assert alone.refused()[2, 0]
+    assert not across.refused().any()
+    np.testing.assert_allclose([alone.value, across.value], [2.5 + np.sqrt(1.25), 3.5], rtol=1e-9)
+    assert across.kkt().relative < 1e-9
+
+
+def test_a_flow_that_has_not_crossed_its_walls_yet_is_not_sent_behind_them() -> None:
+    # at ln‖w‖ < 30 the best cell next to the flow's has a margin 0.4 % above that of the flow's end
+    rng = np.random.default_rng([0, 30, 5])
+    X, y = rng.standard_normal((30, 5)), rng.choice([-1.0, 1.0], 30)
+    limit = flow_limit(two_layers(5, 10, 0, nn.ReLU()), X, y)
+    assert limit.status is FlowStatus.STATIONARY
+    np.testing.assert_allclose(limit.margin, limit.integrated.margin, rtol=1e-4)  # 4e-3 behind the walls
+    assert limit.kkt_epsilon < 1e-9
 
 
 def test_a_point_seen_once_is_not_taken() -> None:

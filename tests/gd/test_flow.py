@@ -23,6 +23,7 @@ from gd.flow.flow_limit import flow_limit, margin_map
 from gd.flow.implicit_weights import explicit_weights, implicit_weights
 from gd.flow.integration import Flow
 from gd.flow.kkt import kkt
+from gd.flow.loss_weights import ExponentialWeights, LogisticWeights
 from gd.flow.module_map import ModuleMap
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from gd.networks.linear_network import LinearNetwork
@@ -85,7 +86,8 @@ def test_implicit_weights_solve_their_equation(seed: int, n: int, log_T: float, 
     J = rng.standard_normal((n, 5))
     m, K = rng.standard_normal((1, n)) + 2.0, (J @ J.T)[None]
     T, h = np.array([10.0**log_T]), np.array([10.0**log_h])
-    p, converged = implicit_weights(m, K, h, T, np.full((1, n), 1.0 / n), logistic, iterations=200)
+    loss = LogisticWeights() if logistic else ExponentialWeights()
+    p, converged = implicit_weights(m, K, h, T, np.full((1, n), 1.0 / n), loss, iterations=200)
     if logistic and not converged:
         return  # the logistic weights are no convex problem: the flow then takes a shorter step
     assert converged
@@ -93,14 +95,16 @@ def test_implicit_weights_solve_their_equation(seed: int, n: int, log_T: float, 
     # p enters μ times hK, so rounding ε(|μ| + hK) in μ is amplified to ε(|μ| + hK)/T in ln p, where p is not negligible
     noise = 1e-9 + 1e-14 * (np.abs(mu).max() + h[0] * np.abs(K).max()) / T[0]
     if noise < 0.1:
-        np.testing.assert_allclose(p, explicit_weights(mu, T, logistic), atol=10 * noise)
+        np.testing.assert_allclose(p, explicit_weights(mu, T, loss), atol=10 * noise)
 
 
 def test_implicit_weights_minimize_the_entropic_program() -> None:
     rng = np.random.default_rng(0)
     J = rng.standard_normal((6, 4))
     m, h, T = rng.standard_normal(6), 0.7, 0.05
-    p, _ = implicit_weights(m[None], (J @ J.T)[None], np.array([h]), np.array([T]), np.full((1, 6), 1 / 6), False)
+    p, _ = implicit_weights(
+        m[None], (J @ J.T)[None], np.array([h]), np.array([T]), np.full((1, 6), 1 / 6), ExponentialWeights()
+    )
 
     def objective(x: np.ndarray) -> float:  # over the simplex by softmax coordinates, by a general-purpose minimizer
         q = np.exp(x - x.max()) / np.exp(x - x.max()).sum()
@@ -254,8 +258,8 @@ def test_flow_rows_do_not_see_each_other() -> None:
     X, y = torch.from_numpy(rng.standard_normal((5, 7))), torch.from_numpy(rng.choice([-1.0, 1.0], 5))
     models = [Diagonal(7, 2, scale=s, seed=i) for i, s in enumerate((0.01, 0.3))]
     mapping = margin_map(models[0], X, y)
-    together = Flow.begin(mapping, mapping.start(models), logistic=True, tolerance=1e-3)
-    alone = Flow.begin(mapping, mapping.start(models[1:]), logistic=True, tolerance=1e-3)
+    together = Flow.begin(mapping, mapping.start(models), loss=LogisticWeights(), tolerance=1e-3)
+    alone = Flow.begin(mapping, mapping.start(models[1:]), loss=LogisticWeights(), tolerance=1e-3)
     for _ in range(60):
         together.advance()
         alone.advance()

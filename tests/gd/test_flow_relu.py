@@ -14,8 +14,10 @@ from torch import nn
 from gd.flow.flow_limit import flow_limit
 from gd.flow.integration import Flow
 from gd.flow.limit import Limit
+from gd.flow.loss_weights import ExponentialWeights
 from gd.flow.sliding import SlidingMap
 from gd.flow.weight_polish import clarke_multipliers
+from gd.piecewise.rows import KinkGram, Outer, Rows
 from gd.status import FlowStatus
 
 
@@ -96,7 +98,7 @@ def test_sliding_keeps_the_normalized_margin_rising_and_the_force_parallel() -> 
     X, y = data(8, 6, 3)
     model = two_layers(6, 12, 3)
     mapping = SlidingMap(model, torch.from_numpy(X), torch.from_numpy(y))
-    flow = Flow.begin(mapping, mapping.start([model]), logistic=False, tolerance=1e-3)
+    flow = Flow.begin(mapping, mapping.start([model]), loss=ExponentialWeights(), tolerance=1e-3)
     margins, residuals = [], []
     for _ in range(150):
         if flow.advance()[0]:
@@ -142,6 +144,25 @@ def test_gates_reproduce_the_module_and_its_derivatives() -> None:
     opened[2 * 11 + 3] = 1.0 - opened[2 * 11 + 3]  # unit 3 on sample 2: the margin is linear in one gate
     change = float((pieces.gated(theta, opened)[0] - held)[2]) * (-1.0) ** float(gates[2 * 11 + 3])
     np.testing.assert_allclose(float(found.sensitivity[2, 3] * z[2 * 11 + 3]), change, rtol=1e-8)
+
+
+def test_scalar_products_of_kinks_are_solved_with_by_blocks() -> None:
+    rng = np.random.default_rng(6)
+    X, units = torch.from_numpy(rng.standard_normal((7, 4))), torch.tensor([2, 0, 2, 1, 0, 2, 3])
+    one_hot = torch.eye(5, dtype=torch.float64)[units] * torch.from_numpy(rng.standard_normal(7))[:, None]
+    empty = Outer(torch.zeros(7, 1, dtype=torch.float64), torch.zeros(7, 5, dtype=torch.float64))
+    sides = torch.from_numpy(rng.standard_normal((7, 3)))
+    for block in (Outer(one_hot, X), Outer(X, one_hot)):
+        rows = Rows([block, empty])
+        separate = rows.separate()
+        assert separate is not None
+        np.testing.assert_array_equal(separate[0], units)
+        by_blocks = KinkGram(rows.gram, separate, 1e-13).solve(sides)
+        np.testing.assert_allclose(by_blocks, KinkGram(rows.gram, None, 1e-13).solve(sides), rtol=1e-8)
+        np.testing.assert_allclose(rows.cross(rows), rows.gram(), atol=1e-14)
+    mixed = Rows([Outer(X, torch.ones(7, 5, dtype=torch.float64)), empty])  # every row in every unit
+    assert mixed.separate() is None
+    np.testing.assert_allclose(mixed.cross(rows), mixed.dense @ rows.dense.T, atol=1e-13)
 
 
 def test_clarke_multipliers_are_admissible_and_refuse_a_direction_they_cannot_make() -> None:

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from two_devices import CPU, CUDA, TwoDevices, TwoDevicesError
 
 from gd import (
+    OPTIMIZERS,
     ConstantStep,
     ConvGenerator,
     Convolutional,
+    DecayingStep,
     Diagonal,
     FullyConnected,
     MultiChannelCNN,
@@ -91,6 +93,12 @@ RUNS: dict[str, Callable[[], Any]] = {
         f"descend, {schedule}": partial(descend, FullyConnected(6, depth, seed=0), X, Y, steps=20, schedule=schedule)
         for schedule, depth in (("armijo", 2), ("accelerated", 1), ("normalized", 2), ("constant", 2), ("rescaled", 2))
     },
+    **{
+        f"descend, {name}": partial(
+            descend, FullyConnected(6, 2, seed=0), X, Y, steps=9, optimizer=name, schedule=DecayingStep(0.01)
+        )
+        for name in OPTIMIZERS
+    },
     "descend, batch": lambda: descend([Diagonal(6, 2, seed=s) for s in (0, 1)], there(X), there(Y), steps=20),
     "descend, module": lambda: descend(relu().to("cuda"), X, Y, steps=20, loss="logistic", record_outputs=True),
     "descend, squared": lambda: descend(wide(), POINTS, VALUES, steps=9, loss="squared", schedule=ConstantStep(1e-3)),
@@ -104,6 +112,7 @@ RUNS: dict[str, Callable[[], Any]] = {
     "flow, ReLU": lambda: flow(relu().to("cuda"), X, there(Y)),
     "flow, ReLU, outputs": lambda: flow(relu(outputs=2), X, np.stack([Y, -Y], 1), max_steps=20),
     "flow, pooled": lambda: flow(pooled(), X, Y, max_steps=40),
+    "squared, linear": lambda: flow_limit(Diagonal(6, 2, seed=0), X, there(X.sum(axis=1)), loss="squared"),
     "squared, wide": lambda: squared_flow_limit(
         [wide(seed=s) for s in (0, 1)], POINTS, VALUES, times=[0.1, 1.0], grid=there(POINTS), max_steps=20
     ),

@@ -6,6 +6,7 @@ import torch
 
 from gd.networks.wide_relu import WideReLU
 from gd.squared.tangent import tangent_bundle
+from gd.squared.wide_tangent import WideBundle
 from solvers.splines.initial_distributions import BinaryUniformInit, GaussianInit, UniformInit
 
 X = torch.tensor([[-2.0], [-1.0], [0.0], [1.0], [2.0]], dtype=torch.float64)
@@ -110,3 +111,37 @@ def test_seeds_repeat_and_differ() -> None:
 def test_refusals(arguments, message) -> None:
     with pytest.raises(ValueError, match=message):
         WideReLU(init=INITS[0], **arguments)
+
+
+@pytest.mark.parametrize("train", ["all", "output", "linearized"])
+@pytest.mark.parametrize("parametrization", ["standard", "ntk"])
+@pytest.mark.parametrize("shift", [0.0, 1e4])
+def test_the_tangent_in_closed_form_is_that_of_the_module(train: str, parametrization: str, shift: float) -> None:
+    """With units of w = 0, a breakpoint on a point, points twice, and points far from the origin."""
+    for anti_symmetric in (True, False):
+        model = WideReLU(
+            7,
+            GaussianInit(1.0, 1.0),
+            seed=3,
+            train=train,
+            parametrization=parametrization,
+            anti_symmetric=anti_symmetric,
+        )
+        with torch.no_grad():
+            model.weight[:2], model.bias[0], model.bias[1], model.bias[2] = 0.0, 0.3, -0.2, 0.0
+            model.bias -= model.weight * shift
+            model.outer *= 1.5  # away from the point at which a linearized network is expanded
+        x = torch.tensor([0.5, -1.0, 0.0, 2.0, 0.5, -0.3], dtype=torch.float64)[:, None] + shift
+        names, weights = zip(*((name, p.detach()) for name, p in model.named_parameters()), strict=True)
+
+        def outputs(*parts, model=model, names=names, x=x):
+            return torch.func.functional_call(model, dict(zip(names, parts, strict=True)), (x,)).flatten()
+
+        J = torch.cat([j.flatten(1) for j in torch.func.jacrev(outputs, argnums=tuple(range(len(names))))(*weights)], 1)
+        bundle = WideBundle([model], x, torch.device("cpu"))
+        tangent, q = bundle.at(bundle.start), torch.arange(1.0, 7.0, dtype=torch.float64)
+        size, rounding = float(J.norm()), 1e-15 * (1.0 + shift)  # of w·x + b where both are large
+        np.testing.assert_allclose(tangent.outputs[0], outputs(*weights), rtol=0, atol=rounding * size)
+        np.testing.assert_allclose(tangent.kernel[0], J @ J.T, rtol=0, atol=10 * rounding * size**2)
+        np.testing.assert_allclose(tangent.pull(q[None])[0], q @ J, rtol=0, atol=100 * rounding * size)
+        np.testing.assert_allclose(bundle.values(bundle.start, x[1:3])[0], outputs(*weights)[1:3], atol=rounding * size)

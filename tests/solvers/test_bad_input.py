@@ -18,6 +18,7 @@ from solvers import (
     FourierBridge,
     GaussianInit,
     NotSeparableError,
+    QuasiNorm,
     Regularizer,
     Schatten,
     Status,
@@ -248,6 +249,16 @@ def test_options_are_refused_by_name(options: dict[str, Any], error: type[Except
         max_margin(X, y, **({"regularizer": L2()} | options))
 
 
+class HalfPower(QuasiNorm):
+    """‖β‖_{1/2} without a method of its own."""
+
+    def value(self, beta: Any) -> float:
+        return Bridge(0.5).value(beta)
+
+    def support_system(self, beta: Any, z: Any) -> Any:
+        return Bridge(0.5).support_system(beta, z)
+
+
 def test_shapes_a_regularizer_has_no_meaning_for() -> None:
     with pytest.raises(ValueError, match=r"signals \(D,\) and images \(H, W\).*ConvKernel"):
         max_margin(np.ones((2, 3, 4, 4)), [1, 1], FourierBridge(1))
@@ -261,7 +272,7 @@ def test_shapes_a_regularizer_has_no_meaning_for() -> None:
         with pytest.raises(ValueError, match=r"got \(6, 2\); give y\[:, m\], one column"):
             max_margin(X, np.stack([y, y], axis=1), regularizer)
     with pytest.raises(ValueError, match="nonconvex and has no solver here"):
-        max_margin(X, np.ones((6, 2)), Schatten(0.5))
+        max_margin(X, y, HalfPower())
 
 
 @pytest.mark.parametrize(

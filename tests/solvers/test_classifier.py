@@ -19,7 +19,7 @@ NON_SEPARABLE = (
     "check_estimators_pickle", "check_f_contiguous_array_estimator", "check_classifier_data_not_an_array",
     "check_classifiers_train", "check_supervised_y_2d", "check_methods_sample_order_invariance",
     "check_methods_subset_invariance", "check_fit2d_1feature", "check_dict_unchanged", "check_fit_idempotent",
-    "check_fit_check_is_fitted", "check_n_features_in", "check_fit2d_predict1d",
+    "check_fit_check_is_fitted", "check_n_features_in", "check_fit2d_predict1d", "check_positive_only_tag_during_fit",
 )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def test_non_separable_data_raise_or_go_soft():
     ("X", "y", "message"),
     [
         ([[1.0], [2.0]], [1, 1], "one class"),
-        ([[1.0], [2.0], [3.0]], [0, 1, 2], "Only binary classification is supported"),
+        ([[1.0], [2.0], [3.0]], [0.5, 1.0, 2.0], "Unknown label type"),
     ],
 )
 def test_refusals(X, y, message):

@@ -168,6 +168,8 @@ def test_the_null_space_is_exact():
     assert not (integers(A) @ null.lifted(u)).any()
     assert (np.sign(null.lifted(u)[null.free].astype(float)) == np.sign(u[null.free])).all()
     assert null_space(np.vstack([A, A[0] * 4])) is None
+    line = null_space(np.array([[1.0, 2.0]]))  # one free coordinate: its sign is kept
+    assert np.sign(line.lifted(np.array([2.0, -1.0])).astype(float)).tolist() == [1, -1]
 
 
 @pytest.mark.parametrize("loss", [LogisticLoss(), LogisticLoss(3), ExponentialLoss(), LogExponentialLoss()], ids=str)
@@ -209,3 +211,34 @@ def test_refusals(arguments, message):
         logistic_limit(*arguments)
     with pytest.raises(ValueError, match="loss must be"):
         logistic_limit([[1.0]], [1], loss="hinge")
+
+
+@pytest.mark.parametrize("loss", ["cross entropy", "logistic", "exponential"])
+def test_three_classes(loss):
+    """Two classes that overlap, and a third apart from both: the finite part by another minimizer."""
+    rng = np.random.default_rng(8)
+    X, y = rng.standard_normal((40, 3)), np.where(rng.random(40) < 0.5, "a", "b")
+    apart = np.array([0.0, 0.0, 9.0])
+    X, y = np.vstack([X * [1, 1, 0], apart + rng.standard_normal((15, 3))]), np.append(y, ["c"] * 15)
+    limit = logistic_limit(X, y, loss=loss)
+    assert limit.separable.shape == (55, 2)
+    own = np.searchsorted(["a", "b", "c"], y)
+    overlap = (own < 2)[:, None] & (np.arange(2) == 0)  # a against b: the first of the other classes
+    assert not limit.separable[overlap].any()
+    assert limit.certificate.proof is SplitProof.EXACT
+
+    def value(v):
+        scores = X @ (limit.subspace.reshape(len(limit.subspace), -1).T @ v).reshape(3, 3).T
+        m = np.array([scores[n, own[n]] - np.delete(scores[n], own[n]) for n in range(55)])
+        m[limit.separable] = np.inf
+        if loss == "cross entropy":
+            return np.log1p(np.exp(-m).sum(axis=1)).sum()
+        return np.logaddexp(0, -m).sum() if loss == "logistic" else np.exp(-m).sum()
+
+    found = minimize(value, np.zeros(len(limit.subspace)), options={"gtol": 1e-8})
+    assert limit.loss == pytest.approx(found.fun, rel=1e-10)
+    assert value(limit.subspace.reshape(-1, 9) @ limit.finite_part.ravel()) == pytest.approx(limit.loss, rel=1e-12)
+    W = limit.direction
+    margins = np.array([X[n] @ W[own[n]] - np.delete(X[n] @ W.T, own[n]) for n in range(55)])
+    assert margins[limit.separable].min() == pytest.approx(1.0, abs=1e-9)
+    np.testing.assert_allclose(margins[~limit.separable], 0, atol=1e-12)

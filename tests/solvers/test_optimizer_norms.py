@@ -263,6 +263,23 @@ def test_the_spectral_margin_by_hand() -> None:
     assert certify([[1.0, 0.0]], np.ones((1, 2)), other, Schatten(np.inf)).worst <= 1e-9
 
 
+@pytest.mark.parametrize(
+    ("norm", "value"),
+    [
+        (L2(), 0.8000547866),
+        (Schatten(np.inf), 0.6057252029),
+        (Bridge(np.inf), 1 / 3),
+        (Schatten(1.0), 1.1266221818),
+        (Bridge(1.0), 122 / 65),
+    ],
+)
+def test_known_values_of_several_classes(norm: Regularizer, value: float) -> None:
+    X = np.array([[2.0, 1, 0], [0, 2, 1], [1, 0, 3], [3, -1, 1]])
+    solution = max_margin(X, [0, 1, 2, 0], norm)
+    assert solution.status is Status.OPTIMAL
+    assert solution.objective == pytest.approx(value, rel=3e-10)  # the digits printed
+
+
 def test_perturbed_spectral_answers_are_rejected() -> None:
     X, _ = random_data(12, 4, 1)
     Y = labels_of(X, 3, 1)
