@@ -64,7 +64,7 @@ class KernelRichComparison(Experiment):
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
         """Few points, few scales."""
-        return (cls("sparse:5,10,1,0", inits=(0.01, 0.3, 10.0), steps=500, shares=(1.0,), matrix_inits=(0.1,)),)
+        return (cls("sparse:4,8,1,0", inits=(0.03, 10.0), steps=300, shares=(1.0,), matrix_inits=(0.1,)),)
 
 
 compare_kernel_rich = function_of(KernelRichComparison, "compare_kernel_rich")
