@@ -123,7 +123,8 @@ class Search:
 
     def _nearest(self, limit: OptimizerLimit, theta: Tensor, run: Trajectory) -> OptimizerLimit:
         """Of several optima the one next to the run's direction."""
-        if limit.face is None or limit.certificate is None or self.problem is None or self.regularizer is None:
+        several = limit.unique is Uniqueness.NOT_UNIQUE and self.system.objective.is_predictor
+        if not several or limit.certificate is None or self.problem is None or self.regularizer is None:
             return limit
         beta = self.system.measured(theta, limit.dual.reshape(-1)).theta.numpy().reshape(self.problem.shape)
         found = nearest_optimum(self.problem, self.regularizer, limit.certificate.objective, beta)
