@@ -40,7 +40,7 @@ class ReluComparison(LabelledDataExperiment):
 
     topic = "Global optimum: two-layer ReLU networks"
     study = "compare.relu.relu_report:relu_report"
-    data: Any = parameter("synthetic:8,2,2", SOURCES)
+    data: Any = parameter("random:6,2,0", SOURCES)
     _: KW_ONLY
     widths: Sequence[int] = parameter((3, 10, 50), "Numbers of hidden units.", kind=INTEGERS, within=COUNT)
     inits: Sequence[float] = parameter(
@@ -54,7 +54,7 @@ class ReluComparison(LabelledDataExperiment):
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
-        """Eight points of a plane: a narrow network, which ends above the optimum, and a wide one, which ends there."""
+        """Six points of a plane, a narrow network and a wide one."""
         return (cls(widths=(4, 20), inits=(1.0,), seeds=(0,)),)
 
 
