@@ -33,8 +33,11 @@ def dual_newton(G: Array, start: Array, tol: float) -> tuple[Array, float]:
     G has a diagonal of at most one. Rows that do not separate end that way too: there ‖β‖ grows with C.
     """
     alpha, penalty, gap = start, 1e2, np.inf
-    if start.any():
-        alpha, penalty = start * (float(start.sum()) / float(start @ G @ start)), 1e3
+    square = float(start @ G @ start)
+    if square > 0.0:
+        alpha, penalty = start * (float(start.sum()) / square), 1e3
+    elif start.any():  # Σ α_n a_n = 0 to rounding: ‖β‖ is too large for inner products
+        return alpha, gap
     while penalty <= _LARGEST_PENALTY:
         found = _minimum(G, alpha, 1.0 + alpha / penalty, penalty)
         if found is None:
