@@ -101,9 +101,7 @@ def deliver(report: Report, *, out: Path, as_json: bool, verbose: bool) -> NoRet
         console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
         report.print(console, verbose=verbose or failed is not None)
     if failed is not None:
-        raise click.UsageError(
-            f"the report could not be written into {str(out)!r}: {failed}; all of it is printed instead"
-        )
+        raise OSError(f"the report could not be written into {str(out)!r}: {failed}; all of it is printed instead")
     tables = "" if verbose or as_json else "; tables: there, or --verbose"
     click.echo(f"report: {place}, after {sum(os.times()[:4]):.0f} s of processor time{tables}", err=True)
     click.get_current_context().exit(exit_code(report))
