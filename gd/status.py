@@ -118,6 +118,6 @@ class LinearFlowStatus(TrainingStatus):
 
     FOLLOWED = "Followed to the last time asked for."
     UNRESOLVED = (
-        "Given up: margins that grow were not told from margins that stay bounded before rounding errors of the "
-        "gradient count."
+        "Given up: rounding errors of the gradient count before margins that grow were told from margins that stay "
+        "bounded."
     )

@@ -85,6 +85,8 @@ def find_classes(y: Any) -> Classes | None:
     except ValueError:  # ragged
         return None
     words = labels.dtype.kind in "US" or (labels.dtype == object and all(isinstance(v, str) for v in labels.flat))
+    if labels.dtype == object and not words and all(isinstance(v, (int, float)) for v in labels.flat):
+        labels = np.asarray(labels.tolist())  # numbers that pandas kept as objects
     numbers = labels.dtype.kind in "iu" or (labels.dtype.kind == "f" and bool((labels == np.round(labels)).all()))
     if labels.ndim != 1 or not (words or (numbers and np.isfinite(labels).all())):
         return None

@@ -112,11 +112,11 @@ def section(runs: Sequence[Run], dataset: Dataset) -> Section:
     columns = [
         (Column("optimizer", "optimizer"), lambda r: r.optimizer),
         (Column("norm", "R(β)", about="Of the table's line for this pair."), norm_of),
+        (Column("own", "own gap", format=".2g", about=OWN), own_gap),
         *(
             (Column(str(R), R.formula, format=".2g", about=SHORTFALL if R is norms[0] else ""), last_of(R))
             for R in norms
         ),
-        (Column("own", "own gap", format=".2g", about=OWN), own_gap),
         (
             Column("kkt", "KKT residual", format=".2g", about="1 − L·min m·Σp/(‖θ‖·‖Σp∇m‖°) in the optimizer's norm."),
             kkt,

@@ -57,7 +57,7 @@ def totals(report: Findings) -> Section:
     for section in report.sections:
         found = Counter(check.verdict for check in section.checks)
         if found:
-            rows.append({"section": section.title, **{v.name: found[v] or None for v in Verdict}})
+            rows.append({"section": section.title, **{v.name: found[v] for v in Verdict}})
     return Section("", columns=columns, rows=rows)
 
 

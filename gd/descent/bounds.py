@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from solvers.arrays import Array
 from solvers.regularizers import Regularizer
 
-ROUNDING = 1e-12
-"""Bounds are lowered by this part, the rounding of sums of 10⁵ steps where Aᵀp̄ does not cancel."""
+LAYERS = 10.0
+"""Times the rounding of one scalar product: what a margin may be off that was computed through several layers."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,20 @@ class LossWeights:
     """Aᵀp_t, shape (B, S, *shape of β); None where the outputs are not known to be ⟨x, β⟩."""
     total_image: Array | None = field(repr=False)
     """Aᵀ Σ p, the same shape; None likewise."""
+    largest: Array = field(repr=False)
+    """max_n |x_nd|, of the shape of one input."""
+    epsilon: float
+    """The relative rounding of the run's arithmetic: 2.2e-16 in float64."""
+
+    def image_error(self, steps: int, mass: float, shape: tuple[int, ...]) -> Array:
+        """A bound of the rounding of a sum of that many steps' images, entrywise: γ Σp max_n |x_nd|."""
+        terms = self.epsilon * (steps + self.current[0, 0].size)
+        return np.broadcast_to(terms * mass * self.largest.reshape(-1), (*shape[:-1], self.largest.size)).reshape(shape)
+
+    def margin_error(self, beta: Array) -> float:
+        """A bound of the rounding of the margins of β."""
+        D = self.largest.size
+        return LAYERS * self.epsilon * D * float((np.abs(beta).reshape(-1, D) @ self.largest.reshape(-1)).max())
 
     def mean(self, run: int, first: int, last: int) -> Array:
         """The mean p̄ of the steps after snapshot `first` up to snapshot `last`, of sum 1; the shape of y."""
@@ -48,7 +62,8 @@ class LossWeights:
 class Bounds:
     """Both sides of min R(β) s.t. margins ≥ 1 at every snapshot of B runs.
 
-    They are as exact as sums in float64; `certify(X, y, β, R, dual=p̄)` repeats one of them in careful arithmetic.
+    Both are widened by what the rounding of sums may have moved, so they hold where Aᵀp̄ cancels and in float32;
+    `certify(X, y, β, R, dual=p̄)` repeats one of them in careful arithmetic.
 
     Reference: Gunasekar, Lee, Soudry, Srebro (2018), *Characterizing implicit bias in terms of optimization geometry*,
     section 3: the dual of the max-margin problem in a norm.
@@ -96,15 +111,33 @@ def bounds(steps: NDArray[np.int64], predictors: Array, margins: Array, p: LossW
             if np.isnan(margins[b, s]):  # the run has stopped
                 upper[b, s] = lower[b, s] = np.nan
                 continue
-            if margins[b, s] > 0:
-                upper[b, s] = R.value(predictors[b, s]) / margins[b, s]
+            margin = margins[b, s] - p.margin_error(predictors[b, s])
+            if margin > 0:
+                upper[b, s] = R.value(predictors[b, s]) * (1.0 + p.epsilon) / margin
+            rounding = _rounding(p, b, s, int(steps[s]), R)
             for first, last, mass, image in _means(steps, p, b, s):
-                dual = R.dual_norm(image)
-                proved = (1.0 - ROUNDING) * mass / dual if dual > 0 else np.inf
+                dual = R.dual_norm(image) + rounding[first != last]
+                proved = (1.0 - 2.0 * p.epsilon * (last + 2)) * mass / dual if dual > 0 else np.inf
                 if mass > 0 and proved > best:
                     best, window = proved, (first, last)
             lower[b, s], windows[b, s] = best, window
     return Bounds(R, upper, lower, windows)
+
+
+def _rounding(p: LossWeights, b: int, s: int, steps: int, R: Regularizer) -> tuple[float, float]:
+    """What rounding may have moved R°(Aᵀp) of one step, and of sums since the start.
+
+    An error δ with |δ| ≤ e entrywise has R°(δ) ≤ √size R°(e): monotone norms need no factor, and the others here, of
+    singular values and of spectra, are within √size of the Euclidean one.
+    """
+    assert p.current_image is not None
+    shape = p.current_image.shape[2:]
+    widened = float(np.sqrt(np.prod(shape)))
+    one, sums = (
+        p.image_error(0, float(p.current[b, s].sum()), shape),
+        p.image_error(steps, float(p.total[b, s].sum()), shape),
+    )
+    return widened * R.dual_norm(one), widened * R.dual_norm(sums)
 
 
 def _means(steps: NDArray[np.int64], p: LossWeights, b: int, s: int) -> Iterator[tuple[int, int, float, Array]]:

@@ -212,5 +212,11 @@ class Recorder:
 
     def loss_weights(self) -> LossWeights | None:
         """The p_t and their sums; None where there are no labels."""
-        columns = [self._record.column(name, axis=1) for name in ("current", "total", "current_image", "total_image")]
-        return None if columns[0] is None else LossWeights(*columns)
+        current, total, *images = [
+            self._record.column(name, axis=1) for name in ("current", "total", "current_image", "total_image")
+        ]
+        if current is None:
+            return None
+        X = self.objective.X
+        largest = X.abs().amax(dim=0).cpu().numpy().astype(np.float64)
+        return LossWeights(current, total, images[0], images[1], largest, float(torch.finfo(X.dtype).eps))

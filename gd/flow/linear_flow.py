@@ -31,6 +31,7 @@ from solvers.validation import check_problem, finite_array
 
 FIRST, LAST, BETWEEN = 12.0, 36.0, 2.0
 """Times s at which margins are told apart, as far as rounding allows, and how far back they are compared."""
+COARSEST = 1e3  # times the tolerance asked for, in the first stage
 BOUNDED, GROWN = 0.01, 0.5
 """Growth dm/ds of balanced rows at most, and of the others at least: it tends to 0, and to 1 or more."""
 ACROSS = 1e-6
@@ -133,10 +134,11 @@ class _Flow:
         predictors = np.full((times.size, self.origin.size), np.nan)
         x, s, used, parts = np.zeros(self.origin.size), 0.0, 0, None
         for look in np.arange(FIRST - BETWEEN, LAST + 0.5 * BETWEEN, BETWEEN):
-            noise = (
-                float(np.exp(look)) * EPS * float(np.linalg.norm(self.loss.weights(offset + rows @ x) @ np.abs(rows)))
-            )
-            if s > 0 and noise * float(np.abs(rows).max()) > BOUNDED:
+            with np.errstate(over="ignore", invalid="ignore"):
+                pull = float(np.linalg.norm(self.loss.weights(offset + rows @ x) @ np.abs(rows)))
+            noise = float(np.exp(look)) * EPS * pull
+            # a start that is far on the wrong side has gradients of e^{|m|}, whose rounding the first stage would take
+            if not noise * float(np.abs(rows).max()) <= (BOUNDED if s > 0 else COARSEST * self.tol):
                 break
             stage = _Stage(rows, self.loss, offset, max(self.tol, noise))
             within = (stops >= s) & (stops < look)

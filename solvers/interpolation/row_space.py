@@ -40,7 +40,7 @@ class InconsistentDataError(ValueError):
         self.residual = residual
         involved = np.flatnonzero(np.abs(combination) > 1e-12 * np.abs(combination).max())
         shown = ", ".join(map(str, involved[:8])) + (", …" if involved.size > 8 else "")
-        reason = why or "the rows of X depend on each other and y does not follow"
+        reason = why or "to rounding: the rows of X depend on each other in float64 and y does not follow"
         super().__init__(
             f"no predictor fits the data: Xβ = y has no solution, {reason} (relative residual {residual:.1e}; a "
             f"combination of rows [{shown}] that shows it is in `error.combination`). Remove or correct such rows, or "

@@ -124,3 +124,12 @@ def test_what_rounding_hides_is_not_followed():
 def test_refusals(arguments, message):
     with pytest.raises(ValueError, match=message):
         linear_flow(**({"X": np.eye(2), "y": [1, 1], "log_times": [1.0]} | arguments))
+
+
+@pytest.mark.parametrize("w", [-5.0, -10.0, -20.0, -40.0, -500.0])
+def test_a_start_far_on_the_wrong_side_is_followed_or_given_up(w: float) -> None:
+    """u = e^{w₁} obeys u′ = 1 − 2u³: at t = e⁵ it is at rest, w₁ = −ln2/3. From −40 it once ended at −0.137."""
+    flow = linear_flow([[1.0, 0], [-2, 0], [0, 1]], [1, 1, 1], [5.0], loss="exponential", start=[w, 0.0])
+    if flow.status is LinearFlowStatus.FOLLOWED:
+        assert abs(flow.predictors[0, 0] + np.log(2) / 3) < 1e-8
+    assert (flow.status is LinearFlowStatus.FOLLOWED) == (w >= -10)

@@ -477,3 +477,26 @@ def test_a_factory_that_makes_no_optimizer_is_refused():
 def test_bad_parameters_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_bounds_hold_in_float32() -> None:
+    """The least ℓ2 norm of two points of one line is 10; unwidened, both bounds were wrong by 1e-6 and crossed."""
+    bounds = descend(
+        FullyConnected(1, 1, seed=0), [[0.1], [-0.3]], [1, -1], optimizer="sign", steps=200, dtype=torch.float32
+    ).gap(L2())
+    assert bounds.lower[0, -1] < 10.0 < bounds.upper[0, -1]
+    assert bounds.relative[0, -1] < 1e-4
+
+
+@pytest.mark.parametrize("epsilon", [1e-4, 1e-6, 1e-8])
+def test_bounds_hold_where_the_weights_cancel(epsilon: float) -> None:
+    """Rows (1, ε), (−3, ε): Aᵀp̄ ≈ (0, ε), a difference of numbers of order one. The least norm is 1/ε."""
+    c = np.sqrt(0.5)
+    X = np.array([[1.0, epsilon], [-3.0, epsilon]]) @ np.array([[c, c], [-c, c]])
+    model = FullyConnected(2, 1, seed=0)
+    with torch.no_grad():
+        for weight in model.parameters():  # margins whose softmax is (3/4, 1/4)
+            weight.copy_(torch.as_tensor(np.linalg.solve(X, [-np.log(3.0), 0.0])).reshape(weight.shape))
+    bounds = descend(model, X, [1, 1], steps=300, schedule=ConstantStep(1e-3)).gap(L2())
+    # X is rounded itself: the margin of the rounded rows is ε to a part of 1e-16/ε
+    assert bounds.lower[0, -1] <= (1.0 + 1e-15 / epsilon) / epsilon
