@@ -86,10 +86,11 @@ DESCENT_COLUMNS = (
 def flow_row(run: FlowAndSolution) -> dict[str, Value]:
     """One line of the limits' table."""
     certificate = run.flow.certificate
-    best = run.best
+    best, family = run.best, run.family
+    conjectured = family.row.conjectured(family.depth)  # then the verdict is on the KKT point of the weights
     return {
-        "network": run.family.label,
-        "regularizer": run.family.formula,
+        "network": family.label,
+        "regularizer": f"‖w‖₂ (conjectured: {family.formula})" if conjectured else family.formula,
         "seed": run.seed,
         "angle": run.angle,
         "polish": run.polish,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from compare.reports.findings import Column, Findings, Section
+from compare.reports.findings import Column, Findings, Section, Value
 from compare.reports.verdict import Verdict
 
 ONE_SCREEN = 24
@@ -53,7 +53,7 @@ def in_short(section: Section) -> Section:
 def totals(report: Findings) -> Section:
     """One row for each section that checks something: how many of its predictions have which verdict."""
     columns = [Column("section", "compared"), *(Column(verdict.name, verdict.value) for verdict in Verdict)]
-    rows = []
+    rows: list[dict[str, Value]] = []
     for section in report.sections:
         found = Counter(check.verdict for check in section.checks)
         if found:
