@@ -15,6 +15,7 @@ Reference: Mohan, Fazel (2012), "Iterative reweighted algorithms for matrix rank
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,7 @@ from solvers.arrays import Array
 from solvers.certificate import certified, nearest_multipliers
 from solvers.problem import MarginProblem
 from solvers.solution import Candidate, Solution, Status
+from solvers.stationary_points import best_certified
 
 if TYPE_CHECKING:
     from solvers.regularizers.schatten import Schatten
@@ -140,24 +142,15 @@ class SpectrumSearch:
 
     def _stationary_point(self, b: Array, dual: Array, stats: dict[str, object]) -> Solution:
         """The rank whose Newton solution has the best certificate."""
-        best: Solution | None = None
         sigma = np.linalg.svd(b, compute_uv=False)
-        active = np.flatnonzero(dual > 1e-9 * dual.max(initial=0.0))
-        for rank in dict.fromkeys(int((sigma > threshold * sigma[0]).sum()) for threshold in THRESHOLDS):
-            found = self._newton(b, active.tolist(), rank)
-            if found is None:
-                continue
-            beta, alpha = self._outside(found[0]), found[1]
-            margin = float(self.problem.careful_margins(beta).min())
-            if margin <= 0:
-                continue
-            # where rows depend on each other Newton's multipliers are some, and may be negative
-            for multipliers in (alpha, None):
-                solution = self._certified(beta / margin, multipliers, stats)
-                if best is None or solution.certificate.worst < best.certificate.worst:
-                    best = solution
-                if best.status is Status.STATIONARY:
-                    return best
-        beta = self._outside(b)
-        rough = self._certified(beta / float(self.problem.careful_margins(beta).min()), None, stats)
-        return rough if best is None or rough.certificate.worst < best.certificate.worst else best
+        active = np.flatnonzero(dual > 1e-9 * dual.max(initial=0.0)).tolist()
+
+        def candidates() -> Iterator[tuple[Array, Array]]:
+            for rank in dict.fromkeys(int((sigma > threshold * sigma[0]).sum()) for threshold in THRESHOLDS):
+                found = self._newton(b, active, rank)
+                if found is not None:
+                    yield self._outside(found[0]), found[1]
+
+        return best_certified(
+            candidates(), self._outside(b), self.problem, lambda beta, alpha: self._certified(beta, alpha, stats)
+        )

@@ -15,6 +15,7 @@ Reference: Gunasekar, Lee, Soudry, Srebro (2018), Theorem 2a and eq. (13).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -41,6 +42,29 @@ THRESHOLDS = (1e-4, 1e-6, 1e-2, 1e-8)
 
 COLLAPSED = 1e-6
 """A coefficient that Newton's method has shrunk to this part of its start is not in the support."""
+
+
+def best_certified(
+    candidates: Iterable[tuple[Array, Array]],
+    rough: Array,
+    problem: MarginProblem,
+    examine: Callable[[Array, Array | None], Solution],
+) -> Solution:
+    """The first stationary one of pairs (β, α) that separate, else the best certified of them and of `rough`."""
+    best: Solution | None = None
+    for beta, alpha in candidates:
+        margin = float(problem.careful_margins(beta).min())
+        if margin <= 0:
+            continue
+        # where rows depend on each other Newton's multipliers are some, and may be negative
+        for multipliers in (alpha, None):
+            solution = examine(beta / margin, multipliers)
+            if best is None or solution.certificate.worst < best.certificate.worst:
+                best = solution
+            if best.status is Status.STATIONARY:
+                return best
+    last = examine(rough / float(problem.careful_margins(rough).min()), None)
+    return last if best is None or last.certificate.worst < best.certificate.worst else best
 
 
 @dataclass(frozen=True)
@@ -129,27 +153,17 @@ class GroupProblem:
         self, b: Array, dual: Array, stats: dict[str, object], thresholds: tuple[float, ...] = THRESHOLDS
     ) -> Solution:
         """Steps 2 and 3: the support threshold whose Newton solution has the best certificate."""
-        best: Solution | None = None
-        for threshold in thresholds:
-            size = np.linalg.norm(b, axis=1)
-            support = np.flatnonzero(size > threshold * size.max())
-            found = self.newton(b, dual, support)
-            if found is None or not found[0].any():
-                continue
-            beta = self.predictor(found[0])
-            margin = float(self.problem.careful_margins(beta).min())
-            if margin <= 0:
-                continue
-            # where rows depend on each other Newton's multipliers are some, and may be negative
-            for multipliers in (found[1], None):
-                solution = self.certified(beta / margin, multipliers, stats)
-                if best is None or solution.certificate.worst < best.certificate.worst:
-                    best = solution
-                if best.status is Status.STATIONARY:
-                    return best
-        beta = self.predictor(b)
-        rough = self.certified(beta / float(self.problem.careful_margins(beta).min()), None, stats)
-        return rough if best is None or rough.certificate.worst < best.certificate.worst else best
+
+        def candidates() -> Iterator[tuple[Array, Array]]:
+            for threshold in thresholds:
+                size = np.linalg.norm(b, axis=1)
+                found = self.newton(b, dual, np.flatnonzero(size > threshold * size.max()))
+                if found is not None and found[0].any():
+                    yield self.predictor(found[0]), found[1]
+
+        return best_certified(
+            candidates(), self.predictor(b), self.problem, lambda beta, alpha: self.certified(beta, alpha, stats)
+        )
 
     def reached(self, index: int, relaxed: Array, rng: np.random.Generator) -> Solution:
         """See `LocalSearch`."""
