@@ -42,8 +42,7 @@ def optimal_face(problem: MarginProblem, R: Regularizer, beta: Array, directions
     for direction in directions.reshape(-1, *beta.shape):
         # farther than this even −β's side is left: R(β + sd) ≥ sR(d) − R(β)
         reach = 2.1 * value / R.value(direction)
-        extent = [-_farthest(lambda s, d=direction: optimal(beta - s * d), reach)]  # type: ignore[misc]
-        extent.append(_farthest(lambda s, d=direction: optimal(beta + s * d), reach))  # type: ignore[misc]
+        extent = [-_farthest(optimal, beta, -direction, reach), _farthest(optimal, beta, direction, reach)]
         if max(-extent[0], extent[1]) > POINT * float(np.linalg.norm(beta)):
             kept.append(direction)
             extents.append(extent)
@@ -85,10 +84,10 @@ def _rows_multipliers(A: Array, missing: Array, shape: tuple[int, ...]) -> Array
     return np.asarray(-residual[:-1] / residual[-1]).reshape(shape)
 
 
-def _farthest(optimal: Callable[[float], bool], reach: float) -> float:
-    """The largest s in [0, reach] that is optimal, by bisection: the optimal set is convex."""
+def _farthest(optimal: Callable[[Array], bool], beta: Array, direction: Array, reach: float) -> float:
+    """The largest s in [0, reach] with β + s·direction optimal, by bisection: the optimal set is convex."""
     low, high = 0.0, reach
     for _ in range(60):
         middle = 0.5 * (low + high)
-        low, high = (middle, high) if optimal(middle) else (low, middle)
+        low, high = (middle, high) if optimal(beta + middle * direction) else (low, middle)
     return low
