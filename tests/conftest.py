@@ -60,3 +60,10 @@ def pytest_sessionstart() -> None:
     missing = [pattern for pattern in NUMERICAL if not list(HERE.glob(pattern))]
     if missing:
         raise pytest.UsageError(f"NUMERICAL in tests/conftest.py names files that are not there: {missing}")
+
+
+@pytest.fixture(autouse=True)
+def _one_start_per_test() -> None:
+    """torch's own generator, which initializes modules, starts alike in every test, whichever ran before it."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)

@@ -59,7 +59,7 @@ class ArmijoLineSearch(Schedule):
                 f"decrease={self.decrease!r}, longest={self.longest!r}"
             )
 
-    def label(self, degree: int | None) -> str:
+    def label(self, degree: float | None) -> str:
         return f"{self.name} (no rate proved)"
 
     def start(self, objective: Objective, W: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ class KKTPoint:
 class KKTSystem:
     """The equations (1) of one network, an objective of one run on labelled data, in a norm of its weights."""
 
-    def __init__(self, objective: Objective, norm: WeightNorm, degree: int) -> None:
+    def __init__(self, objective: Objective, norm: WeightNorm, degree: float) -> None:
         self.objective, self.norm, self.degree = objective, norm, degree
         self.labels = objective.y.flatten()
         self.size = objective.start.shape[1]

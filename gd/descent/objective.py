@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from gd.flow.homogeneity import measured_degree
 from gd.losses import Loss
 from gd.networks.declaration import declared
 from gd.optimizers.weight_norm import WeightNorm
@@ -209,19 +210,17 @@ class Objective:
         """What accumulates the effective start of finite steps, where the networks have one and the loss is squared."""
         return None if self._linear is None or self.loss.margin else self._linear.effective_start(self.start)
 
-    def _measured_degree(self) -> int | None:
-        """L with f(x; c·w) = c^L f(x; w): stated by the model, else measured at the start; None if there is none."""
+    def _measured_degree(self) -> float | None:
+        """L with f(x; c·w) = c^L f(x; w): stated by the model, else measured near the start; None if there is none."""
         if self._declared.degree is not None:
             return self._declared.degree
+        # points only have to be enough for every unit to be awake at ±w for one of them
+        few = torch.arange(0, len(self.X), max(len(self.X) // 256, 1), device=self.X.device)
         with torch.no_grad():
-            # a power of two scales floats exactly, so that a homogeneous network of degree L gives exactly 2^L f
-            once, twice = self.outputs(self.start), self.outputs(2.0 * self.start)
-        scale = once.abs().max()
-        if not torch.isfinite(twice).all() or scale == 0:
-            return None
-        degree = round(math.log2(max(float(twice.abs().max() / scale), 1e-300)))
-        tolerance = 1e3 * torch.finfo(once.dtype).eps * 2.0**degree * scale
-        return degree if degree >= 1 and bool((twice - 2.0**degree * once).abs().max() <= tolerance) else None
+            try:
+                return measured_degree(lambda named: self.outputs(named["w"], few), {"w": self.start}, seed=0)
+            except ValueError:  # not homogeneous, not finite or zero everywhere
+                return None
 
     def curvature(self, W: Tensor) -> Tensor:
         """An upper bound, shape (B,), on the norm of ∇² log L (margin losses) or ∇²L (squared loss) at W.

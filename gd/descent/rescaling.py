@@ -74,10 +74,10 @@ class ProgressiveRescaling(StepSize):
                 f"warmup={self.warmup!r}, period={self.period!r}, growth={self.growth!r}, turned={self.turned!r}"
             )
 
-    def heuristic(self, degree: int | None) -> bool:
+    def heuristic(self, degree: float | None) -> bool:
         return self.period is None or super().heuristic(degree)
 
-    def label(self, degree: int | None) -> str:
+    def label(self, degree: float | None) -> str:
         if self.period is None and degree == 1:
             return f"{self.name} (heuristic radii; proved for fixed periods: {self.rate})"
         return super().label(degree)
@@ -97,7 +97,7 @@ class ProgressiveRescaling(StepSize):
         new_norm = torch.where(due, grown, torch.minimum(norm, radius))
         return moved * column(new_norm / norm), torch.where(due, grown, radius)
 
-    def _used_up(self, W: Tensor, gradient: Gradient, degree: int, margins: int) -> Tensor:
+    def _used_up(self, W: Tensor, gradient: Gradient, degree: float, margins: int) -> Tensor:
         """Whether a radius has nothing more to give, shape (B,): the two conditions above."""
         norm = torch.linalg.vector_norm(W, dim=1)
         theta = W / column(norm)

@@ -44,11 +44,11 @@ class Schedule(ABC):
     needs_step = False
     """Whether it falls back on the curvature along gradients, so that another optimizer must be given a step."""
 
-    def heuristic(self, degree: int | None) -> bool:
+    def heuristic(self, degree: float | None) -> bool:
         """Whether no theorem covers this method on networks of this degree of homogeneity (None: not homogeneous)."""
         return self.linear_theory_only and degree != 1
 
-    def label(self, degree: int | None) -> str:
+    def label(self, degree: float | None) -> str:
         """What a report prints: the name, and the proved rate or the word heuristic."""
         if self.heuristic(degree):
             return f"{self.name} (heuristic here: proved for linear predictors only, {self.rate})"

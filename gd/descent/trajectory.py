@@ -82,7 +82,7 @@ class Trajectory(Card):
     """How each run ended, B of them."""
     last_step: NDArray[np.int64]
     """The step that the weights at the end belong to, shape (B,)."""
-    degree: int | None
+    degree: float | None
     """L with f(x; c·w) = c^L f(x; w); None where the network is not homogeneous."""
     loss: str
     """The name of the loss."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gd.flow.homogeneity import TOLERATED, measured_degree
+from gd.flow.homogeneity import measured_degree, tolerated
 from gd.flow.margin_map import Local, MarginMap
 from gd.flow.two_layer_optimum import TwoLayerRelu, two_layer_relu
 from gd.networks.declaration import declared
@@ -102,7 +102,7 @@ class ModuleMap(MarginMap):
                 if f.numel() != 2 * count:
                     return False
                 error = f - probes.flatten(1) @ self._coefficients(row)
-                if float(error.abs().max()) > TOLERATED * max(float(f.abs().max()), 1e-300):
+                if float(error.abs().max()) > tolerated(f.dtype) * max(float(f.abs().max()), 1e-300):
                     return False
         return True
 
