@@ -119,7 +119,7 @@ class Run:
         for attempt in range(max_steps):
             accepted = flow.advance()
             self.recorder.keep(flow, rows, accepted)
-            separated = flow.margins.min(axis=1) > 0
+            separated = flow.separated
             due = accepted & separated & (flow.log_norm >= [courses[row].next_look for row in rows])
             ended = [i for i in map(int, np.flatnonzero(due)) if self._ends(flow, i, int(rows[i]), courses[rows[i]])]
             spent = (flow.step < SMALLEST_STEP * flow.tau) | (flow.log_norm > LARGEST_LOG_NORM)
@@ -247,10 +247,10 @@ class Run:
         theta, p = flow.theta[i], flow.weights[i]
         return self._direction(theta, p, kkt_of_force(theta, flow.force()[i], flow.margins[i], p, self.mapping.degree))
 
-    def _not_found(self, own: _Direction) -> _Found:
-        if own.kkt.margin <= 0:
+    def _not_found(self, flow: Flow, i: int, own: _Direction, growth: float) -> _Found:
+        if not flow.separated[i]:
             status = FlowStatus.NOT_SEPARATED
-        elif own.gap is not None and own.gap > self.tol and own.kkt.relative < AT_REST:
+        elif own.gap is not None and own.gap > self.tol and own.kkt.relative < AT_REST and growth > OPEN_GAP:
             status = FlowStatus.SADDLE
         else:
             status = FlowStatus.UNFINISHED
@@ -262,8 +262,8 @@ class Run:
         return beta[0] / direction.kkt.margin if beta is not None and direction.kkt.margin > 1e-290 else None
 
     def _report(self, flow: Flow, i: int, row: int, course: _Course) -> Limit:
-        own = self._own(flow, i)
-        found = course.found or self._not_found(own)
+        own, growth = self._own(flow, i), self._growth(flow, i)
+        found = course.found or self._not_found(flow, i, own, growth)
         there = found.direction
         margins = self.mapping.margins(there.theta[None])[0].cpu().numpy()
         margin = there.kkt.margin
@@ -293,7 +293,7 @@ class Run:
                 margin=own.kkt.margin,
                 residual=float(flow.residual()[i]),
                 turned=course.turned,
-                growth=self._growth(flow, i),
+                growth=growth,
                 duality_gap=own.gap,
                 certificate=own.certificate,
             ),
