@@ -150,20 +150,21 @@ def newton_step(
     kept = np.flatnonzero((p > NEGLIGIBLE).any(axis=0))
     coupling, weight = columns(kept), p[:, kept]
     root = np.asarray(np.sqrt(weight), dtype=np.float64)
+    r = at.centred(p)
     groups = kept // at.group
     matrix = coupling[:, kept] + np.where(groups[:, None] == groups, at.a[:, kept, None], 0.0)
     matrix *= root[:, :, None] * root[:, None, :]  # positive definite after the next lines
     diagonal = np.arange(kept.size)
     matrix[:, diagonal, diagonal] += T[:, None]
-    right = np.stack([root * at.r[:, kept], root * at.t[:, kept]], axis=-1)
+    right = np.stack([root * r[:, kept], root * at.t[:, kept]], axis=-1)
     v = np.asarray(np.linalg.solve(matrix, right), dtype=np.float64)
     found, nu = constrained_change(p, root, v)
     change = np.zeros_like(p)
     change[:, kept] = found
-    rest = at.r + nu[:, None] * at.t + np.einsum("bnk,bk->bn", coupling, found) + at.a * at.sums(change)
+    rest = r + nu[:, None] * at.t + np.einsum("bnk,bk->bn", coupling, found) + at.a * at.sums(change)
     u = -rest / (T[:, None] + at.a * p)
     u[:, kept] = found / weight
-    return np.asarray(u), np.asarray(at.r + nu[:, None] * at.t)
+    return np.asarray(u), np.asarray(r + nu[:, None] * at.t)
 
 
 def constrained_change(p: Array, root: Array, v: Array) -> tuple[Array, Array]:

@@ -112,7 +112,7 @@ def weights_of_many(
             change, nu = _newton_change(gram, p, at, h, T, neglected)
         except LinAlgError:  # T is lost in the rounding of a singular hK: a shorter step is wanted
             return p, False
-        rest = at.r[0] + nu * at.t[0] + h * gram.times(change) + (at.a * at.sums(change[None]))[0]
+        rest = at.centred(p[None])[0] + nu * at.t[0] + h * gram.times(change) + (at.a * at.sums(change[None]))[0]
         u = -rest / (T + at.a[0] * p)
         kept = change != 0.0
         u[kept] = change[kept] / p[kept]
@@ -140,7 +140,7 @@ def _newton_change(gram: Gram, p: Array, at: Linearized, h: float, T: float, neg
     """Δp of all constraints that are not negligible, zero for the others, and ν."""
     some, groups, kept = _coupled(p, at.group, neglected)
     root, a = np.sqrt(p[some]), at.a[0, some]
-    right = root[:, None] * np.stack([at.r[0, some], at.t[0, some]], axis=1)
+    right = root[:, None] * np.stack([at.centred(p[None])[0, some], at.t[0, some]], axis=1)
     v = _of_samples(T, a, root, groups)(right)
     if kept.size:
         matrix = h * gram.block(some[kept]) + np.where(groups[kept, None] == groups[kept], a[kept], 0.0)
