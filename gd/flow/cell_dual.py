@@ -111,7 +111,7 @@ def refined(cell: Cell, lam: Array, r: Array, mu: Array) -> tuple[Array, Array, 
     """
     tight, units = np.flatnonzero(lam > 0), np.flatnonzero(r > 0)
     faces = [mu[:, j] > 0 for j in units]
-    along = [_along(cell, j, face) for j, face in zip(units, faces, strict=True)]
+    along = [_along(cell, int(j), face) for j, face in zip(units, faces, strict=True)]
     unit_lam, unit_r, k = float(lam.max()), float(r.max()), tight.size
     for _ in range(REFINEMENTS):
         v = [A.T @ lam for A in along]
@@ -144,7 +144,7 @@ def _curvature(cell: Cell, at: Pull, r: Array, flat: float) -> Array:
     N = at.lam.size
     H = np.zeros((N, N))
     for j in np.flatnonzero((r > 1e-9 * r.max()) & (at.length > FAR)):
-        along = _along(cell, j, at.mu[:, j] > 0)
+        along = _along(cell, int(j), at.mu[:, j] > 0)
         H += r[j] * (along @ along.T)
     least = 1e-3 * at.value / (N * float(at.lam.max()) ** 2)
     H[np.diag_indices(N)] += flat * max(float(np.trace(H)) / N, least)

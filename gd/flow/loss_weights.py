@@ -49,7 +49,7 @@ class Linearized:
     """Constraints of a group; they follow one another."""
 
     def centred(self, p: Array) -> Array:
-        """r less a multiple of t, which only shifts ν: the part that Newton's method makes small, without cancellation."""
+        """r less a multiple of t, which only shifts ν: what Newton's method makes small, without cancellation."""
         shift = (p * self.r).sum(axis=1) / (p * self.t).sum(axis=1)
         return np.asarray(self.r - shift[:, None] * self.t)
 
