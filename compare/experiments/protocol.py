@@ -159,7 +159,7 @@ class Experiment(ABC):
         done = run_parts(parts, title, show=self.progress)
         found = [one for several in done.results for one in several]
         made = sections(found) if found else ()
-        return self.report(made, done, on=dataset.name, used=[dataset.used], seeds=seeds)
+        return self.report(made, done, on=dataset.name, used=[dataset.used], seeds=seeds, notes=dataset.notes)
 
     def report(
         self,

@@ -108,17 +108,17 @@ class FullyConnectedMap(CoefficientMap):
         return {f"weights.{i}": W.cpu().numpy() for i, W in enumerate(self.layers(theta))}
 
     def symmetries(self, theta: Tensor) -> Tensor:
-        """Rotations of hidden units: AW_l and −W_{l+1}A, A antisymmetric, with one index among the directions in use."""
+        """Rotations of hidden units: AW_l and −W_{l+1}A, A antisymmetric, one index among the directions in use."""
         layers, found = self.layers(theta), []
-        for l, (before, after) in enumerate(pairwise(layers)):
+        for layer, (before, after) in enumerate(pairwise(layers)):
             used, sizes, _ = torch.linalg.svd(torch.cat([before, after.mT], dim=1), full_matrices=True)
             rank = int((sizes > UNUSED * sizes[0]).sum())
             for i, j in product(range(rank), range(used.shape[1])):
                 if i < j:
                     A = torch.outer(used[:, i], used[:, j]) - torch.outer(used[:, j], used[:, i])
-                    turned = [torch.zeros_like(layer) for layer in layers]
-                    turned[l], turned[l + 1] = A @ before, -after @ A
-                    found.append(torch.cat([layer.flatten() for layer in turned]))
+                    turned = [torch.zeros_like(W) for W in layers]
+                    turned[layer], turned[layer + 1] = A @ before, -after @ A
+                    found.append(torch.cat([W.flatten() for W in turned]))
         return torch.stack(found) if found else super().symmetries(theta)
 
     def predictors(self, theta: Tensor) -> Array:
