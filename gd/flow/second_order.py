@@ -72,7 +72,16 @@ class PointKind(Enum):
 
 @dataclass(frozen=True, repr=False)
 class SecondOrder(Card):
-    """The second-order conditions at a limit; curvatures are relative to that of ½‖w‖², which is 1."""
+    """The second-order conditions at a limit; curvatures are relative to that of ½‖w‖², which is 1.
+
+    Reference: Nocedal, Wright (2006), Theorems 12.5 and 12.6.
+
+    >>> from gd import Convolutional, flow_limit
+    >>> limit = flow_limit(Convolutional(3, 2, seed=0), [[2.0, 1.0, 0.0], [1.0, 3.0, 1.0]], [1, 1])
+    >>> found = limit.second_order()
+    >>> found.kind.minimum, found.kind.name
+    (True, 'STRICT_MINIMUM')
+    """
 
     kind: PointKind
     """What the point is; prints as a sentence."""

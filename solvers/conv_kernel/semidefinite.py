@@ -147,7 +147,8 @@ def reduce_rank(
     |ĉ|² = P exists by the convolution lemma, and one channel does.
 
     Args:
-        Z: positive semidefinite up to rounding, (K·R + D) square, as of `conv_kernel_sdp`; any other Z that computes w.
+        Z: shape (K·R + D, K·R + D), positive semidefinite up to rounding, as of `conv_kernel_sdp`; or any other that
+            computes w.
         w: predictor, shape (D,), (H, W), (R, D) or (R, H, W).
         kernel_size: K, or (K_H, K_W).
         in_channels: R, as for `induced_regularizer`.
@@ -188,7 +189,7 @@ def reduce_rank(
         U, V, hat = least_output_weights(geometry, every[:channels], beta)
         error = relative_residual(geometry, hat, V, beta)
         cost = float(np.vdot(U, U) + np.vdot(V, V))
-        if error <= SAME_PREDICTOR and cost <= (1.0 + RANK) * trace:
+        if error <= SAME_PREDICTOR and cost <= (1.0 + SAME_PREDICTOR) * trace:
             break
     shape = -1, *geometry.grid
     return RankReduction(shaped_kernels(geometry, U), V.reshape(shape), cost, trace, rank_of(matrix), channels, error)

@@ -203,7 +203,7 @@ def test_rank_reduction_keeps_the_channels_that_images_and_input_channels_need(s
     program = conv_kernel_sdp(w, kernel, in_channels=R)
     answer = reduce_rank(program.matrix, w, kernel, in_channels=R)
     assert 1 < answer.channels <= np.prod(kernel) * R
-    assert answer.value <= program.value
+    assert answer.value <= program.value * (1 + 1e-8)
     assert answer.value >= program.lower_bound * (1 - 1e-9)
     assert answer.predictor_error < 1e-9
 
