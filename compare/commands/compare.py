@@ -11,7 +11,7 @@ import click
 from compare.command_line import LazyGroup
 from compare.commands.experiment import experiment_command
 from compare.commands.outcome import deliver, report_options
-from compare.experiments.table import EXPERIMENTS, Row
+from compare.experiments.table import APART, EXPERIMENTS, Row
 
 if TYPE_CHECKING:
     from compare.reports.report import Report
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Experiments(LazyGroup):
     """The experiments by name, each command made from the experiment's parameters."""
 
-    rows = EXPERIMENTS
+    rows = EXPERIMENTS | APART
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, its experiment imported now."""
