@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from compare.papers.lines import Chosen, Line, Measured
+from compare.papers.lines import Line, Measured, about
 
 if TYPE_CHECKING:
     from compare.experiments.bounded import BoundedComparison
+    from compare.experiments.decay import DecayComparison
     from compare.experiments.kernel_rich import KernelRichComparison
     from compare.experiments.losses import LossComparison
     from compare.experiments.margin import MarginComparison
@@ -124,6 +125,20 @@ def path_not_separable() -> PathComparison:
     return PathComparison("partial:40,6,0", steps=1000)
 
 
+def decay() -> DecayComparison:
+    """The paths of weight decay: each point on the explicit regularization path."""
+    from compare.experiments.decay import DecayComparison
+
+    return DecayComparison()
+
+
+def decay_quickly() -> DecayComparison:
+    """Few decays."""
+    from compare.experiments.decay import DecayComparison
+
+    return DecayComparison.quick()[0]
+
+
 def coordinates() -> OptimizerComparison:
     """Coordinate descent on linear predictors."""
     from compare.experiments.optimizers import OptimizerComparison
@@ -145,11 +160,6 @@ def regression() -> KernelRichComparison:
     from compare.experiments.kernel_rich import KernelRichComparison
 
     return KernelRichComparison.quick()[0]
-
-
-def about(*words: str) -> Chosen:
-    """The predictions whose statement holds all of these words."""
-    return lambda check: all(word in check.statement for word in words)
 
 
 def on_all(*words: str) -> tuple[Measured, ...]:
@@ -235,7 +245,7 @@ LINES = (
     Line("section 6, data that do not separate", "gradient descent goes to a direction plus a finite part",
          measured=(Measured(path_not_separable, path_not_separable),)),
     Line("section 6, two paths", "the optimization path beside the regularization path",
-         measured=(Measured(path, path),)),
+         measured=(Measured(decay, decay_quickly, about("least for its R")), Measured(path, path, about("paths")))),
     Line("section 6, degenerate data", "data of measure zero",
          elsewhere="solvers.Uniqueness says whether the optimum is unique; compared is then R, not the direction"),
     Line("proofs of Theorems 1, 2, 2a and 4", "that hypotheses (a) to (c) lead to the limit",

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from compare.experiments.protocol import Experiment
 
 Chosen = Callable[[Check], bool]
+
+
+def about(*words: str) -> Chosen:
+    """The predictions whose statement holds all of these words."""
+    return lambda check: all(word in check.statement for word in words)
+
+
 NOT_RUN = "a definition, or a statement that is not run"
 
 
@@ -105,7 +112,7 @@ class Runs:
                 found = [Check.not_reached(line.says, None, why=one_line(error))]
             checks += found
             tested = sum(check.verdict is not Verdict.NO_PREDICTION for check in found)
-            how.append(f"{measured.experiment(self.quick).call}: {tested} predictions")
+            how.append(f"{measured.experiment(self.quick).topic}: {tested} predictions")
         verdict = Verdict.of_all(check.verdict for check in checks)
         return Outcome(line, tuple(checks), verdict, "; ".join(how) or line.elsewhere or NOT_RUN)
 

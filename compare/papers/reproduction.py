@@ -34,7 +34,7 @@ def reproduction_report(asked: PaperReproduction) -> Report:
     runs = Runs(quick=asked.quick_form, progress=False)
     parts = [(line.place, partial(runs.outcome, line)) for line in lines]
     done = run_parts(parts, "Lines", show=asked.progress, line=said if asked.progress else None)
-    return asked.report([section(done.results, asked), *runs.sections], done)
+    return asked.report([section(done.results, asked, list(runs.reports)), *runs.sections], done)
 
 
 def said(outcome: Outcome) -> str:
@@ -42,11 +42,12 @@ def said(outcome: Outcome) -> str:
     return f"{outcome.verdict.value}: {outcome.line.says}"
 
 
-def section(outcomes: Sequence[Outcome], asked: PaperReproduction) -> Section:
+def section(outcomes: Sequence[Outcome], asked: PaperReproduction, calls: Sequence[str]) -> Section:
     """The table of the lines."""
     text = (
         "Statements, numbered equations, figures and named future work in the order of the text. A statement that is "
         "false as it is printed is refuted, and the line after it says what is true."
     )
+    text += "\n\nExperiments:\n\n    " + "\n    ".join(calls) if calls else ""
     rows = [{"place": o.line.place, "says": o.line.says, "by": o.by, "verdict": o.verdict.value} for o in outcomes]
     return Section(f"{asked.title}: line by line", text, COLUMNS, rows, [o.check for o in outcomes], in_summary=True)
