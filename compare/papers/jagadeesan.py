@@ -1,4 +1,4 @@
-"""Jagadeesan, Razenshteyn, Gunasekar (2021), "Inductive bias of multi-channel linear convolutional networks"; slides."""
+"""Jagadeesan, Razenshteyn, Gunasekar (2021), "Inductive bias of multi-channel linear convolutional networks"."""
 
 from __future__ import annotations
 

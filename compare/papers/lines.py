@@ -12,7 +12,7 @@ several lines share runs once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from compare.reports.report import Check, Report, Section
@@ -78,7 +78,6 @@ class Outcome:
         """The line as one prediction: the worst of its checks."""
         if not self.checks:
             return Check.no_prediction(f"{self.line.place}: {self.line.says}", None, why=self.line.elsewhere or NOT_RUN)
-        from dataclasses import replace
 
         return replace(Check.worst(self.checks), statement=f"{self.line.place}: {self.line.says}")
 
@@ -92,7 +91,6 @@ class Runs:
 
     def report(self, measured: Measured) -> Report:
         """Its report; KeyboardInterrupt where it was not finished."""
-        from dataclasses import replace
 
         experiment = replace(measured.experiment(self.quick), progress=self.progress)
         if experiment.call not in self.reports:
