@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from compare import compare_bounded
+from compare.bounded import local_minima
 from compare.bounded.local_minima import apart_check, local_check, minima
 from compare.bounded.pooling import PooledCNN, ThreeLayerCNN, checks_of, pooled_inputs, pooled_limits
 from compare.bounded.signals import gaussian_signals
@@ -37,11 +38,11 @@ def test_the_networks_convolve_pool_and_sum():
 
 
 def test_a_wrong_optimum_of_the_pooled_problem_is_refuted():
-    pooled, deep = pooled_limits(SIGNALS, 3, 2, 3, 0)
+    pooled, deep = pooled_limits(gaussian_signals(4, 6, 0), 2, 2, 2, 0)
     assert {check.verdict for check in (*checks_of(pooled), *checks_of(deep))} == {Verdict.CONFIRMED}
     wrong = replace(pooled, optimum=replace(pooled.optimum, objective=1.001 * pooled.optimum.objective))
     assert checks_of(wrong)[1].verdict is Verdict.REFUTED
-    few = replace(pooled, channels=2)
+    few = replace(pooled, channels=1)
     assert checks_of(few)[1].verdict is Verdict.NO_PREDICTION
 
 
@@ -68,7 +69,9 @@ def test_sparsity_in_wavelets_can_be_refuted(factor, verdict):
 
 
 def test_growth_and_gaps_decide_about_local_minima(monkeypatch):
-    monkeypatch.setattr("compare.bounded.local_minima.ONE_KERNEL", 1)
+    monkeypatch.setattr(local_minima, "ONE_KERNEL", 1)
+    few = {name: model for name, model in local_minima.networks(8, 3, 0).items() if "L=2" in name and "C=" not in name}
+    monkeypatch.setattr(local_minima, "networks", lambda *_: few)
     found = minima(SIGNALS, 3, 0)
     assert {local_check(one).verdict for one in found} == {Verdict.CONFIRMED}
     first = found[0]
