@@ -29,6 +29,7 @@ from solvers.arrays import Array
 
 STEPS = 40
 REFINEMENTS = 4
+LARGEST_REFINEMENT = 0.1  # of the largest λ and r: a larger change is no matter of rounding
 FAR = 0.5  # of the largest ‖v_j‖: units below it are not looked at
 HALVINGS = 4
 FLAT = 1e-12  # of the mean curvature: directions in which the multipliers are free then stay where they are
@@ -120,6 +121,8 @@ def refined(cell: Cell, lam: Array, r: Array, mu: Array) -> tuple[Array, Array, 
         K = np.block([[unit_lam * H, unit_r * M], [unit_lam * M.T, np.zeros((units.size, units.size))]])
         left = [1.0 - M @ r[units], 0.5 * (1.0 - np.array([direction @ direction for direction in v]))]
         change = np.linalg.lstsq(K, np.concatenate(left), rcond=1e-13)[0]
+        if np.abs(change).max() > LARGEST_REFINEMENT:
+            break
         lam, r = lam.copy(), r.copy()
         lam[tight] += unit_lam * change[:k]
         r[units] += unit_r * change[k:]

@@ -76,6 +76,8 @@ def solve(cell: Cell, u: Array, lam: Array | None = None) -> CellOptimum | None:
         r = np.where(r > np.maximum(ABSENT, 1.0 - at.length) * r.max(), r, 0.0)
         slack = (smaller.coefficients * (smaller.X @ (r[:, None] * at.v).T)).sum(1) - 1.0
         lam_kept = np.where(at.lam > np.maximum(ABSENT, slack) * at.lam.max(), at.lam, 0.0)
+        if not (r.any() and lam_kept.any()):
+            continue
         weights, lengths, walls = refined(smaller, lam_kept, r, at.mu)
         both = assembled(smaller, r, lam_kept, at.mu), assembled(smaller, lengths, weights, walls)
         found = min(both, key=lambda one: one.residual)
