@@ -7,12 +7,13 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from compare.experiments.protocol import Experiment, function_of, parameter
-from compare.experiments.values import COUNT, INTEGERS, TEXTS
+from compare.experiments.values import COUNT, INTEGERS, NAMES, TEXTS
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
+QUESTIONS = ("shapes", "rates", "panels", "linearization", "start", "trajectory", "rich")
 WIDTHS = (10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10240)
 
 
@@ -20,8 +21,9 @@ WIDTHS = (10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10240)
 class SplineComparison(Experiment):
     """Train wide one-input ReLU networks to the end of gradient flow and measure their distance to min ∫ g″²/ζ.
 
-    Error against width with fitted slope (theory −1/2), the effect of ζ, training all weights or the output layer,
-    the trajectory and smoothing splines, and the rich regime (least ∫|g″|).
+    Error against width with fitted slope (theory −1/2), the effect of ζ, narrow networks, training all weights or the
+    output layer and the linearized network along the whole trajectory, initialization as printed with a function f₀ at
+    the start, the trajectory and smoothing splines, and the rich regime (least ∫|g″|).
 
     Returns:
         A report with a section for each question; interrupted, it holds what was finished.
@@ -61,6 +63,8 @@ class SplineComparison(Experiment):
     )
     seeds: int = parameter(100, "Networks per width; from 20 on slopes are tested.", within=COUNT)
 
+    questions: Sequence[str] = parameter(QUESTIONS, "Which sections, comma-separated.", kind=NAMES, choices=QUESTIONS)
+
     def check(self) -> None:
         """Refuse widths that do not ascend."""
         if list(self.widths) != sorted(set(self.widths)):
@@ -69,7 +73,8 @@ class SplineComparison(Experiment):
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
         """One initialization, with the fewest widths and seeds that tell its slopes."""
-        return (cls(inits=("uniform:1,2",), widths=(80, 320, 1280, 5120), seeds=20),)
+        questions = tuple(question for question in QUESTIONS if question not in ("panels", "start"))
+        return (cls(inits=("uniform:1,2",), widths=(80, 320, 1280, 5120), seeds=20, questions=questions),)
 
 
 compare_spline = function_of(SplineComparison, "compare_spline")

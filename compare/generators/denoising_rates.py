@@ -88,7 +88,7 @@ def rate_section(
     k: int = 4096,
     seeds: Sequence[int] = (0, 1, 2, 3, 4, 5),
     levels: Sequence[float] = (0.1, 0.2, 0.4),
-    sizes: Sequence[tuple[int, int]] = ((256, 3), (256, 5), (128, 5), (128, 9)),
+    sizes: Sequence[tuple[int, int]] = ((256, 3), (256, 5), (128, 5), (128, 9), (128, 15)),
 ) -> Section:
     """Errors at several noise levels, lengths and dimensions, and their slopes."""
     n, p, middle = 128, 5, levels[len(levels) // 2]

@@ -204,13 +204,7 @@ def transition_checks(
     return [
         Check.of(claim, reached, 4 / math.sqrt(channels), reference=REFERENCE, reason=reason),
         Check.of("the network's m* is that of the explicit limit", far, 0.25, reference=REFERENCE, reason="relative"),
-        Check.of(
-            f"a near-minimal number of measurements suffices: m* ≤ {NEAR:g} p",
-            near,
-            NEAR,
-            unit="p",
-            reference=REFERENCE,
-        ),
+        Check.of(enough, near, NEAR, unit="p", reference=REFERENCE),
         Check.at_least(
             f"without interpolating filters more than {NEAR:g} p are needed", more, NEAR, unit="p", reference=REFERENCE
         ),
