@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-QUESTIONS = ("shapes", "rates", "panels", "linearization", "start", "trajectory", "rich")
+QUESTIONS = ("shapes", "rates", "panels", "linearization", "start", "trajectory", "rich", "inputs", "deep")
+NOT_QUICK = ("panels", "start", "inputs", "deep")
 WIDTHS = (10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10240)
 
 
@@ -23,7 +24,8 @@ class SplineComparison(Experiment):
 
     Error against width with fitted slope (theory −1/2), the effect of ζ, narrow networks, training all weights or the
     output layer and the linearized network along the whole trajectory, initialization as printed with a function f₀ at
-    the start, the trajectory and smoothing splines, and the rich regime (least ∫|g″|).
+    the start, the trajectory and smoothing splines, and the rich regime (least ∫|g″|). On scattered points of their
+    own, not of `data`: networks with several inputs, and deep ones.
 
     Returns:
         A report with a section for each question; interrupted, it holds what was finished.
@@ -36,7 +38,9 @@ class SplineComparison(Experiment):
         Jin and Montúfar (2023), "Implicit bias of gradient descent for mean squared error regression with
         two-layer wide neural networks".
 
-    >>> report = compare_spline([0.0, 1.0, 2.0], [0.0, 1.0, 0.0], inits=["uniform:1,2"], widths=[80], seeds=2)
+    >>> report = compare_spline(
+    ...     [0.0, 1.0, 2.0], [0.0, 1.0, 0.0], inits=["uniform:1,2"], widths=[80], seeds=2, questions=["rates"]
+    ... )
     >>> report.failures
     ()
     """
@@ -73,7 +77,7 @@ class SplineComparison(Experiment):
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
         """One initialization, with the fewest widths and seeds that tell its slopes."""
-        questions = tuple(question for question in QUESTIONS if question not in ("panels", "start"))
+        questions = tuple(question for question in QUESTIONS if question not in NOT_QUICK)
         return (cls(inits=("uniform:1,2",), widths=(80, 320, 1280, 5120), seeds=20, questions=questions),)
 
 

@@ -10,6 +10,7 @@ from compare.reports.progress import run_parts
 from compare.reports.report import Report, Section
 from compare.spline.initial_function import start_section, start_study
 from compare.spline.linearization import linearization_section, trajectory_gaps
+from compare.spline.several_inputs import deep_section, inputs_section
 from compare.spline.smoothing_trajectory import trajectory_study
 from compare.spline.spline_cases import SplineCase, default_inits, parse_init, spline_case
 from compare.spline.spline_panels import PAPER_WIDTHS, panel_section
@@ -72,6 +73,8 @@ def spline_report(asked: SplineComparison) -> Report:
         "start": [("initialization as printed", start)],
         "trajectory": [("trajectory", trajectory)],
         "rich": [("rich regime", rich)],
+        "inputs": [("several inputs", inputs_section)],
+        "deep": [("deep networks", deep_section)],
     }
     parts = [part for question in asked.questions for part in asked_for[question]]
     done = run_parts(parts, "Wide ReLU networks", show=asked.progress)

@@ -14,14 +14,17 @@ from compare.function_distance import uniform_distance
 from compare.reports.verdict import Verdict
 from compare.spline.initial_function import start_checks, start_study
 from compare.spline.linearization import TrajectoryGaps, linearization_section, trajectory_gaps
+from compare.spline.several_inputs import Gaps, deep_study, distance_check, scattered, train
 from compare.spline.smoothing_trajectory import trajectory_study
 from compare.spline.spline_cases import AUTHORS_RMS, BUILTIN, SplineCase, default_inits, load_case, parse_init
 from compare.spline.spline_panels import panel, panel_checks
 from compare.spline.spline_sections import rate_section, rich_section, spline_cost
 from compare.spline.width_rates import WidthStudy, fitted_slope, train_batch, width_study
+from gd import WideReLUVectors
 from gd.descent.weight_decay import DecayedNetwork, train_with_decay
 from solvers.splines.initial_distributions import BinaryUniformInit, GaussianInit
 from solvers.splines.rich_regime import rich_interpolant
+from solvers.splines.vector_kernels import GaussianInputs, SphereInputs, vector_interpolant
 from solvers.splines.weighted_spline import weighted_spline
 
 WIDTHS = (80, 320, 1280, 5120)
@@ -123,6 +126,31 @@ def test_a_function_at_the_start_is_part_of_the_prediction() -> None:
     assert further.verdict is Verdict.REFUTED
     flat = replace(study, with_start=np.full((2, 6), 0.1) * np.linspace(1, 1.1, 6))
     assert start_checks("", flat, enough=True)[1].verdict is Verdict.REFUTED
+
+
+def test_several_inputs_approach_their_own_kernel_and_not_another() -> None:
+    law = SphereInputs(1.5)
+    X, y, grid = scattered(2)
+    right, wrong = (vector_interpolant(X, y, k, "penalized")(grid) for k in (law, GaussianInputs(0.2, 1.0)))
+    nets = [WideReLUVectors(1600, 2, law, seed=seed) for seed in range(3)]
+    near = np.median(train(nets, X, y, grid, right)[0])
+    far = np.median(train([WideReLUVectors(1600, 2, law, seed=seed) for seed in range(3)], X, y, grid, wrong)[0])
+    assert near < 0.1
+    assert far > 3 * near
+
+
+@pytest.mark.parametrize(
+    ("power", "verdict"), [(-0.5, Verdict.CONFIRMED), (-0.7, Verdict.CONFIRMED), (0.0, Verdict.REFUTED)]
+)
+def test_networks_that_stay_away_from_the_explicit_function_are_rejected(power: float, verdict: Verdict) -> None:
+    noise = np.random.default_rng(0).lognormal(0.0, 0.1, (len(WIDTHS), 12))
+    distance = np.asarray(WIDTHS)[:, None] ** power * noise
+    assert distance_check(Gaps("", WIDTHS, distance, distance), "").verdict is verdict
+
+
+def test_the_kernel_of_a_deep_network_moves_less_as_it_widens() -> None:
+    gaps = deep_study(3, (40, 160), 2)
+    assert np.nanmedian(gaps.change[1]) < 0.7 * np.nanmedian(gaps.change[0])
 
 
 def test_ten_units_train_from_most_starts_and_a_panel_that_stays_away_is_rejected() -> None:
