@@ -33,7 +33,7 @@ from solvers.splines.vector_kernels import DeepReLUKernel, GaussianInputs, Input
 
 PAPER = "Jin and Montúfar (2020), future work: multidimensional inputs"
 DEEP = "Jacot, Gabriel, Hongler (2018); Lee et al. (2019)"
-WIDTHS = (100, 400, 1600, 6400)
+WIDTHS = (100, 400, 1600)
 DEEP_WIDTHS = (80, 160, 320)
 DEPTH = 3
 
@@ -56,7 +56,7 @@ def scattered(d: int, points: int = 8, seed: int = 0) -> tuple[Array, Array, Arr
     X = generator.standard_normal((points, d))
     X *= (generator.uniform(0, 1, points) ** (1 / d) / np.linalg.norm(X, axis=1))[:, None]
     y = np.sin(3 * X[:, 0]) + X[:, 1] ** 2
-    grid = generator.uniform(X.min(axis=0), X.max(axis=0), (400, d))
+    grid = generator.uniform(X.min(axis=0), X.max(axis=0), (150, d))
     return X, y, grid
 
 
