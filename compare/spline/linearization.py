@@ -30,7 +30,7 @@ from solvers.splines.initial_distributions import InitialDistribution
 
 ACCURACY = 1e-3
 """Of the flow of all weights: its error in functions is some 1e-6, below what is measured."""
-TIMES = 32
+TIMES = 24
 POINTS = 129
 UPPER = 0.1
 """How far above the theory's exponent a fitted one may be. O(·) is an upper bound: a faster fall is no refutation."""

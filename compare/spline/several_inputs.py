@@ -33,7 +33,7 @@ from solvers.splines.vector_kernels import DeepReLUKernel, GaussianInputs, Input
 
 PAPER = "Jin and Montúfar (2020), future work: multidimensional inputs"
 DEEP = "Jacot, Gabriel, Hongler (2018); Lee et al. (2019)"
-WIDTHS = (100, 400, 1600)
+WIDTHS = (160, 640, 2560)
 DEEP_WIDTHS = (80, 160, 320)
 DEPTH = 3
 
@@ -118,7 +118,7 @@ def deep_study(depth: int, widths: Sequence[int], seeds: int) -> Gaps:
     return study(name, lambda n, seed: DeepReLU(n, 2, depth, seed=seed), widths, seeds, (X, y, grid), explicit)
 
 
-def inputs_section(*, widths: Sequence[int] = WIDTHS, seeds: int = 12) -> Section:
+def inputs_section(*, widths: Sequence[int] = WIDTHS, seeds: int = 24) -> Section:
     """Networks with two and three inputs."""
     found = [
         polyharmonic_study(2, widths, seeds),

@@ -50,7 +50,7 @@ def spline_report(asked: SplineComparison) -> Report:
     def linearization() -> Section:
         chosen = tuple(n for n in fitted if n <= LONGEST) or widths
         several = enough and len(chosen) > 2
-        return linearization_section(first, trajectory_gaps(case, law, chosen, min(seeds, 20)), enough=several)
+        return linearization_section(first, trajectory_gaps(case, law, chosen, min(seeds, 10)), enough=several)
 
     def start() -> Section:
         study = start_study(case, law, fitted or widths, min(seeds, 20))
