@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import ChainMap
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 class Experiments(LazyGroup):
     """The experiments by name, each command made from the experiment's parameters."""
 
-    rows: ClassVar = ChainMap(APART, EXPERIMENTS)  # the last one's come first
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.rows = ChainMap(APART, EXPERIMENTS)  # the last one's come first
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, its experiment imported now."""
