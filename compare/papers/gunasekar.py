@@ -181,7 +181,7 @@ LINES = (
     Line("section 2, P_conv", "P_conv = w_1↓ ⋆ ⋯ ⋆ w_L, w↓[k] = w[D−k−1]", ("p-conv-as-printed",)),
     Line("section 2, P_conv corrected", "the flip is w[−k mod D], and the order from w_L back; or no flip at all",
          ("p-conv", "p-conv-without-flip")),
-    Line("section 2", "convolutional networks compute every linear predictor (two circular layers)", ("every-predictor",)),
+    Line("section 2", "convolutional networks compute every linear predictor", ("every-predictor",)),
     Line("eqs. (4), (5)", "the risk over weights and over predictors",
          elsewhere=ORIGINAL + "gd.descend, gd.Exponential"),
     Line("eq. (6)", "gradient descent on β itself ends at the ℓ2 max margin (Soudry et al.)",
