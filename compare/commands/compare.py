@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import ChainMap
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import click
 
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 class Experiments(LazyGroup):
     """The experiments by name, each command made from the experiment's parameters."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.rows = ChainMap(APART, EXPERIMENTS)  # the last one's come first
+    rows: ClassVar[Mapping[str, Row]] = ChainMap(APART, EXPERIMENTS)  # the last one's come first
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, its experiment imported now."""
