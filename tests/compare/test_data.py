@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from compare.channels.channel_data import load_channels
 from compare.data.load import DataError, Dataset, load
 from solvers.separability import farkas_certificate
 
@@ -333,3 +334,21 @@ def test_bad_npz(tmp_path, arrays, complaint):
 def test_unknown_names_are_answered_with_the_nearest(source, complaint):
     with pytest.raises(DataError, match=complaint):
         load(source)
+
+
+def test_columns_become_images_where_that_is_asked_for(tmp_path):
+    rng = np.random.default_rng(0)
+    table = np.column_stack([rng.standard_normal((6, 784)), [0, 1] * 3])
+    np.savetxt(tmp_path / "flat.csv", table, delimiter=",")
+    flat = load(str(tmp_path / "flat.csv"))
+    (note,) = flat.notes
+    assert "--image-shape 28x28" in note
+    images = flat.as_images((28, 28))
+    assert images.images.shape == (6, 28, 28)
+    assert images.notes == ()
+    assert flat.as_images(None) is flat
+    assert load_channels(str(tmp_path / "flat.csv"), image_shape=(28, 28)).grid == (28, 28)
+    assert load("wine:0v1").notes == ()
+    for shape in ((27, 28), (784,)):
+        with pytest.raises(DataError, match="784 columns"):
+            flat.as_images(shape)
