@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from scipy.special import entr, expit, log_expit, logsumexp
@@ -33,6 +33,9 @@ difference."""
 
 class MarginLoss(ABC):
     """A convex loss of margins m, shape (number of constraints,)."""
+
+    infimum: ClassVar[float] = 0.0
+    """Where all margins grow."""
 
     @abstractmethod
     def value(self, m: Array) -> float:
@@ -137,6 +140,8 @@ class ExponentialLoss(MarginLoss):
 @dataclass(frozen=True)
 class LogExponentialLoss(MarginLoss):
     """ln Σ e^{−m}: it has the minimizers of Σ e^{−m}, and stays representable."""
+
+    infimum: ClassVar[float] = -np.inf
 
     def value(self, m: Array) -> float:
         return float(logsumexp(-m))

@@ -2,8 +2,8 @@
 
     min_b L(Bb)   s.t.   Σ_g ‖b_g‖₂ ≤ c        or        max_i |b_i| ≤ c
 
-The first is the ball of ℓ2 (one group), of ℓ1 (groups of one) and of Fourier ℓ1 (one group a frequency). Its barrier
-has a bound t_g of every group's norm,
+The first is the ball of ℓ2 (one group), of ℓ1 (groups of one) and of Fourier ℓ1 (one group a frequency); those of
+singular values are in `spectral_ball`. Its barrier has a bound t_g of every group's norm,
 
     φ(b, t) = −Σ_g ln(t_g² − ‖b_g‖₂²) − ln(c − Σ_g t_g),
 
@@ -115,7 +115,7 @@ class GroupBall(Barrier):
         u = (cross / own[:, None]).reshape(-1)
         curvature += np.outer(u, u) / total
         right = -slope[0] + (cross * over_t(slope[1])[:, None]).reshape(-1)
-        db = _solve(curvature, right)
+        db = solve_scaled(curvature, right)
         return db, over_t(-slope[1] - (cross * db.reshape(self.shape)).sum(axis=1))
 
 
@@ -144,7 +144,7 @@ class Box(Barrier):
 
     def step(self, b: Array, t: Array, curvature: Array, slope: tuple[Array, Array]) -> tuple[Array, Array]:
         curvature.flat[:: self.size + 1] += (self.radius - b) ** -2.0 + (self.radius + b) ** -2.0
-        return _solve(curvature, -slope[0]), t
+        return solve_scaled(curvature, -slope[0]), t
 
 
 @dataclass(frozen=True)
@@ -159,9 +159,11 @@ class Ball:
     """β of b, in a predictor's shape."""
 
 
-def _solve(system: Array, right: Array) -> Array:
+def solve_scaled(system: Array, right: Array) -> Array:
     """A positive definite system, its diagonal scaled to one. Raises LinAlgError where rounding denies that it is."""
     scale = 1.0 / np.sqrt(np.diagonal(system))
+    if not (np.isfinite(scale).all() and np.isfinite(system).all()):
+        raise LinAlgError("curvatures outside float64's range")
     return np.asarray(scale * cho_solve(cho_factor(system * scale * scale[:, None], overwrite_a=True), scale * right))
 
 
