@@ -55,8 +55,8 @@ class Barrier(ABC):
         """∂φ/∂b and ∂φ/∂t."""
 
     @abstractmethod
-    def step(self, b: Array, t: Array, curvature: Array, slope: tuple[Array, Array]) -> tuple[Array, Array]:
-        """Newton's step for φ plus a function of b with this `curvature` (overwritten); `slope` is of both."""
+    def step(self, b: Array, t: Array, root: Array, slope: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Newton's step for φ plus a function of b with the second derivative rootᵀroot; `slope` is of both."""
 
     @abstractmethod
     def start(self) -> tuple[Array, Array]:
@@ -95,7 +95,7 @@ class GroupBall(Barrier):
         _, q, left = self._slacks(b, t)
         return (2.0 * b.reshape(self.shape) / q[:, None]).reshape(-1), -2.0 * t / q + 1.0 / left
 
-    def step(self, b: Array, t: Array, curvature: Array, slope: tuple[Array, Array]) -> tuple[Array, Array]:
+    def step(self, b: Array, t: Array, root: Array, slope: tuple[Array, Array]) -> tuple[Array, Array]:
         norms, q, left = self._slacks(b, t)
         table, both = b.reshape(self.shape), t**2 + norms**2
         own = 2.0 * both / q**2  # ∂²φ/∂t², but for the ones of 1/left²
@@ -109,13 +109,14 @@ class GroupBall(Barrier):
         blocks = (2.0 / q)[:, None, None] * (
             np.eye(self.shape[1]) - 2.0 * table[:, :, None] * table[:, None, :] / both[:, None, None]
         )
+        curvature = root.T @ root
         system = curvature.reshape(*self.shape, *self.shape)
         groups = np.arange(self.shape[0])
         system[groups, :, groups, :] += blocks
         u = (cross / own[:, None]).reshape(-1)
         curvature += np.outer(u, u) / total
         right = -slope[0] + (cross * over_t(slope[1])[:, None]).reshape(-1)
-        db = solve_scaled(curvature, right)
+        db = _solve(curvature, right)
         return db, over_t(-slope[1] - (cross * db.reshape(self.shape)).sum(axis=1))
 
 
@@ -142,9 +143,10 @@ class Box(Barrier):
     def gradient(self, b: Array, t: Array) -> tuple[Array, Array]:
         return 1.0 / (self.radius - b) - 1.0 / (self.radius + b), t
 
-    def step(self, b: Array, t: Array, curvature: Array, slope: tuple[Array, Array]) -> tuple[Array, Array]:
+    def step(self, b: Array, t: Array, root: Array, slope: tuple[Array, Array]) -> tuple[Array, Array]:
+        curvature = root.T @ root
         curvature.flat[:: self.size + 1] += (self.radius - b) ** -2.0 + (self.radius + b) ** -2.0
-        return solve_scaled(curvature, -slope[0]), t
+        return _solve(curvature, -slope[0]), t
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ class Ball:
     """β of b, in a predictor's shape."""
 
 
-def solve_scaled(system: Array, right: Array) -> Array:
+def _solve(system: Array, right: Array) -> Array:
     """A positive definite system, its diagonal scaled to one. Raises LinAlgError where rounding denies that it is."""
     scale = 1.0 / np.sqrt(np.diagonal(system))
     if not (np.isfinite(scale).all() and np.isfinite(system).all()):
@@ -206,7 +208,7 @@ def _centred(
         by_b, by_t = barrier.gradient(b, t)
         slope = strength * -(rows.T @ loss.weights(margins)) + by_b, by_t
         root = loss.curvature_rows(margins, rows)
-        db, dt = barrier.step(b, t, strength * (root.T @ root), slope)
+        db, dt = barrier.step(b, t, np.sqrt(strength) * root, slope)
         decrement = -float(slope[0] @ db + slope[1] @ dt)
         value = strength * loss.value(margins) + barrier.value(b, t)
         length = 1.0

@@ -22,8 +22,9 @@ from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import LinAlgError, qr, solve_triangular
 
-from solvers.algorithms.ball_newton import Barrier, solve_scaled
+from solvers.algorithms.ball_newton import Barrier
 from solvers.arrays import Array
 
 
@@ -63,29 +64,35 @@ class SpectralBarrier(Barrier):
         u, sigma, vt = np.linalg.svd(b.reshape(self.shape), full_matrices=False)
         return np.asarray((u * self.slopes(sigma)) @ vt).reshape(-1), t
 
-    def step(self, b: Array, t: Array, curvature: Array, slope: tuple[Array, Array]) -> tuple[Array, Array]:
-        (M, D), k = self.shape, min(self.shape)
+    def step(self, b: Array, t: Array, root: Array, slope: tuple[Array, Array]) -> tuple[Array, Array]:
         u, sigma, vt = np.linalg.svd(b.reshape(self.shape), full_matrices=True)
-        system = self._turned(self._turned(curvature, u, vt).T, u, vt)
+        turned = np.asarray(u.T @ root.reshape(-1, *self.shape) @ vt.T).reshape(len(root), -1)
+        # by an orthogonal factorization, largest rows first: turning mixes columns of different units
+        rows = np.vstack([turned, self._root(sigma)])
+        if not np.isfinite(rows).all():
+            raise LinAlgError("curvatures outside float64's range")
+        order = np.argsort(-np.abs(rows).max(axis=1), kind="stable")
+        factor = qr(rows[order], mode="r", overwrite_a=True)[0][: rows.shape[1]]
+        right = -(u.T @ slope[0].reshape(self.shape) @ vt.T).reshape(-1)
+        found = solve_triangular(factor, solve_triangular(factor, right, trans="T"))
+        return np.asarray(u @ found.reshape(self.shape) @ vt).reshape(-1), t
+
+    def _root(self, sigma: Array) -> Array:
+        """Rows whose squares add up to φ's second derivative in the singular bases."""
+        (M, D), k = self.shape, min(self.shape)
         own, other = np.zeros(M), np.zeros(D)
         own[:k] = other[:k] = sigma
-        even = self.quotients(own[:, None], other, 1.0, sigma)
-        odd = self.quotients(own[:, None], other, -1.0, sigma)
+        even = np.sqrt(self.quotients(own[:, None], other, 1.0, sigma)).reshape(-1)
+        odd = np.sqrt(self.quotients(own[:, None], other, -1.0, sigma)).reshape(-1)
         i, j = np.indices(self.shape).reshape(2, -1)
-        diagonal = np.where(i == j, even.reshape(-1), 0.5 * (even + odd).reshape(-1))
-        system.flat[:: M * D + 1] += diagonal
-        pairs = np.flatnonzero((i != j) & (i < k) & (j < k))
-        system[pairs, j[pairs] * D + i[pairs]] += 0.5 * (even - odd).reshape(-1)[pairs]
-        middle, along = np.arange(k) * (D + 1), self.rank_one(sigma)
-        system[np.ix_(middle, middle)] += np.outer(along, along)
-        turned = solve_scaled(system, -(u.T @ slope[0].reshape(self.shape) @ vt.T).reshape(-1))
-        return np.asarray(u @ turned.reshape(self.shape) @ vt).reshape(-1), t
-
-    def _turned(self, matrix: Array, u: Array, vt: Array) -> Array:
-        """(Uᵀ ⊗ Vᵀ) times a matrix of M·D rows."""
-        M, D = self.shape
-        left = np.tensordot(u, matrix.reshape(M, D, -1), axes=(0, 0))
-        return np.asarray(np.einsum("dk,mkp->mdp", vt, left, optimize=True)).reshape(M * D, -1)
+        rows = np.diag(even)
+        upper = np.flatnonzero((i < j) & (j < k))
+        lower = j[upper] * D + i[upper]
+        rows[upper, upper] = rows[upper, lower] = np.sqrt(0.5) * even[upper]
+        rows[lower, upper], rows[lower, lower] = np.sqrt(0.5) * odd[upper], -np.sqrt(0.5) * odd[upper]
+        last = np.zeros((1, M * D))
+        last[0, np.arange(k) * (D + 1)] = self.rank_one(sigma)
+        return np.vstack([rows, last])
 
 
 class NuclearBall(SpectralBarrier):

@@ -137,6 +137,6 @@ def test_barriers_by_differences(barrier):
     second = np.array([(slope(x + s) - slope(x - s)) / 2e-6 for s in steps])
     root = rng.standard_normal((4, n))
     second[:n, :n] += root.T @ root
-    step = np.concatenate(barrier.step(b, t, root.T @ root, tuple(np.split(slope(x), [n]))))
+    step = np.concatenate(barrier.step(b, t, root, tuple(np.split(slope(x), [n]))))
     np.testing.assert_allclose(second @ step, -slope(x), rtol=1e-5, atol=1e-6)
     assert barrier.value(np.full(6, 2.1), t) == np.inf
