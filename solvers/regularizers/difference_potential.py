@@ -68,6 +68,9 @@ class DifferencePotential(SeparablePotential):
         if own not in ((), shape):
             raise ValueError(f"this potential has coefficients of shape {own}; the data have predictors {shape}")
 
+    def slopes(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
+        return -np.ones(shape), np.ones(shape)
+
     def along(self, x: Array) -> Curve:
         k = self.depth / (self.depth - 2)
         power = 2.0 * self._scale * np.cosh(x) ** k
