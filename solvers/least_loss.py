@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -82,36 +83,42 @@ class BallProblem:
         points = self.problem.points * factor
         return replace(self, problem=replace(self.problem, points=points), radius=self.radius / factor)
 
-    def solve(self, start: Array, far_out: Callable[[], FarOut | None]) -> LossPoint:
-        """The least loss; `far_out` is what is known of c → ∞, found out where it is asked for."""
+    def solve(self, start: Array, limit: Callable[[], FarOut | None]) -> LossPoint:
+        """The least loss; `limit` is what is known of c → ∞, found out where it is asked for."""
         factor = power_of_two(self.radius)
         if self.reach < TINY:  # the same direction where squares do not underflow
             unit = self.scaled(factor).scaled(power_of_two(TINY / self.reach))
-            beta = unit._near(start * 0.0).beta
+            beta = unit._best(start * 0.0, lambda: None).beta
             return self.at(beta * (self.radius / max(unit.radius, self.regularizer.value(beta))), 1)
-        found = self.at(start * 0.0)
-        if self.reach < FARTHEST:
-            near = self.scaled(factor)._near(start / factor)
-            found = replace(near, beta=near.beta * factor)
-        if self.reach > FAR and self.relative_gap(found) > self.tol:
-            limit = far_out()
-            beta, least = (None, 0.0) if limit is None else limit.least_loss(self.radius)
-            if beta is not None:
-                other = self.at(beta, found.iterations)
-                other = replace(other, gap=min(other.gap, other.value - least))
-                found = other if other.gap < found.gap else found
-        return found
 
-    def _near(self, start: Array) -> LossPoint:
-        """The first method that closes the gap, else the best of what they find."""
-        best: LossPoint | None = None
-        for found in self._attempts(start):
-            best = found if best is None or found.gap < best.gap else replace(best, iterations=found.iterations)
+        @cache
+        def far() -> LossPoint | None:
+            return None if self.reach <= FAR else self._far(limit())
+
+        if self.reach > FARTHEST:
+            return far() or self.at(start * 0.0)
+        found = self.scaled(factor)._best(
+            start / factor, lambda: None if (point := far()) is None else replace(point, beta=point.beta / factor)
+        )
+        return replace(found, beta=found.beta * factor)
+
+    def _far(self, limit: FarOut | None) -> LossPoint | None:
+        beta, least = (None, 0.0) if limit is None else limit.least_loss(self.radius)
+        if beta is None:
+            return None
+        point = self.at(beta)
+        return replace(point, gap=min(point.gap, point.value - least))
+
+    def _best(self, start: Array, far: Callable[[], LossPoint | None]) -> LossPoint:
+        """The first that closes the gap, else the best of what all methods find."""
+        best = self.at(np.zeros(self.problem.shape))
+        for found in self._attempts(start, far):
+            best = found if found.gap < best.gap or best.iterations == 0 else replace(best, iterations=found.iterations)
             if self.relative_gap(best) <= self.tol or best.iterations >= self.max_steps:
                 break
-        return self.at(np.zeros(self.problem.shape)) if best is None else best
+        return best
 
-    def _attempts(self, start: Array) -> Iterator[LossPoint]:
+    def _attempts(self, start: Array, far: Callable[[], LossPoint | None]) -> Iterator[LossPoint]:
         """What each method finds, `iterations` of all so far."""
         size, steps = int(np.prod(self.problem.shape)), 0
         patient = size > LARGEST
@@ -127,6 +134,8 @@ class BallProblem:
             )
             steps += taken
             yield self.at(beta, steps)
+        if (limit := far()) is not None:
+            yield replace(limit, iterations=steps)
         if not projects or (ball is None and size <= LARGEST_PROGRAM):
             try:
                 yield self.at(self._by_cones(), steps)
