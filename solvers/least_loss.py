@@ -143,7 +143,9 @@ class BallProblem:
                 if self.reach <= FAR:
                     raise
         elif ball is None:
-            yield replace(found := self._by_projection(start, self.max_steps - steps), iterations=steps + found.iterations)
+            yield replace(
+                found := self._by_projection(start, self.max_steps - steps), iterations=steps + found.iterations
+            )
 
     def _by_cones(self) -> Array:
         """Through cvxpy, with exponential cones; where L is linear in the ball, its support function."""

@@ -7,7 +7,8 @@ loss, Σ_n ln(1 + Σ_k e^{−m_{nk}}) (cross entropy). On separable data β(c)/R
 c → ∞; on data that no predictor separates it is the answer that exists. (ln Σ e^{−m} has the minimizers of Σ e^{−m} and
 stays representable.)
 
-How each radius is solved is in `solvers.least_loss`. The stopping rule is a proof: by convexity and the definition of the dual norm,
+How each radius is solved is in `solvers.least_loss`. The stopping rule is a proof: by convexity and the definition of
+the dual norm,
 
     L(β) − L(β(c)) ≤ ⟨∇L(β), β⟩ + c R°(∇L(β)),                                                        (gap)
 

@@ -70,8 +70,8 @@ class SplitNotResolvedError(IllConditionedError):
     def __str__(self) -> str:
         return (
             f"which constraints can be separated is not resolved in float64: it rests on relative margins of "
-            f"{self.relative_margin:.1e} or less. Remove points that nearly contradict each other, or columns that nearly "
-            "depend on each other, or give features more digits"
+            f"{self.relative_margin:.1e} or less. Remove points that nearly contradict each other, or columns that "
+            "nearly depend on each other, or give features more digits"
         )
 
 

@@ -3,8 +3,8 @@
     nuclear    φ(σ) = min_t −Σ_i ln(t_i² − σ_i²) − ln(c − Σ_i t_i)          Σ_i σ_i ≤ c
     spectral   φ(σ) = −Σ_i ln(c² − σ_i²)                                    max_i σ_i ≤ c
 
-The first is the barrier of the ℓ1 ball with its bounds t eliminated: with s = c − Σ_i t_i they are t_i = s + √(s² + σ_i²),
-and s is the root of an increasing convex function. In the singular bases of b, with φ_i = ∂φ/∂σ_i, the second
+The first is the barrier of the ℓ1 ball with its bounds t eliminated: with s = c − Σ_i t_i they are
+t_i = s + √(s² + σ_i²), and s is the root of an increasing convex function. In the singular bases of b, with φ_i = ∂φ/∂σ_i, the second
 derivative of φ(σ(b)) couples the entries (i, j) and (j, i) only,
 
     (φ_i − φ_j)/(σ_i − σ_j) on their symmetric part,     (φ_i + φ_j)/(σ_i + σ_j) on the other,
@@ -58,7 +58,7 @@ class SpectralBarrier(Barrier):
 
     def value(self, b: Array, t: Array) -> float:
         del t
-        return self.of(np.linalg.svd(b.reshape(self.shape), compute_uv=False))
+        return self.of(np.asarray(np.linalg.svd(b.reshape(self.shape), compute_uv=False), dtype=np.float64))
 
     def gradient(self, b: Array, t: Array) -> tuple[Array, Array]:
         u, sigma, vt = np.linalg.svd(b.reshape(self.shape), full_matrices=False)

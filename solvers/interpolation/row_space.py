@@ -109,8 +109,8 @@ class RowSpace:
             combination = missing - rows @ np.linalg.lstsq(rows, missing, rcond=DEPENDENT)[0]
             combination = combination / (scales * float(np.abs(combination / scales).max()))
             best = X @ np.linalg.lstsq(X, y, rcond=None)[0]
-            off = float(np.linalg.norm(y - best) / np.linalg.norm(y))
-            raise InconsistentDataError(combination, off, "" if live.all() else FROZEN)
+            residual = float(np.linalg.norm(y - best) / np.linalg.norm(y))
+            raise InconsistentDataError(combination, residual, "" if live.all() else FROZEN)
         return cls(Q, b, live, scales, kept, factor, y.size)
 
     def multipliers(self, mu: Array) -> Array:

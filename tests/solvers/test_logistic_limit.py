@@ -151,7 +151,7 @@ def test_tiny_margins_are_decided_exactly(power):
 
 
 def test_what_rounding_decides_is_refused_or_not_called_exact():
-    with pytest.raises(IllConditionedError, match="margins of 5.0e-16 or less"):
+    with pytest.raises(IllConditionedError, match=r"margins of 5\.0e-16 or less"):
         logistic_limit([[1.0, 0.0], [-1.0, 1e-15], [0.0, 1.0]], [1, 1, 1])
     rng = np.random.default_rng(4)
     shares = rng.random((40, 3))

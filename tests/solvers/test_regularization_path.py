@@ -129,7 +129,12 @@ def test_matrices_with_columns_of_any_units(regularizer, labels):
 
 @pytest.mark.parametrize(
     ("regularizer", "shape"),
-    [(ConvKernel(1), (8,)), (ConvKernel(3), (8,)), (ConvKernel((2, 2)), (2, 4)), (ConvKernel(2, in_channels=2), (2, 4))],
+    [
+        (ConvKernel(1), (8,)),
+        (ConvKernel(3), (8,)),
+        (ConvKernel((2, 2)), (2, 4)),
+        (ConvKernel(2, in_channels=2), (2, 4)),
+    ],
     ids=str,
 )
 def test_kernels_with_columns_of_any_units(regularizer, shape):
@@ -153,7 +158,7 @@ def test_tiny_radii_are_of_first_order(noisy, regularizer, loss):
     assert (np.abs(path.gaps) <= 1e-6 * path.radii * X.size).all()
 
 
-@pytest.mark.parametrize("regularizer", [*NORMS, Bridge(np.inf), ConvKernel(3)], ids=str)
+@pytest.mark.parametrize("regularizer", [L2(), Bridge(1), ConvKernel(3)], ids=str)
 def test_huge_radii(noisy, regularizer):
     """Not separable: the minimizer, wherever the ball ends. Separable: the max margin, or no loss at all."""
     X, y = noisy
