@@ -4,8 +4,8 @@
     spectral   φ(σ) = −Σ_i ln(c² − σ_i²)                                    max_i σ_i ≤ c
 
 The first is the barrier of the ℓ1 ball with its bounds t eliminated: with s = c − Σ_i t_i they are
-t_i = s + √(s² + σ_i²), and s is the root of an increasing convex function. In the singular bases of b, with φ_i = ∂φ/∂σ_i, the second
-derivative of φ(σ(b)) couples the entries (i, j) and (j, i) only,
+t_i = s + √(s² + σ_i²), and s is the root of an increasing convex function. In the singular bases of b, with
+φ_i = ∂φ/∂σ_i, the second derivative of φ(σ(b)) couples the entries (i, j) and (j, i) only,
 
     (φ_i − φ_j)/(σ_i − σ_j) on their symmetric part,     (φ_i + φ_j)/(σ_i + σ_j) on the other,
 

@@ -9,9 +9,9 @@ Without them the problem has multipliers ν. With w such that Xᵀw is zero on t
 and ⟨w, y⟩ = 0, the bounds that ν + λw prove tend to the minimum for λ → ∞.
 
 **Small starts.** Where ∇R has the finite range (z₋, z₊), R is nearly the norm Σ z₊β⁺ + |z₋|β⁻, and some coefficients
-are nearly zero. In float64 neither the small ones nor z near the end of its range have digits then. The minimizer of that
-norm, with the z of its nonzero coefficients exact and the others strictly inside, has a Fenchel gap of the order of
-R*(z) of the others: α^L for a network of depth L started at α. A second linear program puts them furthest inside.
+are nearly zero. In float64 neither the small ones nor z near the end of its range have digits then. The minimizer of
+that norm, with the z of its nonzero coefficients exact and the others strictly inside, has a Fenchel gap of the order
+of R*(z) of the others: α^L for a network of depth L started at α. A second linear program puts them furthest inside.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def forced_zeros(rows: RowSpace, low: Array, high: Array) -> NDArray[np.bool_] |
 
 
 def towards_boundary(rows: RowSpace, zero: NDArray[np.bool_], low: Array) -> Array | None:
-    """w with bᵀw = 0 and Qᵀw zero on what is not forced, at most −1 on the forced of positive sign, at least 1 on others.
+    """w with bᵀw = 0 and Qᵀw zero on what is not forced, ≤ −1 on the forced of positive sign, ≥ 1 on the others.
 
     None where the linear program has no answer.
     """

@@ -20,7 +20,7 @@ from gd.flow.loss_weights import CrossEntropyWeights, ExponentialWeights, FlowWe
 from gd.flow.module_map import ModuleMap
 from gd.losses import CrossEntropy, find_loss
 from gd.targets import ClassTargets
-from solvers import max_margin
+from solvers import NotSeparableError, max_margin
 from solvers.classes import find_classes
 
 X = np.array([[2.0, 1.0, 0.0], [0.0, 2.0, 1.0], [1.0, 0.0, 3.0], [3.0, -1.0, 1.0]])
@@ -151,6 +151,22 @@ def test_own_modules_with_one_output_a_class(rectified: bool) -> None:
     own = found[np.arange(4), y][:, None]
     others = np.array([[found[n, k] for k in range(3) if k != y[n]] for n in range(4)])
     assert (own - others).min() == pytest.approx(limit.margin, rel=1e-9)
+    if rectified:
+        assert limit.predictor is None
+        return
+    # linear: β is what the module does to the unit vectors, scaled to margin one
+    assert limit.predictor is not None
+    np.testing.assert_allclose(limit.predictor, scores(torch.eye(3, dtype=torch.float64)).detach().numpy().T / limit.margin, rtol=1e-12)
+    assert limit.path.predictors is not None
+    assert limit.path.predictors.shape[1:] == (3, 3)
+
+
+def test_own_linear_modules_refuse_what_no_predictor_separates() -> None:
+    twice = np.vstack([X, X])
+    for labels in (np.append(y, (y + 1) % 3), np.tile([[1, -1], [1, 1], [-1, 1], [1, 1]], (2, 1)) * np.ones((8, 1))):
+        conflicting = labels if labels.ndim == 1 else np.vstack([labels[:4], -labels[4:]])
+        with pytest.raises(NotSeparableError):
+            flow_limit(TwoLayers(classes=3 if labels.ndim == 1 else 2, rectified=False), twice, conflicting)
 
 
 def test_a_trace_gives_the_margins_of_the_closed_form() -> None:
