@@ -209,6 +209,22 @@ class ClassProblem(MarginProblem):
         rows = DifferenceRows(csr_array(self.points), np.ones(self.n_constraints), classes=self.classes)[:]
         return cp.reshape(rows @ flat, self.label_shape, order="C")
 
+    def curvature(self, blocks: Array) -> Array:
+        """As sums of x_n x_nᵀ for every two classes: a row a_m is a difference of unit vectors ⊗ x_n."""
+        N, others = self.label_shape
+        K, n, j = others + 1, np.arange(N)[:, None], np.arange(others)
+        signs = np.zeros((N, others, K))
+        signs[n, j, self.classes.index[:, None]], signs[n, j, self.classes.others] = 1.0, -1.0
+        grouped = signs.reshape(len(blocks), -1, K)
+        table = (grouped.swapaxes(1, 2) @ (blocks @ grouped)).reshape(N, -1, K, K).sum(axis=1)
+        points = dense(self.points)
+        system = np.empty((K, points.shape[1], K, points.shape[1]))
+        for k in range(K):
+            for other in range(k + 1):
+                part = (points * table[:, k, other, None]).T @ points
+                system[k, :, other], system[other, :, k] = part, part.T
+        return system.reshape(K * points.shape[1], -1)
+
     def careful_margins(self, beta: Array) -> Array:
         table = beta.reshape(self.classes.names.size, -1)
         margins = self.margins(beta)
