@@ -8,7 +8,7 @@ Point n has the K − 1 constraints
 numbered (n, j), j = 0 … K − 2 counting the other classes in order. That is another problem than K tasks with labels ±1
 of their own (labels of shape (N, K)), in which each row of W has to separate its class from zero.
 
-Reference: Crammer, Singer (2001), for the constraints; Soudry, Hoffer, Nacson, Gunasekar, Srebro (2018), section 4.1,
+Reference: Crammer, Singer (2001), for the constraints; Soudry, Hoffer, Nacson, Gunasekar, Srebro (2018),
 that gradient descent on the cross entropy maximizes this margin; Ravi, Scott, Soudry, Wang (2024), for other losses.
 """
 

@@ -15,7 +15,7 @@ whose optimum has s = 1 on S and 0 on C. Its answer is not believed: u and α ar
 u needs the null space of the rows of C, and whether rows are dependent is a matter of their last digits. So it is
 decided in exact arithmetic, of the float64 numbers as they are given, where that takes a second at most.
 
-Reference: Ji, Telgarsky (2019), section 2, for the split; Goldman, Tucker (1956), for its existence and uniqueness.
+Reference: Ji, Telgarsky (2019), for the split; Goldman, Tucker (1956), for its existence and uniqueness.
 """
 
 from __future__ import annotations

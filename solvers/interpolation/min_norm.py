@@ -83,7 +83,7 @@ def min_norm(X: ArrayLike, y: ArrayLike, regularizer: Interpolating, *, tol: flo
         TypeError: `regularizer` is neither a norm nor a potential.
         ValueError: p < 1 (nonconvex); data that are not finite numbers of matching shapes.
 
-    Reference: Woodworth et al. (2020), Theorem 1; Gunasekar, Lee, Soudry, Srebro (2018), "Characterizing implicit bias
+    Reference: Woodworth et al. (2020); Gunasekar, Lee, Soudry, Srebro (2018), "Characterizing implicit bias
     in terms of optimization geometry", Theorem 1, for mirror descent on the squared loss.
 
     >>> from solvers import L2, Bridge

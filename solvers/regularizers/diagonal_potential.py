@@ -51,7 +51,7 @@ class DiagonalPotential(SeparablePotential):
     Raises:
         ValueError: fewer than three layers, or numbers that are not finite.
 
-    Reference: Woodworth et al. (2020), section 4, for the idea, on the networks u^D − v^D; the equations are derived
+    Reference: Woodworth et al. (2020), for the idea, on the networks u^D − v^D; the equations are derived
     here, and `proofs` checks them (`diagonal-flow`).
 
     >>> from solvers import min_norm

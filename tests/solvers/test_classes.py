@@ -26,6 +26,8 @@ from solvers import (
     regularization_path,
 )
 from solvers.classes import ClassProblem, DifferenceRows, find_classes
+from solvers.margin_losses import ExponentialLoss, LogisticLoss, MarginLoss
+from solvers.problem import MarginProblem
 from solvers.validation import check_problem
 
 cp: Any = cvxpy
@@ -165,6 +167,16 @@ def test_the_operator_is_the_matrix_of_the_definition() -> None:
         np.testing.assert_allclose(scaled.largest_in_columns(), np.abs(dense).max(axis=0))
         np.testing.assert_allclose(scaled.products(W.ravel()), dense @ W.ravel(), rtol=1e-9, atol=1e-4)
         np.testing.assert_allclose(scaled.combination(alpha.ravel()), dense.T @ alpha.ravel(), rtol=1e-9, atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", [LogisticLoss(3), LogisticLoss(1), ExponentialLoss()], ids=str)
+def test_curvature_by_pairs_of_classes(loss: MarginLoss) -> None:
+    rng = np.random.default_rng(5)
+    problem = check_problem(rng.standard_normal((20, 3)), np.arange(20) % 4, L2())
+    m = problem.margins(rng.standard_normal((4, 3)))
+    blocks, root = loss.curvature_blocks(m), loss.curvature_rows(m, problem.A)
+    np.testing.assert_allclose(problem.curvature(blocks), root.T @ root, atol=1e-13)
+    np.testing.assert_allclose(MarginProblem.curvature(problem, blocks), root.T @ root, atol=1e-13)
 
 
 def test_sparse_points() -> None:
