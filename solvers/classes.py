@@ -72,7 +72,9 @@ class Classes:
 
 
 def find_classes(y: Any) -> Classes | None:
-    """The classes of labels (N,): integers or strings of three values or more; None for anything else.
+    """The classes of labels (N,): integers or strings of three values or more; None for other numbers.
+
+    Raises ValueError for one or two strings: two classes are −1 and +1.
 
     >>> find_classes(["b", "a", "c", "a"]).index.tolist(), find_classes([1, -1, 1]) is None
     ([1, 0, 2, 0], True)
@@ -91,6 +93,13 @@ def find_classes(y: Any) -> Classes | None:
     if labels.ndim != 1 or not (words or (numbers and np.isfinite(labels).all())):
         return None
     names, index = np.unique(labels.astype(str) if words else labels, return_inverse=True)
+    if words and 0 < names.size < 3:
+        which = f"y == {str(names[-1])!r}"
+        raise ValueError(
+            f"y holds {names.size} label{'s' if names.size > 1 else ''} in words, {', '.join(map(repr, map(str, names)))}: "
+            f"two classes are written −1 and +1, so pass 2 * ({which}) - 1 for an array y (three classes and more may be "
+            "words; MaxMarginClassifier takes any two)"
+        )
     return Classes(names, index) if names.size >= 3 else None
 
 

@@ -9,9 +9,9 @@ where ln‖w‖ was a fifth less:
 like 1/ln‖w‖, or like e^{−c ln‖w‖} with c·ln‖w‖ ≥ 1/2, has less before it than ten times its last change. (The first has
 four times that before it. So four stand in place of ten where a figure of β was measured a fifth before that as well,
 and its last change is less than a quarter of the one before: such an exponential has less than the third of it to go.)
-Slower ones still turn: at a rate δ per unit of ln‖w‖ their figure is at most of the order of δ from its limit's, which the second
-term is for. The uncertainty is inf, so nothing is decided, while a direction still grows out of the flow's own
-(`gd.flow.growth`: a saddle that it has not left), or while no such place with positive margins is on record.
+Slower ones still turn: at a rate δ per unit of ln‖w‖ their figure is at most of the order of δ from its limit's, which
+the second term is for. The uncertainty is inf, so nothing is decided, while a direction still grows out of the flow's
+own (`gd.flow.growth`: a saddle that it has not left), or while no such place with positive margins is on record.
 
 The polished point is no evidence. Tables show it in columns of its own: how far the polish moved, and what it proves.
 """

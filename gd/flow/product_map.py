@@ -98,9 +98,9 @@ class ProductMap(CoefficientMap):
         self._products = MarginProducts(self._reals(F))
         if samples is not None and outputs > 1 and self.n_constraints > MANY:
             X, targets = samples
-            first = torch.zeros((len(X), *self._beta_shape), dtype=X.dtype, device=X.device)
-            first[:, 0] = X  # the coefficients of the first output, of which all others are copies
-            points = self.spectrum(first) if self.fourier else first.flatten(1)
+            alone = torch.zeros((len(X), *self._beta_shape), dtype=X.dtype, device=X.device)
+            alone[:, 0] = X  # the coefficients of the first output, of which all others are copies
+            points = self.spectrum(alone) if self.fourier else alone.flatten(1)
             points = self._reals(points[:, : points.shape[1] // outputs])
             self._products = SampleProducts(self._products.F, points, targets)
         self.can_be_implicit = depth == 2 and not fourier and self.n_constraints <= MANY

@@ -3,7 +3,7 @@
     min_b L(Bb)   s.t.   Σ_g ‖b_g‖₂ ≤ c        or        max_i |b_i| ≤ c
 
 The first is the ball of ℓ2 (one group), of ℓ1 (groups of one) and of Fourier ℓ1 (one group a frequency); those of
-singular values are in `spectral_ball`. Its barrier has a bound t_g of every group's norm,
+singular values are in `solvers.algorithms.spectral_ball`. Its barrier has a bound t_g of every group's norm,
 
     φ(b, t) = −Σ_g ln(t_g² − ‖b_g‖₂²) − ln(c − Σ_g t_g),
 

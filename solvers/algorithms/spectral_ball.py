@@ -1,4 +1,6 @@
-"""Barriers of the balls of the nuclear and the spectral norm, for `ball_newton`: functions of the singular values.
+"""Barriers of the balls of the nuclear and the spectral norm, functions of the singular values.
+
+They are for `solvers.algorithms.ball_newton`.
 
     nuclear    φ(σ) = min_t −Σ_i ln(t_i² − σ_i²) − ln(c − Σ_i t_i)          Σ_i σ_i ≤ c
     spectral   φ(σ) = −Σ_i ln(c² − σ_i²)                                    max_i σ_i ≤ c
