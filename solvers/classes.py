@@ -94,11 +94,10 @@ def find_classes(y: Any) -> Classes | None:
         return None
     names, index = np.unique(labels.astype(str) if words else labels, return_inverse=True)
     if words and 0 < names.size < 3:
-        which = f"y == {str(names[-1])!r}"
+        given, last = ", ".join(repr(str(name)) for name in names), str(names[-1])
         raise ValueError(
-            f"y holds {names.size} label{'s' if names.size > 1 else ''} in words, {', '.join(map(repr, map(str, names)))}: "
-            f"two classes are written −1 and +1, so pass 2 * ({which}) - 1 for an array y (three classes and more may be "
-            "words; MaxMarginClassifier takes any two)"
+            f"y holds words of fewer than three values, {given}: two classes are written −1 and +1, so pass "
+            f"2 * (y == {last!r}) - 1 for an array y (three classes and more may be words; MaxMarginClassifier takes any)"
         )
     return Classes(names, index) if names.size >= 3 else None
 
