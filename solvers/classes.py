@@ -97,7 +97,7 @@ def find_classes(y: Any) -> Classes | None:
         given, last = ", ".join(repr(str(name)) for name in names), str(names[-1])
         raise ValueError(
             f"y holds words of fewer than three values, {given}: two classes are written −1 and +1, so pass "
-            f"2 * (y == {last!r}) - 1 for an array y (three classes and more may be words; MaxMarginClassifier takes any)"
+            f"2 * (y == {last!r}) - 1 for an array y (three and more may be words; MaxMarginClassifier takes any)"
         )
     return Classes(names, index) if names.size >= 3 else None
 
