@@ -147,7 +147,7 @@ def test_ten_times_the_last_change_or_four_where_changes_fall(runs):
     for figure, factor in (
         (lambda x: 1.0 / x, 10.0),
         (lambda x: np.exp(-0.5 * x), 10.0),
-        (lambda x: np.exp(-9.0 * x), 4.0),
+        (lambda x: np.exp(-12.0 * x), 4.0),
         (lambda x: np.exp(-20.0 * x), 4.0),
     ):
         now, then, before = (figure(x) for x in (1.0, 0.8, 0.64))
