@@ -239,6 +239,8 @@ def flow_limit(
         raise ValueError("the parameters must be finite and not all zero: at w = 0 gradient flow has no direction")
     flow = Flow.begin(mapping, start, loss=FLOWS[chosen.name](targets.values), tolerance=path_tolerance)
     problem = _induced_problem(mapping, start, inputs, y)
+    if problem is not None and declared(models[0]).linear_network is None:
+        raise_if_not_separable(problem.signed_rows, problem.label_shape)
     density = 40 if snapshots_per_decade is None else snapshots_per_decade
     run = Run(models, mapping, problem, targets.values, tol, settle, density)
     limits = run.to_the_end(flow, int(max_steps), began + time_limit, progress)
