@@ -1,0 +1,247 @@
+"""Max margin with an intercept that is not penalized: the intercept is eliminated, and R stays as it is.
+
+    min_{β, b} R(β)   s.t.   y_n (⟨x_n, β⟩ + b) ≥ 1,                                                  (two classes)
+    min_{W, b} R(W)   s.t.   ⟨w_{y_n} − w_k, x_n⟩ + b_{y_n} − b_k ≥ 1   for every k ≠ y_n.            (K classes)
+
+Some b satisfies the constraints exactly when the mean margin along every cycle of classes is at least one
+(`solvers.cycles`); with two classes that is ⟨x_i − x_j, β⟩/2 ≥ 1 for every i of the one and j of the other. So it is a
+max-margin problem without intercept whose rows are means of rows, and every regularizer solves it, norm or not. There
+are many cycles, so they are added as they are violated. Multipliers π of cycles are multipliers α of constraints,
+
+    α_n = Σ_{cycles c through n} π_c/|c|,       and so      Σ_n α_n y_n = 0,
+
+the constraint that b adds to the dual: any α ≥ 0 with it and R°(Aᵀα) ≤ 1 proves R(β) ≥ 1ᵀα for every feasible (β, b).
+The certificate is computed from these α and from all margins, with the b that makes the smallest one largest.
+
+Reference: Bennett, Bredensteiner (2000), for two classes in ℓ2: half the distance between the convex hulls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, hstack, issparse
+
+from solvers.algorithms.nuclear_norm import MatrixRows, PlainRows
+from solvers.algorithms.signed_rows import SignedRows
+from solvers.arrays import Array
+from solvers.certificate import certificate_of, nearest_multipliers, status_of
+from solvers.cycles import Cycle, best_intercepts, cycles_through
+from solvers.problem import MarginProblem
+from solvers.regularizers.regularizer import Regularizer
+from solvers.search import Search
+from solvers.solution import Certificate, NotSeparableError, Solution, Uniqueness
+
+Solve = Callable[[MarginProblem, Regularizer, Search], Solution]
+ALL = 2000
+"""Cycles up to which all of two classes are taken at once: then there are no rounds. Milliseconds for most norms."""
+PER_ROUND = 400
+"""Cycles that a round adds, at most, where there are more. (N = 400 in 20 dimensions: 5 to 9 rounds.)"""
+MAX_ROUNDS = 200
+UNBALANCED = 1e-12
+"""|Σ α_n y_n|, relative to Σ α, that rounding leaves of multipliers that balance."""
+
+
+@dataclass(frozen=True, eq=False)
+class InterceptProblem(MarginProblem):
+    """The constraints on β with the best intercepts for it, as a certificate needs them."""
+
+    inner: MarginProblem = field(kw_only=True)
+    """The same without intercept, of centred points: nothing changes but b, and rounding is less."""
+    centre: Array = field(kw_only=True)
+    """What was taken from every point, flat."""
+
+    @classmethod
+    def of(cls, problem: MarginProblem) -> InterceptProblem:
+        """Of checked data. A sparse X stays as it is, since centred it would be full."""
+        points = problem.points
+        centre = np.zeros(points.shape[1]) if issparse(points) else points.mean(axis=0)
+        inner = problem if issparse(points) else replace(problem, points=points - centre)
+        return cls(points, problem.labels, problem.shape, names=problem.names, inner=inner, centre=centre)
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        return self.inner.label_shape
+
+    def careful_margins(self, beta: Array) -> Array:
+        arcs, margins = self.inner.arcs, self.inner.careful_margins(beta)
+        return margins + arcs.differences(best_intercepts(arcs.smallest(margins)[0])[1])
+
+    def careful_combine(self, dual: Array) -> Array:
+        return self.inner.careful_combine(dual)
+
+    def intercept(self, beta: Array) -> float | Array:
+        """The b that makes the smallest margin largest: a number; (M,) for M outputs; (K,), of sum zero, for classes.
+        """
+        arcs = self.inner.arcs
+        b = best_intercepts(arcs.smallest(self.inner.careful_margins(beta))[0])[1]
+        return self.inner.from_potentials(b, beta.reshape(-1, self.centre.size) @ self.centre)
+
+    def raise_unless_balanced(self, dual: Array) -> None:
+        """Raise ValueError for multipliers that b would make the dual value unbounded with."""
+        arcs, alpha = self.inner.arcs, dual.reshape(-1)
+        balance = np.zeros((arcs.graphs, arcs.classes))
+        np.add.at(balance, (arcs.graph, arcs.tails), alpha)
+        np.subtract.at(balance, (arcs.graph, arcs.heads), alpha)
+        if np.abs(balance).max() > UNBALANCED * alpha.sum():
+            raise ValueError(
+                "with fit_intercept=True multipliers must balance: Σ α_n y_n = 0 (for K classes, as much out of each "
+                f"as into it); the largest excess is {np.abs(balance).max():.1e} of a sum of {alpha.sum():.1e}"
+            )
+
+    @cached_property
+    def lifted_rows(self) -> SignedRows:
+        """The rows of (β, b): of points with a one appended, of the size of the largest entry."""
+        points = self.inner.points
+        ones = np.full((points.shape[0], 1), abs(points).max() or 1.0)
+        joined = csr_array(hstack([points, csr_array(ones)])) if issparse(points) else np.hstack([points, ones])
+        shape = (*self.inner.shape[:-1], points.shape[1] + 1) if self.inner.matrix else (points.shape[1] + 1,)
+        return replace(self.inner, points=joined, shape=shape).signed_rows
+
+    def not_separable(self, alpha: Array) -> NotSeparableError:
+        """The error with these Farkas multipliers of the constraints."""
+        largest = self.inner.largest_norm or 1.0
+        residual = float(np.linalg.norm(self.inner.combine(alpha)) / largest)
+        return NotSeparableError(alpha.reshape(self.label_shape), residual, self.lifted_rows, intercept=True)
+
+
+@dataclass(frozen=True, eq=False)
+class CycleProblem(MarginProblem):
+    """The constraint that the mean margin of each of some cycles is at least one."""
+
+    def matrix_rows(self, sizes: Array) -> MatrixRows:
+        return PlainRows(self.signed_rows.scaled(1.0 / sizes), self.shape[0])
+
+
+class Cycles:
+    """The cycles so far."""
+
+    def __init__(self, problem: InterceptProblem, limit: float) -> None:
+        self.problem, self.arcs = problem, problem.inner.arcs
+        direction = problem.inner.combine(self._uniform())
+        self.complete = self.arcs.classes == 2 and self._pairs().sum() <= limit
+        self.cycles: dict[Cycle, None] = {}
+        if self.complete:
+            self.cycles = dict.fromkeys(self._all_pairs())
+        else:
+            self.add(problem.inner.margins(direction), np.inf)
+
+    def _counts(self) -> Array:
+        counts = np.zeros((self.arcs.graphs, self.arcs.classes, self.arcs.classes))
+        np.add.at(counts, (self.arcs.graph, self.arcs.tails, self.arcs.heads), 1.0)
+        return counts
+
+    def _uniform(self) -> Array:
+        """Multipliers that balance: each arc's constraints together weigh as much, where there is a way back."""
+        counts = self._counts()
+        both = (counts > 0) & (counts.transpose(0, 2, 1) > 0)
+        weights = np.where(both, 1.0 / np.maximum(counts, 1.0), 0.0)
+        return np.asarray(weights[self.arcs.graph, self.arcs.tails, self.arcs.heads])
+
+    def _pairs(self) -> Array:
+        counts = self._counts()
+        return np.asarray(counts[:, 0, 1] * counts[:, 1, 0])
+
+    def _all_pairs(self) -> list[Cycle]:
+        out = self.arcs.tails == 1
+        return [
+            (int(i), int(j))
+            for graph in range(self.arcs.graphs)
+            for i in np.flatnonzero(out & (self.arcs.graph == graph))
+            for j in np.flatnonzero(~out & (self.arcs.graph == graph))
+        ]
+
+    def add(self, margins: Array, below: float) -> bool:
+        """Add cycles of mean margin less than `below`. Whether there was a new one."""
+        before = len(self.cycles)
+        self.cycles.update(dict.fromkeys(cycles_through(self.arcs, margins, PER_ROUND, below)))
+        return len(self.cycles) > before
+
+    @property
+    def weights(self) -> csr_array:
+        """Which part each constraint has in each cycle, (cycles, constraints); rows of sum one."""
+        lengths = np.array([len(cycle) for cycle in self.cycles])
+        columns = np.concatenate([np.array(cycle) for cycle in self.cycles])
+        data = np.repeat(1.0 / lengths, lengths)
+        return csr_array((data, columns, np.concatenate([[0], np.cumsum(lengths)])), (lengths.size, self.size))
+
+    @property
+    def size(self) -> int:
+        """Constraints."""
+        return self.problem.inner.n_constraints
+
+    def relaxed(self, weights: csr_array) -> CycleProblem:
+        """The problem of these cycles alone."""
+        used: NDArray[np.intp] = np.unique(weights.indices).astype(np.intp)
+        rows = np.ascontiguousarray(weights[:, used] @ self.problem.inner.rows(used))
+        return CycleProblem(rows, np.ones(len(rows)), self.problem.shape)
+
+
+def solve_with_intercept(
+    problem: MarginProblem, regularizer: Regularizer, search: Search, solve: Solve
+) -> Solution:
+    """A solution with intercept, by `solve` on the cycles; all of them at once where R is no norm and there are two
+    classes, for then the points that `solve` finds are those of the whole problem.
+
+    Raises:
+        NotSeparableError: no (β, b) classifies all points.
+        ValueError: all points are of one class, which b alone classifies.
+    """
+    whole = InterceptProblem.of(problem)
+    cycles = Cycles(whole, ALL)
+    if not cycles.cycles:
+        raise ValueError("with fit_intercept=True there must be points of two classes: b alone classifies one")
+    inner = search if cycles.complete else replace(search, progress=None)  # which is told of the rounds instead
+    done = 0
+    while search.goes_on(done, MAX_ROUNDS):
+        weights = cycles.weights
+        try:
+            solution = solve(cycles.relaxed(weights), regularizer, inner)
+        except NotSeparableError as error:
+            raise whole.not_separable(weights.T @ error.farkas) from error
+        found = solution.each(partial(_of_all, whole, regularizer, search.tol, weights))
+        if cycles.complete or found.certificate.worst <= search.tol:
+            break
+        if not cycles.add(whole.inner.careful_margins(solution.beta), 1.0 - 0.1 * search.tol):
+            break
+        done += 1
+    # the only minimizer under some of the constraints is that under all of them; one of several need not be
+    unsure = found.unique is Uniqueness.NOT_UNIQUE and not cycles.complete
+    return replace(found, unique=Uniqueness.UNKNOWN) if unsure else found
+
+
+def _of_all(
+    whole: InterceptProblem, regularizer: Regularizer, tol: float, weights: csr_array, solution: Solution
+) -> Solution:
+    """The answer of the cycles as one of all constraints, with the certificate that it earns."""
+    alpha = weights.T @ solution.dual.reshape(-1)
+    certificate = certificate_of(whole, solution.beta, regularizer, alpha, objective=solution.objective)
+    return replace(
+        solution,
+        dual=certificate.dual,
+        lower_bound=max(certificate.lower_bound, solution.lower_bound),
+        status=status_of(regularizer, certificate.worst, tol),
+        certificate=certificate,
+        intercept=whole.intercept(solution.beta),
+        classes=whole.names,
+        stats={**solution.stats, "cycles": weights.shape[0]},
+    )
+
+
+def certify_with_intercept(
+    problem: MarginProblem, beta: Array, regularizer: Regularizer, dual: Array | None
+) -> Certificate:
+    """The certificate of β with its best intercept; the multipliers, where none are given, are the nearest."""
+    whole = InterceptProblem.of(problem)
+    if dual is None:
+        cycles = Cycles(whole, ALL)
+        cycles.add(whole.inner.careful_margins(beta), np.inf)
+        weights = cycles.weights
+        dual = weights.T @ nearest_multipliers(cycles.relaxed(weights), beta, regularizer)
+    else:
+        whole.raise_unless_balanced(dual)
+    return certificate_of(whole, beta, regularizer, dual)
