@@ -49,8 +49,7 @@ class Arcs:
         return np.asarray(b[self.graph, self.tails] - b[self.graph, self.heads])
 
     def smallest(self, margins: Array) -> tuple[Array, NDArray[np.intp]]:
-        """The smallest margin of the arcs from t to h, (graphs, classes, classes), inf where there is none, and whose.
-        """
+        """The smallest margin of the arcs from t to h, (graphs, classes, classes), inf for none; and whose."""
         shape = (self.graphs, self.classes, self.classes)
         least, whose = np.full(shape, np.inf), np.full(shape, -1)
         order = np.argsort(-margins, kind="stable")  # of an index that is assigned repeatedly the last one stays
@@ -84,8 +83,7 @@ def best_intercepts(least: Array) -> tuple[Array, Array]:
 
 
 def cycles_through(arcs: Arcs, margins: Array, at_most: int, below: float) -> list[Cycle]:
-    """For each constraint the cycle through it of nearly the smallest mean: those of mean less than `below`, ascending.
-    """
+    """For each constraint the cycle through it of nearly the smallest mean: those of mean below `below`, ascending."""
     least, whose = arcs.smallest(margins)
     mu = smallest_means(least)
     length = least - np.where(np.isfinite(mu), mu, 0.0)[:, None, None]

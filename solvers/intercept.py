@@ -18,27 +18,25 @@ Reference: Bennett, Bredensteiner (2000), for two classes in ℓ2: half the dist
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, hstack, issparse
+from scipy.sparse import csr_array
 
-from solvers.algorithms.least_distance import l2_max_margin
 from solvers.algorithms.nuclear_norm import MatrixRows, PlainRows
-from solvers.algorithms.signed_rows import SignedRows
 from solvers.arrays import Array
 from solvers.certificate import certificate_of, nearest_multipliers, status_of
-from solvers.cycles import Cycle, best_intercepts, cycles_through
+from solvers.cycles import Cycle, cycles_through
+from solvers.intercept_line import Solve, by_lines
+from solvers.intercept_problem import InterceptProblem
 from solvers.problem import MarginProblem
 from solvers.regularizers.regularizer import Regularizer
 from solvers.search import Search
 from solvers.solution import Certificate, NotSeparableError, Solution, Uniqueness
 
-Solve = Callable[[MarginProblem, Regularizer, Search], Solution]
 ALL = 2000
 """Cycles up to which all of two classes are taken at once: then there are no rounds. Milliseconds for most norms."""
 PER_ROUND, NEAREST, LARGEST_SIDE = 100, 10, 60
@@ -47,77 +45,6 @@ and the nearest of each class, so many at most. (N = 2000 in 50 dimensions: 5 ro
 MAX_ROUNDS = 200
 COARSE, FINER = 1e-3, 1e-2
 """The first round's tolerance, and that of the next ones, relative to how much the cycles left out are violated."""
-UNBALANCED = 1e-12
-"""|Σ α_n y_n|, relative to Σ α, that rounding leaves of multipliers that balance."""
-
-
-@dataclass(frozen=True, eq=False)
-class InterceptProblem(MarginProblem):
-    """The constraints on β with the best intercepts for it, as a certificate needs them."""
-
-    inner: MarginProblem = field(kw_only=True)
-    """The same without intercept, of centred points: nothing changes but b, and rounding is less."""
-    centre: Array = field(kw_only=True)
-    """What was taken from every point, flat."""
-
-    @classmethod
-    def of(cls, problem: MarginProblem) -> InterceptProblem:
-        """Of checked data. A sparse X stays as it is, since centred it would be full."""
-        points = problem.points
-        centre = np.zeros(points.shape[1]) if issparse(points) else points.mean(axis=0)
-        inner = problem if issparse(points) else replace(problem, points=points - centre)
-        return cls(points, problem.labels, problem.shape, names=problem.names, inner=inner, centre=centre)
-
-    @property
-    def label_shape(self) -> tuple[int, ...]:
-        return self.inner.label_shape
-
-    def careful_margins(self, beta: Array) -> Array:
-        arcs, margins = self.inner.arcs, self.inner.careful_margins(beta)
-        return margins + arcs.differences(best_intercepts(arcs.smallest(margins)[0])[1])
-
-    def careful_combine(self, dual: Array) -> Array:
-        return self.inner.careful_combine(dual)
-
-    def intercept(self, beta: Array) -> float | Array:
-        """The b that makes the smallest margin largest: a number; (M,) for M outputs; (K,), of sum zero, for classes.
-        """
-        arcs = self.inner.arcs
-        b = best_intercepts(arcs.smallest(self.inner.careful_margins(beta))[0])[1]
-        return self.inner.from_potentials(b, beta.reshape(-1, self.centre.size) @ self.centre)
-
-    def raise_unless_balanced(self, dual: Array) -> None:
-        """Raise ValueError for multipliers that b would make the dual value unbounded with."""
-        arcs, alpha = self.inner.arcs, dual.reshape(-1)
-        balance = np.zeros((arcs.graphs, arcs.classes))
-        np.add.at(balance, (arcs.graph, arcs.tails), alpha)
-        np.subtract.at(balance, (arcs.graph, arcs.heads), alpha)
-        if np.abs(balance).max() > UNBALANCED * alpha.sum():
-            raise ValueError(
-                "with fit_intercept=True multipliers must balance: Σ α_n y_n = 0 (for K classes, as much out of each "
-                f"as into it); the largest excess is {np.abs(balance).max():.1e} of a sum of {alpha.sum():.1e}"
-            )
-
-    @cached_property
-    def lifted_rows(self) -> SignedRows:
-        """The rows of (β, b): of points with ones appended, of ten times the largest entry."""
-        points = self.inner.points
-        ones = np.full((points.shape[0], 1), 10.0 * abs(points).max() or 1.0)
-        joined = csr_array(hstack([points, csr_array(ones)])) if issparse(points) else np.hstack([points, ones])
-        shape = (*self.inner.shape[:-1], points.shape[1] + 1) if self.inner.matrix else (points.shape[1] + 1,)
-        return replace(self.inner, points=joined, shape=shape).signed_rows
-
-    @property
-    def l2_margins(self) -> Array:
-        """Margins without b of the ℓ2 solution with an intercept that is penalized a little."""
-        lifted = l2_max_margin(self.lifted_rows)[0].reshape(-1, self.centre.size + 1)
-        return self.inner.margins(np.ascontiguousarray(lifted[:, :-1]))
-
-    def not_separable(self, alpha: Array) -> NotSeparableError:
-        """The error with these Farkas multipliers of the constraints."""
-        largest = self.inner.largest_norm or 1.0
-        residual = float(np.linalg.norm(self.inner.combine(alpha)) / largest)
-        return NotSeparableError(alpha.reshape(self.label_shape), residual, self.lifted_rows, intercept=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,11 +116,11 @@ class Cycles:
         return CycleProblem(rows, np.ones(len(rows)), self.problem.shape)
 
 
-def solve_with_intercept(
-    problem: MarginProblem, regularizer: Regularizer, search: Search, solve: Solve
-) -> Solution:
-    """A solution with intercept, by `solve` on the cycles; all of them at once where R is no norm and there are two
-    classes, for then the points that `solve` finds are those of the whole problem.
+def solve_with_intercept(problem: MarginProblem, regularizer: Regularizer, search: Search, solve: Solve) -> Solution:
+    """A solution with intercept, by `solve` on problems without one.
+
+    All cycles of two classes are taken at once where they are few, or R is no norm: the points that `solve` finds are
+    then those of the whole problem. Of more, a norm needs only the function of b alone.
 
     Raises:
         NotSeparableError: no (β, b) classifies all points.
@@ -203,6 +130,20 @@ def solve_with_intercept(
     cycles = Cycles(whole)
     if not cycles.cycles:
         raise ValueError("with fit_intercept=True there must be points of two classes: b alone classifies one")
+    if not cycles.complete and whole.inner.arcs.classes == 2 and not whole.matrix and regularizer.is_norm:
+        found = by_lines(whole, regularizer, search, solve)
+        if found is not None:
+            answer = _of_all(whole, regularizer, search.tol, -np.inf, *found)
+            # what `solve` says is of one b
+            proved = regularizer.strictly_convex and answer.certificate.worst <= search.tol
+            return replace(answer, unique=Uniqueness.UNIQUE if proved else Uniqueness.UNKNOWN)
+    return by_cycles(whole, cycles, regularizer, search, solve)
+
+
+def by_cycles(
+    whole: InterceptProblem, cycles: Cycles, regularizer: Regularizer, search: Search, solve: Solve
+) -> Solution:
+    """The solution on the cycles so far, and more of them, until none is violated."""
     inner = search if cycles.complete else replace(search, tol=max(search.tol, COARSE), progress=None)
     done = 0
     while search.goes_on(done, MAX_ROUNDS):
@@ -211,7 +152,7 @@ def solve_with_intercept(
             solution = solve(cycles.relaxed(weights), regularizer, inner)
         except NotSeparableError as error:
             raise whole.not_separable(weights.T @ error.farkas) from error
-        found = solution.each(partial(_of_all, whole, regularizer, search.tol, weights))
+        found = solution.each(partial(_of_cycles, whole, regularizer, search.tol, weights))
         if cycles.complete or found.certificate.worst <= search.tol:
             break
         margins = whole.inner.careful_margins(solution.beta)
@@ -226,21 +167,29 @@ def solve_with_intercept(
     return replace(found, unique=Uniqueness.UNKNOWN) if unsure else found
 
 
-def _of_all(
+def _of_cycles(
     whole: InterceptProblem, regularizer: Regularizer, tol: float, weights: csr_array, solution: Solution
 ) -> Solution:
-    """The answer of the cycles as one of all constraints, with the certificate that it earns."""
-    alpha = weights.T @ solution.dual.reshape(-1)
+    """An answer of some cycles as one of all constraints. They relax the problem: their lower bound is one."""
+    return _of_all(whole, regularizer, tol, solution.lower_bound, solution, weights.T @ solution.dual)
+
+
+def _of_all(
+    whole: InterceptProblem, regularizer: Regularizer, tol: float, bound: float, solution: Solution, alpha: Array
+) -> Solution:
+    """An answer of a part as one of all constraints, with the certificate that it earns with these multipliers.
+
+    `bound` is a lower bound that the part has proved otherwise.
+    """
     certificate = certificate_of(whole, solution.beta, regularizer, alpha, objective=solution.objective)
     return replace(
         solution,
         dual=certificate.dual,
-        lower_bound=max(certificate.lower_bound, solution.lower_bound),
+        lower_bound=max(certificate.lower_bound, bound),
         status=status_of(regularizer, certificate.worst, tol),
         certificate=certificate,
         intercept=whole.intercept(solution.beta),
         classes=whole.names,
-        stats={**solution.stats, "cycles": weights.shape[0]},
     )
 
 

@@ -57,4 +57,4 @@ def two_labels(y: Any) -> tuple[Array, NDArray[Any]] | None:
     found = distinct_labels(y)
     if found is None or found[0].size != 2:
         return None
-    return 2.0 * found[1] - 1.0, found[0]
+    return np.where(found[1] > 0, 1.0, -1.0), found[0]

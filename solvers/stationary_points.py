@@ -76,11 +76,12 @@ class BridgeSolution(Solution):
     from_start: Solution | None = None
     """The stationary point reached from `start`; None when no start was given or none was reached from it."""
 
-    def each(self, change: Callable[[Solution], Solution]) -> Solution:
+    def each(self, change: Callable[[Solution], Solution]) -> BridgeSolution:
         """With the points that are stationary once changed."""
         points = tuple(change(point) for point in self.stationary_points)
+        best: BridgeSolution = change(self)  # type: ignore[assignment]  # it replaces fields
         return replace(
-            change(self),
+            best,
             stationary_points=tuple(point for point in points if point.status is Status.STATIONARY),
             from_start=None if self.from_start is None else change(self.from_start),
         )

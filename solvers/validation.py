@@ -68,12 +68,11 @@ def read_labels(y: ArrayLike, n_points: int) -> tuple[Array, NDArray[Any]]:
         raise ValueError(f"y must have one label per row of X: shape ({n_points},); got shape {index.shape}")
     if names.size == 1:
         raise ValueError(f"y holds one class, {str(names[0])!r}; a margin is between two classes or more")
-    return 2.0 * index - 1.0, names
+    return np.where(index > 0, 1.0, -1.0), names
 
 
 def check_regularizer(regularizer: object) -> Regularizer:
-    """The regularizer, or the one of that name. Raises TypeError when it is none; the message says what to pass instead.
-    """
+    """The regularizer, or the one of that name. Raises TypeError for anything else, and says what to pass instead."""
     if isinstance(regularizer, Regularizer):
         return regularizer
     if isinstance(regularizer, str):

@@ -23,6 +23,7 @@ from solvers.arrays import Array
 from solvers.card import Card
 from solvers.regularizers import Regularizer
 from solvers.regularizers.hyperbolic_entropy import HyperbolicEntropy
+from solvers.validation import check_regularizer
 
 
 @dataclass(frozen=True)
@@ -134,13 +135,13 @@ class Trajectory(Card):
         """B."""
         return len(self.status)
 
-    def gap(self, regularizer: Regularizer | None = None) -> Bounds:
+    def gap(self, regularizer: Regularizer | str | None = None) -> Bounds:
         """What the run proves about min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1 at every snapshot, by weak duality,
 
             1/R°(Aᵀp̄) ≤ R* ≤ R(β_t)/min_n (Aβ_t)_n,    A = diag(y)X, p̄ a mean of the loss weights p_t.
 
         Args:
-            regularizer: R, any norm of β; for linear predictors the optimizer's own unless given.
+            regularizer: R, any norm of β, or its name; for linear predictors the optimizer's own unless given.
 
         Returns:
             Bounds: both sides, and which mean p̄ proves the lower one.
@@ -153,7 +154,7 @@ class Trajectory(Card):
                 "only a network f(x) = ⟨x, β⟩ trained on labels has such bounds; for another homogeneous network read "
                 "`stationarity`"
             )
-        chosen = self.predictor_norm if regularizer is None else regularizer
+        chosen = self.predictor_norm if regularizer is None else check_regularizer(regularizer)
         if chosen is None:
             raise ValueError(
                 f"no norm of β is known for {self.optimizer} on this network: give one, as in gap(Bridge(inf))"
