@@ -31,8 +31,8 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     There is no intercept unless asked for, as there is none in the theorems.
 
     Args:
-        regularizer: R, a norm or a bridge penalty, or its name, such as "l1". None is L2(): the default of a scikit-learn constructor must not
-            be an object of its own, and elsewhere in this package None is refused.
+        regularizer: R, a norm or a bridge penalty, or its name, such as "l1". None is L2(): the default of a
+            scikit-learn constructor must not be an object of its own, and elsewhere in this package None is refused.
         tol: of the certificate, relative.
         on_nonseparable: "raise" — data that no predictor separates are refused with their Farkas certificate; "soft" —
             they get the predictor of least logistic loss (cross entropy) with R(β) ≤ radius instead (R must be a norm),

@@ -48,6 +48,12 @@ def distinct_labels(y: Any) -> tuple[NDArray[Any], NDArray[np.intp]] | None:
     return names, index
 
 
+def label_names(y: Any) -> NDArray[Any]:
+    """The values of labels in order; −1 and 1 where there is only one, or M tasks have labels of their own."""
+    found = distinct_labels(y)
+    return np.array([-1.0, 1.0]) if found is None or found[0].size < 2 else found[0]
+
+
 def two_labels(y: Any) -> tuple[Array, NDArray[Any]] | None:
     """Labels of two values as −1, for the smaller, and +1, with the two values; None for anything else.
 

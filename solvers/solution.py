@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvers.arrays import Array
 from solvers.card import Card
+from solvers.storage import Stored
 
 if TYPE_CHECKING:
     from solvers.separable_part import SeparablePart
@@ -105,8 +106,10 @@ class Certificate(Card):
 
 
 @dataclass(frozen=True, repr=False)
-class Solution(Card):
+class Solution(Stored, Card):
     """A predictor and what is proved about it."""
+
+    parts = (Certificate, Status, Uniqueness)
 
     beta: Array
     """The predictor, shape X.shape[1:]; min_n y_n⟨x_n, β⟩ = 1."""
@@ -128,6 +131,10 @@ class Solution(Card):
     """b of fit_intercept=True: a number, (M,) for M outputs, (K,) of sum zero for K classes; else 0."""
     classes: NDArray[Any] = field(default_factory=lambda: np.array([-1.0, 1.0]))
     """The labels as they were given: those that stand for −1 and +1, or all K, row k of β belonging to number k."""
+
+    def in_short(self) -> str:
+        """Value and status."""
+        return f"R(β) = {self.objective:.6g}, {self.status.name}"
 
     def each(self, change: Callable[[Solution], Solution]) -> Solution:
         """This solution and every one that it holds, changed."""

@@ -67,7 +67,7 @@ def best_certified(
     return last if best is None or last.certificate.worst < best.certificate.worst else best
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BridgeSolution(Solution):
     """The best stationary point found, and the others."""
 

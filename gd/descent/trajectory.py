@@ -11,16 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from gd.descent.bounds import Bounds, LossWeights, bounds
 from gd.status import RunStatus
 from solvers.arrays import Array
 from solvers.card import Card
+from solvers.prediction import labels_of, scores
 from solvers.regularizers import Regularizer
 from solvers.regularizers.hyperbolic_entropy import HyperbolicEntropy
 from solvers.validation import check_regularizer
@@ -129,6 +131,20 @@ class Trajectory(Card):
     """Two-layer diagonal networks on the squared loss: for each run the potential of its effective start
     (`gd.squared.effective_start`): a run that fits the data ends exactly at its least value; None for a run with steps
     that are no gradient steps (momentum). None for other networks and losses."""
+
+    classes: NDArray[Any] = field(default_factory=lambda: np.array([-1.0, 1.0]), repr=False)
+    """The labels as they were given, in order: those that stand for −1 and +1, or all K."""
+
+    def predict(self, X: ArrayLike, run: int = 0) -> NDArray[Any]:
+        """The label of each point by the weights at the end of one run, (N,), as `y` was given; (N, M) for M tasks.
+
+        Raises ValueError where the network is not a linear predictor (use `load`), there were no labels, or X holds
+        points of another shape.
+        """
+        if self.predictor is None or self.loss_weights is None:
+            raise ValueError("there are no labels, or no linear predictor: put the weights into the network by load()")
+        rows = self.loss_weights.current.ndim == 4
+        return labels_of(scores(X, self.predictor[run], 0.0, rows=rows), self.classes)
 
     @property
     def runs(self) -> int:
