@@ -22,7 +22,7 @@ from solvers.problem import MarginProblem
 from solvers.regularizers.regularizer import Regularizer
 from solvers.search import Progress, Search, deadline_after
 from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable
-from solvers.solution import Certificate, Solution, Status
+from solvers.solution import Certificate, NoSolverError, Solution, Status
 from solvers.threads import threads_for
 from solvers.validation import check_beta, check_multipliers, check_problem, check_regularizer, check_search
 
@@ -77,6 +77,7 @@ def max_margin(
         NotSeparableError: no β classifies all points; carries the Farkas certificate.
         IllConditionedError: they separate, but by an ℓ2 margin below 1e-10 of points scaled to norm one, and no usable
             answer was found.
+        NoSolverError: a regularizer of your own says neither how it is minimized nor its conic form.
         TypeError: `regularizer` is none (of a network without one: see `gd.flow_limit`), or an option was given that
             its method does not use.
         ValueError: data that are not finite numbers of matching shapes, labels that are none, a name that is none.
@@ -112,6 +113,8 @@ def _solve(problem: MarginProblem, regularizer: Regularizer, search: Search, *, 
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows fails its certificate
             found = regularizer.minimize_conic(problem) if by_cones else regularizer.minimize(problem, search)
             solution = certified(problem, regularizer, found, tol=tol)
+    except NotImplementedError as error:
+        raise NoSolverError(regularizer, f"has no conic form and no `minimize` ({error})") from error
     except ConicSolverError:
         raise_if_not_separable(problem.signed_rows, problem.label_shape)
         raise_if_ill_conditioned(problem.signed_rows, np.inf)

@@ -184,6 +184,16 @@ class Candidate:
         return solution
 
 
+class NoSolverError(ValueError):
+    """The regularizer has no method that minimizes it. A given predictor can be certified all the same."""
+
+    def __init__(self, regularizer: object, why: str) -> None:
+        super().__init__(
+            f"{regularizer} {why}. `certify(X, y, beta, R, dual=…)` certifies a given predictor with multipliers; "
+            "those of a network's own flow are `dual` of `gd.flow_limit(model, X, y)`, whose certificate does just that"
+        )
+
+
 class IllConditionedError(ArithmeticError):
     """The data separate, but by a relative margin below 1e-10, and float64 did not resolve the answer.
 
