@@ -17,6 +17,8 @@ from solvers.card import Card
 from solvers.storage import Stored
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from solvers.separable_part import SeparablePart
 
 
@@ -163,6 +165,19 @@ class Solution(Stored, Card):
         from solvers.prediction import labels_of
 
         return labels_of(self.decision_function(X), self.classes)
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw β: its coefficients, or a picture of an image or of several outputs.
+
+        Args:
+            axes: of matplotlib, to draw into; a new figure of pyplot's unless given.
+
+        Returns:
+            The axes.
+        """
+        from solvers.plots import plot_predictor
+
+        return plot_predictor(self.beta, f"max margin, R(β) = {self.objective:.6g}, {self.status.name.lower()}", axes)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ FORMAT, VERSION = "implicitbias result", 1
 LARGEST = 2**34
 """Bytes that the arrays of a file may unpack to: a file of a megabyte can claim a thousand times as much."""
 Arrays = dict[str, NDArray[Any]]
+T = TypeVar("T")
 
 
 class Stored:
@@ -61,21 +62,7 @@ class Stored:
         >>> again.beta.tolist() == solution.beta.tolist(), again.status.name, again.predict([[1.0, 1.0]]).tolist()
         (True, 'OPTIMAL', ['yes'])
         """
-        arrays: Arrays = {}
-        known = _by_name(type(self))
-        record = {"format": FORMAT, "version": VERSION, "result": _encoded(self, "", arrays, known)}
-        arrays["record"] = np.frombuffer(json.dumps(record, ensure_ascii=False, allow_nan=False).encode(), np.uint8)
-        place = Path(path)
-        with tempfile.NamedTemporaryFile(dir=place.parent, prefix=place.name, delete=False) as file:
-            try:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
-                file.close()
-                os.replace(file.name, place)
-            except BaseException:
-                file.close()
-                os.unlink(file.name)
-                raise
-        return place
+        return save_result(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -85,19 +72,43 @@ class Stored:
             OSError: there is no such file.
             ValueError: it is no such file, damaged, of another version, or of another kind of result.
         """
-        record, arrays = _read(Path(path))
-        if record.get("version") != VERSION:
-            raise ValueError(
-                f"{str(path)!r} is of version {record.get('version')!r} of the format, and this release reads version "
-                f"{VERSION}; load it with the release that wrote it, or compute it again"
-            )
+        return load_result(cls, path)
+
+
+def save_result(result: Any, path: str | Path) -> Path:
+    """Write a dataclass whose class has `parts`; see `Stored.save`."""
+    arrays: Arrays = {}
+    known = _by_name(type(result))
+    record = {"format": FORMAT, "version": VERSION, "result": _encoded(result, "", arrays, known)}
+    arrays["record"] = np.frombuffer(json.dumps(record, ensure_ascii=False, allow_nan=False).encode(), np.uint8)
+    place = Path(path)
+    with tempfile.NamedTemporaryFile(dir=place.parent, prefix=place.name, delete=False) as file:
         try:
-            result = _decoded(record["result"], arrays, _by_name(cls))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{str(path)!r} is damaged, or no result of this release ({error})") from error
-        if not isinstance(result, cls):
-            raise ValueError(f"{str(path)!r} holds a {type(result).__name__}, not a {cls.__name__}")
-        return result
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.close()
+            os.replace(file.name, place)
+        except BaseException:
+            file.close()
+            os.unlink(file.name)
+            raise
+    return place
+
+
+def load_result(cls: type[T], path: str | Path) -> T:
+    """Read what `save_result` wrote; see `Stored.load`."""
+    record, arrays = _read(Path(path))
+    if record.get("version") != VERSION:
+        raise ValueError(
+            f"{str(path)!r} is of version {record.get('version')!r} of the format, and this release reads version "
+            f"{VERSION}; load it with the release that wrote it, or compute it again"
+        )
+    try:
+        result = _decoded(record["result"], arrays, _by_name(cls))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{str(path)!r} is damaged, or no result of this release ({error})") from error
+    if not isinstance(result, cls):
+        raise ValueError(f"{str(path)!r} holds a {type(result).__name__}, not a {cls.__name__}")
+    return result
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
@@ -122,13 +133,18 @@ def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
 def _by_name(cls: type) -> dict[str, type]:
     """The classes that may occur in a result: itself and what it derives from, its subclasses, its parts and theirs."""
     found = dict[str, type]()
-    waiting: list[type] = [one for one in cls.__mro__ if issubclass(one, Stored) and one is not Stored]
+    waiting: list[type] = [one for one in cls.__mro__ if vars(one).get("parts")] or [cls]
     while waiting:
         one = waiting.pop()
         if one.__name__ not in found:
             found[one.__name__] = one
             waiting += [*one.__subclasses__(), *getattr(one, "parts", ())]
     return found
+
+
+def _stored(cls: Any) -> list[str]:
+    """The fields of a dataclass that are in files: all but those whose metadata says "stored": False."""
+    return [f.name for f in fields(cls) if f.metadata.get("stored", True)]
 
 
 def _encoded(value: Any, name: str, arrays: Arrays, known: Mapping[str, type]) -> Any:
@@ -154,7 +170,7 @@ def _encoded(value: Any, name: str, arrays: Arrays, known: Mapping[str, type]) -
     if isinstance(value, Mapping):
         return {"mapping": {str(key): _encoded(item, within(str(key)), arrays, known) for key, item in value.items()}}
     if is_dataclass(value) and type(value).__name__ in known:
-        own = {f.name: _encoded(getattr(value, f.name), within(f.name), arrays, known) for f in fields(value)}
+        own = {name: _encoded(getattr(value, name), within(name), arrays, known) for name in _stored(type(value))}
         return {"object": type(value).__name__, "fields": own}
     raise TypeError(f"{name} is a {type(value).__name__}, which cannot be saved")
 
@@ -176,7 +192,7 @@ def _decoded(value: Any, arrays: Arrays, known: Mapping[str, type]) -> Any:
     if value.keys() == {"enum", "name"}:
         return cast("type[Enum]", known[value["enum"]])[value["name"]]
     cls, given = known[value["object"]], value["fields"]
-    wanted = {f.name for f in fields(cls)}
+    wanted = set(_stored(cls))
     if given.keys() != wanted:
         raise KeyError(f"{cls.__name__} has fields {sorted(wanted ^ given.keys())} too few or too many")
     return cls(**{key: _decoded(item, arrays, known) for key, item in given.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,10 +16,14 @@ from gd.flow.two_layer_optimum import TwoLayerRelu, certified
 from gd.status import FlowStatus
 from solvers.arrays import Array
 from solvers.card import Card
+from solvers.plots import axes_for
 from solvers.prediction import labels_of, scores
 from solvers.relu.certificate import ReluCertificate
 from solvers.solution import Certificate
 from solvers.storage import Stored
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, repr=False)
@@ -154,6 +158,24 @@ class Limit(Stored, Card):
                 "network by load_weights(model), and call that"
             )
         return labels_of(scores(X, self.predictor, 0.0, rows=self.dual.ndim == 2), self.classes)
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw the smallest margin of the unit-norm weights along the flow, and that of the limit.
+
+        Args:
+            axes: of matplotlib, to draw into; a new figure of pyplot's unless given.
+
+        Returns:
+            The axes: ln‖w‖ across, the margin, in units of f, upwards.
+        """
+        chosen: Axes = axes_for(axes)
+        chosen.plot(self.path.log_norm, self.path.margins.min(axis=1), "C0.-", label="along the flow")
+        chosen.axhline(self.margin, color="C1", linestyle="--", label="of the limit")
+        title = f"gradient flow, {self.status.name.lower()}"
+        chosen.set(xlabel="ln‖w‖", ylabel="min margin at ‖w‖ = 1 [units of f]", title=title)
+        chosen.set_xscale("asinh")
+        chosen.legend()
+        return chosen
 
     def load_weights(self, model: nn.Module) -> nn.Module:
         """Copy the limit direction, of norm one, into a module of the same architecture, and return it."""

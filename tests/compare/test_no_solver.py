@@ -7,7 +7,7 @@ import pytest
 
 from compare import compare_margin
 from gd import Diagonal, flow_limit
-from solvers import NoSolverError, Norm, Regularizer, Status, certify, max_margin, regularization_path
+from solvers import Norm, NoSolverError, Regularizer, Status, certify, max_margin, regularization_path
 
 X = [[2.0, 1.0, 0.3], [-1.0, -3.0, 1.0], [3.0, 1.0, -0.4], [0.5, -1.0, 0.2]]
 y = ["oak", "elm", "oak", "elm"]
