@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, overload
@@ -33,6 +34,7 @@ from gd.optimizers.torch_optimizer import Factory
 from gd.recording import snapshot_steps
 from solvers.labels import label_names
 from solvers.regularizers import Regularizer
+from solvers.search import deadline_after
 
 SCHEDULES: dict[str, Schedule] = {
     "constant": ConstantStep(),
@@ -61,6 +63,7 @@ def descend(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     progress: Progress | None = None,
+    time_limit: float = math.inf,
 ) -> ImageTrajectory: ...
 
 
@@ -82,6 +85,7 @@ def descend(
     device: str | torch.device | None = None,
     dtype: torch.dtype = torch.float64,
     progress: Progress | None = None,
+    time_limit: float = math.inf,
 ) -> Trajectory: ...
 
 
@@ -103,6 +107,7 @@ def descend(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     progress: Progress | None = None,
+    time_limit: float = math.inf,
     step: float | None = None,
     momentum: float | None = None,
     reduction: Reduction | None = None,
@@ -149,6 +154,7 @@ def descend(
             themselves; 60 unless given.
         record_outputs: keep f(X; w) at every snapshot.
         progress: called with (steps done, steps) at every snapshot.
+        time_limit: seconds after which no step is taken; the trajectory ends there, with status OUT_OF_TIME.
         step, momentum, reduction, measurement, rules, clean: for generators only, with shapes as in
             `gd.descend_image`.
 
@@ -171,6 +177,7 @@ def descend(
     >>> path.predictor.shape, bool(path.log_loss[:, -1].max() < -100), path.status[0].name
     ((3, 2), True, 'FINISHED')
     """
+    deadline = deadline_after(time_limit)
     of_data = {"loss": loss, "schedule": schedule, "seed": seed, "record_outputs": record_outputs}
     of_data |= {"rescaled": rescaled, "batch_size": batch_size}
     of_images: dict[str, Any] = {"step": step, "momentum": momentum, "reduction": reduction}
@@ -182,7 +189,13 @@ def descend(
                 "descend(generator, image, steps=1000, step=0.1)"
             )
         _refuse(of_data, "a generator")
-        shared = {"snapshots": snapshots, "device": device, "dtype": dtype, "progress": progress}
+        shared = {
+            "snapshots": snapshots,
+            "device": device,
+            "dtype": dtype,
+            "progress": progress,
+            "time_limit": time_limit,
+        }
         return descend_image(model, X, steps=steps, **_given(of_images | shared | {"optimizer": optimizer}))  # type: ignore[arg-type]
     if y is None:
         raise ValueError("labels or targets y are missing: descend(model, X, y)")
@@ -204,7 +217,7 @@ def descend(
         training = _training(objective, chosen, schedule, bool(rescaled), batch_size, seed or 0)
         wanted = snapshot_steps(steps, 60 if snapshots is None else snapshots)
         recorder = Recorder(objective, wanted, bool(record_outputs), chosen.weight_norm)
-        W, last_step, finite, memory = iterate(objective, training, steps, recorder, progress)
+        W, last_step, finite, memory = iterate(objective, training, steps, recorder, progress, deadline)
     beta = objective.predictors(W).cpu().numpy().astype(np.float64) if objective.predicts else None
     history, taken = chosen.preconditioner(memory), training.schedule
     return Trajectory(
