@@ -11,7 +11,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -61,6 +61,7 @@ def flow_limit(  # type: ignore[overload-overlap]  # "squared" is also a str
     loss: Literal["squared"] | Squared,
     tol: float | None = None,
     max_steps: int | None = None,
+    time_limit: float = math.inf,
     device: str | torch.device | None = None,
     progress: Progress | None = None,
 ) -> RegressionLimit: ...
@@ -194,7 +195,8 @@ def flow_limit(
                 "with loss='squared' there is no path_tolerance and no snapshots_per_decade; use accuracy= and times= "
                 "of `squared_flow_limit` instead"
             )
-        return _squared_limit(model, X, y, 1e-10 if tol is None else tol, max_steps, device, progress)
+        deadline = began + time_limit
+        return _squared_limit(model, X, y, 1e-10 if tol is None else tol, max_steps, deadline, device, progress)
     if chosen.name not in FLOWS:
         raise ValueError(f"loss must be {', '.join(map(repr, FLOWS))} or 'squared', got {loss!r}")
     tol, max_steps = 1e-9 if tol is None else tol, 20_000 if max_steps is None else max_steps
@@ -245,6 +247,7 @@ def _squared_limit(
     y: ArrayLike | Tensor,
     tol: float,
     max_steps: int | None,
+    deadline: float,
     device: str | torch.device | None,
     progress: Progress | None,
 ) -> SquaredLimit:
@@ -252,16 +255,20 @@ def _squared_limit(
     models = check_models(model)
     networks = [network for one in models if (network := declared(one).linear_network) is not None]
     steps = 10_000 if max_steps is None else max_steps
+    options: dict[str, Any] = {"tol": tol, "device": device, "progress": progress}
+    options["time_limit"] = max(deadline - time.monotonic(), 1e-3)
     if len(networks) < len(models):
-        return squared_flow_limit(models, X, y, tol=tol, max_steps=steps, device=device, progress=progress)
+        return squared_flow_limit(models, X, y, max_steps=steps, **options)
     if not 0 < tol < 1:
         raise ValueError(f"tol must lie in (0, 1), got {tol!r}")
     inputs, checked = check_data(models[0], X, y, Squared())
     targets = checked.values
     if sum(p.numel() for p in models[0].parameters() if p.requires_grad) <= LARGEST:
         steps = 100_000 if max_steps is None else max_steps
-        return linear_flow_limit(models, networks, inputs, targets, tol=tol, max_steps=steps, progress=progress)
-    limit = squared_flow_limit(models, X, y, tol=tol, max_steps=steps, device=device, progress=progress)
+        return linear_flow_limit(
+            models, networks, inputs, targets, tol=tol, max_steps=steps, progress=progress, deadline=deadline
+        )
+    limit = squared_flow_limit(models, X, y, max_steps=steps, **options)
     ends = [declared(limit.load(copy.deepcopy(one), k)).linear_network for k, one in enumerate(models)]
     predictors = np.stack([end.predictor for end in ends if end is not None])
     return with_predictions(limit, networks, inputs, targets, predictors, limit.error)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from gd import Diagonal, descend
-from gd.status import RunStatus
+from gd import Diagonal, descend, flow_limit
+from gd.status import RunStatus, SquaredStatus
 from solvers import Bridge, max_margin
 
 X = [[2.0, 1.0, 0.3], [-1.0, -3.0, 1.0], [3.0, 1.0, -0.4]]
@@ -42,3 +43,13 @@ def test_a_search_ends_in_time_with_what_it_found() -> None:
     assert found.certificate.worst <= 1e-9
     with pytest.raises(ValueError, match="time_limit is in seconds"):
         max_margin(points, labels, Bridge(1), time_limit=-1.0)
+
+
+def test_the_squared_flow_stops_in_time() -> None:
+    few = [[1.0, 0.2, 0.0], [0.1, -0.4, 1.0]]
+    network = torch.nn.Sequential(torch.nn.Linear(3, 8, bias=False), torch.nn.Tanh(), torch.nn.Linear(8, 1, bias=False))
+    for model in (Diagonal(3, 2, seed=0), network):
+        assert flow_limit(model, few, [1.0, -0.5], loss="squared").status == (SquaredStatus.FITTED,)
+        cut = flow_limit(model, few, [1.0, -0.5], loss="squared", time_limit=1e-6)
+        assert cut.status == (SquaredStatus.UNFINISHED,)
+        assert cut.residual[0] > 1e-3
