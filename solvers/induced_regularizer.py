@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from numpy.typing import ArrayLike
 
 from solvers.conv_kernel.value import InducedRegularizer
 from solvers.regularizers.conv_kernel import ConvKernel
-from solvers.search import Search
+from solvers.search import Progress, Search, deadline_after
 from solvers.threads import threads_for
 from solvers.validation import check_starts, check_tolerance, finite_array
 
@@ -20,6 +22,8 @@ def induced_regularizer(
     tol: float = 1e-9,
     n_starts: int = 8,
     seed: int = 0,
+    time_limit: float = math.inf,
+    progress: Progress | None = None,
 ) -> InducedRegularizer:
     """R_{K,C}(w) with the kernels that attain it and a certificate.
 
@@ -36,6 +40,8 @@ def induced_regularizer(
         tol: relative duality gap asked for.
         n_starts: seeded starts of the local search.
         seed: of these starts.
+        time_limit: seconds after which no further start begins.
+        progress: called with (starts done, how many at most).
 
     Returns:
         InducedRegularizer: `value` and `lower_bound`, the network, and the dual vector z of max ⟨z, w⟩ s.t. R°(z) ≤ 1.
@@ -53,7 +59,9 @@ def induced_regularizer(
     (61.01355, 'OPTIMAL', (1, 3), (1, 8))
     """
     predictor = finite_array("w", w)
-    search = Search(check_tolerance(tol), check_starts(n_starts), seed)
+    search = Search(
+        check_tolerance(tol), check_starts(n_starts), seed, deadline=deadline_after(time_limit), progress=progress
+    )
     if in_channels is None:
         signals = isinstance(kernel_size, tuple) and len(kernel_size) == 1 and predictor.ndim == 2
         in_channels = predictor.shape[0] if predictor.ndim == 3 or signals else 1
