@@ -37,8 +37,9 @@ from solvers.regularizers.regularizer import Regularizer
 from solvers.search import Search
 from solvers.solution import Certificate, NotSeparableError, Solution, Uniqueness
 
-ALL = 2000
-"""Cycles up to which all of two classes are taken at once: then there are no rounds. Milliseconds for most norms."""
+ALL, ALL_OF_NO_NORM = 400, 2000
+"""Pairs of two classes up to which all are taken at once: then uniqueness can be decided, and the points that are found
+of no norm are those of the whole problem. More rows that depend on each other are slow for most methods."""
 PER_ROUND, NEAREST, LARGEST_SIDE = 100, 10, 60
 """Cycles that a round adds, at most, where there are more; and of two classes all pairs of the points with multipliers
 and the nearest of each class, so many at most. (N = 2000 in 50 dimensions: 5 rounds, instead of 25 without pairs.)"""
@@ -58,9 +59,9 @@ class CycleProblem(MarginProblem):
 class Cycles:
     """The cycles so far."""
 
-    def __init__(self, problem: InterceptProblem) -> None:
+    def __init__(self, problem: InterceptProblem, at_once: int) -> None:
         self.problem, self.arcs = problem, problem.inner.arcs
-        self.complete = self.arcs.classes == 2 and self._pairs() <= ALL
+        self.complete = self.arcs.classes == 2 and self._pairs() <= at_once
         self.cycles: dict[Cycle, None] = dict.fromkeys(self._all_pairs() if self.complete else ())
         if not self.complete:
             margins = problem.l2_margins
@@ -127,7 +128,7 @@ def solve_with_intercept(problem: MarginProblem, regularizer: Regularizer, searc
         ValueError: all points are of one class, which b alone classifies.
     """
     whole = InterceptProblem.of(problem)
-    cycles = Cycles(whole)
+    cycles = Cycles(whole, ALL if regularizer.is_norm else ALL_OF_NO_NORM)
     if not cycles.cycles:
         raise ValueError("with fit_intercept=True there must be points of two classes: b alone classifies one")
     if not cycles.complete and whole.inner.arcs.classes == 2 and not whole.matrix and regularizer.is_norm:
@@ -199,7 +200,7 @@ def certify_with_intercept(
     """The certificate of β with its best intercept; the multipliers, where none are given, are the nearest."""
     whole = InterceptProblem.of(problem)
     if dual is None:
-        cycles = Cycles(whole)
+        cycles = Cycles(whole, ALL_OF_NO_NORM)
         cycles.add(whole.inner.careful_margins(beta), np.inf)
         weights = cycles.weights
         dual = weights.T @ nearest_multipliers(cycles.relaxed(weights), beta, regularizer)

@@ -65,8 +65,8 @@ def max_margin(
             descent ended to learn which stationary point it chose.
         fit_intercept: whether there is an intercept b that R does not penalize: `Solution.intercept`, a number; (M,) of
             M outputs; (K,) of K classes. A column of ones is another problem: its coefficient is penalized.
-        time_limit: seconds after which no further start, and no further round of constraints (with an intercept and
-            more than 2,000 pairs of points), begins; the answer is certified as far as it came.
+        time_limit: seconds after which no further start, and no further round (with an intercept and many pairs of
+            points) begins; the answer is certified as far as it came.
         progress: called with (starts or rounds done, how many at most).
 
     Returns:
