@@ -56,7 +56,7 @@ def load(
     several: bool = True,
     image_size: Size | None = None,
     colour: bool = False,
-    image_shape: tuple[int, int] | None = None,
+    image_shape: tuple[int, ...] | None = None,
     name: str = "data",
 ) -> Dataset:
     """A data set with two classes or more, by name, from a file, a DataFrame or arrays.
@@ -95,9 +95,9 @@ def load(
     if scale not in SCALES:
         raise DataError(f"scale is one of {', '.join(SCALES)}; got {scale!r}")
     if isinstance(source, Dataset):
-        return source if several else source.of_two_classes()
+        return (source if several else source.of_two_classes()).as_images(image_shape)
     data, default = read(source, y, several=several, image_size=image_size, colour=colour, name=name)
-    data = data if image_shape is None else replace(data, image_shape=image_shape)
+    data = data.as_images(image_shape)
     data = data if several else data.of_two_classes()
     if scale == "standard" or (scale == "auto" and default == "standard"):
         data = standardized(data)

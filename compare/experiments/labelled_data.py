@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from compare.data.dataset import Dataset
 from compare.experiments.protocol import Experiment, parameter
-from compare.experiments.values import COUNT, INTEGERS, NOT_NEGATIVE, POSITIVE, SWITCH
+from compare.experiments.values import COUNT, INTEGERS, NOT_NEGATIVE, POSITIVE, SIZES, SWITCH
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -42,7 +42,9 @@ class LabelledDataExperiment(Experiment):
         kind=SWITCH,
     )
     image_shape: tuple[int, int] | None = parameter(
-        None, "(H, W) where the D columns of the points are an image; adds 2-D convolutions.", option=None
+        None,
+        "HxW such as 28x28, where the columns of each point are the pixels of an image; adds 2-D convolutions.",
+        kind=SIZES,
     )
     name: str = parameter("data", "What the report calls the points.", option=None)
 
