@@ -136,7 +136,7 @@ class Limit(Stored, Card):
     linear and ReLU layers), relative to ‖w‖²: an error of the integration. None where no such law is known."""
     two_layers: TwoLayerRelu | None = field(default=None, repr=False)
     """The limit as a two-layer (leaky) ReLU network with one output, and its data; None for every other network."""
-    point: WeightSpacePoint | None = field(default=None, repr=False, compare=False)
+    point: WeightSpacePoint | None = field(default=None, repr=False, compare=False, metadata={"stored": False})
     """The limit with its margins, for `second_order`; None after pickling."""
     stats: Mapping[str, Any] = field(default_factory=dict)
     """`steps`, `rejected`, `tau`, `degree`, `seconds`, `kinks` (that a ReLU network slides along), `device`."""
