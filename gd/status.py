@@ -106,6 +106,7 @@ class RunStatus(TrainingStatus):
 
     FINISHED = "Finished: all steps were taken."
     NONFINITE = "Stopped: the next step made the weights or the loss non-finite; the last finite weights are kept."
+    OUT_OF_TIME = "Out of time: stopped at the time limit, before all steps were taken."
     STALLED = "Stalled: in floating point the weights did not change between the last two snapshots."
 
 

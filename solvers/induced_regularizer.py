@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from numpy.typing import ArrayLike
 
 from solvers.arrays import Array
 from solvers.conv_kernel.value import InducedRegularizer
 from solvers.regularizers.conv_kernel import ConvKernel
-from solvers.search import Search
+from solvers.search import Progress, Search, deadline_after
 from solvers.threads import threads_for
 from solvers.validation import check_starts, check_tolerance, finite_array
 
@@ -21,6 +23,8 @@ def induced_regularizer(
     tol: float = 1e-9,
     n_starts: int = 8,
     seed: int = 0,
+    time_limit: float = math.inf,
+    progress: Progress | None = None,
 ) -> InducedRegularizer:
     """R_{K,C}(w) with the kernels that attain it and a certificate.
 
@@ -37,6 +41,8 @@ def induced_regularizer(
         tol: relative duality gap asked for.
         n_starts: seeded starts of the local search.
         seed: of these starts.
+        time_limit: seconds after which no further start begins.
+        progress: called with (starts done, how many at most).
 
     Returns:
         InducedRegularizer: `value` and `lower_bound`, the network, and the dual vector z of max ⟨z, w⟩ s.t. R°(z) ≤ 1.
@@ -53,7 +59,9 @@ def induced_regularizer(
     >>> round(answer.value, 6), answer.status.name, answer.kernels.shape, answer.output_weights.shape
     (61.01355, 'OPTIMAL', (1, 3), (1, 8))
     """
-    search = Search(check_tolerance(tol), check_starts(n_starts), seed)
+    search = Search(
+        check_tolerance(tol), check_starts(n_starts), seed, deadline=deadline_after(time_limit), progress=progress
+    )
     predictor, regularizer = predictor_and_regularizer(w, kernel_size, in_channels, out_channels)
     with threads_for(float(regularizer.geometry(predictor.shape).n) ** 3):
         return regularizer.attained(predictor, search)

@@ -31,7 +31,7 @@ from solvers.far_out import far_out
 from solvers.least_loss import BallProblem, LossPoint
 from solvers.margin_losses import LogExponentialLoss, Loss, loss_of
 from solvers.regularizers.regularizer import Regularizer
-from solvers.validation import check_problem
+from solvers.validation import check_problem, check_regularizer
 
 SMALLEST, LARGEST = 1e-140, 1e140
 """Between these c and c max‖a_n‖ have squares in float64's range."""
@@ -58,7 +58,7 @@ def regularization_path(
     X: ArrayLike,
     y: ArrayLike,
     radii: ArrayLike,
-    regularizer: Regularizer,
+    regularizer: Regularizer | str,
     *,
     loss: Loss = "logistic",
     tol: float = 1e-6,
@@ -70,7 +70,8 @@ def regularization_path(
         X: as in `max_margin`; the data need not be separable.
         y: as in `max_margin`.
         radii: c > 0, shape (T,) or a scalar, in units of R; any order (sorted in the result).
-        regularizer: a norm: L2(), Bridge(1), FourierBridge(1), Schatten(1), ConvKernel(…), or a `Norm` of your own.
+        regularizer: a norm: L2(), Bridge(1), FourierBridge(1), Schatten(1), ConvKernel(…), a `Norm` of your own, or its
+            name, such as "l1".
         loss: "exponential", "logistic", or "cross entropy" for labels of three classes and more (the logistic loss for
             ±1), where the others are sums over every m_{nk}.
         tol: the gap to stop at, relative to max(L, 1e-3·N), N the number of margins; absolute for ln Σ e^{−m}. In a
@@ -94,6 +95,7 @@ def regularization_path(
     >>> np.round(path.predictors[1] / 10.0, 3).tolist()
     [0.707, -0.707]
     """
+    regularizer = check_regularizer(regularizer)
     problem = check_problem(X, y, regularizer)
     regularizer = problem.suited(regularizer)
     if not regularizer.is_norm:

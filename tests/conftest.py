@@ -36,7 +36,7 @@ sys.path.append(str(HERE / "gd"))  # the reference integrator is a module that t
 NUMERICAL = (
     "gd/test_flow*.py", "gd/test_invariances.py", "gd/test_multi_channel.py", "gd/test_cell_program.py",
     "gd/test_optimizer*.py", "gd/test_piecewise.py", "gd/test_regression.py", "gd/test_two_layer_optimum.py",
-    "solvers/test_hard_margins.py",
+    "solvers/test_hard_margins.py", "solvers/test_intercept.py",
     "solvers/test_optimizer_norms.py",
     "solvers/test_bridge_margin.py", "solvers/test_certificate.py", "solvers/test_conic.py",
     "solvers/test_conv_kernel*.py", "solvers/test_l1_margin.py", "solvers/test_l2_margin.py",

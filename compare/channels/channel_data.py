@@ -115,9 +115,9 @@ def load_channels(
     """
     name, _, argument = source.strip().partition(":")
     if name not in STATISTICS:
-        data = load(source).as_images(image_shape)
+        data = load(source, several=False, image_shape=image_shape)
         X = data.images if data.image_shape is not None else data.X
-        return ChannelData(data.name, np.array(X), data.y, 1, data.notes)
+        return ChannelData(data.name, np.array(X), data.y, data.channels, data.notes)
     match = re.fullmatch(r"(\d)v(\d)", argument)
     if not match or match[1] == match[2]:
         raise DataError(f"{source!r}: write {name}:AvB with two different classes from 0 to 9, for instance {name}:0v1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, overload
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from gd.data import check_data, check_models, choose_device
+from gd.data import check_data, check_models, choose_device, on_cpu
 from gd.descent.acceleration import DualAcceleration
 from gd.descent.armijo import ArmijoLineSearch
 from gd.descent.objective import Objective
@@ -31,7 +32,9 @@ from gd.optimizers.optimizer import Optimizer
 from gd.optimizers.table import find_optimizer
 from gd.optimizers.torch_optimizer import Factory
 from gd.recording import snapshot_steps
+from solvers.labels import label_names
 from solvers.regularizers import Regularizer
+from solvers.search import deadline_after
 
 SCHEDULES: dict[str, Schedule] = {
     "constant": ConstantStep(),
@@ -60,6 +63,7 @@ def descend(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     progress: Progress | None = None,
+    time_limit: float = math.inf,
 ) -> ImageTrajectory: ...
 
 
@@ -81,6 +85,7 @@ def descend(
     device: str | torch.device | None = None,
     dtype: torch.dtype = torch.float64,
     progress: Progress | None = None,
+    time_limit: float = math.inf,
 ) -> Trajectory: ...
 
 
@@ -102,6 +107,7 @@ def descend(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     progress: Progress | None = None,
+    time_limit: float = math.inf,
     step: float | None = None,
     momentum: float | None = None,
     reduction: Reduction | None = None,
@@ -122,7 +128,7 @@ def descend(
         model: a network, or several of one architecture (other seeds, other scales), which then run as one batch. Any
             module will do; it starts from its own weights and is not modified.
         X: inputs, shape (N, …); float64 on the way in whatever they were.
-        y: labels ±1, shape (N,) or (N, M) for M tasks of their own; or K ≥ 3 classes, shape (N,), integers or strings,
+        y: labels of any two values, shape (N,), or ±1, (N, M), for M tasks of their own; or K ≥ 3 classes, shape (N,),
             for a network of K outputs, one a class in their order; for the squared loss targets of the shape of the
             outputs.
         loss: "exponential", "logistic", "cross entropy", "squared", or a `gd.losses.Loss`. With classes the first two
@@ -148,6 +154,7 @@ def descend(
             themselves; 60 unless given.
         record_outputs: keep f(X; w) at every snapshot.
         progress: called with (steps done, steps) at every snapshot.
+        time_limit: seconds after which no step is taken; the trajectory ends there, with status OUT_OF_TIME.
         step, momentum, reduction, measurement, rules, clean: for generators only, with shapes as in
             `gd.descend_image`.
 
@@ -170,6 +177,7 @@ def descend(
     >>> path.predictor.shape, bool(path.log_loss[:, -1].max() < -100), path.status[0].name
     ((3, 2), True, 'FINISHED')
     """
+    deadline = deadline_after(time_limit)
     of_data = {"loss": loss, "schedule": schedule, "seed": seed, "record_outputs": record_outputs}
     of_data |= {"rescaled": rescaled, "batch_size": batch_size}
     of_images: dict[str, Any] = {"step": step, "momentum": momentum, "reduction": reduction}
@@ -181,7 +189,13 @@ def descend(
                 "descend(generator, image, steps=1000, step=0.1)"
             )
         _refuse(of_data, "a generator")
-        shared = {"snapshots": snapshots, "device": device, "dtype": dtype, "progress": progress}
+        shared = {
+            "snapshots": snapshots,
+            "device": device,
+            "dtype": dtype,
+            "progress": progress,
+            "time_limit": time_limit,
+        }
         return descend_image(model, X, steps=steps, **_given(of_images | shared | {"optimizer": optimizer}))  # type: ignore[arg-type]
     if y is None:
         raise ValueError("labels or targets y are missing: descend(model, X, y)")
@@ -203,7 +217,7 @@ def descend(
         training = _training(objective, chosen, schedule, bool(rescaled), batch_size, seed or 0)
         wanted = snapshot_steps(steps, 60 if snapshots is None else snapshots)
         recorder = Recorder(objective, wanted, bool(record_outputs), chosen.weight_norm)
-        W, last_step, finite, memory = iterate(objective, training, steps, recorder, progress)
+        W, last_step, finite, memory = iterate(objective, training, steps, recorder, progress, deadline)
     beta = objective.predictors(W).cpu().numpy().astype(np.float64) if objective.predicts else None
     history, taken = chosen.preconditioner(memory), training.schedule
     return Trajectory(
@@ -227,6 +241,7 @@ def descend(
         effective_growth=None if recorder.effective_start is None else recorder.effective_start.growth,
         effective_potential=None if recorder.effective_start is None else recorder.effective_start.potentials(),
         predictor_norm=_predictor_norm(objective, training, beta),
+        classes=label_names(on_cpu(y)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,11 +41,12 @@ def iterate(
     steps: int,
     recorder: Recorder,
     progress: Callable[[int, int], None] | None,
+    deadline: float = math.inf,
 ) -> tuple[Tensor, NDArray[np.int64], NDArray[np.bool_], Any]:
     """The weights at the end, the steps they belong to, which runs stayed finite, and the optimizer's last state.
 
     Without a synchronization between snapshots, so that a GPU is kept busy. On a CPU runs are only told apart (`whole`)
-    from the first that stops.
+    from the first that stops. No step is taken from `deadline`, a time of `time.monotonic`, on.
     """
     optimizer, schedule = training.optimizer, training.schedule
     W = kept = objective.start
@@ -70,13 +72,16 @@ def iterate(
             running = running & finite
             W = torch.where(column(running), W, kept)
         recorder.add(gradient, rows)
-        if t in recorder.wanted:
+        last = t == steps or time.monotonic() >= deadline
+        if last or t in recorder.wanted:
             recorder.take(t, W, gradient if rows is None else objective.gradient(W), running)
             if progress is not None:
                 progress(t, steps)
             if not bool(running.any()):
                 break
-        if t == steps:
+        if last:
+            last_step = torch.where(running, t, last_step)
+            recorder.cut_short = t < steps
             break
         kept = W
         if training.rescaled:
@@ -121,6 +126,8 @@ class Recorder:
         self._record = Record()
         self._before: tuple[Tensor, Tensor] | None = None
         self._unmoved = np.zeros(objective.start.shape[0], dtype=bool)
+        self.cut_short = False
+        """Whether the runs ended at the time limit."""
 
     def add(self, gradient: Gradient, rows: Tensor | None) -> None:
         """Take one step's loss weights into the sums."""
@@ -196,8 +203,9 @@ class Recorder:
 
     def statuses(self, finite: NDArray[np.bool_]) -> tuple[RunStatus, ...]:
         """How each run ended; `finite` says which never left the finite numbers."""
+        end = RunStatus.OUT_OF_TIME if self.cut_short else RunStatus.FINISHED
         return tuple(
-            RunStatus.NONFINITE if not finite[b] else RunStatus.STALLED if still else RunStatus.FINISHED
+            RunStatus.NONFINITE if not finite[b] else RunStatus.STALLED if still else end
             for b, still in enumerate(self._unmoved)
         )
 

@@ -11,14 +11,14 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from gd.data import check_data, check_models, choose_device
+from gd.data import check_data, check_models, choose_device, on_cpu
 from gd.flow.follow import Run
 from gd.flow.integration import Flow
 from gd.flow.limit import Limit
@@ -34,6 +34,7 @@ from gd.squared.linear_flow import LARGEST, linear_flow_limit, with_predictions
 from gd.squared.regression_limit import RegressionLimit
 from gd.squared.squared_flow import squared_flow_limit
 from gd.squared.squared_limit import SquaredLimit
+from solvers.labels import label_names
 from solvers.problem import MarginProblem
 from solvers.regularizers import L2
 from solvers.separability import raise_if_not_separable
@@ -57,6 +58,7 @@ def flow_limit(  # type: ignore[overload-overlap]  # "squared" is also a str
     loss: Literal["squared"] | Squared,
     tol: float | None = None,
     max_steps: int | None = None,
+    time_limit: float = math.inf,
     device: str | torch.device | None = None,
     progress: Progress | None = None,
 ) -> RegressionLimit: ...
@@ -137,9 +139,9 @@ def flow_limit(
             with margins in closed form are integrated as one batch, each with its own steps. Models are not modified,
             and parameters that do not require a gradient stay as they are.
         X: inputs, shape (N, …).
-        y: labels ±1, shape (N,), or (N, M) for M tasks of their own (then every (n, m) is a constraint); or K ≥ 3
-            classes, shape (N,), integers or strings, for a network of K outputs (then the margins are
-            f_{y_n}(x_n) − f_k(x_n), k ≠ y_n, shape (N, K − 1)).
+        y: labels of any two values, shape (N,), or ±1, (N, M), for M tasks of their own (then every (n, m) is a
+            constraint); or K ≥ 3 classes, shape (N,), integers or strings, for a network of K outputs (then the margins
+            are f_{y_n}(x_n) − f_k(x_n), k ≠ y_n, shape (N, K − 1)).
         loss: "exponential", "logistic", "cross entropy", or that loss as an object. With classes the first two sum over
             all N(K − 1) margins, and the third is Σ_n ln(1 + Σ_k e^{−m_nk}). "squared" (or `gd.Squared()`), with real
             targets y, is another flow with another answer: the `SquaredLimit` of `gd.squared_flow_limit`, which has
@@ -197,7 +199,8 @@ def flow_limit(
                 "with loss='squared' there is no settle, no path_tolerance and no snapshots_per_decade; use accuracy= "
                 "and times= of `squared_flow_limit` instead"
             )
-        return _squared_limit(model, X, y, 1e-10 if tol is None else tol, max_steps, device, progress)
+        deadline = began + time_limit
+        return _squared_limit(model, X, y, 1e-10 if tol is None else tol, max_steps, deadline, device, progress)
     if chosen.name not in FLOWS:
         raise ValueError(f"loss must be {', '.join(map(repr, FLOWS))} or 'squared', got {loss!r}")
     tol, max_steps = 1e-9 if tol is None else tol, 20_000 if max_steps is None else max_steps
@@ -242,7 +245,7 @@ def flow_limit(
     if problem is not None and declared(models[0]).linear_network is None:
         raise_if_not_separable(problem.signed_rows, problem.label_shape)
     density = 40 if snapshots_per_decade is None else snapshots_per_decade
-    run = Run(models, mapping, problem, targets.values, tol, settle, density)
+    run = Run(models, mapping, problem, targets.values, tol, settle, density, label_names(on_cpu(y)))
     limits = run.to_the_end(flow, int(max_steps), began + time_limit, progress)
     return limits[0] if isinstance(model, nn.Module) else limits
 
@@ -253,6 +256,7 @@ def _squared_limit(
     y: ArrayLike | Tensor,
     tol: float,
     max_steps: int | None,
+    deadline: float,
     device: str | torch.device | None,
     progress: Progress | None,
 ) -> SquaredLimit:
@@ -260,16 +264,20 @@ def _squared_limit(
     models = check_models(model)
     networks = [network for one in models if (network := declared(one).linear_network) is not None]
     steps = 10_000 if max_steps is None else max_steps
+    options: dict[str, Any] = {"tol": tol, "device": device, "progress": progress}
+    options["time_limit"] = max(deadline - time.monotonic(), 1e-3)
     if len(networks) < len(models):
-        return squared_flow_limit(models, X, y, tol=tol, max_steps=steps, device=device, progress=progress)
+        return squared_flow_limit(models, X, y, max_steps=steps, **options)
     if not 0 < tol < 1:
         raise ValueError(f"tol must lie in (0, 1), got {tol!r}")
     inputs, checked = check_data(models[0], X, y, Squared())
     targets = checked.values
     if sum(p.numel() for p in models[0].parameters() if p.requires_grad) <= LARGEST:
         steps = 100_000 if max_steps is None else max_steps
-        return linear_flow_limit(models, networks, inputs, targets, tol=tol, max_steps=steps, progress=progress)
-    limit = squared_flow_limit(models, X, y, tol=tol, max_steps=steps, device=device, progress=progress)
+        return linear_flow_limit(
+            models, networks, inputs, targets, tol=tol, max_steps=steps, progress=progress, deadline=deadline
+        )
+    limit = squared_flow_limit(models, X, y, max_steps=steps, **options)
     ends = [declared(limit.load(copy.deepcopy(one), k)).linear_network for k, one in enumerate(models)]
     predictors = np.stack([end.predictor for end in ends if end is not None])
     return with_predictions(limit, networks, inputs, targets, predictors, limit.error)

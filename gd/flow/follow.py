@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gd.flow.course import Course, Direction, Found
@@ -62,10 +64,11 @@ class Run:
         tol: float,
         settle: float | None,
         density: int,
+        classes: NDArray[Any],
     ) -> None:
         self.mapping, self.problem, self.tol, self.settle = mapping, problem, tol, settle
         self.locked = [declared(model).locked_signs for model in models]
-        self.label_shape = tuple(labels.shape)
+        self.label_shape, self.classes = tuple(labels.shape), classes
         self.recorder = Recorder(mapping, len(models), density)
         self.termination = Termination()
         self.began = time.perf_counter()
@@ -273,4 +276,5 @@ class Run:
                 "kinks": int(flow.carried[i].sliding.sum()) if flow.carried is not None else 0,
                 "device": str(flow.theta.device),
             },
+            classes=self.classes,
         )

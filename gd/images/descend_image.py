@@ -13,6 +13,7 @@ stopping rules ask for. Nothing synchronizes with a GPU except at snapshots and 
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from gd.gradient_mode import with_gradients
 from gd.images.generator import Generator
 from gd.images.stopping_rules import Stop, StoppingRule
 from gd.recording import Record, snapshot_steps
+from solvers.search import deadline_after
 
 Array = NDArray[Any]
 Optimizer = Literal["gd", "momentum", "adam"]
@@ -101,6 +103,7 @@ def descend_image(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     progress: Callable[[int, int], None] | None = None,
+    time_limit: float = math.inf,
 ) -> ImageTrajectory:
     """Fit every network of a generator to its target by gradient descent, and record the way.
 
@@ -126,6 +129,7 @@ def descend_image(
             unless given.
         dtype: float32 or float64; the model's own unless given.
         progress: called with (t, steps) at snapshots.
+        time_limit: seconds after which no step is taken.
 
     Returns:
         An ImageTrajectory. A diverged network is marked, and the others go on.
@@ -165,7 +169,7 @@ def descend_image(
     if len(watches) < len(rules):
         raise ValueError(f"the rules need different names, got {[rule.name for rule in rules]}")
     update = _optimizer(trained, optimizer, step, momentum)
-    began = time.perf_counter()
+    began, deadline = time.perf_counter(), deadline_after(time_limit)
     t = 0
     for t in range(steps + 1):
         image = trained()
@@ -174,7 +178,11 @@ def descend_image(
         record.note(t, kept, error)
         for watch in watches.values():
             watch.observe(t, kept, error)
-        last = t == steps or (bool(watches) and t % _ASK_EVERY == 0 and all(w.finished for w in watches.values()))
+        last = (
+            t == steps
+            or time.monotonic() >= deadline
+            or (bool(watches) and t % _ASK_EVERY == 0 and all(w.finished for w in watches.values()))
+        )
         if last or t in record.wanted:
             record.snapshot(t, kept)
             if progress is not None:

@@ -13,6 +13,7 @@ Networks of more than `LARGEST` weights go through the exponential integrator of
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -70,14 +71,15 @@ def linear_flow_limit(
     tol: float,
     max_steps: int,
     progress: Callable[[int, int], None] | None,
+    deadline: float = math.inf,
 ) -> RegressionLimit:
     """The limits of linear networks, one after the other, each with its prediction."""
     began = time.perf_counter()
     runs, coarse = [], []
     for k, model in enumerate(models):
         objective = Objective([model], X, y, Squared())
-        runs.append(_integrate(objective, TOLERANCE, tol, max_steps))
-        coarse.append(_integrate(objective, COARSER * TOLERANCE, tol, max_steps))
+        runs.append(_integrate(objective, TOLERANCE, tol, max_steps, deadline))
+        coarse.append(_integrate(objective, COARSER * TOLERANCE, tol, max_steps, deadline))
         if progress is not None:
             progress(sum(run.steps for run in runs), len(models) - k - 1)
     shared = Objective(models, X, y, Squared())
@@ -132,7 +134,7 @@ def _relative(one: Array, other: Array) -> Array:
     return np.asarray(np.sqrt(((one - other) ** 2).sum(axis=axes)) / np.where(size > 0, size, 1.0))
 
 
-def _integrate(objective: Objective, rtol: float, tol: float, max_steps: int) -> _Run:
+def _integrate(objective: Objective, rtol: float, tol: float, max_steps: int, deadline: float) -> _Run:
     """One network to its end."""
     start = objective.start[0].numpy().copy()
     scale = float(objective.y.abs().max()) or 1.0
@@ -162,7 +164,7 @@ def _integrate(objective: Objective, rtol: float, tol: float, max_steps: int) ->
     atol = 1e-2 * rtol * max(float(sizes[sizes > 0].min()), SMALLEST * float(sizes.max()))
     solver = LSODA(velocity, 0.0, start, LATE, rtol=rtol, atol=atol, jac=jacobian)
     status = SquaredStatus.UNFINISHED
-    while steps < max_steps and solver.status == "running":
+    while steps < max_steps and solver.status == "running" and time.monotonic() < deadline:
         solver.step()
         steps += 1
         if steps % LOOK and solver.status == "running":
@@ -177,6 +179,7 @@ def _integrate(objective: Objective, rtol: float, tol: float, max_steps: int) ->
         if slow and _at_rest(objective, solver.y):
             status = SquaredStatus.DEGENERATE
             break
+    worst = worst if status is SquaredStatus.FITTED else residual(solver.y)
     return _Run(solver.y, before, worst, status, steps)
 
 

@@ -9,6 +9,7 @@ Where J does not move, training the output layer or the linearized network, one 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -24,6 +25,7 @@ from gd.squared.exponential_steps import Integration
 from gd.squared.squared_limit import SquaredLimit
 from gd.squared.tangent import TangentBundle, tangent_bundle
 from solvers.arrays import Array
+from solvers.search import deadline_after
 
 
 @with_gradients
@@ -40,6 +42,7 @@ def squared_flow_limit(
     max_steps: int = 10_000,
     device: str | torch.device | None = None,
     progress: Callable[[int, int], None] | None = None,
+    time_limit: float = math.inf,
 ) -> SquaredLimit:
     """Follow gradient flow of ½ Σ (f(x_n; w) − y_n)²,
 
@@ -60,6 +63,7 @@ def squared_flow_limit(
         device: CUDA where there is one and the Jacobian has 10⁶ entries (below, the CPU is faster), else the CPU,
             unless given. Always float64.
         progress: called with (attempted steps, networks still running) every 50 steps.
+        time_limit: seconds after which no step is taken; networks that still run are then UNFINISHED.
 
     Returns:
         The limit; read `status` before the weights.
@@ -77,7 +81,7 @@ def squared_flow_limit(
     >>> limit.status[0].name, bool(limit.residual[0] < 1e-10)
     ('FITTED', True)
     """
-    began = time.perf_counter()
+    began, deadline = time.perf_counter(), deadline_after(time_limit)
     bundle, targets = _bundle(model, X, y, device)
     where = bundle.start.device
     stops = np.asarray(on_cpu(times), dtype=np.float64).ravel()
@@ -91,7 +95,7 @@ def squared_flow_limit(
         points = None if grid is None else finite_tensor("grid", grid).to(where)
         run = Integration(bundle, targets.flatten(), tol, accuracy, stops, points, stop_at_last_time)
         for attempt in range(max_steps):
-            if not bool(run.open.any()):
+            if not bool(run.open.any()) or time.monotonic() >= deadline:
                 break
             run.step()
             run.drop_finished()

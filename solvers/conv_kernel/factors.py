@@ -25,6 +25,7 @@ from solvers.algorithms.least_distance import l2_max_margin
 from solvers.arrays import Array, ComplexArray
 from solvers.conv_kernel.lags import KernelLags
 from solvers.conv_kernel.network import network_cost
+from solvers.search import Search
 
 _NEWTON_UP_TO = 200  # C·K·R, unknowns; beyond, the dense Hessian costs more than the digits are worth
 _NEWTON_STEPS = 200
@@ -45,8 +46,7 @@ def fewer_kernels(
     beta: ComplexArray,
     U: Array,
     C: int,
-    n_starts: int,
-    seed: int,
+    search: Search,
     max_steps: int = _NEWTON_STEPS,
 ) -> Array:
     """(1) for a given predictor: the best C kernels found, (C, n). U are the convex solution's kernels."""
@@ -70,7 +70,7 @@ def fewer_kernels(
         return network_cost(geometry, kernels, beta)
 
     second_order = hessian if C * geometry.n <= _NEWTON_UP_TO else None
-    return _best_of(objective, U, C, n_starts, seed, second_order, cost, max_steps)
+    return _best_of(objective, U, C, search, second_order, cost, max_steps)
 
 
 def spectrum_and_dual(geometry: KernelLags, beta: ComplexArray, kernels: Array) -> tuple[NDArray[Any], ComplexArray]:
@@ -97,7 +97,7 @@ def _lag_slopes(geometry: KernelLags, kernels: Array) -> Array:
     return slopes.reshape(geometry.q, C * n)
 
 
-def fewer_kernels_for_margin(geometry: KernelLags, A: Array, U: Array, C: int, n_starts: int, seed: int) -> Array:
+def fewer_kernels_for_margin(geometry: KernelLags, A: Array, U: Array, C: int, search: Search) -> Array:
     """(1) for the margin problem with constraints A (N, R·D)."""
     rows = geometry.fourier(A)
 
@@ -108,7 +108,7 @@ def fewer_kernels_for_margin(geometry: KernelLags, A: Array, U: Array, C: int, n
         T = geometry.matrix(geometry.lags_of(z))
         return float(np.vdot(kernels, kernels)) + geometry.inner(beta, z), 2.0 * (kernels - kernels @ T)
 
-    return _best_of(objective, U, C, n_starts, seed)
+    return _best_of(objective, U, C, search)
 
 
 def weighted_margin(geometry: KernelLags, rows: ComplexArray, P: NDArray[Any]) -> tuple[ComplexArray, Array]:
@@ -125,20 +125,22 @@ def _best_of(
     objective: Objective,
     U: Array,
     C: int,
-    n_starts: int,
-    seed: int,
+    search: Search,
     hessian: Callable[[Array], Array] | None = None,
     cost: Callable[[Array], float] | None = None,
     max_steps: int = _NEWTON_STEPS,
 ) -> Array:
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(search.seed)
     size = np.sqrt(np.vdot(U, U) / (C * U.shape[1]))
-    starts = [leading_kernels(U, C)] + [size * generator.standard_normal((C, U.shape[1])) for _ in range(n_starts)]
+    starts = [leading_kernels(U, C)] + [
+        size * generator.standard_normal((C, U.shape[1])) for _ in range(search.n_starts)
+    ]
     # the truncated convex solution may have a spectrum that vanishes where β̂ does not; a little noise lifts it
     starts[0] = starts[0] + 1e-3 * size * generator.standard_normal(starts[0].shape)
-    best, best_value = starts[0], np.inf
-    for start in starts:
-        found, value = _descend(objective, start)
+    best, best_value, done = starts[0], np.inf, 0
+    while search.goes_on(done, len(starts)):
+        found, value = _descend(objective, starts[done])
+        done += 1
         if hessian is not None:
             found, value = _newton(objective, hessian, found, value, max_steps)
         if cost is not None:

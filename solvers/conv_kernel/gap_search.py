@@ -21,6 +21,7 @@ from solvers.arrays import Array
 from solvers.conv_kernel.factors import fewer_kernels, spectrum_and_dual
 from solvers.conv_kernel.network import flat_kernels, network_cost
 from solvers.regularizers.conv_kernel import ConvKernel
+from solvers.search import Search
 
 KINDS = ("gaussian", "sparse", "smooth", "tones", "integers")
 """How the starting instances are drawn."""
@@ -106,7 +107,9 @@ def _gap(plan: SearchPlan, w: Array, restarts: int, generator: np.random.Generat
     beta, U = geometry.fourier(w)[0], flat_kernels(geometry, convex.kernels)
     if U.shape[0] > plan.out_channels:
         start_seed = int(generator.integers(2**32))
-        U = fewer_kernels(geometry, beta, U, plan.out_channels, restarts, start_seed, plan.iterations)
+        U = fewer_kernels(
+            geometry, beta, U, plan.out_channels, Search(1e-9, n_starts=restarts, seed=start_seed), plan.iterations
+        )
     value = network_cost(geometry, U, beta)
     try:
         z = geometry.inverse(spectrum_and_dual(geometry, beta, U)[1]).reshape(w.shape)

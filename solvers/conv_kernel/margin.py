@@ -29,7 +29,7 @@ from solvers.separability import raise_if_not_separable, relative_margin
 from solvers.solution import Candidate, IllConditionedError, Solution
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ConvKernelSolution(TwoLayerNetwork, Solution):
     """A predictor with the network that computes it: ‖U‖² = ‖V‖² = objective/2.
 
@@ -85,7 +85,7 @@ def kernel_max_margin(
     beta, stats = end.beta, {"method": "central path", "iterations": end.iterations}
     if out_channels is not None and U.shape[0] > out_channels:
         A = problem.A / problem.largest_norm
-        U = fewer_kernels_for_margin(geometry, A, U, out_channels, search.n_starts, search.seed)
+        U = fewer_kernels_for_margin(geometry, A, U, out_channels, search)
         stats["method"] = f"local search over {out_channels} channels, {search.n_starts} seeded starts"
         beta, _ = weighted_margin(geometry, geometry.fourier(A), geometry.spectrum(geometry.lags(U.T @ U)))
     return network_candidate(problem, geometry, U, beta, end.multipliers * unit.share, rank, stats)

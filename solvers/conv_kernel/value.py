@@ -87,7 +87,7 @@ def attained(
         U, z, rank, iterations = _convex(geometry, beta, search.tol)
     method = "closed form" if geometry.full_width else "central path"
     if out_channels is not None and U.shape[0] > out_channels:
-        U = fewer_kernels(geometry, _leading(geometry, beta, search.tol), U, out_channels, search.n_starts, search.seed)
+        U = fewer_kernels(geometry, _leading(geometry, beta, search.tol), U, out_channels, search)
         method = f"local search over {out_channels} channels, {search.n_starts} seeded starts"
     lower = 2.0 * geometry.inner(z, beta) / np.sqrt(proved_largest_eigenvalue(geometry, geometry.lags_of(z)))
     U, V, hat_U = least_output_weights(geometry, U, beta)

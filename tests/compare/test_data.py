@@ -167,7 +167,7 @@ BAD_TEXT = {
 def test_bad_text_tables_are_refused_in_one_line(tmp_path, case):
     text, complaint = BAD_TEXT[case]
     with pytest.raises(DataError, match=complaint) as refused:
-        load(write(tmp_path / "t.csv", text))
+        load(write(tmp_path / "t.csv", text), several=False)
     assert "\n" not in str(refused.value)
 
 
@@ -333,7 +333,7 @@ def test_bad_npz(tmp_path, arrays, complaint):
 )
 def test_unknown_names_are_answered_with_the_nearest(source, complaint):
     with pytest.raises(DataError, match=complaint):
-        load(source)
+        load(source, several=False)
 
 
 def test_columns_become_images_where_that_is_asked_for(tmp_path):

@@ -363,9 +363,9 @@ def test_ctrl_c_keeps_the_families_that_are_finished(data, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"y": [1.0, 0.0]}, "labels"),
+        ({"y": [1.0, None]}, "empty"),
         ({"y": [1.0]}, "shape"),
-        ({"X": [[1.0, np.nan], [1.0, 2.0]]}, "finite"),
+        ({"X": [[1.0, np.nan], [1.0, 2.0]]}, "not a number"),
         ({"X": [1.0, 2.0]}, "shape"),
         ({"X": np.ones((0, 2)), "y": []}, "shape"),
         ({"depths": [0]}, "depths"),
