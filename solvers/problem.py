@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvers.algorithms.nuclear_norm import MatrixRows, OutputRows
+from solvers.algorithms.matrix_rows import MatrixRows, OutputRows
 from solvers.algorithms.signed_rows import SignedRows, dense
 from solvers.arrays import Array
 from solvers.extended_precision import careful_margins, extended_product, in_row_blocks, powers_of_two, row_norms
