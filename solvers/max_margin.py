@@ -17,10 +17,11 @@ from numpy.typing import ArrayLike
 from solvers.certificate import certificate_of, certified, nearest_multipliers
 from solvers.conic import ConicSolverError
 from solvers.problem import MarginProblem
+from solvers.regularizers.l2 import least_norm
 from solvers.regularizers.regularizer import Regularizer
 from solvers.search import Search
 from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable
-from solvers.solution import Certificate, Solution, Status
+from solvers.solution import Certificate, IllConditionedError, Solution, Status
 from solvers.threads import threads_for
 from solvers.validation import check_beta, check_multipliers, check_problem, check_search
 
@@ -104,18 +105,20 @@ def _solve(problem: MarginProblem, regularizer: Regularizer, search: Search, *, 
 
 
 def _last_resort(problem: MarginProblem, regularizer: Regularizer, solution: Solution, search: Search) -> Solution:
-    """The better of the solution and the regularizer's last resort."""
+    """The better of the solution and the regularizer's last resort; if neither separates, the ℓ2 max margin's β."""
     try:
         found = regularizer.last_resort(problem, search, solution.certificate.worst)
-    except ConicSolverError:
-        return solution
-    if found is None:
-        return solution
-    other = certified(problem, regularizer, found, tol=search.tol)
-    if other.certificate.worst >= solution.certificate.worst:
-        return solution
-    proved = other.certificate.worst <= search.tol
-    return replace(other, unique=regularizer.unique(problem, other)) if proved else other
+    except (ConicSolverError, IllConditionedError):
+        found = None
+    if found is not None:
+        other = certified(problem, regularizer, found, tol=search.tol)
+        solution = other if other.certificate.worst < solution.certificate.worst else solution
+    if solution.certificate.worst <= search.tol:
+        return replace(solution, unique=regularizer.unique(problem, solution))
+    if not solution.certificate.margin > 0:
+        plain = replace(least_norm(problem), dual=solution.dual)
+        return certified(problem, regularizer, plain, tol=search.tol)
+    return solution
 
 
 def certify(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from solvers.algorithms.matrix_rows import MatrixRows, OutputRows
 from solvers.algorithms.signed_rows import SignedRows, dense
 from solvers.arrays import Array
-from solvers.extended_precision import careful_margins, extended_product, in_row_blocks, powers_of_two, row_norms
+from solvers.extended_precision import BLOCK, careful_margins, extended_product, in_row_blocks, powers_of_two, row_norms
 
 if TYPE_CHECKING:
     from solvers.regularizers.regularizer import Regularizer
@@ -148,7 +148,7 @@ class MarginProblem:
         columns = []
         for weights in self.spread(dual).T:
             active = np.flatnonzero(weights)
-            exact = active.size <= 2 * self.points.shape[1]
+            exact = active.size <= max(2 * self.points.shape[1], BLOCK // self.points.shape[1])
             columns.append(
                 extended_product(self.points[active].T, weights[active]) if exact else self.points.T @ weights
             )
