@@ -78,6 +78,20 @@ def power_max_margin(problem: MarginProblem, p: float) -> Candidate:
     )
 
 
+def polished_power_margin(problem: MarginProblem, p: float, found: Candidate) -> Candidate:
+    """What another method found, or the better pair that Newton's method in β and α leads to from there."""
+    scale = power_of_two(problem.largest_norm)
+    rows, q = problem.A / scale, conjugate(p)
+    beta, alpha = found.beta.reshape(-1) * scale, np.maximum(found.dual.reshape(-1), 0.0) * scale
+    before = _gap(rows, alpha, beta, q)
+    alpha = alpha * float(alpha.sum()) / power_norm(np.abs(extended_product(rows.T, alpha)), q) ** 2
+    gap, beta, alpha = _polished(rows, p, before, beta, alpha)
+    margin = float(extended_product(rows, beta).min())
+    if not (gap < before and margin > 0):
+        return found
+    return Candidate((beta / margin / scale).reshape(problem.shape), alpha / scale, {**found.stats, "polished": True})
+
+
 def _polished(A: Array, p: float, gap: float, beta: Array, alpha: Array) -> tuple[float, Array, Array]:
     """Newton's method in β and α together, on the rows with weight; the better of start and result.
 

@@ -15,7 +15,7 @@ from solvers.algorithms.interior_point import GroupSolution
 from solvers.algorithms.linear_program import l1_max_margin
 from solvers.algorithms.linf_margin import linf_max_margin, linf_unique
 from solvers.algorithms.optimal_face import unique_on_face
-from solvers.algorithms.power_margin import power_max_margin
+from solvers.algorithms.power_margin import polished_power_margin, power_max_margin
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
 from solvers.interpolation.row_space import Found
@@ -27,7 +27,7 @@ from solvers.regularizers.l2 import (
     least_norm_that_fits,
     scaled_to_ball,
 )
-from solvers.regularizers.regularizer import Regularizer
+from solvers.regularizers.regularizer import LARGEST_PROGRAM, Regularizer
 from solvers.solution import Candidate, Uniqueness
 from solvers.stationary_points import GroupProblem, stationary_points
 
@@ -238,10 +238,11 @@ class Bridge(Regularizer):
         return value - self.interpolation_bound(problem, found.dual, value)[1]
 
     def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
-        isometric = self.p == 2
-        return (
-            least_norm_of_wide_rows(problem, search.tol) if isometric else super().last_resort(problem, search, worst)
-        )
+        if self.p == 2:  # the coefficients are an isometry
+            return least_norm_of_wide_rows(problem, search.tol)
+        if not 1 < self.p < np.inf or int(np.prod(problem.shape)) > LARGEST_PROGRAM:
+            return super().last_resort(problem, search, worst)
+        return polished_power_margin(problem, self.p, self.minimize_conic(problem))
 
     def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
         if 1 < self.p < np.inf:
