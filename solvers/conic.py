@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -163,8 +164,9 @@ def conic_candidate(problem: MarginProblem, conic: Conic) -> Candidate:
 
     value, short, candidate = attempt(right)
     if short > 1e-9 * right.min():
-        raised, _, other = attempt(right + np.where(right < 1e6 * short, 4.0 * short, 0.0))
-        candidate = other if raised < value else candidate
+        with suppress(ConicSolverError):
+            raised, _, other = attempt(right + np.where(right < 1e6 * short, 4.0 * short, 0.0))
+            return other if raised < value else candidate
     return candidate
 
 

@@ -26,7 +26,7 @@ from solvers.algorithms.active_set import newton_on_support
 from solvers.algorithms.least_distance import least_distance
 from solvers.arrays import Array
 from solvers.extended_precision import extended_product
-from solvers.problem import MarginProblem
+from solvers.problem import MarginProblem, raised
 from solvers.regularizers.exponent import conjugate, power_norm
 from solvers.separability import raise_if_not_resolved
 from solvers.solution import Candidate
@@ -50,7 +50,7 @@ def power_max_margin(problem: MarginProblem, p: float) -> Candidate:
     """β and multipliers. Raises NotSeparableError or IllConditionedError for data without a margin."""
     raise_if_not_resolved(problem.A, problem.label_shape)
     unit = problem.equilibrated
-    rows, right = unit.rows, unit.right
+    rows, right, share = unit.rows, raised(unit.share), unit.share
     alpha, distance = least_distance(rows / right[:, None])
     start = alpha / right / distance**2
     q, steps, best = conjugate(p), 0, (np.inf, np.zeros(rows.shape[1]), start)
@@ -67,9 +67,13 @@ def power_max_margin(problem: MarginProblem, p: float) -> Candidate:
         )
         steps += taken
         start = alpha if smoothing or p < 2 else start
-        gap = _gap(rows, right, alpha, beta, q)
+        gap = _gap(rows, share, alpha, beta, q)
         if exponent == q and gap < best[0]:
-            best = (gap, beta, alpha) if gap <= ENOUGH or gap > NEAR else _polished(rows, right, p, gap, beta, alpha)
+            best = (
+                (gap, beta, alpha)
+                if gap <= ENOUGH or gap > NEAR
+                else _polished(rows, right, share, p, gap, beta, alpha)
+            )
             if best[0] <= ENOUGH:
                 break
     return _candidate(problem, best[1], best[2], {"method": "Newton on the dual", "iterations": steps})
@@ -78,7 +82,7 @@ def power_max_margin(problem: MarginProblem, p: float) -> Candidate:
 def _candidate(problem: MarginProblem, beta: Array, alpha: Array, stats: Mapping[str, object]) -> Candidate:
     """Of β and α for the equilibrated rows."""
     unit = problem.equilibrated
-    margin = float((extended_product(unit.rows, beta) / unit.right).min())
+    margin = float((extended_product(unit.rows, beta) / unit.share).min())
     beta = beta / margin if margin > 0 else beta
     return Candidate((beta / unit.scale).reshape(problem.shape), alpha * unit.share, stats)
 
@@ -86,15 +90,17 @@ def _candidate(problem: MarginProblem, beta: Array, alpha: Array, stats: Mapping
 def polished_power_margin(problem: MarginProblem, p: float, found: Candidate) -> Candidate:
     """What another method found, or the better pair that Newton's method in β and α leads to from there."""
     unit, q = problem.equilibrated, conjugate(p)
-    rows, right = unit.rows, unit.right
+    rows, right, share = unit.rows, raised(unit.share), unit.share
     beta, alpha = found.beta.reshape(-1) * unit.scale, np.maximum(found.dual.reshape(-1), 0.0) / unit.share
     alpha = alpha * float(right @ alpha) / power_norm(np.abs(extended_product(rows.T, alpha)), q) ** 2
-    before = _gap(rows, right, alpha, beta, q)
-    gap, beta, alpha = _polished(rows, right, p, before, beta, alpha)
+    before = _gap(rows, share, alpha, beta, q)
+    gap, beta, alpha = _polished(rows, right, share, p, before, beta, alpha)
     return _candidate(problem, beta, alpha, {**found.stats, "polished": True}) if gap < before else found
 
 
-def _polished(A: Array, right: Array, p: float, gap: float, beta: Array, alpha: Array) -> tuple[float, Array, Array]:
+def _polished(
+    A: Array, right: Array, share: Array, p: float, gap: float, beta: Array, alpha: Array
+) -> tuple[float, Array, Array]:
     """Newton's method in β and α together, on the rows with weight; the better of start and result.
 
     Its curvature (p − 1)|β_d|^{p−2} is bounded where that of the dual is not.
@@ -107,7 +113,7 @@ def _polished(A: Array, right: Array, p: float, gap: float, beta: Array, alpha: 
     if found is None or found[1].min() < 0:
         return gap, beta, alpha
     other, multipliers = found[0][:, 0] * size, found[1] * size**2 / p
-    better = _gap(A, right, multipliers, other, conjugate(p))
+    better = _gap(A, share, multipliers, other, conjugate(p))
     return (better, other, multipliers) if better < gap else (gap, beta, alpha)
 
 
@@ -160,8 +166,8 @@ def _newton(
     return alpha, gradient(alpha)[0], steps
 
 
-def _gap(A: Array, right: Array, alpha: Array, beta: Array, q: float) -> float:
+def _gap(A: Array, share: Array, alpha: Array, beta: Array, q: float) -> float:
     """The relative duality gap of α and β, both scaled to feasibility."""
-    margin = float((extended_product(A, beta) / right).min())
+    margin = float((extended_product(A, beta) / share).min())
     product = power_norm(np.abs(extended_product(A.T, alpha)), q) * power_norm(np.abs(beta), conjugate(q))
-    return abs(1.0 - float(right @ alpha) * margin / product) if margin > 0 else np.inf
+    return abs(1.0 - float(share @ alpha) * margin / product) if margin > 0 else np.inf
