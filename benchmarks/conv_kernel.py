@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from calibration import calibration_line
 
 from solvers.conv_kernel.conic import conic_value
 from solvers.induced_regularizer import induced_regularizer
@@ -133,6 +134,7 @@ def main() -> None:
     parser.add_argument("--images")
     parser.add_argument("--out")
     arguments = parser.parse_args()
+    print(calibration_line())
     values(arguments.peer_up_to, arguments.largest)
     margins(arguments.peer_up_to)
     curves = scaling(arguments.largest)

@@ -160,7 +160,7 @@ def conic_candidate(problem: MarginProblem, conic: Conic) -> Candidate:
         value = float(program.value) / margin if margin > 0 else np.inf
         found = found / smallest / (margin if margin > 0 else 1.0)
         dual = np.asarray(constraint.dual_value, dtype=np.float64) * right
-        return value, float((right_sides - margins).max()), Candidate(found, dual, how)
+        return value, float((right_sides - margins).max()), Candidate(found, dual, how, by_cones=True)
 
     value, short, candidate = attempt(right)
     if short > 1e-9 * right.min():

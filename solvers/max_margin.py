@@ -99,15 +99,17 @@ def _solve(problem: MarginProblem, regularizer: Regularizer, search: Search, *, 
     if solution.status is Status.INACCURATE:
         raise_if_not_separable(problem.signed_rows, problem.label_shape)
         if not by_cones:
-            solution = _last_resort(problem, regularizer, solution, search)
+            solution = _last_resort(problem, regularizer, solution, search, cones_tried=found.by_cones)
         raise_if_ill_conditioned(problem.signed_rows, solution.certificate.worst)
     return solution
 
 
-def _last_resort(problem: MarginProblem, regularizer: Regularizer, solution: Solution, search: Search) -> Solution:
+def _last_resort(
+    problem: MarginProblem, regularizer: Regularizer, solution: Solution, search: Search, *, cones_tried: bool
+) -> Solution:
     """The better of the solution and the regularizer's last resort; if neither separates, the ℓ2 max margin's β."""
     try:
-        found = regularizer.last_resort(problem, search, solution.certificate.worst)
+        found = None if cones_tried else regularizer.last_resort(problem, search, solution.certificate.worst)
     except (ConicSolverError, IllConditionedError):
         found = None
     if found is not None:
