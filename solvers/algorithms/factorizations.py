@@ -16,7 +16,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.linalg import LinAlgError
-from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg.lapack import dpotrf, dpotrs, dsyev, dtrtrs
 
 from solvers.arrays import Array
@@ -99,8 +98,8 @@ def normal_solver(C: Real, d: Real, careful: bool) -> Callable[[Real], Real]:
         return _refined(lambda b: cholesky_solve(L, b), lambda x: C @ (C.T @ x) + (d * x.T).T, 2)
     matrix = C @ C.T
     matrix[np.diag_indices(d.size)] += d
-    factor = cho_factor(matrix, lower=True, check_finite=False)
-    return _refined(lambda b: cho_solve(factor, b, check_finite=False), lambda x: matrix @ x, 1)
+    factor = cholesky(matrix)
+    return _refined(lambda b: cholesky_solve(factor, b), lambda x: matrix @ x, 1)
 
 
 def _refined(once: Callable[[Real], Real], apply: Callable[[Real], Real], times: int) -> Callable[[Real], Real]:
