@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 
 from solvers import fourier
 from solvers.arrays import Array, ComplexArray
@@ -130,11 +131,11 @@ class KernelLags:
         order = (axes, 2 * axes + 1, *range(axes), *range(axes + 1, 2 * axes + 1))
         size = tuple(2 * length for length in (*k, *k))
         over = tuple(range(-2 * axes, 0))
-        first = np.fft.rfftn(X.reshape(*k, R, *k, R).transpose(order), size, over)
-        second = np.fft.rfftn(Q.reshape(*k, R, *k, R).transpose(order), size, over)
+        first = fft.rfftn(X.reshape(*k, R, *k, R).transpose(order), size, over)
+        second = fft.rfftn(Q.reshape(*k, R, *k, R).transpose(order), size, over)
         pairs = np.conj(first)[:, :, None, None] * second[None, None]
         length = 2**axes * self.taps
-        return np.asarray(np.fft.irfftn(pairs, size, over).reshape(R, R, R, R, length, length))
+        return np.asarray(fft.irfftn(pairs, size, over).reshape(R, R, R, R, length, length))
 
     # ---- the grid --------------------------------------------------------------------------------------------------
 
