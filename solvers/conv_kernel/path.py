@@ -202,7 +202,12 @@ class Constraint(ABC):
 
 def follow(constraint: Constraint, tol: float) -> PathEnd:
     """The path until the relative gap is `tol`, or rounding stops the progress: the best bounds on the way."""
-    geometry, point = constraint.geometry, constraint.start()
+    geometry = constraint.geometry
+    try:
+        point = constraint.start()
+    except LinAlgError:  # a start that rounding puts outside
+        nothing = np.zeros((geometry.channels, geometry.multiplicity.size), dtype=np.complex128)
+        return PathEnd(np.eye(geometry.n), nothing, np.inf, 0.0, 0)
     best, improved = PathEnd(point.X, constraint.dual(point.v), np.inf, 0.0, 0), 0
     for iteration in range(MOST_ITERATIONS):
         P, z = geometry.spectrum(geometry.lags(point.X)), constraint.dual(point.v)
