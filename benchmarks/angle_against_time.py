@@ -17,6 +17,7 @@ import time
 from typing import Any
 
 import numpy as np
+from calibration import calibration_line
 
 from compare.measures import angle
 from gd.descent.descend import SCHEDULES, descend
@@ -112,6 +113,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--out")
     given = parser.parse_args()
+    print(calibration_line())
     rng = np.random.default_rng(given.seed)
     X, y = rng.standard_normal((given.points, given.dim)), np.where(rng.random(given.points) < 0.5, -1.0, 1.0)
     results = {}

@@ -7,8 +7,8 @@ The judge shares no code with the package. From β, α and the data it forms mar
 
     1ᵀα / R°(Aᵀα)  ≤  optimal value  ≤  R(β) / min_n y_n⟨x_n, β⟩.
 
-ConvKernel's R(β) is ‖U‖² + ‖V‖² of its network, and β what that network computes. For p < 1 the judge forms the
-stationarity equations of *every* nonzero coefficient. An answer is
+ConvKernel's R(β) is at most ‖U‖² + ‖V‖² of its network and 2√D‖δ‖₂ for what that misses of β. For p < 1 the judge forms
+the stationarity equations of *every* nonzero coefficient. An answer is
 
     OPTIMAL       (STATIONARY for p < 1) and the judge agrees to 2·tol
     INACCURATE    an answer with its gap, as the judge finds it
@@ -41,6 +41,7 @@ from solvers import (
     ConvKernel,
     FourierBridge,
     IllConditionedError,
+    Mahalanobis,
     NotSeparableError,
     Regularizer,
     Schatten,
@@ -132,7 +133,8 @@ def case(rng: Rng, kind: Callable[[Rng, int, int], np.ndarray]) -> tuple[np.ndar
     K = int(rng.integers(1, d + 1)) if rng.random() < 0.5 else min(3, d)
     choices = [L2(), Bridge(1), FourierBridge(1), ConvKernel(K), Bridge(1), FourierBridge(1), ConvKernel(min(2, d)),
                Bridge(float(rng.choice([0.2, 0.5, 2 / 3, 0.9]))), FourierBridge(2 / 3), Schatten(1)]  # fmt: skip
-    R = choices[int(rng.integers(len(choices)))]
+    more = [Bridge(float(rng.choice([4 / 3, 1.5, 3.0, np.inf]))), Mahalanobis(10.0 ** rng.uniform(-2, 2, d))]
+    R = choices[int(rng.integers(len(choices)))] if rng.random() < 0.8 else more[int(rng.integers(len(more)))]
     if isinstance(R, Schatten):
         X = X[:12, :16]
         X = X[np.abs(X).sum(axis=1) > 0] if np.abs(X).sum() > 0 else np.ones((1, X.shape[1]))
@@ -177,19 +179,32 @@ def network_predictor(solution: Any, d: int) -> np.ndarray:
     return total / np.sqrt(Long(d))
 
 
+def power_norm(v: np.ndarray, p: float) -> Any:
+    """‖v‖_p."""
+    largest = np.abs(v).max()
+    return (
+        largest if p == np.inf or largest == 0 else largest * ((np.abs(v) / largest) ** Long(p)).sum() ** (1 / Long(p))
+    )
+
+
 def norms(R: Regularizer, b: np.ndarray, z: np.ndarray, solution: Any) -> tuple[Any, Any]:
     """R(β) and R°(z)."""
     if isinstance(R, FourierBridge):
         (re, im), (zre, zim) = dft(b), dft(z)
         return np.sqrt(re**2 + im**2).sum(), np.sqrt(zre**2 + zim**2).max()
     if isinstance(R, Bridge):
-        return np.abs(b).sum(), np.abs(z).max()
+        return power_norm(b, R.p), power_norm(z, np.inf if R.p == 1 else 1.0 if R.p == np.inf else R.p / (R.p - 1.0))
+    if isinstance(R, Mahalanobis):
+        q = np.diag(R.Q).astype(Long)
+        return np.sqrt((q * b**2).sum()), np.sqrt((z**2 / q).sum())
     if isinstance(R, ConvKernel):
         K, size = int(np.prod(R.kernel_size)), np.abs(z).max()
         w = z / size if size > 0 else z
         lags = np.array([(w * np.roll(w, k)).sum() for k in range(K)]).astype(float)
         T = lags[np.abs(np.subtract.outer(np.arange(K), np.arange(K)))]
         cost = (np.asarray(solution.kernels, Long) ** 2).sum() + (np.asarray(solution.output_weights, Long) ** 2).sum()
+        delta = network_predictor(solution, b.size) - b
+        cost = cost + 2 * np.sqrt(Long(b.size) * (delta**2).sum())
         return cost, size * Long(np.sqrt(np.linalg.eigvalsh(T)[-1])) / (2 * np.sqrt(Long(z.size)))
     if isinstance(R, Schatten):
         sigma, tau = (np.linalg.svd(m.reshape(solution.beta.shape).astype(float))[1] for m in (b, z))
@@ -202,8 +217,6 @@ def convex_gap(A: np.ndarray, R: Regularizer, solution: Any) -> float:
     b, alpha = solution.beta.reshape(-1).astype(Long), solution.dual.reshape(-1).astype(Long)
     if (alpha < 0).any():
         return np.inf
-    if isinstance(R, ConvKernel):
-        b = network_predictor(solution, b.size)
     margin, z = times(A, b).min(), times(A.T, alpha)
     if not margin > 0:
         return np.inf

@@ -17,6 +17,8 @@ import platform
 import tempfile
 import time
 
+from calibration import calibration_line
+
 from compare.sweep.batch import Measure
 from compare.sweep.cell import Cell
 from compare.sweep.measure import measure_cell
@@ -68,6 +70,7 @@ def main() -> None:
     options.add_argument("--cells", type=int, default=10_000)
     options.add_argument("--jobs", default="1,2,4,8")
     chosen = options.parse_args()
+    print(calibration_line())
     workers = [int(n) for n in chosen.jobs.split(",")]
     print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     print(

@@ -19,13 +19,20 @@ if TYPE_CHECKING:
     from solvers.regularizers.regularizer import Regularizer
 
 
+NEARLY = 1e-10
+"""A dual norm this near to a power of two counts as that: by it α, which may have been rounded with care, is divided
+without being rounded again."""
+
+
 def scaled_to_the_dual(problem: MarginProblem, regularizer: Regularizer, alpha: Array) -> tuple[Array, Array, float]:
     """α scaled to R°(Aᵀα) = 1, z = Aᵀα, and R°(z) as it comes out: 1, or 0 where z is zero.
 
     Where Aᵀα cancels, rounding α moves it, so z is formed from the scaled α and its dual norm follows it.
     """
     scale = regularizer.dual_norm(problem.careful_combine(alpha))
-    alpha = alpha / scale if scale > 0 else alpha
+    if scale > 0:
+        exact = 2.0 ** np.rint(np.log2(scale))
+        alpha = alpha / (exact if abs(scale / exact - 1.0) <= NEARLY else scale)
     z = problem.careful_combine(alpha)
     return alpha, z, regularizer.dual_norm(z)
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from solvers.algorithms.nuclear_norm import MatrixRows, PlainRows
+from solvers.algorithms.matrix_rows import MatrixRows, PlainRows
 from solvers.algorithms.signed_rows import SignedRows, dense
 from solvers.arrays import Array
 from solvers.cycles import Arcs

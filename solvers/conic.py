@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -155,6 +156,9 @@ def support_program(shape: tuple[int, ...], conic: Conic, z: Array) -> tuple[Any
 def conic_candidate(problem: MarginProblem, conic: Conic) -> Candidate:
     """min R(β) s.t. Aβ ≥ 1 by a cone solver, R said by `conic`; β scaled to margin one.
 
+    Rows are scaled to norm one with their right sides. A solver misses these by about its tolerance, which may be all
+    of a small one, and then β would have to grow; so small ones are raised by what was missed, in a second attempt.
+
     Raises:
         ConicSolverError: no solver answered.
     """
@@ -162,15 +166,25 @@ def conic_candidate(problem: MarginProblem, conic: Conic) -> Candidate:
     smallest = float(sizes.min())
     right = np.broadcast_to((smallest / sizes).reshape(-1, *[1] * (len(problem.label_shape) - 1)), problem.label_shape)
     scaled = replace(problem, points=problem.points / sizes[:, None])
-    program, beta, constraint = margin_program(scaled, conic, right)
-    name = solve_conic(program)
-    found: Array = np.asarray(beta.value, dtype=np.float64).reshape(problem.shape) / smallest
-    margin = float(problem.margins(found).min())
-    return Candidate(
-        found / margin if margin > 0 else found,
-        np.asarray(constraint.dual_value, dtype=np.float64) * right,
-        {"method": "conic", "solver": name, "solver_status": program.status},
-    )
+
+    def attempt(right_sides: Array) -> tuple[float, float, Candidate]:
+        """R(β) of margin one, inf where β does not separate; by how much a scaled margin was missed; β and α."""
+        program, beta, constraint = margin_program(scaled, conic, right_sides)
+        how: dict[str, object] = {"method": "conic", "solver": solve_conic(program), "solver_status": program.status}
+        found = np.asarray(beta.value, dtype=np.float64).reshape(problem.shape)
+        margins = scaled.margins(found).reshape(right.shape)
+        margin = float((margins / right).min())
+        value = float(program.value) / margin if margin > 0 else np.inf
+        found = found / smallest / (margin if margin > 0 else 1.0)
+        dual = np.asarray(constraint.dual_value, dtype=np.float64) * right
+        return value, float((right_sides - margins).max()), Candidate(found, dual, how, by_cones=True)
+
+    value, short, candidate = attempt(right)
+    if short > 1e-9 * right.min():
+        with suppress(ConicSolverError):
+            raised, _, other = attempt(right + np.where(right < 1e6 * short, 4.0 * short, 0.0))
+            return other if raised < value else candidate
+    return candidate
 
 
 def conic_interpolation(problem: InterpolationProblem, conic: Conic) -> Found:

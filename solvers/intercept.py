@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from solvers.algorithms.nuclear_norm import MatrixRows, PlainRows
+from solvers.algorithms.matrix_rows import MatrixRows, PlainRows
 from solvers.arrays import Array
 from solvers.certificate import certificate_of, nearest_multipliers, status_of
 from solvers.cycles import Cycle, cycles_through

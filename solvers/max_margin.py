@@ -19,10 +19,11 @@ from solvers.certificate import certificate_of, certified, nearest_multipliers
 from solvers.conic import ConicSolverError
 from solvers.intercept import certify_with_intercept, solve_with_intercept
 from solvers.problem import MarginProblem
+from solvers.regularizers.l2 import least_norm
 from solvers.regularizers.regularizer import Regularizer
 from solvers.search import Progress, Search, deadline_after
 from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable
-from solvers.solution import Certificate, NoSolverError, Solution, Status
+from solvers.solution import Certificate, IllConditionedError, NoSolverError, Solution, Status
 from solvers.threads import threads_for
 from solvers.validation import check_beta, check_multipliers, check_problem, check_regularizer, check_search
 
@@ -124,24 +125,28 @@ def _solve(problem: MarginProblem, regularizer: Regularizer, search: Search, *, 
     if solution.status is Status.INACCURATE:
         raise_if_not_separable(problem.signed_rows, problem.label_shape)
         if not by_cones:
-            solution = _last_resort(problem, regularizer, solution, search)
+            solution = _last_resort(problem, regularizer, solution, search, cones_tried=found.by_cones)
         raise_if_ill_conditioned(problem.signed_rows, solution.certificate.worst)
     return solution
 
 
-def _last_resort(problem: MarginProblem, regularizer: Regularizer, solution: Solution, search: Search) -> Solution:
-    """The better of the solution and the regularizer's last resort."""
+def _last_resort(
+    problem: MarginProblem, regularizer: Regularizer, solution: Solution, search: Search, *, cones_tried: bool
+) -> Solution:
+    """The better of the solution and the regularizer's last resort; if neither separates, the ℓ2 max margin's β."""
     try:
-        found = regularizer.last_resort(problem, search, solution.certificate.worst)
-    except ConicSolverError:
-        return solution
-    if found is None:
-        return solution
-    other = certified(problem, regularizer, found, tol=search.tol)
-    if other.certificate.worst >= solution.certificate.worst:
-        return solution
-    proved = other.certificate.worst <= search.tol
-    return replace(other, unique=regularizer.unique(problem, other)) if proved else other
+        found = None if cones_tried else regularizer.last_resort(problem, search, solution.certificate.worst)
+    except (ConicSolverError, IllConditionedError):
+        found = None
+    if found is not None:
+        other = certified(problem, regularizer, found, tol=search.tol)
+        solution = other if other.certificate.worst < solution.certificate.worst else solution
+    if solution.certificate.worst <= search.tol:
+        return replace(solution, unique=regularizer.unique(problem, solution))
+    if not solution.certificate.margin > 0:
+        plain = replace(least_norm(problem), dual=solution.dual)
+        return certified(problem, regularizer, plain, tol=search.tol)
+    return solution
 
 
 def certify(

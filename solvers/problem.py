@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvers.algorithms.nuclear_norm import MatrixRows, OutputRows
+from solvers.algorithms.matrix_rows import MatrixRows, OutputRows
 from solvers.algorithms.signed_rows import SignedRows, dense
 from solvers.arrays import Array
 from solvers.cycles import Arcs
-from solvers.extended_precision import careful_margins, extended_product, in_row_blocks, powers_of_two, row_norms
+from solvers.extended_precision import BLOCK, careful_margins, extended_product, in_row_blocks, powers_of_two, row_norms
 
 if TYPE_CHECKING:
     from solvers.regularizers.regularizer import Regularizer
+
+
+def raised(right: Array) -> Array:
+    """Right sides of rows of norm one, small ones raised by 8ε: rounding β, of norm 1/2 or more, would miss them."""
+    return np.where(right < 1e-2, right + 8.0 * np.finfo(np.float64).eps, right)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +178,7 @@ class MarginProblem:
         columns = []
         for weights in self.spread(dual).T:
             active = np.flatnonzero(weights)
-            exact = active.size <= 2 * self.points.shape[1]
+            exact = active.size <= max(2 * self.points.shape[1], BLOCK // self.points.shape[1])
             columns.append(
                 extended_product(self.points[active].T, weights[active]) if exact else self.points.T @ weights
             )

@@ -193,6 +193,8 @@ class Candidate:
     """R(β), where the method has it at hand; else it is computed."""
     lower_bound: float = -math.inf
     """A lower bound on the optimal value that the method has proved otherwise than by `dual`."""
+    by_cones: bool = False
+    """Whether the conic formulation has been tried: it is no last resort then."""
 
     def completed(self, solution: Solution) -> Solution:
         """The solution with what else the method found."""

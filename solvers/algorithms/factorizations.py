@@ -16,19 +16,24 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.linalg import LinAlgError
-from scipy.linalg import cho_factor, cho_solve
-from scipy.linalg.lapack import dpotrs, dtrtrs
+from scipy.linalg.lapack import dpotrf, dpotrs, dsyev, dtrtrs
 
 from solvers.arrays import Array
+
+SMALL = 40
+"""Order up to which the checks around LAPACK cost as much as the eigenvalues."""
 
 Real = Array
 """float64, or the longest format; type checkers see float64."""
 
 
 def cholesky(M: Real) -> Real:
-    """L with LLᵀ = M. Raises LinAlgError when M is not positive definite in rounding."""
+    """L with LLᵀ = M, by LAPACK itself as `forward`. Raises LinAlgError when M is not positive definite in rounding."""
     if M.dtype == np.float64:
-        return np.asarray(np.linalg.cholesky(M), dtype=np.float64)
+        factor, info = dpotrf(M.T, lower=1, clean=1)
+        if info != 0:
+            raise LinAlgError("the matrix is not positive definite")
+        return np.asarray(factor)
     L = np.tril(M)
     for k in range(len(L)):
         if not L[k, k] > 0:
@@ -46,6 +51,16 @@ def forward(L: Real, b: Real) -> Real:
     for k in range(len(L)):
         x[k] = (x[k] - L[k, :k] @ x[:k]) / L[k, k]
     return x
+
+
+def eigenvalues(M: Array) -> Array:
+    """Of a symmetric matrix, smallest first."""
+    if len(M) > SMALL:
+        return np.asarray(np.linalg.eigvalsh(M), dtype=np.float64)
+    values, _, info = dsyev(M.T, compute_v=0)
+    if info != 0:
+        raise LinAlgError("eigenvalues did not converge")
+    return np.asarray(values)
 
 
 def cholesky_solve(L: Real, b: Real) -> Real:
@@ -83,8 +98,8 @@ def normal_solver(C: Real, d: Real, careful: bool) -> Callable[[Real], Real]:
         return _refined(lambda b: cholesky_solve(L, b), lambda x: C @ (C.T @ x) + (d * x.T).T, 2)
     matrix = C @ C.T
     matrix[np.diag_indices(d.size)] += d
-    factor = cho_factor(matrix, lower=True, check_finite=False)
-    return _refined(lambda b: cho_solve(factor, b, check_finite=False), lambda x: matrix @ x, 1)
+    factor = cholesky(matrix)
+    return _refined(lambda b: cholesky_solve(factor, b), lambda x: matrix @ x, 1)
 
 
 def _refined(once: Callable[[Real], Real], apply: Callable[[Real], Real], times: int) -> Callable[[Real], Real]:

@@ -12,26 +12,31 @@ iterate proves a lower bound. A step is Mehrotra's, in the direction of Helmberg
 
     ΔX = 2μF⁻¹ − X − ½(X ΔF F⁻¹ + F⁻¹ ΔF X),     ΔF = −(ΔZ Zᵀ + Z ΔZᵀ),     Δβ = X ΔZ + ΔX Z.
 
-With Δβ = H ΔZ + constants, H ⪰ 0 of order M·D, a step solves (A H Aᵀ + diag s/α) Δα = …, one Cholesky factorization
-of order n. β is an unknown of its own: as XZ it would have X's rounding errors.
+With Δβ = H ΔZ + constants, H ⪰ 0 of order M·D, a step solves (A H Aᵀ + diag s/α) Δα = …, of order n. Where there are
+more constraints than unknowns, those with large s/α, which are all of them at the start and the inactive ones at the
+end, are eliminated first, into H: what is factored are matrices of order M·D, and of the number of the others.
+β is an unknown of its own: as XZ it would have X's rounding errors.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.linalg import LinAlgError
-from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 
-from solvers.algorithms.least_distance import least_distance
-from solvers.algorithms.signed_rows import SignedRows, dense
+from solvers.algorithms.factorizations import cholesky, cholesky_solve, forward
+from solvers.algorithms.matrix_rows import MatrixRows, PlainRows
+from solvers.algorithms.signed_rows import SignedRows
 from solvers.arrays import Array
 
 LARGEST = 4000
 """M·D and number of constraints up to which a step takes about a second at most."""
+
+
+LIGHT = 1e-4
+"""Eliminating a row of norm one and this share of max H multiplies rounding by its inverse; refinement divides it."""
 
 
 @dataclass(frozen=True)
@@ -44,107 +49,6 @@ class NuclearSolution:
     iterations: int
 
 
-class MatrixRows(Protocol):
-    """n constraints ⟨a_i, β⟩ ≥ r_i on a matrix β (M, D); r and α have shape (n,)."""
-
-    @property
-    def outputs(self) -> int:
-        """M."""
-
-    def products(self, beta: Array) -> Array:
-        """Aβ."""
-
-    def combination(self, alpha: Array) -> Array:
-        """Aᵀα, (M, D)."""
-
-    def sandwich(self, H: Array) -> Array:
-        """A H Aᵀ for H of order M·D, (n, n)."""
-
-    def some(self, index: NDArray[np.intp]) -> Array:
-        """The rows a_i with these numbers, flattened: (k, M·D)."""
-
-    def l2_margins(self) -> Array:
-        """Margins of an ℓ2 max margin, n of them: small where rows matter."""
-
-
-@dataclass(frozen=True)
-class OutputRows:
-    """The rows f_nm e_m x_nᵀ of M outputs: constraint (n, m) is f_nm ⟨x_n, β_m⟩ ≥ r_nm."""
-
-    points: Array
-    """x_n, (N, D)."""
-    factors: Array
-    """f, (N, M)."""
-
-    @property
-    def outputs(self) -> int:
-        """M."""
-        return int(self.factors.shape[1])
-
-    def products(self, beta: Array) -> Array:
-        """Aβ, (N·M,)."""
-        return np.asarray(self.factors * (self.points @ beta.T)).reshape(-1)
-
-    def combination(self, alpha: Array) -> Array:
-        """Aᵀα, (M, D)."""
-        return np.asarray((self.factors * alpha.reshape(self.factors.shape)).T @ self.points)
-
-    def sandwich(self, H: Array) -> Array:
-        """A H Aᵀ for H of order M·D, block by block."""
-        (N, M), D = self.factors.shape, self.points.shape[1]
-        blocks = self.points @ H.reshape(M, D, M, D).transpose(0, 2, 1, 3) @ self.points.T
-        blocks *= self.factors.T[:, None, :, None]
-        blocks *= self.factors.T[None, :, None, :]
-        return np.asarray(blocks.transpose(2, 0, 3, 1).reshape(N * M, N * M))
-
-    def some(self, index: NDArray[np.intp]) -> Array:
-        """The rows with these numbers, flattened."""
-        n, m = np.unravel_index(index, self.factors.shape)
-        rows = np.zeros((index.size, self.outputs, self.points.shape[1]))
-        rows[np.arange(index.size), m] = self.factors[n, m, None] * self.points[n]
-        return rows.reshape(index.size, -1)
-
-    def l2_margins(self) -> Array:
-        """Of every output by itself."""
-        return np.stack([_l2_margins(SignedRows(self.points, f)) for f in self.factors.T], axis=1).reshape(-1)
-
-
-@dataclass(frozen=True)
-class PlainRows:
-    """The rows of any matrix."""
-
-    rows: SignedRows
-    """A, (n, M·D)."""
-    outputs: int
-    """M."""
-
-    def products(self, beta: Array) -> Array:
-        """Aβ, (n,)."""
-        return self.rows.products(beta.reshape(-1))
-
-    def combination(self, alpha: Array) -> Array:
-        """Aᵀα, (M, D)."""
-        return self.rows.combination(alpha).reshape(self.outputs, -1)
-
-    def sandwich(self, H: Array) -> Array:
-        """A H Aᵀ for H of order M·D."""
-        A = dense(self.rows[:])
-        return np.asarray(A @ H @ A.T)
-
-    def some(self, index: NDArray[np.intp]) -> Array:
-        """The rows with these numbers."""
-        return dense(self.rows[index])
-
-    def l2_margins(self) -> Array:
-        """Of all rows together."""
-        return _l2_margins(self.rows)
-
-
-def _l2_margins(rows: SignedRows) -> Array:
-    z = rows.combination(least_distance(rows)[0])
-    return rows.products(z) / max(float(z @ z), 1e-300)
-
-
 def nuclear_max_margin(rows: MatrixRows, right: Array, tol: float) -> NuclearSolution:
     """β and α, both feasible, with their duality gap; the best on the way where rounding leaves it open.
 
@@ -152,7 +56,7 @@ def nuclear_max_margin(rows: MatrixRows, right: Array, tol: float) -> NuclearSol
     it is solved on those that matter: from those of smallest ℓ2 margin on the most violated are added until none is.
     """
     unknowns = rows.combination(np.ones(right.size)).size
-    if right.size <= 4 * unknowns:
+    if right.size <= rows.most_a_step * unknowns:
         return _follow(rows, right, tol)
     chosen = np.argsort(rows.l2_margins())[:unknowns]
     while True:
@@ -210,17 +114,12 @@ def _step(
     Q = np.asarray(np.linalg.inv(F), dtype=np.float64)
     missing = right + s - rows.products(beta)
     H = derivative(X, Q, Z)
-    system = rows.sandwich(H)
-    system.flat[:: n + 1] += (s / alpha).reshape(-1)
-    factor = cho_factor(system.T, check_finite=False)
+    solve = _solver(rows, H, s / alpha)
 
     def direction(target: Array, centre: Array, second: Array, curved: Array) -> tuple[Array, ...]:
         """ΔX = target + ½(X(ΔZZᵀ + ZΔZᵀ + curved)Q + …), αΔs + sΔα = centre, A(HΔZ + known) − Δs = missing."""
         known = (target + symmetric(X @ curved @ Q) + X) @ Z - beta + second
-        constant = (centre / alpha + missing - rows.products(known)).reshape(-1)
-        solution = cho_solve(factor, constant, check_finite=False)
-        solution += cho_solve(factor, constant - system @ solution, check_finite=False)
-        d_alpha = solution.reshape(right.shape)
+        d_alpha = solve(centre / alpha + missing - rows.products(known))
         dZ = rows.combination(d_alpha)
         dX = target + symmetric(X @ (dZ @ Z.T + Z @ dZ.T + curved) @ Q)
         d_beta = (H @ dZ.reshape(-1)).reshape(Z.shape) + known
@@ -241,6 +140,51 @@ def _step(
     while np.linalg.norm(Z + length * dZ, 2) >= 1.0:  # F is quadratic in the step
         length *= 0.9
     return symmetric(X + length * dX), beta + length * d_beta, s + length * ds, alpha + length * d_alpha
+
+
+def _solver(rows: MatrixRows, H: Array, ratio: Array) -> Callable[[Array], Array]:
+    """c ↦ (A H Aᵀ + diag ratio)⁻¹ c, once refined.
+
+    With H = LLᵀ and the light rows' Gram matrix G = Σ a aᵀ/ratio, H' = L(I + LᵀGL)⁻¹Lᵀ = L'L'ᵀ takes them in:
+
+        (A H' Aᵀ + diag ratio) x = c − A H' g   for the heavy rows,   g = Σ a c/ratio of the light ones,
+        x = (c − A H'(Aᵀx + g))/ratio           for the light ones.
+
+    Light are those of ratio ≥ LIGHT·max H, so that I + LᵀGL is well conditioned.
+    """
+    everything = np.arange(ratio.size)
+    light = ratio >= LIGHT * float(H.diagonal().max()) if ratio.size > len(H) else np.zeros(ratio.size, dtype=bool)
+    heavy = np.flatnonzero(~light)
+    weights = np.where(light, 1.0 / ratio, 0.0)
+    if light.any():
+        L = cholesky(H + 1e-15 * float(np.trace(H)) / len(H) * np.eye(len(H)))
+        inner = np.eye(len(H)) + symmetric(L.T @ rows.gram_times(weights, L))
+        L = forward(cholesky(inner), L.T).T
+        features = rows.times(heavy, L)
+        system = features @ features.T
+    else:
+        L, system = np.empty((len(H), 0)), symmetric(rows.times(everything, rows.times(everything, H).T))
+    system.flat[:: heavy.size + 1] += ratio[heavy]
+    factor = cholesky(system)
+
+    def once(c: Array) -> Array:
+        if not light.any():
+            return cholesky_solve(factor, c)
+        x, g = np.zeros(ratio.size), rows.combination(weights * c).reshape(-1)
+        if heavy.size:
+            x[heavy] = cholesky_solve(factor, c[heavy] - features @ (L.T @ g))
+        moved = L @ (L.T @ (rows.combination(x).reshape(-1) + g))
+        x[light] = ((c - rows.products(moved.reshape(rows.outputs, -1))) * weights)[light]
+        return x
+
+    def apply(x: Array) -> Array:
+        return rows.products((H @ rows.combination(x).reshape(-1)).reshape(rows.outputs, -1)) + ratio * x
+
+    def solve(c: Array) -> Array:
+        x = once(c)
+        return x + once(c - apply(x))
+
+    return solve
 
 
 def derivative(X: Array, Q: Array, Z: Array) -> Array:

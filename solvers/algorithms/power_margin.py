@@ -1,9 +1,9 @@
 """ℓ_p max margin, 1 < p < ∞: Newton's method on the dual.
 
-    min ‖β‖_p   s.t.  A β ≥ 1            dual:  min ½‖Aᵀα‖_q² − 1ᵀα  s.t.  α ≥ 0,   1/p + 1/q = 1
+    min ‖β‖_p   s.t.  A β ≥ r            dual:  min ½‖Aᵀα‖_q² − rᵀα  s.t.  α ≥ 0,   1/p + 1/q = 1
 
 With z = Aᵀα the gradient of ½‖z‖_q² is β(z) = ‖z‖_q^{2−q} |z|^{q−1} sign z. It is 1-homogeneous, so the optimality
-conditions read A β(z) ≥ 1, α ≥ 0, complementary, at any scale of the data. For p > 2 the curvature is infinite at
+conditions read A β(z) ≥ r, α ≥ 0, complementary, at any scale of the data. For p > 2 the curvature is infinite at
 z_d = 0. So |z_d| is replaced by r_d = √(z_d² + μ²), and with S = ‖r‖_q gradient and Hessian of ½S² are
 
     β = S^{2−q} r^{q−2} z,        H = S^{2−q} diag(r^{q−2} (1 + (q − 2) z²/r²)) + (2 − q) β βᵀ/S².
@@ -16,6 +16,8 @@ from the β at hand, closes the gap.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from scipy.optimize import nnls
@@ -23,8 +25,8 @@ from scipy.optimize import nnls
 from solvers.algorithms.active_set import newton_on_support
 from solvers.algorithms.least_distance import least_distance
 from solvers.arrays import Array
-from solvers.extended_precision import extended_product, power_of_two
-from solvers.problem import MarginProblem
+from solvers.extended_precision import extended_product
+from solvers.problem import MarginProblem, raised
 from solvers.regularizers.exponent import conjugate, power_norm
 from solvers.separability import raise_if_not_resolved
 from solvers.solution import Candidate
@@ -47,10 +49,10 @@ NEAR = 1e-4
 def power_max_margin(problem: MarginProblem, p: float) -> Candidate:
     """β and multipliers. Raises NotSeparableError or IllConditionedError for data without a margin."""
     raise_if_not_resolved(problem.A, problem.label_shape)
-    scale = power_of_two(problem.largest_norm)
-    rows = problem.A / scale
-    alpha, distance = least_distance(rows)
-    start = alpha / distance**2
+    unit = problem.equilibrated
+    rows, right, share = unit.rows, raised(unit.share), unit.share
+    alpha, distance = least_distance(rows / right[:, None])
+    start = alpha / right / distance**2
     q, steps, best = conjugate(p), 0, (np.inf, np.zeros(rows.shape[1]), start)
     if p < 2:
         count = int(np.ceil(np.log(q - 1.0) / np.log(LARGEST_STAGE)))
@@ -61,24 +63,44 @@ def power_max_margin(problem: MarginProblem, p: float) -> Candidate:
     for exponent, smoothing in stages:
         mu = smoothing * power_norm(np.abs(start @ rows), exponent)
         alpha, beta, taken = _newton(
-            rows, start, exponent, mu, enough=1e-16 if smoothing else 1e-24 if exponent == q else 1e-6
+            rows, right, start, exponent, mu, enough=1e-16 if smoothing else 1e-24 if exponent == q else 1e-6
         )
         steps += taken
         start = alpha if smoothing or p < 2 else start
-        gap = _gap(rows, alpha, beta, q)
+        gap = _gap(rows, share, alpha, beta, q)
         if exponent == q and gap < best[0]:
-            best = (gap, beta, alpha) if gap <= ENOUGH or gap > NEAR else _polished(rows, p, gap, beta, alpha)
+            best = (
+                (gap, beta, alpha)
+                if gap <= ENOUGH or gap > NEAR
+                else _polished(rows, right, share, p, gap, beta, alpha)
+            )
             if best[0] <= ENOUGH:
                 break
-    _, beta, alpha = best
-    margin = float(extended_product(rows, beta).min())
+    return _candidate(problem, best[1], best[2], {"method": "Newton on the dual", "iterations": steps})
+
+
+def _candidate(problem: MarginProblem, beta: Array, alpha: Array, stats: Mapping[str, object]) -> Candidate:
+    """Of β and α for the equilibrated rows."""
+    unit = problem.equilibrated
+    margin = float((extended_product(unit.rows, beta) / unit.share).min())
     beta = beta / margin if margin > 0 else beta
-    return Candidate(
-        (beta / scale).reshape(problem.shape), alpha / scale, {"method": "Newton on the dual", "iterations": steps}
-    )
+    return Candidate((beta / unit.scale).reshape(problem.shape), alpha * unit.share, stats)
 
 
-def _polished(A: Array, p: float, gap: float, beta: Array, alpha: Array) -> tuple[float, Array, Array]:
+def polished_power_margin(problem: MarginProblem, p: float, found: Candidate) -> Candidate:
+    """What another method found, or the better pair that Newton's method in β and α leads to from there."""
+    unit, q = problem.equilibrated, conjugate(p)
+    rows, right, share = unit.rows, raised(unit.share), unit.share
+    beta, alpha = found.beta.reshape(-1) * unit.scale, np.maximum(found.dual.reshape(-1), 0.0) / unit.share
+    alpha = alpha * float(right @ alpha) / power_norm(np.abs(extended_product(rows.T, alpha)), q) ** 2
+    before = _gap(rows, share, alpha, beta, q)
+    gap, beta, alpha = _polished(rows, right, share, p, before, beta, alpha)
+    return _candidate(problem, beta, alpha, {**found.stats, "polished": True}) if gap < before else found
+
+
+def _polished(
+    A: Array, right: Array, share: Array, p: float, gap: float, beta: Array, alpha: Array
+) -> tuple[float, Array, Array]:
     """Newton's method in β and α together, on the rows with weight; the better of start and result.
 
     Its curvature (p − 1)|β_d|^{p−2} is bounded where that of the dual is not.
@@ -87,22 +109,22 @@ def _polished(A: Array, p: float, gap: float, beta: Array, alpha: Array) -> tupl
     tight = np.flatnonzero(alpha > 1e-9 * alpha.max())
     everything = np.arange(beta.size)
     scaled = (beta / size)[:, None], p * alpha / size**2
-    found = newton_on_support(size * A[:, :, None], np.ones(beta.size), p, *scaled, everything, tight)
+    found = newton_on_support(size * A[:, :, None], np.ones(beta.size), p, *scaled, everything, tight, right=right)
     if found is None or found[1].min() < 0:
         return gap, beta, alpha
     other, multipliers = found[0][:, 0] * size, found[1] * size**2 / p
-    better = _gap(A, multipliers, other, conjugate(p))
+    better = _gap(A, share, multipliers, other, conjugate(p))
     return (better, other, multipliers) if better < gap else (gap, beta, alpha)
 
 
 def _newton(
-    A: Array, alpha: Array, q: float, mu: float, *, enough: float, max_steps: int = 50
+    A: Array, right: Array, alpha: Array, q: float, mu: float, *, enough: float, max_steps: int = 50
 ) -> tuple[Array, Array, int]:
-    """Minimize ½S² − 1ᵀα over α ≥ 0: α, β and the steps taken; `enough` is a relative decrease."""
+    """Minimize ½S² − rᵀα over α ≥ 0: α, β and the steps taken; `enough` is a relative decrease."""
     n, steps = alpha.size, 0
 
     def dual(alpha: Array) -> float:
-        return 0.5 * power_norm(np.hypot(alpha @ A, mu), q) ** 2 - float(alpha.sum())
+        return 0.5 * power_norm(np.hypot(alpha @ A, mu), q) ** 2 - float(right @ alpha)
 
     def gradient(alpha: Array) -> tuple[Array, Array, float]:
         z = extended_product(A.T, alpha)
@@ -114,18 +136,20 @@ def _newton(
 
     while steps < max_steps:
         steps += 1
-        alpha = alpha * float(alpha.sum()) / power_norm(np.hypot(alpha @ A, mu), q) ** 2  # the best scale
+        alpha = alpha * float(right @ alpha) / power_norm(np.hypot(alpha @ A, mu), q) ** 2  # the best scale
         beta, weights, S = gradient(alpha)
         margins = extended_product(A, beta)
         hessian = (A * weights.clip(max=1e14)) @ A.T + (2.0 - q) * np.outer(margins, margins) / S**2
-        hessian[np.diag_indices(n)] += 1e-14 * hessian.trace()
+        units = 1.0 / np.sqrt(hessian.diagonal().clip(1e-300))  # of α, of rows that matter very differently
+        hessian *= units[:, None] * units
+        hessian[np.diag_indices(n)] += 1e-14 * n
         try:
             factor = cholesky(hessian, lower=True)
         except (LinAlgError, ValueError):
             break
-        target = factor.T @ alpha - solve_triangular(factor, margins - 1.0, lower=True)
-        step = nnls(factor.T, target, maxiter=100 * n)[0] - alpha
-        descent = float((margins - 1.0) @ step)
+        target = factor.T @ (alpha / units) - solve_triangular(factor, units * (margins - right), lower=True)
+        step = units * nnls(factor.T, target, maxiter=100 * n)[0] - alpha
+        descent = float((margins - right) @ step)
         length, before = 1.0, dual(alpha)
         while length > 1e-10 and dual(alpha + length * step) > before + 0.1 * length * descent:
             length *= 0.5
@@ -133,7 +157,7 @@ def _newton(
             length <= 1e-10
         ):  # the dual falls no more; at its minimum rounding decides, and the full step is the better root
             after = np.maximum(alpha + step, 0.0)
-            shorter = _gap(A, after, gradient(after)[0], q) < _gap(A, alpha, beta, q)
+            shorter = _gap(A, right, after, gradient(after)[0], q) < _gap(A, right, alpha, beta, q)
             alpha = after if shorter else alpha
             break
         alpha = np.maximum(alpha + length * step, 0.0)
@@ -142,8 +166,8 @@ def _newton(
     return alpha, gradient(alpha)[0], steps
 
 
-def _gap(A: Array, alpha: Array, beta: Array, q: float) -> float:
+def _gap(A: Array, share: Array, alpha: Array, beta: Array, q: float) -> float:
     """The relative duality gap of α and β, both scaled to feasibility."""
-    margin = float(extended_product(A, beta).min())
+    margin = float((extended_product(A, beta) / share).min())
     product = power_norm(np.abs(extended_product(A.T, alpha)), q) * power_norm(np.abs(beta), conjugate(q))
-    return abs(1.0 - float(alpha.sum()) * margin / product) if margin > 0 else np.inf
+    return abs(1.0 - float(share @ alpha) * margin / product) if margin > 0 else np.inf

@@ -114,9 +114,13 @@ def fewer_kernels_for_margin(geometry: KernelLags, A: Array, U: Array, C: int, s
 def weighted_margin(geometry: KernelLags, rows: ComplexArray, P: NDArray[Any]) -> tuple[ComplexArray, Array]:
     """min Σ_d β̂_d* P_d^{-1} β̂_d s.t. A β ≥ 1: coefficients (R, H) and multipliers α with β̂ = P·(Aᵀα)^.
 
-    With P = L L* and β̂ = L b this is the ordinary support vector machine for the rows L*â_n.
+    With P = L L* and β̂ = L b this is the ordinary support vector machine for the rows L*â_n. Raises LinAlgError for a P
+    that is not finite.
     """
-    _, alpha, _ = l2_max_margin(np.ascontiguousarray(geometry.features(rows, P)))
+    features = np.ascontiguousarray(geometry.features(rows, P))
+    if not np.isfinite(features).all():  # a line search may try kernels of any size
+        raise LinAlgError("the kernels' spectrum overflows")
+    _, alpha, _ = l2_max_margin(features)
     z = np.tensordot(alpha, rows, 1)
     return geometry.apply(P, z), alpha
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 
 from solvers import fourier
 from solvers.arrays import Array, ComplexArray
@@ -29,6 +30,8 @@ from solvers.arrays import Array, ComplexArray
 IntArray = NDArray[np.intp]
 
 _TABLE_UP_TO = 4_000_000  # entries of the table e^{−iθℓ}; below it a matrix product beats FFTs by its smaller overhead
+
+_SUMMED_UP_TO = 10  # n up to which sums over all n⁴ products cost less than the overhead of FFTs
 
 
 class KernelLags:
@@ -98,7 +101,10 @@ class KernelLags:
         return np.asarray(t[self.index])
 
     def product(self, X: Array, Q: Array) -> Array:
-        """M_ij = tr(E_i X E_j Q) for symmetric X, Q: shape (q, q), symmetric. A correlation, so by FFT."""
+        """M_ij = tr(E_i X E_j Q) for symmetric X, Q: shape (q, q), symmetric. A correlation: by FFT for large n."""
+        if self.n <= _SUMMED_UP_TO:
+            pairs = np.multiply.outer(X, Q).transpose(3, 0, 1, 2).reshape(self.n**2, self.n**2)
+            return np.asarray(self._members @ pairs @ self._members.T)
         C = self._correlations(X, Q)
         lag, r, s = self._flat_lag(self.lag), self.row, self.column
         mirror = self._flat_lag(-self.lag)
@@ -107,6 +113,11 @@ class KernelLags:
             for b_mirror, rb, sb in ((mirror, r, s), (lag, s, r)):  # C holds the second shift with the opposite sign
                 M += C[sa[:, None], rb[None, :], ra[:, None], sb[None, :], a[:, None], b_mirror[None, :]]
         return np.asarray(M * (self._share[:, None] * self._share[None, :]))
+
+    @cached_property
+    def _members(self) -> Array:
+        """E_i, flattened: (q, n²)."""
+        return np.asarray(np.arange(self.q)[:, None] == self._flat_index, dtype=np.float64)
 
     def _flat_lag(self, lag: IntArray) -> IntArray:
         flat = np.zeros(lag.shape[0], dtype=np.intp)
@@ -120,11 +131,11 @@ class KernelLags:
         order = (axes, 2 * axes + 1, *range(axes), *range(axes + 1, 2 * axes + 1))
         size = tuple(2 * length for length in (*k, *k))
         over = tuple(range(-2 * axes, 0))
-        first = np.fft.rfftn(X.reshape(*k, R, *k, R).transpose(order), size, over)
-        second = np.fft.rfftn(Q.reshape(*k, R, *k, R).transpose(order), size, over)
+        first = fft.rfftn(X.reshape(*k, R, *k, R).transpose(order), size, over)
+        second = fft.rfftn(Q.reshape(*k, R, *k, R).transpose(order), size, over)
         pairs = np.conj(first)[:, :, None, None] * second[None, None]
         length = 2**axes * self.taps
-        return np.asarray(np.fft.irfftn(pairs, size, over).reshape(R, R, R, R, length, length))
+        return np.asarray(fft.irfftn(pairs, size, over).reshape(R, R, R, R, length, length))
 
     # ---- the grid --------------------------------------------------------------------------------------------------
 

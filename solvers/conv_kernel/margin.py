@@ -67,20 +67,18 @@ def kernel_max_margin(
 ) -> NetworkCandidate:
     """min ‖U‖² + ‖V‖² over networks with C channels and y_n f(x_n) ≥ 1.
 
-    Where the central path finds no predictor the answer is the ℓ2 max margin's, with the path's lower bound.
+    Where the central path finds no predictor, or one whose network, once rounded, separates nothing, the answer is the
+    ℓ2 max margin's, with the path's lower bound.
 
     Raises:
         NotSeparableError: the path found no predictor because there is none.
-        IllConditionedError: the network that it found, once rounded, separates nothing.
+        IllConditionedError: the network of the ℓ2 max margin, once rounded, separates nothing either.
     """
     unit = problem.equilibrated
     end = best_end(geometry, unit.rows, unit.right, search.tol)
-    if end.multipliers is None or end.beta is None:
-        raise_if_not_separable(problem.A, problem.label_shape)
-        plain, dual, _ = l2_max_margin(problem.A)
-        dual = dual if end.multipliers is None else end.multipliers * unit.share
-        how: dict[str, object] = {"method": "l2 max margin, as the central path found no predictor"}
-        return network_of(problem, geometry, plain.reshape(problem.shape), dual, how)
+    dual = None if end.multipliers is None else end.multipliers * unit.share
+    if dual is None or end.beta is None:
+        return _of_l2_margin(problem, geometry, dual)
     U, rank = factor_second_moment(geometry, end.X, search.tol)
     beta, stats = end.beta, {"method": "central path", "iterations": end.iterations}
     if out_channels is not None and U.shape[0] > out_channels:
@@ -88,7 +86,18 @@ def kernel_max_margin(
         U = fewer_kernels_for_margin(geometry, A, U, out_channels, search)
         stats["method"] = f"local search over {out_channels} channels, {search.n_starts} seeded starts"
         beta, _ = weighted_margin(geometry, geometry.fourier(A), geometry.spectrum(geometry.lags(U.T @ U)))
-    return network_candidate(problem, geometry, U, beta, end.multipliers * unit.share, rank, stats)
+    try:
+        return network_candidate(problem, geometry, U, beta, dual, rank, stats)
+    except IllConditionedError:
+        return _of_l2_margin(problem, geometry, dual)
+
+
+def _of_l2_margin(problem: MarginProblem, geometry: KernelLags, dual: Array | None) -> NetworkCandidate:
+    """The ℓ2 max margin's network, with these multipliers if they are any."""
+    raise_if_not_separable(problem.A, problem.label_shape)
+    beta, own, _ = l2_max_margin(problem.A)
+    stats: dict[str, object] = {"method": "l2 max margin, as the central path found no predictor"}
+    return network_of(problem, geometry, beta.reshape(problem.shape), own if dual is None else dual, stats)
 
 
 def best_end(geometry: KernelLags, rows: Array, right: Array, tol: float) -> PathEnd:

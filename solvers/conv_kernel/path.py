@@ -31,7 +31,7 @@ from numpy.linalg import LinAlgError
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from solvers.algorithms.factorizations import cholesky, cholesky_solve, forward
+from solvers.algorithms.factorizations import cholesky, cholesky_solve, eigenvalues, forward
 from solvers.arrays import Array, ComplexArray
 from solvers.conv_kernel.lags import KernelLags
 
@@ -61,7 +61,7 @@ class PathEnd:
 def largest_eigenvalue(geometry: KernelLags, t: Array) -> float:
     """λ_max(T) from the lags of T; by Lanczos when T is large. T = T(z) gives R_K°(2z) = √λ_max."""
     if geometry.n <= _DENSE_UP_TO:
-        return float(np.linalg.eigvalsh(geometry.matrix(t).astype(np.float64))[-1])
+        return float(eigenvalues(geometry.matrix(t).astype(np.float64))[-1])
     T = geometry.matrix(t)
     # eigenvectors of a Toeplitz matrix are even or odd, so a symmetric start would miss half of them
     start = np.random.default_rng(0).standard_normal(geometry.n)
@@ -101,7 +101,7 @@ def symmetric(M: Array) -> Array:
 def longest_step(L: Array, direction: Array) -> float:
     """The largest a with LLᵀ + a·direction ⪰ 0."""
     whole = forward(L, forward(L, direction).T)
-    smallest = float(np.linalg.eigvalsh(symmetric(whole).astype(np.float64))[0])
+    smallest = float(eigenvalues(symmetric(whole).astype(np.float64))[0])
     return np.inf if smallest >= 0 else -1.0 / smallest
 
 
@@ -202,7 +202,12 @@ class Constraint(ABC):
 
 def follow(constraint: Constraint, tol: float) -> PathEnd:
     """The path until the relative gap is `tol`, or rounding stops the progress: the best bounds on the way."""
-    geometry, point = constraint.geometry, constraint.start()
+    geometry = constraint.geometry
+    try:
+        point = constraint.start()
+    except LinAlgError:  # a start that rounding puts outside
+        nothing = np.zeros((geometry.channels, geometry.multiplicity.size), dtype=np.complex128)
+        return PathEnd(np.eye(geometry.n), nothing, np.inf, 0.0, 0)
     best, improved = PathEnd(point.X, constraint.dual(point.v), np.inf, 0.0, 0), 0
     for iteration in range(MOST_ITERATIONS):
         P, z = geometry.spectrum(geometry.lags(point.X)), constraint.dual(point.v)

@@ -15,10 +15,12 @@ from solvers.algorithms.interior_point import GroupSolution
 from solvers.algorithms.linear_program import l1_max_margin
 from solvers.algorithms.linf_margin import linf_max_margin, linf_unique
 from solvers.algorithms.optimal_face import unique_on_face
-from solvers.algorithms.power_margin import power_max_margin
+from solvers.algorithms.power_margin import polished_power_margin, power_max_margin
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
+from solvers.extended_precision import BLOCK
 from solvers.interpolation.row_space import Found
+from solvers.regularizers.careful_rounding import LARGE, rounded_with_care
 from solvers.regularizers.exponent import conjugate, power_norm, shrinkage, subscript
 from solvers.regularizers.l2 import (
     euclidean_ball,
@@ -27,7 +29,7 @@ from solvers.regularizers.l2 import (
     least_norm_that_fits,
     scaled_to_ball,
 )
-from solvers.regularizers.regularizer import Regularizer
+from solvers.regularizers.regularizer import LARGEST_PROGRAM, Regularizer
 from solvers.solution import Candidate, Uniqueness
 from solvers.stationary_points import GroupProblem, stationary_points
 
@@ -191,11 +193,16 @@ class Bridge(Regularizer):
         return self._candidate(problem, found, method)
 
     def _candidate(self, problem: MarginProblem, found: GroupSolution, method: str) -> Candidate:
-        """The predictor of a solution in the equilibrated rows."""
+        """The predictor of a solution in the equilibrated rows, with its multipliers, rounded to float64."""
         unit = problem.equilibrated
         stats: dict[str, object] = {"method": method, "iterations": found.iterations, "polished": found.polished}
-        beta, dual = self.from_groups(found.b, problem.shape) / unit.scale, found.dual * unit.share
-        return Candidate(np.asarray(beta, dtype=np.float64), np.asarray(dual, dtype=np.float64), stats)
+        beta = np.asarray(self.from_groups(found.b, problem.shape), dtype=np.float64)
+        dual = np.asarray(found.dual, dtype=np.float64)
+        beta, dual = beta / unit.scale, dual * unit.share
+        rough = np.linalg.norm(beta) * unit.scale >= LARGE * unit.right[dual > 0].min(initial=np.inf)
+        if rough and found.polished and unit.rows.size <= BLOCK:
+            beta, dual = rounded_with_care(problem, self, found, beta, dual)
+        return Candidate(beta, dual, stats)
 
     @property
     def strictly_convex(self) -> bool:
@@ -238,10 +245,11 @@ class Bridge(Regularizer):
         return value - self.interpolation_bound(problem, found.dual, value)[1]
 
     def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
-        isometric = self.p == 2
-        return (
-            least_norm_of_wide_rows(problem, search.tol) if isometric else super().last_resort(problem, search, worst)
-        )
+        if self.p == 2:  # the coefficients are an isometry
+            return least_norm_of_wide_rows(problem, search.tol)
+        if not 1 < self.p < np.inf or int(np.prod(problem.shape)) > LARGEST_PROGRAM:
+            return super().last_resort(problem, search, worst)
+        return polished_power_margin(problem, self.p, self.minimize_conic(problem))
 
     def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
         if 1 < self.p < np.inf:

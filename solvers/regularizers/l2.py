@@ -37,7 +37,7 @@ def least_norm_of_wide_rows(problem: MarginProblem, tol: float) -> Candidate | N
     scaled together with their right sides.
     """
     unit = problem.equilibrated
-    if unit.share.min() > 1e-3:
+    if unit.share.min() > 1e-1:
         return None
     found = group_max_margin(unit.rows, unit.right, lambda part: part[:, None, :], 0.5 * tol)
     beta, dual = found.b.reshape(problem.shape) / unit.scale, found.dual * unit.share

@@ -11,14 +11,14 @@ from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from solvers.algorithms.least_distance import l2_max_margin
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
-from solvers.regularizers.l2 import least_norm_that_fits
+from solvers.problem import MarginProblem
+from solvers.regularizers.l2 import least_norm_of_wide_rows, least_norm_that_fits
 from solvers.regularizers.regularizer import Norm
 from solvers.solution import Candidate, Uniqueness
 
 if TYPE_CHECKING:
     from solvers.interpolation.problem import InterpolationProblem
     from solvers.interpolation.row_space import Found
-    from solvers.problem import MarginProblem
     from solvers.search import Search
     from solvers.solution import Solution
 
@@ -91,6 +91,15 @@ class Mahalanobis(Norm):
         lifted, dual, stats = l2_max_margin(self._lift(problem.A))
         beta = solve_triangular(vars(self)["_factor"], lifted, lower=True, trans="T")
         return Candidate(beta.reshape(problem.shape), dual, stats)
+
+    def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
+        size = self.Q.shape[0]
+        lifted = MarginProblem(self._lift(problem.A), np.ones(problem.n_constraints), (size,))
+        found = least_norm_of_wide_rows(lifted, search.tol)
+        if found is None:
+            return super().last_resort(problem, search, worst)
+        beta = solve_triangular(vars(self)["_factor"], found.beta, lower=True, trans="T")
+        return replace(found, beta=beta.reshape(problem.shape))
 
     @property
     def strictly_convex(self) -> bool:

@@ -17,6 +17,7 @@ from solvers.conic import cvxpy_library
 from solvers.conv_kernel.lags import KernelLags
 from solvers.conv_kernel.margin import best_end
 from solvers.extended_precision import powers_of_two, row_norms
+from solvers.problem import raised
 from solvers.regularizers.exponent import check_exponent, conjugate, power_norm, shrinkage, subscript
 from solvers.regularizers.l2 import (
     euclidean_ball,
@@ -167,21 +168,21 @@ class Schatten(Regularizer):
 
     def _minimize_nuclear(self, problem: MarginProblem, search: Search) -> Candidate | None:
         """By an interior point of its own, and where that leaves the gap open by the central path of R_K."""
-        unknowns = int(np.prod(problem.shape))
+        unknowns, own, gap = int(np.prod(problem.shape)), None, np.inf
         if max(unknowns, min(problem.n_constraints, 4 * unknowns)) <= LARGEST:
             scale = powers_of_two(row_norms(problem.points))
             smallest = float(scale.min())
-            right = np.repeat(smallest / scale, problem.n_constraints // scale.size)
-            found = nuclear_max_margin(problem.matrix_rows(scale), right, 0.5 * min(search.tol, 1e-9))
-            if found.gap <= search.tol:
-                stats: dict[str, object] = {"method": "interior point", "iterations": found.iterations}
-                return Candidate(found.beta / smallest, found.dual * right, stats)
-        return self._by_central_path(problem, search)
+            share = np.repeat(smallest / scale, problem.n_constraints // scale.size)
+            found = nuclear_max_margin(problem.matrix_rows(scale), raised(share), 0.5 * min(search.tol, 1e-9))
+            stats: dict[str, object] = {"method": "interior point", "iterations": found.iterations}
+            if np.isfinite(found.gap):
+                own, gap = Candidate(found.beta / smallest, found.dual * share, stats), found.gap
+        return own if gap <= search.tol else self._by_central_path(problem, search, gap) or own
 
-    def _by_central_path(self, problem: MarginProblem, search: Search) -> Candidate | None:
+    def _by_central_path(self, problem: MarginProblem, search: Search, gap: float) -> Candidate | None:
         """By the central path of R_K: with kernels of size 1 it is 2√D times the nuclear norm of channels × D.
 
-        The smaller side of β takes the part of the channels. None where the path finds no predictor.
+        The smaller side of β takes the part of the channels. None where the path finds no predictor of a smaller gap.
         """
         unit, (outputs, features) = problem.equilibrated, problem.shape
         turned = outputs > features
@@ -189,7 +190,7 @@ class Schatten(Regularizer):
         channels, length = (features, outputs) if turned else (outputs, features)
         geometry = KernelLags((length,), (1,), channels)
         end = best_end(geometry, np.ascontiguousarray(rows).reshape(len(rows), -1), unit.right, search.tol)
-        if end.beta is None or end.multipliers is None:
+        if end.beta is None or end.multipliers is None or end.gap >= gap:
             return None
         beta = geometry.inverse(end.beta) / unit.scale
         how: dict[str, object] = {"method": "central path", "iterations": end.iterations}
