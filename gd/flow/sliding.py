@@ -34,14 +34,15 @@ from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights
 from gd.flow.kink_tangent import Gates, Metric, Tangent
 from gd.flow.kkt import StationaryPoint
 from gd.flow.loss_weights import FlowWeights
-from gd.flow.margin_map import Local, Step
+from gd.flow.margin_map import LARGEST_STRETCH, Local, Step
 from gd.flow.module_map import ModuleMap
 from gd.flow.weight_polish import LARGEST_DENSE, HeldProblem, hessian
 from gd.piecewise.module import TwoLayers
 from gd.targets import Targets
 from solvers.arrays import Array
 
-ROUNDS = 12
+ROUNDS = 30
+FEW, SHARE = 4, 0.5
 SETTLING_IN_A_CELL = 3e-2
 """Residual (radians) below which the best point of a two-layer network's cell is looked for: the program is convex, so
 it does not matter from where it is solved, and the residual of sliding flows falls slowly (0.05 at ln‖w‖ = 8)."""
@@ -74,8 +75,7 @@ class SlidingMap(ModuleMap):
             return self.pieces.derivatives(t, opened, kinks).rows.dense
 
         def bends(t: Tensor) -> Array:
-            sensitivity = self.pieces.derivatives(t, opened, kinks).sensitivity
-            found = self.pieces.bends(sensitivity, kinks).cpu().numpy()
+            found = self.pieces.bends(self.pieces.derivatives(t, opened, kinks), kinks).cpu().numpy()
             return np.where((found > 0).any(axis=1, keepdims=True), found, 0.0)
 
         return HeldProblem(both, active, rows, bends)
@@ -189,50 +189,76 @@ class SlidingLocal(Local):
             tangent = Tangent.of(tangent.gates, tangent.local, metric)
         assert metric is not None
         move, gates, C = torch.zeros_like(theta), tangent.gates, tangent.C
-        for _ in range(ROUNDS):
-            drift = torch.zeros(len(tangent.local.rows), dtype=theta.dtype, device=theta.device)
+        tried = torch.zeros_like(gates.on)
+        a = 0.0
+        if not implicit:
+            growth = h * mapping.degree * float(p[0] @ tangent.local.margins.cpu().numpy()) / float(theta @ theta)
+            a = min(max(growth, 0.0), LARGEST_STRETCH)
+        others = mapping.degree - 1.0
+        stretch = (1.0 + a) ** others
+        for attempt in range(ROUNDS):
+            rows = tangent.local.rows
+            drift = torch.zeros(len(rows), dtype=theta.dtype, device=theta.device)
             if metric.drift is not None:
-                drift = tangent.local.rows.dot(metric.drift)
-            z_K = tangent.local.z[tangent.gates.kinks] + drift[C:]
+                drift = rows.dot(metric.drift)
+            z_K = (1.0 + a) * tangent.local.z[tangent.gates.kinks] + drift[C:] - a * rows.dot(theta)[C:]
             back = tangent.across.solve(z_K[:, None])[:, 0]
-            m = (tangent.local.margins + drift[:C] - tangent.cross.T @ back).cpu().numpy()
+            m = (1.0 - others * a) * tangent.local.margins + drift[:C] - tangent.cross.T @ back
+            m = stretch * m.cpu().numpy()
             gram = tangent.projected_gram().cpu().numpy()
             gram = (gram + gram.T)[None] / 2
-            p, ok = implicit_weights(forceful(m[None], squares_of(gram)), gram, np.array([h]), T, p, loss)
+            p, ok = implicit_weights(
+                forceful(m[None], squares_of(gram)), gram, np.array([stretch * h]), T, p, loss
+            )
             weights = torch.as_tensor(p[0], device=theta.device)
             kappa = back + h * tangent.along_kinks(weights[:, None])[:, 0]
-            move = metric.combine(tangent.local.rows, torch.cat([h * weights, -kappa]))
+            move = metric.combine(rows, torch.cat([h * weights, -kappa]))
             if not ok[0]:
                 return p, move, metric.growth, False, tangent.gates
-            holding = holding_weights(m[None], gram, p, h, T, loss)[0]
-            corrected = self._corrected(tangent, torch.as_tensor(holding, device=theta.device), kappa / h, theta, move)
+            holding = holding_weights(m[None], gram, p, stretch * h, T, loss)[0]
+            corrected = self._corrected(tangent, torch.as_tensor(holding, device=theta.device), kappa / h, theta, move, a, tried, attempt)
             if corrected is None:
                 return p, move, metric.growth, True, tangent.gates
-            gates = corrected
+            gates, tried = corrected
             tangent = mapping.tangent(theta, gates, metric)
         return p, move, metric.growth, True, gates
 
-    def _corrected(self, tangent: Tangent, p: Tensor, q: Tensor, theta: Tensor, move: Tensor) -> Gates | None:
+    def _corrected(self, tangent: Tangent, p: Tensor, q: Tensor, theta: Tensor, move: Tensor, a: float, tried: Tensor, attempt: int) -> tuple[Gates, Tensor] | None:
         """The gates with wrong states changed, or None when every state is consistent with the step.
 
-        p are the weights that hold kinks, q the multipliers κ/h of the sliding ones.
+        p are the weights that hold kinks, q the multipliers κ/h of the sliding ones. A kink that the step would cross
+        is taken for crossed at first; where that is wrong too, or was `tried`, it slides.
         """
         gates, pieces = tangent.gates, self._mapping.pieces
-        bound = pieces.bounds(p, tangent.local.sensitivity)  # c_k = 1; negative where the kink repels
+        bound = pieces.bounds(tangent.local, torch.cat([p, q]))  # c_k = 1; negative where the kink repels
         slack = 1e-9 * float(q.abs().max()) if q.numel() else 0.0
         every = torch.zeros_like(bound)
         every[gates.kinks] = q
         to_off = gates.sliding & (every < -slack)
         to_on = gates.sliding & (every > bound + slack) & ~to_off
-        with torch.no_grad():
-            after = pieces.gated(theta + move, gates.open)[1]
-        crossing = ~gates.sliding & (bound > 0) & ((after > 0) != gates.on) & (after.abs() > AT_ZERO)
+        z, change = pieces.change(theta, gates.open, move - a * theta)
+        after = (1.0 + a) * z + change
+        wrong = ~gates.sliding & (bound > 0) & ((after > 0) != gates.on) & (after.abs() > AT_ZERO)
+        if attempt >= 20:
+            every_wrong = torch.nonzero(to_off | to_on | wrong)[:, 0]
+            if every_wrong.numel():
+                only = torch.zeros_like(wrong)
+                only[every_wrong[-1]] = True
+                to_off, to_on, wrong = to_off & only, to_on & only, wrong & only
+        numbers = torch.nonzero(wrong)[:, 0]
+        if numbers.numel() > FEW:
+            way = z[numbers] / (z[numbers] - after[numbers])
+            first = numbers[torch.argsort(way)[: max(FEW, int(SHARE * numbers.numel()))]]
+            wrong = torch.zeros_like(wrong)
+            wrong[first] = True
+        crossed, sliding = wrong & ~tried, wrong & tried
         opening = torch.zeros_like(to_off)
-        if not (to_off | to_on | crossing).any():
+        if not (to_off | to_on | wrong).any():
             to_off, opening = self._through(tangent, q, bound, theta, after)
             if not opening.any():
                 return None
-        return Gates((gates.sliding & ~(to_off | to_on)) | crossing, (gates.on | to_on | opening) & ~to_off)
+        on = ((gates.on ^ crossed) | to_on | opening) & ~to_off
+        return Gates((gates.sliding & ~(to_off | to_on)) | sliding, on), tried | wrong | to_off | to_on
 
     def _through(
         self, tangent: Tangent, q: Tensor, bound: Tensor, theta: Tensor, after: Tensor

@@ -10,9 +10,11 @@ constraints (duplicated samples, a unit that is zero on every sample) do no harm
 rotations between linear layers) are left alone. A solution of (1) is a KKT point of the network's own problem
 min ½‖w‖² s.t. m_n(w) ≥ 1 if multipliers
 
-    λ ≥ 0,   0 ≤ μ_k ≤ Σ_n λ_n|δ_kn|,     w = Σ_n λ_n ∇m_n(w; γ) − Σ_k μ_k ∇z_k(w; γ)            (2)
+    λ ≥ 0,   0 ≤ μ_k ≤ b_k,     w = Σ_n λ_n ∇m_n(w; γ) − Σ_k μ_k ∇z_k(w; γ),
+    b_k = −∂(Σ_n λ_n m_n − Σ_l μ_l z_l)/∂relu_k = Σ_n λ_n|δ_kn| + Σ_l μ_l ∂z_l/∂relu_k            (2)
 
-exist: μ_k/(Σ_n λ_n|δ_kn|) is the Clarke gate of that kink. They are found by bounded least squares, and what is left of
+exist: μ_k/b_k is the Clarke gate of that kink. (A kink l of a deeper layer, with gate zero in γ, passes on to the units
+before it what its own gate lets through: μ_l.) They are found by bounded least squares, and what is left of
 (2) is the ε that is reported.
 
 Reference: Lyu, Li (2020), Definition C.4; Nocedal, Wright (2006), section 18.1 and algorithm 18.1 for (1).
@@ -51,7 +53,8 @@ class HeldProblem:
     rows: Callable[[Tensor], Tensor]
     """w ↦ ∇m, then ∇z, (N + K, P)."""
     bends: Callable[[Tensor], Array]
-    """w ↦ |δ_kn|, (K, N): how much kink k bends margin n; zero where it does not push towards the kink."""
+    """w ↦ |δ_kn| and ∂z_l/∂relu_k, (K, N + K): how much kink k bends margin n, and a kink l behind it; zero where it does
+    not push towards the kink."""
 
 
 @dataclass(frozen=True)
@@ -163,30 +166,37 @@ def _rows_of(values: Tensor, w: Tensor) -> Tensor:
 
 
 def clarke_multipliers(rows: Array, w: Array, active: NDArray[np.bool_], bends: Array) -> tuple[Array, Array, float]:
-    """min ‖w − rowsᵀ(λ, μ)‖ over λ ≥ 0, 0 ≤ μ_k ≤ Σ_n λ_n |δ_kn|, relative to ‖w‖; rows are ∇m_A and −∇z_K.
+    """min ‖w − rowsᵀ(λ, μ)‖ over λ ≥ 0, 0 ≤ μ_k ≤ b_k, relative to ‖w‖; rows are ∇m_A and −∇z_K.
 
-    Solved as nonnegative least squares in (λ, μ, ν), the equations μ_k + ν_k = Σ_n λ_n |δ_kn| weighted heavily, and
-    then made exactly admissible, so that the residual returned is that of admissible multipliers.
+    Solved as nonnegative least squares in (λ, μ, ν), the equations μ_k + ν_k = b_k weighted heavily, and then made
+    exactly admissible, so that the residual returned is that of admissible multipliers.
 
     Args:
         rows: (|A| + K, P).
         w: (P,).
         active: A as a mask, (N,).
-        bends: |δ_kn|, (K, N).
+        bends: b as a matrix, (K, N + K): |δ_kn|, and ∂z_l/∂relu_k.
     """
     n_active, n_kinks = int(active.sum()), bends.shape[0]
-    bends = bends[:, active]
     usable = np.flatnonzero(bends.any(axis=1))  # else μ = 0
+    behind = bends[np.ix_(usable, active.size + usable)]
+    bends = bends[usable][:, : active.size][:, active]
     columns = np.concatenate([rows[:n_active], rows[n_active:][usable]]).T
     # the problem is compressed to its column space: columns = QR
     Q, R = np.linalg.qr(columns)
-    coupling = np.hstack([bends[usable], -np.eye(usable.size), -np.eye(usable.size)])
+    coupling = np.hstack([bends, behind - np.eye(usable.size), -np.eye(usable.size)])
     heavy = 1e3 * max(float(np.abs(R).max(initial=0.0)), 1.0)
     stacked = np.vstack([np.hstack([R, np.zeros((R.shape[0], usable.size))]), heavy * coupling])
     side = np.concatenate([Q.T @ w, np.zeros(usable.size)])
     solution, _ = nnls(stacked, side, maxiter=50 * stacked.shape[1] + 100)
     lam = solution[:n_active]
     mu = np.zeros(n_kinks)
-    mu[usable] = np.clip(solution[n_active : R.shape[1]], 0.0, np.maximum(bends[usable] @ lam, 0.0))
-    left = w - columns @ np.concatenate([lam, mu[usable]])
+    admissible = solution[n_active : R.shape[1]]
+    while True:  # a kink only depends on deeper ones, so that this ends
+        cut = np.clip(admissible, 0.0, np.maximum(bends @ lam + behind @ admissible, 0.0))
+        if (cut == admissible).all():
+            break
+        admissible = cut
+    mu[usable] = admissible
+    left = w - columns @ np.concatenate([lam, admissible])
     return lam, mu, float(np.linalg.norm(left) / np.linalg.norm(w))

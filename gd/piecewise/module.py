@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from gd.piecewise.builder import HiddenKinkError
 from gd.piecewise.program import Evaluation, Program, Rectifier, States
@@ -38,7 +39,10 @@ class Derivatives:
     rows: Rows
     """∇m, then ∇z at the kinks asked for: (C + K, P)."""
     sensitivity: Tensor
-    """∂m_c/∂(output of the rectifier) for the kinks of the margin's sample, then those of weights: (C, U + V)."""
+    """∂/∂(output of the rectifier) of margins and of z asked for, by the kinks of the row's own sample, then those of
+    weights: (C + K, U + V)."""
+    items: Tensor
+    """The sample of every row, (C + K,)."""
 
 
 @dataclass(frozen=True)
@@ -213,24 +217,38 @@ class PiecewiseMargins:
             node = self.program.nodes[index]
         return index, bent
 
-    def bounds(self, p: Tensor, sensitivity: Tensor) -> Tensor:
-        """−Σ_c p_c ∂m_c/∂(output of the rectifier) of all kinks: positive where both sides push towards z = 0."""
-        of_items, of_weights = sensitivity[:, : self.n_units], sensitivity[:, self.n_units :]
-        weighted = (p[:, None] * of_items).view(self.n_items, self.outputs_of_item, self.n_units).sum(1)
-        return -torch.cat([weighted.flatten(), p @ of_weights])
+    def bounds(self, found: Derivatives, multipliers: Tensor) -> Tensor:
+        """−∂(Σ_c p_c m_c − Σ_k q_k z_k)/∂(output of the rectifier) of all kinks, for multipliers (p, q) of the rows.
 
-    def bends(self, sensitivity: Tensor, kinks: Tensor) -> Tensor:
-        """−∂m_c/∂(output of the rectifier) of these kinks (K, C); zero for margins of other samples."""
-        table = sensitivity.new_zeros(kinks.shape[0], self.y.numel())
+        Positive where both sides push towards z = 0. The multiplier q_k of a kink that the flow slides along stands for
+        what the margins gain by its output, and passes through to the rectifiers before it.
+        """
+        signed = torch.cat([multipliers[: found.margins.shape[0]], -multipliers[found.margins.shape[0] :]])
+        weighted = signed[:, None] * found.sensitivity
+        of_items = weighted.new_zeros(self.n_items, self.n_units).index_add(0, found.items, weighted[:, : self.n_units])
+        return -torch.cat([of_items.flatten(), weighted[:, self.n_units :].sum(0)])
+
+    def bends(self, found: Derivatives, kinks: Tensor) -> Tensor:
+        """The bounds of these kinks as a table (K, C + K) of what each row's multiplier adds; zero for other samples."""
+        C = found.margins.shape[0]
+        signed = torch.cat([-found.sensitivity[:C], found.sensitivity[C:]])
+        table = signed.new_zeros(kinks.shape[0], signed.shape[0])
         of_items = kinks < self.n_items * self.n_units
         items, units = kinks // max(self.n_units, 1), kinks % max(self.n_units, 1)
-        own = of_items[:, None] & (items[:, None] == self._item_of_constraint)
+        own = of_items[:, None] & (items[:, None] == found.items)
         if self.n_units:
-            table = torch.where(own, -sensitivity[:, torch.where(of_items, units, 0)].T, table)
+            table = torch.where(own, signed[:, torch.where(of_items, units, 0)].T, table)
         if self.n_weight_units:
             weights = torch.where(of_items, 0, self.n_units + kinks - self.n_items * self.n_units)
-            table = torch.where(of_items[:, None], table, -sensitivity[:, weights].T)
+            table = torch.where(of_items[:, None], table, signed[:, weights].T)
         return table
+
+    def change(self, theta: Tensor, gates: Tensor, move: Tensor) -> tuple[Tensor, Tensor]:
+        """All z at held gates, and their derivatives along a direction (P,)."""
+        with torch.no_grad(), forward_ad.dual_level():
+            z = self.gated(forward_ad.make_dual(theta, move), gates)[1]
+            both = forward_ad.unpack_dual(z)
+        return both.primal, torch.zeros_like(both.primal) if both.tangent is None else both.tangent
 
     def derivatives(self, theta: Tensor, gates: Tensor, kinks: Tensor) -> Derivatives:
         """Everything that a step needs, at held gates and for these kinks (numbers, (K,))."""
@@ -257,7 +275,7 @@ class PiecewiseMargins:
                 if self._stack is None
                 else self._outer_rows(theta, items, both, offset, total)
             )
-        return Derivatives(m, z, Rows(blocks), delta[:C])
+        return Derivatives(m, z, Rows(blocks), delta, items)
 
     def _dense_rows(
         self, theta: Tensor, items: Tensor, gates: Tensor, offset: Tensor, total: Callable[[Evaluation], Tensor]
