@@ -202,6 +202,9 @@ class Run:
         if reached is not Reached.AT_THE_POINT and point.best_of_its_cell:
             found = self.termination.in_the_cell(row, float(flow.margins[i].min()), point.kkt.margin)
             reached = Reached.IN_THE_CELL if found else Reached.NOT
+        elif reached is Reached.NOT and point.stable and self.mapping.settles_slowly and not self.mapping.convex:
+            found = self.termination.closing_in(row, float(flow.margins[i].min()), point.kkt.margin)
+            reached = Reached.CLOSING_IN if found else Reached.NOT
         if reached is Reached.NOT:
             return None
         if proved:

@@ -30,14 +30,16 @@ from torch import Tensor, nn
 
 from gd.flow.cell import Cell, CellOptimum
 from gd.flow.cell_program import cell_optimum
+from gd.flow.gate_polish import polish_gates
 from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights, squares_of
 from gd.flow.kink_tangent import Gates, Metric, Tangent
-from gd.flow.kkt import StationaryPoint
+from gd.flow.kkt import ACTIVE, StationaryPoint
 from gd.flow.loss_weights import FlowWeights
 from gd.flow.margin_map import LARGEST_STRETCH, Local, Step
 from gd.flow.module_map import ModuleMap
 from gd.flow.weight_polish import LARGEST_DENSE, HeldProblem, hessian
 from gd.piecewise.module import TwoLayers
+from gd.piecewise.rows import Rows
 from gd.targets import Targets
 from solvers.arrays import Array
 
@@ -71,8 +73,8 @@ class SlidingMap(ModuleMap):
             m, z = self.pieces.gated(t, opened)
             return m, z[kinks]
 
-        def rows(t: Tensor) -> Tensor:
-            return self.pieces.derivatives(t, opened, kinks).rows.dense
+        def rows(t: Tensor) -> Rows:
+            return self.pieces.derivatives(t, opened, kinks).rows
 
         def bends(t: Tensor) -> Array:
             found = self.pieces.bends(self.pieces.derivatives(t, opened, kinks), kinks).cpu().numpy()
@@ -87,7 +89,10 @@ class SlidingMap(ModuleMap):
         net = self.pieces.two_layers(theta)
         best = None if net is None else self._best_of_the_cell(net, theta, p, carried)
         if net is None or best is None:
-            yield from super().polished(theta, p, carried=carried, may_grow=may_grow, tol=tol)
+            unit = float(self.margins(theta[None]).min()) ** (-1.0 / self.degree)
+            gates = self.begin_gates(theta) if carried is None else carried
+            solved = polish_gates(self.pieces, self.held_problem, unit * theta, gates, p > ACTIVE * p.max(), tol)
+            yield from self.as_points(solved, tol)
         elif not best.refused().any():
             (W, a), at = best.weights(), best.kkt()
             found = net.theta(*(torch.as_tensor(part).to(theta) for part in (W @ self._basis(net).T, a)))

@@ -6,7 +6,8 @@ At a limit direction, scaled to unit margin, the weights solve
 
 with A the tied margins, K the kinks the flow slides along, and the other ReLUs' gates γ held: a smooth problem. Newton
 steps are taken in the null space of the constraints' Jacobian, with multipliers by least squares, so that dependent
-constraints (duplicated samples, a unit that is zero on every sample) do no harm; directions without curvature (the
+constraints (duplicated samples, a unit that is zero on every sample) do no harm. No matrix has the weights on both
+sides: a step is found by MINRES from products of the Hessian of the Lagrangian. Directions without curvature (the
 rotations between linear layers) are left alone. A solution of (1) is a KKT point of the network's own problem
 min ½‖w‖² s.t. m_n(w) ≥ 1 if multipliers
 
@@ -17,28 +18,38 @@ exist: μ_k/b_k is the Clarke gate of that kink. (A kink l of a deeper layer, wi
 before it what its own gate lets through: μ_l.) They are found by bounded least squares, and what is left of
 (2) is the ε that is reported.
 
-Reference: Lyu, Li (2020), Definition C.4; Nocedal, Wright (2006), section 18.1 and algorithm 18.1 for (1).
+Reference: Lyu, Li (2020), Definition C.4; Nocedal, Wright (2006), section 18.1 and algorithm 18.1 for (1); Paige, Saunders (1975),
+"Solution of sparse indefinite systems of linear equations", for the steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import nnls
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, minres
 from torch import Tensor
 
+from gd.piecewise.rows import Rows
 from solvers.arrays import Array
 
-LARGEST_DENSE = 3000  # weights: the Hessian of the Lagrangian is formed
-FLAT = 1e-8  # added to the reduced Hessian (identity = 1): directions without curvature then stay where they are
+LARGEST_DENSE = 3000  # weights: constraints' gradients are factorized themselves, above this their scalar products
+SMALLEST_KRYLOV = 200  # weights from which on eigenvalues are found by Lanczos's method
 NEUTRAL = 1e-6  # negative curvature above this (identity = 1) is a saddle
 INDEPENDENT = 1e-10  # relative singular value of the constraints' gradients that Newton's method can solve for
+RESOLVED = 1e-7  # the same where they are known by their scalar products, whose rounding is 1e-16
 HOLDS = 1e-6  # and that holds a direction: along a smaller one the curvature takes over after a step of 1e-6
-NEWTON_STEPS = 12
+NEWTON_STEPS = 30
+RADIUS = 0.1  # of ‖w‖: the longest step along the constraints
+FURTHEST = 0.5  # of ‖w‖: how far a solution may be from the start
+SOLVED = 1e-11  # relative size of gradient and constraints at a solution
+LEAST_ACCURATE = 1e-2  # of a Newton step, relative to its right side
+PRODUCTS = 400  # of the Hessian in one Newton step
 CHUNK = 256  # rows of a Jacobian or Hessian at a time
 
 
@@ -50,11 +61,22 @@ class HeldProblem:
     """w ↦ m (N,) and z at the kinks K (K,), differentiable."""
     active: NDArray[np.bool_]
     """(N,)."""
-    rows: Callable[[Tensor], Tensor]
+    rows: Callable[[Tensor], Rows]
     """w ↦ ∇m, then ∇z, (N + K, P)."""
     bends: Callable[[Tensor], Array]
     """w ↦ |δ_kn| and ∂z_l/∂relu_k, (K, N + K): how much kink k bends margin n, and a kink l behind it; zero where it does
     not push towards the kink."""
+
+
+@dataclass(frozen=True)
+class HeldSolution:
+    """A solution of (1), with multipliers of any sign."""
+
+    w: Tensor
+    rows: Rows
+    """∇m_A and −∇z_K, (|A| + K, P)."""
+    multipliers: Array
+    """λ_A and μ, by least squares."""
 
 
 @dataclass(frozen=True)
@@ -70,73 +92,161 @@ class PolishedWeights:
 
 
 def polish_weights(problem: HeldProblem, w: Tensor) -> PolishedWeights | None:
-    """Newton's method for (1) from w at unit margin.
+    """Newton's method for (1) from w at unit margin; None when it does not converge, or ends at a saddle."""
+    solved = solve_held(problem, w)
+    if solved is None:
+        return None
+    polished = with_multipliers(problem, solved)
+    return None if is_saddle(problem, polished, solved.rows) else polished
 
-    None when it does not converge, ends at a saddle, or there are too many weights.
-    """
-    if w.numel() > LARGEST_DENSE:
-        return None
+
+def solve_held(problem: HeldProblem, w: Tensor) -> HeldSolution | None:
+    """Newton's method for (1) from w near unit margin; None when it does not converge."""
     start, size = w, float(torch.linalg.vector_norm(w))
-    active = torch.as_tensor(problem.active, device=w.device)
-    identity = torch.eye(w.numel(), dtype=w.dtype, device=w.device)
     for _ in range(NEWTON_STEPS):
-        rows, values = _constraints(problem, w, active)
-        lam_mu = _least_norm(rows.T, w)
-        gradient = w - rows.T @ lam_mu
-        if float(torch.linalg.vector_norm(gradient)) < 1e-12 * size and float(values.abs().max()) < 1e-12:
-            break
-        H = identity - _curvature(problem, w, active, lam_mu)
-        reduced, V = _along(rows, H, INDEPENDENT)
-        towards = _least_norm(rows, -values)
-        side = -gradient - H @ towards
-        move = torch.linalg.solve(reduced + FLAT * identity, side - V.T @ (V @ side))
-        w = w + towards + move - V.T @ (V @ move)
-        if not torch.isfinite(w).all() or float(torch.linalg.vector_norm(w - start)) > 0.5 * size:
+        rows, values = _constraints(problem, w)
+        space = RowSpace(rows, w.numel())
+        multipliers = space.multipliers(w)
+        gradient = w - rows.combine(multipliers)
+        left = max(float(torch.linalg.vector_norm(gradient)) / size, float(values.abs().max()))
+        if left < SOLVED:
+            return HeldSolution(w, rows, multipliers.cpu().numpy())
+        product = _curvature(problem, w, multipliers)
+        towards = space.least_norm(-values)
+        side = space.across(product(towards) - towards - gradient)
+        rest = float(torch.linalg.vector_norm(side))
+        if rest > 0.1 * SOLVED * size:
+            accuracy = max(min(LEAST_ACCURATE, left), 0.1 * SOLVED * size / rest)
+            w = w + _newton_move(partial(_reduced, space, product), side, accuracy, RADIUS * size)
+        w = w + towards
+        if not torch.isfinite(w).all() or float(torch.linalg.vector_norm(w - start)) > FURTHEST * size:
             return None
-    else:
-        return None
-    lam, mu, residual = clarke_multipliers(rows.cpu().numpy(), w.cpu().numpy(), problem.active, problem.bends(w))
-    # with the multipliers that are reported: nearly dependent constraints have others, of both signs and any size
-    lam_mu = torch.as_tensor(np.concatenate([lam, mu]), device=w.device)
-    reduced, _ = _along(rows, identity - _curvature(problem, w, active, lam_mu), HOLDS)
-    if int(torch.linalg.cholesky_ex(reduced + (FLAT + NEUTRAL) * identity)[1]):
-        return None  # negative curvature along the constraints: a saddle, which the flow leaves
+    return None
+
+
+def _reduced(space: RowSpace, product: Callable[[Tensor], Tensor], v: Tensor) -> Tensor:
+    """The Hessian of the Lagrangian, along the constraints."""
+    return space.across(v - product(v))
+
+
+def with_multipliers(problem: HeldProblem, solved: HeldSolution) -> PolishedWeights:
+    """The solution with multipliers that are admissible in (2), and what is left of (2)."""
+    lam, mu, residual = clarke_multipliers(solved.rows, solved.w, problem.active, problem.bends(solved.w))
     full = np.zeros(problem.active.size)
     full[problem.active] = lam
-    return PolishedWeights(w, full, mu, residual)
+    return PolishedWeights(solved.w, full, mu, residual)
 
 
-def _along(rows: Tensor, H: Tensor, rcond: float) -> tuple[Tensor, Tensor]:
-    """H along the constraints, completed by the identity across them, and an orthonormal basis V of their rows."""
-    _, singular, V = torch.linalg.svd(rows, full_matrices=False)
-    V = V[: int((singular > rcond * singular[0]).sum())]
-    VH = V @ H  # with Π = I − VᵀV the projection along the constraints, ΠHΠ in thin products
-    return H - V.T @ VH - VH.T @ V + V.T @ (VH @ V.T) @ V + V.T @ V, V
+def is_saddle(problem: HeldProblem, point: PolishedWeights, rows: Rows) -> bool:
+    """Whether there is negative curvature along the constraints, a direction in which the flow leaves.
+
+    With the multipliers that are reported: nearly dependent constraints have others, of both signs and any size.
+    """
+    w = point.w
+    space = RowSpace(rows, w.numel(), HOLDS)
+    admissible = torch.as_tensor(np.concatenate([point.lam[problem.active], point.mu]), device=w.device)
+    product = _curvature(problem, w, admissible)
+
+    def along(v: Array) -> Array:
+        direction = space.across(torch.as_tensor(v, device=w.device))
+        return np.asarray(space.across(direction + product(direction)).cpu().numpy())
+
+    P = w.numel()
+    if P <= SMALLEST_KRYLOV:
+        return bool(np.linalg.eigvalsh(np.stack([along(e) for e in np.eye(P)]))[-1] > 2.0 + NEUTRAL)
+    # eigenvalues 2 − h of the Hessian's h, relative to which rounding is small where h is zero
+    start = np.random.default_rng(0).standard_normal(P)
+    try:
+        largest = eigsh(LinearOperator((P, P), along, dtype=float), 1, which="LA", v0=start, tol=1e-7, maxiter=30,
+                        return_eigenvectors=False)  # fmt: skip
+    except ArpackNoConvergence as error:
+        largest = error.eigenvalues
+    return bool((largest > 2.0 + NEUTRAL).any())
 
 
-def _constraints(problem: HeldProblem, w: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
+class RowSpace:
+    """The span of rows (R, P), with those directions left out in which they are dependent.
+
+    Args:
+        rows: gradients of constraints.
+        size: P.
+        rcond: relative singular value from which on rows are independent.
+    """
+
+    def __init__(self, rows: Rows, size: int, rcond: float = INDEPENDENT) -> None:
+        self._rows = rows
+        self._dense = size <= LARGEST_DENSE
+        if self._dense:
+            U, singular, V = torch.linalg.svd(rows.dense, full_matrices=False)
+            kept = singular > rcond * singular[0]
+            self._V, self._inverse = V[kept], U[:, kept] / singular[kept]
+        else:
+            squares, U = torch.linalg.eigh(rows.gram())
+            kept = squares > max(rcond, RESOLVED) ** 2 * squares[-1]
+            self._inverse = (U[:, kept] / squares[kept]) @ U[:, kept].T
+
+    def multipliers(self, v: Tensor) -> Tensor:
+        """c (R,) of least norm with rowsᵀc nearest to v."""
+        if self._dense:
+            return self._inverse @ (self._V @ v)
+        c = self._inverse @ self._rows.dot(v)
+        return c + self._inverse @ self._rows.dot(v - self._rows.combine(c))
+
+    def across(self, v: Tensor) -> Tensor:
+        """v less its part in the span."""
+        if self._dense:
+            return v - self._V.T @ (self._V @ v)
+        return v - self._rows.combine(self.multipliers(v))
+
+    def least_norm(self, values: Tensor) -> Tensor:
+        """The shortest v with rows·v = values, as far as the rows are independent."""
+        return self._V.T @ (self._inverse.T @ values) if self._dense else self._rows.combine(self._inverse @ values)
+
+
+def _newton_move(product: Callable[[Tensor], Tensor], side: Tensor, accuracy: float, longest: float) -> Tensor:
+    """The solution of product(x) = side, symmetric and not definite, to a relative accuracy, cut to a length.
+
+    A unit on its way to zero has curvature of either sign around zero; its equations are nearly linear, and the step
+    that solves them sets it to zero.
+    """
+
+    def of_arrays(v: Array) -> Array:
+        return np.asarray(product(torch.as_tensor(v).to(side)).cpu().numpy())
+
+    b = side.cpu().numpy()
+    operator = LinearOperator((b.size, b.size), of_arrays, dtype=float)
+    # scipy's accuracy is relative to ‖A‖‖x‖, which flat directions make much larger than ‖b‖
+    x = torch.as_tensor(minres(operator, b, rtol=1e-4 * accuracy, maxiter=PRODUCTS)[0]).to(side)
+    return x * min(1.0, longest / max(float(torch.linalg.vector_norm(x)), 1e-300))
+
+
+def _constraints(problem: HeldProblem, w: Tensor) -> tuple[Rows, Tensor]:
     """Rows ∇m_A and −∇z_K, and the values m_A − 1, −z_K."""
-
     with torch.no_grad():
         m, z = problem.both(w)
-    rows, n = problem.rows(w), m.shape[0]
-    return torch.cat([rows[:n][active], -rows[n:]]), torch.cat([m[active] - 1.0, -z])
+    active = torch.as_tensor(problem.active, device=w.device)
+    kept = torch.cat([active, torch.ones_like(z, dtype=torch.bool)])
+    signs = torch.cat([torch.ones_like(m[active]), -torch.ones_like(z)])
+    return problem.rows(w).select(kept).scaled(signs), torch.cat([m[active] - 1.0, -z])
 
 
-def _least_norm(matrix: Tensor, side: Tensor) -> Tensor:
-    solution = torch.linalg.lstsq(matrix.cpu(), side[:, None].cpu(), driver="gelsd", rcond=1e-11).solution
-    found: Tensor = solution[:, 0].to(side)
-    return found
-
-
-def _curvature(problem: HeldProblem, w: Tensor, active: Tensor, lam_mu: Tensor) -> Tensor:
-    """Σ λ ∇²m − Σ μ ∇²z."""
-
-    def bent(t: Tensor) -> Tensor:
+def _curvature(problem: HeldProblem, w: Tensor, multipliers: Tensor) -> Callable[[Tensor], Tensor]:
+    """v ↦ (Σ λ ∇²m − Σ μ ∇²z) v."""
+    active = torch.as_tensor(problem.active, device=w.device)
+    with torch.enable_grad():  # one graph of the gradient serves every product
+        t = w.detach().requires_grad_()
         m, z = problem.both(t)
-        return lam_mu @ torch.cat([m[active], -z])
+        (slope,) = torch.autograd.grad(multipliers @ torch.cat([m[active], -z]), t, create_graph=True)
+    if slope.grad_fn is None:
+        return torch.zeros_like
 
-    return hessian(bent, w)
+    def product(v: Tensor) -> Tensor:
+        # of a scalar: torch imports sympy, a second, to check the shapes of vectors
+        with torch.enable_grad():
+            (image,) = torch.autograd.grad((slope * v).sum(), t, retain_graph=True, materialize_grads=True)
+        return image.detach()
+
+    return product
 
 
 def gradients(function: Callable[[Tensor], Tensor], w: Tensor) -> Tensor:
@@ -165,7 +275,7 @@ def _rows_of(values: Tensor, w: Tensor) -> Tensor:
     return torch.cat(parts).detach()
 
 
-def clarke_multipliers(rows: Array, w: Array, active: NDArray[np.bool_], bends: Array) -> tuple[Array, Array, float]:
+def clarke_multipliers(rows: Rows, w: Tensor, active: NDArray[np.bool_], bends: Array) -> tuple[Array, Array, float]:
     """min ‖w − rowsᵀ(λ, μ)‖ over λ ≥ 0, 0 ≤ μ_k ≤ b_k, relative to ‖w‖; rows are ∇m_A and −∇z_K.
 
     Solved as nonnegative least squares in (λ, μ, ν), the equations μ_k + ν_k = b_k weighted heavily, and then made
@@ -181,13 +291,12 @@ def clarke_multipliers(rows: Array, w: Array, active: NDArray[np.bool_], bends: 
     usable = np.flatnonzero(bends.any(axis=1))  # else μ = 0
     behind = bends[np.ix_(usable, active.size + usable)]
     bends = bends[usable][:, : active.size][:, active]
-    columns = np.concatenate([rows[:n_active], rows[n_active:][usable]]).T
-    # the problem is compressed to its column space: columns = QR
-    Q, R = np.linalg.qr(columns)
+    rows = rows.select(torch.as_tensor(np.concatenate([np.arange(n_active), n_active + usable]), device=w.device))
+    R, within = _compressed(rows, w)
     coupling = np.hstack([bends, behind - np.eye(usable.size), -np.eye(usable.size)])
     heavy = 1e3 * max(float(np.abs(R).max(initial=0.0)), 1.0)
     stacked = np.vstack([np.hstack([R, np.zeros((R.shape[0], usable.size))]), heavy * coupling])
-    side = np.concatenate([Q.T @ w, np.zeros(usable.size)])
+    side = np.concatenate([within, np.zeros(usable.size)])
     solution, _ = nnls(stacked, side, maxiter=50 * stacked.shape[1] + 100)
     lam = solution[:n_active]
     mu = np.zeros(n_kinks)
@@ -198,5 +307,17 @@ def clarke_multipliers(rows: Array, w: Array, active: NDArray[np.bool_], bends: 
             break
         admissible = cut
     mu[usable] = admissible
-    left = w - columns @ np.concatenate([lam, admissible])
-    return lam, mu, float(np.linalg.norm(left) / np.linalg.norm(w))
+    left = w - rows.combine(torch.as_tensor(np.concatenate([lam, admissible]), device=w.device))
+    return lam, mu, float(torch.linalg.vector_norm(left) / torch.linalg.vector_norm(w))
+
+
+def _compressed(rows: Rows, w: Tensor) -> tuple[Array, Array]:
+    """R and Qᵀw with rowsᵀ = QR, the columns of Q orthonormal."""
+    if w.numel() <= LARGEST_DENSE:
+        Q, R = np.linalg.qr(rows.dense.T.cpu().numpy())
+        return R, Q.T @ w.cpu().numpy()
+    squares, U = torch.linalg.eigh(rows.gram())
+    kept = squares > RESOLVED**2 * squares[-1]
+    root = torch.sqrt(squares[kept])
+    R = root[:, None] * U[:, kept].T
+    return R.cpu().numpy(), ((U[:, kept].T @ rows.dot(w)) / root).cpu().numpy()
