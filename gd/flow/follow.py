@@ -44,8 +44,9 @@ of p at the lowest temperature, 1e-16/1e-8, leaves 1e-8 of it.)"""
 PATIENT = (1.0, 200)
 """Steps that may follow after the limit was found, until the direction is final: of those before, and at least."""
 TOLD = 1.0  # seconds between calls of `progress`, at most
-PATIENT_IN_A_CELL = (0.5, 50)
-"""The same where units that die keep the direction from becoming final: the flow is watched in its cell for as long."""
+PATIENCE = {Reached.IN_THE_CELL: (0.5, 50), Reached.CLOSING_IN: (0.0, 0)}
+"""The same where units that die keep the direction from becoming final: the flow is watched in its cell for as long; a
+point that was found three times already is not waited for again."""
 OPEN_GAP = 1e-5  # above it a gap is no matter of temperature or rounding: R is not what this network minimizes
 
 
@@ -149,7 +150,7 @@ class Run:
             # a certificate holds for good; a cell holds while the flow is in it
             course.found = found or (before if before and before.reached is Reached.BY_CERTIFICATE else None)
             if before is None and found is not None:
-                part, least = PATIENT_IN_A_CELL if found.reached is Reached.IN_THE_CELL else PATIENT
+                part, least = PATIENCE.get(found.reached, PATIENT)
                 course.last_step = steps + max(int(part * steps), least)
         return course.found is not None and (course.turned <= SETTLED or steps >= course.last_step)
 

@@ -169,13 +169,18 @@ def test_clarke_multipliers_are_admissible_and_refuse_a_direction_they_cannot_ma
     rng = np.random.default_rng(5)
     rows = rng.standard_normal((5, 12))  # three margins, two kinks of margins 0 and 2
     delta = np.array([0.5, 2.0])
-    active, bends = np.ones(3, dtype=bool), np.array([[0.5, 0.0, 0.0], [0.0, 0.0, 2.0]])
+    active, bends = np.ones(3, dtype=bool), np.array([[0.5, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0, 0.0]])
+    gradients = Rows([torch.from_numpy(rows)])
     lam, mu = np.array([1.0, 0.3, 0.7]), np.array([0.25, 1.4])  # the second at its bound
-    found_lam, found_mu, residual = clarke_multipliers(rows, rows.T @ np.concatenate([lam, mu]), active, bends)
+    found_lam, found_mu, residual = clarke_multipliers(
+        gradients, gradients.combine(torch.from_numpy(np.concatenate([lam, mu]))), active, bends
+    )
     assert residual < 1e-9
     np.testing.assert_allclose(found_lam, lam, atol=1e-8)
     np.testing.assert_allclose(found_mu, mu, atol=1e-8)
-    _, beyond, residual = clarke_multipliers(rows, rows.T @ np.array([1.0, 0.3, 0.7, 0.9, 1.4]), active, bends)
+    _, beyond, residual = clarke_multipliers(
+        gradients, gradients.combine(torch.tensor([1.0, 0.3, 0.7, 0.9, 1.4], dtype=torch.float64)), active, bends
+    )
     assert residual > 1e-2  # μ = 0.9 > λδ = 0.5 is not allowed
     assert (beyond <= found_lam[[0, 2]].max() * delta.max()).all()
 
