@@ -218,9 +218,7 @@ def _slide(
     return moved
 
 
-def _to_a_vertex(
-    problem: CoefficientProblem, c: Array, support: NDArray[np.bool_], active: NDArray[np.bool_]
-) -> Array:
+def _to_a_vertex(problem: CoefficientProblem, c: Array, support: NDArray[np.bool_], active: NDArray[np.bool_]) -> Array:
     """Real coefficients, slid down (`_slide`) while there are more of them than active constraints."""
     for _ in range(int(support.sum() - active.sum())):
         slid = _slide(problem, c, support, active)

@@ -1,18 +1,17 @@
-"""Polishing a direction of a piecewise smooth network: which margins are tied and how every kink stands, by an active set.
+"""Polishing a direction of a piecewise smooth network: tied margins and the states of kinks, by an active set.
 
 The flow shows both, but for what is still to happen: units that die like a small power of 1/‖w‖ leave their samples'
 margins to the others, and on the way to the limit some kinks are crossed. So (1) of `gd.flow.weight_polish` is solved
 for the flow's states, and states that its solution contradicts are changed, as far as that leads: a kink beyond which
 the solution lies slides where both sides push towards it, and is crossed elsewhere; a kink whose multiplier is outside
-Clarke's interval [0, b] leaves to the side where it belongs; margins below one join, those with λ < 0 leave. Whether the
-flow goes to the point that is found is for `gd.flow.termination` to say.
+Clarke's interval [0, b] leaves to the side where it belongs; margins below one join, those with λ < 0 leave. Whether
+the flow goes to the point that is found is for `gd.flow.termination` to say.
 
 Reference: Nocedal, Wright (2006), section 16.5, for active sets; Clarke (1990), section 2.3, for gates in [0, 1].
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -30,7 +29,6 @@ from gd.flow.weight_polish import (
     with_multipliers,
 )
 from gd.piecewise.module import PiecewiseMargins
-from solvers.arrays import Array
 
 CORRECTIONS = 20
 BEYOND = 1e-9  # of the largest |z|, and of a margin: what is violated by less is rounding

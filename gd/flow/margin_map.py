@@ -181,7 +181,10 @@ class MarginMap(ABC):
             return self.smooth_margins(t), t[:0]
 
         return HeldProblem(
-            margins_alone, active, lambda t: Rows([gradients(self.smooth_margins, t)]), lambda _: np.zeros((0, active.size))
+            margins_alone,
+            active,
+            lambda t: Rows([gradients(self.smooth_margins, t)]),
+            lambda _: np.zeros((0, active.size)),
         )
 
     def polished(

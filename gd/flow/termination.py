@@ -64,9 +64,9 @@ class Reached(Enum):
         "or are parallel."
     )
     CLOSING_IN = (
-        "The polished point has no direction of smaller norm along its ties and kinks. The flow was three times found with "
-        "a margin within 1 % below the margin of such a point, the same each time, and each time closer; the smoothed "
-        "margin never falls. In directions the rest of the way is slow where units die or are parallel."
+        "The polished point has no direction of smaller norm along its ties and kinks. The flow was three times found "
+        "with a margin within 1 % below the margin of such a point, the same each time, and each time closer; the "
+        "smoothed margin never falls. In directions the rest of the way is slow where units die or are parallel."
     )
     NOT = "No limit was found; what is reported is the flow's last direction."
 

@@ -18,8 +18,8 @@ exist: μ_k/b_k is the Clarke gate of that kink. (A kink l of a deeper layer, wi
 before it what its own gate lets through: μ_l.) They are found by bounded least squares, and what is left of
 (2) is the ε that is reported.
 
-Reference: Lyu, Li (2020), Definition C.4; Nocedal, Wright (2006), section 18.1 and algorithm 18.1 for (1); Paige, Saunders (1975),
-"Solution of sparse indefinite systems of linear equations", for the steps.
+Reference: Lyu, Li (2020), Definition C.4; Nocedal, Wright (2006), section 18.1 and algorithm 18.1 for (1); Paige,
+Saunders (1975), "Solution of sparse indefinite systems of linear equations", for the steps.
 """
 
 from __future__ import annotations
@@ -35,14 +35,12 @@ from scipy.optimize import nnls
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, minres
 from torch import Tensor
 
+from gd.flow.row_space import RowSpace, compressed
 from gd.piecewise.rows import Rows
 from solvers.arrays import Array
 
-LARGEST_DENSE = 3000  # weights: constraints' gradients are factorized themselves, above this their scalar products
 SMALLEST_KRYLOV = 200  # weights from which on eigenvalues are found by Lanczos's method
 NEUTRAL = 1e-6  # negative curvature above this (identity = 1) is a saddle
-INDEPENDENT = 1e-10  # relative singular value of the constraints' gradients that Newton's method can solve for
-RESOLVED = 1e-7  # the same where they are known by their scalar products, whose rounding is 1e-16
 HOLDS = 1e-6  # and that holds a direction: along a smaller one the curvature takes over after a step of 1e-6
 NEWTON_STEPS = 30
 RADIUS = 0.1  # of ‖w‖: the longest step along the constraints
@@ -64,8 +62,8 @@ class HeldProblem:
     rows: Callable[[Tensor], Rows]
     """w ↦ ∇m, then ∇z, (N + K, P)."""
     bends: Callable[[Tensor], Array]
-    """w ↦ |δ_kn| and ∂z_l/∂relu_k, (K, N + K): how much kink k bends margin n, and a kink l behind it; zero where it does
-    not push towards the kink."""
+    """w ↦ |δ_kn| and ∂z_l/∂relu_k, (K, N + K): how much kink k bends margin n, and a kink l behind it; zero where it
+    does not push towards the kink."""
 
 
 @dataclass(frozen=True)
@@ -164,45 +162,6 @@ def is_saddle(problem: HeldProblem, point: PolishedWeights, rows: Rows) -> bool:
     return bool((largest > 2.0 + NEUTRAL).any())
 
 
-class RowSpace:
-    """The span of rows (R, P), with those directions left out in which they are dependent.
-
-    Args:
-        rows: gradients of constraints.
-        size: P.
-        rcond: relative singular value from which on rows are independent.
-    """
-
-    def __init__(self, rows: Rows, size: int, rcond: float = INDEPENDENT) -> None:
-        self._rows = rows
-        self._dense = size <= LARGEST_DENSE
-        if self._dense:
-            U, singular, V = torch.linalg.svd(rows.dense, full_matrices=False)
-            kept = singular > rcond * singular[0]
-            self._V, self._inverse = V[kept], U[:, kept] / singular[kept]
-        else:
-            squares, U = torch.linalg.eigh(rows.gram())
-            kept = squares > max(rcond, RESOLVED) ** 2 * squares[-1]
-            self._inverse = (U[:, kept] / squares[kept]) @ U[:, kept].T
-
-    def multipliers(self, v: Tensor) -> Tensor:
-        """c (R,) of least norm with rowsᵀc nearest to v."""
-        if self._dense:
-            return self._inverse @ (self._V @ v)
-        c = self._inverse @ self._rows.dot(v)
-        return c + self._inverse @ self._rows.dot(v - self._rows.combine(c))
-
-    def across(self, v: Tensor) -> Tensor:
-        """v less its part in the span."""
-        if self._dense:
-            return v - self._V.T @ (self._V @ v)
-        return v - self._rows.combine(self.multipliers(v))
-
-    def least_norm(self, values: Tensor) -> Tensor:
-        """The shortest v with rows·v = values, as far as the rows are independent."""
-        return self._V.T @ (self._inverse.T @ values) if self._dense else self._rows.combine(self._inverse @ values)
-
-
 def _newton_move(product: Callable[[Tensor], Tensor], side: Tensor, accuracy: float, longest: float) -> Tensor:
     """The solution of product(x) = side, symmetric and not definite, to a relative accuracy, cut to a length.
 
@@ -292,7 +251,7 @@ def clarke_multipliers(rows: Rows, w: Tensor, active: NDArray[np.bool_], bends: 
     behind = bends[np.ix_(usable, active.size + usable)]
     bends = bends[usable][:, : active.size][:, active]
     rows = rows.select(torch.as_tensor(np.concatenate([np.arange(n_active), n_active + usable]), device=w.device))
-    R, within = _compressed(rows, w)
+    R, within = compressed(rows, w)
     coupling = np.hstack([bends, behind - np.eye(usable.size), -np.eye(usable.size)])
     heavy = 1e3 * max(float(np.abs(R).max(initial=0.0)), 1.0)
     stacked = np.vstack([np.hstack([R, np.zeros((R.shape[0], usable.size))]), heavy * coupling])
@@ -309,15 +268,3 @@ def clarke_multipliers(rows: Rows, w: Tensor, active: NDArray[np.bool_], bends: 
     mu[usable] = admissible
     left = w - rows.combine(torch.as_tensor(np.concatenate([lam, admissible]), device=w.device))
     return lam, mu, float(torch.linalg.vector_norm(left) / torch.linalg.vector_norm(w))
-
-
-def _compressed(rows: Rows, w: Tensor) -> tuple[Array, Array]:
-    """R and Qᵀw with rowsᵀ = QR, the columns of Q orthonormal."""
-    if w.numel() <= LARGEST_DENSE:
-        Q, R = np.linalg.qr(rows.dense.T.cpu().numpy())
-        return R, Q.T @ w.cpu().numpy()
-    squares, U = torch.linalg.eigh(rows.gram())
-    kept = squares > RESOLVED**2 * squares[-1]
-    root = torch.sqrt(squares[kept])
-    R = root[:, None] * U[:, kept].T
-    return R.cpu().numpy(), ((U[:, kept].T @ rows.dot(w)) / root).cpu().numpy()

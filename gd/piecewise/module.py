@@ -17,7 +17,7 @@ from torch.autograd import forward_ad
 from gd.piecewise.builder import HiddenKinkError
 from gd.piecewise.program import Evaluation, Program, Rectifier, States
 from gd.piecewise.rows import Block, Outer, Rows
-from gd.piecewise.stack import matrices
+from gd.piecewise.stack import TwoLayers, matrices
 from gd.piecewise.switches import as_program
 from gd.piecewise.trace import ReadsDataError, Trace, trace
 
@@ -43,30 +43,6 @@ class Derivatives:
     weights: (C + K, U + V)."""
     items: Tensor
     """The sample of every row, (C + K,)."""
-
-
-@dataclass(frozen=True)
-class TwoLayers:
-    """f(x) = Σ_j a_j φ(w_j·x), φ(z) = above·z for z > 0, else below·z."""
-
-    X: Tensor
-    """(N, D): what the first layer is applied to."""
-    W: Tensor
-    """(H, D)."""
-    a: Tensor
-    """(H,)."""
-    above: float
-    below: float
-    flipped: bool
-    """Whether the kinks' own z are −w_j·x."""
-    W_transposed: bool
-    a_transposed: bool
-    order: tuple[int, ...]
-
-    def theta(self, W: Tensor, a: Tensor) -> Tensor:
-        """Other weights as θ (P,), in the module's own layout."""
-        parts = [W if self.W_transposed else W.T, a[None] if self.a_transposed else a[:, None]]
-        return torch.cat([parts[self.order.index(i)].flatten() for i in range(2)])
 
 
 class PiecewiseMargins:
@@ -229,7 +205,7 @@ class PiecewiseMargins:
         return -torch.cat([of_items.flatten(), weighted[:, self.n_units :].sum(0)])
 
     def bends(self, found: Derivatives, kinks: Tensor) -> Tensor:
-        """The bounds of these kinks as a table (K, C + K) of what each row's multiplier adds; zero for other samples."""
+        """The bounds of these kinks as a table (K, C + K) of what a row's multiplier adds; zero for other samples."""
         C = found.margins.shape[0]
         signed = torch.cat([-found.sensitivity[:C], found.sensitivity[C:]])
         table = signed.new_zeros(kinks.shape[0], signed.shape[0])

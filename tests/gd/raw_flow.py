@@ -437,7 +437,8 @@ def raw_flow(network: Network, X: Array, y: Array, start: Array, *, seconds: flo
     while not reason and np.linalg.norm(solver.y) ** -L > HANDOVER * size:
         reason = _advance(solver, taken, steps, began, seconds)
         taken += 1
-        keep(solver.y, float(np.log(np.linalg.norm(solver.y))), 0.0)
+        if np.isfinite(solver.y).all():
+            keep(solver.y, float(np.log(np.linalg.norm(solver.y))), 0.0)
     state = np.append(kept[-1][0], kept[-1][1])
     right_side, jacobian = equations.polar(floor * size)
     scale = np.append(np.full(w.size, network.smallest), 1e-9)
