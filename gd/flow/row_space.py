@@ -42,19 +42,23 @@ class RowSpace:
     def multipliers(self, v: Tensor) -> Tensor:
         """c (R,) of least norm with rowsᵀc nearest to v."""
         if self._dense:
-            return self._inverse @ (self._V @ v)
-        c = self._inverse @ self._rows.dot(v)
-        return c + self._inverse @ self._rows.dot(v - self._rows.combine(c))
+            nearest: Tensor = self._inverse @ (self._V @ v)
+        else:
+            first = self._inverse @ self._rows.dot(v)
+            nearest = first + self._inverse @ self._rows.dot(v - self._rows.combine(first))
+        return nearest
 
     def across(self, v: Tensor) -> Tensor:
         """v less its part in the span."""
-        if self._dense:
-            return v - self._V.T @ (self._V @ v)
-        return v - self._rows.combine(self.multipliers(v))
+        within: Tensor = self._V.T @ (self._V @ v) if self._dense else self._rows.combine(self.multipliers(v))
+        return v - within
 
     def least_norm(self, values: Tensor) -> Tensor:
         """The shortest v with rows·v = values, as far as the rows are independent."""
-        return self._V.T @ (self._inverse.T @ values) if self._dense else self._rows.combine(self._inverse @ values)
+        if not self._dense:
+            return self._rows.combine(self._inverse @ values)
+        shortest: Tensor = self._V.T @ (self._inverse.T @ values)
+        return shortest
 
 
 def compressed(rows: Rows, w: Tensor) -> tuple[Array, Array]:

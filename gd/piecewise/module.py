@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from gd.piecewise.builder import HiddenKinkError
 from gd.piecewise.program import Evaluation, Program, Rectifier, States
@@ -221,10 +220,14 @@ class PiecewiseMargins:
 
     def change(self, theta: Tensor, gates: Tensor, move: Tensor) -> tuple[Tensor, Tensor]:
         """All z at held gates, and their derivatives along a direction (P,)."""
-        with torch.no_grad(), forward_ad.dual_level():
-            z = self.gated(forward_ad.make_dual(theta, move), gates)[1]
-            both = forward_ad.unpack_dual(z)
-        return both.primal, torch.zeros_like(both.primal) if both.tangent is None else both.tangent
+        # the derivative by u of ⟨Zᵀu, move⟩: torch's own forward mode takes a second to import
+        with torch.enable_grad():
+            t = theta.detach().requires_grad_()
+            z = self.gated(t, gates)[1]
+            u = torch.ones_like(z, requires_grad=True)
+            (pulled,) = torch.autograd.grad((z * u).sum(), t, create_graph=True)
+            (change,) = torch.autograd.grad((pulled * move).sum(), u)
+        return z.detach(), change
 
     def derivatives(self, theta: Tensor, gates: Tensor, kinks: Tensor) -> Derivatives:
         """Everything that a step needs, at held gates and for these kinks (numbers, (K,))."""
