@@ -1,0 +1,52 @@
+"""How one row of a batch of flows is getting on: when it is looked at, and what was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gd.flow.kkt import KKT
+from gd.flow.termination import Reached
+from gd.status import FlowStatus
+from solvers.arrays import Array
+from solvers.solution import Certificate
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A direction of norm one with multipliers, and what they prove."""
+
+    theta: Tensor
+    multipliers: Array
+    kkt: KKT
+    certificate: Certificate | None
+    gap: float | None
+    """The relative duality gap, where R is a norm."""
+
+
+@dataclass(frozen=True)
+class Found:
+    direction: Direction
+    status: FlowStatus
+    reached: Reached
+
+
+class Course:
+    """How one row is getting on."""
+
+    def __init__(self) -> None:
+        self.next_look = -np.inf  # at the ln‖w‖ of this
+        self.turned = np.inf  # radians, since the look before
+        self.gap = np.inf  # at the look before
+        self.found: Found | None = None
+        self.last_step = 0  # after it a row whose limit was found is reported as it is
+        self._theta: Tensor | None = None
+
+    def look(self, theta: Tensor, log_norm: float) -> None:
+        """Measure how far the direction has turned since the last look; say when to look again."""
+        if self._theta is not None:
+            self.turned = float(torch.linalg.vector_norm(theta - self._theta))
+        self._theta, self.next_look = theta, max(1.25 * log_norm, log_norm + 0.5)
