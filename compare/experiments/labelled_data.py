@@ -9,7 +9,7 @@ import numpy as np
 
 from compare.data.dataset import Dataset
 from compare.experiments.protocol import Experiment, parameter
-from compare.experiments.values import COUNT, INTEGERS, NOT_NEGATIVE, POSITIVE, SWITCH
+from compare.experiments.values import COUNT, INTEGERS, NOT_NEGATIVE, POSITIVE, SIZES, SWITCH
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -43,7 +43,9 @@ class LabelledDataExperiment(Experiment):
         kind=SWITCH,
     )
     image_shape: tuple[int, int] | None = parameter(
-        None, "(H, W) where the D columns of the points are an image; adds 2-D convolutions.", option=None
+        None,
+        "HxW such as 28x28, where the columns of each point are the pixels of an image; adds 2-D convolutions.",
+        kind=SIZES,
     )
     name: str = parameter("data", "What the report calls the points.", option=None)
 
@@ -58,7 +60,8 @@ class LabelledDataExperiment(Experiment):
         if isinstance(self.data, str):
             from compare.data.load import load
 
-            return load(self.data, scale=self.standardize, offset=self.offset, several=self.several_classes)
+            found = load(self.data, scale=self.standardize, offset=self.offset, several=self.several_classes)
+            return found.as_images(self.image_shape)
         return dataset_of(self.data, self.y, self.image_shape, self.name)
 
 
