@@ -23,7 +23,7 @@ from torch import Tensor
 from gd.flow.kink_tangent import Gates, Metric, Tangent
 from gd.piecewise.module import PiecewiseMargins
 
-ROUNDS = 30
+ROUNDS = 30  # changes in one step; where they lead in circles it is taken as it is, and its error decides
 ONE_BY_ONE = 20  # rounds after which one state is changed at a time: changes of several may lead in circles
 FEW, SHARE = 4, 0.5
 """Of the kinks that the step would cross, this share is changed in a round, and at least so many. (Measured on a
