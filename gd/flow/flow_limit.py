@@ -157,9 +157,7 @@ def flow_limit(
             unless given. Always float64.
         progress: called with (attempted steps, models still running) every 50 steps, and once a second.
 
-    Memory is O((N + K) P) for N constraints, P weights and K ReLUs at zero that the flow slides along: their gradients,
-    and from 3,000 weights on no matrix with the weights on both sides. For stacks of `nn.Linear` the gradients are kept
-    as products of two vectors.
+    Memory: O((N + K) P) for N constraints, P > 3,000 weights and K ReLUs at zero that the flow slides along.
 
     Returns:
         A `Limit`, or a list of them in the order of the models. Read `status`: only OPTIMAL and STATIONARY say where
