@@ -61,3 +61,5 @@ class CoefficientMap(MarginMap):
             yield StationaryPoint(
                 lifted, solved.alpha, kkt(self, lifted, solved.alpha), stable=solved.stable, isolated=solved.isolated
             )
+            if problem.p == 1.0 and may_grow and solved.isolated:
+                return  # with no dual constraint violated it is the optimum, and other thresholds lead to no other

@@ -86,6 +86,8 @@ def polish_coefficients(
     support, active = size > threshold * size.max(), weights > ACTIVE * weights.max()
     linear = problem.p == 1.0 and may_grow
     for _ in range(MAX_CORRECTIONS):
+        if linear and c.shape[1] == 1:
+            start = _to_a_vertex(problem, start, support, active)
         c, alpha = _solve(problem, start, support, active) or (start, np.zeros(active.size))
         collapsed = support & (np.linalg.norm(c, axis=1) < COLLAPSED * np.linalg.norm(start, axis=1))
         if collapsed.any():  # Newton's method drives these coefficients to zero: they are not in the support
@@ -214,6 +216,16 @@ def _slide(
         moved[columns[np.argmin(to_zero)]] = 0.0
         support[columns[np.argmin(to_zero)]] = False
     return moved
+
+
+def _to_a_vertex(problem: CoefficientProblem, c: Array, support: NDArray[np.bool_], active: NDArray[np.bool_]) -> Array:
+    """Real coefficients, slid down (`_slide`) while there are more of them than active constraints."""
+    for _ in range(int(support.sum() - active.sum())):
+        slid = _slide(problem, c, support, active)
+        if slid is None:
+            break
+        c = slid
+    return c
 
 
 def _seeded(problem: CoefficientProblem, c: Array, alpha: Array, d: int) -> Array:

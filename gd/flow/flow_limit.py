@@ -163,6 +163,8 @@ def flow_limit(
             unless given. Always float64.
         progress: called with (attempted steps, models still running) every 50 steps, and once a second.
 
+    Memory: O((N + K) P) for N constraints, P > 3,000 weights and K ReLUs at zero that the flow slides along.
+
     Returns:
         A `Limit`, or a list of them in the order of the models. Read `status`: only OPTIMAL and STATIONARY say where
         the flow ends as the theorems predict it.

@@ -47,8 +47,9 @@ of p at the lowest temperature, 1e-16/1e-8, leaves 1e-8 of it.)"""
 PATIENT = (1.0, 200)
 """Steps that may follow after the limit was found, until the direction is final: of those before, and at least."""
 TOLD = 1.0  # seconds between calls of `progress`, at most
-PATIENT_IN_A_CELL = (0.5, 50)
-"""The same where units that die keep the direction from becoming final: the flow is watched in its cell for as long."""
+PATIENCE = {Reached.IN_THE_CELL: (0.5, 50), Reached.CLOSING_IN: (0.0, 0)}
+"""The same where units that die keep the direction from becoming final: the flow is watched in its cell for as long; a
+point that was found three times already is not waited for again."""
 OPEN_GAP = 1e-5  # above it a gap is no matter of temperature or rounding: R is not what this network minimizes
 
 
@@ -117,7 +118,7 @@ class Run:
             # a certificate holds for good; a cell holds while the flow is in it
             course.found = found or (before if before and before.reached is Reached.BY_CERTIFICATE else None)
             if before is None and found is not None:
-                part, least = PATIENT_IN_A_CELL if found.reached is Reached.IN_THE_CELL else PATIENT
+                part, least = PATIENCE.get(found.reached, PATIENT)
                 course.last_step = steps + max(int(part * steps), least)
         final = steps >= course.last_step and course.settled(self.settle, log_norm)
         return course.found is not None and (course.turned <= SETTLED or final)
@@ -171,6 +172,9 @@ class Run:
         if reached is not Reached.AT_THE_POINT and point.best_of_its_cell:
             found = self.termination.in_the_cell(row, float(flow.margins[i].min()), point.kkt.margin)
             reached = Reached.IN_THE_CELL if found else Reached.NOT
+        elif reached is Reached.NOT and point.stable and self.mapping.settles_slowly and not self.mapping.convex:
+            found = self.termination.closing_in(row, float(flow.margins[i].min()), point.kkt.margin)
+            reached = Reached.CLOSING_IN if found else Reached.NOT
         if reached is Reached.NOT:
             return None
         if proved:

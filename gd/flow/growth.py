@@ -91,7 +91,9 @@ def growth(mapping: MarginMap, theta: Tensor, local: Local, p: Array, temperatur
 
     def product(v: Array) -> Array:
         direction = torch.as_tensor(along(v), device=theta.device)
-        return along(torch.autograd.grad(slope, at, direction, retain_graph=True)[0].cpu().numpy())
+        with torch.enable_grad():  # of a scalar: torch imports sympy, a second, to check the shapes of vectors
+            (image,) = torch.autograd.grad((slope * direction).sum(), at, retain_graph=True)
+        return along(image.cpu().numpy())
 
     operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
     start = np.random.default_rng(0).standard_normal(size)

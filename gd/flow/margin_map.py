@@ -28,7 +28,8 @@ from gd.flow.kkt import ACTIVE, KKT, StationaryPoint
 from gd.flow.loss_weights import FlowWeights
 from gd.flow.termination import SETTLING
 from gd.flow.two_layer_optimum import TwoLayerRelu
-from gd.flow.weight_polish import HeldProblem, gradients, polish_weights
+from gd.flow.weight_polish import HeldProblem, PolishedWeights, gradients, polish_weights
+from gd.piecewise.rows import Rows
 from solvers.arrays import Array
 from solvers.regularizers import Regularizer
 from solvers.solution import Certificate
@@ -197,7 +198,10 @@ class MarginMap(ABC):
             return self.smooth_margins(t), t[:0]
 
         return HeldProblem(
-            margins_alone, active, lambda t: gradients(self.smooth_margins, t), lambda _: np.zeros((0, active.size))
+            margins_alone,
+            active,
+            lambda t: Rows([gradients(self.smooth_margins, t)]),
+            lambda _: np.zeros((0, active.size)),
         )
 
     def polished(
@@ -217,7 +221,12 @@ class MarginMap(ABC):
         if smallest <= 0:  # positive with the gates held, of size rounding
             return
         unit = smallest ** (-1.0 / self.degree)
-        solved = polish_weights(self.held_problem(theta, carried, p > ACTIVE * p.max()), unit * theta)
+        yield from self.as_points(
+            polish_weights(self.held_problem(theta, carried, p > ACTIVE * p.max()), unit * theta), tol
+        )
+
+    def as_points(self, solved: PolishedWeights | None, tol: float) -> Iterator[StationaryPoint]:
+        """Polished weights as a KKT point, if the smallest of all margins is one there."""
         if solved is None:
             return
         margins = self.margins(solved.w[None])[0].cpu().numpy()

@@ -5,15 +5,15 @@ At a kink z_k(θ) = 0 where the margins, weighted by p, fall with the output of 
 on again. The flow stays on z_k = 0 with a gate c_k ∈ [0, 1] between the two, which is the Clarke multiplier of the
 limit's KKT conditions. With the gates of the sliding set K set to zero, an implicit step of length h is
 
-    v = h Jᵀp − Zᵀκ,    z_K + Z v = 0,    p = weights of m + J v,                 κ_k = −h c_k Σ_c p_c δ_ck,
+    v = h Jᵀp − Zᵀκ,    z_K + Z v = 0,    p = weights of m + J v,                 κ_k = h c_k b_k,
+    b_k = −Σ_c p_c ∂m_c/∂relu_k + Σ_l (κ_l/h) ∂z_l/∂relu_k,         l ∈ K of later layers,
 
 so eliminating κ leaves the step of `gd.flow.implicit_weights` with J projected onto the tangent space of K:
 J → J (I − Zᵀ(ZZᵀ)^{−1}Z), m → m − J Zᵀ(ZZᵀ)^{−1} z_K. Everything is computed in the scalar products of the rows of J
-and Z, so no matrix has as many columns as there are weights. The set is found as in an active-set method: c_k < 0
-leaves to the off side, c_k > 1 to the on side, and an attracting kink that the step would cross joins. Where the sum
-is positive the kink repels, and the flow crosses it at most; one that is off and lies where kinks of K meet opens
-beyond them, so that a gate of K with c_k = 0 may still let the flow through (`_through`). Without this the integrator,
-like gradient descent, chatters across hundreds of kinks and its force never becomes parallel to the weights.
+and Z, so no matrix has as many columns as there are weights. As in `gd.flow.margin_map`, the step's stretch a of θ is
+exact: m is ahead (1 + a)^{L−1} ((1 − (L−1)a) m + J v), and z_k is a multiple of (1 + a) z_k + ∇z_k (v − aθ). The set K
+is found as in an active-set method (`gd.flow.kink_states`). Without it the integrator, like gradient descent, chatters
+across hundreds of kinks and its force never becomes parallel to the weights.
 
 Reference: Filippov (1988), Differential Equations with Discontinuous Righthand Sides, section 4.
 """
@@ -30,23 +30,24 @@ from torch import Tensor, nn
 
 from gd.flow.cell import Cell, CellOptimum
 from gd.flow.cell_program import cell_optimum
+from gd.flow.gate_polish import polish_gates
 from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights, squares_of
+from gd.flow.kink_states import ROUNDS, Trial, corrected
 from gd.flow.kink_tangent import Gates, Metric, Tangent
-from gd.flow.kkt import StationaryPoint
+from gd.flow.kkt import ACTIVE, StationaryPoint
 from gd.flow.loss_weights import FlowWeights
-from gd.flow.margin_map import Local, Step
+from gd.flow.margin_map import LARGEST_STRETCH, Local, Step
 from gd.flow.module_map import ModuleMap
-from gd.flow.weight_polish import LARGEST_DENSE, HeldProblem, hessian
-from gd.piecewise.module import TwoLayers
+from gd.flow.row_space import LARGEST_DENSE
+from gd.flow.weight_polish import HeldProblem, hessian
+from gd.piecewise.rows import Rows
+from gd.piecewise.stack import TwoLayers
 from gd.targets import Targets
 from solvers.arrays import Array
 
-ROUNDS = 12
 SETTLING_IN_A_CELL = 3e-2
 """Residual (radians) below which the best point of a two-layer network's cell is looked for: the program is convex, so
 it does not matter from where it is solved, and the residual of sliding flows falls slowly (0.05 at ln‖w‖ = 8)."""
-AT_ZERO = 1e-13  # |z| for unit weights: rounding
-FORCEFUL = 1e-9  # of the largest |bound|: units that have died pull nothing
 ON_THE_KINK = 1e-7  # of the largest |z|: below it the side a unit is on is what the last step decided
 
 
@@ -72,12 +73,11 @@ class SlidingMap(ModuleMap):
             m, z = self.pieces.gated(t, opened)
             return m, z[kinks]
 
-        def rows(t: Tensor) -> Tensor:
-            return self.pieces.derivatives(t, opened, kinks).rows.dense
+        def rows(t: Tensor) -> Rows:
+            return self.pieces.derivatives(t, opened, kinks).rows
 
         def bends(t: Tensor) -> Array:
-            sensitivity = self.pieces.derivatives(t, opened, kinks).sensitivity
-            found = self.pieces.bends(sensitivity, kinks).cpu().numpy()
+            found = self.pieces.bends(self.pieces.derivatives(t, opened, kinks), kinks).cpu().numpy()
             return np.where((found > 0).any(axis=1, keepdims=True), found, 0.0)
 
         return HeldProblem(both, active, rows, bends)
@@ -89,7 +89,10 @@ class SlidingMap(ModuleMap):
         net = self.pieces.two_layers(theta)
         best = None if net is None else self._best_of_the_cell(net, theta, p, carried)
         if net is None or best is None:
-            yield from super().polished(theta, p, carried=carried, may_grow=may_grow, tol=tol)
+            unit = float(self.margins(theta[None]).min()) ** (-1.0 / self.degree)
+            gates = self.begin_gates(theta) if carried is None else carried
+            solved = polish_gates(self.pieces, self.held_problem, unit * theta, gates, p > ACTIVE * p.max(), tol)
+            yield from self.as_points(solved, tol)
         elif not best.refused().any():
             (W, a), at = best.weights(), best.kkt()
             found = net.theta(*(torch.as_tensor(part).to(theta) for part in (W @ self._basis(net).T, a)))
@@ -190,76 +193,35 @@ class SlidingLocal(Local):
                 return p, torch.zeros_like(theta), 0.0, False, tangent.gates
             tangent = Tangent.of(tangent.gates, tangent.local, metric)
         assert metric is not None
-        move, gates, C = torch.zeros_like(theta), tangent.gates, tangent.C
-        for _ in range(ROUNDS):
-            drift = torch.zeros(len(tangent.local.rows), dtype=theta.dtype, device=theta.device)
-            if metric.drift is not None:
-                drift = tangent.local.rows.dot(metric.drift)
-            z_K = tangent.local.z[tangent.gates.kinks] + drift[C:]
-            back = tangent.across.solve(z_K[:, None])[:, 0]
-            m = (tangent.local.margins + drift[:C] - tangent.cross.T @ back).cpu().numpy()
-            gram = tangent.projected_gram().cpu().numpy()
-            gram = (gram + gram.T)[None] / 2
-            p, ok = implicit_weights(forceful(m[None], squares_of(gram)), gram, np.array([h]), T, p, loss)
-            weights = torch.as_tensor(p[0], device=theta.device)
-            kappa = back + h * tangent.along_kinks(weights[:, None])[:, 0]
-            move = metric.combine(tangent.local.rows, torch.cat([h * weights, -kappa]))
-            if not ok[0]:
+        stretch = 0.0 if implicit else h * mapping.degree * float(p[0] @ tangent.local.margins.cpu().numpy())
+        a = float(np.clip(stretch / float(theta @ theta), 0.0, LARGEST_STRETCH))
+        move, tried = torch.zeros_like(theta), torch.zeros_like(tangent.gates.on)
+        for attempt in range(ROUNDS):
+            p, holding, kappa, ok = self._weights(tangent, metric, theta, h, a, T, p, loss)
+            move = metric.combine(tangent.local.rows, torch.cat([h * torch.as_tensor(p[0]).to(theta), -kappa]))
+            if not ok:
                 return p, move, metric.growth, False, tangent.gates
-            holding = holding_weights(m[None], gram, p, h, T, loss)[0]
-            corrected = self._corrected(tangent, torch.as_tensor(holding, device=theta.device), kappa / h, theta, move)
-            if corrected is None:
-                return p, move, metric.growth, True, tangent.gates
-            gates = corrected
+            trial = Trial(tangent, torch.cat([holding, kappa / h]), theta, move, a, tried)
+            change = corrected(mapping.pieces, trial, attempt)
+            if change is None:
+                break
+            gates, tried = change
             tangent = mapping.tangent(theta, gates, metric)
-        return p, move, metric.growth, True, gates
+        return p, move, metric.growth, True, tangent.gates
 
-    def _corrected(self, tangent: Tangent, p: Tensor, q: Tensor, theta: Tensor, move: Tensor) -> Gates | None:
-        """The gates with wrong states changed, or None when every state is consistent with the step.
-
-        p are the weights that hold kinks, q the multipliers κ/h of the sliding ones.
-        """
-        gates, pieces = tangent.gates, self._mapping.pieces
-        bound = pieces.bounds(p, tangent.local.sensitivity)  # c_k = 1; negative where the kink repels
-        slack = 1e-9 * float(q.abs().max()) if q.numel() else 0.0
-        every = torch.zeros_like(bound)
-        every[gates.kinks] = q
-        to_off = gates.sliding & (every < -slack)
-        to_on = gates.sliding & (every > bound + slack) & ~to_off
-        with torch.no_grad():
-            after = pieces.gated(theta + move, gates.open)[1]
-        crossing = ~gates.sliding & (bound > 0) & ((after > 0) != gates.on) & (after.abs() > AT_ZERO)
-        opening = torch.zeros_like(to_off)
-        if not (to_off | to_on | crossing).any():
-            to_off, opening = self._through(tangent, q, bound, theta, after)
-            if not opening.any():
-                return None
-        return Gates((gates.sliding & ~(to_off | to_on)) | crossing, (gates.on | to_on | opening) & ~to_off)
-
-    def _through(
-        self, tangent: Tangent, q: Tensor, bound: Tensor, theta: Tensor, after: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The sliding kinks that the flow crosses because another one opens behind them, and those that open, (K,).
-
-        A kink l that is off and repels, with ∇z_l = Σ a_lk ∇z_k over the sliding set, stays at zero while those slide.
-        Beyond a kink k with a_lk < 0 it is on, with the force −b_l ∇z_l of its bound b_l < 0. The multiplier there is
-        q_k − Σ_l b_l a_lk; where it is negative the far side leads away from k, and the flow does not slide but
-        crosses. Samples x and −x of opposite labels are the plain case: as one turns off, the other turns on.
-        """
-        gates, C = tangent.gates, tangent.C
-        to_off, opening = torch.zeros_like(gates.sliding), torch.zeros_like(gates.sliding)
-        held = ~gates.sliding & ~gates.on & (after.abs() <= AT_ZERO) & (bound < -FORCEFUL * bound.abs().max())
-        if not (gates.sliding.any() and held.any()):
-            return to_off, opening
-        plain, numbers = Tangent.of(gates, tangent.local, Metric()), torch.nonzero(held)[:, 0]
-        behind = self._mapping.pieces.derivatives(theta, gates.open, numbers).rows.dense[C:]
-        along = torch.stack([plain.local.rows.dot(gradient)[C:] for gradient in behind])
-        a = plain.across.solve(along.T).T
-        none = torch.zeros(C).to(a)
-        spanned = torch.stack([plain.local.rows.combine(torch.cat([none, row])) for row in a])
-        held_here = (behind - spanned).norm(dim=1) <= 1e-6 * behind.norm(dim=1)
-        a = torch.where(held_here[:, None], a.clamp(max=0.0), 0.0)
-        crossed = q - bound[numbers] @ a < -1e-9 * q.abs().max()
-        to_off[gates.kinks[crossed]] = True
-        opening[numbers[(a[:, crossed] < -1e-9).any(dim=1)]] = True
-        return to_off, opening
+    def _weights(
+        self, tangent: Tangent, metric: Metric, theta: Tensor, h: float, a: float, T: Array, p: Array, loss: FlowWeights
+    ) -> tuple[Array, Tensor, Tensor, bool]:
+        """p of the step with these gates (1, N), the weights that hold kinks, κ, and whether p was found."""
+        rows, C, others = tangent.local.rows, tangent.C, self._mapping.degree - 1.0
+        drift = torch.zeros(len(rows)).to(theta) if metric.drift is None else rows.dot(metric.drift)
+        z_K = (1.0 + a) * tangent.local.z[tangent.gates.kinks] + drift[C:] - a * rows.dot(theta)[C:]
+        back = tangent.across.solve(z_K[:, None])[:, 0]
+        along = (1.0 - others * a) * tangent.local.margins + drift[:C] - tangent.cross.T @ back
+        gram = tangent.projected_gram().cpu().numpy()
+        gram, longer = (gram + gram.T)[None] / 2, (1.0 + a) ** others
+        m = longer * along.cpu().numpy()[None]
+        p, ok = implicit_weights(forceful(m, squares_of(gram)), gram, np.array([longer * h]), T, p, loss)
+        holding = holding_weights(m, gram, p, longer * h, T, loss)[0]
+        weights, held = (torch.as_tensor(part).to(theta) for part in (p[0], holding))
+        return p, held, back + h * tangent.along_kinks(weights[:, None])[:, 0], bool(ok[0])

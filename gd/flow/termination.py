@@ -63,6 +63,11 @@ class Reached(Enum):
         "within 1 % below; the smoothed margin never falls. In directions the rest of the way is slow where units die "
         "or are parallel."
     )
+    CLOSING_IN = (
+        "The polished point has no direction of smaller norm along its ties and kinks. The flow was three times found "
+        "with a margin within 1 % below the margin of such a point, the same each time, and each time closer; the "
+        "smoothed margin never falls. In directions the rest of the way is slow where units die or are parallel."
+    )
     NOT = "No limit was found; what is reported is the flow's last direction."
 
     def __str__(self) -> str:
@@ -78,6 +83,7 @@ class Termination:
     def __init__(self) -> None:
         self._seen: dict[int, list[tuple[Tensor, float]]] = {}
         self._cell_margins: dict[int, float] = {}
+        self._gaps: dict[int, tuple[float, list[float]]] = {}
 
     def reached(
         self, row: int, theta: Tensor, point: Tensor, *, steps: int, settles_slowly: bool, missing_margin: float
@@ -119,3 +125,21 @@ class Termination:
             return False
         self._cell_margins[row] = point_margin
         return before is not None and abs(before / point_margin - 1.0) <= SAME_MARGIN
+
+    def closing_in(self, row: int, margin: float, point_margin: float) -> bool:
+        """Whether a local minimum of one margin was found three times, each time with the flow's margin closer to it.
+
+        The points need not be the same: parallel units share a point's weights in many ways.
+
+        Args:
+            row: the number of the row in the batch.
+            margin: the flow's smallest normalized margin.
+            point_margin: the point's.
+        """
+        gap = 1.0 - margin / point_margin
+        before, gaps = self._gaps.get(row, (point_margin, []))
+        same = abs(before / point_margin - 1.0) <= SAME_MARGIN
+        gaps = [*(gaps if same else []), gap]
+        self._gaps[row] = (point_margin, gaps)
+        last = gaps[-3:]
+        return len(last) == 3 and CELL_MARGIN >= last[0] > last[1] > last[2] > 0

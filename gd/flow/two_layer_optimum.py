@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from torch import Tensor
 
-from gd.piecewise.module import TwoLayers
+from gd.piecewise.stack import TwoLayers
 from solvers.arrays import Array
 from solvers.relu.certificate import GlobalOptimum, ReluCertificate
 from solvers.relu.margin import certify_relu

@@ -16,7 +16,7 @@ from torch import Tensor
 from gd.piecewise.builder import HiddenKinkError
 from gd.piecewise.program import Evaluation, Program, Rectifier, States
 from gd.piecewise.rows import Block, Outer, Rows
-from gd.piecewise.stack import matrices
+from gd.piecewise.stack import TwoLayers, matrices
 from gd.piecewise.switches import as_program
 from gd.piecewise.trace import ReadsDataError, Trace, trace
 
@@ -38,31 +38,10 @@ class Derivatives:
     rows: Rows
     """∇m, then ∇z at the kinks asked for: (C + K, P)."""
     sensitivity: Tensor
-    """∂m_c/∂(output of the rectifier) for the kinks of the margin's sample, then those of weights: (C, U + V)."""
-
-
-@dataclass(frozen=True)
-class TwoLayers:
-    """f(x) = Σ_j a_j φ(w_j·x), φ(z) = above·z for z > 0, else below·z."""
-
-    X: Tensor
-    """(N, D): what the first layer is applied to."""
-    W: Tensor
-    """(H, D)."""
-    a: Tensor
-    """(H,)."""
-    above: float
-    below: float
-    flipped: bool
-    """Whether the kinks' own z are −w_j·x."""
-    W_transposed: bool
-    a_transposed: bool
-    order: tuple[int, ...]
-
-    def theta(self, W: Tensor, a: Tensor) -> Tensor:
-        """Other weights as θ (P,), in the module's own layout."""
-        parts = [W if self.W_transposed else W.T, a[None] if self.a_transposed else a[:, None]]
-        return torch.cat([parts[self.order.index(i)].flatten() for i in range(2)])
+    """∂/∂(output of the rectifier) of margins and of z asked for, by the kinks of the row's own sample, then those of
+    weights: (C + K, U + V)."""
+    items: Tensor
+    """The sample of every row, (C + K,)."""
 
 
 class PiecewiseMargins:
@@ -213,24 +192,42 @@ class PiecewiseMargins:
             node = self.program.nodes[index]
         return index, bent
 
-    def bounds(self, p: Tensor, sensitivity: Tensor) -> Tensor:
-        """−Σ_c p_c ∂m_c/∂(output of the rectifier) of all kinks: positive where both sides push towards z = 0."""
-        of_items, of_weights = sensitivity[:, : self.n_units], sensitivity[:, self.n_units :]
-        weighted = (p[:, None] * of_items).view(self.n_items, self.outputs_of_item, self.n_units).sum(1)
-        return -torch.cat([weighted.flatten(), p @ of_weights])
+    def bounds(self, found: Derivatives, multipliers: Tensor) -> Tensor:
+        """−∂(Σ_c p_c m_c − Σ_k q_k z_k)/∂(output of the rectifier) of all kinks, for multipliers (p, q) of the rows.
 
-    def bends(self, sensitivity: Tensor, kinks: Tensor) -> Tensor:
-        """−∂m_c/∂(output of the rectifier) of these kinks (K, C); zero for margins of other samples."""
-        table = sensitivity.new_zeros(kinks.shape[0], self.y.numel())
+        Positive where both sides push towards z = 0. The multiplier q_k of a kink that the flow slides along stands for
+        what the margins gain by its output, and passes through to the rectifiers before it.
+        """
+        signed = torch.cat([multipliers[: found.margins.shape[0]], -multipliers[found.margins.shape[0] :]])
+        weighted = signed[:, None] * found.sensitivity
+        of_items = weighted.new_zeros(self.n_items, self.n_units).index_add(0, found.items, weighted[:, : self.n_units])
+        return -torch.cat([of_items.flatten(), weighted[:, self.n_units :].sum(0)])
+
+    def bends(self, found: Derivatives, kinks: Tensor) -> Tensor:
+        """The bounds of these kinks as a table (K, C + K) of what a row's multiplier adds; zero for other samples."""
+        C = found.margins.shape[0]
+        signed = torch.cat([-found.sensitivity[:C], found.sensitivity[C:]])
+        table = signed.new_zeros(kinks.shape[0], signed.shape[0])
         of_items = kinks < self.n_items * self.n_units
         items, units = kinks // max(self.n_units, 1), kinks % max(self.n_units, 1)
-        own = of_items[:, None] & (items[:, None] == self._item_of_constraint)
+        own = of_items[:, None] & (items[:, None] == found.items)
         if self.n_units:
-            table = torch.where(own, -sensitivity[:, torch.where(of_items, units, 0)].T, table)
+            table = torch.where(own, signed[:, torch.where(of_items, units, 0)].T, table)
         if self.n_weight_units:
             weights = torch.where(of_items, 0, self.n_units + kinks - self.n_items * self.n_units)
-            table = torch.where(of_items[:, None], table, -sensitivity[:, weights].T)
+            table = torch.where(of_items[:, None], table, signed[:, weights].T)
         return table
+
+    def change(self, theta: Tensor, gates: Tensor, move: Tensor) -> tuple[Tensor, Tensor]:
+        """All z at held gates, and their derivatives along a direction (P,)."""
+        # the derivative by u of ⟨Zᵀu, move⟩: torch's own forward mode takes a second to import
+        with torch.enable_grad():
+            t = theta.detach().requires_grad_()
+            z = self.gated(t, gates)[1]
+            u = torch.ones_like(z, requires_grad=True)
+            (pulled,) = torch.autograd.grad((z * u).sum(), t, create_graph=True)
+            (change,) = torch.autograd.grad((pulled * move).sum(), u)
+        return z.detach(), change
 
     def derivatives(self, theta: Tensor, gates: Tensor, kinks: Tensor) -> Derivatives:
         """Everything that a step needs, at held gates and for these kinks (numbers, (K,))."""
@@ -257,7 +254,7 @@ class PiecewiseMargins:
                 if self._stack is None
                 else self._outer_rows(theta, items, both, offset, total)
             )
-        return Derivatives(m, z, Rows(blocks), delta[:C])
+        return Derivatives(m, z, Rows(blocks), delta, items)
 
     def _dense_rows(
         self, theta: Tensor, items: Tensor, gates: Tensor, offset: Tensor, total: Callable[[Evaluation], Tensor]

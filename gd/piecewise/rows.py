@@ -43,6 +43,11 @@ class Rows:
         """These rows alone."""
         return Rows([Outer(b.left[rows], b.right[rows]) if isinstance(b, Outer) else b[rows] for b in self.blocks])
 
+    def scaled(self, factors: Tensor) -> Rows:
+        """Each row times its factor (R,)."""
+        by_rows = factors[:, None]
+        return Rows([Outer(b.left * by_rows, b.right) if isinstance(b, Outer) else b * by_rows for b in self.blocks])
+
     def gram(self) -> Tensor:
         """All scalar products, (R, R)."""
         parts = [(b.left @ b.left.T) * (b.right @ b.right.T) if isinstance(b, Outer) else b @ b.T for b in self.blocks]

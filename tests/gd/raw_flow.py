@@ -231,6 +231,96 @@ class TwoLayerNetwork(Network):
         return np.hstack([((slope * a[0])[:, :, None] * X[:, None, :]).reshape(X.shape[0], -1), value])
 
 
+def sigmoid(ratio: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(1.0 / (1.0 + np.exp(-(np.clip(ratio.real, -600.0, 600.0) + 1j * ratio.imag))))
+
+
+class ThreeLayerNetwork(Network):
+    """f(x) = a·σ(V σ(W x)), σ(z) = max(z, 0).
+
+    A kink attracts where y times what f gains by its output is negative, and has the gate of `TwoLayerNetwork` there.
+    For the first layer that depends on the gates of the second, taken as they are.
+    """
+
+    degree = 3
+
+    def __init__(self, D: int, H: int, labels: Array | None = None) -> None:
+        self.shapes, self.labels = ((H, D), (H, H), (1, H)), labels
+
+    def with_labels(self, y: Array) -> ThreeLayerNetwork:
+        H, D = self.shapes[0]
+        return ThreeLayerNetwork(D, H, y)
+
+    def gate(self, z: NDArray[Any], gain: NDArray[Any], width: Array) -> NDArray[Any]:
+        hard = (z.real > 0).astype(z.dtype)
+        if self.labels is None:
+            return hard
+        soft = sigmoid(z / width)
+        return np.where(self.labels[:, None] * gain.real < 0, soft if np.iscomplexobj(z) else soft.real, hard)
+
+    def layers(self, w: NDArray[Any], X: Array) -> tuple[NDArray[Any], ...]:
+        """Both layers' gates and outputs, and what f gains by the first layer's outputs."""
+        W, V, a = self.split(w)
+        size = np.linalg.norm(X, axis=1, keepdims=True)
+        widths = [WIDTH * np.linalg.norm(w.real) ** k * size for k in (1, 2)]
+        z = X @ W.T
+        u = (z * (z.real > 0)) @ V.T
+        gain = (self.gate(u, np.broadcast_to(a, u.shape), widths[1]) * a) @ V
+        gate = self.gate(z, gain, widths[0])
+        u = (z * gate) @ V.T
+        outer = self.gate(u, np.broadcast_to(a, u.shape), widths[1])
+        return gate, z * gate, outer, u * outer, (outer * a) @ V
+
+    def outputs(self, w: NDArray[Any], X: Array) -> NDArray[Any]:
+        return self.layers(w, X)[3] @ self.split(w)[2][0]
+
+    def jacobian(self, w: NDArray[Any], X: Array) -> NDArray[Any]:
+        gate, hidden, outer, last, gain = self.layers(w, X)
+        a = self.split(w)[2]
+        by_W = (gate * gain)[:, :, None] * X[:, None, :]
+        by_V = (outer * a)[:, :, None] * hidden[:, None, :]
+        return np.hstack([by_W.reshape(X.shape[0], -1), by_V.reshape(X.shape[0], -1), last])
+
+
+class PatchNetwork(Network):
+    """f(x) = Σ_g Σ_j a_gj Σ_{t in g} σ(w_j·x_t)/T: convolution, ReLU, average pooling into G cells, output weights.
+
+    x is a list of G·T patches of `size` entries; gates as in `TwoLayerNetwork`.
+    """
+
+    degree = 2
+
+    def __init__(self, size: int, G: int, T: int, H: int, labels: Array | None = None) -> None:
+        self.shapes, self.grid, self.labels = ((H, size), (G, H)), (G, T, size), labels
+
+    def with_labels(self, y: Array) -> PatchNetwork:
+        G, T, size = self.grid
+        return PatchNetwork(size, G, T, self.shapes[0][0], y)
+
+    def hidden(self, w: NDArray[Any], X: Array) -> tuple[Array, NDArray[Any], NDArray[Any]]:
+        """Patches (N, G, T, size), pre-activations and gates (N, G, T, H)."""
+        W, a = self.split(w)
+        patches = X.reshape(-1, *self.grid)
+        z = patches @ W.T
+        gate = (z.real > 0).astype(z.dtype)
+        if self.labels is not None:
+            width = WIDTH * np.linalg.norm(W.real) * np.linalg.norm(patches, axis=3, keepdims=True)
+            soft = sigmoid(z / width)
+            attracts = self.labels[:, None, None, None] * a.real[None, :, None, :] < 0
+            gate = np.where(attracts, soft if np.iscomplexobj(z) else soft.real, gate)
+        return patches, z, gate
+
+    def outputs(self, w: NDArray[Any], X: Array) -> NDArray[Any]:
+        _, z, gate = self.hidden(w, X)
+        return np.asarray(np.einsum("ngth,gh->n", z * gate, self.split(w)[1]) / self.grid[1])
+
+    def jacobian(self, w: NDArray[Any], X: Array) -> NDArray[Any]:
+        patches, z, gate = self.hidden(w, X)
+        by_w = np.einsum("ngth,gh,ngtd->nhd", gate, self.split(w)[1], patches, optimize=True)
+        by_a = (z * gate).sum(2)
+        return np.hstack([by_w.reshape(X.shape[0], -1), by_a.reshape(X.shape[0], -1)]) / self.grid[1]
+
+
 @dataclass(frozen=True)
 class RawPath:
     """The path of w/‖w‖, thinned, and what is known at its end."""
@@ -347,7 +437,8 @@ def raw_flow(network: Network, X: Array, y: Array, start: Array, *, seconds: flo
     while not reason and np.linalg.norm(solver.y) ** -L > HANDOVER * size:
         reason = _advance(solver, taken, steps, began, seconds)
         taken += 1
-        keep(solver.y, float(np.log(np.linalg.norm(solver.y))), 0.0)
+        if np.isfinite(solver.y).all():
+            keep(solver.y, float(np.log(np.linalg.norm(solver.y))), 0.0)
     state = np.append(kept[-1][0], kept[-1][1])
     right_side, jacobian = equations.polar(floor * size)
     scale = np.append(np.full(w.size, network.smallest), 1e-9)

@@ -30,7 +30,9 @@ from raw_flow import (
     FullyConnectedNetwork,
     MultiChannelNetwork,
     Network,
+    PatchNetwork,
     RawPath,
+    ThreeLayerNetwork,
     TwoLayerNetwork,
     raw_flow,
 )
@@ -113,6 +115,25 @@ class SquareModule(nn.Module):
         return ((X @ self.W.T) ** 2 @ self.a.T)[:, 0]
 
 
+class PatchModule(nn.Module):
+    """`PatchNetwork` as users write it: a layer on (N·T, d), a mean, and output weights."""
+
+    def __init__(self, size: int, G: int, T: int, H: int) -> None:
+        super().__init__()
+        self.grid = (G, T, size)
+        self.shared, self.a = nn.Linear(size, H, bias=False), nn.Linear(G * H, 1, bias=False)
+
+    def forward(self, X: Tensor) -> Tensor:
+        hidden = torch.relu(self.shared(X.reshape(-1, self.grid[2])))
+        return self.a(hidden.reshape(X.shape[0], *self.grid[:2], -1).mean(2).flatten(1))[:, 0]
+
+
+def three_layers(D: int, H: int) -> nn.Module:
+    """Three linear layers with ReLUs between them."""
+    first, second = nn.Linear(D, H, bias=False), nn.Linear(H, H, bias=False)
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), nn.Linear(H, 1, bias=False))
+
+
 def layers(D: int, H: int, relu: bool) -> nn.Module:
     """Two linear layers, with or without a ReLU between them."""
     middle = [nn.ReLU()] if relu else []
@@ -136,6 +157,8 @@ FAMILIES: dict[str, Callable[[int], tuple[Network, Callable[[], nn.Module], tupl
     "own product L=3": lambda D: (DiagonalNetwork(D, 3), lambda: ProductModule(D, 3), (D,)),
     "own linear layers": lambda D: (FullyConnectedNetwork(D, 2, 3), lambda: layers(D, 3, relu=False), (D,)),
     "two-layer ReLU": lambda D: (TwoLayerNetwork(D, 6, "relu"), lambda: layers(D, 6, relu=True), (D,)),
+    "three-layer ReLU": lambda D: (ThreeLayerNetwork(D, 5), lambda: three_layers(D, 5), (D,)),
+    "pooled patches": lambda D: (PatchNetwork(D, 2, 2, 3), lambda: PatchModule(D, 2, 2, 3), (4 * D,)),
     "two-layer x²": lambda D: (TwoLayerNetwork(D, 4, "square"), lambda: SquareModule(D, 4), (D,)),
 }  # fmt: skip
 
@@ -181,7 +204,9 @@ def case(family: str, make: Callable[..., tuple[Network, Callable[[], nn.Module]
     scale = float(10 ** rng.uniform(-2, 0))
     P = sum(int(np.prod(size)) for size in network.shapes)
     teacher, start = rng.standard_normal(P), scale * rng.standard_normal(P)
-    if "ReLU" in family:
+    if family == "three-layer ReLU":
+        start /= np.sqrt(scale)  # from 0.01 the third power of the weights stays where it is for ever
+    if family == "two-layer ReLU":
         # |a_j| > |w_j| keeps the sign of a_j. A unit whose a_j passes zero on a kink leaves it to either side: both are
         # solutions of Filippov's flow, so there is no one limit to compare with.
         W, a = network.split(start)

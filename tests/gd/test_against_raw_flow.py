@@ -24,6 +24,7 @@ CHOSEN = {
     "fully connected L=2": (2, 6, 9), "fully connected L=3": (3, 7, 11), "multi-channel R=1": (0, 4),
     "multi-channel R=2": (1, 4), "own product L=2": (2, 6, 12), "own product L=3": (3, 7, 11),
     "own linear layers": (0, 4, 8), "two-layer ReLU": (0, 2, 3, 6), "two-layer x²": (1, 5, 9),
+    "pooled patches": (0,),
 }  # fmt: skip
 """Family → draws, of every kind of data."""
 FLAT = ("diagonal L=2",)

@@ -11,6 +11,7 @@ import torch
 from scipy.optimize import linprog
 from torch import nn
 
+from gd.flow import row_space
 from gd.flow.flow_limit import flow_limit
 from gd.flow.integration import Flow
 from gd.flow.limit import Limit
@@ -146,6 +147,92 @@ def test_gates_reproduce_the_module_and_its_derivatives() -> None:
     np.testing.assert_allclose(float(found.sensitivity[2, 3] * z[2 * 11 + 3]), change, rtol=1e-8)
 
 
+def test_a_sliding_kink_passes_on_what_its_gate_lets_through() -> None:
+    # Σ p m − Σ q z_K is linear in one gate, with the kink's z times its gain as slope: the bound is minus that gain
+    X, y = data(4, 3, 1)
+    torch.manual_seed(2)
+    model = nn.Sequential(
+        nn.Linear(3, 5, bias=False), nn.ReLU(), nn.Linear(5, 6, bias=False), nn.ReLU(), nn.Linear(6, 1, bias=False)
+    ).double()
+    mapping = SlidingMap(model, torch.from_numpy(X), torch.from_numpy(y))
+    theta, pieces = mapping.start([model])[0], mapping.pieces
+    z = pieces.plain(theta)[1]
+    kinks = torch.tensor([5, 2 * 11 + 8])  # unit 0 of the second layer on sample 0, unit 3 of it on sample 2
+    gates = (z > 0).to(torch.float64)
+    gates[kinks] = 0.0
+    p, q = torch.rand(4, generator=torch.Generator().manual_seed(0)).double(), torch.tensor([0.7, 0.2]).double()
+    found = pieces.derivatives(theta, gates, kinks)
+    bounds = pieces.bounds(found, torch.cat([p, q]))
+    np.testing.assert_allclose(pieces.bends(found, torch.arange(44)) @ torch.cat([p, q]), bounds, atol=1e-14)
+    for kink in (2, 2 * 11 + 1, 3 * 11 + 4, 2 * 11 + 8):
+        values = []
+        for gate in (0.0, 1.0):
+            held = gates.clone()
+            held[kink] = gate
+            m, of_kinks = pieces.gated(theta, held)
+            values.append(float(p @ m - q @ of_kinks[kinks]))
+        np.testing.assert_allclose(-float(bounds[kink] * z[kink]), values[1] - values[0], rtol=1e-8, atol=1e-12)
+
+
+def test_the_change_of_pre_activations_along_a_direction() -> None:
+    mapping, theta = three_layers_at(4)
+    gates = (mapping.pieces.plain(theta)[1] > 0).to(torch.float64)
+    v = torch.randn(theta.numel(), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    z, change = mapping.pieces.change(theta, gates, v)
+    np.testing.assert_allclose(z, mapping.pieces.gated(theta, gates)[1], atol=1e-15)
+    ahead, behind = (mapping.pieces.gated(theta + sign * 1e-5 * v, gates)[1] for sign in (1.0, -1.0))
+    np.testing.assert_allclose(change, (ahead - behind) / 2e-5, atol=1e-8)
+
+
+def three_layers_at(seed: int) -> tuple[SlidingMap, torch.Tensor]:
+    X, y = data(5, 3, seed)
+    torch.manual_seed(seed)
+    model = nn.Sequential(
+        nn.Linear(3, 6, bias=False), nn.ReLU(), nn.Linear(6, 6, bias=False), nn.ReLU(), nn.Linear(6, 1, bias=False)
+    ).double()
+    mapping = SlidingMap(model, torch.from_numpy(X), torch.from_numpy(y))
+    return mapping, mapping.start([model])[0]
+
+
+@pytest.mark.parametrize("largest", [0, 10_000])
+def test_dependent_constraints_by_their_scalar_products_and_by_themselves(
+    largest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_space, "LARGEST_DENSE", largest)
+    rng = np.random.default_rng(3)
+    dense, v, c = rng.standard_normal((5, 12)), rng.standard_normal(12), rng.standard_normal(5)
+    dense[4] = dense[0] + dense[1]
+    rows, Q = Rows([torch.from_numpy(dense)]), np.linalg.qr(dense[:4].T)[0]
+    space, across = row_space.RowSpace(rows, 12), v - Q @ (Q.T @ v)
+    np.testing.assert_allclose(space.across(torch.from_numpy(v)).numpy(), across, atol=1e-12)
+    nearest = np.linalg.lstsq(dense.T, v, rcond=1e-10)[0]
+    np.testing.assert_allclose(space.multipliers(torch.from_numpy(v)).numpy(), nearest, atol=1e-12)
+    moved = space.least_norm(torch.from_numpy(dense @ v)).numpy()
+    np.testing.assert_allclose(moved, v - across, atol=1e-11)
+    R, within = row_space.compressed(rows, torch.from_numpy(v))
+    # the same least squares: distances differ by what no multipliers reach
+    compared = [np.linalg.norm(v - dense.T @ t) ** 2 - np.linalg.norm(within - R @ t) ** 2 for t in (c, nearest)]
+    np.testing.assert_allclose(compared[0], compared[1], rtol=1e-11)
+
+
+def test_three_layers_end_at_a_point_whose_conditions_hold() -> None:
+    # by the network's own formulas: at a local minimum w = Σ λ ∂m with Clarke gates, so ‖w‖² = 3 Σ λ by homogeneity
+    X, y = data(6, 4, 8)
+    torch.manual_seed(1)
+    model = nn.Sequential(
+        nn.Linear(4, 8, bias=False), nn.ReLU(), nn.Linear(8, 8, bias=False), nn.ReLU(), nn.Linear(8, 1, bias=False)
+    ).double()
+    limit = flow_limit(model, X, y)
+    assert limit.status is FlowStatus.STATIONARY
+    assert limit.kkt_epsilon < 1e-9 * limit.norm_at_unit_margin
+    W, V, a = (w * limit.norm_at_unit_margin for w in limit.weights.values())
+    f = np.maximum(np.maximum(X @ W.T, 0.0) @ V.T, 0.0) @ a[0]
+    np.testing.assert_allclose((y * f).min(), 1.0, atol=1e-8)
+    # balanced layers, unit by unit
+    np.testing.assert_allclose((W**2).sum(1), (V**2).sum(0), atol=1e-7)
+    np.testing.assert_allclose((V**2).sum(1), a[0] ** 2, atol=1e-7)
+
+
 def test_scalar_products_of_kinks_are_solved_with_by_blocks() -> None:
     rng = np.random.default_rng(6)
     X, units = torch.from_numpy(rng.standard_normal((7, 4))), torch.tensor([2, 0, 2, 1, 0, 2, 3])
@@ -169,13 +256,18 @@ def test_clarke_multipliers_are_admissible_and_refuse_a_direction_they_cannot_ma
     rng = np.random.default_rng(5)
     rows = rng.standard_normal((5, 12))  # three margins, two kinks of margins 0 and 2
     delta = np.array([0.5, 2.0])
-    active, bends = np.ones(3, dtype=bool), np.array([[0.5, 0.0, 0.0], [0.0, 0.0, 2.0]])
+    active, bends = np.ones(3, dtype=bool), np.array([[0.5, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0, 0.0]])
+    gradients = Rows([torch.from_numpy(rows)])
     lam, mu = np.array([1.0, 0.3, 0.7]), np.array([0.25, 1.4])  # the second at its bound
-    found_lam, found_mu, residual = clarke_multipliers(rows, rows.T @ np.concatenate([lam, mu]), active, bends)
+    found_lam, found_mu, residual = clarke_multipliers(
+        gradients, gradients.combine(torch.from_numpy(np.concatenate([lam, mu]))), active, bends
+    )
     assert residual < 1e-9
     np.testing.assert_allclose(found_lam, lam, atol=1e-8)
     np.testing.assert_allclose(found_mu, mu, atol=1e-8)
-    _, beyond, residual = clarke_multipliers(rows, rows.T @ np.array([1.0, 0.3, 0.7, 0.9, 1.4]), active, bends)
+    _, beyond, residual = clarke_multipliers(
+        gradients, gradients.combine(torch.tensor([1.0, 0.3, 0.7, 0.9, 1.4], dtype=torch.float64)), active, bends
+    )
     assert residual > 1e-2  # μ = 0.9 > λδ = 0.5 is not allowed
     assert (beyond <= found_lam[[0, 2]].max() * delta.max()).all()
 

@@ -141,7 +141,7 @@ def test_kinks_of_weights_and_of_samples_that_meet() -> None:
     gates = (mapping.pieces.plain(mapping.start([model])[0])[1] > 0).to(torch.float64)
     kink = torch.tensor([0])  # of the weight W_00: it bends all margins
     found = mapping.pieces.derivatives(mapping.start([model])[0], gates, kink)
-    assert np.count_nonzero(mapping.pieces.bends(found.sensitivity, kink)) > 1
+    assert np.count_nonzero(mapping.pieces.bends(found, kink)) > 1
 
 
 def test_several_outputs() -> None:
@@ -154,8 +154,8 @@ def test_several_outputs() -> None:
     theta = mapping.start([model])[0]
     gates = (mapping.pieces.plain(theta)[1] > 0).to(torch.float64)
     kink = torch.tensor([2 * 4 + 1])  # unit 1 on sample 2: both margins of that sample, and no other
-    bends = mapping.pieces.bends(mapping.pieces.derivatives(theta, gates, kink).sensitivity, kink)[0]
-    expected = np.zeros(10)
+    bends = mapping.pieces.bends(mapping.pieces.derivatives(theta, gates, kink), kink)[0]
+    expected = np.zeros(11)
     expected[4:6] = -(labels[2] * model[2].weight[:, 1]).detach().numpy()
     np.testing.assert_allclose(bends, expected, atol=1e-14)
 

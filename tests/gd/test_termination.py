@@ -70,6 +70,26 @@ def test_a_flow_that_comes_closer_three_times_approaches(
     assert found is expected
 
 
+@pytest.mark.parametrize(
+    ("margins", "points", "expected"),
+    [
+        ((0.992, 0.994, 0.997), (1.0, 1.0, 1.0), True),
+        ((0.992, 0.997), (1.0, 1.0), False),  # twice is once too few
+        ((0.992, 0.997, 0.994), (1.0, 1.0, 1.0), False),
+        ((0.98, 0.994, 0.997), (1.0, 1.0, 1.0), False),
+        ((0.992, 0.994, 0.997), (1.0, 1.001, 1.001), False),  # another point
+        ((0.992, 0.994, 1.003), (1.0, 1.0, 1.0), False),  # the smoothed margin never falls: not to this point
+    ],
+)
+def test_a_margin_that_closes_in_three_times(
+    margins: tuple[float, ...], points: tuple[float, ...], expected: bool
+) -> None:
+    termination = Termination()
+    found = [termination.closing_in(0, m, point) for m, point in zip(margins, points, strict=True)]
+    assert found[-1] is expected
+    assert not any(found[:-1])
+
+
 def test_a_limit_carries_the_integrated_direction_and_its_own_certificate() -> None:
     X, y = data(10, 20, 0)
     limit = flow_limit(Diagonal(20, 2, scale=0.1, seed=0), X, y)
