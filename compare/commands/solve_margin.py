@@ -33,7 +33,7 @@ def regularizer_of(ctx: click.Context, option: click.Parameter, text: str) -> Re
 
 
 @click.command(name="margin")
-@options_of(MarginComparison, only=("data", "standardize", "offset"))
+@options_of(MarginComparison, only=("data", "standardize", "offset", "label"))
 @click.option(
     "--regularizer",
     default="l2",
@@ -69,6 +69,7 @@ def command(
     data: str,
     standardize: Literal["auto", "none", "standard"],
     offset: bool | None,
+    label: str | None,
     regularizer: Regularizer,
     tol: float,
     method: Literal["auto", "conic"],
@@ -82,7 +83,7 @@ def command(
     """
     import solvers
 
-    dataset = MarginComparison(data, standardize=standardize, offset=offset).dataset()
+    dataset = MarginComparison(data, standardize=standardize, offset=offset, label=label).dataset()
     transformed = np.iscomplexobj(regularizer.coefficients(dataset.X[0]))  # then it matters what is next to what
     shaped = dataset.images if transformed and dataset.image_shape is not None else dataset.X
     start = perf_counter()

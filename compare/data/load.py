@@ -52,6 +52,7 @@ def load(
     scale: Scale = "auto",
     offset: bool | None = None,
     several: bool = False,
+    label: str | None = None,
 ) -> Dataset:
     """A data set with two classes, or several where asked for, by name, from a file, a DataFrame or arrays.
 
@@ -65,6 +66,7 @@ def load(
         offset: whether to append a column of ones; None appends one only where the source needs it to separate.
         several: whether three classes and more are welcome: "digits", "wine" and "iris" without a pair then mean all of
             their classes, and labels in files and arrays may take more than two values, integers or words.
+        label: the column of a file or DataFrame that holds the label, by name, in place of y or label or the last one.
 
     Returns:
         A `Dataset` with X of shape (N, D), labels y in {−1, +1} of shape (N,), and the names of the two classes; for
@@ -82,7 +84,7 @@ def load(
     """
     if scale not in SCALES:
         raise DataError(f"scale is one of {', '.join(SCALES)}; got {scale!r}")
-    data, default = read(source, y, several)
+    data, default = read(source, y, several, label)
     data = data if several else data.of_two_classes()
     if scale == "standard" or (scale == "auto" and default == "standard"):
         data = standardized(data)
@@ -90,19 +92,21 @@ def load(
     return with_offset(data) if wanted else data
 
 
-def read(source: Any, y: ArrayLike | None, several: bool) -> tuple[Dataset, Scale]:
+def read(source: Any, y: ArrayLike | None, several: bool, label: str | None) -> tuple[Dataset, Scale]:
     """The data as they are, and the scaling that suits them."""
+    if y is None and isinstance(source, str) and Path(source.strip()).suffix.lower() in FILE_SUFFIXES:
+        source = Path(source.strip())
+    if y is None and isinstance(source, Path):
+        return read_file(source, label), "none"
+    if y is None and hasattr(source, "iloc"):
+        return from_frame(source, "the DataFrame", label), "none"
+    if label is not None:
+        raise DataError(f"label names a column of a file or DataFrame, and these data have none; got {label!r}")
     if y is not None:
         return from_arrays(source, y), "none"
-    if isinstance(source, Path):
-        return read_file(source), "none"
-    if hasattr(source, "iloc"):
-        return from_frame(source, "the DataFrame"), "none"
     if not isinstance(source, str):
         raise DataError("points need their labels: give X and y, a DataFrame with a label column, a file, or a name")
     source = source.strip()
-    if Path(source).suffix.lower() in FILE_SUFFIXES:
-        return read_file(Path(source)), "none"
     name, _, argument = source.partition(":")
     if name not in SOURCES:
         known = f"{', '.join(USAGE)}, and files {' '.join(FILE_SUFFIXES)}"

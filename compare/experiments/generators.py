@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from compare.experiments.image_data import inspect_images, named_or_folder
 from compare.experiments.protocol import Experiment, function_of, parameter
 from compare.experiments.values import COUNT, FOLDER, INTEGER, NAMES, NUMBER, NUMBERS, POSITIVE, Interval
 
@@ -58,7 +59,7 @@ class GeneratorComparison(Experiment):
     study = "compare.generators.fitting_speed:generator_report"
     images: Sequence[str | Image] | None = parameter(
         None,
-        "Names in scikit-image, comma-separated; also checkerboard. In Python also `Image`s.",
+        "Names in scikit-image, comma-separated; also checkerboard; or a folder. In Python also `Image`s.",
         kind=NAMES,
         shown=",".join(USUAL_IMAGES),
     )
@@ -122,9 +123,11 @@ class GeneratorComparison(Experiment):
 
     def derived(self) -> dict[str, Any]:
         """Images, size and step by default, and what --text-version and --full stand for."""
-        usual = self.images is None and self.folder is None
+        images, folder = named_or_folder(self.images, self.folder)
+        usual = images is None and folder is None
         found: dict[str, Any] = {
-            "images": USUAL_IMAGES if usual else self.images,
+            "images": USUAL_IMAGES if usual else images,
+            "folder": folder,
             "size": self.size or (256 if self.full else 32 if usual else 64),
             "step": self.step or (PUBLISHED_STEP if self.full or self.text_version else 0.5),
             "kinds": tuple(kind for kind in KINDS if kind in self.kinds),
@@ -137,6 +140,10 @@ class GeneratorComparison(Experiment):
         """Refuse images from two places."""
         if self.images is not None and self.folder is not None:
             raise ValueError("give images or a folder, not both")
+
+    def inspect(self) -> None:
+        """Look up the images."""
+        inspect_images(self.images, self.folder)
 
     @property
     def pixels(self) -> int:

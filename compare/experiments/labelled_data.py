@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -42,23 +43,37 @@ class LabelledDataExperiment(Experiment):
         option="--offset/--no-offset",
         kind=SWITCH,
     )
+    label: str | None = parameter(
+        None, "The column of a file that holds the label, by name; by number from 1 where it has no header."
+    )
     image_shape: tuple[int, int] | None = parameter(
         None, "(H, W) where the D columns of the points are an image; adds 2-D convolutions.", option=None
     )
     name: str = parameter("data", "What the report calls the points.", option=None)
 
     def dataset(self) -> Dataset:
-        """The data. Raises DataError for names that are not known, ValueError for arrays of the wrong shapes."""
-        found = self._read()
+        """The data, read once. Raises DataError for unknown names, ValueError for arrays of the wrong shapes."""
+        return self._read
+
+    def inspect(self) -> None:
+        """Read the data."""
+        self.dataset()
+
+    @cached_property
+    def _read(self) -> Dataset:
+        found = self._found()
         return found if self.several_classes else found.of_two_classes()
 
-    def _read(self) -> Dataset:
+    def _found(self) -> Dataset:
         if isinstance(self.data, Dataset):
             return self.data
         if isinstance(self.data, str):
             from compare.data.load import load
 
-            return load(self.data, scale=self.standardize, offset=self.offset, several=self.several_classes)
+            several = self.several_classes
+            return load(self.data, scale=self.standardize, offset=self.offset, several=several, label=self.label)
+        if self.label is not None:
+            raise ValueError(f"label names a column of a file, and these data are arrays; got {self.label!r}")
         return dataset_of(self.data, self.y, self.image_shape, self.name)
 
 

@@ -80,6 +80,18 @@ class Folder:
         return f"{count} were skipped: {shown}{more}. {white}".strip()
 
 
+def check_name(name: str) -> None:
+    """Raise DataError for a name that none of the images has that ship."""
+    if name not in NAMES:
+        raise DataError(f"no image called {name!r}: choose from {', '.join(NAMES)}, or give a folder of images")
+
+
+def check_folder(folder: Path) -> None:
+    """Raise DataError where there is no such folder."""
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder; give one that holds images ({', '.join(SUFFIXES)})")
+
+
 def shipped(name: str, size: int | tuple[int, int], *, colour: bool = False) -> Image:
     """An image that ships with scikit-image, or one of its drawings, at the size asked for.
 
@@ -93,8 +105,7 @@ def shipped(name: str, size: int | tuple[int, int], *, colour: bool = False) -> 
     """
     from skimage import data
 
-    if name not in NAMES:
-        raise DataError(f"no image called {name!r}: choose from {', '.join(NAMES)}, or give a folder of images")
+    check_name(name)
     shape = (size, size) if isinstance(size, int) else size
     if name == "checkerboard":
         rows, columns = (np.arange(s) * 8 // s for s in shape)
@@ -209,8 +220,7 @@ def read_folder(folder: Path, size: int | tuple[int, int], *, colour: bool = Fal
 
     Raises DataError when it is no folder, or not one file in it can be used.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder; give one that holds images ({', '.join(SUFFIXES)})")
+    check_folder(folder)
     images: list[Image] = []
     skipped: list[tuple[str, str]] = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES):
