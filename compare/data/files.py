@@ -95,9 +95,7 @@ def read_npz(path: Path, label: str | None = None) -> Dataset:
             )
         name = label or "y"
         if not {"X", name} <= set(arrays.files):
-            raise DataError(
-                f"{str(path)!r} holds {sorted(arrays.files)}; it must hold X and its labels {name}"
-            )
+            raise DataError(f"{str(path)!r} holds {sorted(arrays.files)}; it must hold X and its labels {name}")
         X, y = np.asarray(arrays["X"]), np.asarray(arrays[name])
     return from_arrays(X, y, str(path), f"{str(path)!r}: ")
 

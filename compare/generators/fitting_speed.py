@@ -88,7 +88,7 @@ def size_note(images: Sequence[Image], plan: GeneratorComparison) -> str:
         f"Images are {height} × {width}; the published figure is at 256 × 256 (--full). The smaller a photograph, "
         "the less smooth it is from pixel to pixel, and the smaller the ratio. Depths are the published ones "
         f"except where the input would have fewer than 4 pixels on a side. Step {plan.step_size:g}, "
-        f"{plan.optimizer}, normalization {plan.normalization.replace('_', ' the ')}, {plan.output} output."
+        f"{plan.optimizer}, normalization {plan.normalization.replace('_relu', ' the ReLU')}, {plan.output} output."
     )
 
 

@@ -288,7 +288,7 @@ def test_an_interrupted_run_prints_what_it_refuted(fake):
     fake(one=lambda: report_of(REFUTED, complete=False), two=lambda: pytest.fail("not after an interrupt"))
     done = run("compare")
     assert done.exit_code == 130
-    assert "Interrupted. A prediction is refuted. confirmed 0 of 1, refuted 1, not reached 0" in done.output
+    assert "Interrupted. A prediction is refuted. Confirmed 0 of 1, refuted 1, not reached 0" in done.output
     assert "refuted: differ: 1 > 0.5" in done.output
 
 
@@ -313,7 +313,7 @@ def test_an_experiment_that_raises_does_not_stop_the_others(fake):
     fake(one=broken, two=lambda: report_of(CONFIRMED, title="two"))
     done = run("compare")
     assert done.exit_code == 3  # what did not run is no refutation of a theorem
-    assert "confirmed 1 of 2, refuted 0, not reached 1" in done.output
+    assert "Confirmed 1 of 2, refuted 0, not reached 1" in done.output
     assert "RuntimeError: no luck" in done.output
     assert "section two" in done.output
 
