@@ -56,8 +56,8 @@ def pairs(ones: Iterable[T], others: Iterable[T], key: Callable[[T], Hashable]) 
 
 def checks_of(one: Section | None, other: Section | None) -> Pairs[Check]:
     """The predictions of two sections, paired."""
-    sides = [() if section is None else section.checks for section in (one, other)]
-    return pairs(*sides, lambda check: check.statement)
+    a, b = (() if section is None else section.checks for section in (one, other))
+    return pairs(a, b, lambda check: check.statement)
 
 
 def changes(paired: Pairs[Section]) -> Section:
@@ -109,11 +109,11 @@ def measured(one: Section | None, other: Section | None) -> tuple[list[Column], 
     """The tables of two sections as one: a column that differs stands twice, with its values in A and in B."""
     sections = known((one, other))
     names = [column.key for column in naming(sections[0])]
-    tables = [() if section is None else section.rows for section in (one, other)]
-    rows = pairs(*tables, lambda row: tuple(row.get(name) for name in names))
+    a, b = (() if section is None else section.rows for section in (one, other))
+    rows = pairs(a, b, lambda row: tuple(row.get(name) for name in names))
     columns, cells = list[Column](), [dict[str, Value]() for _ in rows]
     for column in {column.key: column for section in sections for column in section.columns}.values():
-        values = [tuple(row and row.get(column.key) for row in both) for both in rows]
+        values = [tuple(None if row is None else row.get(column.key) for row in both) for both in rows]
         differs = column.key not in names and any(a != b and not (a != a and b != b) for a, b in values)
         for side, name in enumerate(SIDES):
             if differs:
@@ -122,6 +122,6 @@ def measured(one: Section | None, other: Section | None) -> tuple[list[Column], 
                     cell[columns[-1].key] = both[side]
         if not differs:
             columns.append(column)
-            for cell, (a, b) in zip(cells, values, strict=True):
-                cell[column.key] = b if a is None else a
+            for cell, both in zip(cells, values, strict=True):
+                cell[column.key] = both[1] if both[0] is None else both[0]
     return columns, cells

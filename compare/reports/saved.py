@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +48,15 @@ def read_report(place: str | Path) -> Findings:
 def findings(record: Mapping[str, Any]) -> Findings:
     """The report of a record; what `compare.reports.records.contents` is made of."""
     source = record["provenance"]
-    data = tuple(DataUsed(str(used["name"]), str(used["sha256"])) for used in source["data"])
-    known = {field.name: source[field.name] for field in fields(Provenance)} | {"data": data}
-    provenance = Provenance(**{name: tuple(v) if isinstance(v, list) else v for name, v in known.items()})
+    provenance = Provenance(
+        data=tuple(DataUsed(str(used["name"]), str(used["sha256"])) for used in source["data"]),
+        seeds=tuple(source["seeds"]),
+        versions=dict(source["versions"]),
+        machine=str(source["machine"]),
+        commands=tuple(map(str, source["commands"])),
+        parameters=tuple(source["parameters"]),
+        time=str(source["time"]),
+    )
     sections = tuple(section(each) for each in record["sections"])
     return Findings(str(record["title"]), sections, provenance, tuple(record["notes"]), bool(record["complete"]))
 
@@ -69,7 +74,8 @@ def check(record: Mapping[str, Any]) -> Check:
     """A check of a record."""
     found = {name: value(each) for name, each in record.items()}
     numbers = {name: None if found[name] is None else float(found[name] or 0.0) for name in ("measured", "tolerance")}
-    return Check(**{**found, **numbers, "verdict": Verdict(record["verdict"])})  # type: ignore[arg-type]
+    verdicts = {verdict.value: verdict for verdict in Verdict}
+    return Check(**{**found, **numbers, "verdict": verdicts[record["verdict"]]})  # type: ignore[arg-type]
 
 
 def value(written: Any) -> Value:
