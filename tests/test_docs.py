@@ -214,3 +214,11 @@ def test_a_name_on_the_coverage_page_that_is_none_is_caught(name):
 
 def test_coverage_names_every_claim():
     assert [name for name in claims() if f"`{name}`" not in COVERAGE] == []
+
+
+@pytest.mark.parametrize("package", ["solvers", "gd", "compare"])
+def test_the_picture_of_a_package_names_each_of_its_folders(package):
+    drawn = (ROOT / "docs" / "images" / f"{package}.svg").read_text(encoding="utf-8")
+    folders = [path.parent.name for path in (ROOT / package).glob("*/__init__.py")]
+    assert folders
+    assert [name for name in folders if f"{name}/" not in drawn] == []

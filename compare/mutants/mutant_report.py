@@ -60,51 +60,87 @@ def mutant_report(asked: MutantComparison) -> Report:
 
 def parts(kind: str, asked: MutantComparison, datasets: list[Dataset]) -> Iterator[Part]:
     """The trials of one kind, each with a name for the progress bar."""
-    seed, init = asked.seed, asked.init
-    points = [dataset for dataset in datasets if dataset.image_shape is None]
-    if kind == "padding":
-        for dataset in points:
-            yield f"{kind}, {dataset.name}", partial(padding_trial, dataset, KERNELS[0], 2, seed, init)
-    elif kind == "outputs":
-        for table, labels in (planted(10, 6, 3, seed), wine()):
-            yield f"{kind}, {table.name}", partial(outputs_trial, table.name, table.X, labels, seed, init)
-    elif kind == "classes":
-        # at depth 3 the convolutional flow on wine ends where its residual has just fallen below the resolution
-        for table, deepest in ((planted_classes(10, 20, 3, seed), 3), (load("wine", several=True), 2)):
-            for name, depth in WRONG_OF_CLASSES:
-                if depth in (1, *asked.depths) and depth <= deepest:
-                    of_classes = partial(margin_trial, table, name, depth, seed, init)
-                    yield f"{kind}, {table.name}, {name}, L={depth}", of_classes
-    elif kind == "channels":
-        for name in asked.data:
-            if load(name).image_shape is None:
-                for K, C in zip(KERNELS, (2, 1), strict=True):
-                    yield f"{kind}, {name}, K={K}", partial(channel_trial, load_channels(name), K, C, seed, init)
-    elif kind == "optimizers":
-        for outputs in (1, 3):
-            for name in ("gradient", "sign", "adam", "coordinate", "spectral"):
-                data = load(f"synthetic:6,10,{seed}")
-                run = partial(optimizer_trial, data, name, steps=STEPS, seed=seed, outputs=outputs)
-                yield f"{kind}, {name}, {outputs} outputs", run
-    elif kind == "path":
-        for name in ("partial:40,6,0", "synthetic:12,8,3"):
-            yield f"{kind}, {name}", partial(path_trial, load(name))
-    elif kind == "relu":
-        for plane in map(load, PLANES):
-            yield f"{kind}, {plane.name}", partial(relu_trial, plane.name, plane.X, plane.y)
-    elif kind == "regression":
-        for name, trial in TRIALS.items():
-            yield f"{kind}, {name}", partial(trial, regression_data(REGRESSION, None), seed)
-    elif kind == "spline":
-        for case in (BUILTIN, diabetes()):
-            for law in ("gaussian:1,1", "gaussian:1,0.316228", "uniform:1,1"):
-                yield f"{kind}, {case.name}, {law}", partial(spline_trial, case, law, WIDTH, NETWORKS)
-    elif kind == "filter":
-        for name, signal in (("three low frequencies", example_signal(128)), ("a row of the camera man", scan_line())):
-            yield f"{kind}, {name}", partial(filter_trial, name, signal, CHANNELS, GENERATORS)
-    else:
-        images = kind.endswith("2-D")
-        for dataset in datasets:
-            if (dataset.image_shape is not None) is images:
-                for depth in (d for d in asked.depths if (kind, d) in WRONG):
-                    yield f"{kind}, {dataset.name}, L={depth}", partial(margin_trial, dataset, kind, depth, seed, init)
+    of_kind = PARTS.get(kind, partial(_margins, kind))
+    for name, trial in of_kind(asked, datasets):
+        yield f"{kind}, {name}", trial
+
+
+def _margins(kind: str, asked: MutantComparison, datasets: list[Dataset]) -> Iterator[Part]:
+    """One architecture, at every depth that has wrong predictions."""
+    images = kind.endswith("2-D")
+    for dataset in datasets:
+        if (dataset.image_shape is not None) is images:
+            for depth in (d for d in asked.depths if (kind, d) in WRONG):
+                yield f"{dataset.name}, L={depth}", partial(margin_trial, dataset, kind, depth, asked.seed, asked.init)
+
+
+def _padding(asked: MutantComparison, datasets: list[Dataset]) -> Iterator[Part]:
+    for dataset in _tables(datasets):
+        yield dataset.name, partial(padding_trial, dataset, KERNELS[0], 2, asked.seed, asked.init)
+
+
+def _outputs(asked: MutantComparison, _: list[Dataset]) -> Iterator[Part]:
+    for table, labels in (planted(10, 6, 3, asked.seed), wine()):
+        yield table.name, partial(outputs_trial, table.name, table.X, labels, asked.seed, asked.init)
+
+
+def _classes(asked: MutantComparison, _: list[Dataset]) -> Iterator[Part]:
+    # at depth 3 the convolutional flow on wine ends where its residual has just fallen below the resolution
+    for table, deepest in ((planted_classes(10, 20, 3, asked.seed), 3), (load("wine", several=True), 2)):
+        for name, depth in WRONG_OF_CLASSES:
+            if depth in (1, *asked.depths) and depth <= deepest:
+                trial = partial(margin_trial, table, name, depth, asked.seed, asked.init)
+                yield f"{table.name}, {name}, L={depth}", trial
+
+
+def _channels(asked: MutantComparison, datasets: list[Dataset]) -> Iterator[Part]:
+    for source, dataset in zip(asked.data, datasets, strict=True):
+        if dataset.image_shape is None:
+            for K, C in zip(KERNELS, (2, 1), strict=True):
+                trial = partial(channel_trial, load_channels(source), K, C, asked.seed, asked.init)
+                yield f"{source}, K={K}", trial
+
+
+def _optimizers(asked: MutantComparison, _: list[Dataset]) -> Iterator[Part]:
+    data = load(f"synthetic:6,10,{asked.seed}")
+    for outputs in (1, 3):
+        for name in ("gradient", "sign", "adam", "coordinate", "spectral"):
+            trial = partial(optimizer_trial, data, name, steps=STEPS, seed=asked.seed, outputs=outputs)
+            yield f"{name}, {outputs} outputs", trial
+
+
+def _path(_: MutantComparison, __: list[Dataset]) -> Iterator[Part]:
+    for name in ("partial:40,6,0", "synthetic:12,8,3"):
+        yield name, partial(path_trial, load(name))
+
+
+def _relu(_: MutantComparison, __: list[Dataset]) -> Iterator[Part]:
+    for plane in map(load, PLANES):
+        yield plane.name, partial(relu_trial, plane.name, plane.X, plane.y)
+
+
+def _regression(asked: MutantComparison, _: list[Dataset]) -> Iterator[Part]:
+    for name, trial in TRIALS.items():
+        yield name, partial(trial, regression_data(REGRESSION, None), asked.seed)
+
+
+def _spline(_: MutantComparison, __: list[Dataset]) -> Iterator[Part]:
+    for case in (BUILTIN, diabetes()):
+        for law in ("gaussian:1,1", "gaussian:1,0.316228", "uniform:1,1"):
+            yield f"{case.name}, {law}", partial(spline_trial, case, law, WIDTH, NETWORKS)
+
+
+def _filter(_: MutantComparison, __: list[Dataset]) -> Iterator[Part]:
+    for name, signal in (("three low frequencies", example_signal(128)), ("a row of the camera man", scan_line())):
+        yield name, partial(filter_trial, name, signal, CHANNELS, GENERATORS)
+
+
+def _tables(datasets: list[Dataset]) -> list[Dataset]:
+    return [dataset for dataset in datasets if dataset.image_shape is None]
+
+
+PARTS: dict[str, Callable[[MutantComparison, list[Dataset]], Iterator[Part]]] = {
+    "padding": _padding, "outputs": _outputs, "classes": _classes, "channels": _channels, "optimizers": _optimizers,
+    "path": _path, "relu": _relu, "regression": _regression, "spline": _spline, "filter": _filter,
+}  # fmt: skip
+"""The trials of each kind that is not an architecture of the margin comparison."""

@@ -116,12 +116,8 @@ TABLE = (
     Prediction(
         "linear predictor", "Adam, ε > 0", "‖β‖₂", Standing.PROVED, "Wang, Meng, Chen, Liu (2021)", entrywise(2)
     ),
-    Prediction(
-        "linear predictor", "AdaGrad", "√(βᵀQβ), Q of the run", Standing.FROM_THE_RUN, "Qian, Qian (2019), Theorem 3.1"
-    ),
-    Prediction(
-        "linear predictor", "mirror, p", "‖β‖_p", Standing.PROVED, "Sun, Ahn, Thrampoulidis, Azizan (2022), Theorem 7"
-    ),
+    Prediction("linear predictor", "AdaGrad", "√(βᵀQβ), Q of the run", Standing.FROM_THE_RUN, "Qian, Qian (2019)"),
+    Prediction("linear predictor", "mirror, p", "‖β‖_p", Standing.PROVED, "Sun, Ahn, Thrampoulidis, Azizan (2022)"),
     Prediction("diagonal", "gradient", "‖β‖_{2/L}", Standing.DERIVED, GRADIENT, diagonal(2), ("lemma-6",)),
     Prediction("diagonal", "sign", "‖β‖∞", Standing.DERIVED, HOMOGENEOUS, diagonal(math.inf), ("cost-diagonal-max",)),
     Prediction("diagonal", "coordinate", "‖β‖_{1/L}", Standing.DERIVED, HOMOGENEOUS, diagonal(1), ("cost-diagonal",)),

@@ -61,11 +61,12 @@ class KKTSystem:
     def __init__(self, objective: Objective, norm: WeightNorm, degree: float) -> None:
         self.objective, self.norm, self.degree = objective, norm, degree
         self.labels = objective.y.flatten()
+        """±1, or ones where the margins are differences of the outputs of classes: one a margin."""
         self.size = objective.start.shape[1]
 
     def margins(self, theta: Tensor) -> Tensor:
         """m (N,) at θ (P,), differentiable."""
-        return self.objective.outputs(theta[None]).flatten() * self.labels
+        return self.objective.targets.margins(self.objective.outputs(theta[None])).flatten()
 
     def combined(self, theta: Tensor, alpha: Tensor) -> Tensor:
         """Σ α_n ∇m_n(θ), (P,)."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,6 +97,8 @@ class Search:
     """In β, where R of it is known."""
     regularizer: Regularizer | None
     X: Array
+    y: Any
+    """Labels ±1 or classes, as given."""
     tol: float
     bound: float
     """Relative distance of the run's own bounds below which they are close."""
@@ -151,7 +154,7 @@ class Search:
             return
         assert self.problem is not None
         assert self.regularizer is not None
-        solution = max_margin(self.X, self.problem.labels, self.regularizer, tol=self.tol)
+        solution = max_margin(self.X, self.y, self.regularizer, tol=self.tol)
         optimum, dual = torch.as_tensor(solution.beta).flatten().to(theta), solution.dual.reshape(-1)
         for start in (theta, optimum):  # from the run's direction it is the optimum next to it
             point = self.system.solved(start, dual)
@@ -247,10 +250,7 @@ def search_of(
             "whose trajectory has its norm and boundary"
         )
     inputs, targets = check_data(one, X, y, loss)
-    labels = targets.values
-    if targets.output_shape != tuple(labels.shape):
-        raise ValueError("optimizer_limit takes labels ±1; with several classes follow the optimizer by descend(…)")
-    objective = Objective([one], inputs, labels, loss)
+    objective = Objective([one], inputs, targets.values, loss, targets=targets)
     if objective.degree is None:
         raise ValueError(
             f"{type(one).__name__} is not homogeneous in its parameters (it has biases, or layers that do not scale), "
@@ -260,7 +260,11 @@ def search_of(
         regularizer = optimizer.norm(tuple(objective.predictors(objective.start).shape[1:]))
     problem = None
     if objective.predicts and regularizer is not None:
-        problem = check_problem(inputs.numpy(), labels.numpy(), regularizer)
+        problem = check_problem(inputs.numpy(), _labels(y), regularizer)
         raise_if_not_separable(problem.signed_rows, problem.label_shape)
     system = KKTSystem(objective, optimizer.weight_norm, objective.degree)
-    return Search(system, problem, regularizer, inputs.numpy(), tol, bound)
+    return Search(system, problem, regularizer, inputs.numpy(), _labels(y), tol, bound)
+
+
+def _labels(y: ArrayLike | Tensor) -> Any:
+    return y.detach().cpu().numpy() if isinstance(y, Tensor) else y

@@ -57,7 +57,8 @@ def optimizer_limit(
         model: a linear predictor (`FullyConnected(D, 1)`), or any homogeneous module. It starts from its own weights
             and is not modified.
         X: inputs, shape (N, …).
-        y: labels ±1, shape (N,) or (N, M) for M outputs.
+        y: labels ±1, shape (N,) or (N, M) for M outputs; or K ≥ 3 classes, shape (N,), integers or strings, for a
+            network of K outputs: then the margins are f_{y_n}(x_n) − f_k(x_n), k ≠ y_n.
         optimizer: as in `descend`, one with a norm: of those by name all but "adagrad".
         schedule: as in `descend`; deep networks have no default step, so give one, as `DecayingStep(0.01)`.
         rescaled: as in `descend`. Without it momentum, Adam's ε and constant steps see the raw gradient.

@@ -138,7 +138,7 @@ class DecayingStep(Schedule):
     Raises:
         ValueError: a step size that is not a positive number, or an exponent outside [0, 1].
 
-    Reference: Nacson, Lee, Gunasekar, Savarese, Srebro, Soudry (2019), Theorem 5, for steepest descent of any norm with
+    Reference: Nacson, Lee, Gunasekar, Savarese, Srebro, Soudry (2019), for steepest descent of any norm with
     steps c/√t.
 
     >>> DecayingStep(0.3).sizes(np.array([0, 3, 8])).tolist()

@@ -25,7 +25,7 @@ class AdaGrad(Optimizer):
     Raises:
         ValueError: a negative ε or weight decay.
 
-    Reference: Qian, Qian (2019), *The implicit bias of AdaGrad on separable data*, Theorem 3.1.
+    Reference: Qian, Qian (2019), *The implicit bias of AdaGrad on separable data*.
 
     >>> AdaGrad().name, AdaGrad().norm((3,)) is None
     ('AdaGrad(ε=0)', True)

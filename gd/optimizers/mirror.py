@@ -35,7 +35,7 @@ class MirrorDescent(Optimizer):
         ValueError: unless 1 < p < ∞; or a weight decay that is negative, or decoupled, which this step cannot be.
 
     Reference: Sun, Ahn, Thrampoulidis, Azizan (2022), *Mirror descent maximizes generalized margin and can be
-    implemented efficiently*, Theorem 7.
+    implemented efficiently*.
 
     >>> MirrorDescent(p=1.5).norm((3,))
     Bridge(p=1.5)

@@ -230,6 +230,36 @@ def test_data_that_do_not_separate_are_refused():
         optimizer_limit(FullyConnected(2, 1), [[1.0, 0.0], [-1.0, 0.0]], [1.0, 1.0])
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "norm", "wrong"),
+    [
+        ("sign", LINF, L2()),
+        ("gradient", L2(), LINF),
+        ("coordinate", Bridge(1), LINF),
+        ("spectral", Schatten(math.inf), Bridge(1)),
+    ],
+    ids=str,
+)
+def test_of_classes_the_differences_of_outputs_are_the_margins(optimizer, norm, wrong):
+    """Against `max_margin` of the classes; in a wrong norm nothing is certified."""
+    X = np.random.default_rng(0).standard_normal((8, 6))
+    y = np.array(list("abcabcab"))
+
+    def run(regularizer, **options):
+        model = FullyConnected(6, 1, outputs=3, seed=0)
+        return optimizer_limit(
+            model, X, y, optimizer=optimizer, loss="cross entropy", regularizer=regularizer, **options
+        )
+
+    limit = run(None)
+    assert limit.status is OptimizerStatus.OPTIMAL
+    assert limit.regularizer == norm
+    assert limit.predictor.shape == (3, 6)
+    assert limit.dual.shape == (8, 2)
+    assert limit.certificate.objective == pytest.approx(max_margin(X, y, norm).objective, rel=1e-9)
+    assert run(wrong, max_steps=2000).status is OptimizerStatus.UNFINISHED
+
+
 def test_gradient_descent_is_steepest_in_l2():
     limit = optimizer_limit(FullyConnected(4, 1), A, ONES, optimizer="gradient")
     assert limit.status is OptimizerStatus.OPTIMAL
