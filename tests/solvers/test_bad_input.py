@@ -81,6 +81,7 @@ REFUSED: list[tuple[str, Any, Any, str]] = [
     ("None", None, y, r"X must"),
     ("a frame with text", pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]}), [1, -1], r"X must be an array of real"),
     ("entries beyond the square root of the largest float", X * 1e150, y, r"largest entry of X is .*Divide X by it"),
+    ("a row below that of the others", np.vstack([X[:-1], 1e-150 * X[-1:]]), y, r"row \d+ of X is .*remove it"),
     ("entries below that of the smallest", X * 1e-150, y, r"largest entry of X is .*Divide X by it"),
     ("a row of zeros", replaced(X, 0.0, (3,)), y, r"not linearly separable through the origin"),
     ("nothing but zeros", np.zeros((6, 8)), y, r"not linearly separable through the origin"),
