@@ -82,6 +82,8 @@ class MarginComparison(LabelledDataExperiment):
         """Read the data, and look up the architectures."""
         from compare.margin.architectures import architectures
 
+        if self.models is None:
+            architectures(self.architectures, images=True)  # an unknown name needs no data
         data = self.dataset()
         if self.models is None:
             architectures(self.architectures, images=data.image_shape is not None, outputs=data.outputs)

@@ -55,7 +55,7 @@ REFUSED: list[tuple[str, Any, Any, str]] = [
     ("masked X", np.ma.array(X, mask=X < -1), y, r"X must be finite; entry \(\d, \d\) is masked"),
     ("rows of masked X", list(np.ma.array(X, mask=X < -1)), y, r"X must be finite; entry \(\d, \d\) is"),
     ("masked y", X, np.ma.array(y, mask=y < 0), r"y must be finite; entry \(1,\) is masked"),
-    ("NaT", np.full((6, 8), np.datetime64("NaT")), y, r"X must be an array of real numbers.*dates or durations"),
+    ("NaT", np.full((6, 8), np.datetime64("NaT", "s")), y, r"X must be an array of real numbers.*dates or durations"),
     ("durations", np.ones((6, 8), "timedelta64[s]"), y, r"X must be an array of real numbers.*dates or durations"),
     ("a frame with dates", pd.DataFrame({"a": pd.to_datetime(["2020-01-01", None])}), [1, -1], r"X must be an array"),
     ("inf in X", replaced(X, np.inf, (0, 0)), y, r"X must be finite; entry \(0, 0\) is inf"),
