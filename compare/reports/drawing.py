@@ -95,6 +95,7 @@ def uncover(canvas: Canvas) -> None:
     if not any(axes.get_legend() for axes in canvas.axes):
         return
     canvas.draw_without_rendering()
+    moved = False
     for axes in canvas.axes:
         legend = axes.get_legend()
         if legend is None:
@@ -107,6 +108,9 @@ def uncover(canvas: Canvas) -> None:
             legend.set_loc("lower left")
             legend.set_bbox_to_anchor((0.0, 1.0))
             legend.set_ncols(columns)
+            moved = True
+    if not moved:
+        canvas.set_layout_engine("none")  # it is laid out
 
 
 def name_lines(canvas: Canvas) -> list[list[str]]:
