@@ -8,43 +8,21 @@ functions are cut at every place where either changes its formula, and each piec
   those zeros among the cuts g′ is monotone on each piece, has at most one such point, and bisection finds it;
 - anything else that is smooth between its knots: the pieces are cut further and each local maximum is refined.
 
-Functions are recognized by what they offer: a network by its `pieces()`, a `LinearPieces` or a linear scipy `PPoly`, a
-`WeightedSpline`, a scipy spline (`x`, `derivative`), any callable with ascending `knots`.
+Which functions say what they are: `solvers.splines.piecewise`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.interpolate import PPoly
 
 from solvers.arrays import Array
+from solvers.splines.piecewise import Piecewise, piecewise
 
 SUBDIVISION = 16
 """Parts into which a piece is cut when neither function is linear there."""
-
-
-@dataclass(frozen=True)
-class _Piecewise:
-    """A function by its cuts, its values given the piece they belong to, and its slope."""
-
-    cuts: Array
-    linear: tuple[Array, Array] | None
-    """Slopes and intercepts, one more than cuts, for a piecewise-linear function."""
-    value: Callable[[Array], Array]
-    slope: Callable[[Array], Array] | None
-    monotone_slope: bool
-    """Whether the slope is monotone between cuts."""
-
-    def on(self, x: Array, middle: Array) -> Array:
-        """Values at x, on the piece around `middle`: at a jump the side is that of the piece."""
-        if self.linear is None:
-            return self.value(x)
-        k = np.searchsorted(self.cuts, middle)
-        return self.linear[0][k] * x + self.linear[1][k]
 
 
 def uniform_distance(f: Any, g: Any, interval: tuple[float, float]) -> float:
@@ -120,41 +98,17 @@ def l2_distance(f: Any, g: Any, interval: tuple[float, float]) -> float:
     return float(np.sqrt(np.sum(0.5 * (right - left) * total) / (interval[1] - interval[0])))
 
 
-def _common_pieces(f: Any, g: Any, interval: tuple[float, float]) -> tuple[Array, Array, _Piecewise, _Piecewise]:
+def _common_pieces(f: Any, g: Any, interval: tuple[float, float]) -> tuple[Array, Array, Piecewise, Piecewise]:
     low, high = (float(end) for end in interval)
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ValueError(f"interval must be (low, high) with low < high, both finite; got {interval!r}")
-    first, second = _recognize(f), _recognize(g)
+    first, second = piecewise(f), piecewise(g)
     inner = np.concatenate([first.cuts, second.cuts])
     edges = np.unique(np.concatenate([[low, high], inner[(inner > low) & (inner < high)]]))
     return edges[:-1], edges[1:], first, second
 
 
-def _recognize(f: Any) -> _Piecewise:
-    """What is known of a function, from what it offers."""
-    if hasattr(f, "pieces"):
-        f = f.pieces()
-    if hasattr(f, "joined_dots"):
-        f = f.joined_dots
-    if hasattr(f, "breaks") and hasattr(f, "intercepts"):
-        return _Piecewise(f.breaks, (f.slopes, f.intercepts), f, None, True)
-    if isinstance(f, PPoly) and f.c.shape[0] == 2:  # a piece is c[1] + c[0] (x − its start)
-        return _Piecewise(f.x[1:-1], (f.c[0], f.c[1] - f.c[0] * f.x[:-1]), f, None, True)
-    if hasattr(f, "density") and hasattr(f, "knots") and getattr(f, "initial", None) is None:
-        a, b, p, q = f.knots[:-1], f.knots[1:], f.density[:-1], f.density[1:]
-        turning = p * q < 0
-        zeros = (a + (b - a) * np.divide(p, p - q, out=np.zeros_like(p), where=turning))[turning]
-        return _Piecewise(np.sort(np.concatenate([f.knots, zeros])), None, f, f.derivative(1), True)
-    knots = f.knots if hasattr(f, "knots") else getattr(f, "x", None)
-    if callable(f) and knots is not None:
-        return _Piecewise(np.asarray(knots, dtype=np.float64), None, f, None, False)
-    raise TypeError(
-        f"the pieces of {type(f).__name__} are not known, so its largest value cannot be found; give a network with "
-        "`pieces()`, a spline, or a callable with an attribute `knots` between which it is smooth"
-    )
-
-
-def _equal_slopes(curved: _Piecewise, other: _Piecewise, left: Array, right: Array, middle: Array) -> Array:
+def _equal_slopes(curved: Piecewise, other: Piecewise, left: Array, right: Array, middle: Array) -> Array:
     """The point of each piece where the monotone slope of `curved` equals the line's; its middle where none does."""
     assert other.linear is not None
     assert curved.slope is not None

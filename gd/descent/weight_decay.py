@@ -19,6 +19,7 @@ from scipy.optimize import minimize
 from gd.gradient_mode import with_gradients
 from gd.networks.wide_relu import LinearPieces
 from solvers.arrays import Array
+from solvers.splines.piecewise import Piecewise
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ class DecayedNetwork:
         """The function exactly: breaks at −b/w and the line of each piece."""
         a, w, b = self.outer, self.weight, self.bias
         return LinearPieces.of_units(w, b, a * w, a * b, self.offset)
+
+    def as_piecewise(self) -> Piecewise:
+        return self.pieces().as_piecewise()
 
 
 @with_gradients

@@ -35,6 +35,7 @@ from torch import Tensor, nn
 from gd.squared.wide_tangent import WideBundle
 from solvers.arrays import Array
 from solvers.splines.initial_distributions import InitialDistribution
+from solvers.splines.piecewise import Piecewise
 
 Parametrization = Literal["standard", "ntk"]
 Train = Literal["all", "output", "linearized"]
@@ -55,6 +56,9 @@ class LinearPieces:
         points = np.asarray(x, dtype=np.float64)
         k = np.searchsorted(self.breaks, points)
         return self.slopes[k] * points + self.intercepts[k]
+
+    def as_piecewise(self) -> Piecewise:
+        return Piecewise(self.breaks, (self.slopes, self.intercepts), self)
 
     @classmethod
     def of_units(cls, w: Array, b: Array, slope: Array, intercept: Array, offset: float) -> LinearPieces:
@@ -202,3 +206,6 @@ class WideReLU(nn.Module):
             slope, intercept = s * (a * w0 + a0 * (w - w0)), s * (a * b0 + a0 * (b - b0))
             w, b = w0, b0
         return LinearPieces.of_units(w, b, slope, intercept, offset)
+
+    def as_piecewise(self) -> Piecewise:
+        return self.pieces().as_piecewise()

@@ -30,6 +30,7 @@ from scipy.interpolate import PPoly
 from solvers.arrays import Array, real_array
 from solvers.card import Card
 from solvers.splines.data import Linear, check_linear, spline_data
+from solvers.splines.piecewise import Piecewise, piecewise
 
 
 def piecewise_linear(knots: Array, values: Array, end_slopes: tuple[float, float]) -> PPoly:
@@ -67,6 +68,9 @@ class RichInterpolant(Card):
 
     def __call__(self, x: ArrayLike) -> Array:
         return np.asarray(self.joined_dots(x))
+
+    def as_piecewise(self) -> Piecewise:
+        return piecewise(self.joined_dots)
 
     def lower(self, x: ArrayLike) -> Array:
         """The lower bound of all minimizers at x in [x_1, x_M]; attained at each x by one of them."""

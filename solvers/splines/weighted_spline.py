@@ -32,6 +32,7 @@ from solvers.arrays import Array, real_array
 from solvers.card import Card
 from solvers.splines.curvature_weights import ConstantWeight, CurvatureWeight, blockwise
 from solvers.splines.data import SplineData, spline_data
+from solvers.splines.piecewise import Piecewise, smooth_between, with_linear_density
 
 if TYPE_CHECKING:
     from solvers.splines.spline_certificate import SplineCertificate
@@ -73,6 +74,11 @@ class WeightedSpline(Card):
     def __call__(self, x: ArrayLike) -> Array:
         """g(x), elementwise."""
         return self.derivative(0)(x)
+
+    def as_piecewise(self) -> Piecewise:
+        if self.initial is not None:
+            return smooth_between(self.knots, self)
+        return with_linear_density(self.knots, self.density, self, self.derivative(1))
 
     def derivative(self, k: int = 1) -> Callable[[ArrayLike], Array]:
         """The k-th derivative as a function, k = 0, 1, 2.
