@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvers.arrays import Array
 from solvers.regularizers import Regularizer
-from solvers.validation import check_problem
+from solvers.validation import check_problem, check_regularizer
 
 
 def angle(a: ArrayLike, b: ArrayLike) -> float:
@@ -68,7 +68,7 @@ def direction(a: ArrayLike, name: str = "the vector") -> Array:
     return np.asarray(x / math.sqrt(math.fsum(x * x)))
 
 
-def normalized_margin(X: ArrayLike, y: ArrayLike, beta: ArrayLike, regularizer: Regularizer) -> float:
+def normalized_margin(X: ArrayLike, y: ArrayLike, beta: ArrayLike, regularizer: Regularizer | str) -> float:
     """γ(β) = min_n y_n⟨x_n, β⟩ / R(β), the number that is maximal at the predicted limit. Units of X per unit of R.
 
     For K ≥ 3 classes it is min ⟨β_{y_n} − β_k, x_n⟩ / R(β) over all n and k ≠ y_n.
@@ -77,7 +77,7 @@ def normalized_margin(X: ArrayLike, y: ArrayLike, beta: ArrayLike, regularizer: 
         X: points, shape (N, *β.shape).
         y: labels −1 or +1, shape (N,), or K ≥ 3 classes (then β has a row a class).
         beta: the predictor β, of any shape.
-        regularizer: R, homogeneous of degree one, so that γ does not depend on the scale of β.
+        regularizer: R, or its name, homogeneous of degree one, so that γ does not depend on the scale of β.
 
     Returns:
         γ(β), negative where β gives a point the wrong sign.
@@ -92,6 +92,7 @@ def normalized_margin(X: ArrayLike, y: ArrayLike, beta: ArrayLike, regularizer: 
     5.0
     """
     β = np.asarray(beta, dtype=np.float64)
+    regularizer = check_regularizer(regularizer)
     cost = regularizer.value(β)
     if cost == 0.0:
         raise ValueError("the predictor is zero, so it has no normalized margin")
@@ -99,7 +100,7 @@ def normalized_margin(X: ArrayLike, y: ArrayLike, beta: ArrayLike, regularizer: 
     return float(problem.margins(β.reshape(problem.shape)).min()) / cost
 
 
-def margin_gap(X: ArrayLike, y: ArrayLike, beta: ArrayLike, best: ArrayLike, regularizer: Regularizer) -> float:
+def margin_gap(X: ArrayLike, y: ArrayLike, beta: ArrayLike, best: ArrayLike, regularizer: Regularizer | str) -> float:
     """1 − γ(β)/γ(β*): the share of the best normalized margin that β misses; 0 at the limit, 1 or more if β errs.
 
     Args:
@@ -107,7 +108,7 @@ def margin_gap(X: ArrayLike, y: ArrayLike, beta: ArrayLike, best: ArrayLike, reg
         y: labels −1 or +1, shape (N,), or K ≥ 3 classes (then β has a row a class).
         beta: the predictor β that is measured, of any shape.
         best: the predictor β* of largest normalized margin, shape of β.
-        regularizer: R, in which both margins are normalized.
+        regularizer: R, or its name, in which both margins are normalized.
 
     Returns:
         The share, dimensionless.

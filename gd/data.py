@@ -12,7 +12,7 @@ from gd.losses import Loss
 from gd.networks.declaration import declared
 from gd.targets import ClassTargets, Targets
 from solvers.classes import find_classes
-from solvers.validation import check_labels, finite_array
+from solvers.validation import finite_array, read_labels
 
 WORTH_A_DEVICE = 10**6
 """Entries of a Jacobian from which the work is given to a CUDA device that nobody asked for. A step launches some
@@ -87,8 +87,8 @@ def check_data(model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor, l
     Args:
         model: a linear network says which input shape it takes; any other module is not asked.
         X: inputs, shape (N, …), N ≥ 1.
-        y: labels ±1 of shape (N,) or (N, M) for a margin loss, or K ≥ 3 classes, (N,), integers or strings; targets of
-            any shape (N, …) for the squared loss.
+        y: labels of any two values, (N,), ±1 of shape (N, M), or K ≥ 3 classes, (N,), for a margin loss; targets of any
+            shape (N, …) for the squared loss.
 
     Raises ValueError when something is not finite, no points are given, or shapes or labels do not fit.
     """
@@ -109,9 +109,8 @@ def check_data(model: nn.Module, X: ArrayLike | Tensor, y: ArrayLike | Tensor, l
         if classes.index.size != inputs.shape[0]:
             raise ValueError(f"y must have one label per row of X, {inputs.shape[0]}; got {classes.index.size}")
         return inputs, ClassTargets.of(classes)
-    targets = finite_tensor("y", y)
+    targets = finite_tensor("y", read_labels(on_cpu(y), inputs.shape[0])[0] if loss.margin else y)
     if loss.margin:
-        check_labels(targets.numpy(), inputs.shape[0])
         if loss.name == "cross entropy" and targets.ndim == 2:
             raise ValueError(
                 "labels (N, M) are M tasks of their own, each with labels ±1; the cross entropy is a loss of classes, "

@@ -38,7 +38,15 @@ from solvers.regularizers.potential import Potential, SeparablePotential
 from solvers.relu.certificate import GlobalOptimum, ReluCertificate, ReluSolution
 from solvers.relu.margin import certify_relu, relu_max_margin
 from solvers.separable_part import SeparablePart, SplitProof
-from solvers.solution import Certificate, IllConditionedError, NotSeparableError, Solution, Status, Uniqueness
+from solvers.solution import (
+    Certificate,
+    IllConditionedError,
+    NoSolverError,
+    NotSeparableError,
+    Solution,
+    Status,
+    Uniqueness,
+)
 from solvers.splines.curvature_weights import ConstantWeight, CurvatureWeight, FunctionWeight
 from solvers.splines.density_initialization import DensityInit
 from solvers.splines.initial_distributions import BinaryUniformInit, GaussianInit, InitialDistribution, UniformInit
@@ -75,7 +83,7 @@ __all__ = [
     "L2", "Bridge", "FourierBridge", "Schatten", "Mahalanobis", "LargestLayer", "ConvKernel",
     "Solution", "BridgeSolution", "ConvKernelSolution", "InducedRegularizer", "Certificate", "Status", "Uniqueness",
     "RegularizationPath",
-    "NotSeparableError", "IllConditionedError",
+    "NotSeparableError", "IllConditionedError", "NoSolverError",
     # data that no predictor separates: where gradient descent goes all the same
     "logistic_limit", "LogisticLimit", "LimitCertificate", "SeparablePart", "SplitProof",
     # regression: the least norm or potential that fits

@@ -73,6 +73,8 @@ def in_words(value: Any) -> str:
     if isinstance(value, np.ndarray):
         more = ", …" if value.size > ENTRIES else ""
         return f"{value.shape}  " + ", ".join(in_words(entry) for entry in value.flat[:ENTRIES].tolist()) + more
+    if isinstance(value, tuple) and value and all(isinstance(entry, Card) for entry in value):
+        return f"{len(value)}: " + "; ".join(entry.in_short() for entry in value[:ENTRIES])
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, Mapping):

@@ -107,5 +107,6 @@ def certified(problem: MarginProblem, regularizer: Regularizer, found: Candidate
             unique=Uniqueness.UNKNOWN,
             certificate=certificate,
             stats=found.stats,
+            classes=problem.names,
         )
     )

@@ -25,7 +25,9 @@ from scipy.sparse import csr_array
 from solvers.algorithms.nuclear_norm import MatrixRows, PlainRows
 from solvers.algorithms.signed_rows import SignedRows, dense
 from solvers.arrays import Array
+from solvers.cycles import Arcs
 from solvers.extended_precision import BLOCK, in_row_blocks, row_norms
+from solvers.labels import distinct_labels
 from solvers.problem import MarginProblem
 
 if TYPE_CHECKING:
@@ -77,21 +79,8 @@ def find_classes(y: Any) -> Classes | None:
     >>> find_classes(["b", "a", "c", "a"]).index.tolist(), find_classes([1, -1, 1]) is None
     ([1, 0, 2, 0], True)
     """
-    given = y.detach().cpu().numpy() if hasattr(y, "detach") else y
-    if np.ma.is_masked(given):
-        return None
-    try:
-        labels = np.asarray(given)
-    except ValueError:  # ragged
-        return None
-    words = labels.dtype.kind in "US" or (labels.dtype == object and all(isinstance(v, str) for v in labels.flat))
-    if labels.dtype == object and not words and all(isinstance(v, (int, float)) for v in labels.flat):
-        labels = np.asarray(labels.tolist())  # numbers that pandas kept as objects
-    numbers = labels.dtype.kind in "iu" or (labels.dtype.kind == "f" and bool((labels == np.round(labels)).all()))
-    if labels.ndim != 1 or not (words or (numbers and np.isfinite(labels).all())):
-        return None
-    names, index = np.unique(labels.astype(str) if words else labels, return_inverse=True)
-    return Classes(names, index) if names.size >= 3 else None
+    found = distinct_labels(y)
+    return None if found is None or found[0].size < 3 else Classes(*found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +160,19 @@ class ClassProblem(MarginProblem):
     def label_shape(self) -> tuple[int, ...]:
         """(N, K − 1), the shape of the multipliers."""
         return self.classes.shape
+
+    @property
+    def matrix(self) -> bool:
+        return True
+
+    @cached_property
+    def arcs(self) -> Arcs:
+        tails = np.repeat(self.classes.index, self.label_shape[1])
+        return Arcs(np.zeros_like(tails), tails, self.classes.others.reshape(-1), self.classes.names.size)
+
+    def from_potentials(self, b: Array, shift: Array) -> float | Array:
+        found = b[0] - shift
+        return np.asarray(found - found.mean())
 
     @property
     def alternatives(self) -> int:

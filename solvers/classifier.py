@@ -16,6 +16,7 @@ from solvers.regularization_path import regularization_path
 from solvers.regularizers.l2 import L2
 from solvers.regularizers.regularizer import Regularizer
 from solvers.solution import Certificate, NotSeparableError
+from solvers.validation import check_regularizer
 
 
 class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -27,22 +28,23 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         min R(W)   s.t.   ⟨w_{y_n} − w_k, x_n⟩ ≥ 1   for every k ≠ y_n.
 
-    There is no intercept, as there is none in the theorems: append a column of ones to X for one (it is then
-    penalized like every other coefficient).
+    There is no intercept unless asked for, as there is none in the theorems.
 
     Args:
-        regularizer: R, a norm or a bridge penalty. None is L2(): the default of a scikit-learn constructor must not
-            be an object of its own, and elsewhere in this package None is refused.
+        regularizer: R, a norm or a bridge penalty, or its name, such as "l1". None is L2(): the default of a
+            scikit-learn constructor must not be an object of its own, and elsewhere in this package None is refused.
         tol: of the certificate, relative.
         on_nonseparable: "raise" — data that no predictor separates are refused with their Farkas certificate; "soft" —
             they get the predictor of least logistic loss (cross entropy) with R(β) ≤ radius instead (R must be a norm),
             and `certificate_` is None.
         radius: the c of "soft", in units of R.
+        fit_intercept: whether there is an intercept, which R does not penalize; not with "soft" on data that do not
+            separate. (A column of ones in X is an intercept that is penalized.)
 
     Attributes:
         coef_: β, shape (1, n_features), or W, shape (n_classes, n_features), for three classes and more.
         classes_: the labels in order; of two the second is the positive one, of more row k of W belongs to number k.
-        intercept_: 0, shape (1,) or (n_classes,).
+        intercept_: b, shape (1,) or (n_classes,); 0 without fit_intercept.
         margin_: 1/R(β), the R-margin of the training data; 0 when it is not separable.
         certificate_: the proof; None after "soft".
         separable_: whether the training data are.
@@ -50,7 +52,8 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Raises:
         NotSeparableError: at fit, with on_nonseparable="raise".
-        ValueError: fewer than two classes, a regularizer of one output with three classes, invalid parameters or data.
+        ValueError: fewer than two classes, a regularizer of one output with three classes, invalid parameters or data;
+            "soft" with fit_intercept on data that do not separate.
 
     Reference: Crammer, Singer (2001), for the problem of several classes; Soudry et al. (2018), Theorem 7, that
     gradient descent on the cross entropy ends at it.
@@ -63,16 +66,18 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        regularizer: Regularizer | None = None,
+        regularizer: Regularizer | str | None = None,
         *,
         tol: float = 1e-9,
         on_nonseparable: str = "raise",
         radius: float = 100.0,
+        fit_intercept: bool = False,
     ) -> None:
         self.regularizer = regularizer
         self.tol = tol
         self.on_nonseparable = on_nonseparable
         self.radius = radius
+        self.fit_intercept = fit_intercept
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> MaxMarginClassifier:
         """Solve for β. X has shape (n_samples, n_features), y two distinct labels or more."""
@@ -84,34 +89,40 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self.classes_.size < 2:
             raise ValueError(f"MaxMarginClassifier separates classes; got one class: {self.classes_.tolist()}")
         labels = 2.0 * encoded - 1.0 if self.classes_.size == 2 else encoded
-        regularizer = L2() if self.regularizer is None else self.regularizer
+        regularizer = L2() if self.regularizer is None else check_regularizer(self.regularizer)
         self.certificate_: Certificate | None = None
         self.n_iter_ = 1
         try:
-            solution = max_margin(points, labels, regularizer, tol=self.tol)
+            solution = max_margin(points, labels, regularizer, tol=self.tol, fit_intercept=self.fit_intercept)
         except NotSeparableError:
             if self.on_nonseparable == "raise":
                 raise
+            if self.fit_intercept:
+                raise ValueError(
+                    'the data do not separate with any intercept, and on_nonseparable="soft" has none: leave out '
+                    "fit_intercept, or append a column of ones (which is penalized)"
+                ) from None
             loss: Loss = "logistic" if self.classes_.size == 2 else "cross entropy"
             path = regularization_path(points, labels, [self.radius], regularizer, loss=loss)
             beta, self.separable_, self.margin_ = path.predictors[0], False, 0.0
+            intercept: float | NDArray[np.float64] = 0.0
             self.n_iter_ = max(int(path.iterations[0]), 1)
         else:
-            beta, self.separable_ = solution.beta, True
+            beta, self.separable_, intercept = solution.beta, True, solution.intercept
             self.certificate_, self.margin_ = solution.certificate, 1.0 / solution.objective
         self.coef_ = np.atleast_2d(beta)
-        self.intercept_ = np.zeros(len(self.coef_))
+        self.intercept_ = np.zeros(len(self.coef_)) + intercept
         return self
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """⟨x, β⟩, shape (n_samples,), or ⟨x, w_k⟩, (n_samples, n_classes), for three classes and more.
+        """⟨x, β⟩ + b, shape (n_samples,), or ⟨x, w_k⟩ + b_k, (n_samples, n_classes), for three classes and more.
 
         On separable training data the first is at least 1 in absolute value, and of the second each point's own class
         is ahead of the others by at least 1.
         """
         check_is_fitted(self)
         points = validate_data(self, X, dtype=np.float64, reset=False)
-        scores = np.asarray(points @ self.coef_.T)
+        scores = np.asarray(points @ self.coef_.T) + self.intercept_
         return scores[:, 0] if len(self.coef_) == 1 else scores
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:

@@ -22,7 +22,7 @@ from solvers.extended_precision import powers_of_two
 from solvers.interpolation.row_space import Found
 from solvers.margin_losses import MarginLoss
 from solvers.problem import MarginProblem
-from solvers.solution import Candidate
+from solvers.solution import Candidate, NoSolverError
 
 if TYPE_CHECKING:
     from solvers.interpolation.problem import InterpolationProblem
@@ -122,17 +122,25 @@ def _margins(problem: MarginProblem) -> tuple[Any, Any, Any]:
     return cp, beta, problem.conic_margins(cp, flat)
 
 
+def _value(conic: Conic, beta: Any) -> Any:
+    """R(β). Raises NoSolverError where a norm of a user's own does not say it."""
+    try:
+        return conic(beta)
+    except NotImplementedError as error:
+        raise NoSolverError("R", f"has no conic form ({error})") from error
+
+
 def margin_program(problem: MarginProblem, conic: Conic, right: Array) -> tuple[Any, Any, Any]:
     """min R(β) s.t. margins ≥ `right`, in the shape of the labels: the cvxpy problem, β, and the margin constraint."""
     cp, beta, margins = _margins(problem)
     constraint = margins >= right
-    return cp.Problem(cp.Minimize(conic(beta)), [constraint]), beta, constraint
+    return cp.Problem(cp.Minimize(_value(conic, beta)), [constraint]), beta, constraint
 
 
 def loss_program(problem: MarginProblem, conic: Conic, radius: float, loss: MarginLoss) -> tuple[Any, Any]:
     """min L(β) s.t. R(β) ≤ radius: the cvxpy problem and β."""
     cp, beta, margins = _margins(problem)
-    return cp.Problem(cp.Minimize(loss.conic(cp, margins)), [conic(beta) <= radius]), beta
+    return cp.Problem(cp.Minimize(loss.conic(cp, margins)), [_value(conic, beta) <= radius]), beta
 
 
 def conic_candidate(problem: MarginProblem, conic: Conic) -> Candidate:
@@ -174,7 +182,7 @@ def conic_interpolation(problem: InterpolationProblem, conic: Conic) -> Found:
     beta = flat if len(problem.shape) == 1 else cp.reshape(flat, problem.shape, order="C")
     parts = [flat] if problem.targets.ndim == 1 else [beta[m] for m in range(len(spaces))]
     constraints = [rows.Q @ part == rows.b / scale for rows, part in zip(spaces, parts, strict=True)]
-    program = cp.Problem(cp.Minimize(conic(beta)), constraints)
+    program = cp.Problem(cp.Minimize(_value(conic, beta)), constraints)
     name = _solve_as_well_as_it_goes(program)
     found = scale * np.asarray(flat.value, dtype=np.float64).reshape(len(spaces), -1)
     for rows, part in zip(spaces, found, strict=True):

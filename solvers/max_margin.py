@@ -8,6 +8,7 @@ problem by an independent solver through cvxpy.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Literal
 
@@ -16,34 +17,43 @@ from numpy.typing import ArrayLike
 
 from solvers.certificate import certificate_of, certified, nearest_multipliers
 from solvers.conic import ConicSolverError
+from solvers.intercept import certify_with_intercept, solve_with_intercept
 from solvers.problem import MarginProblem
 from solvers.regularizers.regularizer import Regularizer
-from solvers.search import Search
+from solvers.search import Progress, Search, deadline_after
 from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable
-from solvers.solution import Certificate, Solution, Status
+from solvers.solution import Certificate, NoSolverError, Solution, Status
 from solvers.threads import threads_for
-from solvers.validation import check_beta, check_multipliers, check_problem, check_search
+from solvers.validation import check_beta, check_multipliers, check_problem, check_regularizer, check_search
 
 
 def max_margin(
     X: ArrayLike,
     y: ArrayLike,
-    regularizer: Regularizer,
+    regularizer: Regularizer | str,
     *,
     tol: float = 1e-9,
     method: Literal["auto", "conic"] = "auto",
     n_starts: int | None = None,
     seed: int | None = None,
     start: ArrayLike | None = None,
+    fit_intercept: bool = False,
+    time_limit: float = math.inf,
+    progress: Progress | None = None,
 ) -> Solution:
-    """Solve min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1, with a certificate.
+    """Solve min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1, with a certificate; with `fit_intercept`
+
+        min_{β, b} R(β)   s.t.   y_n(⟨x_n, β⟩ + b) ≥ 1.
 
     Args:
         X: points, shape (N, D), or (N, H, W) for images with FourierBridge and ConvKernel, which also takes several
             input channels, (N, R, D) and (N, R, H, W); converted to float64. A scipy sparse matrix (N, D) stays
             sparse with L2(); the other regularizers fill it.
-        y: labels −1 or +1, shape (N,); (N, M) for a matrix β of M outputs (Schatten), constraints on every (n, m).
-        regularizer: R. L2(), Bridge(p), FourierBridge(p), Schatten(p), ConvKernel(…), or a `Norm` of your own.
+        y: labels −1 or +1, shape (N,), or any two truth values, whole numbers or words, of which the smaller is −1;
+            three or more of these are classes, ⟨w_{y_n} − w_k, x_n⟩ ≥ 1 for every k ≠ y_n; ±1 of shape (N, M) for a
+            matrix β of M outputs, constraints on every (n, m).
+        regularizer: R. L2(), Bridge(p), FourierBridge(p), Schatten(p), ConvKernel(…), a `Norm` of your own, or a name
+            that `regularizer_from_name` knows, such as "l1".
             For p < 1 the problem is nonconvex: the answer is a BridgeSolution, the best of the stationary points found.
             ConvKernel answers with a ConvKernelSolution, which holds the network too.
         tol: the certificate's largest allowed violation, relative.
@@ -53,6 +63,11 @@ def max_margin(
         seed: of the random starts (default 0).
         start: for p < 1, a predictor of shape X.shape[1:] to start from as well. Give the point at which gradient
             descent ended to learn which stationary point it chose.
+        fit_intercept: whether there is an intercept b that R does not penalize: `Solution.intercept`, a number; (M,) of
+            M outputs; (K,) of K classes. A column of ones is another problem: its coefficient is penalized.
+        time_limit: seconds after which no further start, and no further round of constraints (with an intercept and
+            more than 2,000 pairs of points), begins; the answer is certified as far as it came.
+        progress: called with (starts or rounds done, how many at most).
 
     Returns:
         Solution. `status` is OPTIMAL only where the duality gap is closed to `tol`; INACCURATE where it is not, and
@@ -62,9 +77,10 @@ def max_margin(
         NotSeparableError: no β classifies all points; carries the Farkas certificate.
         IllConditionedError: they separate, but by an ℓ2 margin below 1e-10 of points scaled to norm one, and no usable
             answer was found.
+        NoSolverError: a regularizer of your own says neither how it is minimized nor its conic form.
         TypeError: `regularizer` is none (of a network without one: see `gd.flow_limit`), or an option was given that
             its method does not use.
-        ValueError: data that are not finite numbers of matching shapes, labels other than ±1.
+        ValueError: data that are not finite numbers of matching shapes, labels that are none, a name that is none.
 
     Reference: Gunasekar, Lee, Soudry, Srebro (2018), Theorems 1, 2 and 2a: gradient descent on a linear network whose
     induced regularizer is R converges in direction to a solution (a stationary point when p < 1).
@@ -73,12 +89,20 @@ def max_margin(
     >>> solution = max_margin([[2.0, 1.0], [-1.0, 0.0]], [1, -1], Bridge(1))
     >>> solution.beta.round(12).tolist(), solution.status.name, solution.unique.name
     ([1.0, 0.0], 'OPTIMAL', 'UNIQUE')
+    >>> solution = max_margin([[7.0], [5.0], [2.0]], ["ham", "ham", "eggs"], "l2", fit_intercept=True)
+    >>> solution.beta.round(12).tolist(), round(solution.intercept, 12), solution.predict([[3.0]]).tolist()
+    ([0.666666666667], -2.333333333333, ['eggs'])
     """
+    regularizer = check_regularizer(regularizer)
     problem = check_problem(X, y, regularizer)
     regularizer = problem.suited(regularizer)
     search = check_search(problem, regularizer, method, tol=tol, n_starts=n_starts, seed=seed, start=start)
+    search = replace(search, deadline=deadline_after(time_limit), progress=progress)
+    by_cones = method == "conic"
     with threads_for(float(problem.n_constraints) ** 2 * np.prod(problem.shape)):
-        return _solve(problem, regularizer, search, by_cones=method == "conic")
+        if fit_intercept:
+            return solve_with_intercept(problem, regularizer, search, lambda *part: _solve(*part, by_cones=by_cones))
+        return _solve(problem, regularizer, search, by_cones=by_cones)
 
 
 def _solve(problem: MarginProblem, regularizer: Regularizer, search: Search, *, by_cones: bool) -> Solution:
@@ -89,6 +113,8 @@ def _solve(problem: MarginProblem, regularizer: Regularizer, search: Search, *, 
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows fails its certificate
             found = regularizer.minimize_conic(problem) if by_cones else regularizer.minimize(problem, search)
             solution = certified(problem, regularizer, found, tol=tol)
+    except NotImplementedError as error:
+        raise NoSolverError(regularizer, f"has no conic form and no `minimize` ({error})") from error
     except ConicSolverError:
         raise_if_not_separable(problem.signed_rows, problem.label_shape)
         raise_if_ill_conditioned(problem.signed_rows, np.inf)
@@ -122,9 +148,10 @@ def certify(
     X: ArrayLike,
     y: ArrayLike,
     beta: ArrayLike,
-    regularizer: Regularizer,
+    regularizer: Regularizer | str,
     *,
     dual: ArrayLike | None = None,
+    fit_intercept: bool = False,
 ) -> Certificate:
     """Certify any predictor β for min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1: ours, another solver's, a gradient-descent iterate.
 
@@ -136,14 +163,16 @@ def certify(
         regularizer: R.
         dual: multipliers α ≥ 0, shape of y, any scale. By default the best there are: for a norm the optimal dual (so
             that `gap` is the true distance from the optimum), for p < 1 the nonnegative least-squares fit of the
-            stationarity equations (eq. 13) on the active constraints.
+            stationarity equations (eq. 13) on the active constraints. With an intercept they must balance,
+            Σ_n α_n y_n = 0.
+        fit_intercept: certify β for the problem with an intercept, with the b that makes its smallest margin largest.
 
     Returns:
         Certificate. Nothing in it depends on how β was found.
 
     Raises:
         TypeError: `regularizer` is none.
-        ValueError: as `max_margin`; β of the wrong shape, not finite, or zero.
+        ValueError: as `max_margin`; β of the wrong shape, not finite, or zero; multipliers that do not balance.
         NotSeparableError: `dual` was not given and no β classifies all points.
 
     Reference: Gunasekar, Lee, Soudry, Srebro (2018), eqs. (10), (11) and (13).
@@ -153,13 +182,16 @@ def certify(
     >>> certificate.worst <= 1e-12
     True
     """
+    regularizer = check_regularizer(regularizer)
     problem = check_problem(X, y, regularizer)
-    regularizer = problem.suited(regularizer)
+    suited = problem.suited(regularizer)
     predictor = check_beta(beta, problem)
-    if dual is not None:
-        multipliers = check_multipliers(dual, problem)
-    elif regularizer.has_dual_norm:
-        multipliers = max_margin(X, y, regularizer).dual
-    else:
+    multipliers = None if dual is None else check_multipliers(dual, problem)
+    if multipliers is None and suited.has_dual_norm:
+        multipliers = max_margin(X, y, regularizer, fit_intercept=fit_intercept).dual
+    regularizer = suited
+    if fit_intercept:
+        return certify_with_intercept(problem, predictor, regularizer, multipliers)
+    if multipliers is None:
         multipliers = nearest_multipliers(problem, predictor, regularizer)
     return certificate_of(problem, predictor, regularizer, multipliers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from solvers.algorithms.nuclear_norm import MatrixRows, OutputRows
 from solvers.algorithms.signed_rows import SignedRows, dense
 from solvers.arrays import Array
+from solvers.cycles import Arcs
 from solvers.extended_precision import careful_margins, extended_product, in_row_blocks, powers_of_two, row_norms
 
 if TYPE_CHECKING:
@@ -49,11 +50,30 @@ class MarginProblem:
     """y, entries ±1, shape (N,) or (N, M)."""
     shape: tuple[int, ...]
     """Shape of β."""
+    names: NDArray[Any] = field(default_factory=lambda: np.array([-1.0, 1.0]), kw_only=True)
+    """What the labels −1 and +1 stand for; of K classes all of them, in order."""
 
     @property
     def label_shape(self) -> tuple[int, ...]:
         """Shape of y, and of the multipliers."""
         return self.labels.shape
+
+    @property
+    def matrix(self) -> bool:
+        """Whether β has one row for each of several outputs."""
+        return self.labels.ndim == 2
+
+    @cached_property
+    def arcs(self) -> Arcs:
+        """The constraints as arcs between two classes, −1 and +1, in one graph for every output."""
+        positive = (self.labels.reshape(-1) > 0).astype(np.intp)
+        outputs = self.labels.size // self.labels.shape[0]
+        return Arcs(np.arange(positive.size) % outputs, positive, 1 - positive, 2)
+
+    def from_potentials(self, b: Array, shift: Array) -> float | Array:
+        """The intercepts, from b (graphs, classes) of points that were moved by −c, with ⟨c, β⟩ in `shift`."""
+        found = b[:, 1] - b[:, 0] - shift
+        return found if self.matrix else float(found[0])
 
     @property
     def n_constraints(self) -> int:

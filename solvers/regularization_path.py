@@ -34,7 +34,7 @@ from solvers.conic import loss_program, solve_conic
 from solvers.margin_losses import LogExponentialLoss, Loss, MarginLoss, loss_of
 from solvers.problem import MarginProblem
 from solvers.regularizers.regularizer import LARGEST_PROGRAM, Regularizer
-from solvers.validation import check_problem
+from solvers.validation import check_problem, check_regularizer
 
 FEW_STEPS = 500
 """Gradient steps after which a method of second order takes over. Well-scaled data need 20 to 200."""
@@ -61,7 +61,7 @@ def regularization_path(
     X: ArrayLike,
     y: ArrayLike,
     radii: ArrayLike,
-    regularizer: Regularizer,
+    regularizer: Regularizer | str,
     *,
     loss: Loss = "logistic",
     tol: float = 1e-6,
@@ -73,7 +73,8 @@ def regularization_path(
         X: as in `max_margin`; the data need not be separable.
         y: as in `max_margin`.
         radii: c > 0, shape (T,) or a scalar, in units of R; any order (sorted in the result).
-        regularizer: a norm: L2(), Bridge(1), FourierBridge(1), Schatten(1), ConvKernel(…), or a `Norm` of your own.
+        regularizer: a norm: L2(), Bridge(1), FourierBridge(1), Schatten(1), ConvKernel(…), a `Norm` of your own, or its
+            name, such as "l1".
         loss: "exponential", "logistic", or "cross entropy" for labels of three classes and more (the logistic loss for
             ±1), where the others are sums over every m_{nk}.
         tol: the gap to stop at, relative to max(L, 1e-3·N), N the number of margins; absolute for ln Σ e^{−m}.
@@ -94,6 +95,7 @@ def regularization_path(
     >>> np.round(path.predictors[1] / 10.0, 3).tolist()
     [0.707, -0.707]
     """
+    regularizer = check_regularizer(regularizer)
     problem = check_problem(X, y, regularizer)
     regularizer = problem.suited(regularizer)
     if not regularizer.is_norm:

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from solvers.arrays import Array
+
+Progress = Callable[[int, int], None]
+"""Called with (parts done, how many at most)."""
+
+
+def deadline_after(time_limit: float) -> float:
+    """The time of `time.monotonic` after so many seconds. Raises ValueError unless they are positive."""
+    if not time_limit > 0:
+        raise ValueError(f"time_limit is in seconds and must be positive, got {time_limit!r}")
+    return time.monotonic() + time_limit
 
 
 @dataclass(frozen=True)
@@ -19,3 +32,13 @@ class Search:
     """Seed of the random starts."""
     start: Array | None = None
     """A predictor to start from as well, in the problem's shape."""
+    deadline: float = math.inf
+    """The time of `time.monotonic` from which on no further part of the search begins."""
+    progress: Progress | None = None
+    """Told of the parts done."""
+
+    def goes_on(self, done: int, at_most: int) -> bool:
+        """Whether another part of the search begins after `done`; tells `progress`."""
+        if done and self.progress is not None:
+            self.progress(done, at_most)
+        return done < at_most and (done == 0 or time.monotonic() < self.deadline)

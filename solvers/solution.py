@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from solvers.arrays import Array
 from solvers.card import Card
+from solvers.storage import Stored
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from solvers.separable_part import SeparablePart
 
 
@@ -104,8 +108,10 @@ class Certificate(Card):
 
 
 @dataclass(frozen=True, repr=False)
-class Solution(Card):
+class Solution(Stored, Card):
     """A predictor and what is proved about it."""
+
+    parts = (Certificate, Status, Uniqueness)
 
     beta: Array
     """The predictor, shape X.shape[1:]; min_n y_n⟨x_n, β⟩ = 1."""
@@ -123,6 +129,55 @@ class Solution(Card):
     """The evidence for `status`; `certificate.worst` is the one number to read."""
     stats: Mapping[str, Any] = field(default_factory=dict)
     """How the answer was found: `method`, `iterations`, …"""
+    intercept: float | Array = 0.0
+    """b of fit_intercept=True: a number, (M,) for M outputs, (K,) of sum zero for K classes; else 0."""
+    classes: NDArray[Any] = field(default_factory=lambda: np.array([-1.0, 1.0]))
+    """The labels as they were given: those that stand for −1 and +1, or all K, row k of β belonging to number k."""
+
+    def in_short(self) -> str:
+        """Value and status."""
+        return f"R(β) = {self.objective:.6g}, {self.status.name}"
+
+    def each(self, change: Callable[[Solution], Solution]) -> Solution:
+        """This solution and every one that it holds, changed."""
+        return change(self)
+
+    def decision_function(self, X: ArrayLike) -> Array:
+        """⟨x, β⟩ + b, shape (N,); (N, M) for M outputs; (N, K) for K classes, ⟨x, w_k⟩ + b_k."""
+        from solvers.prediction import scores
+
+        return scores(X, self.beta, self.intercept, rows=self.dual.ndim == 2)
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The label of each point, shape (N,), in the kind that `y` was given in; ±1 of shape (N, M) for M outputs.
+
+        Args:
+            X: points in the shape of those that were fitted, (N, …).
+
+        Raises:
+            ValueError: X has another shape, or is not of finite numbers.
+
+        >>> from solvers import L2, max_margin
+        >>> solution = max_margin([[2.0, 1.0], [-1.0, 0.0]], ["yes", "no"], L2())
+        >>> solution.predict([[3.0, 0.0], [-3.0, 1.0]]).tolist()
+        ['yes', 'no']
+        """
+        from solvers.prediction import labels_of
+
+        return labels_of(self.decision_function(X), self.classes)
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw β: its coefficients, or a picture of an image or of several outputs.
+
+        Args:
+            axes: of matplotlib, to draw into; a new figure of pyplot's unless given.
+
+        Returns:
+            The axes.
+        """
+        from solvers.plots import plot_predictor
+
+        return plot_predictor(self.beta, f"max margin, R(β) = {self.objective:.6g}, {self.status.name.lower()}", axes)
 
 
 @dataclass(frozen=True)
@@ -142,6 +197,16 @@ class Candidate:
     def completed(self, solution: Solution) -> Solution:
         """The solution with what else the method found."""
         return solution
+
+
+class NoSolverError(ValueError):
+    """The regularizer has no method that minimizes it. A given predictor can be certified all the same."""
+
+    def __init__(self, regularizer: object, why: str) -> None:
+        super().__init__(
+            f"{regularizer} {why}. `certify(X, y, beta, R, dual=…)` certifies a given predictor with multipliers; "
+            "those of a network's own flow are `dual` of `gd.flow_limit(model, X, y)`, whose certificate does just that"
+        )
 
 
 class IllConditionedError(ArithmeticError):
@@ -172,18 +237,24 @@ class NotSeparableError(ValueError):
         residual: ‖Σ_n α_n y_n x_n‖₂ divided by the largest ‖x_n‖₂ (of any row).
     """
 
-    def __init__(self, farkas: Array, residual: float, rows: Any = None) -> None:
+    def __init__(self, farkas: Array, residual: float, rows: Any = None, *, intercept: bool = False) -> None:
         self.farkas = farkas
         self.residual = residual
         self._rows = rows
         involved = np.unique(np.nonzero(farkas > 1e-12)[0])
         what = "signed points y_n x_n" if farkas.ndim == 1 else "points' constraints"
         shown = ", ".join(map(str, involved[:8])) + (", …" if involved.size > 8 else "")
+        where = "linearly separable, with any intercept" if intercept else "linearly separable through the origin"
+        advice = (
+            "Remove or relabel points. "
+            if intercept
+            else "Allow an intercept (fit_intercept=True; or a column of ones, on the command line --offset, which is "
+            "penalized), or remove or relabel points. "
+        )
         super().__init__(
-            f"the data are not linearly separable through the origin: a convex combination of the {involved.size} "
+            f"the data are not {where}: a convex combination of the {involved.size} "
             f"{what} with n in [{shown}] is zero to within rounding (relative residual {residual:.1e}). There is no "
-            "max-margin predictor. Append a column of ones to X to allow an offset (on the command line: --offset), or "
-            "remove or relabel points"
+            f"max-margin predictor. {advice}".rstrip()
         )
         self.add_note(
             "`error.farkas` holds the weights of that combination; `error.split` says which constraints can still be "

@@ -16,7 +16,7 @@ Reference: Gunasekar, Lee, Soudry, Srebro (2018), Theorem 2a and eq. (13).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -67,7 +67,7 @@ def best_certified(
     return last if best is None or last.certificate.worst < best.certificate.worst else best
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BridgeSolution(Solution):
     """The best stationary point found, and the others."""
 
@@ -75,6 +75,16 @@ class BridgeSolution(Solution):
     """The distinct ones found, smallest value first: found, not all there are. The first is this solution."""
     from_start: Solution | None = None
     """The stationary point reached from `start`; None when no start was given or none was reached from it."""
+
+    def each(self, change: Callable[[Solution], Solution]) -> BridgeSolution:
+        """With the points that are stationary once changed."""
+        points = tuple(change(point) for point in self.stationary_points)
+        best: BridgeSolution = change(self)  # type: ignore[assignment]  # it replaces fields
+        return replace(
+            best,
+            stationary_points=tuple(point for point in points if point.status is Status.STATIONARY),
+            from_start=None if self.from_start is None else change(self.from_start),
+        )
 
 
 @dataclass(frozen=True)
@@ -233,7 +243,9 @@ def stationary_points(
     raise_if_not_separable(problem.A, problem.label_shape)
     rng = np.random.default_rng(search.seed)
     relaxed = certified(problem, convex, convex.minimize(problem, search), tol=search.tol)
-    reached = [local.reached(index, relaxed.beta, rng) for index in range(search.n_starts)]
+    reached: list[Solution] = []
+    while search.goes_on(len(reached), search.n_starts):
+        reached.append(local.reached(len(reached), relaxed.beta, rng))
     from_start = None if search.start is None else local.from_start(search.start)
     reached += [] if from_start is None else [from_start]
     points = _distinct([s for s in reached if s.status is Status.STATIONARY])

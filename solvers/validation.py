@@ -6,14 +6,15 @@ import reprlib
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, issparse
 
 from solvers.algorithms.signed_rows import SignedRows
 from solvers.arrays import Array, real_array
 from solvers.classes import Classes, ClassProblem, find_classes
+from solvers.labels import distinct_labels
 from solvers.problem import MarginProblem
-from solvers.regularizers.regularizer import Regularizer
+from solvers.regularizers import Regularizer, regularizer_from_name
 from solvers.search import Search
 
 
@@ -45,7 +46,7 @@ def check_labels(y: ArrayLike, n_points: int) -> Array:
     if not np.isin(values, (-1.0, 1.0)).all():
         hint = ""
         if np.isin(values, (0.0, 1.0)).all():
-            hint = "; for labels 0/1 pass 2*y - 1"
+            hint = "; for labels (N, M) of 0/1 pass 2*y - 1" if labels.ndim == 2 else ", one class"
         elif labels.ndim == 1 and (values != np.round(values)).any():
             hint = (
                 ", which are real numbers. Classes are three values or more, integers or strings; real targets belong "
@@ -55,10 +56,28 @@ def check_labels(y: ArrayLike, n_points: int) -> Array:
     return labels
 
 
+def read_labels(y: ArrayLike, n_points: int) -> tuple[Array, NDArray[Any]]:
+    """Labels of two values of any kind as −1 and +1, shape (N,), with these values; ±1 of shape (N, M) as they are.
+
+    Raises ValueError for anything else.
+    """
+    found = distinct_labels(y)
+    if found is None or found[0].size > 2 or (found[0].size == 1 and found[0].dtype.kind not in "US"):
+        return check_labels(y, n_points), np.array([-1.0, 1.0])
+    names, index = found
+    if index.size != n_points:
+        raise ValueError(f"y must have one label per row of X: shape ({n_points},); got shape {index.shape}")
+    if names.size == 1:
+        raise ValueError(f"y holds one class, {str(names[0])!r}; a margin is between two classes or more")
+    return np.where(index > 0, 1.0, -1.0), names
+
+
 def check_regularizer(regularizer: object) -> Regularizer:
-    """The regularizer. Raises TypeError when it is none; the message says what to pass instead."""
+    """The regularizer, or the one of that name. Raises TypeError for anything else, and says what to pass instead."""
     if isinstance(regularizer, Regularizer):
         return regularizer
+    if isinstance(regularizer, str):
+        return regularizer_from_name(regularizer)
     if regularizer is None:
         raise TypeError(
             "regularizer is None: this network has no closed-form induced regularizer. Follow the network itself with "
@@ -105,7 +124,7 @@ def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> Margi
     classes = find_classes(y)
     if classes is not None:
         return _class_problem(flat, classes, points.shape, regularizer)
-    labels = check_labels(y, points.shape[0])
+    labels, names = read_labels(y, points.shape[0])
     if labels.ndim == 2 and not regularizer.several_outputs:
         one = "y[:, 0]" if labels.shape[1] == 1 else "y[:, m], one column after the other"
         raise ValueError(
@@ -115,7 +134,7 @@ def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> Margi
         raise ValueError(f"with labels (N, M) X must have shape (N, D); got {points.shape}")
     shape = points.shape[1:] if labels.ndim == 1 else (labels.shape[1], points.shape[1])
     regularizer.check_shape(shape)
-    return MarginProblem(flat, labels, shape)
+    return MarginProblem(flat, labels, shape, names=names)
 
 
 def check_rows(flat: Any, largest: float) -> None:
@@ -138,7 +157,8 @@ def _class_problem(
         )
     shape = (classes.names.size, *points_shape[1:])
     regularizer.of_rows().check_shape(shape)
-    return ClassProblem(flat, classes.index.astype(np.float64), shape, classes=classes)
+    index = classes.index.astype(np.float64)
+    return ClassProblem(flat, index, shape, names=classes.names, classes=classes)
 
 
 def check_points(X: ArrayLike | Any) -> Any:

@@ -8,6 +8,7 @@ exists, that no page or script names what is not there, and that the reference l
 import ast
 import contextlib
 import importlib
+import json
 import re
 import runpy
 import shlex
@@ -109,6 +110,17 @@ def test_scripts_of_the_gallery_import_what_exists_and_say_what_they_show(script
         if isinstance(node, ast.ImportFrom):
             module = importlib.import_module(node.module)
             assert [name.name for name in node.names if not hasattr(module, name.name)] == []
+
+
+def test_the_notebook_of_the_tutorial_is_that_of_its_page(monkeypatch):
+    """The page's examples are doctests of the suite, and the notebook's cells are those examples."""
+    monkeypatch.syspath_prepend(DOCS)
+    made = importlib.import_module("tutorial_notebook").notebook((DOCS / "tutorial.md").read_text(encoding="utf-8"))
+    assert made == (DOCS / "tutorial.ipynb").read_text(encoding="utf-8")
+    cells = [cell for cell in json.loads(made)["cells"] if cell["cell_type"] == "code"]
+    assert len(cells) >= 6
+    for cell in cells:
+        ast.parse("".join(cell["source"]))
 
 
 def test_every_script_of_the_gallery_is_shown_on_a_page():

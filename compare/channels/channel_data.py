@@ -108,9 +108,9 @@ def load_channels(source: str, *, folder: Path | None = None, count: int = 128) 
     """
     name, _, argument = source.strip().partition(":")
     if name not in STATISTICS:
-        data = load(source)
+        data = load(source, several=False)
         X = data.images if data.image_shape is not None else data.X
-        return ChannelData(data.name, np.array(X), data.y, 1)
+        return ChannelData(data.name, np.array(X), data.y, data.channels)
     match = re.fullmatch(r"(\d)v(\d)", argument)
     if not match or match[1] == match[2]:
         raise DataError(f"{source!r}: write {name}:AvB with two different classes from 0 to 9, for instance {name}:0v1")

@@ -34,7 +34,9 @@ class Dataset:
     classes: tuple[str, ...]
     """What −1 and +1, or 0 … K − 1, stand for."""
     image_shape: tuple[int, int] | None = None
-    """(H, W) with H·W = D where the rows are images, else None."""
+    """(H, W) where the rows are images, H·W = D or R·H·W = D, else None."""
+    channels: int = 1
+    """R, of images."""
 
     @property
     def outputs(self) -> int:
@@ -50,8 +52,9 @@ class Dataset:
     @property
     def meaning(self) -> str:
         """What the labels stand for, in one line."""
-        signs = {"-1": "label −1 is", "1": "+1 is"}
-        return ", ".join(f"{signs.get(number, f'class {number} is')} {name}" for number, name in self.named.items())
+        if self.outputs == 1:
+            return "label −1 is {}, +1 is {}".format(*self.named.values())
+        return ", ".join(f"class {number} is {name}" for number, name in self.named.items())
 
     def of_two_classes(self) -> Dataset:
         """Itself. Raises DataError where there are more."""
@@ -78,10 +81,11 @@ class Dataset:
 
     @property
     def images(self) -> Array:
-        """X as (N, H, W). Raises DataError where the rows are not images."""
+        """X as (N, H, W), or (N, R, H, W) of R ≥ 2 channels. Raises DataError where the rows are not images."""
         if self.image_shape is None:
             raise DataError(f"{self.name} holds no images; 2-D networks want rows that are (H, W) arrays")
-        return self.X.reshape(len(self.X), *self.image_shape)
+        axes = self.image_shape if self.channels == 1 else (self.channels, *self.image_shape)
+        return self.X.reshape(len(self.X), *axes)
 
 
 def finite_table(X: Array, where: Callable[[int, int], str]) -> Array:

@@ -4,7 +4,8 @@
 file has no header); else the one called `y` or `label` (any case), else the last one;
 all other columns are numbers. The first line of a CSV is a header when it holds the name `y` or `label`, or a word
 anywhere but in its last cell, or counts the columns from 0 or 1 and ends in a number that is no label.
-**NPZ**: arrays `X`, of shape (N, D) or (N, H, W) for images, and `y`, or the one asked for, of shape (N,).
+**NPZ**: arrays `X`, of shape (N, D), or (N, H, W) or (N, R, H, W) for images, and `y`, or the one asked for, of shape
+(N,).
 
 The label takes two values, numbers or words; the smaller (or alphabetically first) becomes −1, the other +1. Three and
 more, integers or words, are classes 0 … K − 1, which `compare margin` and `solve margin` take. Nothing is standardized
@@ -101,23 +102,24 @@ def read_npz(path: Path, label: str | None = None) -> Dataset:
 
 
 def from_arrays(X: Any, y: ArrayLike, name: str = "data", where: str = "") -> Dataset:
-    """Points (N, D) or images (N, H, W) with labels of two values. Raises DataError for anything else."""
+    """Points (N, D), or images (N, H, W) or (N, R, H, W), with labels. Raises DataError for anything else."""
     try:
         points = np.asarray(X.to_numpy(np.float64) if hasattr(X, "iloc") else X)
         labels = np.asarray(y)
     except (ValueError, TypeError, RuntimeError) as error:  # words, ragged rows, tensors that are not on the CPU
         raise DataError(f"{where}X and y are no arrays of numbers ({one_line(error)})") from error
-    if points.ndim not in (2, 3) or labels.shape != points.shape[:1] or 0 in points.shape:
+    if points.ndim not in (2, 3, 4) or labels.shape != points.shape[:1] or 0 in points.shape:
         raise DataError(
             f"{where}X has shape {points.shape} and y {labels.shape}; "
-            "wanted (N, D), or (N, H, W) for images, and (N,), none of them empty"
+            "wanted (N, D), or (N, H, W) or (N, R, H, W) for images, and (N,), none of them empty"
         )
     if points.dtype.kind not in "biuf":
         raise DataError(f"{where}X holds {points.dtype}; wanted real numbers")
     flat = np.array(points.reshape(len(points), -1), dtype=np.float64, order="C")
     finite_table(flat, lambda row, column: f"{where}X[{row}] entry {column}")
     signed, classes = signs(labels, f"{where}y")
-    return Dataset(name, flat, signed, classes, (points.shape[1], points.shape[2]) if points.ndim == 3 else None)
+    shape = (points.shape[-2], points.shape[-1]) if points.ndim > 2 else None
+    return Dataset(name, flat, signed, classes, shape, points.shape[1] if points.ndim == 4 else 1)
 
 
 Reader = Callable[[Path, str | None], Dataset]

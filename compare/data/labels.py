@@ -63,6 +63,8 @@ def signs(labels: ArrayLike, where: str) -> tuple[Array, tuple[str, ...]]:
     if None in keys:
         keys = [str(value) for value in values]
     distinct = sorted(set(keys))
+    if distinct in ([-1], [1]):
+        return np.array(keys, dtype=np.float64), ("-1", "1")
     words = isinstance(distinct[0], str)
     if len(distinct) < 2 or (len(distinct) > 2 and not words and any(value != round(value) for value in distinct)):
         shown = ", ".join(clean(str(value))[:40] for value in distinct[:6]) + (", …" if len(distinct) > 6 else "")
@@ -70,7 +72,8 @@ def signs(labels: ArrayLike, where: str) -> tuple[Array, tuple[str, ...]]:
             f"{where} takes {len(distinct)} values ({shown}); labels are of two values, or of three and more that are "
             "integers or words"
         )
-    named = dict(zip(reversed(keys), reversed(values), strict=True))  # as the first of each is written
+    plain = (int(v) if isinstance(v, bool | float) and v == round(v) and not isinstance(v, bool) else v for v in values)
+    named = dict(zip(reversed(keys), reversed(list(plain)), strict=True))  # as the first of each is written
     numbers = {key: float(i) for i, key in enumerate(distinct)}
     if len(distinct) == 2:
         numbers = {distinct[0]: -1.0, distinct[1]: 1.0}

@@ -10,6 +10,7 @@
                        labels by coin flips: no predictor separates these, and the others still separate
     random:N,D,seed    N Gaussian points in D dimensions with random labels, which a linear predictor may not separate
     FILE.csv .tsv .npz .parquet   see `compare.data.files` for where the label is; taken as it is
+    FOLDER             of images, a folder for each class: `compare.data.image_folder`
 
 "Standardized": every column less its mean, divided by its standard deviation. A column of ones makes a predictor
 ⟨x, β⟩ through the origin of D+1 dimensions one with an offset in D; breast_cancer is separable only with an offset, all
@@ -30,6 +31,7 @@ import numpy as np
 
 from compare.data.dataset import DataError, Dataset
 from compare.data.files import READERS, from_arrays, from_frame, read_file
+from compare.data.image_folder import Size, read_image_folder
 from compare.data.labels import signs
 
 if TYPE_CHECKING:
@@ -51,21 +53,31 @@ def load(
     *,
     scale: Scale = "auto",
     offset: bool | None = None,
-    several: bool = False,
+    several: bool = True,
+    image_size: Size | None = None,
+    colour: bool = False,
+    image_shape: tuple[int, int] | None = None,
+    name: str = "data",
     label: str | None = None,
 ) -> Dataset:
-    """A data set with two classes, or several where asked for, by name, from a file, a DataFrame or arrays.
+    """A data set with two classes or more, by name, from a file, a DataFrame or arrays.
 
     Args:
         source: a name such as "digits:3v8", "wine:0v1", "synthetic:N,D,seed"; a CSV, TSV, Parquet or NPZ file; a
-            DataFrame, whose label is the column called y or label, else the last one; or, with y, points X of shape
-            (N, D) or images (N, H, W).
-        y: labels of shape (N,), of any two values, where `source` are points.
+            DataFrame, whose label is the column called y or label, else the last one; a folder of images, with a folder
+            for each class; a `Dataset`, taken as it is; or, with y, points X of shape (N, D), images (N, H, W) or
+            (N, R, H, W), or a flat folder of images, in the order of the file names.
+        y: labels of shape (N,), of any two values, where `source` has none.
         scale: "standard" standardizes the columns, "none" does not; "auto" standardizes wine, iris and breast_cancer,
             and takes everything else as it is.
         offset: whether to append a column of ones; None appends one only where the source needs it to separate.
-        several: whether three classes and more are welcome: "digits", "wine" and "iris" without a pair then mean all of
-            their classes, and labels in files and arrays may take more than two values, integers or words.
+        several: whether three classes and more are welcome, integers or words; "digits", "wine" and "iris" without a
+            pair are all of their classes.
+        image_size: (H, W), or H for squares, to which the images of a folder are cropped and resized; without it they
+            must be of one size.
+        colour: whether the images of a folder keep their colours, (N, 3, H, W).
+        image_shape: (H, W) where the D columns of points are an image.
+        name: what arrays are called.
         label: the column of a file or DataFrame that holds the label, by name, in place of y or label or the last one.
 
     Returns:
@@ -74,7 +86,7 @@ def load(
 
     Raises:
         DataError: the name is unknown (the message names the nearest known one), the file cannot be read, or its
-            contents are not a table of finite numbers with two label values (with `several`: two and more).
+            contents are not finite numbers with labels of two values and more; or of more, without `several`.
 
     >>> data = load("digits:3v8")
     >>> data.X.shape, data.classes, data.image_shape
@@ -84,7 +96,10 @@ def load(
     """
     if scale not in SCALES:
         raise DataError(f"scale is one of {', '.join(SCALES)}; got {scale!r}")
-    data, default = read(source, y, several, label)
+    if isinstance(source, Dataset):
+        return source if several else source.of_two_classes()
+    data, default = read(source, y, several=several, image_size=image_size, colour=colour, name=name, label=label)
+    data = data if image_shape is None else replace(data, image_shape=image_shape)
     data = data if several else data.of_two_classes()
     if scale == "standard" or (scale == "auto" and default == "standard"):
         data = standardized(data)
@@ -92,8 +107,21 @@ def load(
     return with_offset(data) if wanted else data
 
 
-def read(source: Any, y: ArrayLike | None, several: bool, label: str | None) -> tuple[Dataset, Scale]:
+def read(
+    source: Any,
+    y: ArrayLike | None,
+    *,
+    several: bool,
+    image_size: Size | None,
+    colour: bool,
+    name: str,
+    label: str | None,
+) -> tuple[Dataset, Scale]:
     """The data as they are, and the scaling that suits them."""
+    if is_folder(source) and label is None:
+        return read_image_folder(Path(source), y, image_size, colour=colour), "none"
+    if image_size is not None or colour:
+        raise DataError(f"image_size and colour are for a folder of images; {str(source)[:60]!r} is none")
     if y is None and isinstance(source, str) and Path(source.strip()).suffix.lower() in FILE_SUFFIXES:
         source = Path(source.strip())
     if y is None and isinstance(source, Path):
@@ -103,17 +131,27 @@ def read(source: Any, y: ArrayLike | None, several: bool, label: str | None) -> 
     if label is not None:
         raise DataError(f"label names a column of a file or DataFrame, and these data have none; got {label!r}")
     if y is not None:
-        return from_arrays(source, y), "none"
+        return from_arrays(source, y, name), "none"
     if not isinstance(source, str):
-        raise DataError("points need their labels: give X and y, a DataFrame with a label column, a file, or a name")
+        raise DataError(
+            "points need their labels: give X and y, a DataFrame with a label column, a file, a folder, or a name"
+        )
     source = source.strip()
-    name, _, argument = source.partition(":")
-    if name not in SOURCES:
-        known = f"{', '.join(USAGE)}, and files {' '.join(FILE_SUFFIXES)}"
-        raise DataError(f"there is no data called {source!r}; {nearest(name, SOURCES)}known are {known}")
-    if several and name in TABLES and not argument and source == name:
-        return all_classes(name)
-    return SOURCES[name](source, argument)
+    named, _, argument = source.partition(":")
+    if named not in SOURCES:
+        known = f"{', '.join(USAGE)}, files {' '.join(FILE_SUFFIXES)}, and folders"
+        raise DataError(f"there is no data called {source!r}; {nearest(named, SOURCES)}known are {known}")
+    if several and named in TABLES and not argument and source == named:
+        return all_classes(named)
+    return SOURCES[named](source, argument)
+
+
+def is_folder(source: Any) -> bool:
+    """Whether it is a folder's path, and no name of data."""
+    named = isinstance(source, str) and source.partition(":")[0] in SOURCES
+    if named or not isinstance(source, str | Path) or not str(source).strip():
+        return False
+    return Path(source).suffix.lower() not in FILE_SUFFIXES and Path(source).is_dir()
 
 
 def all_classes(name: str) -> tuple[Dataset, Scale]:

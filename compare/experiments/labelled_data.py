@@ -6,8 +6,6 @@ from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
-
 from compare.data.dataset import Dataset
 from compare.experiments.protocol import Experiment, parameter
 from compare.experiments.values import COUNT, INTEGERS, NOT_NEGATIVE, POSITIVE, SWITCH
@@ -18,28 +16,29 @@ if TYPE_CHECKING:
 SOURCES = (
     "digits:AvB, wine:AvB, iris:AvB, breast_cancer, synthetic:N,D,seed, random:N,D,seed (random labels), "
     "partial:N,D,seed (a part separates), or a file: .csv .tsv .parquet (label in the column y or label, else the last "
-    "one) or .npz (arrays X, y). In Python also a `Dataset`, or points X of shape (N, D), images (N, H, W), with y."
+    "one) or .npz (arrays X, y), or a folder of images with a folder for each class. In Python also a `Dataset`, a "
+    "DataFrame, or points X of shape (N, D), images (N, H, W) or (N, R, H, W), with y."
 )
 
 
 @dataclass(frozen=True)
 class LabelledDataExperiment(Experiment):
-    """An experiment on points with labels ±1. `data` is a name, a `Dataset`, or points X with labels y."""
+    """An experiment on points with labels ±1. `data` is what `compare.load` takes."""
 
     several_classes: ClassVar[bool] = False
     """Whether it takes data of three classes and more."""
     data: Any = parameter("wine:0v1", SOURCES)
-    y: ArrayLike | None = parameter(None, "Labels ±1, shape (N,), where `data` are points.", option=None)
+    y: ArrayLike | None = parameter(None, "Labels, shape (N,), where `data` are points.", option=None)
     _: KW_ONLY
     standardize: Literal["auto", "none", "standard"] = parameter(
         "auto",
-        "standard: each column to mean 0 and standard deviation 1; auto: for tables. For data by name.",
+        "standard: each column to mean 0 and standard deviation 1; auto: so for wine, iris and breast_cancer only.",
         option="--scale",
         choices=("auto", "none", "standard"),
     )
     offset: bool | None = parameter(
         None,
-        "Whether to append a column of ones to data by name; only breast_cancer has one by default.",
+        "Whether to append a column of ones (its coefficient is penalized); only breast_cancer has one by default.",
         option="--offset/--no-offset",
         kind=SWITCH,
     )
@@ -52,7 +51,7 @@ class LabelledDataExperiment(Experiment):
     name: str = parameter("data", "What the report calls the points.", option=None)
 
     def dataset(self) -> Dataset:
-        """The data, read once. Raises DataError for unknown names, ValueError for arrays of the wrong shapes."""
+        """The data, read once. Raises DataError for names that are not known and arrays that do not fit."""
         return self._read
 
     def inspect(self) -> None:
@@ -61,40 +60,18 @@ class LabelledDataExperiment(Experiment):
 
     @cached_property
     def _read(self) -> Dataset:
-        found = self._found()
-        return found if self.several_classes else found.of_two_classes()
+        from compare.data.load import load
 
-    def _found(self) -> Dataset:
-        if isinstance(self.data, Dataset):
-            return self.data
-        if isinstance(self.data, str):
-            from compare.data.load import load
-
-            several = self.several_classes
-            return load(self.data, scale=self.standardize, offset=self.offset, several=several, label=self.label)
-        if self.label is not None:
-            raise ValueError(f"label names a column of a file, and these data are arrays; got {self.label!r}")
-        return dataset_of(self.data, self.y, self.image_shape, self.name)
-
-
-def dataset_of(X: ArrayLike, y: ArrayLike | None, image_shape: tuple[int, int] | None, name: str) -> Dataset:
-    """Arrays as a data set; images (N, H, W) are flattened and remembered. The solvers check the numbers."""
-    if y is None:
-        raise ValueError("points need their labels: give X and y, or a Dataset, or the name of data as a string")
-    from solvers.classes import find_classes
-
-    classes = find_classes(y)
-    points = np.asarray(X, dtype=np.float64)
-    labels = np.asarray(y if classes is None else classes.index, dtype=np.float64)
-    names = ("−1", "+1") if classes is None else tuple(map(str, classes.names))
-    if points.ndim == 3:
-        image_shape = (points.shape[1], points.shape[2])
-    if points.ndim not in (2, 3) or labels.shape != points.shape[:1] or 0 in points.shape:
-        raise ValueError(
-            "X must have shape (N, D), or (N, H, W) for images, and y shape (N,); "
-            f"got {points.shape} and {labels.shape}"
+        return load(
+            self.data,
+            self.y,
+            scale=self.standardize,
+            offset=self.offset,
+            several=self.several_classes,
+            image_shape=self.image_shape,
+            name=self.name,
+            label=self.label,
         )
-    return Dataset(name, points.reshape(len(points), -1), labels, names, image_shape)
 
 
 def depths(default: tuple[int, ...]) -> tuple[int, ...]:

@@ -97,6 +97,20 @@ def of_optimum(limit: Limit, problem: MarginProblem, solution: Solution, regular
     return of_predictor(limit, excess)
 
 
+def of_own_gap(limit: Limit, problem: MarginProblem, regularizer: Regularizer) -> Evidence:
+    """The duality gap of a norm R, relative, that the flow's own weights p prove of its β: 1 − min m Σp/(R(β) R°(Aᵀp)).
+
+    No predictor is below R(β) by more, whatever a solver would say.
+    """
+    p = limit.integrated.dual.ravel()
+    dual = regularizer.dual_norm(problem.combine(p))
+
+    def gap(β: Array) -> float:
+        return 1.0 - float(problem.margins(β).min()) * float(p.sum()) / (regularizer.value(β) * dual)
+
+    return of_predictor(limit, gap)
+
+
 def of_angle(limit: Limit, solution: Solution, excess: Evidence) -> Evidence:
     """The angle to the only optimum of a norm.
 

@@ -62,7 +62,7 @@ def families(
 
     Raises ValueError for an unknown architecture, or images of another size than the points.
     """
-    X, image_shape = dataset.X, dataset.image_shape
+    X, image_shape = dataset.X, dataset.image_shape if dataset.channels == 1 else None
     depths, seeds = tuple(dict.fromkeys(depths)), tuple(dict.fromkeys(seeds))
     if image_shape is not None and math.prod(image_shape) != X.shape[1]:
         raise ValueError(f"images of {image_shape[0]}×{image_shape[1]} have not the {X.shape[1]} columns of X")

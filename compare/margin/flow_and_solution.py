@@ -18,8 +18,9 @@ from gd.descent.trajectory import Trajectory
 from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import Limit
 from solvers.arrays import Array
+from solvers.conic import ConicSolverError
 from solvers.max_margin import certify, max_margin
-from solvers.solution import Certificate, Solution
+from solvers.solution import Certificate, NoSolverError, Solution
 from solvers.stationary_points import BridgeSolution
 
 if TYPE_CHECKING:
@@ -131,8 +132,8 @@ def measure_family(family: Family, y: Array, asked: MarginComparison) -> tuple[F
     limits = flow_limit(family.models, family.X, y, loss=asked.loss)
     trajectory = descend(family.models, family.X, y, loss=asked.loss, steps=asked.steps, schedule=asked.schedule)
     R = family.regularizer
-    shared = None if R is None or not R.is_norm else max_margin(family.X, y, R, tol=asked.tol)
-    convex = shared is not None
+    convex = R is not None and R.is_norm
+    shared = solution_of(family, y, asked.tol)
     runs = []
     for index, limit in enumerate(limits):
         solution, best = shared, shared
@@ -141,10 +142,21 @@ def measure_family(family: Family, y: Array, asked: MarginComparison) -> tuple[F
         reached = None if trajectory.predictor is None else trajectory.predictor[index]
         # gradient descent at a finite time has no multipliers of its own worth having; with the solver's, its duality
         # gap is exactly its margin gap
-        descent = end_at(reached, family, y, solution, solution.dual if convex and solution is not None else None)
+        multipliers = limit.dual if solution is None else solution.dual
+        descent = end_at(reached, family, y, solution, multipliers if convex else None)
         flow = end_at(limit.predictor, family, y, solution, limit.dual if convex else None)
         runs.append(FlowAndSolution(family, index, y, solution, best, limit, flow, trajectory, descent))
     return tuple(runs)
+
+
+def solution_of(family: Family, y: Array, tol: float) -> Solution | None:
+    """The explicit problem of a norm; None where R is none, or is a user's own without a solver."""
+    if family.regularizer is None or not family.regularizer.is_norm:
+        return None
+    try:
+        return max_margin(family.X, y, family.regularizer, tol=tol)
+    except (NoSolverError, ConicSolverError):
+        return None
 
 
 def stationary_points(

@@ -27,6 +27,7 @@ from compare.margin.evidence import (
     of_angle,
     of_kkt,
     of_optimum,
+    of_own_gap,
     of_stationarity,
     one_size,
 )
@@ -144,6 +145,10 @@ def run_checks(run: FlowAndSolution) -> list[Check]:
         found = of_kkt(limit, family.models[run.index], family.X, run.y)
         return [Check.of(statement, found, RESOLUTION, **about), *conjecture(run)]
     problem = check_problem(family.X, run.y, regularizer)
+    if run.convex and run.solution is None:
+        statement = f"{run.label}: the flow's own loss weights prove its β a minimizer of {family.formula}"
+        about["reason"] = "; ".join(filter(None, [about["reason"], "no solver of R is known"]))
+        return [Check.of(statement, of_own_gap(limit, problem, regularizer), RESOLUTION, **about)]
     if not run.convex or run.solution is None:
         statement = f"{run.label}: the flow's β and loss weights end at a KKT pair of min {family.formula}"
         if one_size(limit, regularizer):

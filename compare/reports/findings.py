@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compare.reports.plain_plot import draw_columns
 from compare.reports.provenance import Provenance
 from compare.reports.verdict import Evidence, Verdict, decide
 
@@ -158,6 +160,10 @@ class Check:
         return cls(statement, number, unit, None, Verdict.NOT_REACHED, reference, why)
 
 
+def _from_data(canvas: Canvas) -> None:
+    """Stands for lines of a figure's own data."""
+
+
 @dataclass(frozen=True)
 class Figure:
     """One plot. `draw` receives an empty matplotlib Figure (no pyplot, style already set) and fills it.
@@ -177,12 +183,16 @@ class Figure:
     """A file-name-like word, unique in its report: "angle-depth-2"."""
     caption: str
     """What is drawn, with units."""
-    draw: Callable[[Canvas], None] = field(repr=False, compare=False)
-    """Fills an empty matplotlib Figure."""
+    draw: Callable[[Canvas], None] = field(default=_from_data, repr=False, compare=False, metadata={"stored": False})
+    """Fills an empty matplotlib Figure; plain lines of `data` unless given."""
     data: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """The numbers that are drawn."""
     size: tuple[float, float] = (5.2, 3.6)
     """Width and height in inches."""
+
+    def __post_init__(self) -> None:
+        if self.draw is _from_data:
+            object.__setattr__(self, "draw", partial(draw_columns, self.data))
 
 
 @dataclass(frozen=True)

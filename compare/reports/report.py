@@ -19,13 +19,15 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from compare.reports.atomic import write_files
 from compare.reports.findings import Check, Column, Figure, Findings, Section, Value
+from compare.reports.provenance import DataUsed, Provenance
 from compare.reports.verdict import Evidence, Verdict
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
     from rich.console import Console
 
 __all__ = ["Check", "Column", "Evidence", "Figure", "Report", "Section", "Value", "Verdict"]
@@ -43,6 +45,8 @@ class Report(Findings):
     >>> report.summary
     'confirmed 1 of 1, refuted 0, not reached 0; 0 measurements without a prediction'
     """
+
+    parts: ClassVar[tuple[type, ...]] = (Section, Column, Check, Verdict, Figure, Provenance, DataUsed)
 
     def __add__(self, other: Report) -> Report:
         if not isinstance(other, Report):
@@ -74,6 +78,49 @@ class Report(Findings):
         from compare.reports.webpage import notebook_fragment
 
         return notebook_fragment(self)
+
+    def to_frame(self) -> DataFrame:
+        """All checks as a pandas DataFrame, one row each, in order.
+
+        Returns:
+            Columns `section`, `statement`, `verdict` (the word), `measured`, `uncertainty` and `tolerance` in `unit`
+            (angles in radians), `reference` and `reason`.
+
+        >>> from compare.reports.provenance import Provenance
+        >>> check = Check.at_most("the directions agree", 2e-7, 1e-6, unit="rad")
+        >>> report = Report("Linear networks", (Section("Depth 2", checks=(check,)),), Provenance.collect())
+        >>> report.to_frame()[["section", "verdict", "measured"]].values.tolist()
+        [['Depth 2', 'confirmed', 2e-07]]
+        """
+        import pandas as pd
+
+        names = ("statement", "verdict", "measured", "uncertainty", "tolerance", "unit", "reference", "reason")
+        rows = [
+            {"section": section.title, **{name: getattr(check, name) for name in names}, "verdict": check.verdict.value}
+            for section in self.sections
+            for check in section.checks
+        ]
+        return pd.DataFrame(rows, columns=["section", *names])
+
+    def save(self, path: str | Path) -> Path:
+        """Write the report to one file that `load` reads, whole or not at all, and return its path.
+
+        Of figures the numbers are kept and not the drawing: a loaded report draws them as plain lines. Raises OSError
+        where the file cannot be written.
+        """
+        from solvers.storage import save_result
+
+        return save_result(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Report:
+        """The report in a file that `save` wrote. Nothing in it is run.
+
+        Raises OSError where there is no such file, ValueError where it is another one, damaged, or of another version.
+        """
+        from solvers.storage import load_result
+
+        return load_result(cls, path)
 
     def to_json(self) -> str:
         """Everything but the pictures, as JSON. Non-finite numbers are the strings "nan", "inf", "-inf"."""

@@ -66,7 +66,7 @@ def measure_cell(cell: Cell) -> dict[str, Value]:
 def data_of(source: Source) -> Dataset:
     """The data of a cell, loaded by this process. Raises ValueError when they are not the numbers the plan was made
     with: a file that changed, or another version of scikit-learn on a cluster's machine."""
-    data = load(source.location, scale=source.scale, offset=source.offset)
+    data = load(source.location, scale=source.scale, offset=source.offset, several=False)
     if data.sha256 != source.sha256:
         raise ValueError(
             f"{source.location!r} holds other numbers here than where the plan was read (sha256 {data.sha256[:12]}… "

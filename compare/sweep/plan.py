@@ -286,7 +286,7 @@ def source_of(template: str, name: str, options: Options, folder: Path) -> Sourc
         location = str(folder / Path(name).expanduser()) if is_file else name
     except RuntimeError as error:
         raise PlanError(f"data {name!r}: {error}; write the whole path") from error
-    dataset = load(location, scale=options.standardize, offset=options.offset)
+    dataset = load(location, scale=options.standardize, offset=options.offset, several=False)
     return Source(name, dataset.sha256, dataset.image_shape, template, location, options.standardize, options.offset)
 
 

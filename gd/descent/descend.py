@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from gd.data import check_data, check_models, choose_device
+from gd.data import check_data, check_models, choose_device, on_cpu
 from gd.descent.acceleration import DualAcceleration
 from gd.descent.armijo import ArmijoLineSearch
 from gd.descent.objective import Objective
@@ -31,6 +31,7 @@ from gd.optimizers.optimizer import Optimizer
 from gd.optimizers.table import find_optimizer
 from gd.optimizers.torch_optimizer import Factory
 from gd.recording import snapshot_steps
+from solvers.labels import label_names
 from solvers.regularizers import Regularizer
 
 SCHEDULES: dict[str, Schedule] = {
@@ -122,7 +123,7 @@ def descend(
         model: a network, or several of one architecture (other seeds, other scales), which then run as one batch. Any
             module will do; it starts from its own weights and is not modified.
         X: inputs, shape (N, …); float64 on the way in whatever they were.
-        y: labels ±1, shape (N,) or (N, M) for M tasks of their own; or K ≥ 3 classes, shape (N,), integers or strings,
+        y: labels of any two values, shape (N,), or ±1, (N, M), for M tasks of their own; or K ≥ 3 classes, shape (N,),
             for a network of K outputs, one a class in their order; for the squared loss targets of the shape of the
             outputs.
         loss: "exponential", "logistic", "cross entropy", "squared", or a `gd.losses.Loss`. With classes the first two
@@ -227,6 +228,7 @@ def descend(
         effective_growth=None if recorder.effective_start is None else recorder.effective_start.growth,
         effective_potential=None if recorder.effective_start is None else recorder.effective_start.potentials(),
         predictor_norm=_predictor_norm(objective, training, beta),
+        classes=label_names(on_cpu(y)),
     )
 
 

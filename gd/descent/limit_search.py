@@ -32,7 +32,7 @@ from solvers.problem import MarginProblem
 from solvers.regularizers import Regularizer
 from solvers.separability import raise_if_not_separable
 from solvers.solution import Candidate, Certificate, Solution, Uniqueness
-from solvers.validation import check_problem
+from solvers.validation import check_problem, check_regularizer
 
 CUTS = (0.0, 1e-3, 1e-2, 5e-2)
 """Loss weights below this part of the largest are taken for zero, in the order they are tried: the weight of a point
@@ -231,7 +231,7 @@ def search_of(
     y: ArrayLike | Tensor,
     optimizer: Optimizer,
     loss: Loss,
-    regularizer: Regularizer | None,
+    regularizer: Regularizer | str | None,
     tol: float,
     bound: float,
 ) -> Search:
@@ -256,7 +256,9 @@ def search_of(
             f"{type(one).__name__} is not homogeneous in its parameters (it has biases, or layers that do not scale), "
             "so its direction has no limit to find"
         )
-    if regularizer is None and objective.is_predictor:
+    if regularizer is not None:
+        regularizer = check_regularizer(regularizer)
+    elif objective.is_predictor:
         regularizer = optimizer.norm(tuple(objective.predictors(objective.start).shape[1:]))
     problem = None
     if objective.predicts and regularizer is not None:

@@ -37,7 +37,7 @@ def optimizer_limit(
     schedule: str | Schedule | None = None,
     rescaled: bool = False,
     loss: str | Loss = "exponential",
-    regularizer: Regularizer | None = None,
+    regularizer: Regularizer | str | None = None,
     tol: float = 1e-9,
     bound: float = 0.03,
     max_steps: int = 128_000,
@@ -63,8 +63,9 @@ def optimizer_limit(
         schedule: as in `descend`; deep networks have no default step, so give one, as `DecayingStep(0.01)`.
         rescaled: as in `descend`. Without it momentum, Adam's ε and constant steps see the raw gradient.
         loss: "exponential", "logistic", or that loss as an object.
-        regularizer: R that the answer is certified in, where the network is a linear predictor in other parameters,
-            such as Bridge(inf) for sign descent on a diagonal network. The optimizer's own norm for a linear predictor.
+        regularizer: R, or its name, that the answer is certified in, where the network is a linear predictor in other
+            parameters, such as Bridge(inf) for sign descent on a diagonal network. The optimizer's own norm for a
+            linear predictor.
         tol: the largest relative violation of a certificate, or KKT residual, of a limit called found.
         bound: the relative distance of the run's own bounds that is small enough to finish from, unless the finished
             optimum is unique, which makes it the limit wherever the run is.

@@ -11,18 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
 from gd.descent.bounds import Bounds, LossWeights, bounds
 from gd.status import RunStatus
 from solvers.arrays import Array
 from solvers.card import Card
+from solvers.prediction import labels_of, scores
 from solvers.regularizers import Regularizer
 from solvers.regularizers.hyperbolic_entropy import HyperbolicEntropy
+from solvers.validation import check_regularizer
 
 
 @dataclass(frozen=True)
@@ -129,18 +132,32 @@ class Trajectory(Card):
     (`gd.squared.effective_start`): a run that fits the data ends exactly at its least value; None for a run with steps
     that are no gradient steps (momentum). None for other networks and losses."""
 
+    classes: NDArray[Any] = field(default_factory=lambda: np.array([-1.0, 1.0]), repr=False)
+    """The labels as they were given, in order: those that stand for −1 and +1, or all K."""
+
+    def predict(self, X: ArrayLike, run: int = 0) -> NDArray[Any]:
+        """The label of each point by the weights at the end of one run, (N,), as `y` was given; (N, M) for M tasks.
+
+        Raises ValueError where the network is not a linear predictor (use `load`), there were no labels, or X holds
+        points of another shape.
+        """
+        if self.predictor is None or self.loss_weights is None:
+            raise ValueError("there are no labels, or no linear predictor: put the weights into the network by load()")
+        rows = self.loss_weights.current.ndim == 4
+        return labels_of(scores(X, self.predictor[run], 0.0, rows=rows), self.classes)
+
     @property
     def runs(self) -> int:
         """B."""
         return len(self.status)
 
-    def gap(self, regularizer: Regularizer | None = None) -> Bounds:
+    def gap(self, regularizer: Regularizer | str | None = None) -> Bounds:
         """What the run proves about min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1 at every snapshot, by weak duality,
 
             1/R°(Aᵀp̄) ≤ R* ≤ R(β_t)/min_n (Aβ_t)_n,    A = diag(y)X, p̄ a mean of the loss weights p_t.
 
         Args:
-            regularizer: R, any norm of β; for linear predictors the optimizer's own unless given.
+            regularizer: R, any norm of β, or its name; for linear predictors the optimizer's own unless given.
 
         Returns:
             Bounds: both sides, and which mean p̄ proves the lower one.
@@ -153,7 +170,7 @@ class Trajectory(Card):
                 "only a network f(x) = ⟨x, β⟩ trained on labels has such bounds; for another homogeneous network read "
                 "`stationarity`"
             )
-        chosen = self.predictor_norm if regularizer is None else regularizer
+        chosen = self.predictor_norm if regularizer is None else check_regularizer(regularizer)
         if chosen is None:
             raise ValueError(
                 f"no norm of β is known for {self.optimizer} on this network: give one, as in gap(Bridge(inf))"

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from gd.data import check_data, check_models, choose_device
+from gd.data import check_data, check_models, choose_device, on_cpu
 from gd.flow.follow import Run
 from gd.flow.integration import Flow
 from gd.flow.limit import Limit
@@ -36,6 +36,7 @@ from gd.squared.regression_limit import RegressionLimit
 from gd.squared.squared_flow import squared_flow_limit
 from gd.squared.squared_limit import SquaredLimit
 from gd.targets import Targets
+from solvers.labels import label_names
 from solvers.problem import MarginProblem
 from solvers.regularizers import L2
 from solvers.separability import raise_if_not_separable
@@ -137,9 +138,9 @@ def flow_limit(
             with margins in closed form are integrated as one batch, each with its own steps. Models are not modified,
             and parameters that do not require a gradient stay as they are.
         X: inputs, shape (N, …).
-        y: labels ±1, shape (N,), or (N, M) for M tasks of their own (then every (n, m) is a constraint); or K ≥ 3
-            classes, shape (N,), integers or strings, for a network of K outputs (then the margins are
-            f_{y_n}(x_n) − f_k(x_n), k ≠ y_n, shape (N, K − 1)).
+        y: labels of any two values, shape (N,), or ±1, (N, M), for M tasks of their own (then every (n, m) is a
+            constraint); or K ≥ 3 classes, shape (N,), integers or strings, for a network of K outputs (then the margins
+            are f_{y_n}(x_n) − f_k(x_n), k ≠ y_n, shape (N, K − 1)).
         loss: "exponential", "logistic", "cross entropy", or that loss as an object. With classes the first two sum over
             all N(K − 1) margins, and the third is Σ_n ln(1 + Σ_k e^{−m_nk}). "squared" (or `gd.Squared()`), with real
             targets y, is another flow with another answer: the `SquaredLimit` of `gd.squared_flow_limit`, which has
@@ -233,7 +234,7 @@ def flow_limit(
     flow = Flow.begin(mapping, start, loss=FLOWS[chosen.name](targets.values), tolerance=path_tolerance)
     problem = _induced_problem(mapping, start, inputs, y)
     density = 40 if snapshots_per_decade is None else snapshots_per_decade
-    run = Run(models, mapping, problem, targets.values, tol, density)
+    run = Run(models, mapping, problem, targets.values, tol, density, label_names(on_cpu(y)))
     limits = run.to_the_end(flow, int(max_steps), began + time_limit, progress)
     return limits[0] if isinstance(model, nn.Module) else limits
 

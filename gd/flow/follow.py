@@ -9,9 +9,11 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gd.flow.growth import growth
@@ -97,10 +99,11 @@ class Run:
         labels: Tensor,
         tol: float,
         density: int,
+        classes: NDArray[Any],
     ) -> None:
         self.mapping, self.problem, self.tol = mapping, problem, tol
         self.locked = [declared(model).locked_signs for model in models]
-        self.label_shape = tuple(labels.shape)
+        self.label_shape, self.classes = tuple(labels.shape), classes
         self.recorder = Recorder(mapping, len(models), density)
         self.termination = Termination()
         self.began = time.perf_counter()
@@ -306,4 +309,5 @@ class Run:
                 "kinks": int(flow.carried[i].sliding.sum()) if flow.carried is not None else 0,
                 "device": str(flow.theta.device),
             },
+            classes=self.classes,
         )

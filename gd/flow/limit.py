@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import nn
 
 from gd.flow.termination import Reached
 from gd.flow.two_layer_optimum import TwoLayerRelu, certified
 from gd.status import FlowStatus
 from solvers.arrays import Array
 from solvers.card import Card
+from solvers.plots import axes_for
+from solvers.prediction import labels_of, scores
 from solvers.relu.certificate import ReluCertificate
 from solvers.solution import Certificate
+from solvers.storage import Stored
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,7 +87,7 @@ class Integrated(Card):
 
 
 @dataclass(frozen=True, repr=False)
-class Limit(Card):
+class Limit(Stored, Card):
     """Where gradient flow ends, w(t)/‖w(t)‖ → `weights`, and the evidence.
 
     The KKT conditions are those of  min ½‖w‖²  s.t.  m_n(w) = y_n f(x_n; w) ≥ 1,  at w̃ = weights·(min_n m_n)^{−1/L}:
@@ -87,6 +95,8 @@ class Limit(Card):
 
         ‖w̃ − Σ_n λ_n ∇m_n(w̃)‖₂ ≤ ε,      λ_n (m_n(w̃) − 1) ≤ δ  for every n.
     """
+
+    parts = (FlowPath, Integrated, FlowStatus, Reached, Certificate, TwoLayerRelu)
 
     weights: Mapping[str, Array] = field(repr=False)
     """The limit direction: named parameters of joint Euclidean norm 1."""
@@ -127,6 +137,52 @@ class Limit(Card):
     """The limit as a two-layer (leaky) ReLU network with one output, and its data; None for every other network."""
     stats: Mapping[str, Any] = field(default_factory=dict)
     """`steps`, `rejected`, `tau`, `degree`, `seconds`, `kinks` (that a ReLU network slides along), `device`."""
+    classes: NDArray[Any] = field(default_factory=lambda: np.array([-1.0, 1.0]))
+    """The labels as they were given, in order: those that stand for −1 and +1, or all K."""
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The label of each point at the limit, shape (N,), in the kind that `y` was given in; (N, M) for M tasks.
+
+        Raises:
+            ValueError: the network is not a linear predictor (see `load_weights`), or X holds points of
+                another shape.
+
+        >>> from gd import Diagonal, flow_limit
+        >>> limit = flow_limit(Diagonal(2, 2, seed=0), [[2.0, 1.0], [-1.0, -3.0]], ["oak", "elm"])
+        >>> limit.predict([[1.0, 1.0], [-1.0, -1.0]]).tolist()
+        ['oak', 'elm']
+        """
+        if self.predictor is None:
+            raise ValueError(
+                "this limit is of a network that is not a linear predictor, or has no margin: put the weights into the "
+                "network by load_weights(model), and call that"
+            )
+        return labels_of(scores(X, self.predictor, 0.0, rows=self.dual.ndim == 2), self.classes)
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw the smallest margin of the unit-norm weights along the flow, and that of the limit.
+
+        Args:
+            axes: of matplotlib, to draw into; a new figure of pyplot's unless given.
+
+        Returns:
+            The axes: ln‖w‖ across, the margin, in units of f, upwards.
+        """
+        chosen: Axes = axes_for(axes)
+        chosen.plot(self.path.log_norm, self.path.margins.min(axis=1), "C0.-", label="along the flow")
+        chosen.axhline(self.margin, color="C1", linestyle="--", label="of the limit")
+        title = f"gradient flow, {self.status.name.lower()}"
+        chosen.set(xlabel="ln‖w‖", ylabel="min margin at ‖w‖ = 1 [units of f]", title=title)
+        chosen.set_xscale("asinh")
+        chosen.legend()
+        return chosen
+
+    def load_weights(self, model: nn.Module) -> nn.Module:
+        """Copy the limit direction, of norm one, into a module of the same architecture, and return it."""
+        with torch.no_grad():
+            for name, values in self.weights.items():
+                model.get_parameter(name).copy_(torch.from_numpy(values))
+        return model
 
     @property
     def polished(self) -> bool:

@@ -29,7 +29,7 @@ from solvers.separability import raise_if_not_separable, relative_margin
 from solvers.solution import Candidate, IllConditionedError, Solution
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ConvKernelSolution(TwoLayerNetwork, Solution):
     """A predictor with the network that computes it: ‖U‖² = ‖V‖² = objective/2.
 

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 from solvers.arrays import Array
 from solvers.interpolation.problem import InterpolationProblem, check_interpolation
 from solvers.interpolation.row_space import Found
+from solvers.regularizers import regularizer_from_name
 from solvers.regularizers.potential import Potential
 from solvers.regularizers.regularizer import Regularizer
 from solvers.solution import Status, Uniqueness
@@ -61,7 +62,7 @@ class Interpolation:
         return found if np.isfinite(self.gap) and np.isfinite(self.residual) else np.inf
 
 
-def min_norm(X: ArrayLike, y: ArrayLike, regularizer: Interpolating, *, tol: float = 1e-9) -> Interpolation:
+def min_norm(X: ArrayLike, y: ArrayLike, regularizer: Interpolating | str, *, tol: float = 1e-9) -> Interpolation:
     """Solve min R(β) s.t. ⟨x_n, β⟩ = y_n, with a certificate.
 
     Args:
@@ -69,7 +70,7 @@ def min_norm(X: ArrayLike, y: ArrayLike, regularizer: Interpolating, *, tol: flo
             converted to float64. Rows may depend on each other.
         y: real targets, shape (N,); (N, M) for a matrix β of M outputs, where R takes several.
         regularizer: R: a norm (L2(), Bridge(p) with p ≥ 1, FourierBridge(1), Schatten(1), …, or a `Norm` of your own),
-            or a `Potential` (`HyperbolicEntropy`, …, or your own).
+            its name, such as "l1", or a `Potential` (`HyperbolicEntropy`, …, or your own).
         tol: the largest residual and relative gap of an answer called OPTIMAL.
 
     Returns:
@@ -89,6 +90,8 @@ def min_norm(X: ArrayLike, y: ArrayLike, regularizer: Interpolating, *, tol: flo
     >>> [min_norm(X, y, R).beta.round(9).tolist() for R in (Bridge(1), L2())]
     [[0.5, 1.0, 0.0], [0.666666667, 0.666666667, 0.333333333]]
     """
+    if isinstance(regularizer, str):
+        regularizer = regularizer_from_name(regularizer)
     if not isinstance(regularizer, Interpolating):
         raise TypeError(
             "regularizer must be a norm such as L2() or Bridge(1), or a potential such as HyperbolicEntropy(0.1); "

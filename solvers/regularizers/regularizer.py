@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from solvers.arrays import Array
 from solvers.conic import conic_candidate, conic_interpolation
-from solvers.solution import Uniqueness
+from solvers.solution import NoSolverError, Uniqueness
 
 if TYPE_CHECKING:
     from solvers.algorithms.ball_newton import Ball
@@ -165,7 +165,7 @@ class Regularizer(ABC):
         """
         del search
         if not self.is_norm:
-            raise ValueError(f"{self} is nonconvex and has no solver here; `certify` certifies a given predictor")
+            raise NoSolverError(self, "is nonconvex and has no solver here")
         return self.minimize_conic(problem)
 
     def minimize_conic(self, problem: MarginProblem) -> Candidate:

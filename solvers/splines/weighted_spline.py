@@ -30,11 +30,14 @@ from scipy.linalg import solve_banded, solveh_banded
 
 from solvers.arrays import Array, real_array
 from solvers.card import Card
+from solvers.plots import axes_for
 from solvers.splines.curvature_weights import ConstantWeight, CurvatureWeight, blockwise
 from solvers.splines.data import SplineData, spline_data
 from solvers.splines.piecewise import Piecewise, smooth_between, with_linear_density
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from solvers.splines.spline_certificate import SplineCertificate
 
 
@@ -108,6 +111,27 @@ class WeightedSpline(Card):
         if self.data is None:
             raise ValueError("this WeightedSpline was built without its data, which a certificate needs")
         return certify_spline(self.data, replace(self, initial=None))
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw g over the data's range and a tenth more on both sides, with the data.
+
+        Args:
+            axes: of matplotlib, to draw into; a new figure of pyplot's unless given.
+
+        Returns:
+            The axes.
+        """
+        chosen: Axes = axes_for(axes)
+        left, right = float(self.knots[0]), float(self.knots[-1])
+        more = 0.1 * (right - left) or 1.0
+        x = np.union1d(np.linspace(left - more, right + more, 801), self.knots)
+        chosen.plot(x, self(x), "C0-", label="g")
+        if self.data is not None:
+            lifted = self.data.y if self.initial is None else self.data.y + self.initial(self.data.x)
+            chosen.plot(self.data.x, lifted, "C1o", label="data")
+        chosen.set(xlabel="x [units of x]", ylabel="g(x) [units of y]", title=f"spline of energy {self.energy:.6g}")
+        chosen.legend()
+        return chosen
 
     def _evaluate(self, x: Array, k: int) -> Array:
         knots, values, density = self.knots, self.values, self.density

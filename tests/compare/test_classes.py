@@ -17,30 +17,30 @@ from solvers import L2, max_margin
 
 
 def test_names_without_a_pair_are_all_classes() -> None:
-    digits = load("digits", several=True)
+    digits = load("digits")
     assert digits.X.shape == (1797, 64)
     assert digits.classes == tuple("0123456789")
     assert digits.outputs == 10
     assert digits.X.max() == 1.0
-    wine = load("wine", several=True)
+    wine = load("wine")
     np.testing.assert_allclose(wine.X.std(axis=0), 1.0)
     assert load("wine:0v1", several=True).outputs == 1
     with pytest.raises(DataError, match="write wine:AvB"):
-        load("wine")
+        load("wine", several=False)
 
 
 def test_tables_of_several_classes(tmp_path: Path) -> None:
     table = tmp_path / "fruit.csv"
     table.write_text("size,label\n1,plum\n2,pear\n3,quince\n4,pear\n")
-    data = load(table, several=True)
+    data = load(table)
     assert data.classes == ("pear", "plum", "quince")
     assert data.y.tolist() == [1.0, 0.0, 2.0, 0.0]
     with pytest.raises(DataError, match=r"takes 3 values.*binary"):
-        load(table)
+        load(table, several=False)
     table.write_text("size,label\n1,0.5\n2,1.5\n3,2.5\n")
     with pytest.raises(DataError, match="integers or words"):
-        load(table, several=True)
-    arrays = load(np.eye(3), [7, 5, 6], several=True)
+        load(table)
+    arrays = load(np.eye(3), [7, 5, 6])
     assert arrays.named == {"0": "5", "1": "6", "2": "7"}
 
 

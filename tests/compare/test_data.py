@@ -166,7 +166,7 @@ BAD_TEXT = {
 def test_bad_text_tables_are_refused_in_one_line(tmp_path, case):
     text, complaint = BAD_TEXT[case]
     with pytest.raises(DataError, match=complaint) as refused:
-        load(write(tmp_path / "t.csv", text))
+        load(write(tmp_path / "t.csv", text), several=False)
     assert "\n" not in str(refused.value)
 
 
@@ -332,7 +332,7 @@ def test_bad_npz(tmp_path, arrays, complaint):
 )
 def test_unknown_names_are_answered_with_the_nearest(source, complaint):
     with pytest.raises(DataError, match=complaint):
-        load(source)
+        load(source, several=False)
 
 
 ROWS = "t,x,label,z\n0,1,5,2\n1,3,6,-4\n0,1.5,5,2\n1,3,6,-3\n"

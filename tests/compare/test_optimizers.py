@@ -9,7 +9,6 @@ import pytest
 
 import proofs
 from compare.data.load import load
-from compare.experiments.labelled_data import dataset_of
 from compare.experiments.optimizers import OPTIMIZERS, OptimizerComparison, compare_optimizers
 from compare.mutants.optimizer_mutants import optimizer_trial
 from compare.optimizers.optimizer_checks import RESOLUTION, margin_check, run_checks
@@ -161,7 +160,7 @@ def test_the_report_of_linear_predictors_and_several_outputs():
 
 
 def test_the_sections_of_deep_networks_and_of_adam(sign):
-    data = dataset_of(A, ONES, None, "data")
+    data = load(A, ONES)
     asked = OptimizerComparison(A, ONES, optimizers=("sign", "spectral"), steps=60)
     (deep,) = trained_all(asked, A, ONES, "diagonal", 2, {})  # vectors are no matrices: spectral descent is left out
     adam = adam_with_epsilon(replace(asked, eps=1e-3), data, {})
