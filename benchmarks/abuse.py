@@ -14,9 +14,9 @@ Each call ends as one of
     TIMEOUT         more than 60 s
 
 and the exit code is 0 only when the last three are zero. With --files it is the files that are abused instead: bits of
-a sweep's store flipped, writers of a report killed, files of every kind mangled (`abuse_files`). A seed of -1 is chosen
-anew, and printed. The certified answers of convex problems are besides compared
-with Clarabel's through cvxpy, every tenth. 1,100 calls take about two minutes on one core.
+a sweep's store flipped, writers of reports and sweeps killed, files of every kind mangled (`abuse_files`). A seed of -1
+is chosen anew, and printed. The certified answers of convex problems are besides compared with Clarabel's through
+cvxpy, every tenth. 1,100 calls take about two minutes on one core.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ import numpy as np
 from abuse_calls import CALLS, against_cvxpy, margin_regularizers
 from abuse_check import Wrong, check_margin, check_refusal, demand
 from abuse_data import adversarial_functions, adversarial_margins, dressed, flavoured
-from abuse_files import flipped_bits, fuzzed_files, killed_reports
+from abuse_files import flipped_bits, fuzzed_files, killed_reports, killed_sweeps
 
 from solvers import IllConditionedError, NotSeparableError
 
@@ -148,6 +148,7 @@ def abused_files(options: argparse.Namespace) -> int:
     for abuse, count in (
         (flipped_bits, options.bits),
         (killed_reports, options.kills),
+        (killed_sweeps, options.kills // 3),
         (fuzzed_files, options.mangled),
     ):
         with tempfile.TemporaryDirectory() as folder:

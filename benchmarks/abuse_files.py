@@ -1,4 +1,4 @@
-"""What `abuse.py` does to files: bits of a sweep's store flipped, writers of a report killed, files of a kind mangled.
+"""What `abuse.py` does to files: bits of a sweep's store flipped, writers of reports and sweeps killed, files mangled.
 
 Each function counts how its trials ended; what must not happen is counted under a name in capitals.
 """
@@ -10,7 +10,9 @@ import gzip
 import io
 import json
 import multiprocessing
+import os
 import random
+import signal
 import struct
 import time
 import traceback
@@ -105,6 +107,55 @@ def killed_reports(seed: int, count: int, folder: Path) -> Counter[str]:
             or record["run"] not in texts["report.html"]
         )
         counts["FILES OF ANOTHER RUN"] += set(texts) != {*record["tables"], "report.html", "report.json"}
+    return counts
+
+
+def run_cells(folder: str, cells: int) -> None:
+    """A sweep of quick cells, each with a number that only it has."""
+    from compare import run_sweep
+
+    axes = {"data": "synthetic:3,4,0", "network": "diagonal", "seed": {"from": 0, "to": cells - 1}}
+
+    def measure(cell: Any) -> dict[str, float]:
+        time.sleep(0.02)
+        return {"value": cell.seed * cell.seed + 0.5}
+
+    run_sweep({"grid": axes}, folder, jobs=2, measure=measure)
+
+
+def children(process: int) -> list[int]:
+    """The processes that a process has started."""
+    tasks = Path(f"/proc/{process}/task")
+    return [int(child) for task in tasks.glob("*/children") for child in task.read_text().split()]
+
+
+def killed_sweeps(seed: int, count: int, folder: Path, cells: int = 150) -> Counter[str]:
+    """Drivers and workers of one sweep killed at random times, so often; then it is run to its end."""
+    from compare import load_sweep
+
+    rng, counts, context = random.Random(seed), Counter[str](), multiprocessing.get_context("spawn")
+    place = folder / "sweep"
+    for trial in range(count + 1):
+        driver = context.Process(target=run_cells, args=(str(place), cells))
+        driver.start()
+        driver.join(rng.uniform(0.0, 8.0) if trial < count else None)
+        if not driver.is_alive():
+            break
+        workers, whom = children(driver.pid or 0), rng.choice(("driver", "worker"))
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(rng.choice(workers) if whom == "worker" and workers else driver.pid or 0, signal.SIGKILL)
+        counts[f"kills of a {whom}"] += 1
+        driver.join(rng.uniform(0.0, 2.0))
+        driver.kill()
+        driver.join()
+    counts["runs"] = trial + 1
+    run_cells(str(place), cells)
+    frame = load_sweep(place)
+    right = {i * i + 0.5 for i in range(cells)}
+    counts["cells"] = len(frame)
+    counts["LOST"] = len(set(range(cells)) - set(frame.seed))
+    counts["DOUBLED"] = len(frame) - frame.key.nunique()
+    counts["CHANGED"] = len([value for value in frame.value if value not in right]) if "value" in frame else cells
     return counts
 
 

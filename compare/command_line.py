@@ -41,6 +41,7 @@ COMMANDS = {
     "compare": Row("compare.commands.compare:command", "Compare solvers with gradient descent; write a report."),
     "solve": Row("compare.commands.solve:command", "Solve an explicit problem and print its certificate."),
     "sweep": Row("compare.commands.sweep:command", "Run a grid of networks, data and methods; resumable."),
+    "report": Row("compare.commands.report:command", "Two reports side by side."),
     "doctor": Row("compare.commands.doctor:command", "What is installed here, which solvers work, which GPU there is."),
     "prove": Row("compare.commands.prove:command", "Verify the identities that both sides rest on."),
 }

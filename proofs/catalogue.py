@@ -22,7 +22,7 @@ class UnknownClaimError(ValueError):
 
     def __init__(self, name: str, nearest: Sequence[str]) -> None:
         self.nearest = tuple(nearest)
-        hint = f"the nearest are {', '.join(nearest)}" if nearest else "see `implicitbias prove` for all names"
+        hint = f"the nearest are {', '.join(nearest)}" if nearest else "see `implicitbias prove --list` for all names"
         super().__init__(f"no claim is called {name!r}; {hint}")
 
 

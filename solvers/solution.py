@@ -230,6 +230,8 @@ class IllConditionedError(ArithmeticError):
 class NotSeparableError(ValueError):
     """No predictor classifies the data: there is no margin to maximize.
 
+    A traceback shows, besides the message, where the certificate is and what to call instead.
+
     Attributes:
         farkas: α ≥ 0, Σα = 1, with Σ_n α_n y_n x_n ≈ 0 (shape of y): a convex combination of the signed points that
             is the origin, which is impossible for separable data. For K classes α_{nk}, shape (N, K − 1), of the rows
@@ -242,7 +244,7 @@ class NotSeparableError(ValueError):
         self.residual = residual
         self._rows = rows
         involved = np.unique(np.nonzero(farkas > 1e-12)[0])
-        what = "signed points y_n x_n" if farkas.ndim == 1 else "points' constraints (farkas.shape, by row)"
+        what = "signed points y_n x_n" if farkas.ndim == 1 else "points' constraints"
         shown = ", ".join(map(str, involved[:8])) + (", …" if involved.size > 8 else "")
         where = "linearly separable, with any intercept" if intercept else "linearly separable through the origin"
         advice = (
@@ -253,10 +255,12 @@ class NotSeparableError(ValueError):
         )
         super().__init__(
             f"the data are not {where}: a convex combination of the {involved.size} "
-            f"{what} with n in [{shown}] is zero to within rounding (relative residual {residual:.1e}; "
-            f"weights in `error.farkas`). There is no max-margin predictor. {advice}"
-            "logistic_limit(X, y) says where gradient descent goes all the same; `error.split` says which of these "
-            "constraints can still be separated while the others are kept at zero."
+            f"{what} with n in [{shown}] is zero to within rounding (relative residual {residual:.1e}). There is no "
+            f"max-margin predictor. {advice}".rstrip()
+        )
+        self.add_note(
+            "`error.farkas` holds the weights of that combination; `error.split` says which constraints can still be "
+            "separated while the others are kept at zero; logistic_limit(X, y) says where gradient descent goes"
         )
 
     @cached_property

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, issparse
 
+from solvers.algorithms.signed_rows import SignedRows
 from solvers.arrays import Array, real_array
 from solvers.classes import Classes, ClassProblem, find_classes
 from solvers.labels import distinct_labels
@@ -119,6 +120,7 @@ def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> Margi
             "Divide X by it; β is then multiplied by it"
         )
     flat = points if issparse(points) else np.ascontiguousarray(points.reshape(points.shape[0], -1))
+    check_rows(flat, largest)
     classes = find_classes(y)
     if classes is not None:
         return _class_problem(flat, classes, points.shape, regularizer)
@@ -133,6 +135,17 @@ def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> Margi
     shape = points.shape[1:] if labels.ndim == 1 else (labels.shape[1], points.shape[1])
     regularizer.check_shape(shape)
     return MarginProblem(flat, labels, shape, names=names)
+
+
+def check_rows(flat: Any, largest: float) -> None:
+    """Raise ValueError for a row, not zero, whose square is nothing next to that of the largest."""
+    in_rows = SignedRows.of(flat).largest_in_rows()
+    small = np.flatnonzero((in_rows > 0) & (in_rows < 1e-100 * max(1.0, largest)))
+    if small.size:
+        raise ValueError(
+            f"the largest entry of row {small[0]} of X is {in_rows[small[0]]:.1e}, that of X {largest:.1e}: squares of "
+            f"both do not fit into float64. Multiply the row, or remove it ({small.size} such in all)"
+        )
 
 
 def _class_problem(

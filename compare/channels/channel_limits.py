@@ -26,6 +26,7 @@ from compare.margin.evidence import RESOLUTION, evidence, place_before
 from compare.reports.progress import run_parts
 from compare.reports.records import slug
 from compare.reports.report import Check, Column, Evidence, Figure, Report, Section
+from compare.reports.wording import counted
 from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import Limit
 from gd.networks.multi_channel import MultiChannelCNN
@@ -181,9 +182,9 @@ def figure(groups: Sequence[Sequence[ChannelLimit]], name: str) -> Figure:
             costs = [table[K, C] for K in kernels]
             mean = np.array([p.mean() for p in costs])
             spread = np.array([[m - p.min(), p.max() - m] for m, p in zip(mean, costs, strict=True)]).T
-            axes.errorbar(
-                kernels, mean, yerr=spread, color=f"C{i}", marker="o", markersize=4, capsize=3, label=f"flow, C = {C}"
-            )
+            under = len(channels) - 1 - i  # thicker: where C makes no difference, every line shows around the next
+            look = {"linewidth": 1.6 + 2.4 * under, "markersize": 4 + 4 * under, "capsize": 3, "elinewidth": 1}
+            axes.errorbar(kernels, mean, yerr=spread, color=f"C{i}", marker="o", label=f"flow, C = {C}", **look)
         axes.plot(kernels, [optimum[K] for K in kernels], "--", color="C7", linewidth=1, label="certified optimum")
         axes.set_xticks(kernels)
         axes.set_xlabel("kernel size K")
@@ -204,7 +205,8 @@ def channel_report(asked: ChannelComparison) -> Report:
     signals = len(data.grid) == 1 and data.channels == 1
     kind = "signals" if len(data.grid) == 1 else "images"
     text = (
-        f"{len(data.X)} {kind} of shape {'×'.join(map(str, data.X.shape[1:]))}, {data.channels} input channel(s).\n\n"
+        f"{len(data.X)} {kind} of shape {'×'.join(map(str, data.X.shape[1:]))}, "
+        f"{counted(data.channels, 'input channel')}.\n\n"
         "    R_{K,C}(β) = min ‖U‖² + ‖V‖²  over networks with C kernels of size K that compute β\n\n"
         "The optimum is min R_K(β) over β with margin one, certified by its dual; the flow is gradient flow on the "
         "network itself, and its limit is scaled to margin one."
@@ -215,6 +217,6 @@ def channel_report(asked: ChannelComparison) -> Report:
         COLUMNS,
         tuple(row(group) for group in groups),
         tuple(checks(groups, signals)),
-        (figure(groups, f"cost-{slug(data.name)}"),) if groups else (),
+        (figure(groups, f"cost-{slug(data.name)}"),) if len({group[0].kernel for group in groups}) > 1 else (),
     )
     return asked.report([section], done, used=[data.used], seeds=asked.seeds, notes=data.notes)

@@ -31,6 +31,7 @@ from compare.reports.curves import Curve, curve_plot
 from compare.reports.progress import Done, run_parts
 from compare.reports.provenance import DataUsed
 from compare.reports.report import Check, Column, Figure, Report, Section
+from compare.reports.wording import counted, number
 from solvers.arrays import Array
 from solvers.conv_kernel.gap_search import SearchPlan, generation
 from solvers.conv_kernel.rank_certificate import one_kernel_bound
@@ -198,12 +199,14 @@ def search_report(asked: ConjectureSearch) -> Report:
         for i, (kind, gap) in enumerate(zip(search.kinds, search.largest, strict=True))
     ]
     text = (
-        f"{len(search.largest)} generations of {plan.batch} instances, {plan.restarts} restarts, {plan.ascents} ascent "
-        f"steps. The largest gap, verified by the solvers with {asked.verifications} restarts of their own: "
-        f"{found.gap:.3e}.\n\n{found.evidence}"
+        f"{counted(len(search.largest), 'generation')} of {counted(plan.batch, 'instance')}, "
+        f"{counted(plan.restarts, 'restart')}, {counted(plan.ascents, 'ascent step')}. The largest gap, verified by "
+        f"the solvers with {counted(asked.verifications, 'restart')} of their own: {number(found.gap, '.3e')}.\n\n"
+        f"{found.evidence}"
     )
     checks = (gap_check(plan, found, network),)
-    section = Section(f"Search: {network}", text, columns, rows, checks, (figure(search),))
+    figures = (figure(search),) if len(search.largest) > 1 else ()  # one dot is in the table
+    section = Section(f"Search: {network}", text, columns, rows, checks, figures)
     return asked.report([section], done, used=[used(search.instance)], seeds=[search.seed])
 
 
@@ -216,7 +219,7 @@ def gap_check(plan: SearchPlan, found: Verification, network: str) -> Check:
     conjectured = len(plan.grid) == 1 and plan.out_channels >= plan.in_channels
     why = ("conjectured, not proved. " if conjectured else "no theorem covers it. ") + str(found.evidence)
     if found.evidence is GapEvidence.CERTIFIED:
-        why += f" Proved gap: {found.certified_gap:.2e}."
+        why += f" Proved gap: {number(found.certified_gap, '.2e')}."
     return Check.no_prediction(statement, found.gap, why=why, reference=REFERENCE)
 
 
@@ -229,13 +232,13 @@ def used(instance: Array) -> DataUsed:
 def figure(search: Search) -> Figure:
     """Largest gap by generation, on a log axis; what is below rounding is drawn at 1e-16."""
     gaps = np.maximum(np.array(search.largest), 1e-16)
-    number = np.arange(gaps.size)
+    generation = np.arange(gaps.size)
     names = ("generation", "largest gap [relative]")
     curves = [
-        Curve("generation", number, gaps, "o", 0, look={"markersize": 4}),
-        Curve("largest so far", number, np.maximum.accumulate(gaps), "-", 1),
-        Curve("accuracy of the search", number, np.full(gaps.size, NOISE), ":", 7, look={"linewidth": 1}),
+        Curve("generation", generation, gaps, "o", 0, look={"markersize": 4}),
+        Curve("largest so far", generation, np.maximum.accumulate(gaps), "-", 1),
+        Curve("accuracy of the search", generation, np.full(gaps.size, NOISE), ":", 7, look={"linewidth": 1}),
     ]
     caption = "Largest gap found in each generation."
     found = curve_plot("gap-by-generation", caption, curves, ("generation", "relative gap"), log="y")
-    return replace(found, data=dict(zip(names, (number, search.largest), strict=True)))
+    return replace(found, data=dict(zip(names, (generation, search.largest), strict=True)))

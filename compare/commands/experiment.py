@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,8 +16,13 @@ from compare.experiments.values import FILE, FLAG, FOLDER, SWITCH, TEXT, TEXTS
 F = TypeVar("F", bound=Callable[..., Any])
 PATHS = {FILE: click.Path(path_type=Path, dir_okay=False), FOLDER: click.Path(path_type=Path)}
 
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType  # which takes no type before click 8.3
 
-class Written(click.ParamType[Any]):
+
+class Written(ParamType):
     """A parameter as text: read by its kind, and checked."""
 
     def __init__(self, parameter: Parameter) -> None:

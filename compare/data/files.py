@@ -1,9 +1,11 @@
 """A user's own table, from CSV, TSV, NPZ or Parquet. Nothing is ever unpickled.
 
-**CSV, TSV, Parquet**: one row per example. The label is the column called `y` or `label` (any case), else the last one;
+**CSV, TSV, Parquet**: one row per example. The label is the column that is asked for by name (by number from 1, where a
+file has no header); else the one called `y` or `label` (any case), else the last one;
 all other columns are numbers. The first line of a CSV is a header when it holds the name `y` or `label`, or a word
 anywhere but in its last cell, or counts the columns from 0 or 1 and ends in a number that is no label.
-**NPZ**: arrays `X`, of shape (N, D), or (N, H, W) or (N, R, H, W) for images, and `y`, of shape (N,).
+**NPZ**: arrays `X`, of shape (N, D), or (N, H, W) or (N, R, H, W) for images, and `y`, or the one asked for, of shape
+(N,).
 
 The label takes two values, numbers or words; the smaller (or alphabetically first) becomes −1, the other +1. Three and
 more, integers or words, are classes 0 … K − 1, which `compare margin` and `solve margin` take. Nothing is standardized
@@ -29,7 +31,7 @@ LARGEST = 2**30
 """Bytes that compressed arrays may unpack to: a file of a megabyte can claim a thousand times as much."""
 
 
-def read_file(path: Path) -> Dataset:
+def read_file(path: Path, label: str | None = None) -> Dataset:
     """The data in a file, by its suffix, as the module describes.
 
     Raises DataError when the file is missing or damaged, or is not a table of finite numbers and a label.
@@ -38,14 +40,14 @@ def read_file(path: Path) -> Dataset:
         what = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else ""
         raise DataError(f"{str(path)!r} {what}; give a file" if what else f"there is no file {str(path)!r}")
     try:
-        return READERS[path.suffix.lower()](path)
+        return READERS[path.suffix.lower()](path, label)
     except DataError:
         raise
     except Exception as error:  # damaged bytes make the parsers beneath raise nearly anything
         raise DataError(f"{str(path)!r} could not be read ({one_line(error)})") from error
 
 
-def read_parquet(path: Path) -> Dataset:
+def read_parquet(path: Path, label: str | None = None) -> Dataset:
     """Parquet, through pandas and pyarrow."""
     import pandas as pd
 
@@ -53,18 +55,18 @@ def read_parquet(path: Path) -> Dataset:
         frame = pd.read_parquet(path)
     except ImportError as error:
         raise DataError(f"reading {str(path)!r} needs pyarrow: pip install pyarrow") from error
-    return from_frame(frame, str(path))
+    return from_frame(frame, str(path), label)
 
 
-def from_frame(frame: Any, name: str) -> Dataset:
+def from_frame(frame: Any, name: str, label: str | None = None) -> Dataset:
     """A pandas table to numbers and labels. Raises DataError for one that is not as the module describes."""
     where = name if name == "the DataFrame" else repr(name)
     if len(frame) == 0:
         raise DataError(f"{where} has no rows")
     names = [str(column) for column in frame.columns]
-    at = label_column(names, where, default=len(names) - 1)
     if len(names) < 2:
-        raise DataError(f"{where} has no column but the label {names[at]!r}" if names else f"{where} has no column")
+        raise DataError(f"{where} has no column but the label {names[0]!r}" if names else f"{where} has no column")
+    at = label_column(names, where, label)
     kept = [i for i in range(len(names)) if i != at]
     for i, dtype in enumerate(frame.dtypes):
         if i != at and dtype.kind not in "biuf":
@@ -81,7 +83,7 @@ def from_frame(frame: Any, name: str) -> Dataset:
     return Dataset(name, X, y, classes)
 
 
-def read_npz(path: Path) -> Dataset:
+def read_npz(path: Path, label: str | None = None) -> Dataset:
     """NPZ; pickled objects are refused by numpy."""
     if not zipfile.is_zipfile(path):  # np.load would take it for a pickle, and advise to trust it
         raise DataError(f"{str(path)!r} is no NPZ file (they are zip archives, as numpy.savez writes them)")
@@ -92,9 +94,10 @@ def read_npz(path: Path) -> Dataset:
             raise DataError(
                 f"{str(path)!r} unpacks to {packed} bytes, more than {LARGEST}; save it without compression"
             )
-        if not {"X", "y"} <= set(arrays.files):
-            raise DataError(f"{str(path)!r} holds {sorted(arrays.files)}; it must hold X (examples) and y (labels)")
-        X, y = np.asarray(arrays["X"]), np.asarray(arrays["y"])
+        name = label or "y"
+        if not {"X", name} <= set(arrays.files):
+            raise DataError(f"{str(path)!r} holds {sorted(arrays.files)}; it must hold X and its labels {name}")
+        X, y = np.asarray(arrays["X"]), np.asarray(arrays[name])
     return from_arrays(X, y, str(path), f"{str(path)!r}: ")
 
 
@@ -119,6 +122,6 @@ def from_arrays(X: Any, y: ArrayLike, name: str = "data", where: str = "") -> Da
     return Dataset(name, flat, signed, classes, shape, points.shape[1] if points.ndim == 4 else 1)
 
 
-Reader = Callable[[Path], Dataset]
+Reader = Callable[[Path, str | None], Dataset]
 READERS: dict[str, Reader] = {".csv": read_text, ".tsv": read_text, ".npz": read_npz, ".parquet": read_parquet}
 """What reads a file, by its suffix."""

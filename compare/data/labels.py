@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,20 +16,30 @@ from solvers.arrays import Array
 LABEL_NAMES = ("y", "label")
 
 
-@overload
-def label_column(names: Sequence[str], where: str, default: int) -> int: ...
-@overload
-def label_column(names: Sequence[str], where: str, default: None = None) -> int | None: ...
-def label_column(names: Sequence[str], where: str, default: int | None = None) -> int | None:
-    """Which of the columns is called y or label, in any case; `default` where none is.
+def label_column(names: Sequence[str], where: str, label: str | None = None) -> int:
+    """Which column holds the label: the one called `label`; where none is asked for, y or label, else the last.
 
-    Raises DataError where two are: one of them would become a column of numbers that gives the label away.
+    Raises DataError where no column has the name asked for, or two are called y or label: one of them would become a
+    column of numbers that gives the label away.
     """
+    if label is None:
+        found = usual_label(names, where)
+        return len(names) - 1 if found is None else found
+    places = [i for i, name in enumerate(names) if name == label.strip()]
+    if len(places) != 1:
+        shown = ", ".join(map(repr, names[:20])) + (", …" if len(names) > 20 else "")
+        many = "no column" if not places else f"{len(places)} columns"
+        raise DataError(f"{where} has {many} called {label!r} to take as the label; its columns are {shown}")
+    return places[0]
+
+
+def usual_label(names: Sequence[str], where: str) -> int | None:
+    """Which of the columns is called y or label, in any case. Raises DataError where two are."""
     found = [i for i, name in enumerate(names) if name.strip().lower() in LABEL_NAMES]
     if len(found) > 1:
         both = " and ".join(repr(names[i]) for i in found)
         raise DataError(f"{where} has several label columns, {both}; rename or remove all but one")
-    return found[0] if found else default
+    return found[0] if found else None
 
 
 def signs(labels: ArrayLike, where: str) -> tuple[Array, tuple[str, ...]]:

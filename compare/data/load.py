@@ -58,6 +58,7 @@ def load(
     colour: bool = False,
     image_shape: tuple[int, ...] | None = None,
     name: str = "data",
+    label: str | None = None,
 ) -> Dataset:
     """A data set with two classes or more, by name, from a file, a DataFrame or arrays.
 
@@ -77,6 +78,7 @@ def load(
         colour: whether the images of a folder keep their colours, (N, 3, H, W).
         image_shape: (H, W) where the D columns of points are an image.
         name: what arrays are called.
+        label: the column of a file or DataFrame that holds the label, by name, in place of y or label or the last one.
 
     Returns:
         A `Dataset` with X of shape (N, D), labels y in {−1, +1} of shape (N,), and the names of the two classes; for
@@ -96,7 +98,7 @@ def load(
         raise DataError(f"scale is one of {', '.join(SCALES)}; got {scale!r}")
     if isinstance(source, Dataset):
         return (source if several else source.of_two_classes()).as_images(image_shape)
-    data, default = read(source, y, several=several, image_size=image_size, colour=colour, name=name)
+    data, default = read(source, y, several=several, image_size=image_size, colour=colour, name=name, label=label)
     data = data.as_images(image_shape)
     data = data if several else data.of_two_classes()
     if scale == "standard" or (scale == "auto" and default == "standard"):
@@ -106,26 +108,35 @@ def load(
 
 
 def read(
-    source: Any, y: ArrayLike | None, *, several: bool, image_size: Size | None, colour: bool, name: str
+    source: Any,
+    y: ArrayLike | None,
+    *,
+    several: bool,
+    image_size: Size | None,
+    colour: bool,
+    name: str,
+    label: str | None,
 ) -> tuple[Dataset, Scale]:
     """The data as they are, and the scaling that suits them."""
-    if is_folder(source):
+    if is_folder(source) and label is None:
         return read_image_folder(Path(source), y, image_size, colour=colour), "none"
     if image_size is not None or colour:
         raise DataError(f"image_size and colour are for a folder of images; {str(source)[:60]!r} is none")
+    if y is None and isinstance(source, str) and Path(source.strip()).suffix.lower() in FILE_SUFFIXES:
+        source = Path(source.strip())
+    if y is None and isinstance(source, Path):
+        return read_file(source, label), "none"
+    if y is None and hasattr(source, "iloc"):
+        return from_frame(source, "the DataFrame", label), "none"
+    if label is not None:
+        raise DataError(f"label names a column of a file or DataFrame, and these data have none; got {label!r}")
     if y is not None:
         return from_arrays(source, y, name), "none"
-    if isinstance(source, Path):
-        return read_file(source), "none"
-    if hasattr(source, "iloc"):
-        return from_frame(source, "the DataFrame"), "none"
     if not isinstance(source, str):
         raise DataError(
             "points need their labels: give X and y, a DataFrame with a label column, a file, a folder, or a name"
         )
     source = source.strip()
-    if Path(source).suffix.lower() in FILE_SUFFIXES:
-        return read_file(Path(source)), "none"
     named, _, argument = source.partition(":")
     if named not in SOURCES:
         known = f"{', '.join(USAGE)}, files {' '.join(FILE_SUFFIXES)}, and folders"

@@ -18,21 +18,21 @@ from pathlib import Path
 import numpy as np
 
 from compare.data.dataset import DataError, Dataset, finite_table
-from compare.data.labels import label_column, signs
+from compare.data.labels import label_column, signs, usual_label
 from compare.reports.wording import clean
 
 WORDS = {"true": 1.0, "false": 0.0, **dict.fromkeys(("", "na", "n/a", "nan", "null", "none", "?"), math.nan)}
 """What stands for a number, and for one that is not there. As a label only the empty text is missing."""
 
 
-def read_text(path: Path) -> Dataset:
+def read_text(path: Path, label: str | None = None) -> Dataset:
     """The table in a CSV or TSV file. Raises DataError for one that is not as `compare.data.files` describes."""
     rows = rows_of(path)
     top, first = next(rows, (0, []))
     check_shape(path, first)
-    numbered = all(is_number(cell) for cell in first[:-1]) and label_column(first, where(path)) is None
+    numbered = is_numbered(path, first, label)
     names = [str(i + 1) for i in range(len(first))] if numbered else trimmed(path, first)
-    at = len(names) - 1 if numbered else label_column(names, where(path), default=len(names) - 1)
+    at = label_column(names, where(path), label)
     lines, numbers, labels = array("L"), array("d"), list[str]()
     if numbered:
         rows = chain([(top, list(first))], rows)
@@ -49,9 +49,9 @@ def read_text(path: Path) -> Dataset:
         X, lines, labels = X[1:], lines[1:], labels[1:]
     if not labels:
         raise DataError(f"{where(path)} has no rows")
-    label = names.pop(at)
+    name = names.pop(at)
     X = finite_table(X.copy(), lambda row, column: f"{where(path)}: line {lines[row]}, column {names[column]!r}")
-    y, classes = signs(labels, f"{where(path)}: the label column {label!r}")
+    y, classes = signs(labels, f"{where(path)}: the label column {name!r}")
     return Dataset(str(path), X, y, classes)
 
 
@@ -154,6 +154,22 @@ def is_number(cell: str) -> bool:
     except ValueError:
         return False
     return "_" not in cell
+
+
+def is_numbered(path: Path, first: Sequence[str], label: str | None) -> bool:
+    """Whether the columns of a file have numbers, from 1, instead of names: no name is in its first line.
+
+    Raises DataError for a first line that counts from 0, where the label is asked for by a number.
+    """
+    if not all(is_number(cell) for cell in first[:-1]):
+        return False
+    if label is None:
+        return usual_label(first, where(path)) is None
+    if not is_number(label.strip()):
+        return label.strip() not in first
+    if list(first) == [str(i) for i in range(len(first))]:
+        raise DataError(f"{where(path)}: the first line counts from 0 and columns are numbered from 1; name them")
+    return True
 
 
 def is_counting(path: Path, first: Sequence[str], labels: Sequence[str]) -> bool:

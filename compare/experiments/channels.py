@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -63,8 +64,16 @@ class ChannelComparison(Experiment):
     )
     tol: float = parameter(1e-9, "Relative certificate violation that the solver may leave.", within=POSITIVE)
 
+    def inspect(self) -> None:
+        """Read the data."""
+        self.dataset()
+
     def dataset(self) -> ChannelData:
-        """The data, as signals where that is asked for. Raises ValueError where a kernel is wider than they are."""
+        """The data, read once, as signals where that is asked for. Raises ValueError for a kernel wider than they."""
+        return self._read
+
+    @cached_property
+    def _read(self) -> ChannelData:
         from compare.channels.channel_data import channel_data
 
         loaded = channel_data(self.data, self.y, folder=self.folder, count=self.count, image_shape=self.image_shape)

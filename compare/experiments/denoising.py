@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from compare.experiments.image_data import inspect_images, named_or_folder
 from compare.experiments.protocol import Experiment, function_of, parameter
 from compare.experiments.values import COUNT, FOLDER, INTEGER, INTEGERS, NAMES, Interval
 
@@ -45,7 +46,7 @@ class DenoisingComparison(Experiment):
     study = "compare.generators.denoising_report:denoising_report"
     images: Sequence[str | Image] | None = parameter(
         None,
-        "Colour photographs in scikit-image, comma-separated. In Python also `Image`s.",
+        "Colour photographs in scikit-image, comma-separated, or a folder. In Python also `Image`s.",
         kind=NAMES,
         shown=",".join(PHOTOGRAPHS),
     )
@@ -73,8 +74,10 @@ class DenoisingComparison(Experiment):
     def derived(self) -> dict[str, Any]:
         """Images, size and widths by default."""
         widths = (256, 1024, 4096, 16_384) if self.full else (256, 1024, 4096)
+        images, folder = named_or_folder(self.images, self.folder)
         return {
-            "images": PHOTOGRAPHS if self.images is None and self.folder is None else self.images,
+            "images": PHOTOGRAPHS if images is None and folder is None else images,
+            "folder": folder,
             "size": self.size or (512 if self.full else 64),
             "widths": self.widths or widths,
         }
@@ -83,6 +86,11 @@ class DenoisingComparison(Experiment):
         """Refuse images from two places."""
         if self.images is not None and self.folder is not None:
             raise ValueError("give images or a folder, not both")
+
+    def inspect(self) -> None:
+        """Look up the photographs, where they are asked for."""
+        if "photographs" in self.questions:
+            inspect_images(self.images, self.folder)
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from compare.experiments.image_data import inspect_images, named_or_folder
 from compare.experiments.protocol import Experiment, function_of, parameter
 from compare.experiments.values import COUNT, FOLDER, INTEGER, NAMES, NUMBER, NUMBERS, POSITIVE, Interval
 
@@ -61,7 +62,7 @@ class GeneratorComparison(Experiment):
     study = "compare.generators.generator_report:generator_report"
     images: Sequence[str | Image] | None = parameter(
         None,
-        "Names in scikit-image, comma-separated; checkerboard asks for that question. In Python also `Image`s.",
+        "Names in scikit-image, comma-separated (checkerboard is a question of its own), or a folder; in Python `Image`s.",
         kind=NAMES,
         shown=",".join(USUAL_IMAGES),
     )
@@ -132,14 +133,15 @@ class GeneratorComparison(Experiment):
 
     def derived(self) -> dict[str, Any]:
         """Images, size and step by default, and what --text-version and --full stand for."""
-        images = self.images
+        images, folder = named_or_folder(self.images, self.folder)
         questions = tuple(q for q in QUESTIONS if q in self.questions)
         if images is not None and BOARD in images:  # on the side of noise
             images = tuple(image for image in images if image != BOARD) or None
             questions = tuple(q for q in QUESTIONS if q in (*questions, BOARD))
-        usual = images is None and self.folder is None
+        usual = images is None and folder is None
         found: dict[str, Any] = {
             "images": USUAL_IMAGES if usual else images,
+            "folder": folder,
             "questions": questions,
             "size": self.size or (256 if self.full else 32 if usual else 64),
             "step": self.step or (PUBLISHED_STEP if self.full or self.text_version else 0.5),
@@ -153,6 +155,10 @@ class GeneratorComparison(Experiment):
         """Refuse images from two places."""
         if self.images is not None and self.folder is not None:
             raise ValueError("give images or a folder, not both")
+
+    def inspect(self) -> None:
+        """Look up the images."""
+        inspect_images(self.images, self.folder)
 
     @property
     def pixels(self) -> int:

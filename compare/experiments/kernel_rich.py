@@ -61,6 +61,12 @@ class KernelRichComparison(Experiment):
     )
     seed: int = parameter(0, "Of Gaussian weights, measurements and minibatches.", within=NOT_NEGATIVE)
 
+    def inspect(self) -> None:
+        """Read the data."""
+        from compare.regression.regression_data import regression_data
+
+        regression_data(self.data, self.y)
+
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
         """Few points, few scales."""

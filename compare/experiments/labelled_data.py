@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from compare.data.dataset import Dataset
@@ -41,6 +42,9 @@ class LabelledDataExperiment(Experiment):
         option="--offset/--no-offset",
         kind=SWITCH,
     )
+    label: str | None = parameter(
+        None, "The column of a file that holds the label, by name; by number from 1 where it has no header."
+    )
     image_shape: tuple[int, int] | None = parameter(
         None,
         "HxW such as 28x28, where the columns of each point are the pixels of an image; adds 2-D convolutions.",
@@ -49,7 +53,15 @@ class LabelledDataExperiment(Experiment):
     name: str = parameter("data", "What the report calls the points.", option=None)
 
     def dataset(self) -> Dataset:
-        """The data. Raises DataError for names that are not known and arrays that do not fit."""
+        """The data, read once. Raises DataError for names that are not known and arrays that do not fit."""
+        return self._read
+
+    def inspect(self) -> None:
+        """Read the data."""
+        self.dataset()
+
+    @cached_property
+    def _read(self) -> Dataset:
         from compare.data.load import load
 
         return load(
@@ -60,6 +72,7 @@ class LabelledDataExperiment(Experiment):
             several=self.several_classes,
             image_shape=self.image_shape,
             name=self.name,
+            label=self.label,
         )
 
 

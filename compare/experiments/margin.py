@@ -78,6 +78,16 @@ class MarginComparison(LabelledDataExperiment):
     tol: float = parameter(1e-9, "Relative certificate violation that the solver may leave.", within=POSITIVE)
     n_starts: int = parameter(8, "Starts of the solver's own, where the problem is nonconvex.", within=COUNT)
 
+    def inspect(self) -> None:
+        """Read the data, and look up the architectures."""
+        from compare.margin.architectures import architectures
+
+        if self.models is None:
+            architectures(self.architectures, images=True)  # an unknown name needs no data
+        data = self.dataset()
+        if self.models is None:
+            architectures(self.architectures, images=data.image_shape is not None, outputs=data.outputs)
+
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
         """Wine at depths 1 to 3, digits 3 and 8 at depths 1 and 2.

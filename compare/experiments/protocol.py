@@ -112,8 +112,12 @@ class Experiment(ABC):
     def check(self) -> None:  # noqa: B027 – most experiments have nothing to add
         """Raise ValueError for parameters that do not fit each other."""
 
+    def inspect(self) -> None:  # noqa: B027 – some experiments read no data
+        """Read the data, and raise ValueError for what is wrong with them, before torch is imported."""
+
     def run(self) -> Report:
         """Run the experiment: import the function that `study` names, and call it with these parameters."""
+        self.inspect()
         module, _, name = self.study.partition(":")
         report: Report = getattr(import_module(module), name)(self)
         return report

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from compare.experiments.image_data import inspect_images
 from compare.experiments.protocol import Experiment, function_of, parameter
 from compare.experiments.values import COUNT, INTEGER, INTEGERS, NAMES, NOT_NEGATIVE, NUMBERS, POSITIVE, Interval
 
@@ -80,6 +81,10 @@ class RecoveryComparison(Experiment):
         """Refuse sizes without wavelets."""
         if self.size not in SIZES_ALLOWED:
             raise ValueError(f"size must be 16, 32 or 64; got {self.size!r}")
+
+    def inspect(self) -> None:
+        """Look up the images."""
+        inspect_images(self.images)
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

@@ -74,6 +74,14 @@ class SplineComparison(Experiment):
         if list(self.widths) != sorted(set(self.widths)):
             raise ValueError(f"widths must be positive and ascending, got {list(self.widths)}")
 
+    def inspect(self) -> None:
+        """Read the points and the initializations."""
+        from compare.spline.spline_cases import parse_init, spline_case
+
+        case = spline_case(self.data, self.y)
+        for name in self.inits:
+            parse_init(name).check_inside_support(case.x)
+
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
         """One initialization, with the fewest widths and seeds that tell its slopes."""

@@ -80,6 +80,18 @@ class Folder:
         return f"{count} were skipped: {shown}{more}. {white}".strip()
 
 
+def check_name(name: str) -> None:
+    """Raise DataError for a name that none of the images has that ship."""
+    if name not in NAMES:
+        raise DataError(f"no image called {name!r}: choose from {', '.join(NAMES)}, or give a folder of images")
+
+
+def check_folder(folder: Path) -> None:
+    """Raise DataError where there is no such folder."""
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder; give one that holds images ({', '.join(SUFFIXES)})")
+
+
 def shipped(name: str, size: int | tuple[int, int], *, colour: bool = False) -> Image:
     """An image that ships with scikit-image, or one of its drawings, at the size asked for.
 
@@ -93,8 +105,7 @@ def shipped(name: str, size: int | tuple[int, int], *, colour: bool = False) -> 
     """
     from skimage import data
 
-    if name not in NAMES:
-        raise DataError(f"no image called {name!r}: choose from {', '.join(NAMES)}, or give a folder of images")
+    check_name(name)
     shape = (size, size) if isinstance(size, int) else size
     if name == "checkerboard":
         return Image(name, checkerboard((3 if colour else 1, *shape)))
@@ -218,8 +229,7 @@ def image_files(folder: Path) -> list[Path]:
 
     Raises DataError when it is no folder.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder; give one that holds images ({', '.join(SUFFIXES)})")
+    check_folder(folder)
     return sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
 
 

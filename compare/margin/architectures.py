@@ -3,6 +3,8 @@
 A new architecture is one regularizer, one network that names it by `regularizer` and its proof by `theorem`, one line
 here, one test. A module of a user's own needs no line: `row_of` makes one from its `.regularizer`, where it has that;
 else only the KKT conditions of its own weight-space problem are predicted.
+
+torch is imported when a network is built, so that an unknown name is refused before it is.
 """
 
 from __future__ import annotations
@@ -10,15 +12,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+if TYPE_CHECKING:
+    from torch import nn
 
-from gd.networks.declaration import declared
-from gd.networks.linear import Convolutional, Diagonal, FullyConnected
-from solvers.regularizers import Regularizer
+    from solvers.regularizers import Regularizer
 
-Build = Callable[[tuple[int, ...], int, float, int], nn.Module]
-BuildClasses = Callable[[tuple[int, ...], int, float, int, int], nn.Module]
+Build = Callable[[tuple[int, ...], int, float, int], "nn.Module"]
+BuildClasses = Callable[[tuple[int, ...], int, float, int, int], "nn.Module"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Architecture:
 
     def regularizer(self, depth: int) -> Regularizer | None:
         """R with min‖w‖² = L·R^{2/L}; None where no closed form is known."""
+        from gd.networks.declaration import declared
+
         return self.claimed or declared(self.network(depth)).regularizer
 
     def formula(self, depth: int) -> str:
@@ -75,20 +80,27 @@ class Architecture:
         return "induced regularizer" if self.regularizer(depth) else "Lyu and Li (2020), Theorem 4.4"
 
 
-def of_signals(network: Callable[..., nn.Module]) -> Build:
-    """How a network on D values is built, whatever the shape of the inputs."""
-    return lambda shape, depth, scale, seed: network(math.prod(shape), depth, scale=scale, seed=seed)
+def linear(network: str) -> Callable[..., Any]:
+    """The class of this name in `gd.networks.linear`, imported now."""
+    found: Callable[..., Any] = getattr(import_module("gd.networks.linear"), network)
+    return found
 
 
-def several_of_signals(network: Callable[..., nn.Module]) -> BuildClasses:
+def of_signals(network: str) -> Build:
+    """How a linear network on D values is built, whatever the shape of the inputs."""
+    return lambda shape, depth, scale, seed: linear(network)(math.prod(shape), depth, scale=scale, seed=seed)
+
+
+def several_of_signals(network: str) -> BuildClasses:
     """The same with one output a class."""
-    return lambda shape, depth, scale, seed, outputs: network(
+    return lambda shape, depth, scale, seed, outputs: linear(network)(
         math.prod(shape), depth, scale=scale, seed=seed, outputs=outputs
     )
 
 
 def _images(shape: tuple[int, ...], depth: int, scale: float, seed: int, outputs: int = 1) -> nn.Module:
-    return Convolutional((shape[0], shape[1]), depth, scale=scale, seed=seed, outputs=outputs)
+    built: nn.Module = linear("Convolutional")((shape[0], shape[1]), depth, scale=scale, seed=seed, outputs=outputs)
+    return built
 
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -97,9 +109,9 @@ ARCHITECTURES: dict[str, Architecture] = {
         *(
             Architecture(name, of_signals(network), build_classes=several_of_signals(network))
             for name, network in (
-                ("fully connected", FullyConnected),
-                ("diagonal", Diagonal),
-                ("convolutional", Convolutional),
+                ("fully connected", "FullyConnected"),
+                ("diagonal", "Diagonal"),
+                ("convolutional", "Convolutional"),
             )
         ),
         Architecture("convolutional 2-D", _images, images=True, build_classes=_images),
@@ -129,6 +141,7 @@ def architectures(names: Sequence[str] | None = None, *, images: bool = False, o
 def row_of(model: nn.Module, name: str = "") -> Architecture:
     """A row for a module of a user's own, from its `.regularizer` and its `.theorem` where it has them.
 
+    >>> from gd import Diagonal
     >>> row_of(Diagonal(4, 2)).regularizer(2)
     Bridge(p=1.0)
     """

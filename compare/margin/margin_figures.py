@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compare.margin.flow_and_solution import FlowAndSolution
-from compare.margin.loss_clock import clock_of, clock_of_log_loss, shared_clock
+from compare.margin.loss_clock import CLOCK_NOTE, clock_of, clock_of_log_loss, shared_clock
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.records import slug
 from compare.reports.report import Figure
@@ -30,7 +30,7 @@ def figures(runs: Sequence[FlowAndSolution]) -> tuple[Figure, ...]:
     if all(run.target is None for run in runs):
         return (weight_margin(runs, slug(runs[0].family.label)),)
     name = slug(runs[0].family.row.name)
-    return (angle_by_step(runs, name), angle_by_loss(runs, name), margin_by_loss(runs, name), *spectra(runs))
+    return (angle_by_loss(runs, name), angle_by_step(runs, name), margin_by_loss(runs, name), *spectra(runs))
 
 
 def by_family(runs: Sequence[FlowAndSolution]) -> list[list[FlowAndSolution]]:
@@ -90,7 +90,8 @@ def angle_by_loss(runs: Sequence[FlowAndSolution], name: str) -> Figure:
     curves = by_loss(known, "angle [rad]", lambda r: r.angles(r.limit.path.predictors), lambda r: r.angles(path(r)))
     caption = (
         "Gradient flow (lines) and plain gradient descent (dots) on the clock they share. Right of the dotted line the "
-        "loss is below the smallest double. Lines end where the limit was identified; it is in the table above."
+        "loss is below the smallest double. Lines end where the limit was identified; it is in the table above. "
+        + CLOCK_NOTE
     )
 
     def adjust(axes: Any) -> None:
@@ -105,7 +106,7 @@ def margin_by_loss(runs: Sequence[FlowAndSolution], name: str) -> Figure:
     """γ(β)/γ(limit) against ln(−ln loss)."""
     known = [run for run in runs if run.target is not None]
     curves = by_loss(known, "margin ratio", lambda r: r.margins(r.limit.path.predictors), lambda r: r.margins(path(r)))
-    caption = "Normalized margin γ(β) = min y⟨x, β⟩/R(β), as a share of its limit's (dotted)."
+    caption = f"Normalized margin γ(β) = min y⟨x, β⟩/R(β), as a share of its limit's (dotted). {CLOCK_NOTE}"
 
     def adjust(axes: Any) -> None:
         axes.set_ylim(-0.05, 1.05)
@@ -126,7 +127,10 @@ def weight_margin(runs: Sequence[FlowAndSolution], name: str) -> Figure:
         lambda r: r.limit.path.margins.min(axis=1) / best(r),
         lambda r: r.trajectory.margin[r.index] / best(r),
     )
-    caption = "Normalized margin of the weights, flow (line) and gradient descent (dots), as a share of its limit's."
+    caption = (
+        "Normalized margin of the weights, flow (line) and gradient descent (dots), as a share of its limit's. "
+        + CLOCK_NOTE
+    )
     return curve_plot(f"margin-{name}", caption, curves, ("", "γ(w)/γ(limit)"), level=1.0, adjust=shared_clock)
 
 

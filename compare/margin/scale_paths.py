@@ -23,7 +23,7 @@ import torch
 
 from compare.data.dataset import Dataset
 from compare.margin.architectures import ARCHITECTURES
-from compare.margin.loss_clock import clock_of, shared_clock
+from compare.margin.loss_clock import CLOCK_NOTE, clock_of, shared_clock
 from compare.margin.margin_predictions import optimum_check
 from compare.measures import angle
 from compare.reports.curves import Curve, curve_plot
@@ -185,4 +185,4 @@ def path_plot(group: Sequence[ScalePath], goal: str, caption: str, label: str) -
         shared_clock(axes)
 
     name = f"initial-scale-{group[0].name}-{goal}"
-    return curve_plot(name, caption, curves, ("", label), degrees=True, adjust=adjust)
+    return curve_plot(name, f"{caption} {CLOCK_NOTE}", curves, ("", label), degrees=True, adjust=adjust)

@@ -13,6 +13,7 @@ import numpy as np
 
 from compare.relu.relu_limits import ReluLimit
 from compare.reports.report import Figure
+from compare.reports.wording import counted
 from solvers.arrays import Array
 from solvers.relu.certificate import ReluSolution
 from solvers.relu.largest_unit import row_space
@@ -53,7 +54,8 @@ def picture(runs: Sequence[ReluLimit], optimum: ReluSolution, points: Array, y: 
 
     return Figure(
         f"neurons-width-{width}-scale-{scale:g}",
-        f"Width {width}, α = {scale:g}: each unit's share of the norm, in its direction ({len(found)} networks).",
+        f"Width {width}, α = {scale:g}: each unit's share of the norm, in its direction "
+        f"({counted(len(found), 'network')}).",
         draw,
         {
             "network": units[:, 0], "unit x": units[:, 1], "unit y": units[:, 2], "unit sign": units[:, 3],

@@ -75,7 +75,7 @@ def summary(groups: Sequence[Sequence[ReluLimit]], optimum: ReluSolution, datase
             (Column("largest", "largest excess", format=".2g"), partial(of_those_above, figure=np.max)),
         ),
         checks=[bound_check([run for g in groups for run in g], optimum.lower_bound, "the certified lower bound")],
-        figures=[excess_plot(groups), *neuron_figures(groups, optimum, dataset.X, dataset.y)],
+        figures=[*excess_plots(groups), *neuron_figures(groups, optimum, dataset.X, dataset.y)],
     )  # fmt: skip
 
 
@@ -159,16 +159,13 @@ def units(run: ReluLimit) -> Value:
     return None if cheaper is None else int(cheaper.output_weights.size)
 
 
-def excess_plot(groups: Sequence[Sequence[ReluLimit]]) -> Figure:
-    """The excess of every network over its initial scale, a colour for each width."""
-    return curve_plot(
-        "excess",
-        "½‖w‖² of each network above the best known, where its flow ended.",
-        list(excess_curves(groups)),
-        ("initial scale α", "relative excess"),
-        log="xy",
-        level=1e-5,
-    )
+def excess_plots(groups: Sequence[Sequence[ReluLimit]]) -> list[Figure]:
+    """The excess of every network over its initial scale, a colour for each width; no plot over a single scale."""
+    if len({g[0].scale for g in groups}) < 2:
+        return []
+    caption = "½‖w‖² of each network above the best known, where its flow ended."
+    labels = ("initial scale α", "relative excess")
+    return [curve_plot("excess", caption, list(excess_curves(groups)), labels, log="xy", level=1e-5)]
 
 
 def excess_curves(groups: Sequence[Sequence[ReluLimit]]) -> Iterator[Curve]:

@@ -3,24 +3,35 @@
 Text, axes and grid are drawn in one marker colour, which becomes `currentColor` in the SVG, so a plot is dark on a
 light page and light on a dark one; line colours are mid-tones with a contrast above 3:1 on both. No pyplot: nothing
 global is touched, and importing it would take two seconds.
+
+A legend that would cover a line stands above its axes. What the page's script needs to say the numbers under the
+pointer is in the attribute `data-axes`: where the axes are in the drawing, their scales, and the names of their lines,
+whose groups carry `data-line`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import html
 import io
 import re
 from typing import Any
 
+import numpy as np
 from cycler import cycler
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Canvas
 
 from compare.reports.findings import Figure
+from compare.reports.records import json_text
 from compare.reports.wording import clean
 
 INK = "#010203"
 """Stands for the page's text colour; no plot uses it otherwise."""
+
+POINTS_PER_INCH = 72
+SAMPLES = 257
+"""Values that describe an axis that is neither linear nor logarithmic."""
 
 COLOURS = ("#3b82c4", "#d9702a", "#2f9b6c", "#b05fc0", "#c9485b", "#1b95a8", "#9a7d2e", "#7a7f87")
 
@@ -79,18 +90,83 @@ def classed(drawing: str) -> str:
     return drawing.replace("</style>", "".join(f" .{name}{{{rule}}}" for name, rule in rules.items()) + "</style>", 1)
 
 
+def uncover(canvas: Canvas) -> None:
+    """Put each legend that covers a part of a line above its axes, where it is no wider than they are."""
+    if not any(axes.get_legend() for axes in canvas.axes):
+        return
+    canvas.draw_without_rendering()
+    moved = False
+    for axes in canvas.axes:
+        legend = axes.get_legend()
+        if legend is None:
+            continue
+        box, columns = legend.get_window_extent(), int(axes.bbox.width // legend.get_window_extent().width)
+        lines = [line for line in axes.lines if line.get_transform() == axes.transData]
+        if columns and any(
+            line.get_path().transformed(axes.transData).intersects_bbox(box, filled=False) for line in lines
+        ):
+            legend.set_loc("lower left")
+            legend.set_bbox_to_anchor((0.0, 1.0))
+            legend.set_ncols(columns)
+            moved = True
+    if not moved:
+        canvas.set_layout_engine("none")  # it is laid out
+
+
+def name_lines(canvas: Canvas) -> list[list[str]]:
+    """Mark the lines of data with ids that the drawing keeps; the names of each axes' lines, empty for one without."""
+    names = []
+    for i, axes in enumerate(canvas.axes):
+        lines = [line for line in axes.lines if line.get_transform() == axes.transData]
+        for k, line in enumerate(lines):
+            line.set_gid(f"line-{i}-{k}")
+        labels = [str(line.get_label()) for line in lines]
+        names.append([clean("" if text.startswith("_") else text.replace(r"\$", "$")) for text in labels])
+    return names
+
+
+def scales(canvas: Canvas, names: list[list[str]]) -> str:
+    """What `data-axes` holds, as JSON: for each axes with lines its box in the drawing, its two scales, and the names.
+
+    A scale is "linear" or "log" with its two ends, or the values at equal distances where it is neither.
+    """
+    width, height = canvas.get_size_inches() * POINTS_PER_INCH
+    found: list[Any] = []
+    for axes, lines in zip(canvas.axes, names, strict=True):
+        box = axes.get_position()
+        place = [box.x0 * width, height - box.y1 * height, box.x1 * width, height - box.y0 * height]
+        across = [axes.get_xlabel(), *scale(axes.get_xscale(), axes.get_xlim(), axes.xaxis.get_transform())]
+        up = [axes.get_ylabel(), *scale(axes.get_yscale(), axes.get_ylim(), axes.yaxis.get_transform())]
+        found.append([[round(each, 2) for each in place], across, up, lines] if lines else None)
+    return json_text(found) if any(found) else ""
+
+
+def scale(kind: str, ends: tuple[float, float], transform: Any) -> tuple[str, list[float]]:
+    """One axis: its kind and its values, from its low end to its high end."""
+    if kind in ("linear", "log"):
+        return kind, [float(end) for end in ends]
+    low, high = transform.transform(np.asarray(ends))
+    values = transform.inverted().transform(np.linspace(low, high, SAMPLES))
+    return "sampled", [float(f"{value:.4g}") for value in values]
+
+
 def svg(figure: Figure) -> str:
     """The figure as an <svg> element to place inside a page: no prolog, no metadata, no ids that could clash."""
     style: Any = STYLE | {"svg.hashsalt": f"implicitbias {figure.name}"}
     with rc_context(style):
         canvas = Canvas(figsize=figure.size, layout="constrained")
         figure.draw(canvas)
+        uncover(canvas)
+        names = name_lines(canvas)
         text = io.StringIO()
         canvas.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        axes = scales(canvas, names)
     drawing = text.getvalue()
     drawing = drawing[drawing.index("<svg") :]
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, count=1, flags=re.DOTALL)
+    drawing = re.sub(r'(<g) id="line-(\d+)-(\d+)"', r'\1 data-line="\2 \3"', drawing)
     drawing = re.sub(r'(<g) id="[^"]*"', r"\1", drawing)  # what is referred to (clip paths, markers) is no <g>
     drawing = classed(drawing.replace(INK, "currentColor"))
     head, rest = drawing.split(">", 1)
-    return re.sub(r' (width|height)="[^"]*"', "", head).replace("<svg", '<svg role="img"', 1) + ">" + rest
+    about = f'<svg role="img" data-axes="{html.escape(axes)}"' if axes else '<svg role="img"'
+    return re.sub(r' (width|height)="[^"]*"', "", head).replace("<svg", about, 1) + ">" + rest

@@ -251,6 +251,8 @@ class Findings:
     """Sentences to read first: what was left out, what was interrupted, which part raised which error."""
     complete: bool = True
     """False when the run was interrupted and the report holds what was finished."""
+    conclusion: str = ""
+    """The sentence to read first, in place of how many predictions are confirmed, where it is about something else."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sections", tuple(self.sections))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 
 from compare.reports.findings import Column, Findings, Section, Value
 from compare.reports.verdict import Verdict
@@ -16,13 +17,18 @@ def overview(report: Findings) -> tuple[Section, ...]:
     """What came out, in tables of one screen.
 
     A report of one experiment shows its networks, the figure that decides, and the verdict. A longer one shows for each
-    section how many predictions are confirmed.
+    section, or each experiment where there are many sections, how many predictions are confirmed; then the networks of
+    the first experiment.
     """
     tested = [section for section in report.sections if any(check.verdict.tested for check in section.checks)]
     results = [in_short(section) for section in tested if verdicts(section)]
     if len(results) == len(tested) and 0 < sum(len(section.rows) for section in results) <= ONE_SCREEN:
         return tuple(results)
-    return (totals(report),) if any(section.checks for section in report.sections) else ()
+    if not any(section.checks for section in report.sections):
+        return ()
+    first = [in_short(section) for section in tested if section.group == tested[0].group and verdicts(section)]
+    shown = first if len(report.groups) > 1 and sum(len(section.rows) for section in first) <= ONE_SCREEN else []
+    return (totals(report), *shown)
 
 
 def verdicts(section: Section) -> list[Column]:
@@ -51,13 +57,17 @@ def in_short(section: Section) -> Section:
 
 
 def totals(report: Findings) -> Section:
-    """One row for each section that checks something: how many of its predictions have which verdict."""
+    """One row for each section that checks something: how many of its predictions have which verdict.
+
+    For each experiment instead, where the sections are more than a screen.
+    """
     columns = [Column("section", "compared"), *(Column(verdict.name, verdict.value) for verdict in Verdict)]
     rows: list[dict[str, Value]] = []
-    for section in report.sections:
-        found = Counter(check.verdict for check in section.checks)
-        if found:
-            rows.append({"section": section.title, **{v.name: found[v] for v in Verdict}})
+    checked = [section for section in report.sections if section.checks]
+    by_group = len(checked) > ONE_SCREEN and all(section.group for section in checked)
+    for title, members in groupby(checked, key=lambda section: section.group if by_group else section.title):
+        found = Counter(check.verdict for section in members for check in section.checks)
+        rows.append({"section": title, **{v.name: found[v] for v in Verdict}})
     return Section("", columns=columns, rows=rows)
 
 

@@ -31,8 +31,8 @@ def print_report(report: Findings, console: Console | None = None, *, verbose: b
     """Print the report as text; every string is data, never markup. Without `verbose`, on about one screen."""
     out = console or Console()
     out.print(Rule(Text(clean(report.title), style="bold")))
-    for note in report.notes:
-        out.print(Text(f"! {clean(note)}", style="yellow"))
+    if not report.complete:
+        print_notes(report, out)
     if verbose:
         for section in report.sections:
             print_section(section, out)
@@ -45,10 +45,18 @@ def print_report(report: Findings, console: Console | None = None, *, verbose: b
         for section in overview(report):
             print_short(section, out)
         print_open(report, out)
+    if report.complete:
+        print_notes(report, out)
     out.print(headline(report))
     for check in report.failures:
         why = f" ({clean(check.reason)})" if check.reason else ""
         out.print(Text(f"  refuted: {clean(check.statement)}: {comparison(check)}{why}", style="red"))
+
+
+def print_notes(report: Findings, out: Console) -> None:
+    """What to know about the report as a whole: first where it was interrupted, else at the end."""
+    for note in report.notes:
+        out.print(Text(f"! {clean(note)}", style="yellow"))
 
 
 def print_short(section: Section, out: Console) -> None:
@@ -75,15 +83,18 @@ def print_open(report: Findings, out: Console) -> None:
 
 def headline(report: Findings) -> Text:
     """The one line to read: does theory hold?"""
+    if report.conclusion:
+        return Text(report.conclusion, style="bold")
     stopped = "" if report.complete else "Interrupted. "
+    counts = report.summary[:1].upper() + report.summary[1:]
     if report.failures:
-        return Text(f"{stopped}A prediction is refuted. {report.summary}.", style="bold red")
+        return Text(f"{stopped}A prediction is refuted. {counts}.", style="bold red")
     if report.passed:
-        return Text(f"All that is predicted is confirmed. {report.summary}.", style="bold green")
+        return Text(f"All that is predicted is confirmed. {counts}.", style="bold green")
     if report.count(Verdict.NOT_REACHED):
-        return Text(f"{stopped}Nothing is refuted, not all was reached. {report.summary}.", style="bold yellow")
+        return Text(f"{stopped}Nothing is refuted, not all was reached. {counts}.", style="bold yellow")
     word = "Nothing was predicted here" if not report.count(Verdict.CONFIRMED) else "Nothing is refuted so far"
-    return Text(f"{stopped}{word}. {report.summary}.", style="bold")
+    return Text(f"{stopped}{word}. {counts}.", style="bold")
 
 
 def comparison(check: Check) -> str:

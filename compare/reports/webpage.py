@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from compare.reports import records
 from compare.reports.drawing import svg
@@ -30,6 +30,8 @@ MOST_OPEN = 6
 """Sections of a page that is unfolded at first; a longer one shows its overview, and what went wrong. A convention."""
 POLICY = "policy-of-this-page"
 """Stands for the policy while the page is made."""
+INDEX = re.compile(r"(?<![\w.][^\W\d_])(?<=[^\W\d_]|[‖)])_(\{[^{}<>&;]{1,12}\}|[A-Za-z0-9ₙ]{1,3})(?!\w|\.\w)")
+POWER = re.compile(r"\^(\{[^{}<>&;]{1,12}\}|\([^()<>&;]{1,12}\)|[−-]?[A-Za-z0-9]{1,3}(?!\w))")
 CLASSES = {
     Verdict.CONFIRMED.value: "holds",
     Verdict.REFUTED.value: "fails",
@@ -106,7 +108,7 @@ def template() -> Template:
         "slug": records.slug,
         "sort_key": sort_key,
     }
-    environment.filters |= {"clean": clean, "paragraphs": paragraphs}
+    environment.filters |= {"clean": clean, "paragraphs": paragraphs, "typeset": typeset}
     return environment.get_template("webpage.html")
 
 
@@ -114,6 +116,24 @@ def counts(section: Section) -> list[tuple[int, Verdict]]:
     """How many of a section's predictions are confirmed, refuted, not reached; none of those that are 0."""
     found = Counter[Verdict](check.verdict for check in section.checks)
     return [(found[v], v) for v in Verdict if found[v] and v is not Verdict.NO_PREDICTION]
+
+
+def typeset(text: str) -> Markup:
+    """A text whose indices and powers, written R_K, y_{nm}, t^(−1/2), stand below and above the line.
+
+    Only after a single letter or a sign: names of files keep their underscores.
+
+    >>> str(typeset("R_K(β) ≤ e^{-t} in x_1.csv & my_x"))
+    'R<sub>K</sub>(β) ≤ e<sup>-t</sup> in x_1.csv &amp; my_x'
+    """
+    shown = str(escape(clean(text)))
+    shown = INDEX.sub(lambda found: f"<sub>{bare(found[1])}</sub>", shown)
+    return Markup(POWER.sub(lambda found: f"<sup>{bare(found[1])}</sup>", shown))
+
+
+def bare(script: str) -> str:
+    """What is in the braces or parentheses around an index or a power."""
+    return script[1:-1] if script[0] in "{(" else script
 
 
 def paragraphs(text: str) -> list[str]:

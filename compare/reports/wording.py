@@ -38,6 +38,15 @@ def one_line(error: BaseException, most: int = 200) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:most]}".removesuffix(": ")
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things, one of them in the singular.
+
+    >>> counted(1, "network"), counted(0, "network")
+    ('1 network', '0 networks')
+    """
+    return f"{count} {noun}" + "s" * (count != 1)
+
+
 def number(value: float, format: str = "") -> str:
     """A number as a person reads it: 2·10⁻⁷ rather than 2e-07, ∞, and "not a number"."""
     if math.isnan(value):

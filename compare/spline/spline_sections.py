@@ -12,6 +12,7 @@ from compare.function_distance import uniform_distance
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.records import slug
 from compare.reports.report import Check, Column, Evidence, Section, Value
+from compare.reports.wording import counted, number
 from compare.spline.smoothing_trajectory import TrajectoryStudy
 from compare.spline.spline_cases import AUTHORS_RMS, BUILTIN, SplineCase
 from compare.spline.width_rates import FITTED_FROM, WidthStudy, quantiles
@@ -70,15 +71,16 @@ def rate_section(name: str, study: WidthStudy, case: SplineCase, *, enough: bool
         constant = np.exp(np.mean(np.log(median[fitted] * np.sqrt(widths[fitted]))))
         curves.append(Curve("theory: slope −1/2", widths, constant / np.sqrt(widths), "--", 1))
     low_end, high_end = case.interval
-    caption = f"{name}: largest distance on [{low_end:g}, {high_end:g}] against width, log axes; {interval}."
+    caption = (
+        f"{name}: largest distance on [{number(low_end)}, {number(high_end)}] against width, log axes; {interval}."
+    )
     labels = ("width n (units of one half)", "max |network − spline|  (units of y)")
     figure = curve_plot(f"rate-{slug(name)}", caption, curves, labels, log="xy")
     text = (
-        "Each network is trained by gradient flow to residual 1e-10 on data corrected by the line (u, v) of problem "
+        "Each network is trained by gradient flow to residual 10⁻¹⁰ on data corrected by the line (u, v) of problem "
         "(21); on the data as they are the limit is another function (problem (18)), and the error would stop falling. "
         "Distances are true maxima, pieces against spline. Widths below 80 are shown and not fitted: their kernel is "
-        f"often nearly singular. {study.unfitted} network(s) did not reach the residual in the steps allowed and are "
-        "left out."
+        f"often nearly singular. {counted(study.unfitted, 'network')} not fitted in the steps allowed, and left out."
     )
     columns = (
         Column("width", "width n", about="units of one of the two mirrored halves; 2n in all"),
@@ -136,7 +138,7 @@ def slope_in_words(slope: float, low: float, high: float) -> str:
     """The fitted slope and its interval, or that there is none."""
     if np.isnan(slope):
         return f"no slope: it takes two widths of {FITTED_FROM} or more"
-    return f"slope {slope:.3f}, 95 % bootstrap interval [{low:.3f}, {high:.3f}]"
+    return f"slope {number(slope, '.3f')}, 95 % bootstrap interval [{number(low, '.3f')}, {number(high, '.3f')}]"
 
 
 def trajectory_section(name: str, study: TrajectoryStudy) -> Section:

@@ -94,6 +94,42 @@ def test_help_imports_nothing_heavy_and_answers_at_once():
     assert seconds < 3.0  # 0.1 s on an idle machine; what it must not do is import torch (2 s), checked above
 
 
+NO_TORCH = """
+import sys
+from compare.command_line import cli
+for line in {lines!r}:
+    try:
+        cli.main(line, standalone_mode=False)
+    except Exception as error:
+        print(line, type(error).__name__, {{"torch", "cvxpy"}} & set(sys.modules) or "")
+    else:
+        print(line, "was accepted")
+"""
+
+
+def test_bad_input_is_noticed_before_torch_is_imported(tmp_path):
+    (tmp_path / "three.csv").write_text("a,b,y\n1,2,x\n3,4,z\n5,6,w\n")
+    lines = [
+        ["compare", "margin", "--data", "nosuch.csv"],
+        ["compare", "margin", "--architectures", "nosuch"],
+        ["compare", "margin", "--data", "three.csv", "--label", "nosuch"],
+        ["compare", "depth", "--data", "three.csv"],
+        ["compare", "generators", "--images", "nosuch"],
+        ["compare", "denoising", "--folder", "nosuch"],
+        ["compare", "recovery", "--images", "nosuch"],
+        ["compare", "spline", "--data", "nosuch.csv"],
+        ["compare", "spline", "--init", "nosuch"],
+        ["compare", "kernel-rich", "--data", "nosuch"],
+        ["compare", "channels", "--data", "nosuch"],
+        ["solve", "margin", "--data", "nosuch.csv"],
+    ]
+    script = NO_TORCH.format(lines=lines)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    said = done.stdout.splitlines()
+    assert len(said) == len(lines), done.stderr
+    assert all(line.endswith(("Error ", "Refusal ", "BadParameter ")) for line in said), said
+
+
 @pytest.mark.parametrize("table", [COMMANDS, EXPERIMENTS, APART, PROBLEMS])
 def test_every_row_leads_to_a_command(table):
     for name, row in table.items():
@@ -289,7 +325,7 @@ def test_an_interrupted_run_prints_what_it_refuted(fake):
     fake(one=lambda: report_of(REFUTED, complete=False), two=lambda: pytest.fail("not after an interrupt"))
     done = run("compare")
     assert done.exit_code == 130
-    assert "Interrupted. A prediction is refuted. confirmed 0 of 1, refuted 1, not reached 0" in done.output
+    assert "Interrupted. A prediction is refuted. Confirmed 0 of 1, refuted 1, not reached 0" in done.output
     assert "refuted: differ: 1 > 0.5" in done.output
 
 
@@ -314,7 +350,7 @@ def test_an_experiment_that_raises_does_not_stop_the_others(fake):
     fake(one=broken, two=lambda: report_of(CONFIRMED, title="two"))
     done = run("compare")
     assert done.exit_code == 3  # what did not run is no refutation of a theorem
-    assert "confirmed 1 of 2, refuted 0, not reached 1" in done.output
+    assert "Confirmed 1 of 2, refuted 0, not reached 1" in done.output
     assert "RuntimeError: no luck" in done.output
     assert "section two" in done.output
 

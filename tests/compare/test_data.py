@@ -352,3 +352,47 @@ def test_columns_become_images_where_that_is_asked_for(tmp_path):
     for shape in ((27, 28), (784,)):
         with pytest.raises(DataError, match="784 columns"):
             flat.as_images(shape)
+
+
+ROWS = "t,x,label,z\n0,1,5,2\n1,3,6,-4\n0,1.5,5,2\n1,3,6,-3\n"
+
+
+def test_the_label_column_is_asked_for_by_name(tmp_path):
+    path = write(tmp_path / "t.csv", ROWS)
+    usual, mine = load(path), load(path, label="t")
+    np.testing.assert_array_equal(usual.y, [-1, 1, -1, 1])
+    assert (usual.X.shape, mine.X.shape, mine.classes) == ((4, 3), (4, 3), ("0", "1"))
+    np.testing.assert_array_equal(mine.X[:, 1], [5, 6, 5, 6])  # what is called label is then a column
+    frame = pd.read_csv(path)
+    frame.to_parquet(tmp_path / "t.parquet")
+    for source in (frame, tmp_path / "t.parquet"):
+        np.testing.assert_array_equal(load(source, label="t").X, mine.X)
+    np.savez(tmp_path / "t.npz", X=mine.X, t=frame.t)
+    np.testing.assert_array_equal(load(tmp_path / "t.npz", label="t").y, mine.y)
+
+
+def test_the_label_column_of_a_file_without_names_is_asked_for_by_number(tmp_path):
+    path = write(tmp_path / "t.csv", "0,1,5\n1,3,6\n0,1.5,8\n1,2,7\n")
+    np.testing.assert_array_equal(load(path, label="1").X, [[1, 5], [3, 6], [1.5, 8], [2, 7]])
+    named = write(tmp_path / "n.csv", "10,20,cls\n0,1,5\n1,3,6\n")
+    np.testing.assert_array_equal(load(named, label="cls").y, [-1, 1])  # a name in the first line makes it a header
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "message"),
+    [
+        (ROWS, "T", "no column called 'T' to take as the label; its columns are 't', 'x', 'label', 'z'"),
+        ("a,a,b\n1,2,3\n2,3,4\n", "a", "2 columns called 'a'"),
+        ("1,2,3\n4,5,6\n", "4", "no column called '4'.*'1', '2', '3'"),
+        ("0,1,2\n1,3,6\n0,1.5,8\n", "1", "counts from 0 and columns are numbered from 1; name them"),
+    ],
+)
+def test_a_label_column_that_is_not_there_is_refused(tmp_path, text, label, message):
+    with pytest.raises(DataError, match=message):
+        load(write(tmp_path / "t.csv", text), label=label)
+
+
+def test_only_tables_have_a_label_column():
+    for source, y in (("wine:0v1", None), ([[1.0], [2.0]], [0, 1])):
+        with pytest.raises(DataError, match="label names a column of a file or DataFrame"):
+            load(source, y, label="y")

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image as Pillow
 
 from compare.data.load import DataError
+from compare.experiments.denoising import DenoisingComparison
 from compare.experiments.generators import GeneratorComparison, compare_generators
 from compare.generators import generator_report
 from compare.generators.fit_pairs import fit_pair, fitting_depth
@@ -398,3 +399,13 @@ def test_bad_input():
         with pytest.raises(ValueError, match=word):
             GeneratorComparison(**{name: value})
     assert fitting_depth("bilinear", 8) == 2
+
+
+def test_a_folder_may_stand_where_names_do(tmp_path):
+    for experiment in (GeneratorComparison, DenoisingComparison):
+        asked = experiment((str(tmp_path),))
+        assert (asked.images, asked.folder) == (None, tmp_path)
+        assert asked == experiment(folder=tmp_path)
+    assert GeneratorComparison(("camera",)).folder is None
+    with pytest.raises(DataError, match=r"no image called 'nosuch'.*or give a folder of images"):
+        GeneratorComparison(("nosuch",)).inspect()

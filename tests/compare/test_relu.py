@@ -10,7 +10,7 @@ from compare.experiments.relu import compare_relu
 from compare.mutants.relu_mutants import along_the_points, relu_trial
 from compare.relu.neurons import neuron_figures, parts
 from compare.relu.relu_limits import End, bound_check, certified_check, checks, follow, network
-from compare.relu.relu_report import networks, summary
+from compare.relu.relu_report import excess_plots, networks, summary
 from compare.reports.drawing import svg
 from compare.reports.verdict import Verdict
 from gd.status import FlowStatus
@@ -102,9 +102,12 @@ def test_the_tables_and_the_pictures(runs, optimum, data):
     section = summary(groups, optimum, data)
     assert [(row["separated"], row["optimum"], row["above"]) for row in section.rows] == [(1, 0, 1), (1, 1, 0)]
     assert section.rows[0]["median"] == section.rows[0]["largest"] == runs[0].excess.figure
-    assert [figure.name for figure in section.figures][1:] == ["neurons-width-4-scale-1", "neurons-width-20-scale-1"]
-    assert svg(section.figures[0]).startswith("<svg")
-    drawn = section.figures[2]
+    names = [figure.name for figure in section.figures]
+    assert names == ["neurons-width-4-scale-1", "neurons-width-20-scale-1"]  # over a single scale there is no plot
+    scaled = [[run, replace(run, scale=0.1)] for run in runs]
+    (excess,) = excess_plots([[run] for group in scaled for run in group])
+    assert svg(excess).startswith("<svg")
+    drawn = section.figures[1]
     assert svg(drawn).startswith("<svg")
     # the wide network has the optimum's units, up to how near the flow came, and their shares add up to one
     mine = np.column_stack([drawn.data[f"unit {key}"] for key in ("x", "y", "sign")])

@@ -270,10 +270,10 @@ def test_cells():
 def test_terminal_says_what_was_compared_and_what_is_refuted(report, failing):
     text = printed(failing)
     assert "Report on digits:3v8" in text
-    assert "A prediction is refuted. confirmed 0 of 1, refuted 1, not reached 0" in text
+    assert "A prediction is refuted. Confirmed 0 of 1, refuted 1, not reached 0" in text
     assert "refuted: limit of digits:3v8: 57.3° > 5.73·10⁻⁵°" in text
     assert "sha256 abababab" in text
-    assert "All that is predicted is confirmed. confirmed 1 of 1, refuted 0, not reached 0" in printed(report)
+    assert "All that is predicted is confirmed. Confirmed 1 of 1, refuted 0, not reached 0" in printed(report)
     nothing = Report("t", (), Provenance())
     assert "Nothing was predicted" in printed(nothing)
 
@@ -281,14 +281,14 @@ def test_terminal_says_what_was_compared_and_what_is_refuted(report, failing):
 def test_terminal_claims_nothing_of_an_unfinished_run(report):
     text = printed(replace(report, complete=False))
     assert "All that is predicted is confirmed" not in text
-    assert "Interrupted. Nothing is refuted so far. confirmed 1 of 1, refuted 0, not reached 0" in text
+    assert "Interrupted. Nothing is refuted so far. Confirmed 1 of 1, refuted 0, not reached 0" in text
     assert 'class="ib-verdict ib-state-holds"' in report.to_html()
     assert 'class="ib-verdict ib-state-holds"' not in replace(report, complete=False).to_html()
 
 
 def test_terminal_prints_what_an_interrupted_run_refuted(failing):
     text = printed(replace(failing, complete=False))
-    assert "Interrupted. A prediction is refuted. confirmed 0 of 1, refuted 1, not reached 0" in text
+    assert "Interrupted. A prediction is refuted. Confirmed 0 of 1, refuted 1, not reached 0" in text
     assert "refuted: limit of digits:3v8: 57.3° > 5.73·10⁻⁵°" in text
 
 
@@ -299,7 +299,7 @@ def test_terminal_shows_how_much_a_measurement_may_still_change():
     text = printed(report)
     assert "28.6° (still moving) against 0.0573°" in text
     assert "0.0002 ± 0.0009 against 0.001" in text
-    assert "Nothing is refuted, not all was reached. confirmed 1 of 3, refuted 0, not reached 2" in text
+    assert "Nothing is refuted, not all was reached. Confirmed 1 of 3, refuted 0, not reached 2" in text
     assert 'class="ib-verdict ib-state-none"' in report.to_html()
     assert report.to_html().count('<td class="ib-late"') == 2
     assert '<span class="ib-late">2 not reached</span>' in report.to_html()

@@ -7,9 +7,11 @@ from html.parser import HTMLParser
 
 import pytest
 
+from compare.reports.curves import Curve, curve_plot
 from compare.reports.drawing import literal, svg
 from compare.reports.provenance import Provenance
-from compare.reports.report import Check, Figure, Report, Section
+from compare.reports.report import Check, Column, Figure, Report, Section
+from compare.reports.webpage import typeset
 
 VOID = {"meta", "link", "br", "img", "path", "use", "input"}
 
@@ -142,7 +144,7 @@ def test_a_long_page_is_folded_but_for_what_went_wrong(report):
     wrong = Check.at_most("the directions agree", 1.0, 1e-6, unit="rad")
     sections = [Section(f"Part {i}", checks=(wrong,) if i == 7 else (), group="Group") for i in range(9)]
     page = Page(replace(report, sections=sections).to_html())
-    folds = [a for tag, a in page.elements if tag == "details"]
+    folds = [a for tag, a in page.elements if tag == "details" and "id" in a]
     assert [i for i, a in enumerate(folds) if "open" in a] == [7]
     assert page.text.count("Group") == 2  # once in the contents, once as a heading
     assert "Unfold all" in page.text
@@ -215,3 +217,67 @@ def test_an_empty_report_is_a_page():
     text = Page(Report("Nothing", (), Provenance()).to_html()).text
     assert "Nothing was predicted" in text
     assert "Section" in Page(Report("One", (Section("Section"),), Provenance()).to_html()).text
+
+
+def axes_of(figure):
+    """What the page's script reads of a figure's axes, and the figure's groups of lines."""
+    (about, *_), *_ = [(a,) for tag, a in Page(svg(figure)).elements if tag == "svg"]
+    return json.loads(about["data-axes"])[0]
+
+
+def test_the_script_can_find_the_numbers_of_a_plot_again():
+    x, y = [1.0, 10.0, 100.0], [0.0, 1.0, -1.0]
+    figure = curve_plot("f", "c", [Curve("<b>", x, y, "o"), Curve("", x, y)], ("x [s]", "y"), log="x")
+    box, across, up, names = axes_of(figure)
+    assert (across[:2], up[:2], names) == (["x [s]", "log"], ["y", "linear"], ["<b>", ""])
+    page = Page(svg(figure))
+    assert [a["data-line"] for _, a in page.elements if "data-line" in a] == ["0 0", "0 1"]
+    first = next(i for i, (_, a) in enumerate(page.elements) if a.get("data-line") == "0 0")
+    marks = [(float(a["x"]), float(a["y"])) for tag, a in page.elements[first:] if tag == "use"][:3]
+    (low, high), (bottom, top) = across[2], up[2]
+    for (px, py), value, height in zip(marks, x, y, strict=True):
+        share = (px - box[0]) / (box[2] - box[0])
+        assert low * (high / low) ** share == pytest.approx(value, rel=1e-3)
+        share = (box[3] - py) / (box[3] - box[1])
+        assert bottom + share * (top - bottom) == pytest.approx(height, abs=1e-3)
+
+
+def test_an_axis_of_another_scale_says_its_values():
+    figure = curve_plot(
+        "f", "c", [Curve("a", [1.0, 900.0], [1.0, 2.0])], ("", ""), adjust=lambda axes: axes.set(xscale="symlog")
+    )
+    kind, values = axes_of(figure)[1][1:]
+    assert kind == "sampled"
+    assert len(values) > 100
+    assert values == sorted(values)
+
+
+@pytest.mark.parametrize(("bumps", "above"), [(0, False), (40, True)])
+def test_a_legend_that_would_cover_a_line_stands_above(bumps, above):
+    x = [i / 400 for i in range(401)]
+    wave = [(i % 2) if bumps else 0.0 for i in range(401)]  # fills the axes, or leaves them empty
+    drawing = svg(curve_plot("f", "c", [Curve("one", x, wave), Curve("two", x, wave)], ("x", "y")))
+    top = json.loads(Page(drawing).elements[0][1]["data-axes"])[0][0][1]
+    words = [float(a["y"]) for tag, a in Page(drawing).elements if tag == "text"][-2:]
+    assert all((y < top) is above for y in words)
+
+
+def test_indices_and_powers_are_typeset_and_names_of_files_are_not():
+    shown = str(typeset("R_K(β), w_{ij}, λ_max, t^(−1/2), e^{-t} <b> my_x.csv a_1.csv breast_cancer x_n."))
+    assert shown == (
+        "R<sub>K</sub>(β), w<sub>ij</sub>, λ<sub>max</sub>, t<sup>−1/2</sup>, e<sup>-t</sup> &lt;b&gt; "
+        "my_x.csv a_1.csv breast_cancer x<sub>n</sub>."
+    )
+
+
+def test_wide_tables_name_their_cells_for_narrow_screens():
+    columns = [Column(name, f"{name}<") for name in "abcd"]
+    page = Page(Report("t", (Section("s", "", columns, [dict.fromkeys("abcd", 1.0)]),), Provenance()).to_html())
+    assert [a.get("data-label") for tag, a in page.elements if tag == "td"] == [None, "b<", "c<", "d<"]
+
+
+def test_notes_come_after_the_overview_but_first_where_the_run_was_interrupted(report):
+    for complete in (True, False):
+        text = Page(replace(report, complete=complete).to_html()).text
+        assert text.index("note digits") < text.index("Predictions")
+        assert (text.index("note digits") < text.index("Overview")) is not complete

@@ -150,7 +150,7 @@ def test_nearly_contradictory_points_are_solved_or_refused_never_answered_wrongl
 
 
 def test_the_message_says_what_to_do() -> None:
-    with pytest.raises(NotSeparableError, match=r"n in \[0, 1\].*Append a column of ones"):
+    with pytest.raises(NotSeparableError, match=r"n in \[0, 1\].*column of ones"):
         max_margin([[1.0], [2.0]], [1, -1], L2())
     # and that works: with the column of ones the same points separate
     assert max_margin([[1.0, 1.0], [2.0, 1.0]], [1, -1], L2()).status is Status.OPTIMAL

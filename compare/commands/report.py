@@ -1,0 +1,71 @@
+"""`implicitbias report diff A B`: two reports side by side."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from compare.commands.outcome import WIDTH_OF_A_FILE, writable
+
+if TYPE_CHECKING:
+    from compare.reports.report import Report
+
+MOST = 20
+"""Differing verdicts that are printed; all of them are in the page. A convention."""
+
+
+@click.group(name="report")
+def command() -> None:
+    """What to do with reports that `implicitbias compare` has written."""
+
+
+@command.command(name="diff")
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    callback=writable,
+    default=Path("implicitbias-report-diff"),
+    show_default=True,
+    help="Folder for report.html, report.json and CSV files.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON instead of the summary.")
+@click.pass_context
+def diff(ctx: click.Context, a: Path, b: Path, out: Path, as_json: bool) -> None:
+    """Two reports side by side: verdicts that differ, and every number of A next to that of B.
+
+    A and B are the folders that --out named, or their report.json.
+
+    Exit codes: 0 the verdicts are the same, 1 some differ, 2 a place holds no report.
+    """
+    from compare.reports.difference import changed, difference
+    from compare.reports.saved import read_report
+
+    found = difference(read_report(a), read_report(b))
+    page = found.write(out)
+    if as_json:
+        click.echo(found.to_json(), nl=False)
+    else:
+        print_changes(found)
+    click.echo(f"report: {os.path.relpath(page) if page.is_relative_to(Path.cwd()) else page}", err=True)
+    ctx.exit(1 if changed(found) else 0)
+
+
+def print_changes(found: Report) -> None:
+    """What is compared, and the verdicts that differ, the first few of them."""
+    from rich.console import Console
+
+    from compare.reports.terminal import headline, print_notes, print_section
+
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
+    print_notes(found, console)
+    differing = found.sections[0]
+    if differing.rows:
+        print_section(replace(differing, rows=differing.rows[:MOST]), console)
+    console.print(headline(found))

@@ -1,0 +1,127 @@
+"""Two reports side by side: which verdicts differ, and every number of the one next to that of the other.
+
+The result is a report itself, so that it is printed, and written as HTML, JSON and CSV, by what prints and writes all
+reports. It predicts nothing and checks nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import replace
+from typing import TypeVar
+
+from compare.reports.findings import Check, Column, Findings, Section, Value
+from compare.reports.overview import naming
+from compare.reports.report import Report
+from compare.reports.terminal import comparison
+from compare.reports.wording import counted
+
+T = TypeVar("T")
+Pairs = list[tuple[T | None, T | None]]
+SIDES = ("A", "B")
+
+
+def difference(a: Findings, b: Findings) -> Report:
+    """The report of what two reports say; `changed` of it are the verdicts that differ.
+
+    Sections are paired by experiment and title, predictions by their statements, rows by the columns that name them.
+    """
+    paired = pairs(a.sections, b.sections, lambda section: (section.group, section.title))
+    made = [changes(paired), *(table for one, other in paired for table in side_by_side(one, other))]
+    notes = tuple(
+        f"{side}: {report.title}, {report.provenance.time}: {report.summary}"
+        + "".join(f" ({command})" for command in report.provenance.commands[:1])
+        for side, report in zip(SIDES, (a, b), strict=True)
+    )
+    count = len(made[0].rows)
+    conclusion = f"{counted(count, 'verdict')} differ{'s' * (count == 1)}." if count else "The verdicts are the same."
+    provenance = a.provenance + b.provenance
+    return Report("Two reports side by side", tuple(made), provenance, notes, conclusion=conclusion)
+
+
+def changed(report: Report) -> int:
+    """How many predictions have another verdict in B than in A, or are in one of the two alone."""
+    return len(report.sections[0].rows)
+
+
+def pairs(ones: Iterable[T], others: Iterable[T], key: Callable[[T], Hashable]) -> Pairs[T]:
+    """Each of the ones with the other of the same key, in order; then the others that are left. Keys may repeat."""
+    waiting: defaultdict[Hashable, list[T]] = defaultdict(list)
+    for other in others:
+        waiting[key(other)].append(other)
+    found: Pairs[T] = [(one, waiting[key(one)].pop(0) if waiting[key(one)] else None) for one in ones]
+    return found + [(None, other) for left in waiting.values() for other in left]
+
+
+def checks_of(one: Section | None, other: Section | None) -> Pairs[Check]:
+    """The predictions of two sections, paired."""
+    a, b = (() if section is None else section.checks for section in (one, other))
+    return pairs(a, b, lambda check: check.statement)
+
+
+def changes(paired: Pairs[Section]) -> Section:
+    """Every prediction whose verdict differs."""
+    rows: list[dict[str, Value]] = []
+    for sections in paired:
+        differing = (both for both in checks_of(*sections) if len({check and check.verdict for check in both}) > 1)
+        rows += [{"section": known(sections)[0].title, **said(both)} for both in differing]
+    text = f"{counted(len(rows), 'prediction')} with another verdict, or in one of the two reports alone."
+    return Section("Verdicts that differ", text, [Column("section", "section"), *PREDICTION], rows)
+
+
+PREDICTION = (
+    Column("statement", "theory says"),
+    Column("verdict A", "A", format="verdict"),
+    Column("verdict B", "B", format="verdict"),
+    Column("measured A", "measured, A"),
+    Column("measured B", "measured, B"),
+)
+
+
+def said(both: tuple[Check | None, Check | None]) -> dict[str, Value]:
+    """Verdicts and measurements of one prediction in the two reports."""
+    cells: dict[str, Value] = {"statement": known(both)[0].statement}
+    for side, check in zip(SIDES, both, strict=True):
+        cells[f"verdict {side}"] = None if check is None else check.verdict.value
+        cells[f"measured {side}"] = None if check is None else comparison(check)
+    return cells
+
+
+def known(both: tuple[T | None, T | None]) -> list[T]:
+    """Those of the two that there are; never none."""
+    return [one for one in both if one is not None]
+
+
+def side_by_side(one: Section | None, other: Section | None) -> list[Section]:
+    """The predictions and the table of two sections, every number next to its counterpart."""
+    sections = known((one, other))
+    title, group = sections[0].title, sections[0].group
+    alone = "" if len(sections) == 2 else f"Only in {SIDES[other is not None]}."
+    checks = [said(both) for both in checks_of(one, other)]
+    made = [Section(f"{title}: predictions", alone, PREDICTION, checks, group=group)] if checks else []
+    if any(section.rows for section in sections):
+        made.append(Section(f"{title}: measurements", alone, *measured(one, other), group=group))
+    return made
+
+
+def measured(one: Section | None, other: Section | None) -> tuple[list[Column], list[dict[str, Value]]]:
+    """The tables of two sections as one: a column that differs stands twice, with its values in A and in B."""
+    sections = known((one, other))
+    names = [column.key for column in naming(sections[0])]
+    a, b = (() if section is None else section.rows for section in (one, other))
+    rows = pairs(a, b, lambda row: tuple(row.get(name) for name in names))
+    columns, cells = list[Column](), [dict[str, Value]() for _ in rows]
+    for column in {column.key: column for section in sections for column in section.columns}.values():
+        values = [tuple(None if row is None else row.get(column.key) for row in both) for both in rows]
+        differs = column.key not in names and any(a != b and not (a != a and b != b) for a, b in values)
+        for side, name in enumerate(SIDES):
+            if differs:
+                columns.append(replace(column, key=f"{column.key} {name}", label=f"{column.label}, {name}"))
+                for cell, both in zip(cells, values, strict=True):
+                    cell[columns[-1].key] = both[side]
+        if not differs:
+            columns.append(column)
+            for cell, both in zip(cells, values, strict=True):
+                cell[column.key] = both[1] if both[0] is None else both[0]
+    return columns, cells

@@ -1,0 +1,112 @@
+"""Reports read back from disk, and two of them side by side."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compare.command_line import cli
+from compare.reports.difference import changed, difference
+from compare.reports.findings import Figure
+from compare.reports.provenance import DataUsed, Provenance
+from compare.reports.records import contents, to_json
+from compare.reports.report import Check, Column, Report, Section
+from compare.reports.saved import findings, read_report
+
+COLUMNS = [
+    Column("network", "network"),
+    Column("angle", "angle", "rad", ".2g"),
+    Column("theory", "theory", format="verdict"),
+]
+
+
+def report(angle: float = 1e-9, networks: tuple[str, ...] = ("a", "b"), **options: object) -> Report:
+    checks = [Check.at_most(f"{name} ends there", angle, 1e-6, unit="rad") for name in networks]
+    rows = [{"network": c.statement[0], "angle": c.measured, "theory": c.verdict} for c in checks]
+    figure = Figure("f", "caption", lambda canvas: None, {"x": [1.0, math.inf]})
+    source = Provenance.collect([DataUsed("d", "0" * 64)], seeds=[0, 1], command="again", parameters={"init": 0.1})
+    return replace(Report("t", (Section("s", "text", COLUMNS, rows, checks, [figure], "g"),), source), **options)
+
+
+@pytest.mark.parametrize("angle", [1e-9, 0.3, math.inf, math.nan])
+def test_a_report_read_back_says_the_same(tmp_path, angle):
+    written = report(angle, notes=("n",), complete=False)
+    written.write(tmp_path)
+    for place in (tmp_path, tmp_path / "report.json"):
+        assert to_json(read_report(place)) == to_json(written)
+
+
+def test_the_same_report_twice_has_the_same_verdicts():
+    both = difference(report(), report())
+    assert changed(both) == 0
+    assert both.conclusion == "The verdicts are the same."
+    assert [c.key for c in both.sections[2].columns] == ["network", "angle", "theory"]  # nothing stands twice
+
+
+def test_what_differs_stands_side_by_side():
+    both = difference(report(), report(0.3, networks=("b", "c")))
+    assert changed(both) == 3  # a in A alone, b confirmed and then refuted, c in B alone
+    assert both.conclusion == "3 verdicts differ."
+    differing = {row["statement"][0]: row for row in both.sections[0].rows}
+    assert [differing["b"][f"verdict {side}"] for side in "AB"] == ["confirmed", "refuted"]
+    assert (differing["a"]["verdict B"], differing["c"]["verdict A"]) == (None, None)
+    table = {row["network"]: (row["angle A"], row["angle B"]) for row in both.sections[2].rows}
+    assert table == {"a": (1e-9, None), "b": (1e-9, 0.3), "c": (None, 0.3)}
+    assert "3 verdicts differ" in both.to_html()
+    assert both.checks == ()
+
+
+def test_rows_of_one_name_are_paired_in_order_and_sections_may_be_missing():
+    twice = report(networks=("a", "a"))
+    assert len(difference(twice, twice).sections[2].rows) == 2
+    alone = difference(report(), replace(report(), sections=()))
+    assert alone.sections[1].text == "Only in A."
+    assert changed(alone) == 2
+
+
+def test_numbers_that_are_none_are_equal_to_themselves():
+    both = difference(report(math.nan), report(math.nan))
+    assert [c.key for c in both.sections[2].columns] == ["network", "angle", "theory"]
+
+
+def test_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report().write("one")
+    report(0.3).write("two")
+    same = CliRunner().invoke(cli, ["report", "diff", "one", "one/report.json"])
+    assert (same.exit_code, "The verdicts are the same." in same.output) == (0, True)
+    other = CliRunner().invoke(cli, ["report", "diff", "one", "two"])
+    assert (other.exit_code, "2 verdicts differ." in other.output) == (1, True)
+    assert (tmp_path / "implicitbias-report-diff" / "report.html").is_file()
+    shown = CliRunner().invoke(cli, ["report", "diff", "one", "two", "--json", "--out", "third"])
+    assert json.loads(shown.stdout)["sections"][0]["rows"][0]["verdict B"] == "refuted"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"schema": "other/1"}', '{"schema": "implicitbias-report/1"}', "[" * 10**5]
+)
+def test_what_is_no_report_is_refused_in_one_line(tmp_path, text):
+    (tmp_path / "report.json").write_text(text)
+    done = CliRunner().invoke(cli, ["report", "diff", str(tmp_path), str(tmp_path)])
+    assert done.exit_code == 2
+    assert done.output.count("\n") == 1
+    assert done.output.startswith("Error: ")
+
+
+@given(st.data())
+def test_any_change_of_a_record_is_read_or_refused(data):
+    record = json.loads(json.dumps(contents(report()), default=str))
+    place, key = record, None
+    while isinstance(place, (dict, list)) and place and (key is None or data.draw(st.booleans())):
+        parent, key = place, data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        place = parent[key]
+    parent[key] = data.draw(st.sampled_from([None, 0, -1.5, "word", "nan", [], [1], {}, {"a": 1}, True]))
+    try:
+        found = findings(record)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return
+    assert difference(found, found).to_html()
