@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from solvers.conv_kernel.conic import conic_value
+from solvers.conv_kernel.semidefinite import conv_kernel_sdp
 from solvers.induced_regularizer import induced_regularizer
 from solvers.max_margin import max_margin
 from solvers.regularizers.conv_kernel import ConvKernel
@@ -53,8 +53,8 @@ def values(peer_up_to: int, largest: int) -> None:
         seconds, answer = best_time(lambda w=w, K=K: induced_regularizer(w, K), 5 if D < 10**5 else 2)
         line = f"{D:8d}  {K:3d}   {seconds:12.6f}   {answer.gap:.0e}"
         if peer_up_to >= D:
-            peer, (value, _, name) = once(lambda w=w, K=K: conic_value(w, ConvKernel(K)))
-            line += f"   {peer:10.3f}   {abs(answer.value / value - 1):.0e} ({name})"
+            peer, program = once(lambda w=w, K=K: conv_kernel_sdp(w, K))
+            line += f"   {peer:10.3f}   {abs(answer.value / program.value - 1):.0e} ({program.solver})"
         print(line, flush=True)
 
 

@@ -7,15 +7,17 @@ the experiments come from `compare.experiments.table`.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from compare.experiments.table import EXPERIMENTS
+from compare.experiments.table import APART, EXPERIMENTS
 
 if TYPE_CHECKING:
     from compare.channels.channel_data import load_channels as load_channels
     from compare.data.dataset import DataError as DataError
     from compare.data.dataset import Dataset as Dataset
     from compare.data.load import load as load
+    from compare.experiments.bounded import compare_bounded as compare_bounded
     from compare.experiments.channels import compare_channels as compare_channels
     from compare.experiments.conjecture import compare_conjecture as compare_conjecture
+    from compare.experiments.decay import compare_decay as compare_decay
     from compare.experiments.denoising import compare_denoising as compare_denoising
     from compare.experiments.depth import compare_depths as compare_depths
     from compare.experiments.generators import compare_generators as compare_generators
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from compare.experiments.optimizers import compare_optimizers as compare_optimizers
     from compare.experiments.outputs import compare_outputs as compare_outputs
     from compare.experiments.padding import compare_paddings as compare_paddings
+    from compare.experiments.paper import compare_paper as compare_paper
     from compare.experiments.path import compare_paths as compare_paths
     from compare.experiments.recovery import compare_recovery as compare_recovery
     from compare.experiments.relu import compare_relu as compare_relu
@@ -68,11 +71,11 @@ HOMES = {
 }
 """Each public name but the experiments', and the file that defines it."""
 
-__all__ = [*HOMES, *(row.attribute for row in EXPERIMENTS.values())]
+__all__ = [*HOMES, *(row.attribute for row in (EXPERIMENTS | APART).values())]
 
 
 def __getattr__(name: str) -> Any:
-    homes = HOMES | {row.attribute: row.module for row in EXPERIMENTS.values()}
+    homes = HOMES | {row.attribute: row.module for row in (EXPERIMENTS | APART).values()}
     if name not in homes:
         raise AttributeError(f"module 'compare' has no attribute {name!r}")
     return getattr(import_module(homes[name]), name)

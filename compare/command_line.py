@@ -48,7 +48,8 @@ COMMANDS = {
 """The top level."""
 
 PROBLEMS = {
-    "margin": Row("compare.commands.solve_margin:command", "min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1, for a regularizer R.")
+    "margin": Row("compare.commands.solve_margin:command", "min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1, for a regularizer R."),
+    "induced": Row("compare.commands.solve_induced:command", "R_K(w), the least weights of a CNN that computes w."),
 }
 """`implicitbias solve <name>`."""
 

@@ -15,6 +15,7 @@ from gd.flow.flow_limit import flow_limit
 from gd.flow.homogeneity import NotHomogeneousError
 from gd.flow.limit import FlowPath, Integrated, Limit
 from gd.flow.linear_flow import LinearFlow, linear_flow
+from gd.flow.second_order import PointKind, SecondOrder
 from gd.flow.termination import Reached
 from gd.images.conv_generator import ConvGenerator
 from gd.images.descend_image import ImageTrajectory, descend_image
@@ -48,6 +49,7 @@ __all__ = [
     "descend", "Trajectory", "RunStatus", "Hypotheses", "descend_image", "ImageTrajectory",
     "Oracle", "NoiseLevel", "RunningVariance",
     "flow_limit", "Limit", "FlowStatus", "Reached", "Integrated", "FlowPath", "NotHomogeneousError",
+    "SecondOrder", "PointKind",
     "squared_flow_limit", "SquaredLimit", "RegressionLimit", "SquaredStatus",
     "linear_flow", "LinearFlow", "LinearFlowStatus",
     "train_with_decay", "DecayedNetwork",

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from solvers.conv_kernel.margin import ConvKernelSolution
+from solvers.conv_kernel.semidefinite import RankReduction, SemidefiniteValue, conv_kernel_sdp, reduce_rank
 from solvers.conv_kernel.value import InducedRegularizer
 from solvers.factorization.spectral_factorization import SpectralFactor, spectral_factorization
 from solvers.filters.compressive_sensing import FourierMeasurement, Recovery, gaussian_measurement, kernel_recovery
@@ -85,6 +86,8 @@ __all__ = [
     "relu_max_margin", "certify_relu", "ReluSolution", "ReluCertificate", "GlobalOptimum",
     # cvxpy expressions, and the factorization behind the convolution lemma
     "fourier_l1", "conv_kernel_norm", "spectral_factorization", "SpectralFactor",
+    # the textbook semidefinite program of R_K, and its solution with few channels
+    "conv_kernel_sdp", "SemidefiniteValue", "reduce_rank", "RankReduction",
     # one-input networks: splines and the initializations they come from
     "weighted_spline", "kernel_interpolant", "rich_interpolant",
     "WeightedSpline", "KernelInterpolant", "RichInterpolant", "SplineCertificate",

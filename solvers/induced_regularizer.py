@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike
 
+from solvers.arrays import Array
 from solvers.conv_kernel.value import InducedRegularizer
 from solvers.regularizers.conv_kernel import ConvKernel
 from solvers.search import Search
@@ -52,8 +53,17 @@ def induced_regularizer(
     >>> round(answer.value, 6), answer.status.name, answer.kernels.shape, answer.output_weights.shape
     (61.01355, 'OPTIMAL', (1, 3), (1, 8))
     """
-    predictor = finite_array("w", w)
     search = Search(check_tolerance(tol), check_starts(n_starts), seed)
+    predictor, regularizer = predictor_and_regularizer(w, kernel_size, in_channels, out_channels)
+    with threads_for(float(regularizer.geometry(predictor.shape).n) ** 3):
+        return regularizer.attained(predictor, search)
+
+
+def predictor_and_regularizer(
+    w: ArrayLike, kernel_size: int | tuple[int, ...], in_channels: int | None, out_channels: int | None
+) -> tuple[Array, ConvKernel]:
+    """w as a finite array, and the regularizer that its shape, the kernel and the channels say."""
+    predictor = finite_array("w", w)
     if in_channels is None:
         signals = isinstance(kernel_size, tuple) and len(kernel_size) == 1 and predictor.ndim == 2
         in_channels = predictor.shape[0] if predictor.ndim == 3 or signals else 1
@@ -61,6 +71,4 @@ def induced_regularizer(
         predictor = predictor[0]
     if isinstance(kernel_size, int) and out_channels is not None and predictor.ndim - (in_channels > 1) == 2:
         kernel_size = (kernel_size, kernel_size)
-    regularizer = ConvKernel(kernel_size, in_channels, out_channels)
-    with threads_for(float(regularizer.geometry(predictor.shape).n) ** 3):
-        return regularizer.attained(predictor, search)
+    return predictor, ConvKernel(kernel_size, in_channels, out_channels)

@@ -52,6 +52,8 @@ class ChannelData:
     """(N,), entries −1 and +1."""
     channels: int
     """R."""
+    notes: tuple[str, ...] = ()
+    """What a report says of them first."""
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -73,10 +75,12 @@ class ChannelData:
         return ChannelData(f"{self.name} as signals", self.X.reshape(shape), self.y, self.channels)
 
 
-def channel_data(data: Any, y: ArrayLike | None, *, folder: Path | None, count: int) -> ChannelData:
+def channel_data(
+    data: Any, y: ArrayLike | None, *, folder: Path | None, count: int, image_shape: tuple[int, ...] | None = None
+) -> ChannelData:
     """`data` itself, the data of that name, or arrays of shape (N, D), (N, H, W) or (N, R, H, W) with labels y."""
     if isinstance(data, str):
-        return load_channels(data, folder=folder, count=count)
+        return load_channels(data, folder=folder, count=count, image_shape=image_shape)
     if isinstance(data, ChannelData):
         return data
     if y is None:
@@ -85,7 +89,9 @@ def channel_data(data: Any, y: ArrayLike | None, *, folder: Path | None, count: 
     return ChannelData("data", X, np.asarray(y, dtype=np.float64), X.shape[1] if X.ndim == 4 else 1)
 
 
-def load_channels(source: str, *, folder: Path | None = None, count: int = 128) -> ChannelData:
+def load_channels(
+    source: str, *, folder: Path | None = None, count: int = 128, image_shape: tuple[int, ...] | None = None
+) -> ChannelData:
     """The data that `source` names, as signals or images with their channels.
 
     Args:
@@ -93,6 +99,7 @@ def load_channels(source: str, *, folder: Path | None = None, count: int = 128) 
             that `load` takes.
         folder: where the standard files of MNIST or CIFAR-10 lie; None asks scikit-learn's fetch_openml.
         count: how many images of the two classes are taken, in file order; only for MNIST and CIFAR-10.
+        image_shape: (H, W) where the columns of a table are the pixels of images, for what `load` takes.
 
     Returns:
         ChannelData: X of shape (N, D) or (N, H, W), or (N, R, H, W) for R > 1 channels, float64; y of shape (N,).
@@ -108,9 +115,9 @@ def load_channels(source: str, *, folder: Path | None = None, count: int = 128) 
     """
     name, _, argument = source.strip().partition(":")
     if name not in STATISTICS:
-        data = load(source)
+        data = load(source).as_images(image_shape)
         X = data.images if data.image_shape is not None else data.X
-        return ChannelData(data.name, np.array(X), data.y, 1)
+        return ChannelData(data.name, np.array(X), data.y, 1, data.notes)
     match = re.fullmatch(r"(\d)v(\d)", argument)
     if not match or match[1] == match[2]:
         raise DataError(f"{source!r}: write {name}:AvB with two different classes from 0 to 9, for instance {name}:0v1")

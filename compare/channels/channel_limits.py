@@ -219,4 +219,4 @@ def channel_report(asked: ChannelComparison) -> Report:
         tuple(checks(groups, signals)),
         (figure(groups, f"cost-{slug(data.name)}"),) if len({group[0].kernel for group in groups}) > 1 else (),
     )
-    return asked.report([section], done, used=[data.used], seeds=asked.seeds)
+    return asked.report([section], done, used=[data.used], seeds=asked.seeds, notes=data.notes)

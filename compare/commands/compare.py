@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import click
 
 from compare.command_line import LazyGroup
 from compare.commands.experiment import experiment_command
 from compare.commands.outcome import deliver, report_options
-from compare.experiments.table import EXPERIMENTS, Row
+from compare.experiments.table import APART, EXPERIMENTS, Row
 
 if TYPE_CHECKING:
     from compare.reports.report import Report
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Experiments(LazyGroup):
     """The experiments by name, each command made from the experiment's parameters."""
 
-    rows = EXPERIMENTS
+    rows: ClassVar = ChainMap(APART, EXPERIMENTS)  # the last one's come first
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, its experiment imported now."""

@@ -68,6 +68,8 @@ def option(field: str, parameter: Parameter, default: Any) -> Callable[[F], F]:
     """The click option of one parameter."""
     flag = parameter.option or f"--{field.replace('_', '-')}"
     text = parameter.help + (f" [default: {parameter.shown}]" if parameter.shown else "")
+    if parameter.positional:
+        return click.argument(field, type=click.Choice(parameter.choices))
     shown = not parameter.shown and default is not None and default != ()
     if parameter.kind is FLAG:
         return click.option(flag, field, is_flag=True, help=text)

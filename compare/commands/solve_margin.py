@@ -33,7 +33,7 @@ def regularizer_of(ctx: click.Context, option: click.Parameter, text: str) -> Re
 
 
 @click.command(name="margin")
-@options_of(MarginComparison, only=("data", "standardize", "offset", "label"))
+@options_of(MarginComparison, only=("data", "standardize", "offset", "label", "image_shape"))
 @click.option(
     "--regularizer",
     default="l2",
@@ -70,6 +70,7 @@ def command(
     standardize: Literal["auto", "none", "standard"],
     offset: bool | None,
     label: str | None,
+    image_shape: tuple[int, int] | None,
     regularizer: Regularizer,
     tol: float,
     method: Literal["auto", "conic"],
@@ -83,7 +84,8 @@ def command(
     """
     import solvers
 
-    dataset = MarginComparison(data, standardize=standardize, offset=offset, label=label).dataset()
+    asked = MarginComparison(data, standardize=standardize, offset=offset, label=label, image_shape=image_shape)
+    dataset = asked.dataset()
     transformed = np.iscomplexobj(regularizer.coefficients(dataset.X[0]))  # then it matters what is next to what
     shaped = dataset.images if transformed and dataset.image_shape is not None else dataset.X
     start = perf_counter()

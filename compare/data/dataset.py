@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,10 @@ if TYPE_CHECKING:  # solvers imports scipy, which the help of a command need not
 
 class DataError(ValueError):
     """The data could not be had as asked; the message is one line that says what to do."""
+
+
+SMALLEST_IMAGE = 8
+"""Pixels of a side from which a square number of columns is taken for an image that was flattened. A convention."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,29 @@ class Dataset:
     def used(self) -> DataUsed:
         """For a report's provenance."""
         return DataUsed(self.name, self.sha256)
+
+    def as_images(self, shape: tuple[int, ...] | None) -> Dataset:
+        """The same with rows that are images of this shape; itself for None.
+
+        Raises DataError where the columns are not as many as the pixels.
+        """
+        if shape is None:
+            return self
+        if len(shape) != 2 or math.prod(shape) != self.X.shape[1]:
+            size = "×".join(map(str, shape))
+            raise DataError(f"{self.name}: images of {size} have not the {self.X.shape[1]} columns of X; write HxW")
+        return replace(self, image_shape=(shape[0], shape[1]))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What its user may want to know: that as many columns as these often are the pixels of square images."""
+        side = math.isqrt(self.X.shape[1])
+        if self.image_shape is not None or side < SMALLEST_IMAGE or side**2 != self.X.shape[1]:
+            return ()
+        return (
+            f"{self.name}: {side**2} columns are {side} × {side}. If each row is an image, --image-shape {side}x{side} "
+            "adds the two-dimensional networks.",
+        )
 
     @property
     def images(self) -> Array:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from compare.experiments.labelled_data import initial_scale, seeds
 from compare.experiments.protocol import Experiment, function_of, parameter
-from compare.experiments.values import COUNT, FOLDER, INTEGERS, POSITIVE, Interval
+from compare.experiments.values import COUNT, FOLDER, INTEGERS, POSITIVE, SIZES, Interval
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -51,6 +51,9 @@ class ChannelComparison(Experiment):
     _: KW_ONLY
     folder: Path | None = parameter(None, "Where MNIST's or CIFAR-10's standard files are.", kind=FOLDER)
     count: int = parameter(128, "Images taken of MNIST or CIFAR-10.", within=Interval(2))
+    image_shape: tuple[int, int] | None = parameter(
+        None, "HxW such as 28x28, where the columns of a table are the pixels of images.", kind=SIZES
+    )
     signals: bool = parameter(False, "Flatten images and convolve in one dimension.")
     kernels: Sequence[int] = parameter((1, 2, 3), "Kernel sizes K.", kind=INTEGERS, within=COUNT)
     channels: Sequence[int] = parameter((1, 2, 4), "Output channels C.", kind=INTEGERS, within=COUNT)
@@ -73,7 +76,7 @@ class ChannelComparison(Experiment):
     def _read(self) -> ChannelData:
         from compare.channels.channel_data import channel_data
 
-        loaded = channel_data(self.data, self.y, folder=self.folder, count=self.count)
+        loaded = channel_data(self.data, self.y, folder=self.folder, count=self.count, image_shape=self.image_shape)
         if self.signals:
             loaded = loaded.as_signals
         if max(self.kernels) > min(loaded.grid):

@@ -10,7 +10,7 @@ import numpy as np
 
 from compare.data.dataset import Dataset
 from compare.experiments.protocol import Experiment, parameter
-from compare.experiments.values import COUNT, INTEGERS, NOT_NEGATIVE, POSITIVE, SWITCH
+from compare.experiments.values import COUNT, INTEGERS, NOT_NEGATIVE, POSITIVE, SIZES, SWITCH
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -47,7 +47,9 @@ class LabelledDataExperiment(Experiment):
         None, "The column of a file that holds the label, by name; by number from 1 where it has no header."
     )
     image_shape: tuple[int, int] | None = parameter(
-        None, "(H, W) where the D columns of the points are an image; adds 2-D convolutions.", option=None
+        None,
+        "HxW such as 28x28, where the columns of each point are the pixels of an image; adds 2-D convolutions.",
+        kind=SIZES,
     )
     name: str = parameter("data", "What the report calls the points.", option=None)
 
@@ -71,7 +73,8 @@ class LabelledDataExperiment(Experiment):
             from compare.data.load import load
 
             several = self.several_classes
-            return load(self.data, scale=self.standardize, offset=self.offset, several=several, label=self.label)
+            found = load(self.data, scale=self.standardize, offset=self.offset, several=several, label=self.label)
+            return found.as_images(self.image_shape)
         if self.label is not None:
             raise ValueError(f"label names a column of a file, and these data are arrays; got {self.label!r}")
         return dataset_of(self.data, self.y, self.image_shape, self.name)

@@ -45,6 +45,8 @@ class Parameter:
     within: Interval | None = None
     shown: str = ""
     """The default as the help shows it, where that is not the value itself."""
+    positional: bool = False
+    """Whether the command takes it as an argument: one of `choices`."""
 
     def check(self, name: str, value: Any) -> None:
         """Raise ValueError where the value is none of `choices` or outside `within`; None is always allowed."""
@@ -67,10 +69,11 @@ def parameter(
     choices: tuple[str, ...] = (),
     within: Interval | None = None,
     shown: str = "",
+    positional: bool = False,
 ) -> T:
     """A field of an experiment with its help text. `kind` is found from the default where that is no tuple or None."""
     known = kind or KINDS.get(type(default), TEXT)
-    metadata = {"parameter": Parameter(help, option, known, choices, within, shown)}
+    metadata = {"parameter": Parameter(help, option, known, choices, within, shown, positional)}
     return field(default=default, metadata=metadata)
 
 
@@ -163,7 +166,7 @@ class Experiment(ABC):
         done = run_parts(parts, title, show=self.progress)
         found = [one for several in done.results for one in several]
         made = sections(found) if found else ()
-        return self.report(made, done, on=dataset.name, used=[dataset.used], seeds=seeds)
+        return self.report(made, done, on=dataset.name, used=[dataset.used], seeds=seeds, notes=dataset.notes)
 
     def report(
         self,

@@ -58,3 +58,13 @@ EXPERIMENTS = {
     )
 }
 """`implicitbias compare <name>`. Bare `implicitbias compare` runs the quick form of each, in this order."""
+
+APART = {
+    name: Row(f"compare.experiments.{target}", help)
+    for name, target, help in (
+        ("paper", "paper:compare_paper", "A paper's statements and figures, line by line, in its order."),
+        ("decay", "decay:compare_decay", "Weight decay λ → 0 beside the flow's limit and the explicit path."),
+        ("bounded", "bounded:compare_bounded", "Narrow kernels: average pooling, depth 3, sparsity in wavelets."),
+    )
+}
+"""The same, but no part of bare `implicitbias compare`: they repeat its experiments, or take as long as all of it."""

@@ -209,6 +209,8 @@ class Section:
     """The predictions, each with its measurement."""
     figures: Sequence[Figure] = ()
     """The plots."""
+    in_summary: bool = False
+    """Whether the whole table belongs to the summary of one screen."""
     group: str = ""
     """The experiment that the section is of: a heading over its sections."""
 

@@ -38,6 +38,10 @@ def print_report(report: Findings, console: Console | None = None, *, verbose: b
             print_section(section, out)
         print_provenance(report, out)
     else:
+        for section in report.sections:
+            if section.in_summary:
+                out.print(Text(clean(section.title), style="bold"))
+                out.print(rich_table(section, section.columns))
         for section in overview(report):
             print_short(section, out)
         print_open(report, out)

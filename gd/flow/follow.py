@@ -20,6 +20,7 @@ from gd.flow.kkt import KKT, StationaryPoint, kkt_of_force
 from gd.flow.limit import Integrated, Limit
 from gd.flow.margin_map import MarginMap
 from gd.flow.recorder import Recorder
+from gd.flow.second_order import WeightSpacePoint
 from gd.flow.termination import CERTIFIABLE, Reached, Termination
 from gd.networks.declaration import declared
 from gd.status import FlowStatus
@@ -286,6 +287,7 @@ class Run:
             certificate=there.certificate,
             conservation_drift=self.recorder.laws.drift(row),
             two_layers=self.mapping.two_layers(there.theta),
+            point=WeightSpacePoint(self.mapping, there.theta, there.multipliers, there.kkt.relative, found.status),
             integrated=Integrated(
                 weights=self.mapping.weights(own.theta),
                 predictor=self._predictor(own),

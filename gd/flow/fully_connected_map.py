@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from gd.flow.margin_map import Local, MarginMap, balancedness
 from gd.targets import Targets
 from solvers.arrays import Array
 from solvers.regularizers import Regularizer
+
+UNUSED = 1e-9  # relative singular values of layers: hidden directions that no weight uses
 
 
 class FullyConnectedMap(CoefficientMap):
@@ -103,6 +106,20 @@ class FullyConnectedMap(CoefficientMap):
 
     def weights(self, theta: Tensor) -> dict[str, Array]:
         return {f"weights.{i}": W.cpu().numpy() for i, W in enumerate(self.layers(theta))}
+
+    def symmetries(self, theta: Tensor) -> Tensor:
+        """Rotations of hidden units: AW_l and −W_{l+1}A, A antisymmetric, one index among the directions in use."""
+        layers, found = self.layers(theta), []
+        for layer, (before, after) in enumerate(pairwise(layers)):
+            used, sizes, _ = torch.linalg.svd(torch.cat([before, after.mT], dim=1), full_matrices=True)
+            rank = int((sizes > UNUSED * sizes[0]).sum())
+            for i, j in product(range(rank), range(used.shape[1])):
+                if i < j:
+                    A = torch.outer(used[:, i], used[:, j]) - torch.outer(used[:, j], used[:, i])
+                    turned = [torch.zeros_like(W) for W in layers]
+                    turned[layer], turned[layer + 1] = A @ before, -after @ A
+                    found.append(torch.cat([W.flatten() for W in turned]))
+        return torch.stack(found) if found else super().symmetries(theta)
 
     def predictors(self, theta: Tensor) -> Array:
         return np.asarray(self.composed(theta).reshape(-1, *self.shape).cpu().numpy())

@@ -115,6 +115,8 @@ class MarginMap(ABC):
     """The induced regularizer, where a closed form is known."""
     settling = SETTLING
     """Residual (radians) above which no point is looked for."""
+    smooth = True
+    """Whether the margins have second derivatives in the weights everywhere."""
     settles_slowly = True
     """Whether some directions settle like a small power of ‖w‖: dying units, rotations among layers or channels."""
 
@@ -157,6 +159,21 @@ class MarginMap(ABC):
         """Quadratic forms of θ (B, P) that gradient flow of raw weights conserves, (B, ·); None where none is known."""
         del theta
         return None
+
+    def real_coordinates(self, theta: Tensor) -> Tensor:
+        """One row of θ, (P,), as as many real numbers as there are weights, of the same length."""
+        return theta
+
+    def from_real_coordinates(self, real: Tensor) -> Tensor:
+        """The inverse of `real_coordinates`, differentiable."""
+        return real
+
+    def symmetries(self, theta: Tensor) -> Tensor:
+        """Directions in which rotations of the weights that leave margins and norm alone move θ (P,).
+
+        In real coordinates, (S, P); they may depend on each other, and none is known here.
+        """
+        return self.real_coordinates(theta)[None][:0]
 
     def above_underflow(self, theta: Tensor) -> Tensor:
         """θ with what would underflow held just above it, where weights decay independently."""

@@ -12,6 +12,7 @@ C = 8 that is the difference between a matrix of a million entries an evaluation
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,10 @@ THRESHOLDS = (1e-2, 1e-4, 1e-7)  # of the largest weight p: which constraints ar
 
 
 class MultiChannelMap(MarginMap):
-    """m_n = y_n⟨x_n, β⟩ for `MultiChannelCNN`; θ is U and V flattened, in this order."""
+    """m_n = y_n⟨x_n, β⟩ for `MultiChannelCNN`, and for two circular layers of `Convolutional`, which are R = C = 1.
+
+    θ is U and V flattened, in this order.
+    """
 
     def __init__(
         self,
@@ -39,8 +43,9 @@ class MultiChannelMap(MarginMap):
         regularizer: ConvKernel,
         X: Tensor,
         y: Tensor,
+        parameter_shapes: Sequence[tuple[int, ...]] | None = None,
     ) -> None:
-        """`channels` are (R, C), `regularizer` is R_{K,C} of the network."""
+        """`channels` are (R, C), `regularizer` is R_{K,C} of the network; `parameter_shapes` are U's and V's in it."""
         self.degree = 2
         self.grid, self.kernel = grid, kernel
         self.R, self.C = channels
@@ -57,6 +62,7 @@ class MultiChannelMap(MarginMap):
         self.multiplicity = torch.as_tensor(geometry.multiplicity, dtype=X.dtype, device=X.device).reshape(half)
         self._sizes = [(self.C, self.R, *kernel), (self.C, *grid)]
         self._split_at = [int(np.prod(size)) for size in self._sizes]
+        self._parameter_shapes = parameter_shapes or self._sizes
 
     @property
     def convex(self) -> bool:
@@ -75,6 +81,16 @@ class MultiChannelMap(MarginMap):
     def conserved(self, theta: Tensor) -> Tensor:
         U, V = (part.flatten(2) for part in self.layers(theta))
         return (V @ V.mT - U @ U.mT).flatten(1)
+
+    def symmetries(self, theta: Tensor) -> Tensor:
+        """Rotations of the channels, of U and V alike."""
+        parts, found = [part.flatten(1) for part in self.layers(theta)], []
+        for first, second in combinations(range(self.C), 2):
+            turned = [torch.zeros_like(part) for part in parts]
+            for new, part in zip(turned, parts, strict=True):
+                new[first], new[second] = part[second], -part[first]
+            found.append(torch.cat([new.flatten() for new in turned]))
+        return torch.stack(found) if found else super().symmetries(theta)
 
     def _spectra(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         U, V = self.layers(theta)
@@ -96,7 +112,8 @@ class MultiChannelMap(MarginMap):
         return np.asarray(self.predictors_tensor(theta).reshape(-1, *self.shape).cpu().numpy())
 
     def weights(self, theta: Tensor) -> dict[str, Array]:
-        return {f"weights.{i}": w.cpu().numpy() for i, w in enumerate(self.layers(theta))}
+        shaped = zip(self.layers(theta), self._parameter_shapes, strict=True)
+        return {f"weights.{i}": w.cpu().numpy().reshape(shape) for i, (w, shape) in enumerate(shaped)}
 
     def at(self, theta: Tensor, carried: Sequence[Any] | None = None) -> Local:
         del carried

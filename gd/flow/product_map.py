@@ -127,6 +127,32 @@ class ProductMap(CoefficientMap):
         squares = self.layers(theta).abs() ** 2
         return (squares[:, :-1] - squares[:, 1:]).flatten(1)
 
+    def real_coordinates(self, theta: Tensor) -> Tensor:
+        if not self.fourier:
+            return theta
+        w = self.layers(theta)
+        return torch.cat([w.real.flatten(), w.imag[:, self.paired].flatten()])
+
+    def from_real_coordinates(self, real: Tensor) -> Tensor:
+        if not self.fourier:
+            return real
+        size = self._depth * self.F.shape[1]
+        imaginary = real.new_zeros(self._depth, self.F.shape[1])
+        imaginary[:, self.paired] = real[size:].reshape(self._depth, -1)
+        return torch.complex(real[:size], imaginary.flatten())
+
+    def symmetries(self, theta: Tensor) -> Tensor:
+        """Of frequencies: the phase that one layer gives to the next."""
+        if not self.fourier:
+            return super().symmetries(theta)
+        w, found = self.layers(theta), []
+        for layer in range(self._depth - 1):
+            for d in torch.nonzero(self.paired)[:, 0].tolist():
+                turned = torch.zeros_like(w)
+                turned[layer, d], turned[layer + 1, d] = 1j * w[layer, d], -1j * w[layer + 1, d]
+                found.append(self.real_coordinates(turned.flatten()))
+        return torch.stack(found) if found else super().symmetries(theta)
+
     def above_underflow(self, theta: Tensor) -> Tensor:
         size = theta.abs()
         tiny = (size < SMALLEST_WEIGHT) & (size > 0)

@@ -53,6 +53,8 @@ ON_THE_KINK = 1e-7  # of the largest |z|: below it the side a unit is on is what
 class SlidingMap(ModuleMap):
     """A homogeneous module with kinks, with Clarke gates at those that attract the flow."""
 
+    smooth = False
+
     def __init__(self, model: nn.Module, X: Tensor, y: Tensor, seed: int = 0, targets: Targets | None = None) -> None:
         super().__init__(model, X, y, seed, targets)
         start = self.start([model])

@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gd.flow.margin_map import MarginMap
+from gd.flow.multi_channel_map import MultiChannelMap
 from gd.flow.product_map import ProductMap
 from gd.networks.linear_network import (
     Initialization,
@@ -144,7 +146,10 @@ class Convolutional(LinearNetwork):
             beta = linear[(..., *window)] / math.sqrt(math.prod(self.shape))
         return beta
 
-    def margin_map(self, X: Tensor, y: Tensor) -> ProductMap | None:
+    def margin_map(self, X: Tensor, y: Tensor) -> MarginMap | None:
+        R = self.kernel_norm
+        if R is not None:
+            return MultiChannelMap(self.shape, self.kernel, (1, 1), R, X, y, [self.kernel, self.shape])
         return self._product_map(Targets(y).rows(X))
 
     def class_margin_map(self, X: Tensor, targets: ClassTargets) -> ProductMap | None:
@@ -170,9 +175,15 @@ class Convolutional(LinearNetwork):
             return L2()
         if self.full_width:
             return FourierBridge(2.0 / self.depth, rows=self.outputs > 1)
-        if self.padding == "circular" and self.depth == 2:
-            return ConvKernel(self.kernel[0] if len(self.shape) == 1 else self.kernel, out_channels=1)
-        return None
+        return self.kernel_norm
+
+    @property
+    def kernel_norm(self) -> ConvKernel | None:
+        """R_{K,1} of a circular network of depth 2 with narrow kernels of more than one tap; None for any other."""
+        narrow = not self.full_width and any(k > 1 for k in self.kernel)
+        if not narrow or self.padding != "circular" or self.depth != 2:
+            return None
+        return ConvKernel(self.kernel[0] if len(self.shape) == 1 else self.kernel, out_channels=1)
 
     @property
     def theorem(self) -> str:

@@ -17,7 +17,7 @@ from compare import command_line
 from compare.command_line import COMMANDS, PROBLEMS, cli
 from compare.commands.compare import Experiments
 from compare.experiments.protocol import Experiment
-from compare.experiments.table import EXPERIMENTS
+from compare.experiments.table import APART, EXPERIMENTS
 from compare.experiments.values import integers
 from compare.reports.progress import run_parts
 from compare.reports.provenance import Provenance
@@ -130,10 +130,11 @@ def test_bad_input_is_noticed_before_torch_is_imported(tmp_path):
     assert all(line.endswith(("Error ", "Refusal ", "BadParameter ")) for line in said), said
 
 
-@pytest.mark.parametrize("table", [COMMANDS, EXPERIMENTS, PROBLEMS])
+@pytest.mark.parametrize("table", [COMMANDS, EXPERIMENTS, APART, PROBLEMS])
 def test_every_row_leads_to_a_command(table):
     for name, row in table.items():
-        command = Experiments(name="x").get_command(None, name) if table is EXPERIMENTS else row.load()
+        experiment = table in (EXPERIMENTS, APART)
+        command = Experiments(name="x").get_command(None, name) if experiment else row.load()
         assert command.name == name
         assert row.help.endswith(".")
 

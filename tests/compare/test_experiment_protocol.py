@@ -15,8 +15,10 @@ import compare
 from compare.command_line import cli
 from compare.commands.compare import attempt
 from compare.experiments.protocol import Experiment, function_of, parameter, quick_report
-from compare.experiments.table import EXPERIMENTS, Row
+from compare.experiments.table import APART, EXPERIMENTS, Row
 from compare.experiments.values import COUNT, INTEGERS, POSITIVE, Interval, integers, names, numbers, sizes
+
+ROWS = EXPERIMENTS | APART
 
 # --- what a user writes, in a file of its own ---------------------------------------------------------------------
 
@@ -137,7 +139,7 @@ def test_parameters_do_not_change():
         SumComparison(unknown=1)
 
 
-@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name != "sums"])
+@pytest.mark.parametrize("name", [name for name in ROWS if name != "sums"])
 def test_help_and_bad_parameters_need_no_heavy_import(name):
     code = (
         "import sys; from compare.command_line import cli\n"
@@ -151,9 +153,9 @@ def test_help_and_bad_parameters_need_no_heavy_import(name):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name != "sums"])
+@pytest.mark.parametrize("name", [name for name in ROWS if name != "sums"])
 def test_every_experiment_describes_every_parameter(name):
-    function = EXPERIMENTS[name].load()
+    function = ROWS[name].load()
     described = function.experiment.parameters()
     assert set(inspect.signature(function).parameters) == set(described)
     assert all(known.help.endswith(".") for known in described.values())

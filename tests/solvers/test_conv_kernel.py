@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from solvers import ConvKernel, Status, induced_regularizer, max_margin
-from solvers.conv_kernel.conic import conic_value, reduce_rank
+from solvers import ConvKernel, Status, conv_kernel_sdp, induced_regularizer, max_margin, reduce_rank
 from solvers.conv_kernel.lags import KernelLags
+from solvers.conv_kernel.network import least_output_weights
 
 RAMP = np.arange(1.0, 9.0)
 
@@ -94,9 +94,12 @@ SHAPES = [((9,), (3,), 1), ((8,), (6,), 1), ((7,), (6,), 1), ((3, 4), (2, 2), 1)
 def test_the_semidefinite_program_agrees(grid, kernel, R):
     w = np.random.default_rng(sum(grid) + R).standard_normal(grid if R == 1 else (R, *grid))
     answer = induced_regularizer(w, kernel, in_channels=R)
-    value, _, _ = conic_value(w, ConvKernel(kernel, R))
+    program = conv_kernel_sdp(w, kernel, in_channels=R)
     assert_sound(answer, w, kernel)
-    assert answer.value == pytest.approx(value, rel=1e-7)  # Clarabel stops near 1e-8 on these programs
+    assert answer.value == pytest.approx(program.value, rel=1e-7)  # Clarabel stops near 1e-8 on these programs
+    assert program.status is Status.OPTIMAL
+    assert program.lower_bound <= answer.value * (1 + 1e-9)
+    assert ConvKernel(kernel, R).dual_norm(program.dual) == pytest.approx(1, rel=1e-12)
 
 
 def adversarial():
@@ -185,17 +188,42 @@ def test_one_channel_is_enough_for_signals_and_two_bounds_for_images():
 
 def test_rank_reduction_of_a_full_rank_optimum():
     w = np.random.default_rng(4).standard_normal(10)
-    regularizer = ConvKernel(4)
-    value, Z, _ = conic_value(w, regularizer)
-    answer = reduce_rank(Z, w, regularizer)
-    assert answer.rank_before > 1
-    assert answer.reduced
+    program = conv_kernel_sdp(w, 4)
+    answer = reduce_rank(program.matrix, w, 4)
+    assert answer.rank > 1
+    assert answer.channels == 1
     assert answer.kernels.shape == (1, 4)
-    assert answer.objective == pytest.approx(value, rel=1e-6)
+    assert answer.value == pytest.approx(program.value, rel=1e-6)
     np.testing.assert_allclose(network_predictor(answer.kernels, answer.output_weights, w.shape), w, atol=1e-10)
-    image = np.random.default_rng(4).standard_normal((3, 3))
-    _, Z, _ = conic_value(image, ConvKernel((2, 2)))
-    assert not reduce_rank(Z, image, ConvKernel((2, 2))).reduced
+
+
+@pytest.mark.parametrize(("shape", "kernel", "R"), [((3, 3), (2, 2), 1), ((3, 8), (2,), 3)])
+def test_rank_reduction_keeps_the_channels_that_images_and_input_channels_need(shape, kernel, R):
+    w = 1e-7 * np.random.default_rng(4).standard_normal(shape)
+    program = conv_kernel_sdp(w, kernel, in_channels=R)
+    answer = reduce_rank(program.matrix, w, kernel, in_channels=R)
+    assert 1 < answer.channels <= np.prod(kernel) * R
+    assert answer.value <= program.value * (1 + 1e-8)
+    assert answer.value >= program.lower_bound * (1 - 1e-9)
+    assert answer.predictor_error < 1e-9
+
+
+def test_a_matrix_that_is_not_optimal_loses_rank_at_no_greater_cost():
+    rng = np.random.default_rng(7)
+    w, geometry = rng.standard_normal(10), ConvKernel(3).geometry((10,))
+    networks = [
+        least_output_weights(geometry, rng.standard_normal((1, 3)), geometry.fourier(w)[0])[:2] for _ in range(5)
+    ]
+    Z = sum(np.outer(wide, wide) for wide in (np.concatenate([U[0], V[0]]) for U, V in networks)) / 5
+    answer = reduce_rank(Z, w, 3)
+    assert answer.rank == 5
+    assert answer.channels == 1
+    assert answer.value <= answer.trace
+    assert answer.predictor_error < 1e-9
+    with pytest.raises(ValueError, match="another predictor"):
+        reduce_rank(Z, w[::-1], 3)
+    with pytest.raises(ValueError, match="shape"):
+        reduce_rank(Z[:-1, :-1], w, 3)
 
 
 def test_second_moment_is_the_matrix_of_the_program():

@@ -1,0 +1,88 @@
+"""Jin, Montúfar (2020), "Implicit bias of gradient descent for mean squared error regression" (slides)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from compare.papers.lines import Line, Measured, about
+
+if TYPE_CHECKING:
+    from compare.experiments.margin import MarginComparison
+    from compare.experiments.spline import SplineComparison
+
+GAUSSIAN = f"gaussian:1,{math.sqrt(0.1)!r}"
+"""B ~ N(0, 0.1) is the variance."""
+
+
+def uniform() -> SplineComparison:
+    """W ~ U(−1, 1), B ~ U(−2, 2); the figure's widths and wider ones, from which the slope is fitted."""
+    from compare.experiments.spline import SplineComparison
+
+    return SplineComparison(inits=("uniform:1,2",), widths=(10, 40, 160, 640, 2560))
+
+
+def uniform_quickly() -> SplineComparison:
+    """Twenty networks."""
+    from compare.experiments.spline import SplineComparison
+
+    return SplineComparison.quick()[0]
+
+
+def gaussian() -> SplineComparison:
+    """W ~ N(0, 1), B ~ N(0, 0.1), the figure's widths and those between."""
+    from compare.experiments.spline import SplineComparison
+
+    return SplineComparison(inits=(GAUSSIAN,), widths=(20, 80, 320, 1280, 2560))
+
+
+def gaussian_quickly() -> SplineComparison:
+    """Twenty networks."""
+    from compare.experiments.spline import SplineComparison
+
+    return SplineComparison(inits=(GAUSSIAN,), widths=(80, 320, 1280, 5120), seeds=20)
+
+
+def linear() -> MarginComparison:
+    """Deep linear networks."""
+    from compare.experiments.margin import MarginComparison
+
+    return MarginComparison("iris:0v1", architectures=("fully connected",), depths=(1, 2, 3), seeds=(0,), steps=200)
+
+
+BOTH = (Measured(uniform, uniform_quickly), Measured(gaussian, gaussian_quickly))
+LINES = (
+    Line("opening figure", "deep linear networks end at the ℓ2 max margin", measured=(Measured(linear, linear),)),
+    Line("eq. (1)", "the network", elsewhere="a definition: gd.WideReLU"),
+    Line("eqs. (2), (3)", "the initialization", elsewhere="a definition: gd.WideReLU, solvers.InitialDistribution"),
+    Line("main theorem as printed", "inf over [−L, L] of |f − g*| is O(n^{−1/2})", ("theorem-inf-as-printed",)),
+    Line("main theorem, eq. (4)", "sup over [−L, L] of |f − g*| is O(n^{−1/2}); g* solves the variational problem",
+         ("theorem-sup", "initial-function"), BOTH),
+    Line("ζ(x)", "∫|W|³p(W, −Wx)dW", ("zeta-breakpoints",)),
+    Line("eqs. (5), (6)", "anti-symmetrical initialization: f_0 = 0", ("anti-symmetric",)),
+    Line("figure: uniform initialization", "W ~ U(−1, 1), B ~ U(−2, 2): the error falls like n^{−1/2}",
+         measured=(Measured(uniform, uniform_quickly, about("slope")),)),
+    Line("figure: Gaussian initialization", "W ~ N(0, 1), B ~ N(0, 0.1): the error falls like n^{−1/2}",
+         measured=(Measured(gaussian, gaussian_quickly, about("slope")),)),
+    Line("eq. (7)", "the linearized model", ("linearized-network",)),
+    Line("eqs. (8)-(11)", "the gradients and their sizes", ("gradients", "kernel-shares")),
+    Line("eq. (12), theorem", "output weights alone against all: O(1/n)", ("output-layer-training",)),
+    Line("eq. (13), theorem", "the least change of parameters", ("least-change",)),
+    Line("eqs. (14)-(17)", "the problem of the output weights, as an empirical measure", ("empirical-problem",)),
+    Line("eq. (18)", "infinite width", elsewhere="solvers.kernel_interpolant"),
+    Line("eq. (18) read as the spline", "on data that are not corrected by u and v", ("kernel-18-is-the-spline",)),
+    Line("theorem: (17) against (18)", "O(n^{−1/2})", ("width-rate",)),
+    Line("eq. (19)", "breakpoints", ("breakpoint-problem", "zeta-breakpoints")),
+    Line("eq. (20)", "the second derivative", ("eq-20",)),
+    Line("eq. (21)", "with a free line ux + v", ("kernel-21", "arc-cosine-kernel")),
+    Line("eq. (22)", "the function of the solution", ("curvature-outside",)),
+    Line("eq. (23)", "ζ by conditional expectation", ("zeta-breakpoints", "curvature-value")),
+    Line("eq. (24), theorem", "the spline on the data, a line outside",
+         ("curvature-value", "curvature-outside", "euler-lagrange", "tridiagonal")),
+    Line("proposition, Gaussian", "ζ = 2σ_w³σ_b³/(π(σ_b² + x²σ_w²)²)", ("zeta-gaussian",)),
+    Line("proposition, binary-uniform", "ζ is constant on [−L, L]", ("zeta-binary-uniform",)),
+    Line("proposition, uniform", "ζ is constant on [−L, L]", ("zeta-uniform", "natural-cubic-spline")),
+    Line("figure: the effect of ζ", "where ζ peaks the solution bends", ("spline-of-five-points",)),
+    Line("future work", "several inputs, deep networks, other optimizers",
+         elsewhere="gd.squared_flow_limit follows any module; no statement is made"),
+)  # fmt: skip
