@@ -17,7 +17,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -63,7 +63,7 @@ class Refusal(click.ClickException):
 class LazyGroup(click.Group):
     """A click group that knows its commands' names and help lines, and imports a command when it is called."""
 
-    rows: Mapping[str, Row] = {}
+    rows: ClassVar[Mapping[str, Row]] = {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the table's order."""

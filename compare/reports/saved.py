@@ -67,7 +67,9 @@ def section(record: Mapping[str, Any]) -> Section:
     rows = tuple({key: value(each) for key, each in row.items()} for row in record["rows"])
     checks = tuple(check(each) for each in record["checks"])
     figures = [Figure(f["name"], f["caption"], lambda canvas: None, f["data"]) for f in record["figures"]]
-    return Section(str(record["title"]), str(record["text"]), columns, rows, checks, figures, str(record["group"]))
+    return Section(
+        str(record["title"]), str(record["text"]), columns, rows, checks, figures, group=str(record["group"])
+    )
 
 
 def check(record: Mapping[str, Any]) -> Check:
