@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 class Experiments(LazyGroup):
     """The experiments by name, each command made from the experiment's parameters."""
 
-    rows: ClassVar = ChainMap(APART, EXPERIMENTS)  # the last one's come first
+    rows: ClassVar[Mapping[str, Row]] = ChainMap(APART, EXPERIMENTS)  # the last one's come first
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, its experiment imported now."""

@@ -168,14 +168,14 @@ PICTURES: dict[str, str] = {
                 ("sweep/", ["grids of cells: plan, workers,", "store, resumption"]),
             ],
             [
-                ("margin/, channels/", ["linear networks and", "linear convolutional ones"]),
+                ("margin/, channels/, bounded/", ["linear networks; linear", "convolutional ones; few units"]),
                 ("optimizers/, regression/", ["the second axis; the", "squared loss at every scale"]),
                 ("relu/, spline/", ["two-layer networks; wide", "ones with one input"]),
                 ("generators/", ["images by", "convolutional ones"]),
             ],
             [
                 ("data/", ["tables, images, data sets by name"]),
-                ("mutants/", ["wrong predictions, to be refuted"]),
+                ("papers/, mutants/", ["their statements; wrong ones"]),
                 ("measures, function_distance", ["angle, margin gap, distances"]),
             ],
             [("reports/", ["checks, tables, figures, provenance; HTML, JSON, CSV, terminal"])],
@@ -183,7 +183,7 @@ PICTURES: dict[str, str] = {
         [
             ("command_line, commands/", "experiments/", ""),
             ("experiments/", "optimizers/, regression/", "run"),
-            ("margin/, channels/", "data/", ""),
+            ("margin/, channels/, bounded/", "data/", ""),
             ("relu/, spline/", "measures, function_distance", ""),
             ("measures, function_distance", "reports/", ""),
         ],
