@@ -26,6 +26,7 @@ from gd.losses import CrossEntropy, Exponential, Logistic, Squared
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from gd.networks.linear_network import LinearNetwork
 from gd.networks.matrix_factorization import MatrixFactorization
+from gd.networks.mirrored_relu import DeepReLU, WideReLUVectors
 from gd.networks.multi_channel import MultiChannelCNN, MultiChannelReLU
 from gd.networks.wide_relu import WideReLU
 from gd.optimizers.adagrad import AdaGrad
@@ -44,7 +45,7 @@ from gd.status import FlowStatus, LinearFlowStatus, OptimizerStatus, RunStatus, 
 
 __all__ = [
     "LinearNetwork", "FullyConnected", "Diagonal", "Convolutional", "MatrixFactorization",
-    "MultiChannelCNN", "MultiChannelReLU", "WideReLU",
+    "MultiChannelCNN", "MultiChannelReLU", "WideReLU", "WideReLUVectors", "DeepReLU",
     "ConvGenerator", "EncoderDecoder", "TwoLayerGenerator", "ToyGenerator",
     "descend", "Trajectory", "RunStatus", "Hypotheses", "descend_image", "ImageTrajectory",
     "Oracle", "NoiseLevel", "RunningVariance",

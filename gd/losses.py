@@ -110,7 +110,7 @@ class CrossEntropy(Logistic):
     It is the logistic loss of the soft minimum −log Σ_k e^{−m_{nk}} of each sample's margins. For labels ±1 it is the
     logistic loss itself.
 
-    Reference: Soudry et al. (2018), section 4.1; Ravi et al. (2024), for `Exponential` and `Logistic` of all m_{nk}.
+    Reference: Soudry et al. (2018); Ravi et al. (2024), for `Exponential` and `Logistic` of all m_{nk}.
 
     >>> f, y = torch.zeros(1, 2, 3, dtype=torch.float64), torch.ones(2, 3, dtype=torch.float64)
     >>> CrossEntropy().log_value(f, y).exp() / 2  # log 4 for each of two samples

@@ -34,8 +34,8 @@ class FlowStatus(TrainingStatus):
         "from changing sign, so the theorem's assumption fails and the max-margin prediction does not apply."
     )
     SADDLE = (
-        "Not proved: the weights are nearly stationary, but the induced problem's duality gap is open, as at a saddle "
-        "that the flow had not left within the steps allowed."
+        "A saddle: the weights are nearly stationary, the induced problem's duality gap is open, and small weights "
+        "would still grow (`Limit.integrated.growth`); the flow had not left within the steps allowed."
     )
     UNFINISHED = (
         "Not converged: the residuals stayed above the tolerance within the steps and the time allowed; read them, not "

@@ -46,6 +46,15 @@ from solvers.splines.initial_distributions import BinaryUniformInit, GaussianIni
 from solvers.splines.kernel_interpolant import KernelInterpolant, kernel_interpolant
 from solvers.splines.rich_regime import RichInterpolant, rich_interpolant
 from solvers.splines.spline_certificate import SplineCertificate
+from solvers.splines.vector_kernels import (
+    DeepReLUKernel,
+    GaussianInputs,
+    InputLaw,
+    SphereInputs,
+    VectorInterpolant,
+    VectorKernel,
+    vector_interpolant,
+)
 from solvers.splines.weighted_spline import WeightedSpline, weighted_spline
 from solvers.stationary_points import BridgeSolution
 
@@ -91,6 +100,8 @@ __all__ = [
     # one-input networks: splines and the initializations they come from
     "weighted_spline", "kernel_interpolant", "rich_interpolant",
     "WeightedSpline", "KernelInterpolant", "RichInterpolant", "SplineCertificate",
+    "vector_interpolant", "VectorInterpolant", "VectorKernel", "InputLaw", "GaussianInputs", "SphereInputs",
+    "DeepReLUKernel",
     "InitialDistribution", "GaussianInit", "UniformInit", "BinaryUniformInit", "DensityInit",
     "CurvatureWeight", "ConstantWeight", "FunctionWeight",
     # convolutional generators: the kernel, its filters, what they predict

@@ -8,7 +8,7 @@ Point n has the K − 1 constraints
 numbered (n, j), j = 0 … K − 2 counting the other classes in order. That is another problem than K tasks with labels ±1
 of their own (labels of shape (N, K)), in which each row of W has to separate its class from zero.
 
-Reference: Crammer, Singer (2001), for the constraints; Soudry, Hoffer, Nacson, Gunasekar, Srebro (2018), section 4.1,
+Reference: Crammer, Singer (2001), for the constraints; Soudry, Hoffer, Nacson, Gunasekar, Srebro (2018),
 that gradient descent on the cross entropy maximizes this margin; Ravi, Scott, Soudry, Wang (2024), for other losses.
 """
 
@@ -72,7 +72,9 @@ class Classes:
 
 
 def find_classes(y: Any) -> Classes | None:
-    """The classes of labels (N,): integers or strings of three values or more; None for anything else.
+    """The classes of labels (N,): integers or strings of three values or more; None for other numbers.
+
+    Raises ValueError for one or two strings: two classes are −1 and +1.
 
     >>> find_classes(["b", "a", "c", "a"]).index.tolist(), find_classes([1, -1, 1]) is None
     ([1, 0, 2, 0], True)
@@ -91,6 +93,12 @@ def find_classes(y: Any) -> Classes | None:
     if labels.ndim != 1 or not (words or (numbers and np.isfinite(labels).all())):
         return None
     names, index = np.unique(labels.astype(str) if words else labels, return_inverse=True)
+    if words and 0 < names.size < 3:
+        given, last = ", ".join(repr(str(name)) for name in names), str(names[-1])
+        raise ValueError(
+            f"y holds words of fewer than three values, {given}: two classes are written −1 and +1, so pass "
+            f"2 * (y == {last!r}) - 1 for an array y (three and more may be words; MaxMarginClassifier takes any)"
+        )
     return Classes(names, index) if names.size >= 3 else None
 
 
@@ -208,6 +216,22 @@ class ClassProblem(MarginProblem):
     def conic_margins(self, cp: Any, flat: Any) -> Any:
         rows = DifferenceRows(csr_array(self.points), np.ones(self.n_constraints), classes=self.classes)[:]
         return cp.reshape(rows @ flat, self.label_shape, order="C")
+
+    def curvature(self, blocks: Array) -> Array:
+        """As sums of x_n x_nᵀ for every two classes: a row a_m is a difference of unit vectors ⊗ x_n."""
+        N, others = self.label_shape
+        K, n, j = others + 1, np.arange(N)[:, None], np.arange(others)
+        signs = np.zeros((N, others, K))
+        signs[n, j, self.classes.index[:, None]], signs[n, j, self.classes.others] = 1.0, -1.0
+        grouped = signs.reshape(len(blocks), -1, K)
+        table = (grouped.swapaxes(1, 2) @ (blocks @ grouped)).reshape(N, -1, K, K).sum(axis=1)
+        points = dense(self.points)
+        system = np.empty((K, points.shape[1], K, points.shape[1]))
+        for k in range(K):
+            for other in range(k + 1):
+                part = (points * table[:, k, other, None]).T @ points
+                system[k, :, other], system[other, :, k] = part, part.T
+        return system.reshape(K * points.shape[1], -1)
 
     def careful_margins(self, beta: Array) -> Array:
         table = beta.reshape(self.classes.names.size, -1)

@@ -52,7 +52,7 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         NotSeparableError: at fit, with on_nonseparable="raise".
         ValueError: fewer than two classes, a regularizer of one output with three classes, invalid parameters or data.
 
-    Reference: Crammer, Singer (2001), for the problem of several classes; Soudry et al. (2018), Theorem 7, that
+    Reference: Crammer, Singer (2001), for the problem of several classes; Soudry et al. (2018), that
     gradient descent on the cross entropy ends at it.
 
     >>> from solvers.regularizers import Bridge

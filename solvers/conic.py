@@ -135,6 +135,15 @@ def loss_program(problem: MarginProblem, conic: Conic, radius: float, loss: Marg
     return cp.Problem(cp.Minimize(loss.conic(cp, margins)), [conic(beta) <= radius]), beta
 
 
+def support_program(shape: tuple[int, ...], conic: Conic, z: Array) -> tuple[Any, Any]:
+    """max ⟨z, β⟩ s.t. R(β) ≤ 1, z scaled to a largest entry of one: the cvxpy problem and β."""
+    cp = cvxpy_library()
+    flat = cp.Variable(z.size)
+    beta = flat if len(shape) == 1 else cp.reshape(flat, shape, order="C")
+    slope = z.reshape(-1) / max(float(np.abs(z).max()), 1e-300)
+    return cp.Problem(cp.Maximize(slope @ flat), [conic(beta) <= 1.0]), beta
+
+
 def conic_candidate(problem: MarginProblem, conic: Conic) -> Candidate:
     """min R(β) s.t. Aβ ≥ 1 by a cone solver, R said by `conic`; β scaled to margin one.
 

@@ -111,14 +111,14 @@ def logistic_limit(X: ArrayLike, y: ArrayLike, *, loss: Loss | None = None) -> L
     margin_loss = loss_of(loss, problem)
     split = separable_part(problem.signed_rows)
     direction, certificate = _direction(problem, split, X, y)
-    v, value, gap = _finite_part(problem, split, margin_loss)
+    v, found = finite_part(problem, split, margin_loss)
     return LogisticLimit(
         separable=split.separable.reshape(problem.label_shape),
         direction=direction.reshape(problem.shape),
         finite_part=v.reshape(problem.shape),
         subspace=split.span.reshape(-1, *problem.shape),
-        loss=value,
-        certificate=LimitCertificate(split, split.proof, certificate, gap),
+        loss=found.value,
+        certificate=LimitCertificate(split, split.proof, certificate, found.gap / max(1.0, found.value)),
     )
 
 
@@ -136,13 +136,11 @@ def _direction(
     return solution.beta @ split.complement, solution.certificate
 
 
-def _finite_part(problem: MarginProblem, split: SeparablePart, loss: MarginLoss) -> tuple[Array, float, float]:
-    """The minimizer (2), the loss there, and its relative gap."""
+def finite_part(problem: MarginProblem, split: SeparablePart, loss: MarginLoss) -> tuple[Array, FiniteMinimum]:
+    """The minimizer (2), and the loss there with its gap."""
     rest = ~split.separable
-    if not rest.any():
-        return np.zeros(int(np.prod(problem.shape))), 0.0, 0.0
     # constraints of the other part have margin inf: no loss
     rows = np.zeros((rest.size, len(split.span)))
     rows[rest] = problem.rows(np.flatnonzero(rest)) @ split.span.T
-    found: FiniteMinimum = finite_minimum(rows, loss, np.where(rest, 0.0, np.inf))
-    return found.c @ split.span, found.value, found.gap / max(1.0, found.value)
+    found = finite_minimum(rows, loss, np.where(rest, 0.0, np.inf))
+    return found.c @ split.span, found

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from scipy.special import entr, expit, log_expit, logsumexp
@@ -33,6 +33,9 @@ difference."""
 
 class MarginLoss(ABC):
     """A convex loss of margins m, shape (number of constraints,)."""
+
+    infimum: ClassVar[float] = 0.0
+    """Where all margins grow."""
 
     @abstractmethod
     def value(self, m: Array) -> float:
@@ -53,6 +56,13 @@ class MarginLoss(ABC):
     @abstractmethod
     def curvature_rows(self, m: Array, A: Array) -> Array:
         """Rows R with RᵀR = Aᵀ ∇²L(m) A, (some number, D)."""
+
+    def curvature_blocks(self, m: Array) -> Array:
+        """∇²L(m) where it couples no two terms: blocks of one margin each, (number of constraints, 1, 1).
+
+        Raises TypeError for a loss that couples all of them.
+        """
+        raise TypeError(f"{type(self).__name__} is no sum of terms")
 
     @abstractmethod
     def entropy(self, p: Array) -> float:
@@ -100,6 +110,11 @@ class LogisticLoss(MarginLoss):
         around = np.sqrt(p)[:, :, None] * (rows - mean[:, None, :])
         return np.vstack([around.reshape(-1, A.shape[1]), np.sqrt(rest)[:, None] * mean])
 
+    def curvature_blocks(self, m: Array) -> Array:
+        """One block a point, (N, alternatives, alternatives)."""
+        p = self.weights(m).reshape(-1, self.alternatives)
+        return np.asarray(p[:, :, None] * np.eye(self.alternatives) - p[:, :, None] * p[:, None, :])
+
     def entropy(self, p: Array) -> float:
         table = p.reshape(-1, self.alternatives)
         left = 1.0 - table.sum(axis=1)  # entr(negative) = −inf: such p bound nothing
@@ -127,6 +142,9 @@ class ExponentialLoss(MarginLoss):
     def curvature_rows(self, m: Array, A: Array) -> Array:
         return np.asarray(np.exp(-0.5 * m)[:, None] * A)
 
+    def curvature_blocks(self, m: Array) -> Array:
+        return np.asarray(np.exp(-m))[:, None, None]
+
     def entropy(self, p: Array) -> float:
         return float((entr(p) + p).sum())
 
@@ -137,6 +155,8 @@ class ExponentialLoss(MarginLoss):
 @dataclass(frozen=True)
 class LogExponentialLoss(MarginLoss):
     """ln Σ e^{−m}: it has the minimizers of Σ e^{−m}, and stays representable."""
+
+    infimum: ClassVar[float] = -np.inf
 
     def value(self, m: Array) -> float:
         return float(logsumexp(-m))

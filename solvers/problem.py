@@ -136,6 +136,11 @@ class MarginProblem:
         """Aᵀα = Σ_m α_m a_m, in the shape of β."""
         return np.asarray((self.points.T @ self.spread(dual)).T).reshape(self.shape)
 
+    def curvature(self, blocks: Array) -> Array:
+        """AᵀHA, (size of β, size of β), H with these blocks on its diagonal (`MarginLoss.curvature_blocks`)."""
+        rows = self.A.reshape(len(blocks), -1, self.A.shape[1])
+        return np.asarray(np.tensordot(blocks @ rows, rows, axes=((0, 1), (0, 1))))
+
     def careful_margins(self, beta: Array) -> Array:
         """`margins` for a certificate: the smallest ones are accumulated in the machine's longest format."""
         labels = self.labels.reshape(self.points.shape[0], -1)

@@ -7,37 +7,34 @@ loss, Σ_n ln(1 + Σ_k e^{−m_{nk}}) (cross entropy). On separable data β(c)/R
 c → ∞; on data that no predictor separates it is the answer that exists. (ln Σ e^{−m} has the minimizers of Σ e^{−m} and
 stays representable.)
 
-Accelerated projected gradient with restarts, each radius started from the one before. Columns of different units stop
-its progress, so after some hundred steps Newton's method on a barrier of the ball takes over
-(`solvers.algorithms.ball_newton`), which does not see units. Where the regularizer has no projection, or no barrier, it
-is the conic formulation through cvxpy. The stopping rule is a proof: by convexity and the definition of the dual norm,
+How each radius is solved is in `solvers.least_loss`. The stopping rule is a proof: by convexity and the definition of
+the dual norm,
 
     L(β) − L(β(c)) ≤ ⟨∇L(β), β⟩ + c R°(∇L(β)),                                                        (gap)
 
 the Frank–Wolfe gap.
 
-Reference: Rosset, Zhu, Hastie (2004), Theorem 3, for the limit; Jaggi (2013) for the gap; O'Donoghue, Candès (2015) for
-the restarts.
+Reference: Rosset, Zhu, Hastie (2004), Theorem 3, for the limit; Jaggi (2013) for the gap.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvers.algorithms.ball_newton import LARGEST, least_loss_in_ball
 from solvers.arrays import Array, real_array
 from solvers.card import Card
-from solvers.conic import loss_program, solve_conic
-from solvers.margin_losses import LogExponentialLoss, Loss, MarginLoss, loss_of
-from solvers.problem import MarginProblem
-from solvers.regularizers.regularizer import LARGEST_PROGRAM, Regularizer
+from solvers.far_out import far_out
+from solvers.least_loss import BallProblem, LossPoint
+from solvers.margin_losses import LogExponentialLoss, Loss, loss_of
+from solvers.regularizers.regularizer import Regularizer
 from solvers.validation import check_problem
 
-FEW_STEPS = 500
-"""Gradient steps after which a method of second order takes over. Well-scaled data need 20 to 200."""
+SMALLEST, LARGEST = 1e-140, 1e140
+"""Between these c and c max‖a_n‖ have squares in float64's range."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,7 +73,9 @@ def regularization_path(
         regularizer: a norm: L2(), Bridge(1), FourierBridge(1), Schatten(1), ConvKernel(…), or a `Norm` of your own.
         loss: "exponential", "logistic", or "cross entropy" for labels of three classes and more (the logistic loss for
             ±1), where the others are sums over every m_{nk}.
-        tol: the gap to stop at, relative to max(L, 1e-3·N), N the number of margins; absolute for ln Σ e^{−m}.
+        tol: the gap to stop at, relative to max(L, 1e-3·N), N the number of margins; absolute for ln Σ e^{−m}. In a
+            ball with c max‖x_n‖ < 1 it is smaller by that factor. On separable data ln Σ e^{−m} falls like −c: where
+            rounding a margin changes it by more than the tolerance, `gaps` says by how much.
         max_steps: for each radius; where they run out, `gaps` says how far it got.
 
     Returns:
@@ -84,7 +83,8 @@ def regularization_path(
 
     Raises:
         TypeError: `regularizer` is none.
-        ValueError: invalid data, radii or loss; a regularizer that is not a norm (p < 1); "cross entropy" with labels
+        ValueError: invalid data or loss; radii that are not positive, or outside 1e-140 … 1e140, by themselves or
+            times the largest norm of a point; a regularizer that is not a norm (p < 1); "cross entropy" with labels
             (N, M), which are tasks of their own.
 
     Reference: Rosset, Zhu, Hastie (2004), Theorem 3.
@@ -104,10 +104,20 @@ def regularization_path(
     if c.ndim != 1 or c.size == 0 or not (np.isfinite(c).all() and c[0] > 0):
         raise ValueError(f"radii must be positive finite numbers; got {radii!r}")
     margin_loss = LogExponentialLoss() if loss == "exponential" else loss_of(loss, problem)
-    points = [_Point.at(problem, regularizer, margin_loss, np.zeros(problem.shape), 0.0, 0)]
-    for radius in c:
-        points.append(_least_loss(problem, regularizer, margin_loss, points[-1].beta, float(radius), tol, max_steps))
-    rows = points[1:]
+    ends = np.array([c[0], c[-1]])[:, None] * [1.0, max(problem.largest_norm, SMALLEST / c[0])]
+    if not (ends.min() >= SMALLEST and ends.max() <= LARGEST):
+        raise ValueError(
+            f"radii from {c[0]:.1e} to {c[-1]:.1e}, with points of norm {problem.largest_norm:.1e} at most, give "
+            f"predictors or margins whose squares leave float64's range: both radius and radius times norm must lie "
+            f"between {SMALLEST:.0e} and {LARGEST:.0e}. Choose other radii, or rescale X"
+        )
+    limit = cache(lambda: far_out(problem, regularizer, margin_loss))
+    rows: list[LossPoint] = []
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows closes no gap
+        for radius in c:
+            start = rows[-1].beta if rows else np.zeros(problem.shape)
+            ball = BallProblem(problem, regularizer, margin_loss, float(radius), tol, max_steps)
+            rows.append(ball.solve(start, limit))
     return RegularizationPath(
         radii=c,
         predictors=np.stack([row.beta for row in rows]),
@@ -115,114 +125,3 @@ def regularization_path(
         gaps=np.array([row.gap for row in rows]),
         iterations=np.array([row.iterations for row in rows], dtype=np.int64),
     )
-
-
-@dataclass(frozen=True)
-class _Point:
-    """A predictor in a ball, with what is proved about it."""
-
-    beta: Array
-    value: float
-    gap: float
-    iterations: int
-
-    @classmethod
-    def at(
-        cls, problem: MarginProblem, regularizer: Regularizer, loss: MarginLoss, beta: Array, radius: float, steps: int
-    ) -> _Point:
-        """L and the Frank–Wolfe gap (gap) of β."""
-        margins = problem.margins(beta)
-        gradient = -problem.combine(loss.weights(margins))
-        gap = float(np.vdot(gradient, beta)) + radius * regularizer.dual_norm(gradient)
-        return cls(beta, loss.value(margins), gap, steps)
-
-    def relative_gap(self, loss: MarginLoss, problem: MarginProblem) -> float:
-        """The gap in the units of the tolerance."""
-        return self.gap / loss.resolution(self.value, problem.n_constraints)
-
-
-def _least_loss(
-    problem: MarginProblem,
-    regularizer: Regularizer,
-    loss: MarginLoss,
-    start: Array,
-    radius: float,
-    tol: float,
-    max_steps: int,
-) -> _Point:
-    """One radius: gradient steps, and a method of second order where they get stuck."""
-    if regularizer.project(start, radius) is None:
-        return _by_cones(problem, regularizer, loss, radius)
-    size = int(np.prod(problem.shape))
-    patient = size > LARGEST
-    found = _by_projection(
-        problem, regularizer, loss, start, radius, tol, max_steps if patient else min(max_steps, FEW_STEPS)
-    )
-    left = max_steps - found.iterations
-    if patient or left <= 0 or found.relative_gap(loss, problem) <= tol:
-        return found
-    ball = regularizer.ball(problem.A, problem.shape, radius)
-    if ball is not None:
-
-        def gap(beta: Array) -> float:
-            return _Point.at(problem, regularizer, loss, beta, radius, 0).relative_gap(loss, problem)
-
-        beta, steps = least_loss_in_ball(ball, loss, gap, tol, left)
-        better = _Point.at(problem, regularizer, loss, beta, radius, found.iterations + steps)
-    elif size <= LARGEST_PROGRAM:
-        better = replace(_by_cones(problem, regularizer, loss, radius), iterations=found.iterations)
-    else:
-        better = _by_projection(problem, regularizer, loss, found.beta, radius, tol, left)
-    return better if better.gap < found.gap else found
-
-
-def _projection(regularizer: Regularizer, beta: Array, radius: float) -> Array:
-    nearest = regularizer.project(beta, radius)
-    if nearest is None:
-        raise TypeError(f"{regularizer} has a projection for some radii only")
-    return nearest
-
-
-def _by_cones(problem: MarginProblem, regularizer: Regularizer, loss: MarginLoss, radius: float) -> _Point:
-    """One radius through cvxpy, with exponential cones; the gap is computed here, as for the other methods."""
-    program, beta = loss_program(problem, regularizer.conic, radius, loss)
-    solve_conic(program)
-    found: Array = np.asarray(beta.value, dtype=np.float64).reshape(problem.shape)
-    found = found * min(1.0, radius / max(regularizer.value(found), 1e-300))
-    return _Point.at(problem, regularizer, loss, found, radius, 0)
-
-
-def _by_projection(
-    problem: MarginProblem,
-    regularizer: Regularizer,
-    loss: MarginLoss,
-    start: Array,
-    radius: float,
-    tol: float,
-    max_steps: int,
-) -> _Point:
-    """FISTA with backtracking and function-value restarts, until the Frank–Wolfe gap closes."""
-    step = 1.0 / max(problem.largest_norm**2, 1e-300)
-    beta = previous = _projection(regularizer, start, radius)
-    momentum = 1.0
-    point = _Point.at(problem, regularizer, loss, beta, radius, 0)
-    for iteration in range(1, max_steps + 1):
-        next_momentum = (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)) / 2.0
-        ahead = beta + (momentum - 1.0) / next_momentum * (beta - previous)
-        margins = problem.margins(ahead)
-        ahead_value, gradient = loss.value(margins), -problem.combine(loss.weights(margins))
-        while True:
-            trial = _projection(regularizer, ahead - step * gradient, radius)
-            move = trial - ahead
-            model = ahead_value + float(np.vdot(gradient, move)) + float(np.vdot(move, move)) / (2.0 * step)
-            if loss.value(problem.margins(trial)) <= model + 1e-14 * max(1.0, abs(model)) or step < 1e-300:
-                break
-            step /= 2.0
-        last, point = point, _Point.at(problem, regularizer, loss, trial, radius, iteration)
-        restart = point.value > last.value and momentum > 1.0
-        previous, beta = trial if restart else beta, trial
-        momentum = 1.0 if restart else next_momentum
-        step *= 1.05
-        if point.relative_gap(loss, problem) <= tol:
-            break
-    return point

@@ -15,7 +15,7 @@ whose optimum has s = 1 on S and 0 on C. Its answer is not believed: u and α ar
 u needs the null space of the rows of C, and whether rows are dependent is a matter of their last digits. So it is
 decided in exact arithmetic, of the float64 numbers as they are given, where that takes a second at most.
 
-Reference: Ji, Telgarsky (2019), section 2, for the split; Goldman, Tucker (1956), for its existence and uniqueness.
+Reference: Ji, Telgarsky (2019), for the split; Goldman, Tucker (1956), for its existence and uniqueness.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ from solvers.solution import IllConditionedError
 EPS = float(np.finfo(np.float64).eps)
 UNRESOLVED = 1e-10
 """A relative margin, or a residual, that is neither rounding nor clearly more than that."""
+CLEAR = 1e-14
+"""A leak or residual up to which nothing but rounding is in doubt."""
 DEPENDENT = 1e-12
 """Singular values below this part of the largest are rounding, for rows and columns scaled to about one."""
 
@@ -67,9 +69,9 @@ class SplitNotResolvedError(IllConditionedError):
 
     def __str__(self) -> str:
         return (
-            f"which constraints can be separated is not resolved in float64: it rests on a relative margin of "
-            f"{self.relative_margin:.1e}. Remove points that nearly contradict each other, or columns that nearly "
-            "depend on each other, or give features more digits"
+            f"which constraints can be separated is not resolved in float64: it rests on relative margins of "
+            f"{self.relative_margin:.1e} or less. Remove points that nearly contradict each other, or columns that "
+            "nearly depend on each other, or give features more digits"
         )
 
 
@@ -106,11 +108,35 @@ def separable_part(A: Array | SignedRows) -> SeparablePart:
 
     Raises:
         IllConditionedError: float64 does not resolve it: a row counts as separable by a margin of the order of
-            rounding.
+            rounding, and no split is proved exactly.
     """
     rows = dense(SignedRows.of(A)[:])
+    unit = _scaled(rows)[0]
+    likely = _split(unit)
+    first = None if likely is None else _examined(rows, likely)
+    if first is not None and (first.proof is SplitProof.EXACT or _resolved(first, CLEAR)):
+        return first
+    # what is too small for the linear program may be all there is in doubt
+    every = np.ones(len(rows), dtype=bool)
+    for other in (every, ~every):
+        part = _examined(rows, other)
+        if part.proof is SplitProof.EXACT:
+            return part
+    if first is None or not _resolved(first, UNRESOLVED):
+        nonzero = unit.any(axis=1)
+        distance = least_distance(unit[nonzero])[1] if nonzero.any() else 0.0
+        seen = 0.0 if first is None or not np.isfinite(first.margin) else first.margin
+        raise SplitNotResolvedError(max(distance, min(seen, UNRESOLVED), EPS))
+    return first
+
+
+def _resolved(part: SeparablePart, rounding: float) -> bool:
+    return part.margin > UNRESOLVED and max(part.leak, part.residual) < rounding
+
+
+def _examined(rows: Array, separable: NDArray[np.bool_]) -> SeparablePart:
+    """A split with its two certificates, and what they prove."""
     unit, columns, lengths = _scaled(rows)
-    separable = _split(unit)
     rest = _scaled(rows[~separable])
     basis = _row_space(rest[0])
     span, complement = _orthonormal(basis * rest[1])
@@ -122,8 +148,6 @@ def separable_part(A: Array | SignedRows) -> SeparablePart:
     leak = float(np.abs(margins[~separable]).max(initial=0.0))
     combination = extended_product(unit.T, multipliers * lengths)
     residual = float(np.linalg.norm(combination)) / max(float(multipliers @ lengths), 1e-300)
-    if not (margin > UNRESOLVED and max(leak, residual) < UNRESOLVED):
-        raise SplitNotResolvedError(margin)
     exact = _proved(rows, separable, direction, multipliers, span.shape[0])
     proof = SplitProof.EXACT if exact else SplitProof.ROUNDING
     return SeparablePart(separable, span, complement, direction, multipliers, margin, leak, residual, proof)
@@ -138,8 +162,8 @@ def _scaled(rows: Array) -> tuple[Array, Array, Array]:
     return rows / columns / lengths[:, None], columns, lengths
 
 
-def _split(rows: Array) -> NDArray[np.bool_]:
-    """S by the linear program; rows of norm one, or zero."""
+def _split(rows: Array) -> NDArray[np.bool_] | None:
+    """S by the linear program; rows of norm one, or zero. None where it has no answer."""
     n, d = rows.shape
     nonzero = np.flatnonzero(rows.any(axis=1))
     separable = np.zeros(n, dtype=bool)
@@ -157,7 +181,7 @@ def _split(rows: Array) -> NDArray[np.bool_]:
         options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
     )
     if answer.status != 0:
-        raise SplitNotResolvedError(0.0)
+        return None
     separable[nonzero] = answer.x[d:] > 0.5
     return separable
 
@@ -181,10 +205,9 @@ def _direction(rows: Array, complement: Array) -> Array:
     lengths = np.linalg.norm(projected, axis=1)
     if len(rows) == 0 or not lengths.all():
         return np.zeros(rows.shape[1])
-    if least_distance(projected / lengths[:, None])[1] <= NEGLIGIBLE_MARGIN:
-        return np.zeros(rows.shape[1])
     u = l2_max_margin(projected / lengths[:, None])[0] @ complement
-    return np.asarray(u / np.linalg.norm(u))
+    size = float(np.linalg.norm(u))
+    return np.asarray(u / size) if 0 < size < np.inf else np.zeros(rows.shape[1])
 
 
 def _multipliers(rows: Array, lengths: Array) -> Array:

@@ -35,8 +35,8 @@ class DecayComparison(LabelledDataExperiment):
     Reference:
         Wei, Lee, Liu, Ma (2019), Theorem 4.1; the regularizers: Gunasekar et al. (2018), Jagadeesan et al. (2021).
 
-    >>> compare_decay("synthetic:4,6,0", log_inverse_decays=(10, 100, 1e4, 1e6), kernel=2).passed
-    True
+    >>> compare_decay.experiment("wine:0v1", log_inverse_decays=(10, 1e3, 1e6)).call
+    "compare.compare_decay(data='wine:0v1', log_inverse_decays=[10, 1000.0, 1000000.0])"
     """
 
     topic = "Weight decay"

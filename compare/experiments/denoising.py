@@ -14,7 +14,7 @@ from compare.experiments.values import COUNT, FOLDER, INTEGER, INTEGERS, NAMES, 
 if TYPE_CHECKING:
     from compare.generators.image_sources import Image
 
-QUESTIONS = ("filter", "stopping", "image", "photographs", "frequencies", "labels")
+QUESTIONS = ("filter", "stopping", "rates", "image", "photographs", "frequencies", "labels")
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")
 
 
@@ -22,7 +22,8 @@ PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")
 class DenoisingComparison(Experiment):
     """Early stopping as a filter; deep decoder denoising against total variation and wavelets.
 
-    The two-layer generator and the filter that predicts it, the best time to stop, the same on an image; photographs
+    The two-layer generator and the filter that predicts it, the best time to stop, how the error scales with noise,
+    dimension and length, the same on an image; photographs
     with total variation and wavelets; the order in which frequencies are learned; and corrupted labels.
 
     Returns:

@@ -19,6 +19,8 @@ KINDS: tuple[Kind, ...] = ("bilinear", "fixed", "learned", "deconvolution")
 PUBLISHED_STEP = 0.1
 ORDER_OF_MAGNITUDE = 10.0
 """How many times longer noise is claimed to take, at least."""
+BOARD = "checkerboard"
+QUESTIONS = ("noise", BOARD, "many", "toy")
 USUAL_IMAGES = ("camera", "shepp_logan_phantom")
 PHOTOGRAPHS = ("camera", "astronaut", "coins", "chelsea", "coffee", "rocket")
 """What the section on many images averages over where no folder is given."""
@@ -45,21 +47,23 @@ class GeneratorComparison(Experiment):
         DataError: a name or folder holds no image.
 
     Reference:
-        Heckel and Soltanolkotabi (2020), "Denoising and regularization via exploiting the structural bias of
-        convolutional generators", Section 2.
+        Heckel and Hand (2019), "Implicit bias of gradient descent on convolutional generators"; Heckel and
+        Soltanolkotabi (2020), "Denoising and regularization via exploiting the structural bias of convolutional
+        generators", Section 2.
 
     >>> report = compare_generators(
-    ...     ["camera"], size=16, kinds=["bilinear"], factors=[2], seeds=1, longest_image=20, many=(), toy=False, jobs=1
+    ...     ["camera"], size=16, kinds=["bilinear"], factors=[2], seeds=1, longest_image=20, questions=["noise"], jobs=1
     ... )
     >>> report.failures
     ()
     """
 
     topic = "Convolutional generators: image against noise"
-    study = "compare.generators.fitting_speed:generator_report"
+    study = "compare.generators.generator_report:generator_report"
     images: Sequence[str | Image] | None = parameter(
         None,
-        "Names in scikit-image, comma-separated; also checkerboard; or a folder. In Python also `Image`s.",
+        "Names in scikit-image, comma-separated, or a folder; checkerboard asks for that question. In Python also "
+        "`Image`s.",
         kind=NAMES,
         shown=",".join(USUAL_IMAGES),
     )
@@ -109,10 +113,17 @@ class GeneratorComparison(Experiment):
         option=None,
         within=Interval(ORDER_OF_MAGNITUDE),
     )
+    questions: Sequence[str] = parameter(
+        QUESTIONS,
+        "Which ones, comma-separated: an image against noise, against a checkerboard, many images, the toy model.",
+        kind=NAMES,
+        choices=QUESTIONS,
+    )
     many: Sequence[str | Image] | None = parameter(
         None, "What one section averages over; by default the folder's images, or six photographs.", option=None
     )
-    toy: bool = parameter(True, "Whether to add the smallest model that shows the effect.", option=None)
+    many_steps: int = parameter(400, "Iterations on each of the many images.", option="--many-steps", within=COUNT)
+    most: int = parameter(100, "Of the many images at most this many, chosen by chance.", within=Interval(2))
     jobs: int | None = parameter(
         None,
         "Processes that share the fits; the numbers are the same to the rounding of float32.",
@@ -124,9 +135,14 @@ class GeneratorComparison(Experiment):
     def derived(self) -> dict[str, Any]:
         """Images, size and step by default, and what --text-version and --full stand for."""
         images, folder = named_or_folder(self.images, self.folder)
+        questions = tuple(q for q in QUESTIONS if q in self.questions)
+        if images is not None and BOARD in images:  # on the side of noise
+            images = tuple(image for image in images if image != BOARD) or None
+            questions = tuple(q for q in QUESTIONS if q in (*questions, BOARD))
         usual = images is None and folder is None
         found: dict[str, Any] = {
             "images": USUAL_IMAGES if usual else images,
+            "questions": questions,
             "folder": folder,
             "size": self.size or (256 if self.full else 32 if usual else 64),
             "step": self.step or (PUBLISHED_STEP if self.full or self.text_version else 0.5),
@@ -152,6 +168,12 @@ class GeneratorComparison(Experiment):
         return self.size
 
     @property
+    def many_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the many images: in colour and 512 × 512, as published, with --full."""
+        size = 512 if self.full else self.pixels
+        return 3 if self.colour or self.full else 1, size, size
+
+    @property
     def step_size(self) -> float:
         """The step, known once the parameters are derived."""
         assert self.step is not None
@@ -164,9 +186,9 @@ class GeneratorComparison(Experiment):
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
-        """Kinds i and iv on one photograph, 32 × 32, one seed."""
+        """Kinds i and iv on one photograph and the checkerboard, 32 × 32, one seed."""
         kinds: tuple[Kind, ...] = ("bilinear", "deconvolution")
-        return (cls(("camera",), size=32, kinds=kinds, factors=(4.0,), seeds=1, many=(), toy=False, jobs=1),)
+        return (cls(("camera",), size=32, kinds=kinds, factors=(4.0,), seeds=1, questions=("noise", BOARD), jobs=1),)
 
 
 compare_generators = function_of(GeneratorComparison, "compare_generators")

@@ -23,7 +23,8 @@ class RecoveryComparison(Experiment):
 
     For the two-layer generator gradient descent on ½‖A G(C) − y‖² has a closed form at every step, and a limit: the
     measurement-consistent signal of least norm in the dual kernel. The trained network is held against it. On images a
-    deep decoder, total variation and wavelets are compared with it.
+    deep decoder, total variation and wavelets are compared with it. From how few measurements m* a network that is
+    trained to convergence recovers a signal of dimension p is located.
 
     Returns:
         A report: one dimension first, then every image with Gaussian and with Fourier measurements.
@@ -36,12 +37,12 @@ class RecoveryComparison(Experiment):
         Heckel and Soltanolkotabi (2020), "Compressive sensing with un-trained neural networks: gradient descent finds a
         smooth approximation".
 
-    >>> compare_recovery((), line_channels=512, line_counts=(8, 24), line_steps=60).passed
+    >>> compare_recovery((), line_channels=512, line_counts=(8, 24), line_steps=60, transition=False).passed
     True
     """
 
     topic = "Recovery from few measurements"
-    study = "compare.generators.recovery_sections:recovery_report"
+    study = "compare.generators.recovery_report:recovery_report"
     images: Sequence[str | Image] = parameter(
         ("shepp_logan_phantom",), "Images in scikit-image, comma-separated. In Python also `Image`s.", kind=NAMES
     )
@@ -64,6 +65,11 @@ class RecoveryComparison(Experiment):
     line_counts: Sequence[int] = parameter(
         (8, 16, 32, 64), "Numbers of measurements in one dimension.", option=None, kind=INTEGERS, within=COUNT
     )
+    transition: bool = parameter(
+        True,
+        "Whether to locate the transition, with networks trained to convergence.",
+        option="--transition/--no-transition",
+    )
     line_steps: int = parameter(200, "Steps of gradient descent in one dimension.", option=None, within=COUNT)
 
     def derived(self) -> dict[str, Any]:
@@ -83,7 +89,7 @@ class RecoveryComparison(Experiment):
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
         """The line alone, with a narrower network."""
-        return (cls((), line_channels=512, line_counts=(8, 24), line_steps=100),)
+        return (cls((), line_channels=512, line_counts=(8, 24), line_steps=100, transition=False),)
 
 
 compare_recovery = function_of(RecoveryComparison, "compare_recovery")

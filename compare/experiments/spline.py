@@ -7,12 +7,14 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from compare.experiments.protocol import Experiment, function_of, parameter
-from compare.experiments.values import COUNT, INTEGERS, TEXTS
+from compare.experiments.values import COUNT, INTEGERS, NAMES, TEXTS
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
+QUESTIONS = ("shapes", "rates", "panels", "linearization", "start", "trajectory", "rich", "inputs", "deep")
+NOT_QUICK = ("panels", "start", "inputs", "deep")
 WIDTHS = (10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10240)
 
 
@@ -20,8 +22,10 @@ WIDTHS = (10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10240)
 class SplineComparison(Experiment):
     """Train wide one-input ReLU networks to the end of gradient flow and measure their distance to min ∫ g″²/ζ.
 
-    Error against width with fitted slope (theory −1/2), the effect of ζ, training all weights or the output layer,
-    the trajectory and smoothing splines, and the rich regime (least ∫|g″|).
+    Error against width with fitted slope (theory −1/2), the effect of ζ, narrow networks, training all weights or the
+    output layer and the linearized network along the whole trajectory, initialization as printed with a function f₀ at
+    the start, the trajectory and smoothing splines, and the rich regime (least ∫|g″|). On scattered points of their
+    own, not of `data`: networks with several inputs, and deep ones.
 
     Returns:
         A report with a section for each question; interrupted, it holds what was finished.
@@ -34,7 +38,9 @@ class SplineComparison(Experiment):
         Jin and Montúfar (2023), "Implicit bias of gradient descent for mean squared error regression with
         two-layer wide neural networks".
 
-    >>> report = compare_spline([0.0, 1.0, 2.0], [0.0, 1.0, 0.0], inits=["uniform:1,2"], widths=[80], seeds=2)
+    >>> report = compare_spline(
+    ...     [0.0, 1.0, 2.0], [0.0, 1.0, 0.0], inits=["uniform:1,2"], widths=[80], seeds=2, questions=["rates"]
+    ... )
     >>> report.failures
     ()
     """
@@ -61,6 +67,8 @@ class SplineComparison(Experiment):
     )
     seeds: int = parameter(100, "Networks per width; from 20 on slopes are tested.", within=COUNT)
 
+    questions: Sequence[str] = parameter(QUESTIONS, "Which sections, comma-separated.", kind=NAMES, choices=QUESTIONS)
+
     def check(self) -> None:
         """Refuse widths that do not ascend."""
         if list(self.widths) != sorted(set(self.widths)):
@@ -77,7 +85,8 @@ class SplineComparison(Experiment):
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
         """One initialization, with the fewest widths and seeds that tell its slopes."""
-        return (cls(inits=("uniform:1,2",), widths=(80, 320, 1280, 5120), seeds=20),)
+        questions = tuple(question for question in QUESTIONS if question not in NOT_QUICK)
+        return (cls(inits=("uniform:1,2",), widths=(80, 320, 1280, 5120), seeds=20, questions=questions),)
 
 
 compare_spline = function_of(SplineComparison, "compare_spline")

@@ -10,6 +10,7 @@ from compare.generators.denoising_bands import band_section
 from compare.generators.denoising_filter import image_section, stopping_section, width_section
 from compare.generators.denoising_images import PUBLISHED_TRAINING, DecoderTraining, photograph_section
 from compare.generators.denoising_labels import label_section
+from compare.generators.denoising_rates import rate_section
 from compare.generators.image_sources import Image, choose, shipped
 from compare.reports.progress import run_parts
 from compare.reports.report import Report, Section
@@ -38,6 +39,7 @@ def denoising_report(asked: DenoisingComparison) -> Report:
             "best stopping time",
             lambda: stopping_section(k=widths[-1] // 2, seeds=seeds[: asked.seeds // 2]),
         ),
+        "rates": ("rates", lambda: rate_section(k=widths[-1], seeds=seeds)),
         "image": ("filters on an image", lambda: image_section(grey, k=2048 if full else 256)),
         "photographs": ("photographs", lambda: photograph_section(photographs, training)),
         "frequencies": ("frequencies", lambda: band_section(grey, steps=4000 if full else 400)),

@@ -1,22 +1,24 @@
 """How much longer a generator takes to fit noise than to fit an image: the measurement, without its presentation.
 
-For one architecture and one image the generator is fitted, from several seeds, to the image and to noise of the same
-mean and variance; what is counted is the first iteration at which the mean squared error is `fraction` of the target's
-variance. Two ways to end early keep it affordable and say so: an image that is not fitted in `longest_image` steps
-has no ratio, and noise that is not fitted in `reach` times the image's steps gives a lower bound on the ratio. A fit
-that is unstable, because the step is too long, is neither fast nor slow: it measures nothing.
+For one architecture and one image the generator is fitted, from several seeds, to the image and to something complex
+of its size: noise of the same mean and variance, or a checkerboard of alternating pixels. What is counted is the first
+iteration at which the mean squared error is `fraction` of the target's variance. Two ways to end early keep it
+affordable and say so: an image that is not fitted in `longest_image` steps has no ratio, and noise that is not fitted
+in `reach` times the image's steps gives a lower bound on the ratio. A fit that is unstable, because the step is too
+long, is neither fast nor slow: it measures nothing.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compare.generators.image_sources import Image, scrambled
+from compare.generators.image_sources import Image, checkerboard, scrambled
 from gd.images.conv_generator import PUBLISHED_DEPTH, ConvGenerator, Kind, layer_sizes
 from gd.images.descend_image import ImageTrajectory, descend_image
 from gd.images.stopping_rules import NoiseLevel
@@ -25,6 +27,9 @@ from solvers.arrays import Array
 if TYPE_CHECKING:
     from compare.experiments.generators import GeneratorComparison
 
+Against = Literal["noise", "checkerboard"]
+"""What an image is compared with: its pixels in random order, or pixels that alternate."""
+
 NUMERAL: dict[Kind, str] = {"bilinear": "i", "fixed": "ii", "learned": "iii", "deconvolution": "iv"}
 AT_ONCE = 2**23
 """Activations of one layer, all networks of a batch together: 32 MiB in float32, of which some ten are kept."""
@@ -32,7 +37,7 @@ AT_ONCE = 2**23
 
 @dataclass(frozen=True)
 class Fit:
-    """One architecture fitted to one image and to its noise, all seeds."""
+    """One architecture fitted to one image and to its noise, or to a checkerboard, all seeds."""
 
     kind: Kind
     asked: float
@@ -47,6 +52,8 @@ class Fit:
     """The same for noise; None where the image was not reached and noise not tried."""
     noise_limit: int
     """Iterations that noise was given; 0 where it was not tried."""
+    noise_variance: float
+    """Of the noise, or of the checkerboard."""
     image_path: ImageTrajectory = field(repr=False)
     noise_path: ImageTrajectory | None = field(repr=False)
 
@@ -66,13 +73,14 @@ class Fit:
     @property
     def unstable_on(self) -> tuple[str, ...]:
         """Which of "image" and "noise" gradient descent was unstable on, so that nothing was measured."""
-        fitted = (("image", self.image_path, self.image_steps), ("noise", self.noise_path, self.noise_steps))
+        fitted = (
+            ("image", self.image_path, self.image_steps, self.image.variance),
+            ("noise", self.noise_path, self.noise_steps, self.noise_variance),
+        )
         return tuple(
             what
-            for what, path, steps in fitted
-            if path is not None
-            and steps is not None
-            and bool((unstable(path.mse, self.image.variance) & np.isinf(steps)).any())
+            for what, path, steps, variance in fitted
+            if path is not None and steps is not None and bool((unstable(path.mse, variance) & np.isinf(steps)).any())
         )
 
 
@@ -113,49 +121,71 @@ def fitting_depth(kind: Kind, size: int) -> int:
     return depth
 
 
-def fit_pair(kind: Kind, factor: float, image: Image, plan: GeneratorComparison) -> Fit:
-    """Fit the image, and noise like it, with every seed: one batch each.
+def middle(factors: Iterable[float]) -> float:
+    """The overparameterization that is shown in pictures: the middle one."""
+    known = sorted(set(factors))
+    return known[len(known) // 2]
+
+
+def image_generator(
+    kind: Kind, factor: float, shape: Sequence[int], plan: GeneratorComparison, seeds: Sequence[int]
+) -> ConvGenerator:
+    """The generator of images of this shape (c, H, W), as the experiment's parameters have it."""
+    return ConvGenerator.with_overparameterization(
+        kind,
+        factor,
+        depth=fitting_depth(kind, min(shape[1:])),
+        out_channels=shape[0],
+        output_shape=shape[1:],
+        seeds=seeds,
+        normalization=plan.normalization,
+        output=plan.output,
+    )
+
+
+def fit_pair(kind: Kind, factor: float, image: Image, plan: GeneratorComparison, against: Against = "noise") -> Fit:
+    """Fit the image, and noise like it or a checkerboard, with every seed: one batch each.
 
     Raises ValueError for a constant image: noise of its variance is the image itself.
     """
     if image.variance == 0:
         raise ValueError(f"{image.name} is constant: there is no noise of the same variance to compare with")
-    shape = image.pixels.shape
-    depth = fitting_depth(kind, min(shape[1:]))
-    model = ConvGenerator.with_overparameterization(
-        kind,
-        factor,
-        depth=depth,
-        out_channels=shape[0],
-        output_shape=shape[1:],
-        seeds=plan.starts,
-        normalization=plan.normalization,
-        output=plan.output,
-    )
-    image_path = _fit(model, image.pixels, image, plan, plan.longest_image)
+    model = image_generator(kind, factor, image.pixels.shape, plan, plan.starts)
+    image_path = _fit(model, image.pixels, image.variance, plan, plan.longest_image)
     image_steps, noise_path, noise_steps, limit = _steps(image_path), None, None, 0
+    other, variance = complex_images(image, plan, against)
     if np.isfinite(image_steps).all():
         limit = max(200, math.ceil(plan.reach * float(image_steps.max())))
-        noises = np.stack([scrambled(image, seed) for seed in plan.starts])
-        noise_path = _fit(model, noises, image, plan, limit)
+        noise_path = _fit(model, other, variance, plan, limit)
         noise_steps = _steps(noise_path)
     return Fit(
         kind,
         factor,
         model.overparameterization,
         model.channels,
-        depth,
+        model.depth,
         image,
         image_steps,
         noise_steps,
         limit,
+        variance,
         image_path,
         noise_path,
     )
 
 
-def _fit(model: ConvGenerator, target: Array, image: Image, plan: GeneratorComparison, steps: int) -> ImageTrajectory:
-    level = NoiseLevel(math.sqrt(plan.fraction * image.variance), name="level")
+def complex_images(image: Image, plan: GeneratorComparison, against: Against) -> tuple[Array, float]:
+    """What the image is compared with, one for each seed, and its variance."""
+    if against == "noise":
+        return np.stack([scrambled(image, seed) for seed in plan.starts]), image.variance
+    board = checkerboard(image.pixels.shape)
+    return np.stack([board] * len(plan.starts)), float(board.var())
+
+
+def _fit(
+    model: ConvGenerator, target: Array, variance: float, plan: GeneratorComparison, steps: int
+) -> ImageTrajectory:
+    level = NoiseLevel(math.sqrt(plan.fraction * variance), name="level")
     return descend_image(
         model, target, steps=steps, step=plan.step_size, optimizer=plan.optimizer, rules=(level,), snapshots=20
     )

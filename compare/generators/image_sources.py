@@ -95,8 +95,8 @@ def check_folder(folder: Path) -> None:
 def shipped(name: str, size: int | tuple[int, int], *, colour: bool = False) -> Image:
     """An image that ships with scikit-image, or one of its drawings, at the size asked for.
 
-    The checkerboard has 8 × 8 fields at every size; the phantom is scikit-image's 400 × 400 one; lfw_subset is its
-    first portrait (25 × 25).
+    The pixels of the checkerboard alternate between 1 and 0; the phantom is scikit-image's 400 × 400 one; lfw_subset
+    is its first portrait (25 × 25).
 
     Raises DataError for an unknown name.
 
@@ -108,9 +108,7 @@ def shipped(name: str, size: int | tuple[int, int], *, colour: bool = False) -> 
     check_name(name)
     shape = (size, size) if isinstance(size, int) else size
     if name == "checkerboard":
-        rows, columns = (np.arange(s) * 8 // s for s in shape)
-        board = np.add.outer(rows, columns) % 2
-        return Image(name, np.repeat(board[None].astype(np.float64), 3 if colour else 1, axis=0))
+        return Image(name, checkerboard((3 if colour else 1, *shape)))
     loaded = getattr(data, name)()
     raw = np.asarray(loaded[0] if name == "lfw_subset" else loaded)
     return Image(name, prepared(raw, shape, colour))
@@ -220,19 +218,32 @@ def read_folder(folder: Path, size: int | tuple[int, int], *, colour: bool = Fal
 
     Raises DataError when it is no folder, or not one file in it can be used.
     """
+    found = read_files(folder, image_files(folder), size, colour=colour)
+    if not found.images:
+        raise DataError(f"{folder} holds no usable image ({', '.join(SUFFIXES)}). {found.note}")
+    return found
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Every file below a folder with an image's suffix, in the order of their paths.
+
+    Raises DataError when it is no folder.
+    """
     check_folder(folder)
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
+
+
+def read_files(folder: Path, paths: Sequence[Path], size: int | tuple[int, int], *, colour: bool = False) -> Folder:
+    """These files of a folder, named by their paths in it; what cannot be used is skipped with its reason."""
     images: list[Image] = []
     skipped: list[tuple[str, str]] = []
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES):
+    for path in paths:
         name = str(path.relative_to(folder))
         try:
             images.append(replace(read_image(path, size, colour=colour), name=name))
         except DataError as error:
             skipped.append((name, str(error)))
-    found = Folder(tuple(images), tuple(skipped))
-    if not images:
-        raise DataError(f"{folder} holds no usable image ({', '.join(SUFFIXES)}). {found.note}")
-    return found
+    return Folder(tuple(images), tuple(skipped))
 
 
 def choose(
@@ -243,6 +254,18 @@ def choose(
         found = read_folder(folder, size, colour=colour)
         return found.images, found.note
     return tuple(shipped(i, size, colour=colour) if isinstance(i, str) else i for i in named or ()), ""
+
+
+def checkerboard(shape: Sequence[int]) -> Array:
+    """Each pixel alternates between 1 and 0, the same in every channel; shape (c, H, W).
+
+    The finest pattern there is: an unnatural image, on the side of noise.
+
+    >>> checkerboard((1, 2, 3))[0].tolist()
+    [[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
+    """
+    field = 1.0 - np.indices(tuple(shape[1:])).sum(axis=0) % 2
+    return np.repeat(field[None], shape[0], axis=0)
 
 
 def scrambled(image: Image, seed: int) -> Array:

@@ -7,7 +7,7 @@ deep decoder, total variation and wavelets are compared with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,11 @@ from torch import Tensor
 
 from compare.generators.denoising_filter import example_signal
 from compare.generators.generator_figures import strip
-from compare.generators.image_sources import Image, choose
+from compare.generators.image_sources import Image
 from compare.generators.recovery_convex import rows_and_data, total_variation, wavelet_l1
 from compare.reports.curves import Curve, curve_plot
-from compare.reports.progress import run_parts
 from compare.reports.records import slug
-from compare.reports.report import Check, Column, Figure, Report, Section
+from compare.reports.report import Check, Column, Figure, Section
 from compare.reports.tables import table
 from gd.images.conv_generator import ConvGenerator
 from gd.images.descend_image import descend_image
@@ -196,17 +195,3 @@ def error_plot(name: str, shares: Array, errors: Mapping[str, Sequence[float]]) 
     caption = "Recovery error against the number of measurements."
     labels = ("measurements / unknowns", "‖x̂ − x‖₂ / ‖x‖₂")
     return curve_plot(slug(f"recovery-{name}"), caption, curves, labels, log="y")
-
-
-def recovery_report(asked: RecoveryComparison) -> Report:
-    """The line, and every image with Gaussian and with Fourier measurements; Ctrl-C keeps what is finished."""
-    images, _ = choose(asked.images, None, asked.size or 0)
-    line = partial(line_section, k=asked.line_channels, counts=asked.line_counts, steps=asked.line_steps)
-    parts: list[tuple[str, Callable[[], Section]]] = [("one dimension", line)]
-    parts += [
-        (f"{image.name}, {kind}", partial(image_section, image, kind, asked))
-        for image in images
-        for kind in ("Gaussian", "Fourier")
-    ]
-    done = run_parts(parts, "Recovery", show=asked.progress)
-    return asked.report(done.results, done, used=[i.used for i in images], seeds=(asked.seed,))

@@ -141,7 +141,7 @@ def end_checks(end: OutputsLimit, dataset: Dataset) -> list[Check]:
     reason = "" if end.limit.status.converged else str(end.limit.status)
     if end.depth == 1 and end.solution is not None:
         statement = f"{subject}: the flow ends at the Frobenius max margin"
-        reference, norm = "Soudry et al. (2018), Theorem 3", Schatten(2.0)
+        reference, norm = "Soudry et al. (2018)", Schatten(2.0)
         excess = of_optimum(end.limit, check_problem(dataset.X, dataset.y, norm), end.solution, norm)
         found = of_angle(end.limit, end.solution, excess)
         return [Check.of(statement, found, ANGLE_RESOLUTION, unit="rad", reference=reference, reason=reason)]

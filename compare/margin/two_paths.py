@@ -226,5 +226,5 @@ def rates(paths: TwoPaths) -> list[Rate]:
 
 DIRECTION_RATE = "Soudry et al. (2018): O(1/ln t) on almost all data; Ji, Telgarsky (2019): O(ln ln t/ln t) on all"
 OFFSET_RATE = "Ji, Telgarsky (2019), main theorem: O((ln t)²/√t)"
-LOSS_RATE = "Soudry et al. (2018), Theorem 5: O(1/t); Ji, Telgarsky (2019): O((ln t)²/t)"
+LOSS_RATE = "Soudry et al. (2018): O(1/t); Ji, Telgarsky (2019): O((ln t)²/t)"
 NORMALIZED_RATE = "Nacson et al. (2019): O(ln t/√t)"

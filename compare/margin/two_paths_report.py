@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from compare.experiments.path import PathComparison
 
 THEOREM = "Ji, Telgarsky (2019), main theorem"
-SOUDRY = "Soudry et al. (2018), Theorem 3"
+SOUDRY = "Soudry et al. (2018)"
 
 RATE_COLUMNS = (
     Column("name", "what decays"),

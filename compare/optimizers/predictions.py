@@ -91,9 +91,7 @@ GEOMETRY = "Gunasekar, Lee, Soudry, Srebro (2018), optimization geometry, Theore
 HOMOGENEOUS = "KKT: Tsilivis, Gronich, Vardi, Kempe (2024)"
 GRADIENT = "KKT: Lyu, Li (2020), Theorem 4.4"
 TABLE = (
-    Prediction(
-        "linear predictor", "gradient", "‖β‖₂", Standing.PROVED, "Soudry et al. (2018), Theorem 3", entrywise(2)
-    ),
+    Prediction("linear predictor", "gradient", "‖β‖₂", Standing.PROVED, "Soudry et al. (2018)", entrywise(2)),
     Prediction(
         "linear predictor",
         "sign",

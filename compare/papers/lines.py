@@ -30,6 +30,7 @@ def about(*words: str) -> Chosen:
     return lambda check: all(word in check.statement for word in words)
 
 
+LEFT_OUT = "no prediction of this form of the experiment is about it"
 NOT_RUN = "a definition, or a statement that is not run"
 
 
@@ -108,7 +109,7 @@ class Runs:
                 found = [check for check in self.report(measured).checks if measured.of_line(check)]
             except Exception as error:
                 found = [Check.not_reached(line.says, None, why=one_line(error))]
-            checks += found
+            checks += found or [Check.not_reached(line.says, None, why=LEFT_OUT)]
             tested = sum(check.verdict is not Verdict.NO_PREDICTION for check in found)
             how.append(f"{measured.experiment(self.quick).topic}: {tested} predictions")
         verdict = Verdict.of_all(check.verdict for check in checks)

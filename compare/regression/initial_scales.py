@@ -19,8 +19,8 @@ from solvers.arrays import Array
 from solvers.interpolation.min_norm import Interpolation, min_norm
 from solvers.regularizers import L2, Bridge
 
-WOODWORTH = "Woodworth et al. (2020), Theorem 1"
-DEEP = "Woodworth et al. (2020), section 4, for any start: dw_j/dG = Π_{k≠j} w_k"
+WOODWORTH = "Woodworth et al. (2020)"
+DEEP = "Woodworth et al. (2020), for any start: dw_j/dG = Π_{k≠j} w_k"
 CURVE = 25
 """Scales at which the exact curve is computed."""
 

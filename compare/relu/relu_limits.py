@@ -14,7 +14,6 @@ prediction about that figure.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -32,10 +31,9 @@ from solvers.arrays import Array
 from solvers.relu.certificate import GlobalOptimum, ReluCertificate, ReluSolution
 from solvers.solution import Status
 
-CONTINUED = 6
-"""Runs of one flow, each from where the one before ended. Measured: one or two until the norm is final to 1e-6; where
-units die slowly more, or they are not settled."""
-LARGEST_LOG_NORM = 150.0  # ln‖w‖ up to which the squares of margins of weights of their true norm are floats
+SETTLE = RESOLUTION / 40.0
+"""Relative change of the margin while ln‖w‖ last grew by a quarter: `LEFT` times that and the turning are then half of
+what counts as 0 (`compare.margin.evidence`)."""
 
 KKT = "Lyu and Li (2020), Theorem 4.4"
 DUALITY = "Pilanci and Ergen (2020), Theorem 1"
@@ -113,23 +111,9 @@ def follow(X: Array, y: Array, optimum: ReluSolution, width: int, scale: float, 
     A limit is known long before: the best network of a cell is a convex program, and units that die do so slowly.
     """
     model = network(X.shape[1], width, optimum.slope, scale, seed)
-    limit = flow_limit(model, X, y, max_steps=max_steps)
-    for _ in range(CONTINUED):
-        certificate = limit.global_optimum() if limit.margin > 0 else None
-        run = ReluLimit(width, scale, seed, model, limit, optimum, certificate)
-        if run.end is not End.OPEN or limit.log_norm > LARGEST_LOG_NORM:
-            break
-        limit = flow_limit(where_it_ended(model, limit), X, y, max_steps=max_steps)
-    return run
-
-
-def where_it_ended(model: nn.Module, limit: Limit) -> nn.Module:
-    """The network with the weights, of their true norm, where the integration ended."""
-    other = copy.deepcopy(model)
-    with torch.no_grad():
-        for parameter, weights in zip(other.parameters(), limit.integrated.weights.values(), strict=True):
-            parameter.copy_(math.exp(limit.log_norm) * torch.as_tensor(weights))
-    return other
+    limit = flow_limit(model, X, y, settle=SETTLE, max_steps=max_steps)
+    certificate = limit.global_optimum() if limit.margin > 0 else None
+    return ReluLimit(width, scale, seed, model, limit, optimum, certificate)
 
 
 def checks(run: ReluLimit, X: Array, y: Array) -> list[Check]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from compare.reports.progress import run_parts
 from compare.reports.report import Report, Section
+from compare.spline.initial_function import start_section, start_study
+from compare.spline.linearization import linearization_section, trajectory_gaps
+from compare.spline.several_inputs import deep_section, inputs_section
 from compare.spline.smoothing_trajectory import trajectory_study
 from compare.spline.spline_cases import SplineCase, default_inits, parse_init, spline_case
+from compare.spline.spline_panels import PAPER_WIDTHS, panel_section
 from compare.spline.spline_sections import (
     rate_section,
     rich_section,
     shape_section,
-    training_section,
     trajectory_section,
 )
-from compare.spline.width_rates import FITTED_FROM, corrected_problem, train_batch, training_gaps, width_study
+from compare.spline.width_rates import FITTED_FROM, corrected_problem, train_batch, width_study
 from gd.descent.weight_decay import train_with_decay
 from solvers.splines.initial_distributions import InitialDistribution
 from solvers.splines.rich_regime import rich_interpolant
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
     from compare.experiments.spline import SplineComparison
 
 ENOUGH_SEEDS = 20
+LONGEST = 2560
+"""Widths up to here are followed along the whole trajectory: three networks from every start."""
 
 
 def spline_report(asked: SplineComparison) -> Report:
@@ -41,10 +47,14 @@ def spline_report(asked: SplineComparison) -> Report:
     def rate(name: str) -> Section:
         return rate_section(name, width_study(case, laws[name], widths, seeds), case, enough=enough)
 
-    def training() -> Section:
-        chosen = fitted or widths
-        gaps = training_gaps(case, law, chosen, min(seeds, 20))
-        return training_section(first, chosen, gaps, enough=enough)
+    def linearization() -> Section:
+        chosen = tuple(n for n in fitted if n <= LONGEST) or widths
+        several = enough and len(chosen) > 2
+        return linearization_section(first, trajectory_gaps(case, law, chosen, min(seeds, 10)), enough=several)
+
+    def start() -> Section:
+        study = start_study(case, law, fitted or widths, min(seeds, 20))
+        return start_section(first, study, enough=enough)
 
     def trajectory() -> Section:
         return trajectory_section(first, trajectory_study(case, law, width=min(10_000, widths[-1])))
@@ -54,10 +64,19 @@ def spline_report(asked: SplineComparison) -> Report:
         spline = weighted_spline(case.x, case.y, law)
         return rich_section(case, exact, train_with_decay(case.x, case.y), spline, first)
 
-    parts = [("shapes", partial(shapes, case, laws, widths[-1]))]
-    parts += [(f"error against width, {name}", partial(rate, name)) for name in laws]
-    named = {"all weights against the output layer": training, "trajectory": trajectory, "rich regime": rich}
-    parts += [(name, partial(make)) for name, make in named.items()]
+    shown = [name for name in laws if name in PAPER_WIDTHS] or [first]
+    asked_for: dict[str, list[tuple[str, Callable[[], Section]]]] = {
+        "shapes": [("shapes", partial(shapes, case, laws, widths[-1]))],
+        "rates": [(f"error against width, {name}", partial(rate, name)) for name in laws],
+        "panels": [(f"panels, {name}", partial(panel_section, case, name, laws[name])) for name in shown],
+        "linearization": [("all weights, output layer, linearized", linearization)],
+        "start": [("initialization as printed", start)],
+        "trajectory": [("trajectory", trajectory)],
+        "rich": [("rich regime", rich)],
+        "inputs": [("several inputs", inputs_section)],
+        "deep": [("deep networks", deep_section)],
+    }
+    parts = [part for question in asked.questions for part in asked_for[question]]
     done = run_parts(parts, "Wide ReLU networks", show=asked.progress)
     return asked.report(done.results, done, on=case.name, used=[case.used], seeds=range(seeds))
 

@@ -15,11 +15,11 @@ from compare.reports.report import Check, Column, Evidence, Section, Value
 from compare.reports.wording import counted, number
 from compare.spline.smoothing_trajectory import TrajectoryStudy
 from compare.spline.spline_cases import AUTHORS_RMS, BUILTIN, SplineCase
-from compare.spline.width_rates import FITTED_FROM, WidthStudy, fitted_slope, quantiles
+from compare.spline.width_rates import FITTED_FROM, WidthStudy, quantiles
 from gd.descent.weight_decay import DecayedNetwork
 from gd.networks.wide_relu import LinearPieces
-from solvers.arrays import Array
 from solvers.splines.initial_distributions import InitialDistribution
+from solvers.splines.kernel_interpolant import kernel_interpolant
 from solvers.splines.rich_regime import RichInterpolant
 from solvers.splines.weighted_spline import WeightedSpline
 
@@ -105,7 +105,8 @@ def shape_section(case: SplineCase, solutions: Mapping[str, Solution]) -> Sectio
     for k, (name, (init, spline, pieces)) in enumerate(solutions.items()):
         worst = spline.certificate.worst
         distance = uniform_distance(pieces, spline, case.interval)
-        rows.append({"init": name, "energy": spline.energy, "certificate": worst, "distance": distance})
+        u, v = kernel_interpolant(case.x, case.y, init).line
+        rows.append({"init": name, "u": u, "v": v, "energy": spline.energy, "certificate": worst, "distance": distance})
         line = case.y[0] - spline.values[0], case.y[-1] - spline.values[-1]
         back = np.interp(grid, case.interval, line)  # the line u x + v taken off the data
         functions.append(Curve(name, grid, spline(grid) + back, "-", k, ("x", f"spline {name} (y)")))
@@ -119,10 +120,13 @@ def shape_section(case: SplineCase, solutions: Mapping[str, Solution]) -> Sectio
     )
     text = (
         "min ∫ g″²/ζ: where ζ is small, bending costs much and the solution straightens. Solid: the spline; dotted: "
-        "one wide network trained on corrected data, its line added back."
+        "one wide network trained on corrected data, its line u x + v added back. u and v are the line of problem "
+        "(21), unknowns of the linear system of its kernel interpolant, next to the coefficients."
     )
     columns = (
         Column("init", "initialization"),
+        Column("u", "u", "y/x", ".6g"),
+        Column("v", "v", "y", ".6g", "The line taken off the data."),
         Column("energy", "∫ g″²/ζ", "", ".8g"),
         Column("certificate", "worst residual of the spline", "", ".1e", "Of its Euler–Lagrange conditions, relative."),
         Column("distance", "sup distance of the network", "y", ".3g"),
@@ -135,38 +139,6 @@ def slope_in_words(slope: float, low: float, high: float) -> str:
     if np.isnan(slope):
         return f"no slope: it takes two widths of {FITTED_FROM} or more"
     return f"slope {number(slope, '.3f')}, 95 % bootstrap interval [{number(low, '.3f')}, {number(high, '.3f')}]"
-
-
-def training_section(name: str, widths: tuple[int, ...], gaps: Array, *, enough: bool) -> Section:
-    """Training all weights (linearized) against the output layer only."""
-    median = quantiles(gaps, 0.5)
-    slope, low, high = fitted_slope(np.asarray(widths), gaps)
-    claim = f"{name}: training all weights of the linearized network and training the output layer differ by O(1/n)"
-    reason = f"{slope_in_words(slope, low, high)}; O(1/n) is an upper bound"
-    # an upper bound: only a slope above −1 by more than the fit's own error speaks against it
-    excess = Evidence(slope + 1.0, (high - low) / 4)
-    check = (
-        Check.of(claim, excess, 0.1, reference="Jin and Montúfar (2023), linearization", reason=reason)
-        if enough
-        else Check.not_reached(
-            claim, None if np.isnan(slope) else slope + 1.0, why=f"{reason}; too few seeds to test it"
-        )
-    )
-
-    slope_one = median[-1] * (np.asarray(widths) / widths[-1]) ** -1.0
-    curves = [
-        Curve("median", widths, median, "o-", 2, ("width", "median sup gap (y)")),
-        Curve("slope −1", widths, slope_one, "--", 1),
-    ]
-    labels = ("width n (units of one half)", "max |all − output only|  (y)")
-    figure = curve_plot("training", f"{name}: sup gap against width; {reason}.", curves, labels, log="xy")
-    rows = [{"width": n, "median": median[k]} for k, n in enumerate(widths)]
-    text = (
-        "Same start, same data, both to residual 10⁻¹⁰. The first layer's share of the tangent kernel is O(1), the "
-        "output layer's O(n)."
-    )
-    columns = (Column("width", "width n"), Column("median", "median sup gap", "y", ".3g"))
-    return Section("All weights against the output layer", text, columns, rows, (check,), (figure,))
 
 
 def trajectory_section(name: str, study: TrajectoryStudy) -> Section:

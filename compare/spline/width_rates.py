@@ -27,6 +27,8 @@ from solvers.splines.weighted_spline import WeightedSpline, weighted_spline
 FITTED_FROM = 80
 ACCURACY = 1e-2
 """Of the flow: at widths from 80 on its error in functions is below 1e-3 of the distances measured here."""
+MAX_STEPS = 3000
+"""Narrow networks take hundreds of them: data sit on kinks, and the flow follows each in short steps."""
 ELEMENTS = 4_000_000
 """Runs × points × units handled as one batch: 32 MB an array."""
 
@@ -82,13 +84,11 @@ def train_batch(
     accuracy: float = ACCURACY,
 ) -> list[WideReLU | None]:
     """Trained networks of one width, one per seed; None where the network did not fit the data."""
-    # below 80 units data points sit on kinks and the flow chatters for thousands of steps; those are not fitted
-    max_steps = 3000 if width >= FITTED_FROM else 200
     size = max(1, ELEMENTS // (2 * width * case.x.size))
     trained: list[WideReLU | None] = []
     for first in range(0, len(seeds), size):
         nets = [WideReLU(width, init, train=train, seed=seed) for seed in seeds[first : first + size]]
-        limit = squared_flow_limit(nets, case.x[:, None], y, accuracy=accuracy, max_steps=max_steps)
+        limit = squared_flow_limit(nets, case.x[:, None], y, accuracy=accuracy, max_steps=MAX_STEPS)
         for run, net in enumerate(nets):
             limit.load(net, run)
             trained.append(net if limit.status[run] is SquaredStatus.FITTED else None)
@@ -134,19 +134,3 @@ def fitted_slope(widths: NDArray[np.int64], errors: Array, draws: int = 1000) ->
     resampled = [np.median(row[generator.integers(0, row.size, (draws, row.size))], axis=1) for row in rows]
     low, high = np.quantile(slope(np.stack(resampled, axis=1)), [0.025, 0.975])
     return float(slope(np.array([np.median(row) for row in rows]))), float(low), float(high)
-
-
-def training_gaps(case: SplineCase, init: InitialDistribution, widths: Sequence[int], seeds: int) -> Array:
-    """sup |linearized, all weights − output layer only|, same start, shape (W, S): theory O(1/n).
-
-    The two differ by the first layer's share of the tangent kernel, O(1) against O(n).
-    """
-    y, _ = corrected_problem(case, init)
-    gaps = np.full((len(widths), seeds), np.nan)
-    for k, width in enumerate(widths):
-        each = [seeds * width + seed for seed in range(seeds)]
-        linear, output = (train_batch(case, y, init, width, each, train) for train in ("linearized", "output"))
-        for s, (first, second) in enumerate(zip(linear, output, strict=True)):
-            if first is not None and second is not None:
-                gaps[k, s] = uniform_distance(first, second, case.interval)
-    return gaps

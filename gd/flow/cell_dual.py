@@ -23,11 +23,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
-from gd.flow.cell import Cell
+from gd.flow.cell import Cell, Mask
 from gd.flow.quadratic_program import quadratic_program
 from solvers.arrays import Array
 
 STEPS = 40
+REFINEMENTS = 4
+LARGEST_REFINEMENT = 0.1  # of the largest λ and r: a larger change is no matter of rounding
 FAR = 0.5  # of the largest ‖v_j‖: units below it are not looked at
 HALVINGS = 4
 FLAT = 1e-12  # of the mean curvature: directions in which the multipliers are free then stay where they are
@@ -103,17 +105,49 @@ def maximize(cell: Cell, lam: Array, r: Array) -> tuple[Pull, Array] | None:
     return at, r
 
 
+def refined(cell: Cell, lam: Array, r: Array, mu: Array) -> tuple[Array, Array, Array]:
+    """λ, r and μ to rounding, by Newton's method for the tight margins and ‖v_j‖ = 1, with what is zero held at zero.
+
+    A step of `maximize` knows no zeros: a unit with r_j = 1e-11 and ‖v_j‖ below 1 moves margins whose inputs are large.
+    """
+    tight, units = np.flatnonzero(lam > 0), np.flatnonzero(r > 0)
+    faces = [mu[:, j] > 0 for j in units]
+    along = [_along(cell, int(j), face) for j, face in zip(units, faces, strict=True)]
+    unit_lam, unit_r, k = float(lam.max()), float(r.max()), tight.size
+    for _ in range(REFINEMENTS):
+        v = [A.T @ lam for A in along]
+        M = np.stack([A @ direction for A, direction in zip(along, v, strict=True)], axis=1)[tight]
+        H = sum(r[j] * (A[tight] @ A[tight].T) for j, A in zip(units, along, strict=True))
+        K = np.block([[unit_lam * H, unit_r * M], [unit_lam * M.T, np.zeros((units.size, units.size))]])
+        left = [1.0 - M @ r[units], 0.5 * (1.0 - np.array([direction @ direction for direction in v]))]
+        change = np.linalg.lstsq(K, np.concatenate(left), rcond=1e-13)[0]
+        if np.abs(change).max() > LARGEST_REFINEMENT:
+            break
+        lam, r = lam.copy(), r.copy()
+        lam[tight] += unit_lam * change[:k]
+        r[units] += unit_r * change[k:]
+    mu = mu.copy()
+    for j, face in zip(units, faces, strict=True):
+        g = cell.X.T @ (cell.coefficients[:, j] * lam)
+        mu[face, j] = np.linalg.lstsq((cell.X[face] * cell.sides[face, j, None]).T, -g, rcond=None)[0]
+    return lam, r, mu
+
+
+def _along(cell: Cell, j: int, face: Mask) -> Array:
+    """The coefficients of unit j times the points, projected onto the face of its cone, (N, r)."""
+    X = cell.X
+    if face.any():
+        across = np.linalg.qr(X[face].T)[0]
+        X = X - (X @ across) @ across.T
+    return np.asarray(cell.coefficients[:, [j]] * X)
+
+
 def _curvature(cell: Cell, at: Pull, r: Array, flat: float) -> Array:
     """Σ r_j ∇²h_j (N, N), each on the face of its cone, and a multiple of the identity."""
     N = at.lam.size
     H = np.zeros((N, N))
     for j in np.flatnonzero((r > 1e-9 * r.max()) & (at.length > FAR)):
-        face = at.mu[:, j] > 0
-        X = cell.X
-        if face.any():
-            across = np.linalg.qr(X[face].T)[0]
-            X = X - (X @ across) @ across.T
-        along = cell.coefficients[:, [j]] * X
+        along = _along(cell, int(j), at.mu[:, j] > 0)
         H += r[j] * (along @ along.T)
     least = 1e-3 * at.value / (N * float(at.lam.max()) ** 2)
     H[np.diag_indices(N)] += flat * max(float(np.trace(H)) / N, least)

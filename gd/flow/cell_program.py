@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from gd.flow.cell import Cell, CellOptimum, Mask, assembled
-from gd.flow.cell_dual import maximize
+from gd.flow.cell_dual import maximize, refined
 from gd.flow.cell_path import central_path
 from solvers.arrays import Array
 
@@ -27,7 +27,7 @@ HEAVY = 1e8  # weight of the equations next to the distance, in least squares; t
 SOLVED = 1e-10  # relative residual of (2), a tenth of the KKT residual at which a limit counts as found
 CROSSINGS = 30  # times that walls are crossed before the cell is given up
 CORRECTIONS = 5  # of the set of tight margins
-ABSENT = 1e-11  # of the largest λ and r: what the quadratic program leaves of zeros
+ABSENT = 1e-11  # of the largest λ and r: less is zero in any case
 
 
 def cell_optimum(cell: Cell, u: Array, lam: Array | None = None, open_walls: Mask | None = None) -> CellOptimum | None:
@@ -65,15 +65,22 @@ def solve(cell: Cell, u: Array, lam: Array | None = None) -> CellOptimum | None:
     if not margins.min() > 0:
         return None
     smaller = replace(cell, signs=cell.signs[units], on=cell.on[:, units])
-    for weights, lengths in _starts(smaller, start / margins.min(), lam):
-        reached = maximize(smaller, weights, lengths)
+    for first_lam, first_r in _starts(smaller, start / margins.min(), lam):
+        reached = maximize(smaller, first_lam, first_r)
         if reached is None:
             continue
         at, r = reached
         if not r.max() > 0:
             continue
-        cleaned = np.where(at.lam > ABSENT * at.lam.max(), at.lam, 0.0)
-        found = assembled(smaller, np.where(r > ABSENT * r.max(), r, 0.0), cleaned, at.mu)
+        # of each complementary pair the smaller number is what the quadratic program leaves of zero
+        r = np.where(r > np.maximum(ABSENT, 1.0 - at.length) * r.max(), r, 0.0)
+        slack = (smaller.coefficients * (smaller.X @ (r[:, None] * at.v).T)).sum(1) - 1.0
+        lam_kept = np.where(at.lam > np.maximum(ABSENT, slack) * at.lam.max(), at.lam, 0.0)
+        if not (r.any() and lam_kept.any()):
+            continue
+        weights, lengths, walls = refined(smaller, lam_kept, r, at.mu)
+        both = assembled(smaller, r, lam_kept, at.mu), assembled(smaller, lengths, weights, walls)
+        found = min(both, key=lambda one: one.residual)
         first = np.zeros(len(place), dtype=bool)
         first[units] = True  # of parallel units one has it all, until the nearest optimum is looked for
         u_all = np.where(first[:, None], found.u[place], 0.0)

@@ -60,7 +60,7 @@ def exponential_step(
         mu = F @ (0.25 * (s**2 - d**2)) / square
         at = loss.linearized(mu[None], p[None], np.array([T]))
         try:
-            u = newton_step(partial(_columns, h * F * speed, F), p[None], np.array([T]), at)
+            u, _ = newton_step(partial(_columns, h * F * speed, F), p[None], np.array([T]), at)
         except np.linalg.LinAlgError:
             break
         new = updated_weights(p[None], u)[0]

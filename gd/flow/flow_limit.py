@@ -23,9 +23,8 @@ from gd.flow.follow import Run
 from gd.flow.integration import Flow
 from gd.flow.limit import Limit
 from gd.flow.loss_weights import CrossEntropyWeights, ExponentialWeights, FlowWeights, LogisticWeights
+from gd.flow.map_choice import margin_map
 from gd.flow.margin_map import MarginMap
-from gd.flow.module_map import ModuleMap
-from gd.flow.sliding import SlidingMap
 from gd.forward_pass import check_fixed_function, check_forward_pass
 from gd.gradient_mode import with_gradients
 from gd.losses import Loss, Squared, find_loss
@@ -35,7 +34,6 @@ from gd.squared.linear_flow import LARGEST, linear_flow_limit, with_predictions
 from gd.squared.regression_limit import RegressionLimit
 from gd.squared.squared_flow import squared_flow_limit
 from gd.squared.squared_limit import SquaredLimit
-from gd.targets import Targets
 from solvers.problem import MarginProblem
 from solvers.regularizers import L2
 from solvers.separability import raise_if_not_separable
@@ -47,7 +45,6 @@ FLOWS: dict[str, Callable[[Tensor], FlowWeights]] = {
     "cross entropy": lambda values: CrossEntropyWeights(math.prod(values.shape[1:])),
 }
 """The weights of each loss, for targets of these values."""
-SAME_MARGINS = 1e-9  # relative: a closed form that differs by more from the forward pass is another network's
 Progress = Callable[[int, int], None]
 
 
@@ -85,6 +82,7 @@ def flow_limit(
     loss: str | Loss = "exponential",
     seed: int = 0,
     tol: float | None = None,
+    settle: float | None = None,
     max_steps: int | None = None,
     time_limit: float = math.inf,
     path_tolerance: float | None = None,
@@ -101,6 +99,7 @@ def flow_limit(
     loss: str | Loss = "exponential",
     seed: int = 0,
     tol: float | None = None,
+    settle: float | None = None,
     max_steps: int | None = None,
     time_limit: float = math.inf,
     path_tolerance: float | None = None,
@@ -119,6 +118,7 @@ def flow_limit(
     loss: str | Loss = "exponential",
     seed: int = 0,
     tol: float | None = None,
+    settle: float | None = None,
     max_steps: int | None = None,
     time_limit: float = math.inf,
     path_tolerance: float | None = None,
@@ -147,6 +147,10 @@ def flow_limit(
         seed: of the random probes that measure homogeneity.
         tol: largest relative duality gap (where R is a norm), or relative KKT residual ε/‖w̃‖ (elsewhere), of a limit
             called found; 1e-9 unless given. With the squared loss the largest residual, 1e-10 unless given.
+        settle: follow the flow on after its limit was found, within `max_steps` and `time_limit`, until its own
+            smallest margin changed by no more than this, relatively, while ln‖w‖ last grew by a quarter, and its
+            direction turned by no more than this times ln‖w‖. Where units die slowly a limit is known long before; ask
+            for this where `Limit.integrated` is to be compared. Unless given, the flow stops soon after.
         max_steps: attempted steps per model before giving up; 20,000 unless given (squared loss: 10,000;
             linear networks with up to 1,000 weights, which are integrated on the CPU: 100,000).
         time_limit: seconds after which no step and no search for a limit starts; the limit is then UNFINISHED unless it
@@ -170,7 +174,7 @@ def flow_limit(
             labels, or has layers in training mode that differ in evaluation mode (dropout, batch normalization); or it
             has kinks that cannot be located: it jumps, draws random numbers, branches on the weights' values, or
             applies an operation to them that is not known to be smooth or piecewise smooth.
-        TypeError: `path_tolerance` or `snapshots_per_decade` with the squared loss, whose flow has neither.
+        TypeError: `settle`, `path_tolerance` or `snapshots_per_decade` with the squared loss, whose flow has none.
 
     Reference: Lyu, Li (2020), Theorems 4.1 and 4.4; Gunasekar, Lee, Soudry, Srebro (2018), Theorems 1, 2, 2a.
 
@@ -188,16 +192,18 @@ def flow_limit(
     if not time_limit > 0:
         raise ValueError(f"time_limit is in seconds and must be positive, got {time_limit!r}")
     if not chosen.margin:
-        if path_tolerance is not None or snapshots_per_decade is not None:
+        if path_tolerance is not None or snapshots_per_decade is not None or settle is not None:
             raise TypeError(
-                "with loss='squared' there is no path_tolerance and no snapshots_per_decade; use accuracy= and times= "
-                "of `squared_flow_limit` instead"
+                "with loss='squared' there is no settle, no path_tolerance and no snapshots_per_decade; use accuracy= "
+                "and times= of `squared_flow_limit` instead"
             )
         return _squared_limit(model, X, y, 1e-10 if tol is None else tol, max_steps, device, progress)
     if chosen.name not in FLOWS:
         raise ValueError(f"loss must be {', '.join(map(repr, FLOWS))} or 'squared', got {loss!r}")
     tol, max_steps = 1e-9 if tol is None else tol, 20_000 if max_steps is None else max_steps
     path_tolerance = 1e-3 if path_tolerance is None else path_tolerance
+    if settle is not None and not 0 < settle < 1:
+        raise ValueError(f"settle is a relative change and must lie in (0, 1), got {settle!r}")
     if not (0 < tol < 1 and 0 < path_tolerance < 1):
         raise ValueError(f"tol and path_tolerance must lie in (0, 1), got {tol!r} and {path_tolerance!r}")
     inputs, targets = check_data(models[0], X, y, chosen)
@@ -218,6 +224,7 @@ def flow_limit(
                 loss=loss,
                 seed=seed,
                 tol=tol,
+                settle=settle,
                 max_steps=max_steps,
                 time_limit=max(began + time_limit - time.monotonic(), 1e-3),
                 path_tolerance=path_tolerance,
@@ -232,8 +239,10 @@ def flow_limit(
         raise ValueError("the parameters must be finite and not all zero: at w = 0 gradient flow has no direction")
     flow = Flow.begin(mapping, start, loss=FLOWS[chosen.name](targets.values), tolerance=path_tolerance)
     problem = _induced_problem(mapping, start, inputs, y)
+    if problem is not None and declared(models[0]).linear_network is None:
+        raise_if_not_separable(problem.signed_rows, problem.label_shape)
     density = 40 if snapshots_per_decade is None else snapshots_per_decade
-    run = Run(models, mapping, problem, targets.values, tol, density)
+    run = Run(models, mapping, problem, targets.values, tol, settle, density)
     limits = run.to_the_end(flow, int(max_steps), began + time_limit, progress)
     return limits[0] if isinstance(model, nn.Module) else limits
 
@@ -264,33 +273,6 @@ def _squared_limit(
     ends = [declared(limit.load(copy.deepcopy(one), k)).linear_network for k, one in enumerate(models)]
     predictors = np.stack([end.predictor for end in ends if end is not None])
     return with_predictions(limit, networks, inputs, targets, predictors, limit.error)
-
-
-def margin_map(model: nn.Module, X: Tensor, y: Tensor, seed: int = 0, targets: Targets | None = None) -> MarginMap:
-    """The margin map of a model: its own closed form where it has one, else by the trace of its forward pass.
-
-    A closed form is used only if it computes the same margins as the forward pass: a subclass may have inherited it
-    from a network with another map from weights to predictors.
-    """
-    targets = Targets(y) if targets is None else targets
-    if all(p.requires_grad for p in model.parameters()):
-        mapping = targets.closed_form(model, X)
-        if mapping is not None and _computes_the_forward_pass(mapping, model, X, targets, seed):
-            return mapping
-    sliding = SlidingMap(model, X, y, seed, targets)
-    return sliding if sliding.pieces.n_kinks else ModuleMap(model, X, y, seed, targets)
-
-
-def _computes_the_forward_pass(mapping: MarginMap, model: nn.Module, X: Tensor, targets: Targets, seed: int) -> bool:
-    """Whether the margins of a copy with random parameters are those of its forward pass."""
-    other = copy.deepcopy(model).to(X.device, X.dtype)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in other.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=X.dtype))
-        forward = targets.margins(other(X).reshape(targets.output_shape)).flatten()
-        margins = mapping.margins(mapping.start([other]))[0]
-    return float((margins - forward).abs().max()) <= SAME_MARGINS * float(forward.abs().max())
 
 
 def _induced_problem(mapping: MarginMap, start: Tensor, X: Tensor, y: ArrayLike | Tensor) -> MarginProblem | None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gd.flow.course import Course, Direction, Found
 from gd.flow.growth import growth
 from gd.flow.integration import SMALLEST_STEP, Flow
 from gd.flow.kkt import KKT, StationaryPoint, kkt_of_force
@@ -50,43 +50,6 @@ PATIENT_IN_A_CELL = (0.5, 50)
 OPEN_GAP = 1e-5  # above it a gap is no matter of temperature or rounding: R is not what this network minimizes
 
 
-@dataclass(frozen=True)
-class _Direction:
-    """A direction of norm one with multipliers, and what they prove."""
-
-    theta: Tensor
-    multipliers: Array
-    kkt: KKT
-    certificate: Certificate | None
-    gap: float | None
-    """The relative duality gap, where R is a norm."""
-
-
-@dataclass(frozen=True)
-class _Found:
-    direction: _Direction
-    status: FlowStatus
-    reached: Reached
-
-
-class _Course:
-    """How one row is getting on."""
-
-    def __init__(self) -> None:
-        self.next_look = -np.inf  # at the ln‖w‖ of this
-        self.turned = np.inf  # radians, since the look before
-        self.gap = np.inf  # at the look before
-        self.found: _Found | None = None
-        self.last_step = 0  # after it a row whose limit was found is reported as it is
-        self._theta: Tensor | None = None
-
-    def look(self, theta: Tensor, log_norm: float) -> None:
-        """Measure how far the direction has turned since the last look; say when to look again."""
-        if self._theta is not None:
-            self.turned = float(torch.linalg.vector_norm(theta - self._theta))
-        self._theta, self.next_look = theta, max(1.25 * log_norm, log_norm + 0.5)
-
-
 class Run:
     """One batch on its way; a row leaves when its limit is found and its direction final, or its steps are spent."""
 
@@ -97,9 +60,10 @@ class Run:
         problem: MarginProblem | None,
         labels: Tensor,
         tol: float,
+        settle: float | None,
         density: int,
     ) -> None:
-        self.mapping, self.problem, self.tol = mapping, problem, tol
+        self.mapping, self.problem, self.tol, self.settle = mapping, problem, tol, settle
         self.locked = [declared(model).locked_signs for model in models]
         self.label_shape = tuple(labels.shape)
         self.recorder = Recorder(mapping, len(models), density)
@@ -111,7 +75,7 @@ class Run:
     ) -> list[Limit]:
         """The limits of all rows of a flow that has not taken a step yet; `deadline` is a time of `time.monotonic`."""
         rows = np.arange(len(self.locked))
-        courses = [_Course() for _ in rows]
+        courses = [Course() for _ in rows]
         first_step = flow.step.copy()
         limits: dict[int, Limit] = {}
         self.recorder.begin(flow)
@@ -120,7 +84,7 @@ class Run:
         for attempt in range(max_steps):
             accepted = flow.advance()
             self.recorder.keep(flow, rows, accepted)
-            separated = flow.margins.min(axis=1) > 0
+            separated = flow.separated
             due = accepted & separated & (flow.log_norm >= [courses[row].next_look for row in rows])
             ended = [i for i in map(int, np.flatnonzero(due)) if self._ends(flow, i, int(rows[i]), courses[rows[i]])]
             spent = (flow.step < SMALLEST_STEP * flow.tau) | (flow.log_norm > LARGEST_LOG_NORM)
@@ -140,10 +104,10 @@ class Run:
                 told = time.monotonic()
         return [limits[row] for row in range(len(self.locked))]
 
-    def _ends(self, flow: Flow, i: int, row: int, course: _Course) -> bool:
+    def _ends(self, flow: Flow, i: int, row: int, course: Course) -> bool:
         """Look at row i: whether its limit is found and its direction is final."""
-        course.look(flow.theta[i], float(flow.log_norm[i]))
-        steps = int(flow.steps[i])
+        log_norm, steps = float(flow.log_norm[i]), int(flow.steps[i])
+        course.look(flow.theta[i], log_norm, float(flow.margins[i].min()))
         before, again = course.found, (Reached.BY_CERTIFICATE, Reached.IN_THE_CELL)
         if before is None or before.reached in again:  # the later, the more accurate
             found = self._limit_of(flow, i, row, course)
@@ -152,9 +116,10 @@ class Run:
             if before is None and found is not None:
                 part, least = PATIENT_IN_A_CELL if found.reached is Reached.IN_THE_CELL else PATIENT
                 course.last_step = steps + max(int(part * steps), least)
-        return course.found is not None and (course.turned <= SETTLED or steps >= course.last_step)
+        final = steps >= course.last_step and course.settled(self.settle, log_norm)
+        return course.found is not None and (course.turned <= SETTLED or final)
 
-    def _limit_of(self, flow: Flow, i: int, row: int, course: _Course) -> _Found | None:
+    def _limit_of(self, flow: Flow, i: int, row: int, course: Course) -> Found | None:
         """The limit of row i, if the termination test is passed: at a polished point, else by the flow's own gap."""
         residual = flow.residual()[i]
         if residual > self.mapping.settling:
@@ -173,18 +138,18 @@ class Run:
             return None
         own = self._own(flow, i)
         if own.gap is not None and own.gap <= self.tol:
-            return _Found(own, FlowStatus.OPTIMAL, Reached.BY_CERTIFICATE)
+            return Found(own, FlowStatus.OPTIMAL, Reached.BY_CERTIFICATE)
         if own.gap is not None and own.certificate is not None and self._held_open(own.gap, own.certificate, course):
             flow.cool(i)
         return None
 
     @staticmethod
-    def _held_open(gap: float, certificate: Certificate, course: _Course) -> bool:
+    def _held_open(gap: float, certificate: Certificate, course: Course) -> bool:
         """Whether the temperature alone holds a gap open: it is of its order, or small and did not fall since."""
         before, course.gap = course.gap, gap
         return gap <= HELD_OPEN * certificate.complementarity or (gap <= OPEN_GAP and gap > 0.9 * before)
 
-    def _accepted(self, flow: Flow, i: int, row: int, point: StationaryPoint, turned: float) -> _Found | None:
+    def _accepted(self, flow: Flow, i: int, row: int, point: StationaryPoint, turned: float) -> Found | None:
         """Parts 2 and 3 of the test for a stationary point."""
         theta = flow.theta[i]
         there = self._direction(point.theta, point.multipliers, point.kkt)
@@ -206,16 +171,16 @@ class Run:
         if reached is Reached.NOT:
             return None
         if proved:
-            return _Found(there, FlowStatus.OPTIMAL, reached)
+            return Found(there, FlowStatus.OPTIMAL, reached)
         if self.mapping.convex and there.gap is not None:
             at_rest = float(torch.linalg.vector_norm(point.theta - theta)) < AT_REST
             if at_rest and self._kept_by_locks(row, there):
-                return _Found(there, FlowStatus.LOCKED, reached)
+                return Found(there, FlowStatus.LOCKED, reached)
             # no such point is the limit if R is what it is said to be: if it is not, the network itself must show it
             if turned > SETTLED or there.gap <= OPEN_GAP or self._growth(flow, i) > OPEN_GAP:
                 return None
         minimal = point.stable and self.mapping.zeros_shrink(theta, flow.force()[i], point.theta)
-        return _Found(there, FlowStatus.STATIONARY, reached) if minimal else None
+        return Found(there, FlowStatus.STATIONARY, reached) if minimal else None
 
     def _growth(self, flow: Flow, i: int) -> float:
         """How fast the fastest small weight of row i would grow, relative to ‖w‖, less one."""
@@ -224,7 +189,7 @@ class Run:
         held = carried and carried[0]
         return growth(self.mapping, flow.theta[i], local, flow.weights[i], float(flow.temperature[i]), held)
 
-    def _kept_by_locks(self, row: int, there: _Direction) -> bool:
+    def _kept_by_locks(self, row: int, there: Direction) -> bool:
         """Whether every coefficient that would lower R by growing is one whose sign the initialization locks."""
         locked, regularizer, beta = self.locked[row], self.mapping.regularizer, self._predictor(there)
         if not locked.any() or self.problem is None or regularizer is None or beta is None or not there.certificate:
@@ -234,37 +199,37 @@ class Run:
         growing = dual > (1.0 + GROWING) * dual[size > ABSENT * size.max()].max()
         return bool(locked[growing].all())
 
-    def _direction(self, theta: Tensor, multipliers: Array, at: KKT) -> _Direction:
+    def _direction(self, theta: Tensor, multipliers: Array, at: KKT) -> Direction:
         regularizer, beta = self.mapping.regularizer, self.mapping.predictors(theta[None])
         if self.problem is None or regularizer is None or beta is None:
-            return _Direction(theta, multipliers, at, None, None)
+            return Direction(theta, multipliers, at, None, None)
         margin = float(self.problem.margins(beta[0]).min())
         scaled = beta[0] / margin if margin > 0 else beta[0]
         certificate = certificate_of(self.problem, scaled.reshape(self.problem.shape), regularizer, multipliers)
-        return _Direction(theta, multipliers, at, certificate, self.mapping.duality_gap(certificate, at))
+        return Direction(theta, multipliers, at, certificate, self.mapping.duality_gap(certificate, at))
 
-    def _own(self, flow: Flow, i: int) -> _Direction:
+    def _own(self, flow: Flow, i: int) -> Direction:
         """The flow's own direction and loss weights, before any polish."""
         theta, p = flow.theta[i], flow.weights[i]
         return self._direction(theta, p, kkt_of_force(theta, flow.force()[i], flow.margins[i], p, self.mapping.degree))
 
-    def _not_found(self, own: _Direction) -> _Found:
-        if own.kkt.margin <= 0:
+    def _not_found(self, flow: Flow, i: int, own: Direction, growth: float) -> Found:
+        if not flow.separated[i]:
             status = FlowStatus.NOT_SEPARATED
-        elif own.gap is not None and own.gap > self.tol and own.kkt.relative < AT_REST:
+        elif own.gap is not None and own.gap > self.tol and own.kkt.relative < AT_REST and growth > OPEN_GAP:
             status = FlowStatus.SADDLE
         else:
             status = FlowStatus.UNFINISHED
-        return _Found(own, status, Reached.NOT)
+        return Found(own, status, Reached.NOT)
 
-    def _predictor(self, direction: _Direction) -> Array | None:
+    def _predictor(self, direction: Direction) -> Array | None:
         """β scaled to unit margin; None where it would overflow, or where there is none."""
         beta = self.mapping.predictors(direction.theta[None])
         return beta[0] / direction.kkt.margin if beta is not None and direction.kkt.margin > 1e-290 else None
 
-    def _report(self, flow: Flow, i: int, row: int, course: _Course) -> Limit:
-        own = self._own(flow, i)
-        found = course.found or self._not_found(own)
+    def _report(self, flow: Flow, i: int, row: int, course: Course) -> Limit:
+        own, growth = self._own(flow, i), self._growth(flow, i)
+        found = course.found or self._not_found(flow, i, own, growth)
         there = found.direction
         margins = self.mapping.margins(there.theta[None])[0].cpu().numpy()
         margin = there.kkt.margin
@@ -295,7 +260,7 @@ class Run:
                 margin=own.kkt.margin,
                 residual=float(flow.residual()[i]),
                 turned=course.turned,
-                growth=self._growth(flow, i),
+                growth=growth,
                 duality_gap=own.gap,
                 certificate=own.certificate,
             ),

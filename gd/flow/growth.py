@@ -57,15 +57,13 @@ def growth(mapping: MarginMap, theta: Tensor, local: Local, p: Array, temperatur
     at = _real(theta)
     both = mapping.held_problem(theta, carried, p > ACTIVE * p.max()).both
     kappa = local.kink_multipliers(weights)
-    # the part of JᵀCJ that T holds: right singular vectors of √p J, by the left ones of the small Gram matrix
     pulls *= np.sqrt(p[active])[:, None]
-    squares, left = np.linalg.eigh(pulls @ pulls.T)
-    kept = squares > rate * temperature
-    left = left[:, kept] / np.sqrt(squares[kept])
+    # the part of JᵀCJ that T holds: right singular vectors of √p J
+    rigid = _singular_vectors(pulls, rate * temperature)
 
     def across_margins(v: Array) -> Array:
         """v less its part in the span of these singular vectors."""
-        return np.asarray(v - (pulls @ v) @ left @ left.T @ pulls)
+        return np.asarray(v - rigid @ (rigid.T @ v))
 
     radial = across_margins(local.along_kinks(at).cpu().numpy())
     radial /= max(float(np.linalg.norm(radial)), 1e-300)
@@ -102,6 +100,14 @@ def growth(mapping: MarginMap, theta: Tensor, local: Local, p: Array, temperatur
     except ArpackNoConvergence as error:
         largest = error.eigenvalues
     return float(largest[0]) / rate - 1.0 if largest.size else np.nan
+
+
+def _singular_vectors(matrix: Array, least: float) -> Array:
+    """Right singular vectors, by columns, of squared singular values above `least`, by the smaller Gram matrix."""
+    wide = matrix.shape[0] <= matrix.shape[1]
+    squares, vectors = np.linalg.eigh(matrix @ matrix.T if wide else matrix.T @ matrix)
+    kept = squares > least
+    return matrix.T @ (vectors[:, kept] / np.sqrt(squares[kept])) if wide else vectors[:, kept]
 
 
 def _real(theta: Tensor) -> Tensor:

@@ -31,10 +31,13 @@ from solvers.arrays import Array
 SMALLEST = 1e-300
 NEGLIGIBLE = 1e-14
 CONVERGED = 1e-11  # on max|Δp|, p summing to one
+RISING = 1e-2  # largest relative change of a weight that counts as settled: one still rising changes nothing yet
 SMALL_CHANGE = 0.1  # relative changes below it are taken linearly: where K is singular, rounding then cancels in Jᵀp
 SILENT = 1e6  # a margin, where the others are of order one: its weight e^{−SILENT/T} is zero
 LARGEST_RATIO = 100.0  # ln of a weight next to the others; more holds no better
-ROUNDING = 1e-15  # of the margins; over T it is how well p is defined where constraints are dependent
+ROUNDING = 1e-15
+"""Relative to the terms that a margin is the sum of (`rounding`): less than that is no residual of (1). Where the data
+are nearly separable, or one column is large, hKp is the small sum of large terms, and p is then defined no better."""
 
 
 def squares_of(gram: Array) -> Array:
@@ -93,15 +96,13 @@ def implicit_weights(
         part = p[todo]
         mu = margins[todo] + np.einsum("bnk,bk->bn", Q[todo], part)
         try:
-            u = newton_step(partial(_columns, Q[todo]), part, T[todo], loss.linearized(mu, part, T[todo]))
+            u, left = newton_step(partial(_columns, Q[todo]), part, T[todo], loss.linearized(mu, part, T[todo]))
         except np.linalg.LinAlgError:  # T is lost in the rounding of a singular hK: a shorter step is wanted
             break
         new = updated_weights(part, u)
-        change = np.abs(new - part).max(axis=1)
+        noise = rounding(margins[todo], squares_of(gram[todo]), h[todo], part)
+        done = is_solved(part, new, u, left, noise, T[todo])
         p[todo] = new
-        noise = ROUNDING * np.where(new > NEGLIGIBLE, np.abs(mu), 0.0).max(axis=1) / T[todo]
-        # a weight still rising from e^{−690} changes nothing yet, and is no convergence
-        done = (change < np.maximum(CONVERGED, noise)) & (u.max(axis=1) < 1e-2)
         converged[todo[done]] = True
         todo = todo[~done]
         if todo.size == 0:
@@ -113,8 +114,35 @@ def _columns(Q: Array, kept: NDArray[np.intp]) -> Array:
     return Q[:, :, kept]
 
 
-def newton_step(columns: Callable[[NDArray[np.intp]], Array], p: Array, T: Array, at: Linearized) -> Array:
-    """u = dp/p of the linearized equations, (B, N); `columns` gives columns of hK, (B, N, k).
+def rounding(margins: Array, squares: Array, h: Array, p: Array) -> Array:
+    """What rounding leaves of m + hKp, (B, N): the terms of (Kp)_n = Σ_k K_nk p_k are at most √(K_nn K_kk) p_k."""
+    length = np.sqrt(squares)
+    return np.asarray(ROUNDING * (np.abs(margins) + (h * (length * p).sum(axis=1))[:, None] * length))
+
+
+def is_solved(p: Array, new: Array, u: Array, left: Array, noise: Array, T: Array) -> NDArray[np.bool_]:
+    """Whether Newton's method for (1) is done, (B,): p no longer moves, or is exact for margins that rounding allows.
+
+    In the second case p may still move, by at most a factor e: along directions that exert no force.
+
+    Args:
+        p, new: before and after the step, (B, N).
+        u: the step, relative.
+        left: the residual of (1) at p, in units of margins.
+        noise: what rounding leaves of it.
+        T: temperatures, (B,).
+    """
+    seen = new > NEGLIGIBLE
+    still = np.abs(new - p).max(axis=1) < CONVERGED
+    exact = (~seen | (np.abs(left) <= noise)).all(axis=1) & (np.where(seen, noise, 0.0).max(axis=1) <= T)
+    settled = u < RISING + np.where(exact[:, None], noise / T[:, None], 0.0)
+    return np.asarray((still | exact) & settled.all(axis=1))
+
+
+def newton_step(
+    columns: Callable[[NDArray[np.intp]], Array], p: Array, T: Array, at: Linearized
+) -> tuple[Array, Array]:
+    """u = dp/p of the linearized equations, and their residual at p, (B, N); `columns` gives columns of hK, (B, N, k).
 
     The matrix is formed for constraints whose weight is not negligible in at least one row of the batch: late in a flow
     these are few. A negligible p_k multiplies u_k out of every other equation, so the other u follow by substitution.
@@ -122,20 +150,21 @@ def newton_step(columns: Callable[[NDArray[np.intp]], Array], p: Array, T: Array
     kept = np.flatnonzero((p > NEGLIGIBLE).any(axis=0))
     coupling, weight = columns(kept), p[:, kept]
     root = np.asarray(np.sqrt(weight), dtype=np.float64)
+    r = at.centred(p)
     groups = kept // at.group
     matrix = coupling[:, kept] + np.where(groups[:, None] == groups, at.a[:, kept, None], 0.0)
     matrix *= root[:, :, None] * root[:, None, :]  # positive definite after the next lines
     diagonal = np.arange(kept.size)
     matrix[:, diagonal, diagonal] += T[:, None]
-    right = np.stack([root * at.r[:, kept], root * at.t[:, kept]], axis=-1)
+    right = np.stack([root * r[:, kept], root * at.t[:, kept]], axis=-1)
     v = np.asarray(np.linalg.solve(matrix, right), dtype=np.float64)
     found, nu = constrained_change(p, root, v)
     change = np.zeros_like(p)
     change[:, kept] = found
-    rest = at.r + nu[:, None] * at.t + np.einsum("bnk,bk->bn", coupling, found) + at.a * at.sums(change)
+    rest = r + nu[:, None] * at.t + np.einsum("bnk,bk->bn", coupling, found) + at.a * at.sums(change)
     u = -rest / (T[:, None] + at.a * p)
     u[:, kept] = found / weight
-    return np.asarray(u)
+    return np.asarray(u), np.asarray(r + nu[:, None] * at.t)
 
 
 def constrained_change(p: Array, root: Array, v: Array) -> tuple[Array, Array]:

@@ -38,6 +38,9 @@ from gd.flow.margin_map import LARGEST_STRETCH, Local, MarginMap, Step
 from solvers.arrays import Array
 
 LOWEST_TEMPERATURE = 1e-8  # in units of the margins' gradients: below it steps can fail before the path has settled
+LOWEST_OF_THE_MARGIN = 1e-3
+"""Of the smallest margin: where that is small next to its gradients, as on nearly separable data, the temperature falls
+lower. A margin 2 % above the smallest then has a weight below `ACTIVE` (`gd.flow.kkt`)."""
 LOWEST_ON_DEMAND = 1e-12
 """Measured: at 1e-12 the flow's own duality gap falls below 1e-9 on all degenerate data of the tests, and the rounding
 of the margins over T, 1e-16/1e-12, is still below the integrator's tolerance."""
@@ -97,7 +100,18 @@ class Flow:
     @property
     def lowest_temperature(self) -> Array:
         """The lowest temperature integrated, in units of the margins' gradients (as the data are scaled, so is it)."""
-        return np.asarray(self.lowest * np.sqrt(np.maximum(self.local.squares.mean(axis=1), 1e-300)))
+        least = np.maximum(LOWEST_OF_THE_MARGIN * self.margins.min(axis=1), LOWEST_ON_DEMAND * self.size)
+        return np.asarray(np.minimum(self.lowest * self.size, least))
+
+    @property
+    def size(self) -> Array:
+        """The size of the margins' gradients, (B,), the unit of temperatures: as the data are scaled, so is it."""
+        return np.asarray(np.sqrt(np.maximum((self.weights * self.local.squares).sum(axis=1), 1e-300)))
+
+    @property
+    def separated(self) -> NDArray[np.bool_]:
+        """Whether all margins are positive, (B,), by more than the lowest temperature: less is rounding."""
+        return np.asarray(self.margins.min(axis=1) > LOWEST_ON_DEMAND * self.size)
 
     def cool(self, row: int) -> None:
         """Let the temperature of one row fall ten times lower, down to `LOWEST_ON_DEMAND`."""

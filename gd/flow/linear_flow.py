@@ -17,6 +17,7 @@ Reference: Hairer, Wanner (1996), section IV.8, for the method (Radau IIA, as in
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -129,56 +130,71 @@ class _Flow:
 
     def at(self, times: Array) -> LinearFlow:
         """Both stages, and the predictors at ln t."""
-        rows, stops = self.problem.A, np.logaddexp(0.0, times)
-        offset = rows @ self.origin
+        problem, stops = self.problem, np.logaddexp(0.0, times)
+        offset, sizes = problem.margins(self.origin), abs(problem.points)
         predictors = np.full((times.size, self.origin.size), np.nan)
         x, s, used, parts = np.zeros(self.origin.size), 0.0, 0, None
         for look in np.arange(FIRST - BETWEEN, LAST + 0.5 * BETWEEN, BETWEEN):
             with np.errstate(over="ignore", invalid="ignore"):
-                pull = float(np.linalg.norm(self.loss.weights(offset + rows @ x) @ np.abs(rows)))
+                p = self.loss.weights(offset + problem.margins(x))
+                pull = float(np.linalg.norm(sizes.T @ np.abs(problem.spread(p))))
             noise = float(np.exp(look)) * EPS * pull
             # a start that is far on the wrong side has gradients of e^{|m|}, whose rounding the first stage would take
-            if not noise * float(np.abs(rows).max()) <= (BOUNDED if s > 0 else COARSEST * self.tol):
+            if not noise * float(sizes.max()) <= (BOUNDED if s > 0 else COARSEST * self.tol):
                 break
-            stage = _Stage(rows, self.loss, offset, max(self.tol, noise))
+            stage = _Stage(problem, self.loss, offset, max(self.tol, noise))
             within = (stops >= s) & (stops < look)
             path, evaluations = stage.follow(x, s, look, np.append(stops[within], look))
             predictors[within], used = self.origin + path[:-1], used + evaluations
-            parts = None if s == 0 else _told_apart(rows, (path[-1] - x) / BETWEEN)
+            parts = None if s == 0 else _told_apart(problem, (path[-1] - x) / BETWEEN)
             x, s = path[-1], float(look)
             if parts is not None or s >= stops[-1]:
                 break
         late = stops >= s
         growing = None if parts is None else parts[0]
         if parts is not None and late.any():
-            grows, basis, rank = parts
-            turned = rows @ basis
-            turned[~grows, rank:] = 0.0
-            stage = _Stage(turned, self.loss, offset, self.tol, rank)
-            path, evaluations = stage.follow(basis.T @ x, s, float(stops[-1]), stops[late])
-            predictors[late], used = self.origin + path @ basis.T, used + evaluations
-        margins = predictors @ rows.T
+            predictors[late], evaluations = self._later(parts, offset, x, s, stops[late])
+            used += evaluations
+        margins = np.stack([problem.margins(w) for w in predictors])
         followed = parts is not None or not late.any()
         return LinearFlow(
             log_times=times,
-            predictors=predictors.reshape(-1, *self.problem.shape),
+            predictors=predictors.reshape(-1, *problem.shape),
             margins=margins,
             log_loss=np.array([np.nan if np.isnan(m).any() else self.loss.log_value(m) for m in margins]),
-            growing=None if growing is None else growing.reshape(self.problem.label_shape),
+            growing=None if growing is None else growing.reshape(problem.label_shape),
             status=LinearFlowStatus.FOLLOWED if followed else LinearFlowStatus.UNRESOLVED,
             evaluations=used,
         )
 
+    def _later(self, parts: _Parts, offset: Array, x: Array, s: float, stops: Array) -> tuple[Array, int]:
+        """w at the stops, in coordinates of V and its complement; where every margin grows there is no V."""
+        grows, basis, rank = parts
+        if grows.all():
+            path, evaluations = _Stage(self.problem, self.loss, offset, self.tol).follow(x, s, float(stops[-1]), stops)
+            return self.origin + path, evaluations
+        turned = self.problem.A @ basis
+        turned[~grows, rank:] = 0.0
+        stage = _TurnedStage(self.problem, self.loss, offset, self.tol, turned, rank, grows)
+        path, evaluations = stage.follow(basis.T @ x, s, float(stops[-1]), stops)
+        return self.origin + path @ basis.T, evaluations
 
-def _told_apart(rows: Array, speed: Array) -> tuple[NDArray[np.bool_], Array, int] | None:
+
+_Parts = tuple[NDArray[np.bool_], Array, int]
+
+
+def _told_apart(problem: MarginProblem, speed: Array) -> _Parts | None:
     """Which margins grow, a basis with V first, and the dimension of V; None where that is not clear yet.
 
     `speed` is dw/ds. Margins that do not grow have to stay where they are, and no row that grows may lie in V.
     """
-    growth = rows @ speed
+    growth = problem.margins(speed)
     grows = growth > GROWN
     if (np.abs(growth[~grows]) > BOUNDED).any():
         return None
+    if grows.all():
+        return grows, np.zeros((speed.size, 0)), 0
+    rows = problem.A
     basis, rank = _coordinates(rows[~grows])
     across = np.linalg.norm(rows[grows] @ basis[:, rank:], axis=1)
     clear = (across > ACROSS * np.linalg.norm(rows[grows], axis=1)).all()
@@ -194,34 +210,22 @@ def _coordinates(rows: Array) -> tuple[Array, int]:
 
 @dataclass(frozen=True)
 class _Stage:
-    """dz/ds = e^s Bᵀ p(m₀ + Bz); in the first `rank` coordinates, those of V, e^{min(s, CAP)} in place of e^s.
+    """dx/ds = e^s Aᵀ p(m₀ + Ax), by products with A."""
 
-    There the flow follows its equilibrium at a distance of order e^{−s}, and with the cap at one of e^{−CAP}.
-    """
-
-    rows: Array
+    problem: MarginProblem
     loss: MarginLoss
     offset: Array
     tol: float
-    rank: int = 0
-
-    def speed(self, s: float, z: Array) -> Array:
-        """The factor of each coordinate relative to e^s."""
-        return np.where(np.arange(z.size) < self.rank, np.exp(min(CAP - s, 0.0)), 1.0)
 
     def slope(self, s: float, z: Array) -> Array:
         """The right-hand side; e^s enters the weights before the sum, so that small ones keep their digits."""
-        log_weights = self.loss.log_weights(self.offset + self.rows @ z)
-        slow = self.rows[:, : self.rank].T @ np.exp(min(s, CAP) + log_weights)
-        # the rows of C have no part in the other coordinates, where their weights would overflow
-        rest = self.rows[:, self.rank :]
-        grows = rest.any(axis=1)
-        return np.concatenate([slow, rest[grows].T @ np.exp(s + log_weights[grows])])
+        log_weights = self.loss.log_weights(self.offset + self.problem.margins(z))
+        return self.problem.combine(np.exp(s + log_weights)).reshape(-1)
 
     def jacobian(self, s: float, z: Array) -> Array:
-        """Its derivative by z, −e^s Bᵀ ∇²L B."""
-        root = np.exp(0.5 * s) * self.loss.curvature_rows(self.offset + self.rows @ z, self.rows)
-        return np.asarray(-self.speed(s, z)[:, None] * (root.T @ root))
+        """Its derivative by z, −e^s Aᵀ ∇²L A."""
+        blocks = self.loss.curvature_blocks(self.offset + self.problem.margins(z))
+        return -self.problem.curvature(np.exp(s) * blocks)
 
     def follow(self, z: Array, begin: float, end: float, stops: Array) -> tuple[Array, int]:
         """z at the stops, (T, size), from z at `begin`; and the evaluations that took."""
@@ -231,3 +235,31 @@ class _Stage:
         if found.status != 0:
             raise ArithmeticError(f"the integration of the flow failed at s = {found.t[-1]:g}: {found.message}")
         return np.ascontiguousarray(found.y.T), int(found.nfev)
+
+
+@dataclass(frozen=True)
+class _TurnedStage(_Stage):
+    """dz/ds = e^s Bᵀ p(m₀ + Bz); in the first `rank` coordinates, those of V, e^{min(s, CAP)} in place of e^s.
+
+    There the flow follows its equilibrium at a distance of order e^{−s}, and with the cap at one of e^{−CAP}.
+    """
+
+    rows: Array
+    """B."""
+    rank: int
+    grows: NDArray[np.bool_]
+    """The rows of C have no part in the other coordinates, where their weights would overflow."""
+
+    @cached_property
+    def _across(self) -> Array:
+        return np.ascontiguousarray(self.rows[self.grows, self.rank :])
+
+    def slope(self, s: float, z: Array) -> Array:
+        log_weights = self.loss.log_weights(self.offset + self.rows @ z)
+        slow = self.rows[:, : self.rank].T @ np.exp(min(s, CAP) + log_weights)
+        return np.concatenate([slow, self._across.T @ np.exp(s + log_weights[self.grows])])
+
+    def jacobian(self, s: float, z: Array) -> Array:
+        speed = np.where(np.arange(z.size) < self.rank, np.exp(min(CAP - s, 0.0)), 1.0)
+        root = np.exp(0.5 * s) * self.loss.curvature_rows(self.offset + self.rows @ z, self.rows)
+        return np.asarray(-speed[:, None] * (root.T @ root))

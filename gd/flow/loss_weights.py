@@ -48,6 +48,11 @@ class Linearized:
     group: int
     """Constraints of a group; they follow one another."""
 
+    def centred(self, p: Array) -> Array:
+        """r less a multiple of t, which only shifts ν: what Newton's method makes small, without cancellation."""
+        shift = (p * self.r).sum(axis=1) / (p * self.t).sum(axis=1)
+        return np.asarray(self.r - shift[:, None] * self.t)
+
     def sums(self, x: Array) -> Array:
         """Σ_j x_j over the group of every constraint, (B, N)."""
         return _group_sums(x, self.group)

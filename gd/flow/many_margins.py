@@ -108,11 +108,14 @@ def weights_of_many(
     for _ in range(iterations):
         mu = margins + h * gram.times(p)
         at = loss.linearized(mu[None], p[None], temperature)
-        try:
-            change, nu = _newton_change(gram, p, at, h, T, neglected)
-        except LinAlgError:  # T is lost in the rounding of a singular hK: a shorter step is wanted
+        coupled = _coupled(p, at.group, neglected)
+        if coupled[2].size > LARGEST_BLOCK:  # Newton's method is leaving: a shorter step is wanted
             return p, False
-        rest = at.r[0] + nu * at.t[0] + h * gram.times(change) + (at.a * at.sums(change[None]))[0]
+        try:
+            change, nu = _newton_change(gram, p, at, h, T, coupled)
+        except LinAlgError:  # T is lost in the rounding of a singular hK: the same
+            return p, False
+        rest = at.centred(p[None])[0] + nu * at.t[0] + h * gram.times(change) + (at.a * at.sums(change[None]))[0]
         u = -rest / (T + at.a[0] * p)
         kept = change != 0.0
         u[kept] = change[kept] / p[kept]
@@ -136,11 +139,18 @@ def _coupled(p: Array, group: int, neglected: float) -> tuple[NDArray[np.intp], 
     return some, groups, np.flatnonzero(~uncoupled[groups])
 
 
-def _newton_change(gram: Gram, p: Array, at: Linearized, h: float, T: float, neglected: float) -> tuple[Array, float]:
+def _newton_change(
+    gram: Gram,
+    p: Array,
+    at: Linearized,
+    h: float,
+    T: float,
+    coupled: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]],
+) -> tuple[Array, float]:
     """Δp of all constraints that are not negligible, zero for the others, and ν."""
-    some, groups, kept = _coupled(p, at.group, neglected)
+    some, groups, kept = coupled
     root, a = np.sqrt(p[some]), at.a[0, some]
-    right = root[:, None] * np.stack([at.r[0, some], at.t[0, some]], axis=1)
+    right = root[:, None] * np.stack([at.centred(p[None])[0, some], at.t[0, some]], axis=1)
     v = _of_samples(T, a, root, groups)(right)
     if kept.size:
         matrix = h * gram.block(some[kept]) + np.where(groups[kept, None] == groups[kept], a[kept], 0.0)

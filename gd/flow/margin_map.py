@@ -213,7 +213,10 @@ class MarginMap(ABC):
             tol: of the smallest margin, which must be one at a point.
         """
         del may_grow
-        unit = float(self.margins(theta[None]).min()) ** (-1.0 / self.degree)
+        smallest = float(self.margins(theta[None]).min())
+        if smallest <= 0:  # positive with the gates held, of size rounding
+            return
+        unit = smallest ** (-1.0 / self.degree)
         solved = polish_weights(self.held_problem(theta, carried, p > ACTIVE * p.max()), unit * theta)
         if solved is None:
             return

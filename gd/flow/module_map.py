@@ -75,19 +75,19 @@ class ModuleMap(MarginMap):
         return False
 
     def predictors(self, theta: Tensor) -> Array | None:
-        """β of a module that is a linear predictor with one output, β_d = f(e_d; θ); None for any other."""
+        """β of a module that is a linear predictor, β_d = f(e_d; θ), one row for each of several outputs; else None."""
         if not self._linear:
             return None
-        shape = self.X.shape[1:]
         with torch.no_grad():
             beta = torch.stack([self._coefficients(row) for row in theta])
-        return np.asarray(beta.reshape(-1, *shape).cpu().numpy())
+        outputs = self.targets.output_shape[1:]
+        return np.asarray(beta.reshape(-1, *outputs, *self.X.shape[1:]).cpu().numpy())
 
     def _is_linear(self, theta: Tensor, seed: int) -> bool:
-        """Whether f is linear in x with one output: measured at the parameters and at random ones, off the data too."""
+        """Whether f is linear in x: measured at the parameters and at random ones, off the data too."""
         shape = self.X.shape[1:]
         D = math.prod(shape)
-        if D > LARGEST_BASIS or self.y.ndim > 1:
+        if D > LARGEST_BASIS:
             return False
         generator = torch.Generator().manual_seed(seed)
 
@@ -99,24 +99,23 @@ class ModuleMap(MarginMap):
         with torch.no_grad():
             for row in (theta, random(theta.numel())):
                 f = self._in_parts(row, probes)
-                if f.numel() != 2 * count:
-                    return False
-                error = f - probes.flatten(1) @ self._coefficients(row)
+                error = f - probes.flatten(1) @ self._coefficients(row).T
                 if float(error.abs().max()) > tolerated(f.dtype) * max(float(f.abs().max()), 1e-300):
                     return False
         return True
 
     def _in_parts(self, theta: Tensor, points: Tensor) -> Tensor:
-        """f at points, as many at a time as X has: some modules take no other number."""
-        return torch.cat([self._outputs(theta, part).reshape(-1) for part in torch.split(points, self.X.shape[0])])
+        """f at points, (points, outputs), as many at a time as X has: some modules take no other number."""
+        count = self.X.shape[0]
+        return torch.cat([self._outputs(theta, part).reshape(count, -1) for part in torch.split(points, count)])
 
     def _coefficients(self, theta: Tensor) -> Tensor:
-        """f at every unit vector, (D,)."""
+        """f at every unit vector, (outputs, D)."""
         shape, count = self.X.shape[1:], self.X.shape[0]
         D = math.prod(shape)
         basis = torch.zeros(D + -D % count, D, dtype=torch.float64, device=self.X.device)
         basis[:D].fill_diagonal_(1.0)
-        return self._in_parts(theta, basis.reshape(-1, *shape))[:D]
+        return self._in_parts(theta, basis.reshape(-1, *shape))[:D].T
 
     def start(self, models: Sequence[nn.Module]) -> Tensor:
         rows = []

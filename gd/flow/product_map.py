@@ -24,6 +24,8 @@ from gd.flow.exponential_step import exponential_step
 from gd.flow.loss_weights import FlowWeights
 from gd.flow.many_margins import MANY, Gram, ManyMargins
 from gd.flow.margin_map import Local, Step
+from gd.flow.margin_products import MarginProducts, SampleProducts
+from gd.targets import Targets
 from solvers.arrays import Array
 from solvers.fourier import conjugate_pairs
 from solvers.regularizers import Regularizer
@@ -64,6 +66,7 @@ class ProductMap(CoefficientMap):
         rows: gradients of the margins by β, (N, *shape), or (N, M, *shape) for M outputs.
         fourier: whether coefficients are frequencies.
         outputs: M.
+        samples: X, (N, *shape), and the targets that `rows` were made of.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class ProductMap(CoefficientMap):
         *,
         fourier: bool = False,
         outputs: int = 1,
+        samples: tuple[Tensor, Targets] | None = None,
     ) -> None:
         self.shape, self.degree, self._depth, self.regularizer, self.fourier = shape, depth, depth, regularizer, fourier
         self.n_constraints, self._beta_shape = rows.shape[0], tuple(rows.shape[1:])
@@ -91,8 +95,19 @@ class ProductMap(CoefficientMap):
             self.root_two = torch.ones_like(F[0])
         self.F = F
         self.coefficient = self.root_two ** (1 - self.degree)
-        self._real_F = torch.view_as_real(self.F).flatten(1) if self.fourier else self.F
+        self._products = MarginProducts(self._reals(F))
+        if samples is not None and outputs > 1 and self.n_constraints > MANY:
+            X, targets = samples
+            alone = torch.zeros((len(X), *self._beta_shape), dtype=X.dtype, device=X.device)
+            alone[:, 0] = X  # the coefficients of the first output, of which all others are copies
+            points = self.spectrum(alone) if self.fourier else alone.flatten(1)
+            points = self._reals(points[:, : points.shape[1] // outputs])
+            self._products = SampleProducts(self._products.F, points, targets)
         self.can_be_implicit = depth == 2 and not fourier and self.n_constraints <= MANY
+
+    def _reals(self, half: Tensor) -> Tensor:
+        """Coefficients (N, D) as real coordinates, two of each frequency."""
+        return torch.view_as_real(half).flatten(1) if self.fourier else half
 
     def spectrum(self, signals: Tensor) -> Tensor:
         """Half of the unitary spectrum of real signals (…, *β's shape), scaled to an isometry: (…, frequencies)."""
@@ -162,7 +177,7 @@ class ProductMap(CoefficientMap):
 
     def _pair(self, b: Tensor) -> Tensor:
         real = torch.view_as_real(b).flatten(-2) if self.fourier else b
-        return real @ self._real_F.T
+        return self._products.pair(real)
 
     def margins(self, theta: Tensor) -> Tensor:
         return self._pair(self.coefficients(theta))
@@ -175,23 +190,32 @@ class ProductMap(CoefficientMap):
         scaled = speed.repeat_interleave(2, -1) if self.fourier else speed
 
         def pull(p: Tensor) -> Tensor:
-            g = p @ self._real_F
+            g = self._products.combine(p)
             if self.fourier:
                 g = torch.view_as_complex(torch.unflatten(g, -1, (-1, 2)))
             return (g * partial.conj()).transpose(0, 1).flatten(1)
 
         margins = self._pair(w[:, 0] * partial[0])
         if self.n_constraints > MANY:
-            squares = scaled @ (self._real_F**2).T
+            squares = self._products.squares(scaled)
             return ManyMargins(margins, squares, lambda b: self._gram(scaled[b], squares[b]), pull, theta, self.degree)
-        gram = (self._real_F * scaled[:, None, :]) @ self._real_F.T
+        F = self._products.F
+        gram = (F * scaled[:, None, :]) @ F.T
         if self.can_be_implicit:
             return TwoFactors(margins, gram, pull, self.F, w)
         return Local(margins, gram, pull, theta, self.degree)
 
     def _gram(self, speed: Tensor, squares: Tensor) -> Gram:
-        F, v = self._real_F.cpu().numpy(), speed.cpu().numpy()
-        return Gram(lambda p: F @ (v * (p @ F)), lambda kept: (F[kept] * v) @ F[kept].T, squares.cpu().numpy())
+        products, where = self._products, speed.device
+
+        def times(p: Array) -> Array:
+            weights = torch.as_tensor(p, device=where)
+            return np.asarray(products.pair(speed * products.combine(weights)).cpu().numpy())
+
+        def block(kept: NDArray[np.intp]) -> Array:
+            return np.asarray(products.block(torch.as_tensor(kept, device=where), speed).cpu().numpy())
+
+        return Gram(times, block, squares.cpu().numpy())
 
     def weights(self, theta: Tensor) -> dict[str, Array]:
         layers = self.layers(theta)

@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from gd.data import check_choice
 from gd.images.generator import Generator
 
+InputLaw = Literal["normal", "uniform"]
+"""How the fixed input of a toy model is drawn."""
 _DENSE_LENGTH = 512
 """Up to this length a product with the circulant matrix beats an FFT on every machine tried."""
 
@@ -121,18 +125,20 @@ class ToyGenerator(Generator):
     """The toy 1-D model G(C₁, c₂) = ReLU(T(u) U B₁ C₁) c₂: one upsampling, one interpolation, two trained layers.
 
     Args:
-        n: length of the signal, even.
+        n: length of the signal.
         k: number of channels ≥ 1.
         kernel: u[−r … r], an odd number of taps; T(u) is the n × n Toeplitz matrix of u (zeros beyond the ends).
             [½, 1, ½] after zero insertion is linear interpolation.
         seeds: one network for each.
+        inputs: the law of B₁'s independent entries: N(0, 1), or uniform on [0, 1].
+        upsampling: s, by which U multiplies the length; n must be a multiple of it.
         dtype: of weights and output.
 
-    B₁ (n/2 × k), i.i.d. N(0, 1), is fixed; U inserts a zero after every entry; C₁ (k × k) and c₂ (k,) are trained from
-    N(0, 1/k) starts. The output has shape (seeds, n).
+    B₁ (n/s × k) is fixed; U inserts s − 1 zeros after every entry; C₁ (k × k) and c₂ (k,) are trained from N(0, 1/k)
+    starts. The output has shape (seeds, n).
 
     Raises:
-        ValueError: odd n, k < 1, or a kernel with an even number of taps or with NaN.
+        ValueError: n no multiple of s, k < 1, a kernel with an even number of taps or with NaN, or another law.
 
     Reference: Heckel & Soltanolkotabi (2020), the one-dimensional example of Section 3.
 
@@ -149,22 +155,29 @@ class ToyGenerator(Generator):
         kernel: ArrayLike = (0.5, 1.0, 0.5),
         *,
         seeds: Sequence[int] = (0,),
+        inputs: InputLaw = "normal",
+        upsampling: int = 2,
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
         u = np.asarray(kernel, dtype=np.float64)
-        if n % 2 or n < 2 or k < 1:
-            raise ValueError(f"n must be even and ≥ 2 and k ≥ 1, got n={n!r}, k={k!r}")
+        check_choice("inputs", inputs, get_args(InputLaw))
+        if upsampling < 1 or n < upsampling or n % upsampling or k < 1:
+            raise ValueError(
+                f"n must be a multiple of upsampling ≥ 1, and k ≥ 1; got n={n!r}, upsampling={upsampling!r}, k={k!r}"
+            )
         if u.ndim != 1 or u.size % 2 == 0 or not np.isfinite(u).all():
             raise ValueError(f"the kernel must be an odd number of finite taps u[−r … r], got {u!r}")
         lag = np.subtract.outer(np.arange(n), np.arange(n))
         reach = u.size // 2
         toeplitz = np.where(np.abs(lag) <= reach, u[np.clip(lag + reach, 0, u.size - 1)], 0.0)
-        interpolate = toeplitz[:, ::2]  # T(u) U
+        interpolate = toeplitz[:, ::upsampling]  # T(u) U
+        size = (n // upsampling, k)
         features, first, second = [], [], []
         for seed in seeds:
             rng = np.random.default_rng(seed)
-            features.append(interpolate @ rng.standard_normal((n // 2, k)))
+            drawn = rng.standard_normal(size) if inputs == "normal" else rng.random(size)
+            features.append(interpolate @ drawn)
             first.append(rng.standard_normal((k, k)) / math.sqrt(k))
             second.append(rng.standard_normal(k) / math.sqrt(k))
         self.shape, self.seeds = (int(n),), tuple(seeds)

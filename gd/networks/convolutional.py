@@ -150,16 +150,17 @@ class Convolutional(LinearNetwork):
         R = self.kernel_norm
         if R is not None:
             return MultiChannelMap(self.shape, self.kernel, (1, 1), R, X, y, [self.kernel, self.shape])
-        return self._product_map(Targets(y).rows(X))
+        return self._product_map(X, Targets(y))
 
     def class_margin_map(self, X: Tensor, targets: ClassTargets) -> ProductMap | None:
-        return self._product_map(targets.rows(X))
+        return self._product_map(X, targets)
 
-    def _product_map(self, rows: Tensor) -> ProductMap | None:
+    def _product_map(self, X: Tensor, targets: Targets) -> ProductMap | None:
         R = self.regularizer
         if not self.full_width or R is None:
             return None
-        return ProductMap(self.shape, self.depth, R, rows, fourier=self.depth > 1, outputs=self.outputs)
+        spectral, samples, rows = self.depth > 1, (X, targets), targets.rows(X)
+        return ProductMap(self.shape, self.depth, R, rows, fourier=spectral, outputs=self.outputs, samples=samples)
 
     def operator_norms(self, weights: Sequence[Tensor]) -> Tensor:
         """‖ŵ_l‖_∞ of circular layers; with zero padding Young's inequality, D^{−1/2}‖w_l‖₁, and ‖w_L‖₂."""

@@ -141,7 +141,7 @@ class FullyConnected(LinearNetwork):
     @property
     def theorem(self) -> str:
         if self.depth == 1:
-            return "Soudry et al. (2018), Theorem 3" + (" (of K classes: Theorem 7)" if self.outputs > 1 else "")
+            return "Soudry et al. (2018)" + (" (of K classes as well)" if self.outputs > 1 else "")
         return "Gunasekar et al. (2018), Theorem 1 and Lemma 5" if self.outputs == 1 else ""
 
     @property
@@ -211,10 +211,14 @@ class Diagonal(LinearNetwork):
         return beta
 
     def margin_map(self, X: Tensor, y: Tensor) -> ProductMap:
-        return ProductMap(self.shape, self.depth, self.regularizer, Targets(y).rows(X), outputs=self.outputs)
+        return self._product_map(X, Targets(y))
 
     def class_margin_map(self, X: Tensor, targets: ClassTargets) -> ProductMap:
-        return ProductMap(self.shape, self.depth, self.regularizer, targets.rows(X), outputs=self.outputs)
+        return self._product_map(X, targets)
+
+    def _product_map(self, X: Tensor, targets: Targets) -> ProductMap:
+        rows, R = targets.rows(X), self.regularizer
+        return ProductMap(self.shape, self.depth, R, rows, outputs=self.outputs, samples=(X, targets))
 
     def operator_norms(self, weights: Sequence[Tensor]) -> Tensor:
         """‖w_l‖_∞."""

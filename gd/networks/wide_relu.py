@@ -14,7 +14,9 @@ Three choices, each of which changes what the network converges to, are argument
 - `train`: "all" weights; the "output" layer (a, d); or "linearized", all weights of the network replaced by its
   first-order expansion at the start (a function that may jump at the breakpoints).
 
-(w_i, b_i) are drawn from an initial distribution of `solvers.splines.initial_distributions`; d starts at zero.
+(w_i, b_i) are drawn from an initial distribution of `solvers.splines.initial_distributions`. The output layer starts at
+a_i ~ N(0, 1/width), d = 0, or as eq. (3) has it (`output_start="law"`): a_i = W′_i/√width, d = B′/√width, with new
+draws W′_i and B′ of the same law. The limit is about the change of the function and knows neither.
 
 Reference: Jin and Montúfar (2023), parametrizations (2) and (3); anti-symmetric initialization after Zhang, Xu, Luo
 and Ma (2020).
@@ -39,6 +41,7 @@ from solvers.splines.piecewise import Piecewise
 
 Parametrization = Literal["standard", "ntk"]
 Train = Literal["all", "output", "linearized"]
+OutputStart = Literal["gaussian", "law"]
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,10 @@ class WideReLU(nn.Module):
         anti_symmetric: whether there are two mirrored halves, so that f = 0 at the start.
         parametrization: "standard" or "ntk"; see the module.
         train: "all", "output" or "linearized"; what is not trained is a buffer.
-        scale: multiplies the standard deviation of a_i(0) (0 starts with a = 0; large values leave the regime of the
+        scale: multiplies a_i(0) and d(0) (0 starts with a = 0; large values leave the regime of the
             theory).
+        output_start: "gaussian", a_i(0) ~ N(0, 1/width) and d(0) = 0; or "law", as printed in eq. (3): a_i(0) and d(0)
+            are draws of W and B divided by √width.
         seed: of all weights.
 
     Input (N, 1), output (N,).
@@ -109,6 +114,9 @@ class WideReLU(nn.Module):
     >>> net = WideReLU(1000, GaussianInit(1.0, 1.0), seed=0)
     >>> net(torch.tensor([[0.5], [2.0]], dtype=torch.float64)).tolist(), net.units
     ([0.0, 0.0], 2000)
+    >>> printed = WideReLU(1000, GaussianInit(1.0, 1.0), anti_symmetric=False, output_start="law")
+    >>> printed.units, bool(printed.offset.abs().sum() > 0)
+    (1000, True)
     """
 
     outer: Tensor
@@ -130,6 +138,7 @@ class WideReLU(nn.Module):
         parametrization: Parametrization = "standard",
         train: Train = "all",
         scale: float = 1.0,
+        output_start: OutputStart = "gaussian",
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -140,19 +149,23 @@ class WideReLU(nn.Module):
                 f"WideReLU: parametrization is one of {get_args(Parametrization)} and train one of {get_args(Train)}; "
                 f"got {parametrization!r} and {train!r}"
             )
+        if output_start not in get_args(OutputStart):
+            raise ValueError(f"WideReLU: output_start is one of {get_args(OutputStart)}, got {output_start!r}")
         self.width, self.init, self.train_mode, self.parametrization = int(width), init, train, parametrization
         generator = np.random.default_rng(seed)
         w, b = init.sample(self.width, generator)
-        a = scale * generator.standard_normal(self.width)
+        a, d = scale * generator.standard_normal(self.width), 0.0
+        if output_start == "law":
+            a, d = scale * init.sample(self.width, generator)[0], scale * float(init.sample(1, generator)[1][0])
         front = 1.0
         if parametrization == "standard":
-            a /= math.sqrt(self.width)
+            a, d = a / math.sqrt(self.width), d / math.sqrt(self.width)
         else:
             front /= math.sqrt(self.width)
         half_signs = front * np.array([1.0, -1.0]) / math.sqrt(2.0) if anti_symmetric else np.array([front])
         halves = half_signs.size
         start = {name: np.tile(values, halves) for name, values in (("outer", a), ("weight", w), ("bias", b))}
-        start["offset"] = np.zeros(halves)
+        start["offset"] = np.full(halves, d)
         self.register_buffer("half_signs", torch.from_numpy(half_signs))
         self.register_buffer("signs", torch.from_numpy(np.repeat(half_signs, self.width)))
         for name in ("outer", "offset", "weight", "bias"):  # the order of the parameters everywhere

@@ -26,7 +26,7 @@ class GradientDescent(Optimizer):
     Raises:
         ValueError: momentum outside [0, 1), or a negative weight decay.
 
-    Reference: Soudry et al. (2018), Theorem 3; with momentum Wang, Meng, Zhang, Sun, Chen, Ma, Liu (2022), *Does
+    Reference: Soudry et al. (2018); with momentum Wang, Meng, Zhang, Sun, Chen, Ma, Liu (2022), *Does
     momentum change the implicit regularization on separable data?*: the same limit.
 
     >>> GradientDescent(momentum=0.9).name, GradientDescent().norm((3,))

@@ -2,8 +2,8 @@
 
     min_b L(Bb)   s.t.   Σ_g ‖b_g‖₂ ≤ c        or        max_i |b_i| ≤ c
 
-The first is the ball of ℓ2 (one group), of ℓ1 (groups of one) and of Fourier ℓ1 (one group a frequency). Its barrier
-has a bound t_g of every group's norm,
+The first is the ball of ℓ2 (one group), of ℓ1 (groups of one) and of Fourier ℓ1 (one group a frequency); those of
+singular values are in `solvers.algorithms.spectral_ball`. Its barrier has a bound t_g of every group's norm,
 
     φ(b, t) = −Σ_g ln(t_g² − ‖b_g‖₂²) − ln(c − Σ_g t_g),
 
@@ -55,8 +55,8 @@ class Barrier(ABC):
         """∂φ/∂b and ∂φ/∂t."""
 
     @abstractmethod
-    def step(self, b: Array, t: Array, curvature: Array, slope: tuple[Array, Array]) -> tuple[Array, Array]:
-        """Newton's step for φ plus a function of b with this `curvature` (overwritten); `slope` is of both."""
+    def step(self, b: Array, t: Array, root: Array, slope: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Newton's step for φ plus a function of b with the second derivative rootᵀroot; `slope` is of both."""
 
     @abstractmethod
     def start(self) -> tuple[Array, Array]:
@@ -95,7 +95,7 @@ class GroupBall(Barrier):
         _, q, left = self._slacks(b, t)
         return (2.0 * b.reshape(self.shape) / q[:, None]).reshape(-1), -2.0 * t / q + 1.0 / left
 
-    def step(self, b: Array, t: Array, curvature: Array, slope: tuple[Array, Array]) -> tuple[Array, Array]:
+    def step(self, b: Array, t: Array, root: Array, slope: tuple[Array, Array]) -> tuple[Array, Array]:
         norms, q, left = self._slacks(b, t)
         table, both = b.reshape(self.shape), t**2 + norms**2
         own = 2.0 * both / q**2  # ∂²φ/∂t², but for the ones of 1/left²
@@ -109,6 +109,7 @@ class GroupBall(Barrier):
         blocks = (2.0 / q)[:, None, None] * (
             np.eye(self.shape[1]) - 2.0 * table[:, :, None] * table[:, None, :] / both[:, None, None]
         )
+        curvature = root.T @ root
         system = curvature.reshape(*self.shape, *self.shape)
         groups = np.arange(self.shape[0])
         system[groups, :, groups, :] += blocks
@@ -142,7 +143,8 @@ class Box(Barrier):
     def gradient(self, b: Array, t: Array) -> tuple[Array, Array]:
         return 1.0 / (self.radius - b) - 1.0 / (self.radius + b), t
 
-    def step(self, b: Array, t: Array, curvature: Array, slope: tuple[Array, Array]) -> tuple[Array, Array]:
+    def step(self, b: Array, t: Array, root: Array, slope: tuple[Array, Array]) -> tuple[Array, Array]:
+        curvature = root.T @ root
         curvature.flat[:: self.size + 1] += (self.radius - b) ** -2.0 + (self.radius + b) ** -2.0
         return _solve(curvature, -slope[0]), t
 
@@ -162,6 +164,8 @@ class Ball:
 def _solve(system: Array, right: Array) -> Array:
     """A positive definite system, its diagonal scaled to one. Raises LinAlgError where rounding denies that it is."""
     scale = 1.0 / np.sqrt(np.diagonal(system))
+    if not (np.isfinite(scale).all() and np.isfinite(system).all()):
+        raise LinAlgError("curvatures outside float64's range")
     return np.asarray(scale * cho_solve(cho_factor(system * scale * scale[:, None], overwrite_a=True), scale * right))
 
 
@@ -204,7 +208,7 @@ def _centred(
         by_b, by_t = barrier.gradient(b, t)
         slope = strength * -(rows.T @ loss.weights(margins)) + by_b, by_t
         root = loss.curvature_rows(margins, rows)
-        db, dt = barrier.step(b, t, strength * (root.T @ root), slope)
+        db, dt = barrier.step(b, t, np.sqrt(strength) * root, slope)
         decrement = -float(slope[0] @ db + slope[1] @ dt)
         value = strength * loss.value(margins) + barrier.value(b, t)
         length = 1.0

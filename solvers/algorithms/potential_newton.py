@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from solvers.arrays import Array
@@ -28,6 +29,9 @@ from solvers.extended_precision import extended_product
 from solvers.interpolation.row_space import Interpolated, RowSpace
 from solvers.regularizers.potential import Curve, SeparablePotential
 
+EPS = float(np.finfo(np.float64).eps)
+NOISE = 64.0
+"""ε that are rounding: of b, and of Qᵀμ."""
 LARGEST_CHANGE = 2.0
 """A Newton step that changes some curvature by more than this factor's exponential is none: the step in t is halved."""
 SETTLED = 0.5
@@ -48,35 +52,72 @@ class _State:
     mu: Array
     curve: Curve
     factor: Array
+    """L, lower triangular, LLᵀ = Q diag(c) Qᵀ + δ."""
+    basis: Array | None
+    """√c Qᵀ L⁻ᵀ, (D, rank), where it was needed."""
 
 
 class _Newton:
     def __init__(self, rows: RowSpace, potential: SeparablePotential) -> None:
-        self.Q, self.live, self.potential, self.steps = rows.Q, rows.live, potential, 0
+        self.Q, self.live, self.potential, self.steps = rows.Q, rows.live.reshape(-1), potential, 0
+        self.shape, self.slack = rows.live.shape, 0.0
+
+    def allow(self, mu: Array, b: Array) -> None:
+        """Let targets be missed by what rounding does to them: δμ, with ‖δμ‖ = 64ε‖b‖."""
+        size = float(np.linalg.norm(mu))
+        self.slack = NOISE * EPS * float(np.linalg.norm(b)) / size if size > 0 else 0.0
+
+    def curve(self, x: Array) -> Curve:
+        """β and z at x, flat."""
+        curve = self.potential.along(x.reshape(self.shape))
+        return Curve(*(part.reshape(-1) for part in (curve.beta, curve.z, curve.beta_slope, curve.z_slope)))
 
     def state(self, x: Array, mu: Array) -> _State | None:
         """β, z and the factored matrix at x; None where they are not finite numbers or not definite."""
         self.steps += 1
-        curve = self.potential.along(x)
+        curve = self.curve(x)
         matrix = (self.Q * curve.curvature) @ self.Q.T
+        matrix.flat[:: len(matrix) + 1] += self.slack
         if not all(np.isfinite(part).all() for part in (curve.beta, curve.z, matrix)):
             return None
         factor, failed = dpotrf(matrix, lower=1)
-        pivots = np.abs(np.diag(factor))
+        pivots, basis = np.abs(np.diag(factor)), None
         if failed or pivots.min(initial=np.inf) < GRADED * pivots.max(initial=0.0):
             # the same factor without squaring: by QR of the rows √c_d q_d, largest first
             order = np.argsort(-curve.curvature)
             scaled = (np.sqrt(curve.curvature) * self.Q)[:, order].T
-            factor = np.asarray(np.linalg.qr(scaled, mode="r")).T
+            extra = np.sqrt(self.slack) * np.eye(len(matrix))
+            columns, triangle = np.linalg.qr(np.vstack([scaled, extra]))
+            factor, basis = np.asarray(triangle).T, np.empty_like(scaled)
+            basis[order] = columns[: order.size]
             failed = not np.diag(factor).all()
-        return None if failed else _State(x, mu, curve, np.asfortranarray(factor))
+        return None if failed else _State(x, mu, curve, np.asfortranarray(factor), basis)
 
     def step(self, at: _State, b: Array) -> _State | None:
         """One Newton step towards Qβ = b."""
-        curve = at.curve
-        change = (self.Q @ (curve.curvature * (at.mu @ self.Q - curve.z) + curve.beta)) - b
-        mu = at.mu - dpotrs(at.factor, change, lower=1)[0]
-        return self.state(at.x + (mu @ self.Q - curve.z) / curve.z_slope, mu)
+        return self.moved(at, b - self.Q @ at.curve.beta - self.slack * at.mu)
+
+    def moved(self, at: _State, change: Array) -> _State | None:
+        """The state at which Qβ + δμ has changed by this much, to first order, and z is Qᵀμ.
+
+        Where z is at the end of its range, Qᵀμ − z is rounding, and what is small of a change of it has no digits. Then
+        the change of β is taken: from the orthogonal factor, in which it is the largest.
+        """
+        curve, c = at.curve, at.curve.curvature
+        off = at.mu @ self.Q - curve.z
+        off = np.where(np.abs(off) > NOISE * EPS * np.abs(curve.z).max(initial=0.0), off, 0.0)
+        half = solve_triangular(at.factor, change - self.Q @ (c * off), lower=True)
+        turn = solve_triangular(at.factor, half, lower=True, trans="T")
+        step = (turn @ self.Q + off) / curve.z_slope
+        if at.basis is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                root = np.sqrt(c)
+                other = (c * off + root * (at.basis @ half)) / curve.beta_slope
+                better = np.linalg.norm(half) * root * np.abs(curve.z_slope) < np.linalg.norm(turn) * np.abs(
+                    curve.beta_slope
+                )
+            step = np.where(self.live & better, other, step)
+        return self.state(at.x + step, at.mu + turn)
 
     def change(self, before: _State, after: _State) -> float:
         """The largest |ln| of the ratio of two curvatures."""
@@ -115,10 +156,10 @@ class _Newton:
 def potential_newton(rows: RowSpace, potential: SeparablePotential) -> Interpolated:
     """β and μ, from μ = 0. Ends at the last place that it reached where b is out of reach."""
     newton = _Newton(rows, potential)
-    first = newton.state(potential.first((rows.live.size,)), np.zeros(rows.b.size))
+    x = potential.first(rows.live.shape).reshape(-1)
+    first = newton.state(x, np.zeros(rows.b.size))
     if first is None:  # curvatures of more than 300 decades
-        x = potential.first((rows.live.size,))
-        return Interpolated(potential.along(x).beta, np.zeros(rows.b.size), 1)
+        return Interpolated(newton.curve(x).beta, np.zeros(rows.b.size), 1)
     start = rows.Q @ first.curve.beta
     if not (rows.b - start).any():
         return Interpolated(first.curve.beta, first.mu, 1)
@@ -128,6 +169,7 @@ def potential_newton(rows: RowSpace, potential: SeparablePotential) -> Interpola
             at, reached = _through_zero(newton, first, start, rows.b, length)
             if reached:
                 break
+        newton.allow(at.mu, rows.b)
         at = newton.finish(at, rows.b) if reached else at
     beta = at.curve.beta
     for _ in range(2 if reached else 0):  # onto Qβ = b to the last digit, by the change that costs R least
@@ -170,10 +212,9 @@ def _followed(
     """The state at the end of a path b(s), given with b′(s), by tangents and Newton's method; or where it got stuck."""
     length, most = 1.0, newton.steps + MOST
     while s < end and length > SHORTEST and newton.steps < most:
+        newton.allow(at.mu, path(s)[0])
         taken = min(length, end - s)
-        tangent = dpotrs(at.factor, path(s)[1], lower=1)[0]
-        mu = at.mu + taken * tangent
-        predicted = newton.state(at.x + (mu @ newton.Q - at.curve.z) / at.curve.z_slope, mu)
+        predicted = newton.moved(at, taken * path(s)[1])
         after = None if predicted is None else newton.settle(predicted, path(s + taken)[0])
         if after is None:
             length /= 3.0

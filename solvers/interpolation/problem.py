@@ -40,7 +40,8 @@ class InterpolationProblem:
     @cached_property
     def row_spaces(self) -> list[RowSpace]:
         """The constraints of each output in an orthonormal basis. Raises InconsistentDataError."""
-        return [RowSpace.of(self.inputs.points, y) for y in self.columns.T]
+        live = np.ones(self.shape if self.targets.ndim == 1 else self.shape[1:], dtype=bool)
+        return [RowSpace.of(self.inputs.points, y, live) for y in self.columns.T]
 
     def missing(self, beta: Array) -> Array:
         """y − Xβ, of y's shape."""

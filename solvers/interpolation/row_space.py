@@ -1,7 +1,11 @@
 """The constraints Xβ = y in an orthonormal basis of the rows of X: Qβ = b, with Q = (rank, D).
 
-X is scaled row by row (by powers of two, which round nothing), then factored by QR with pivoting: dependent rows are
-told apart, and Newton's matrix Q diag(c) Qᵀ is as well conditioned as c allows, however the rows lie.
+X is scaled row by row (by powers of two, which round nothing). Which rows depend on others is decided on X with its
+columns scaled as well, by QR with pivoting: it does not depend on units. The others are factored by QR, largest columns
+of X first, which keeps the digits of small columns. Newton's matrix Q diag(c) Qᵀ is then as well conditioned as c
+allows, however the rows lie.
+
+Reference: Cox, Higham (1998), for the order in which QR keeps the digits of small rows.
 """
 
 from __future__ import annotations
@@ -19,8 +23,10 @@ from solvers.arrays import Array
 from solvers.extended_precision import extended_product, powers_of_two
 
 DEPENDENT = 1e-13
-"""Rows of norm one that are closer than this to the span of others count as combinations of them. Rounding leaves a
-few ε·√D; data with 13 digits in common with others determine nothing of their own."""
+"""Rows of norm one, their columns scaled to one as well, that are closer than this to the span of others count as
+combinations of them. Rounding leaves a few ε·√D; data with 13 digits in common with others determine nothing."""
+ROUNDS = 8
+"""Of scaling rows and columns in turn: every one squares what is left to scale, or nearly."""
 
 FROZEN = "as some coefficients cannot leave zero from this start"
 LOCKED = "with the signs that this start fixes"
@@ -74,27 +80,26 @@ class RowSpace:
     b: Array
     """Shape (rank,)."""
     live: NDArray[np.bool_]
-    """Which coefficients can move, shape (D,)."""
+    """Which coefficients can move, of the shape of a predictor of one output."""
     _scales: Array
     _kept: NDArray[np.intp]
     _factor: Array
     _count: int
 
     @classmethod
-    def of(cls, X: Array, y: Array, live: NDArray[np.bool_] | None = None) -> RowSpace:
+    def of(cls, X: Array, y: Array, live: NDArray[np.bool_]) -> RowSpace:
         """Factor X (N, D) on the coefficients that can move. Raises InconsistentDataError for y not in its range."""
-        moving = np.ones(X.shape[1], dtype=bool) if live is None else live
-        X = X if live is None else X * moving
+        X = X * live.reshape(-1)
         norms = np.sqrt(np.einsum("nd,nd->n", X, X))
         scales = powers_of_two(np.where(norms > 0, norms, 1.0))
         rows, target = X / scales[:, None], y / scales
-        columns, triangle, order = qr(rows.T, mode="economic", pivoting=True)
-        sizes = np.abs(np.diag(triangle))
-        rank = int((sizes > DEPENDENT * max(float(sizes[0]), 1e-300)).sum()) if sizes.size else 0
-        kept, factor = order[:rank], triangle[:rank, :rank]
-        b = solve_triangular(factor, target[kept], trans="T") if rank else np.zeros(0)
-        Q = np.ascontiguousarray(columns[:, :rank].T)
-        if rank:  # one refinement with long residuals: b has the digits of y
+        kept = independent_rows(rows)
+        order = np.argsort(-np.abs(rows).max(axis=0, initial=0.0), kind="stable")
+        columns, factor = qr(rows[kept][:, order].T, mode="economic")
+        b = solve_triangular(factor, target[kept], trans="T") if kept.size else np.zeros(0)
+        Q = np.empty((kept.size, X.shape[1]))
+        Q[:, order] = columns.T
+        if kept.size:  # one refinement with long residuals: b has the digits of y
             off = target[kept] - extended_product(rows[kept], b @ Q)
             b = b + solve_triangular(factor, off, trans="T")
         missing = target - rows @ (b @ Q)
@@ -104,9 +109,9 @@ class RowSpace:
             combination = missing - rows @ np.linalg.lstsq(rows, missing, rcond=DEPENDENT)[0]
             combination = combination / (scales * float(np.abs(combination / scales).max()))
             best = X @ np.linalg.lstsq(X, y, rcond=None)[0]
-            off = float(np.linalg.norm(y - best) / np.linalg.norm(y))
-            raise InconsistentDataError(combination, off, "" if live is None else FROZEN)
-        return cls(Q, b, moving, scales, kept, factor, y.size)
+            residual = float(np.linalg.norm(y - best) / np.linalg.norm(y))
+            raise InconsistentDataError(combination, residual, "" if live.all() else FROZEN)
+        return cls(Q, b, live, scales, kept, factor, y.size)
 
     def multipliers(self, mu: Array) -> Array:
         """ν with Xᵀν = Qᵀμ; zero on rows that depend on others. Shape (N,)."""
@@ -114,6 +119,23 @@ class RowSpace:
         if self._kept.size:
             nu[self._kept] = solve_triangular(self._factor, mu) / self._scales[self._kept]
         return nu
+
+
+def independent_rows(rows: Array) -> NDArray[np.intp]:
+    """The indices of rows whose span holds all others, to within `DEPENDENT` of rows and columns scaled to one."""
+    table = np.abs(rows)
+    columns = np.ones(rows.shape[1])
+    for _ in range(ROUNDS):
+        for axis in (0, 1):
+            size = table.max(axis=axis, initial=0.0)
+            scale = powers_of_two(np.where(size > 0, size, 1.0))
+            table = table / (scale if axis == 0 else scale[:, None])
+            columns = columns * scale if axis == 0 else columns
+    scaled = rows / columns
+    norms = np.linalg.norm(scaled, axis=1)
+    triangle, order = qr((scaled / np.where(norms > 0, norms, 1.0)[:, None]).T, mode="r", pivoting=True)
+    sizes = np.abs(np.diag(triangle))
+    return np.asarray(order[: int((sizes > DEPENDENT * max(float(sizes.max(initial=0.0)), 1e-300)).sum())])
 
 
 def raise_outside_bounds(X: Array, y: Array, low: Array, high: Array) -> None:
@@ -128,7 +150,7 @@ def raise_outside_bounds(X: Array, y: Array, low: Array, high: Array) -> None:
     rows, target = X / size[:, None], y / size
     above, below = rows[:, high > 0].T, -rows[:, low < 0].T
     signed = np.vstack([above, below])
-    found = linprog(-target / np.abs(target).max(), A_ub=signed, b_ub=np.zeros(len(signed)), bounds=(-1, 1))
+    found = linprog(-target / (np.abs(target).max() or 1.0), A_ub=signed, b_ub=np.zeros(len(signed)), bounds=(-1, 1))
     if found.status == 0 and -found.fun > 1e-9:
         nearest = lsq_linear(X, y, bounds=(low - (low == high), high + (low == high)))
         raise InconsistentDataError(found.x / size, float(np.linalg.norm(nearest.fun) / np.linalg.norm(y)), LOCKED)

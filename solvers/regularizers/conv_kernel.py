@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from solvers.algorithms.ball_newton import LARGEST, Ball
+from solvers.algorithms.spectral_ball import NuclearBall
 from solvers.arrays import Array
 from solvers.conv_kernel.lags import KernelLags
 from solvers.conv_kernel.margin import NetworkCandidate, kernel_max_margin, network_candidate, network_of
@@ -201,6 +203,24 @@ class ConvKernel(Regularizer):
                 f"min_norm with {self} is a semidefinite program, for D ≤ {LARGEST_PROGRAM}; got D = {geometry.D}"
             )
         return super().interpolate(problem)
+
+    def ball(self, rows: Array, shape: tuple[int, ...], radius: float) -> Ball | None:
+        """In matrices M of one row a kernel entry: β_r = Σ_k (M_{kr} shifted by k), R_K = min 2√D‖M‖_*."""
+        geometry = self.geometry(shape)
+        if not self.is_norm or geometry.n * geometry.D > LARGEST:
+            return None
+        axes = tuple(range(-len(geometry.grid), 0))
+        steps = list(np.ndindex(*geometry.kernel))
+        points = rows.reshape(len(rows), geometry.channels, *geometry.grid)
+        shifted = np.stack([np.roll(points, [-k for k in step], axes) for step in steps], axis=1)
+
+        def predictor(b: Array) -> Array:
+            parts = b.reshape(len(steps), geometry.channels, *geometry.grid)
+            moved = (np.roll(part, step, axes) for part, step in zip(parts, steps, strict=True))
+            return np.asarray(sum(moved)).reshape(shape)
+
+        barrier = NuclearBall((geometry.n, geometry.D), radius / (2.0 * np.sqrt(geometry.D)))
+        return Ball(barrier, shifted.reshape(len(rows), -1), predictor)
 
     def minimize_conic(self, problem: MarginProblem) -> NetworkCandidate:
         """By the full semidefinite program through cvxpy; the network is the least one for the program's β."""

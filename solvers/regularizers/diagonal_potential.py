@@ -51,7 +51,7 @@ class DiagonalPotential(SeparablePotential):
     Raises:
         ValueError: fewer than three layers, or numbers that are not finite.
 
-    Reference: Woodworth et al. (2020), section 4, for the idea, on the networks u^D − v^D; the equations are derived
+    Reference: Woodworth et al. (2020), for the idea, on the networks u^D − v^D; the equations are derived
     here, and `proofs` checks them (`diagonal-flow`).
 
     >>> from solvers import min_norm
@@ -122,6 +122,14 @@ class DiagonalPotential(SeparablePotential):
         free = ~one_signed
         return np.where(free | below, -np.inf, 0.0), np.where(free | above, np.inf, 0.0)
 
+    def slopes(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
+        del shape
+        low, high = (self.along(np.where(self._live, x, self._x0)).z for x in self._reach())
+        ends = np.minimum(low, high), np.maximum(low, high)
+        # a coefficient that keeps its sign gets to 0 at infinity only
+        tied, positive = self._near == 0, self._beta(self._x0) > 0
+        return np.where(tied & positive, -np.inf, ends[0]), np.where(tied & ~positive, np.inf, ends[1])
+
     def first(self, shape: tuple[int, ...]) -> Array:
         del shape
         return self._x0
@@ -180,13 +188,19 @@ class DiagonalPotential(SeparablePotential):
 
     # ---- as functions of β and of z: the x that belongs to them ------------------------------------------------------
 
-    def _found(self, value: Array, of: Callable[[Curve], tuple[Array, Array]]) -> Array:
-        """The x at which `of`(curve), an increasing or decreasing value with its slope, is `value`; ±inf beyond."""
+    def _reach(self) -> tuple[Array, Array]:
+        """The x beyond which z no longer changes, or t is as good as zero."""
         largest = FURTHEST * np.abs(np.asarray(self.weights)).max(axis=0)
         tied = self._near == 0
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             high = np.where(tied, np.log(largest / np.abs(self._first)), np.arcsinh(largest / self._near))
-            low, x = np.where(tied, -LONGEST, -high), self._x0
+        return np.where(tied, -LONGEST, -high), high
+
+    def _found(self, value: Array, of: Callable[[Curve], tuple[Array, Array]]) -> Array:
+        """The x at which `of`(curve), an increasing or decreasing value with its slope, is `value`; ±inf beyond."""
+        low, high = self._reach()
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            x = self._x0
             left, right, step = low, high, np.full_like(x, 0.5)
             for _ in range(200):
                 reached, slope = of(self.along(x))

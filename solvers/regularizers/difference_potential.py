@@ -33,7 +33,7 @@ class DifferencePotential(SeparablePotential):
     Raises:
         ValueError: α not positive, α^D outside float64's range, or D less than 3.
 
-    Reference: Woodworth, Gunasekar, Lee, Moroshko, Savarese, Golan, Soudry, Srebro (2020), Theorem 3.
+    Reference: Woodworth, Gunasekar, Lee, Moroshko, Savarese, Golan, Soudry, Srebro (2020).
 
     >>> from solvers import min_norm
     >>> X, y = [[1.0, 2.0, -1.0], [2.0, -1.0, 3.0]], [1.0, 2.0]
@@ -67,6 +67,9 @@ class DifferencePotential(SeparablePotential):
         own = np.shape(self.alpha)
         if own not in ((), shape):
             raise ValueError(f"this potential has coefficients of shape {own}; the data have predictors {shape}")
+
+    def slopes(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
+        return -np.ones(shape), np.ones(shape)
 
     def along(self, x: Array) -> Curve:
         k = self.depth / (self.depth - 2)

@@ -52,8 +52,10 @@ def shrinkage(magnitudes: Array, radius: float) -> Array:
     """Factors (1 − τ/m)₊ with τ ≥ 0 such that Σ (m − τ)₊ ≤ radius: the projection onto the ℓ1 ball."""
     if float(magnitudes.sum()) <= radius:
         return np.ones_like(magnitudes)
-    falling = np.sort(magnitudes.reshape(-1))[::-1]
-    excess = np.cumsum(falling) - radius
-    count = np.flatnonzero(falling * np.arange(1, falling.size + 1) > excess)[-1] + 1
-    tau = excess[count - 1] / count
-    return np.asarray(np.maximum(1.0 - tau / np.maximum(magnitudes, 1e-300), 0.0))
+    # in differences to the largest: a radius far below the magnitudes keeps its digits
+    largest = float(magnitudes.max())
+    below = np.sort((largest - magnitudes).reshape(-1))
+    size = radius + np.cumsum(below)  # k (max − τ) if the k largest stay
+    count = np.flatnonzero(below * np.arange(1, below.size + 1) < size)[-1] + 1
+    kept = np.maximum(size[count - 1] / count - (largest - magnitudes), 0.0)
+    return np.asarray(kept / np.maximum(magnitudes, 1e-300))

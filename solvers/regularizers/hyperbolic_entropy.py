@@ -42,7 +42,7 @@ class HyperbolicEntropy(SeparablePotential):
     Raises:
         ValueError: α negative, α² outside float64's range, s outside [0, 1), shapes that do not fit each other.
 
-    Reference: Woodworth, Gunasekar, Lee, Moroshko, Savarese, Golan, Soudry, Srebro (2020), Theorem 1, for u² − v²;
+    Reference: Woodworth, Gunasekar, Lee, Moroshko, Savarese, Golan, Soudry, Srebro (2020), for u² − v²;
     Azulay, Moroshko, Nacson, Woodworth, Srebro, Globerson, Soudry (2021), for the shape. For β = w₁⊙w₂ the flow's own
     integral of Xᵀ(y − Xβ) is z/2.
 

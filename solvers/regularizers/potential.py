@@ -16,18 +16,22 @@ Then R*(0) = 0 as well, and Fenchel's inequality R(β) + R*(z) ≥ ⟨z, β⟩ m
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from solvers.arrays import Array
+from solvers.interpolation.boundary import forced_zeros, near_ends, towards_boundary
 from solvers.interpolation.row_space import Found, Interpolated, RowSpace, raise_outside_bounds
 
 if TYPE_CHECKING:
     from solvers.interpolation.problem import InterpolationProblem
 
+FURTHER = (64.0, 2048.0, 65536.0, 2097152.0)
+"""How far multipliers are moved towards the boundary of the domain: the best bound counts."""
 CLOSED = 1e-13
 """A relative Fenchel gap that leaves nothing to improve."""
 
@@ -71,7 +75,7 @@ class Potential(ABC):
 
     def excess(self, z: Array) -> float:
         """R*(z) − ⟨z, β₀⟩ ≥ 0: what is left of R*(z) where β₀ is the origin. With its own digits where they cancel."""
-        return self.conjugate(z) - float(z @ self.inverse_gradient(np.zeros_like(z)))
+        return self.conjugate(z) - float(np.vdot(z, self.inverse_gradient(np.zeros_like(z))))
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Raise ValueError when predictors of this shape do not fit. Any shape by default."""
@@ -85,20 +89,49 @@ class Potential(ABC):
         """The ends of the domain of each coefficient, of this shape; −inf and inf by default."""
         return np.full(shape, -np.inf), np.full(shape, np.inf)
 
+    def slopes(self, shape: tuple[int, ...]) -> tuple[Array, Array]:
+        """The ends of the range of each coefficient of ∇R, of this shape; −inf and inf by default."""
+        return np.full(shape, -np.inf), np.full(shape, np.inf)
+
+    def rows(self, problem: InterpolationProblem, zero: NDArray[np.bool_] | None = None) -> tuple[RowSpace, Array]:
+        """The constraints on the coefficients that can move, and the values of the others: the start, or 0 if forced.
+
+        Raises InconsistentDataError where they cannot fit y.
+        """
+        live, start = self.live(problem.shape), self.inverse_gradient(np.zeros(problem.shape))
+        if zero is not None:
+            live, start = live & ~zero, np.where(zero, 0.0, start)
+        if live.all():
+            return problem.row_spaces[0], start
+        still = problem.targets - problem.inputs.points[:, ~live.reshape(-1)] @ start[~live]
+        return RowSpace.of(problem.inputs.points, still, live), start
+
     def interpolate(self, problem: InterpolationProblem) -> Found:
         """β and ν of min R(β) s.t. Xβ = y. Coefficients that cannot move stay where they are.
 
         Raises InconsistentDataError where the others cannot fit y.
         """
-        live, start = self.live(problem.shape), self.inverse_gradient(np.zeros(problem.shape))
-        if live.all():
-            (rows,) = problem.row_spaces
-        else:
-            still = problem.targets - problem.inputs.points[:, ~live] @ start[~live]
-            rows = RowSpace.of(problem.inputs.points, still, live)
-        found = self.minimize(rows)
-        beta = np.where(live, found.beta, start)
-        return Found(beta, rows.multipliers(found.multipliers), {"method": "Newton", "iterations": found.iterations})
+        rows, start = self.rows(problem)
+        return self._answer(problem, rows, start, self.minimize(rows), "Newton")
+
+    def _answer(self, problem: InterpolationProblem, rows: RowSpace, start: Array, at: Interpolated, how: str) -> Found:
+        beta = np.where(rows.live, at.beta.reshape(problem.shape), start)
+        return Found(beta, rows.multipliers(at.multipliers), {"method": how, "iterations": at.iterations})
+
+    def interpolate_again(self, problem: InterpolationProblem) -> Iterator[Found]:
+        """What other methods find where the gap of `interpolate` is open: on the boundary of the domain."""
+        rows, _ = self.rows(problem)
+        low, high = self.bounds(problem.shape)
+        zero = forced_zeros(rows, low, high)
+        away = None if zero is None else towards_boundary(rows, zero, low)
+        if zero is None or away is None:
+            return
+        inner, start = self.rows(problem, zero)
+        at = self.minimize(inner) if inner.b.size else Interpolated(start.reshape(-1), inner.b, 0)
+        found = self._answer(problem, inner, start, at, "Newton, some coefficients zero")
+        turn = rows.multipliers(away)
+        for length in FURTHER:
+            yield replace(found, dual=found.dual + length * turn)
 
     def interpolation_bound(self, problem: InterpolationProblem, dual: Array, objective: float) -> tuple[Array, float]:
         """ν, and ⟨ν, y⟩ − R*(Xᵀν), formed from what is left of y and R* where β₀ is the origin.
@@ -177,3 +210,10 @@ class SeparablePotential(Potential):
         from solvers.algorithms.potential_newton import potential_newton
 
         return potential_newton(rows, self)
+
+    def interpolate_again(self, problem: InterpolationProblem) -> Iterator[Found]:
+        yield from super().interpolate_again(problem)
+        rows, start = self.rows(problem)
+        at = near_ends(rows, self)
+        if at is not None:
+            yield self._answer(problem, rows, start, at, "linear programs, of a small start")

@@ -19,6 +19,7 @@ Conventions: the Fourier transform is unitary, x̂[d] = D^{-1/2} Σ_p x[p] e^{-2
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -199,6 +200,11 @@ class Regularizer(ABC):
         if not self.is_norm:
             raise ValueError(f"{self} is no norm (nonconvex): min_norm takes norms and potentials")
         return conic_interpolation(problem, self.conic)
+
+    def interpolate_again(self, problem: InterpolationProblem) -> Iterator[Found]:
+        """What other methods find where the gap of `interpolate` is open. None here."""
+        del problem
+        yield from ()
 
     def interpolation_bound(self, problem: InterpolationProblem, dual: Array, objective: float) -> tuple[Array, float]:
         """ν scaled to R°(Xᵀν) = 1, and the ⟨ν, y⟩ that it proves the objective R(β) to be at least."""

@@ -10,6 +10,7 @@ import numpy as np
 from solvers.algorithms.ball_newton import Ball
 from solvers.algorithms.nuclear_norm import LARGEST, nuclear_max_margin
 from solvers.algorithms.signed_rows import dense
+from solvers.algorithms.spectral_ball import NuclearBall, SpectralBall
 from solvers.algorithms.spectral_norm import spectral_max_margin, spectral_unique
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
@@ -219,4 +220,10 @@ class Schatten(Regularizer):
         return np.asarray((u * kept) @ vt)
 
     def ball(self, rows: Array, shape: tuple[int, ...], radius: float) -> Ball | None:
-        return euclidean_ball(rows, shape, radius) if self.p == 2 else None
+        if self.p == 2:
+            return euclidean_ball(rows, shape, radius)
+        if self.p < 1:
+            return None
+        sides = (shape[0], shape[1])
+        barrier = NuclearBall(sides, radius) if self.p == 1 else SpectralBall(sides, radius)
+        return Ball(barrier, rows, lambda b: b.reshape(shape))

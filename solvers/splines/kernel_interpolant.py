@@ -115,7 +115,7 @@ def kernel_interpolant(
     with np.errstate(over="ignore", invalid="ignore"):  # a kernel that overflows is found singular below
         gram = init.kernel(data.x[:, None], data.x)
     if linear == "penalized":
-        coefficients, condition = _solve(gram, data.y)
+        coefficients, condition = solve_symmetric(gram, data.y)
         line = (0.0, 0.0)
     elif size < 3:
         slope = float(np.diff(data.y)[0] / np.diff(data.x)[0]) if size == 2 else 0.0
@@ -125,7 +125,7 @@ def kernel_interpolant(
         centre, radius, scale = data.x.mean(), float(np.ptp(data.x)) / 2.0, float(np.abs(gram).max())
         affine = np.stack([(data.x - centre) / radius, np.ones(size)], axis=1)
         system = np.block([[gram / scale, affine], [affine.T, np.zeros((2, 2))]])
-        solution, condition = _solve(system, np.concatenate([data.y, [0.0, 0.0]]))
+        solution, condition = solve_symmetric(system, np.concatenate([data.y, [0.0, 0.0]]))
         coefficients = solution[:size] / scale
         u = float(solution[size] / radius)
         line = (u, float(solution[size + 1] - u * centre))
@@ -133,14 +133,14 @@ def kernel_interpolant(
     return KernelInterpolant(data.x, coefficients, line, energy, condition, init, initial)
 
 
-def _solve(system: Array, right: Array) -> tuple[Array, float]:
+def solve_symmetric(system: Array, right: Array) -> tuple[Array, float]:
     """LAPACK's expert driver for symmetric systems: Bunch–Kaufman with refinement and a condition estimate."""
     *_, solution, rcond, _, _, info = lapack.dsysvx(system, right)
     condition = 1.0 / rcond if rcond > 0 else np.inf
     if info > 0:
         raise ValueError(
             f"the kernel system of {right.size} equations is singular in double precision (condition {condition:.1e}): "
-            "points lie closer together than this kernel resolves. Use weighted_spline, which has no such limit, or "
+            "points lie closer together than this kernel resolves. Use weighted_spline (one input), which does not, or "
             "merge the points"
         )
     return np.asarray(solution).reshape(right.shape), float(condition)

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from compare.channels.channel_data import load_channels
 from compare.data.load import DataError, Dataset, load
 from solvers.separability import farkas_certificate
 
@@ -377,3 +378,21 @@ def test_only_tables_have_a_label_column():
     for source, y in (("wine:0v1", None), ([[1.0], [2.0]], [0, 1])):
         with pytest.raises(DataError, match="label names a column of a file or DataFrame"):
             load(source, y, label="y")
+
+
+def test_columns_become_images_where_that_is_asked_for(tmp_path):
+    rng = np.random.default_rng(0)
+    table = np.column_stack([rng.standard_normal((6, 784)), [0, 1] * 3])
+    np.savetxt(tmp_path / "flat.csv", table, delimiter=",")
+    flat = load(str(tmp_path / "flat.csv"))
+    (note,) = flat.notes
+    assert "--image-shape 28x28" in note
+    images = flat.as_images((28, 28))
+    assert images.images.shape == (6, 28, 28)
+    assert images.notes == ()
+    assert flat.as_images(None) is flat
+    assert load_channels(str(tmp_path / "flat.csv"), image_shape=(28, 28)).grid == (28, 28)
+    assert load("wine:0v1").notes == ()
+    for shape in ((27, 28), (784,)):
+        with pytest.raises(DataError, match="784 columns"):
+            flat.as_images(shape)

@@ -36,6 +36,7 @@ from compare.generators.denoising_labels import (
     memorizing_check,
     two_digits,
 )
+from compare.generators.denoising_rates import Rate, denoise, slope_check
 from compare.generators.image_sources import Image, shipped
 from compare.reports.verdict import Verdict
 from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
@@ -235,3 +236,14 @@ def test_labels_that_are_never_cleaned_or_never_memorized():
 def test_a_constant_image_is_not_a_division_by_zero():
     flat = Image("flat", np.full((1, 16, 16), 0.5))
     assert np.isfinite(image_section(flat, k=64, steps=10).rows[0]["psnr"])
+
+
+def test_rates_of_denoising_and_wrong_ones():
+    levels = (0.1, 0.2, 0.4)
+    noise = np.random.default_rng(0).lognormal(0.0, 0.05, (3, 6))
+    for power, verdict in ((2.0, Verdict.CONFIRMED), (1.5, Verdict.REFUTED), (2.5, Verdict.REFUTED)):
+        found = [Rate(64, 3, level, level**power * noise[i], level**2) for i, level in enumerate(levels)]
+        assert slope_check("", levels, found, 2.0).verdict is verdict
+    one = denoise(64, 3, 0.4, k=512, seeds=range(6))
+    assert one.unit < one.predicted < 2 * one.unit  # the filter is not better than who knows the frequencies
+    assert abs(np.log(one.measured.mean() / one.predicted)) < 1

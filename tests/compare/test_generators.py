@@ -10,26 +10,31 @@ from PIL import Image as Pillow
 from compare.data.load import DataError
 from compare.experiments.denoising import DenoisingComparison
 from compare.experiments.generators import GeneratorComparison, compare_generators
+from compare.generators import generator_report
 from compare.generators.fit_pairs import fit_pair, fitting_depth
 from compare.generators.fitting_speed import (
+    HIGH,
+    board_section,
     checks,
-    distance_section,
-    distances_at_one_error,
-    many_section,
     order_of_magnitude,
     row,
+    smaller_effect,
     span,
-    toy_check,
+    vanished_effect,
 )
 from compare.generators.image_sources import (
     NAMES,
     Image,
+    checkerboard,
     prepared,
     read_folder,
     read_image,
     scrambled,
     shipped,
 )
+from compare.generators.layer_distances import distance_section, distances_at_one_error
+from compare.generators.many_images import fit_batch, many_batches, many_section, orders_check
+from compare.generators.toy_model import ALMOST, BLURRED, PUBLISHED, STARTS, Setting, fit_toy, toy_check
 from compare.reports.terminal import comparison
 from compare.reports.verdict import Verdict
 from gd import descend_image
@@ -172,10 +177,10 @@ def test_a_smooth_image_is_fitted_ten_times_faster_and_the_checks_say_so(fits):
     structured, free = fits
     assert (structured.ratios > 10).all()
     assert np.median(free.ratios) < np.median(structured.ratios)
-    (check,) = checks(fits, PLAN)  # of deconvolutions nothing is predicted
-    assert check.verdict is Verdict.CONFIRMED
-    assert check.measured == structured.ratios.min()
-    assert comparison(check).endswith("≥ 10×")
+    large, smaller = checks(fits, PLAN)
+    assert large.verdict is smaller.verdict is Verdict.CONFIRMED
+    assert large.measured == structured.ratios.min()
+    assert comparison(large).endswith("≥ 10×")
 
 
 def test_the_verdict_fails_when_noise_is_fast_and_is_withheld_when_unknown(fits):
@@ -191,8 +196,51 @@ def test_the_verdict_fails_when_noise_is_fast_and_is_withheld_when_unknown(fits)
     assert order_of_magnitude(early, "", PLAN).verdict is Verdict.NOT_REACHED
     lost = replace(fast, image_steps=np.array([np.inf, 5.0]), noise_steps=None)
     assert order_of_magnitude(lost, "", PLAN).verdict is Verdict.NOT_REACHED
-    board = replace(fits[0], image=replace(SMOOTH, name="checkerboard"))
-    assert order_of_magnitude(board, "", PLAN).verdict is Verdict.NO_PREDICTION
+
+
+def with_ratios(fit, ratios, *, stopped=False):
+    """The same fit with other noise iterations; stopped: noise was not reached, and these are lower bounds."""
+    image = np.full(2, 100.0)
+    limit = int(100 * max(ratios))
+    noise = np.full(2, np.inf) if stopped else 100 * np.array(ratios)
+    return replace(fit, image_steps=image, noise_steps=noise, noise_limit=limit)
+
+
+def test_an_effect_that_does_not_vanish_is_rejected(fits):
+    structured, free = (replace(fit, reached=HIGH) for fit in fits)
+    cases = (([1.0, 2.0], False, Verdict.CONFIRMED), ([1.0, 4.0], False, Verdict.REFUTED),
+             ([3.0, 3.0], True, Verdict.NOT_REACHED), ([4.0, 4.0], True, Verdict.REFUTED))  # fmt: skip
+    for ratios, stopped, verdict in cases:
+        assert vanished_effect(with_ratios(free, ratios, stopped=stopped), PLAN).verdict is verdict
+    assert [c.statement.startswith("the effect essentially") for c in checks([structured, free], PLAN)] == [0, 0, 1]
+    lost = replace(free, image_steps=np.array([np.inf, 5.0]), noise_steps=None)
+    assert vanished_effect(lost, PLAN).verdict is Verdict.NOT_REACHED
+
+
+def test_an_effect_that_is_not_smaller_is_rejected(fits):
+    structured, free = with_ratios(fits[0], [8.0, 8.0]), fits[1]
+    for ratios, verdict in (([2.0, 7.0], Verdict.CONFIRMED), ([2.0, 9.0], Verdict.REFUTED)):
+        assert smaller_effect(with_ratios(free, ratios), structured, PLAN).verdict is verdict
+    # a bound on one side says nothing on the other
+    bound = with_ratios(fits[0], [8.0, 8.0], stopped=True)
+    assert smaller_effect(with_ratios(free, [9.0, 9.0]), bound, PLAN).verdict is Verdict.NOT_REACHED
+    assert smaller_effect(with_ratios(free, [7.0, 7.0]), bound, PLAN).verdict is Verdict.CONFIRMED
+    assert smaller_effect(with_ratios(free, [7.0, 7.0], stopped=True), structured, PLAN).verdict is Verdict.NOT_REACHED
+
+
+def test_the_checkerboard_alternates_and_is_on_the_side_of_noise():
+    board = checkerboard((1, 16, 16))[0]
+    assert set(np.unique(board)) == {0.0, 1.0}
+    assert (board[1:] != board[:-1]).all()
+    assert (board[:, 1:] != board[:, :-1]).all()
+    fit = fit_pair("bilinear", 4.0, SMOOTH, replace(PLAN, seeds=1), "checkerboard")
+    assert fit.noise_variance == 0.25
+    (check,) = board_section([fit], PLAN).checks
+    assert check.verdict is Verdict.CONFIRMED
+    assert "the checkerboard takes at least 10 times" in check.statement
+    asked = GeneratorComparison(["camera", "checkerboard"], questions=["noise"])
+    assert (asked.images, asked.questions) == (("camera",), ("noise", "checkerboard"))
+    assert GeneratorComparison(["checkerboard"]).images == GeneratorComparison().images
 
 
 @pytest.mark.parametrize("output", ["sigmoid", "linear"])
@@ -204,8 +252,13 @@ def test_an_unstable_fit_is_called_by_its_name(output):
     verdict = order_of_magnitude(fit, "", wild)
     assert verdict.verdict is Verdict.NOT_REACHED
     assert "step 1000" in str(verdict)
-    (together,) = many_section([SMOOTH, shipped("camera", 16)], wild, steps=60).checks
-    assert together.verdict is Verdict.NOT_REACHED
+    together = many([SMOOTH, shipped("camera", 16)], wild, 60).checks
+    assert [check.verdict for check in together] == [Verdict.NOT_REACHED] * 2
+
+
+def many(images, plan, steps):
+    plan = replace(plan, many=images, many_steps=steps, size=16)
+    return many_section([fit_batch(*batch, plan) for batch in many_batches(plan)], plan)
 
 
 def test_an_unstable_fit_of_noise_is_no_slow_fit(fits):
@@ -235,28 +288,76 @@ def test_distances_are_compared_at_one_error(fits):
 def test_images_that_are_noise_are_not_apart_from_it():
     noise = [replace(SMOOTH, name=str(n), pixels=scrambled(SMOOTH, n)) for n in range(3)]
     for images, verdict in (([SMOOTH, shipped("camera", 16)], Verdict.CONFIRMED), (noise, Verdict.REFUTED)):
-        (check,) = many_section(images, replace(PLAN, step=0.5), steps=150).checks
-        assert check.verdict is verdict
+        apart, _ = many(images, replace(PLAN, step=0.5), 150).checks
+        assert apart.verdict is verdict
+
+
+def test_several_orders_of_magnitude_are_two_at_the_least():
+    def curves(*iterations):  # each falls to nothing at its iteration
+        return {str(i): np.where(np.arange(1001)[:, None] < i, 1.0, 0.0) for i in iterations}
+
+    plan = replace(PLAN, many_steps=1000)
+    for image, noise, verdict in ((5, 600, Verdict.CONFIRMED), (5, 400, Verdict.REFUTED), (5, 2000, Verdict.CONFIRMED),
+                                  (50, 2000, Verdict.NOT_REACHED), (2000, 3000, Verdict.NOT_REACHED)):  # fmt: skip
+        assert orders_check(curves(image, noise), [], plan).verdict is verdict
+
+
+def test_an_interrupted_run_keeps_the_finished_curves(monkeypatch, tmp_path):
+    for name in ("camera", "coins", "moon"):
+        pixels = (255 * shipped(name, 16, colour=True).pixels).astype(np.uint8)
+        Pillow.fromarray(pixels.transpose(1, 2, 0)).save(tmp_path / f"{name}.png")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    monkeypatch.setattr("compare.generators.fit_pairs.AT_ONCE", 1)
+    plan = GeneratorComparison(
+        folder=tmp_path, size=16, colour=True, questions=["many"], many_steps=10, jobs=1, fraction=0.3
+    )
+    whole = plan.run()
+    assert whole.complete
+    assert "1 files were skipped: broken.png" in whole.notes[0]
+    assert whole.sections[0].columns[0].label == "3 targets"
+    assert len(replace(plan, most=2).run().provenance.data) <= 2
+    done = []
+
+    def interrupted(seeds, read, asked):
+        done.append(seeds)
+        if len(done) == 4:
+            raise KeyboardInterrupt
+        return fit_batch(seeds, read, asked)
+
+    monkeypatch.setattr(generator_report, "fit_batch", interrupted)
+    part = plan.run()
+    assert not part.complete
+    assert part.sections[0].columns[0].label == "2 targets"
 
 
 def test_a_toy_that_fits_noise_as_fast_is_rejected():
-    step, noise = np.array([1.0, 0.1, 0.01]), np.array([1.0, 0.9, 0.8])
-    assert toy_check(step, noise).verdict is Verdict.CONFIRMED
-    assert toy_check(step, np.array([1.0, 0.1, 0.015])).verdict is Verdict.REFUTED
-    assert toy_check(noise, step).verdict is Verdict.REFUTED
+    fit = fit_toy(Setting("linear", PUBLISHED.taps, "normal", 32), steps=30)
+    count = len(STARTS)
+    for step, noise, taken, verdict in ((20, 180, 1000, Verdict.CONFIRMED), (20, 60, 1000, Verdict.REFUTED),
+                                        (20, np.inf, 60, Verdict.NOT_REACHED), (20, np.inf, 300, Verdict.CONFIRMED),
+                                        (np.inf, np.inf, 300, Verdict.NOT_REACHED)):  # fmt: skip
+        made = replace(fit, step=np.full((2, count), step), noise=np.full((2, count), noise), steps=taken)
+        assert toy_check(made, "", ALMOST).verdict is verdict
+
+
+def test_figure_4_holds_with_positive_inputs_and_a_wide_kernel_blurs_more():
+    assert toy_check(fit_toy(PUBLISHED, 2500), "", ALMOST).verdict is Verdict.CONFIRMED
+    assert toy_check(fit_toy(BLURRED, 900), "", 1.0).verdict is Verdict.CONFIRMED
+    gaussian = fit_toy(replace(PUBLISHED, inputs="normal"), 600)
+    assert np.exp(np.log(gaussian.ratios[0]).mean()) < 7
 
 
 def test_batches_change_nothing(monkeypatch):
     images = [shipped(name, 16) for name in ("camera", "coins", "moon")]
-    together = many_section(images, PLAN, steps=20).rows
+    together = many(images, PLAN, 20).rows
     monkeypatch.setattr("compare.generators.fit_pairs.AT_ONCE", 1)
-    for row_a, row_b in zip(together, many_section(images, PLAN, steps=20).rows, strict=True):
+    for row_a, row_b in zip(together, many(images, PLAN, 20).rows, strict=True):
         assert row_a["mean"] == pytest.approx(row_b["mean"], rel=1e-4)  # 20 steps in float32
 
 
 def test_processes_change_nothing():
     plan = GeneratorComparison([SMOOTH], kinds=("bilinear", "deconvolution"), factors=(4.0,), seeds=1, fraction=0.3,
-                               longest_image=60, many=(), toy=False)  # fmt: skip
+                               longest_image=60, questions=["noise"])  # fmt: skip
     alone, shared = (replace(plan, jobs=n).run() for n in (1, 2))
     assert [c.verdict for c in alone.checks] == [c.verdict for c in shared.checks]
     assert [r["image_steps"] for r in alone.sections[0].rows] == [r["image_steps"] for r in shared.sections[0].rows]
@@ -271,8 +372,10 @@ def test_words_for_spans():
 
 def test_a_report_from_end_to_end(tmp_path):
     both = [SMOOTH, replace(SMOOTH, name="hole", pixels=1 - SMOOTH.pixels)]
-    report = compare_generators(both, many=both, kinds=("bilinear", "fixed"), factors=(4.0,), seeds=1, fraction=0.2,
-                                longest_image=60, jobs=1)  # fmt: skip
+    asked = {"questions": ("noise", "many"), "many_steps": 20, "size": 16, "longest_image": 60, "jobs": 1}
+    report = compare_generators(
+        both, many=both, kinds=("bilinear", "fixed"), factors=(4.0,), seeds=1, fraction=0.2, **asked
+    )
     assert report.sections[0].title.startswith("Iterations")
     assert len(report.sections) == 4
     assert report.notes[0].startswith("Images are 16 × 16")

@@ -10,6 +10,7 @@ from compare.data.load import Dataset, load
 from compare.experiments.margin import MarginComparison, compare_margin
 from compare.margin import margin_report
 from compare.margin.architectures import ARCHITECTURES, architectures
+from compare.margin.evidence import evidence
 from compare.margin.families import families, own_families
 from compare.margin.flow_and_solution import measure_family
 from compare.margin.margin_figures import descent_clock, flow_clock, path
@@ -136,6 +137,24 @@ def test_the_polished_point_is_no_evidence(runs):
         moved = replace(run, limit=replace(run.limit, predictor=β, kkt_epsilon=1.0, polish_angle=0.1))
         assert run_checks(moved)[0] == run_checks(run)[0]
         assert moved.polish == pytest.approx(0.1, rel=1e-3)  # the table shows it
+
+
+def test_ten_times_the_last_change_or_four_where_changes_fall(runs):
+    """What is left of 1/x and of e^{−cx}, c·x ≥ 1/2, is covered; four stand only where the change before was larger."""
+    run = next(iter(runs.values()))[0]
+    limit = measured(run, growth=0.0).limit
+    turning = 10.0 * limit.integrated.turned / max(limit.log_norm, 1.0)
+    for figure, factor in (
+        (lambda x: 1.0 / x, 10.0),
+        (lambda x: np.exp(-0.5 * x), 10.0),
+        (lambda x: np.exp(-12.0 * x), 4.0),
+        (lambda x: np.exp(-20.0 * x), 4.0),
+    ):
+        now, then, before = (figure(x) for x in (1.0, 0.8, 0.64))
+        found = evidence(limit, now, then, before)
+        assert found.uncertainty == pytest.approx(factor * abs(now - then) + turning, rel=1e-12)
+        assert found.uncertainty >= now  # the limit of each is zero
+        assert evidence(limit, now, then).uncertainty == pytest.approx(10.0 * abs(now - then) + turning, rel=1e-12)
 
 
 def test_a_flow_that_still_moves_decides_nothing(runs):

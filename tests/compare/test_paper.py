@@ -67,7 +67,7 @@ def test_a_line_is_as_good_as_its_worst_prediction():
     found = decide(Line("p", "s", measured=(measured(both, "agree"),)))
     assert found.verdict is Verdict.CONFIRMED
     assert found.check.statement == "p: s"
-    assert decide(Line("p", "s", measured=(measured(both, "nothing"),))).verdict is Verdict.NO_PREDICTION
+    assert decide(Line("p", "s", measured=(measured(both, "nothing"),))).verdict is Verdict.NOT_REACHED
     assert decide(Line("p", "s", measured=(measured(Stub(error=RuntimeError("no"))),))).verdict is Verdict.NOT_REACHED
     with pytest.raises(KeyboardInterrupt):
         decide(Line("p", "s", measured=(measured(Stub((GOOD,), complete=False)),)))

@@ -1,5 +1,7 @@
 """Recovery: the convex baselines against a second formulation, the sampling mask, and one small run end to end."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import linprog
@@ -14,7 +16,8 @@ from compare.generators.recovery_sections import (
     relative,
     variable_density_mask,
 )
-from compare.reports.verdict import Verdict
+from compare.generators.recovery_transition import Draw, located, proportional_check, recover, transition_checks
+from compare.reports.verdict import Evidence, Verdict
 from solvers.filters.compressive_sensing import (
     DenseMeasurement,
     FourierMeasurement,
@@ -111,9 +114,43 @@ def test_the_explicit_limit_of_fourier_rows_is_the_zero_filled_image():
     assert relative(filled, early.signal) > 1e-3
 
 
+def test_m_star_is_where_half_of_the_draws_are_recovered():
+    counts = [m for m in (4, 6, 9, 14, 21, 32) for _ in range(400)]
+    chance = 1 / (1 + np.exp(-(np.log(counts) - np.log(11.0)) / 0.2))
+    draws = np.random.default_rng(0).random(len(counts)) < chance
+    star = located(list(zip(counts, draws.tolist(), strict=True)))
+    assert star.figure == pytest.approx(11.0, rel=0.05)
+    assert abs(star.figure - 11.0) < 4 * star.uncertainty
+    assert located([(4, False), (8, False)]).figure == np.inf  # beyond what was tried
+
+
+def test_a_network_trained_to_convergence_ends_at_the_explicit_limit():
+    draw = recover(3, 6, 0, 128)
+    assert draw.converged
+    assert draw.gap < 4 / np.sqrt(128)
+    assert draw.unfiltered > 2 * draw.limit
+
+
+def test_measurements_that_are_not_few_are_rejected():
+    draws = [Draw(5, 8, 0.05, 0.9, 0.05, 0.01)] * 3
+    near, same, far = Evidence(14.0, 0.5), Evidence(13.5, 0.5), Evidence(60.0, 1.0)
+
+    def verdicts(network, ends, without):
+        return [check.verdict for check in transition_checks(network, ends, same, without, 5, 512)]
+
+    assert verdicts(draws, near, far) == [Verdict.CONFIRMED] * 4
+    assert verdicts(draws, far, near) == [Verdict.CONFIRMED, *[Verdict.REFUTED] * 3]
+    away, late = replace(draws[0], gap=0.5), replace(draws[0], converged=False)
+    assert verdicts([away], near, far)[0] is Verdict.REFUTED
+    assert verdicts([*draws, late], near, far)[0] is Verdict.NOT_REACHED
+    stars = [Evidence(v, 0.1) for v in (9.0, 15.0, 21.0)]
+    assert proportional_check((3, 5, 7), stars).verdict is Verdict.CONFIRMED
+    assert proportional_check((3, 5, 7), [Evidence(12.0, 0.1)] * 3).verdict is Verdict.REFUTED
+
+
 def test_a_report_from_end_to_end(tmp_path):
     image = shipped("shepp_logan_phantom", 16)
-    report = compare_recovery([image], shares=(0.2, 0.5), channels=12, depth=3, steps=30)
+    report = compare_recovery([image], shares=(0.2, 0.5), channels=12, depth=3, steps=30, transition=False)
     assert len(report.sections) == 3
     assert report.passed
     assert "phantom" in report.write(tmp_path).read_text()

@@ -12,13 +12,19 @@ from compare.experiments.protocol import quick_report
 from compare.experiments.spline import SplineComparison, compare_spline
 from compare.function_distance import uniform_distance
 from compare.reports.verdict import Verdict
+from compare.spline.initial_function import start_checks, start_study
+from compare.spline.linearization import TrajectoryGaps, linearization_section, trajectory_gaps
+from compare.spline.several_inputs import Gaps, deep_study, distance_check, scattered
 from compare.spline.smoothing_trajectory import trajectory_study
 from compare.spline.spline_cases import AUTHORS_RMS, BUILTIN, SplineCase, default_inits, load_case, parse_init
-from compare.spline.spline_sections import rate_section, rich_section, spline_cost, training_section
-from compare.spline.width_rates import WidthStudy, fitted_slope, train_batch, training_gaps, width_study
+from compare.spline.spline_panels import panel, panel_checks
+from compare.spline.spline_sections import rate_section, rich_section, spline_cost
+from compare.spline.width_rates import WidthStudy, fitted_slope, train_batch, width_study
+from gd import WideReLUVectors, squared_flow_limit
 from gd.descent.weight_decay import DecayedNetwork, train_with_decay
 from solvers.splines.initial_distributions import BinaryUniformInit, GaussianInit
 from solvers.splines.rich_regime import rich_interpolant
+from solvers.splines.vector_kernels import GaussianInputs, SphereInputs, vector_interpolant
 from solvers.splines.weighted_spline import weighted_spline
 
 WIDTHS = (80, 320, 1280, 5120)
@@ -60,8 +66,11 @@ def test_a_mean_above_the_authors_fit_is_rejected() -> None:
 )
 def test_a_training_gap_that_falls_too_slowly_is_rejected(power: float, verdict: Verdict) -> None:
     gaps = np.asarray(WIDTHS)[:, None] ** power * np.random.default_rng(0).lognormal(0.0, 0.1, (len(WIDTHS), 40))
-    assert training_section("", WIDTHS, gaps, enough=True).checks[0].verdict is verdict
-    assert training_section("", WIDTHS, gaps, enough=False).checks[0].verdict is Verdict.NOT_REACHED
+    study = TrajectoryGaps(WIDTHS, gaps, gaps * np.sqrt(WIDTHS)[:, None], gaps)
+    verdicts = [check.verdict for check in linearization_section("", study, enough=True).checks]
+    assert verdicts == [verdict] * 2
+    verdicts = [check.verdict for check in linearization_section("", study, enough=False).checks]
+    assert verdicts == [Verdict.NOT_REACHED] * 2
 
 
 @pytest.mark.parametrize(
@@ -99,10 +108,62 @@ def test_uncorrected_data_has_a_floor() -> None:
     assert uniform_distance(net, weighted_spline(BUILTIN.x, BUILTIN.y, init), BUILTIN.interval) > 0.004
 
 
-def test_training_gaps_fall_like_one_over_width() -> None:
-    gaps = training_gaps(BUILTIN, GaussianInit(1.0, 1.0), (320, 1280, 5120), 8)
-    slope = fitted_slope(np.array([320, 1280, 5120]), gaps)[0]
-    assert -1.4 < slope < -0.9
+def test_suprema_over_the_trajectory_fall_as_fast_as_proved_and_are_not_those_of_the_end() -> None:
+    gaps = trajectory_gaps(BUILTIN, GaussianInit(1.0, 1.0), (160, 640, 2560), 8)
+    widths = np.array(gaps.widths)
+    assert -1.5 < fitted_slope(widths, gaps.output)[0] < -0.9
+    assert fitted_slope(widths, gaps.linearized)[0] < -0.5
+    assert (gaps.output >= gaps.at_end).all()
+    assert np.median(gaps.output[-1]) > 1.05 * np.median(gaps.at_end[-1])
+
+
+def test_a_function_at_the_start_is_part_of_the_prediction() -> None:
+    study = start_study(BUILTIN, parse_init("uniform:1,2"), (1280, 5120), 6)
+    *_, nearer = start_checks("", study, enough=True)
+    assert nearer.verdict is Verdict.CONFIRMED
+    assert np.ptp(study.lines[-1, :, 1]) > 0.1  # every start has a line of its own
+    *_, further = start_checks("", replace(study, with_start=study.ignored, ignored=study.with_start), enough=True)
+    assert further.verdict is Verdict.REFUTED
+    flat = replace(study, with_start=np.full((2, 6), 0.1) * np.linspace(1, 1.1, 6))
+    assert start_checks("", flat, enough=True)[1].verdict is Verdict.REFUTED
+
+
+def test_several_inputs_approach_their_own_kernel_and_not_another() -> None:
+    law = SphereInputs(1.5)
+    X, y, grid = scattered(2)
+    nets = [WideReLUVectors(1600, 2, law, seed=seed) for seed in range(2)]
+    found = squared_flow_limit(nets, X, y, grid=grid, accuracy=1e-2).grid_outputs[:, -1]
+    near, far = (
+        np.median(np.abs(found - vector_interpolant(X, y, k, "penalized")(grid)).max(axis=1))
+        for k in (law, GaussianInputs(1.0, 0.1))
+    )
+    assert near < 0.1
+    assert far > 3 * near
+
+
+@pytest.mark.parametrize(
+    ("power", "verdict"), [(-0.5, Verdict.CONFIRMED), (-0.7, Verdict.CONFIRMED), (0.0, Verdict.REFUTED)]
+)
+def test_networks_that_stay_away_from_the_explicit_function_are_rejected(power: float, verdict: Verdict) -> None:
+    noise = np.random.default_rng(0).lognormal(0.0, 0.1, (len(WIDTHS), 12))
+    distance = np.asarray(WIDTHS)[:, None] ** power * noise
+    assert distance_check(Gaps("", WIDTHS, distance, distance), "").verdict is verdict
+
+
+def test_the_kernel_of_a_deep_network_moves_less_as_it_widens() -> None:
+    gaps = deep_study(3, (40, 160), 2)
+    assert np.nanmedian(gaps.change[1]) < 0.7 * np.nanmedian(gaps.change[0])
+
+
+def test_ten_units_train_from_most_starts_and_a_panel_that_stays_away_is_rejected() -> None:
+    law = parse_init("uniform:1,2")
+    narrow, wide = panel(BUILTIN, law, 10, 4), panel(BUILTIN, law, 640, 2)
+    assert narrow.fitted == (True, False, True, True)
+    assert narrow.singular == (False, True, False, False)
+    assert [check.verdict for check in panel_checks("", [narrow, wide])] == [Verdict.CONFIRMED] * 2
+    away = replace(wide, distance=narrow.distance)
+    assert panel_checks("", [narrow, away])[1].verdict is Verdict.REFUTED
+    assert panel_checks("", [replace(narrow, fitted=(False,) * 4), wide])[0].verdict is Verdict.REFUTED
 
 
 def test_trajectory_ends_at_the_interpolant_and_lambda_falls() -> None:
@@ -198,10 +259,23 @@ def test_quick_report_holds_and_is_complete() -> None:
 def test_command_line(tmp_path) -> None:
     file = tmp_path / "points.csv"
     file.write_text("-1,0\n0,1\n0.5,0\n1.5,2\n")
-    arguments = ["compare", "spline", "--data", str(file), "--init", "uniform:1,2", "--widths", "40,80", "--seeds", "3"]
+    arguments = [
+        "compare",
+        "spline",
+        "--data",
+        str(file),
+        "--init",
+        "uniform:1,2",
+        "--widths",
+        "40,80",
+        "--seeds",
+        "3",
+        "--questions",
+        "shapes,rates,linearization",
+    ]
     done = CliRunner().invoke(cli, [*arguments, "--out", str(tmp_path / "report")])
     assert done.exit_code == 3, done.output  # three seeds tell no slope
-    assert "refuted 0, not reached 2" in done.output
+    assert "refuted 0, not reached 3" in done.output
     assert (tmp_path / "report" / "report.html").is_file()
     refused = CliRunner().invoke(cli, ["compare", "spline", "--widths", "a,b"])
     assert refused.exit_code == 2

@@ -53,6 +53,16 @@ def test_the_value_is_clarabel_s(N: int, H: int, D: int, below: float) -> None:
     np.testing.assert_allclose(found.value, by_clarabel(cell), rtol=1e-6)  # its default accuracy is 1e-8 of a cone gap
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_large_column_leaves_the_optimum_its_digits(seed: int) -> None:
+    cell, W = random_cell(seed, 8, 6, 3)
+    scale = np.array([1e3, 1.0, 1.0])
+    found = solve(replace(cell, X=cell.X * scale), W / scale)
+    assert found is not None
+    assert found.residual < 1e-10
+    assert found.kkt().margin > 0
+
+
 @pytest.mark.parametrize("tight", [False, True])
 def test_the_quadratic_program_is_clarabel_s(tight: bool) -> None:
     rng = np.random.default_rng(4)

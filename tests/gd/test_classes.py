@@ -13,14 +13,16 @@ from torch import nn
 
 import gd.flow.fully_connected_map
 import gd.flow.many_margins as many
+import gd.flow.product_map
 from gd import Convolutional, Diagonal, FullyConnected, descend, flow_limit
 from gd.data import check_data
 from gd.flow.implicit_weights import explicit_weights, implicit_weights
 from gd.flow.loss_weights import CrossEntropyWeights, ExponentialWeights, FlowWeights, LogisticWeights
+from gd.flow.margin_products import SampleProducts
 from gd.flow.module_map import ModuleMap
 from gd.losses import CrossEntropy, find_loss
-from gd.targets import ClassTargets
-from solvers import max_margin
+from gd.targets import ClassTargets, Targets
+from solvers import NotSeparableError, max_margin
 from solvers.classes import find_classes
 
 X = np.array([[2.0, 1.0, 0.0], [0.0, 2.0, 1.0], [1.0, 0.0, 3.0], [3.0, -1.0, 1.0]])
@@ -151,6 +153,24 @@ def test_own_modules_with_one_output_a_class(rectified: bool) -> None:
     own = found[np.arange(4), y][:, None]
     others = np.array([[found[n, k] for k in range(3) if k != y[n]] for n in range(4)])
     assert (own - others).min() == pytest.approx(limit.margin, rel=1e-9)
+    if rectified:
+        assert limit.predictor is None
+        return
+    # linear: β is what the module does to the unit vectors, scaled to margin one
+    assert limit.predictor is not None
+    np.testing.assert_allclose(
+        limit.predictor, scores(torch.eye(3, dtype=torch.float64)).detach().numpy().T / limit.margin, rtol=1e-12
+    )
+    assert limit.path.predictors is not None
+    assert limit.path.predictors.shape[1:] == (3, 3)
+
+
+def test_own_linear_modules_refuse_what_no_predictor_separates() -> None:
+    twice = np.vstack([X, X])
+    for labels in (np.append(y, (y + 1) % 3), np.tile([[1, -1], [1, 1], [-1, 1], [1, 1]], (2, 1)) * np.ones((8, 1))):
+        conflicting = labels if labels.ndim == 1 else np.vstack([labels[:4], -labels[4:]])
+        with pytest.raises(NotSeparableError):
+            flow_limit(TwoLayers(classes=3 if labels.ndim == 1 else 2, rectified=False), twice, conflicting)
 
 
 def test_a_trace_gives_the_margins_of_the_closed_form() -> None:
@@ -164,6 +184,46 @@ def test_a_trace_gives_the_margins_of_the_closed_form() -> None:
         torch.testing.assert_close(ours.margins, theirs.margins)
         torch.testing.assert_close(ours.gram, theirs.gram)
         assert float((ours.pull(p).abs() ** 2).sum()) == pytest.approx(float(theirs.pull(p).square().sum()), rel=1e-10)
+
+
+def test_products_with_the_data_are_those_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    points = torch.randn(30, 6, dtype=torch.float64)
+    tasks = Targets(torch.sign(torch.randn(30, 3, dtype=torch.float64)))
+    p = torch.rand(2, 90, dtype=torch.float64)
+    for targets, outputs in ((targets_of(np.arange(30) % 4), 4), (tasks, 3)):
+        for network in (Diagonal(6, 2, outputs=outputs), Convolutional((2, 3), 3, outputs=outputs)):
+            x = points.reshape(30, *network.shape)
+            maps = []
+            for many_from in (10**9, 0):
+                monkeypatch.setattr(gd.flow.product_map, "MANY", many_from)
+                maps.append(network._product_map(x, targets))
+                theta = maps[0].start([network]) * torch.tensor([[1.0], [2.0]])
+                maps.append(maps[-1].at(theta))
+            dense, local, samples, other = maps
+            assert isinstance(samples._products, SampleProducts)
+            torch.testing.assert_close(samples.margins(theta), dense.margins(theta), rtol=1e-13, atol=1e-15)
+            torch.testing.assert_close(other.pull(p), local.pull(p), rtol=1e-13, atol=1e-14)
+            np.testing.assert_allclose(other.squares, local.squares, rtol=1e-13)
+            gram, K = other._grams(1), local.gram[1].numpy()
+            np.testing.assert_allclose(gram.times(p[0].numpy()), K @ p[0].numpy(), rtol=1e-12)
+            some = np.array([3, 50, 7])
+            np.testing.assert_allclose(gram.block(some), K[np.ix_(some, some)], rtol=1e-12, atol=1e-15)
+
+
+def test_newton_that_leaves_the_few_samples_asks_for_a_shorter_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would factorize ever larger matrices, and not converge."""
+    rng = np.random.default_rng(3)
+    J, m = rng.standard_normal((60, 8)), rng.random(60)
+    guess = np.full(60, 1e-12)
+    guess[0] = 1.0
+    sizes = []
+    monkeypatch.setattr(many, "LARGEST_BLOCK", 20)
+    change = many._newton_change
+    monkeypatch.setattr(many, "_newton_change", lambda *a: (sizes.append(a[-1][2].size), change(*a))[1])
+    found = many.weights_of_many(m, gram_of(J @ J.T), 100.0, 1e-3, guess, ExponentialWeights())
+    assert not found[1]
+    assert max(sizes, default=0) <= 20
 
 
 @pytest.mark.parametrize("schedule", ["armijo", "normalized", "constant"])

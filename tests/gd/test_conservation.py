@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gd import Convolutional, Diagonal, FullyConnected, MultiChannelCNN, flow_limit
-from gd.flow.flow_limit import margin_map
+from gd.flow.map_choice import margin_map
 from gd.flow.margin_map import Local
 from gd.flow.module_map import ModuleMap
 from gd.flow.product_map import ProductMap

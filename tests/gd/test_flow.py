@@ -19,11 +19,12 @@ from scipy.optimize import minimize
 from gd.descent.descend import descend
 from gd.descent.schedule import ConstantStep
 from gd.flow.coefficient_polish import polish_coefficients
-from gd.flow.flow_limit import flow_limit, margin_map
+from gd.flow.flow_limit import flow_limit
 from gd.flow.implicit_weights import explicit_weights, implicit_weights
 from gd.flow.integration import Flow
 from gd.flow.kkt import kkt
 from gd.flow.loss_weights import ExponentialWeights, LogisticWeights
+from gd.flow.map_choice import margin_map
 from gd.flow.module_map import ModuleMap
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from gd.networks.linear_network import LinearNetwork

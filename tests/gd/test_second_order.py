@@ -102,7 +102,10 @@ def test_narrow_circular_layers_are_followed_as_a_network_of_one_channel():
 
 def test_what_was_not_reached_or_has_kinks_is_not_known():
     relu = torch.nn.Sequential(torch.nn.Linear(12, 3, bias=False), torch.nn.ReLU(), torch.nn.Linear(3, 1, bias=False))
-    for limit in (flow_limit(relu.double(), X, Y), flow_limit(Diagonal(12, 2, seed=0), X, Y, max_steps=20)):
+    for limit in (
+        flow_limit(relu.double(), X, Y, max_steps=20),
+        flow_limit(Diagonal(12, 2, seed=0), X, Y, max_steps=20),
+    ):
         assert limit.second_order().kind is PointKind.UNKNOWN
     limit = flow_limit(Diagonal(12, 2, seed=0), X, Y)
     assert pickle.loads(pickle.dumps(limit)).second_order().kind is PointKind.UNKNOWN

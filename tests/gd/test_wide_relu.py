@@ -145,3 +145,17 @@ def test_the_tangent_in_closed_form_is_that_of_the_module(train: str, parametriz
         np.testing.assert_allclose(tangent.kernel[0], J @ J.T, rtol=0, atol=10 * rounding * size**2)
         np.testing.assert_allclose(tangent.pull(q[None])[0], q @ J, rtol=0, atol=100 * rounding * size)
         np.testing.assert_allclose(bundle.values(bundle.start, x[1:3])[0], outputs(*weights)[1:3], atol=rounding * size)
+
+
+def test_the_start_as_printed_is_drawn_from_the_law():
+    law = UniformInit(1.0, 2.0)
+    net = WideReLU(4000, law, anti_symmetric=False, output_start="law", seed=3)
+    outer = net.outer.detach().numpy() * np.sqrt(4000)
+    assert np.abs(outer).max() <= 1.0  # a Gaussian start would leave it
+    assert abs(outer.var() - 1 / 3) < 0.05
+    assert 0 < abs(float(net.offset.detach())) * np.sqrt(4000) <= 2.0
+    x = torch.tensor([[-1.0], [0.5]], dtype=torch.float64)
+    assert float(net(x).detach().abs().min()) > 0
+    assert WideReLU(100, law, output_start="law")(x).tolist() == [0.0, 0.0]  # mirrored halves cancel
+    with pytest.raises(ValueError, match="output_start"):
+        WideReLU(10, law, output_start="printed")

@@ -72,7 +72,7 @@ REFUSED: list[tuple[str, Any, Any, str]] = [
     ("real labels", X, np.arange(6) / 2, r"labels must be −1 or \+1; .*real numbers.*min_norm"),
     ("classes of too few points", X, np.arange(5), r"one label per row of X"),
     ("labels near one", X, y * (1 + 1e-9), r"labels must be −1 or \+1"),
-    ("text labels", X, ["cat", "dog"] * 3, r"y must be an array of real numbers; got list"),
+    ("text labels", X, ["cat", "dog"] * 3, r"words of fewer than three values, 'cat', 'dog'"),
     ("no points", np.empty((0, 8)), np.empty(0), r"at least one point.*got shape \(0, 8\)"),
     ("no features", np.empty((6, 0)), y, r"at least one feature; got shape \(6, 0\)"),
     ("complex X", X + 1j, y, r"X must be an array of real numbers.*complex"),

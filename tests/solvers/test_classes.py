@@ -26,6 +26,8 @@ from solvers import (
     regularization_path,
 )
 from solvers.classes import ClassProblem, DifferenceRows, find_classes
+from solvers.margin_losses import ExponentialLoss, LogisticLoss, MarginLoss
+from solvers.problem import MarginProblem
 from solvers.validation import check_problem
 
 cp: Any = cvxpy
@@ -127,6 +129,13 @@ def test_what_is_refused() -> None:
         regularization_path(X, np.ones((4, 2)), [1.0], L2(), loss="cross entropy")
 
 
+@pytest.mark.parametrize("words", [["a", "b"], ["b", "b"], np.array(["a", "b"], dtype=object)], ids=str)
+def test_two_classes_in_words_are_refused_with_what_to_write(words: Any) -> None:
+    with pytest.raises(ValueError, match=r"pass 2 \* \(y == 'b'\) - 1"):
+        max_margin([[1.0, 0.0], [0.0, 1.0]], words, L2())
+    assert MaxMarginClassifier().fit([[1.0, 0.0], [0.0, 1.0]], ["a", "b"]).predict([[0.0, 1.0]]).tolist() == ["b"]
+
+
 def test_a_certificate_rejects_another_matrix() -> None:
     points, labels = planted(12, 5, 3, 6)
     solution = max_margin(points, labels, Schatten(1))
@@ -165,6 +174,16 @@ def test_the_operator_is_the_matrix_of_the_definition() -> None:
         np.testing.assert_allclose(scaled.largest_in_columns(), np.abs(dense).max(axis=0))
         np.testing.assert_allclose(scaled.products(W.ravel()), dense @ W.ravel(), rtol=1e-9, atol=1e-4)
         np.testing.assert_allclose(scaled.combination(alpha.ravel()), dense.T @ alpha.ravel(), rtol=1e-9, atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", [LogisticLoss(3), LogisticLoss(1), ExponentialLoss()], ids=str)
+def test_curvature_by_pairs_of_classes(loss: MarginLoss) -> None:
+    rng = np.random.default_rng(5)
+    problem = check_problem(rng.standard_normal((20, 3)), np.arange(20) % 4, L2())
+    m = problem.margins(rng.standard_normal((4, 3)))
+    blocks, root = loss.curvature_blocks(m), loss.curvature_rows(m, problem.A)
+    np.testing.assert_allclose(problem.curvature(blocks), root.T @ root, atol=1e-13)
+    np.testing.assert_allclose(MarginProblem.curvature(problem, blocks), root.T @ root, atol=1e-13)
 
 
 def test_sparse_points() -> None:

@@ -136,9 +136,23 @@ def test_nearly_separable_and_nearly_not(power):
     np.testing.assert_allclose(limit.direction, [1.0, 2.0 / eps], rtol=1e-6)
 
 
+@pytest.mark.parametrize("power", [11, 12, 13])
+def test_tiny_margins_are_decided_exactly(power):
+    """The linear program drops entries of that size: it takes the first two rows for opposite ones."""
+    eps = 10.0**-power
+    apart = separable_part(np.array([[1.0, 0.0], [-1.0, eps], [0.0, 1.0]]))
+    assert (apart.separable.all(), apart.proof) == (True, SplitProof.EXACT)
+    assert apart.margin == pytest.approx(eps / 2, rel=1e-6)
+    limit = logistic_limit([[1.0, 0.0], [-1.0, eps], [0.0, -1.0]], [1, 1, 1])
+    assert not limit.separable.any()
+    assert limit.certificate.proof is SplitProof.EXACT
+    assert limit.certificate.split.multipliers.min() == pytest.approx(eps, rel=1e-2)
+    assert abs(limit.certificate.loss_gap) <= 1e-14
+
+
 def test_what_rounding_decides_is_refused_or_not_called_exact():
-    with pytest.raises(IllConditionedError, match="not resolved"):
-        logistic_limit([[1.0, 0.0], [-1.0, 1e-13], [0.0, 1.0]], [1, 1, 1])
+    with pytest.raises(IllConditionedError, match=r"margins of 5\.0e-16 or less"):
+        logistic_limit([[1.0, 0.0], [-1.0, 1e-15], [0.0, 1.0]], [1, 1, 1])
     rng = np.random.default_rng(4)
     shares = rng.random((40, 3))
     X = np.column_stack([shares / shares.sum(axis=1, keepdims=True), np.ones(40)])  # dependent, but not in float64

@@ -21,6 +21,7 @@ from solvers import (
     max_margin,
     min_norm,
 )
+from solvers.interpolation.row_space import independent_rows
 
 X2, Y2 = np.array([[1.0, 2.0, -1.0], [2.0, -1.0, 3.0]]), np.array([1.0, 2.0])
 
@@ -123,6 +124,19 @@ def test_dependent_rows_and_zero_targets():
         nothing = min_norm(X, 0 * y, regularizer)
         assert (nothing.objective, nothing.gap, nothing.status) == (0.0, 0.0, Status.OPTIMAL)
         assert not nothing.beta.any()
+
+
+@pytest.mark.parametrize("regularizer", [L2(), Bridge(1), HyperbolicEntropy(0.1)], ids=str)
+def test_rank_does_not_depend_on_units(regularizer):
+    """The second row is 1e-12 of its length away from the first, in a column whose entries are that small."""
+    solution = min_norm([[1e-3, 0, 0], [1e3, 1e-3, 0]], [1.0, 1.0], regularizer)
+    assert solution.status is Status.OPTIMAL
+    np.testing.assert_allclose(solution.beta, [1e3, 1e3 - 1e9, 0], rtol=1e-9, atol=1e-12)
+    assert independent_rows(np.array([[1.0, 0, 0], [1.0, 1e-18, 0]])).size == 2
+    assert independent_rows(np.array([[1.0, 1.0], [1.0, 1.0 + 1e-15]])).size == 1
+    for size in (1e-12, 1.0, 1e12):
+        table = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [5.0, 7.0, 9.0]]) * [1.0, size, size**2]
+        assert independent_rows(table).size == 2
 
 
 @pytest.mark.parametrize("regularizer", [L2(), Bridge(1), HyperbolicEntropy(0.1)], ids=str)

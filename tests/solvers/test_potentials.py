@@ -221,3 +221,69 @@ def test_signs_that_a_start_fixes():
 def test_bad_parameters(make, complaint):
     with pytest.raises(ValueError, match=complaint):
         make()
+
+
+def sparse_targets():
+    X = np.random.default_rng(5).standard_normal((9, 20))
+    return X, X[:, :3] @ [1.0, -2.0, 0.5]
+
+
+@pytest.mark.parametrize("alpha", [1e-6, 1e-12])
+@pytest.mark.parametrize("depth", [3, 5])
+def test_sparse_targets_from_small_starts(alpha, depth):
+    """What rounding leaves of the targets is as large as the coefficients that are nearly zero."""
+    X, y = sparse_targets()
+    layers = np.random.default_rng(6).standard_normal((depth, 20))
+    equal = DiagonalPotential(alpha * np.vstack([np.ones((depth - 1, 20)), np.zeros(20)]))
+    for potential in (DifferencePotential(alpha, depth), equal, DiagonalPotential(alpha * layers)):
+        solution = min_norm(X, y, potential)
+        assert solution.status is Status.OPTIMAL
+        assert solution.worst <= 1e-12
+        # no worse than the sparse predictor, and not below the norm that R tends to
+        assert solution.objective <= potential.value(np.concatenate([[1.0, -2.0, 0.5], np.zeros(17)])) * (1 + 1e-12)
+
+
+def test_the_range_of_the_gradient():
+    """Its ends are where ∇R goes far out."""
+    far = np.full(3, 1e40)
+    for potential in (
+        DifferencePotential(0.3, 4),
+        DiagonalPotential([[0.3, 0.2, 0.5], [0.1, -0.4, 0.4], [0.2, 0.9, -0.7]]),
+    ):
+        low, high = potential.slopes((3,))
+        np.testing.assert_allclose(potential.gradient(far), high, rtol=1e-9)
+        np.testing.assert_allclose(potential.gradient(-far), low, rtol=1e-9)
+    low, high = DiagonalPotential([[0.3, 0.3], [0.3, -0.3], [0.5, 0.5]]).slopes((2,))
+    assert (low[0], high[1]) == (-np.inf, np.inf)  # tied factors keep a sign, and reach 0 at infinity only
+    assert np.isfinite([high[0], low[1]]).all()
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_coefficients_that_only_zero_fits(seed):
+    """Five positive combinations of three of eight coefficients: nothing else that is nowhere negative fits."""
+    X = np.abs(np.random.default_rng(seed).standard_normal((5, 8)))
+    sparse = np.where(np.arange(8) < 3, 1.0, 0.0)
+    tied = np.array([[0.1] * 8, [0.1] * 8, [0.3] * 8])
+    for potential in (HyperbolicEntropy(0.0, start=1.0), DiagonalPotential(tied)):
+        solution = min_norm(X, X @ sparse, potential)
+        assert solution.status is Status.OPTIMAL
+        np.testing.assert_allclose(solution.beta, sparse, atol=1e-9)
+        assert (solution.beta >= 0).all()
+        assert solution.objective == pytest.approx(potential.value(sparse), rel=1e-9)
+        nothing = min_norm(X, np.zeros(5), potential)
+        assert nothing.status is Status.OPTIMAL
+        assert not nothing.beta.any()
+    # R(1) = 0, R(0) = 1 for β ln β − β + 1
+    assert min_norm(X, X @ sparse, HyperbolicEntropy(0.0, start=1.0)).objective == pytest.approx(5.0, rel=1e-12)
+    with pytest.raises(InconsistentDataError, match="signs that this start fixes"):
+        min_norm(X, -X @ sparse, HyperbolicEntropy(0.0, start=1.0))
+
+
+@pytest.mark.parametrize("kind", [HyperbolicEntropy, lambda alpha: DifferencePotential(alpha, 3)], ids=["q2", "q3"])
+def test_images_are_their_pixels(kind):
+    rng = np.random.default_rng(7)
+    X, y, scales = rng.standard_normal((5, 3, 4)), rng.standard_normal(5), 0.1 * np.arange(1.0, 13.0)
+    for shaped, flat in ((0.1, 0.1), (scales.reshape(3, 4), scales)):
+        found = min_norm(X, y, kind(shaped))
+        assert found.status is Status.OPTIMAL
+        np.testing.assert_array_equal(found.beta.reshape(-1), min_norm(X.reshape(5, 12), y, kind(flat)).beta)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from solvers import L2, Bridge, FourierBridge, Schatten, certify, max_margin, regularization_path
+from solvers import L2, Bridge, ConvKernel, FourierBridge, Schatten, certify, max_margin, regularization_path
 from solvers.algorithms.ball_newton import Box, GroupBall
+from solvers.algorithms.spectral_ball import NuclearBall, SpectralBall
 
 NORMS = [L2(), Bridge(1), FourierBridge(1)]
 
@@ -84,6 +85,8 @@ def test_projection_is_the_nearest_point(regularizer):
     ("arguments", "message"),
     [
         ({"radii": [0.0]}, "radii must be positive"),
+        ({"radii": [1.0, 1e150]}, "leave float64's range"),
+        ({"radii": [1e-150]}, "leave float64's range"),
         ({"radii": [1.0], "regularizer": Bridge(0.5)}, "not a norm"),
         ({"radii": [1.0], "loss": "hinge"}, "loss must be"),
     ],
@@ -112,20 +115,92 @@ def test_columns_of_any_units(regularizer, loss):
     assert abs(path.losses[0] - optimum) <= 1e-5 * max(1.0, abs(optimum))
 
 
-@pytest.mark.parametrize("regularizer", [Schatten(2), Schatten(np.inf)], ids=str)
-def test_matrices_with_columns_of_any_units(regularizer):
+@pytest.mark.parametrize("labels", ["tasks", "classes"])
+@pytest.mark.parametrize("regularizer", [Schatten(2), Schatten(1), Schatten(np.inf)], ids=str)
+def test_matrices_with_columns_of_any_units(regularizer, labels):
     rng = np.random.default_rng(2)
     X, y = rng.standard_normal((15, 8)) * UNITS, np.sign(rng.standard_normal((15, 3)))
+    y = y if labels == "tasks" else rng.integers(0, 3, 15)
+    path = regularization_path(X, y, [1.0, 100.0], regularizer)
+    assert (path.gaps <= 1e-6 * path.losses).all()
+    for radius, beta in zip(path.radii, path.predictors, strict=True):
+        assert regularizer.value(beta) <= radius * (1 + 1e-14)
+
+
+@pytest.mark.parametrize(
+    ("regularizer", "shape"),
+    [
+        (ConvKernel(1), (8,)),
+        (ConvKernel(3), (8,)),
+        (ConvKernel((2, 2)), (2, 4)),
+        (ConvKernel(2, in_channels=2), (2, 4)),
+    ],
+    ids=str,
+)
+def test_kernels_with_columns_of_any_units(regularizer, shape):
+    rng = np.random.default_rng(2)
+    X, y = (rng.standard_normal((15, 8)) * UNITS).reshape(15, *shape), np.sign(rng.standard_normal(15))
     path = regularization_path(X, y, [100.0], regularizer)
     assert path.gaps[0] <= 1e-6 * path.losses[0]
+    assert regularizer.value(path.predictors[0]) <= 100.0 * (1 + 1e-9)
 
 
-@pytest.mark.parametrize("barrier", [GroupBall((3, 2), 2.0), Box(6, 2.0)], ids=["groups", "box"])
+@pytest.mark.parametrize("regularizer", [*NORMS, Bridge(np.inf), ConvKernel(3), Bridge(1.5)], ids=str)
+@pytest.mark.parametrize("loss", ["logistic", "exponential"])
+def test_tiny_radii_are_of_first_order(noisy, regularizer, loss):
+    """β(c)/c → argmax ⟨−∇L(0), u⟩ over R(u) ≤ 1, where it attains R°."""
+    X, y = noisy
+    slope = (0.5 if loss == "logistic" else 1 / len(y)) * (y @ X)
+    path = regularization_path(X, y, [1e-120, 1e-30, 1e-10], regularizer, loss=loss)
+    for radius, beta in zip(path.radii, path.predictors, strict=True):
+        assert regularizer.value(beta) <= radius * (1 + 1e-12)
+        assert slope @ beta / radius == pytest.approx(regularizer.dual_norm(slope), rel=2e-6)
+    assert (np.abs(path.gaps) <= 1e-6 * path.radii * X.size).all()
+
+
+@pytest.mark.parametrize("regularizer", [L2(), Bridge(1), ConvKernel(3)], ids=str)
+def test_huge_radii(noisy, regularizer):
+    """Not separable: the minimizer, wherever the ball ends. Separable: the max margin, or no loss at all."""
+    X, y = noisy
+    reference = minimize(lambda b: np.logaddexp(0, -y * (X @ b)).sum(), np.zeros(8), options={"gtol": 1e-9})
+    path = regularization_path(X, y, [1e12, 1e80, 1e130], regularizer)
+    np.testing.assert_allclose(path.losses, reference.fun, rtol=1e-9)
+    assert (np.abs(path.gaps) <= 1e-6 * path.losses).all()
+    few, signs = X[:6], y[:6]
+    path = regularization_path(few, signs, [1e20, 1e80, 1e130], regularizer)
+    assert (path.gaps <= 1e-6).all()
+    path = regularization_path(few, signs, [1e20, 1e80, 1e130], regularizer, loss="exponential")
+    margin = 1.0 / max_margin(few, signs, regularizer).objective
+    np.testing.assert_allclose(path.losses / path.radii, -margin, rtol=1e-7)
+    assert (path.gaps <= 1e-7 * np.abs(path.losses)).all()
+
+
+def test_partly_separable_data_in_a_huge_ball():
+    """The loss of the rows that do not separate is left."""
+    A = [[1.0, 0.0, 0.0], [-2.0, 0.0, 0.0], [0.5, 1.0, 1.0], [0.0, 2.0, 1.0], [3.0, 0.0, 2.0]]
+    root = max(np.roots([2.0, 1.0, 0.0, -1.0]), key=np.real).real
+    for radius in (1e6, 1e40, 1e120):
+        path = regularization_path(A, np.ones(5), [radius], L2())
+        assert path.losses[0] == pytest.approx(np.log1p(1 / root) + np.log1p(root**2), rel=1e-6)
+        assert path.gaps[0] <= 1e-6 * path.losses[0]
+
+
+BARRIERS = [
+    GroupBall((3, 2), 2.0),
+    Box(6, 2.0),
+    NuclearBall((2, 3), 2.0),
+    NuclearBall((3, 2), 2.0),
+    SpectralBall((2, 3), 2.0),
+    SpectralBall((3, 2), 2.0),
+]
+
+
+@pytest.mark.parametrize("barrier", BARRIERS, ids=str)
 def test_barriers_by_differences(barrier):
     """The slope of φ, and Newton's step, which solves the system with φ's second derivatives in b and t."""
     rng = np.random.default_rng(3)
     b, t = barrier.start()
-    b = b + 0.1 * rng.standard_normal(6)
+    b = b + (0.1 if t.size else 0.3) * rng.standard_normal(6)
     n, x = b.size, np.concatenate([b, t])
 
     def slope(x):
@@ -137,6 +212,15 @@ def test_barriers_by_differences(barrier):
     second = np.array([(slope(x + s) - slope(x - s)) / 2e-6 for s in steps])
     root = rng.standard_normal((4, n))
     second[:n, :n] += root.T @ root
-    step = np.concatenate(barrier.step(b, t, root.T @ root, tuple(np.split(slope(x), [n]))))
+    step = np.concatenate(barrier.step(b, t, root, tuple(np.split(slope(x), [n]))))
     np.testing.assert_allclose(second @ step, -slope(x), rtol=1e-5, atol=1e-6)
     assert barrier.value(np.full(6, 2.1), t) == np.inf
+
+
+def test_the_barrier_of_the_nuclear_norm_is_the_least_over_bounds():
+    rng = np.random.default_rng(4)
+    b = 0.2 * rng.standard_normal(12)
+    sigma = np.linalg.svd(b.reshape(3, 4), compute_uv=False)
+    inner = GroupBall((3, 1), 2.0)
+    found = minimize(lambda t: inner.value(sigma, t), sigma + 0.1, method="Nelder-Mead", options={"xatol": 1e-9})
+    assert NuclearBall((3, 4), 2.0).value(b, np.zeros(0)) == pytest.approx(found.fun, abs=1e-7)

@@ -1,0 +1,179 @@
+"""Wide networks with several inputs, and deep ones, against the kernel's explicit solution.
+
+One hidden layer, W·x + B with an isotropic law: on data corrected by the affine function u·x + v of problem (21), the
+network ends at least norm in the kernel of the law, O(n^(−1/2)) away; for W on the sphere and B uniform that is the
+polyharmonic spline of r³, computed here by scipy's `RBFInterpolator`, which knows nothing of networks. On the data as
+they are it ends at problem (18), the affine function penalized.
+
+Deep networks in the kernel regime: the tangent kernel moves less and less as the width grows, and the function ends at
+the interpolant of the infinitely wide network's kernel. Both are measured on the trained network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from scipy.interpolate import RBFInterpolator
+from torch import nn
+
+from compare.reports.curves import Curve, curve_plot
+from compare.reports.report import Check, Column, Section
+from compare.reports.tables import table
+from compare.spline.linearization import exponent_check
+from compare.spline.width_rates import fitted_slope, quantiles
+from gd.networks.mirrored_relu import DeepReLU, WideReLUVectors
+from gd.squared.squared_flow import squared_flow_limit
+from gd.squared.tangent import tangent_bundle
+from gd.status import SquaredStatus
+from solvers.arrays import Array
+from solvers.splines.vector_kernels import DeepReLUKernel, GaussianInputs, InputLaw, SphereInputs, vector_interpolant
+
+PAPER = "Jin and Montúfar (2020), future work: multidimensional inputs"
+DEEP = "Jacot, Gabriel, Hongler (2018); Lee et al. (2019)"
+WIDTHS = (160, 640, 2560)
+DEEP_WIDTHS = (80, 160, 320)
+DEPTH = 3
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Networks against one explicit function."""
+
+    name: str
+    widths: tuple[int, ...]
+    distance: Array = field(repr=False)
+    """max over the grid of |network − explicit|, (W, S), in units of y; NaN where a network did not fit."""
+    change: Array = field(repr=False)
+    """‖Θ(∞) − Θ(0)‖/‖Θ(0)‖ of the tangent kernel, (W, S)."""
+
+
+def scattered(d: int, points: int = 8, seed: int = 0) -> tuple[Array, Array, Array]:
+    """X (N, d) in the unit ball, values of a smooth function, and a grid inside their bounding box."""
+    generator = np.random.default_rng([seed, d])
+    X = generator.standard_normal((points, d))
+    X *= (generator.uniform(0, 1, points) ** (1 / d) / np.linalg.norm(X, axis=1))[:, None]
+    y = np.sin(3 * X[:, 0]) + X[:, 1] ** 2
+    grid = generator.uniform(X.min(axis=0), X.max(axis=0), (150, d))
+    return X, y, grid
+
+
+def train(models: Sequence[nn.Module], X: Array, y: Array, grid: Array, explicit: Array) -> tuple[Array, Array]:
+    """Distances on the grid to the explicit function's values, and how far the tangent kernels have moved."""
+    limit = squared_flow_limit(models, X, y, grid=grid, accuracy=1e-2, max_steps=1000)
+    fitted = np.array([status is SquaredStatus.FITTED for status in limit.status])
+    inputs, targets = torch.as_tensor(X), torch.as_tensor(y)
+    with torch.no_grad():
+        before = tangent_bundle(models, inputs, targets, torch.device("cpu"))
+        start = before.at(before.start).kernel
+        for run, model in enumerate(models):
+            limit.load(model, run)
+        after = tangent_bundle(models, inputs, targets, torch.device("cpu"))
+        moved = torch.linalg.matrix_norm(after.at(after.start).kernel - start) / torch.linalg.matrix_norm(start)
+    distance = np.abs(limit.grid_outputs[:, -1] - explicit).max(axis=1)
+    return np.where(fitted, distance, np.nan), np.where(fitted, moved.numpy(), np.nan)
+
+
+def study(
+    name: str,
+    build: Callable[[int, int], nn.Module],
+    widths: Sequence[int],
+    seeds: int,
+    data: tuple[Array, Array, Array],
+    explicit: Array,
+) -> Gaps:
+    """Networks `build(width, seed)` of every width, trained on (X, y, grid)."""
+    X, y, grid = data
+    found = [train([build(width, seeds * width + s) for s in range(seeds)], X, y, grid, explicit) for width in widths]
+    distance, change = (np.stack(rows) for rows in zip(*found, strict=True))
+    return Gaps(name, tuple(widths), distance, change)
+
+
+def polyharmonic_study(d: int, widths: Sequence[int], seeds: int) -> Gaps:
+    """W on the sphere, B uniform, on corrected data, against scipy's spline of r³ less the affine function."""
+    X, y, grid = scattered(d)
+    law = SphereInputs(1.5)
+    affine = vector_interpolant(X, y, law)
+    explicit = affine.corrected(grid, RBFInterpolator(X, y, kernel="cubic", degree=1)(grid))
+    data = X, affine.corrected(X, y), grid
+    name = f"d = {d}, W on the sphere, corrected data: the polyharmonic spline of r³"
+    return study(name, lambda n, seed: WideReLUVectors(n, d, law, seed=seed), widths, seeds, data, explicit)
+
+
+def raw_study(d: int, law: InputLaw, widths: Sequence[int], seeds: int) -> Gaps:
+    """Any law, on the data as they are, against the interpolant with the affine function penalized."""
+    X, y, grid = scattered(d)
+    explicit = vector_interpolant(X, y, law, "penalized")(grid)
+    name = f"d = {d}, {law}, data as they are: the kernel interpolant"
+    return study(name, lambda n, seed: WideReLUVectors(n, d, law, seed=seed), widths, seeds, (X, y, grid), explicit)
+
+
+def deep_study(depth: int, widths: Sequence[int], seeds: int) -> Gaps:
+    """Deep networks against the interpolant in the infinitely wide network's tangent kernel."""
+    X, y, grid = scattered(2)
+    explicit = vector_interpolant(X, y, DeepReLUKernel(depth), "penalized")(grid)
+    name = f"depth {depth}, d = 2: the interpolant of the limiting tangent kernel"
+    return study(name, lambda n, seed: DeepReLU(n, 2, depth, seed=seed), widths, seeds, (X, y, grid), explicit)
+
+
+def inputs_section(*, widths: Sequence[int] = WIDTHS, seeds: int = 24) -> Section:
+    """Networks with two and three inputs."""
+    found = [
+        polyharmonic_study(2, widths, seeds),
+        polyharmonic_study(3, widths, seeds),
+        raw_study(2, SphereInputs(1.5), widths, seeds),
+        raw_study(2, GaussianInputs(), widths, seeds),
+    ]
+    text = (
+        "Eight scattered points, networks of two mirrored halves, all weights trained by gradient flow to residual "
+        "1e-10. The kernels are closed forms: arc-cosine for Gaussian weights; for weights on the sphere and uniform "
+        "biases an affine function plus a multiple of |x − x′|³."
+    )
+    made = [distance_check(gaps, PAPER) for gaps in found]
+    return gaps_section("Several inputs", text, found, made, "inputs")
+
+
+def deep_section(*, widths: Sequence[int] = DEEP_WIDTHS, seeds: int = 10) -> Section:
+    """Networks of depth three in the kernel regime."""
+    gaps = deep_study(DEPTH, widths, seeds)
+    text = (
+        f"ReLU networks of depth {DEPTH} in the parametrization of the tangent kernel, squared loss, two inputs, eight "
+        "points. How far Θ moves in training says whether this is the kernel regime."
+    )
+    claim = f"depth {DEPTH}: the tangent kernel's relative change in training is O(m^(−1/2))"
+    kept = exponent_check(claim, gaps.widths, gaps.change, -0.5, DEEP, enough=True)
+    return gaps_section("Deep networks in the kernel regime", text, [gaps], [kept, distance_check(gaps, DEEP)], "deep")
+
+
+def distance_check(gaps: Gaps, reference: str) -> Check:
+    """The networks approach the explicit function."""
+    claim = f"{gaps.name}, sup distance O(n^(−1/2))"
+    return exponent_check(claim, gaps.widths, gaps.distance, -0.5, reference, enough=True)
+
+
+def gaps_section(title: str, text: str, found: Sequence[Gaps], made: Sequence[Check], name: str) -> Section:
+    """Medians at every width, and the fitted exponents."""
+    lines, curves = [], []
+    for colour, gaps in enumerate(found):
+        median, change = quantiles(gaps.distance, 0.5), quantiles(gaps.change, 0.5)
+        slope = fitted_slope(np.asarray(gaps.widths), gaps.distance)[0]
+        fitted = (~np.isnan(gaps.distance)).sum(axis=1)
+        lines += [
+            (gaps.name, n, int(fitted[k]), median[k], change[k], slope if n == gaps.widths[-1] else None)
+            for k, n in enumerate(gaps.widths)
+        ]
+        names = ("width", f"median sup distance (y): {gaps.name}")
+        curves.append(Curve(gaps.name, np.asarray(gaps.widths), median, "o-", colour, names))
+    columns = (
+        Column("what", "networks and explicit function"),
+        Column("width", "width"),
+        Column("runs", "networks that fit"),
+        Column("distance", "median sup distance", "y", ".3g"),
+        Column("change", "‖Θ(∞) − Θ(0)‖/‖Θ(0)‖", "", ".3g", "Median; Frobenius norms of the tangent kernel."),
+        Column("slope", "slope of the distance", "", ".3f"),
+    )
+    labels = ("width", "max |network − explicit|  (y)")
+    figure = curve_plot(name, "Distance to the explicit function against width.", curves, labels, log="xy")
+    return Section(title, text, *table(columns, lines), made, (figure,))

@@ -1,0 +1,61 @@
+"""What is known of one flow on its way: how its direction and margin move from look to look, and the limit found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gd.flow.kkt import KKT
+from gd.flow.termination import Reached
+from gd.status import FlowStatus
+from solvers.arrays import Array
+from solvers.solution import Certificate
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A direction of norm one with multipliers, and what they prove."""
+
+    theta: Tensor
+    multipliers: Array
+    kkt: KKT
+    certificate: Certificate | None
+    gap: float | None
+    """The relative duality gap, where R is a norm."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A limit, what is known about it, and what ties the flow to it."""
+
+    direction: Direction
+    status: FlowStatus
+    reached: Reached
+
+
+class Course:
+    """How one row is getting on."""
+
+    def __init__(self) -> None:
+        self.next_look = -np.inf  # at the ln‖w‖ of this
+        self.turned = np.inf  # radians, since the look before
+        self.changed = np.inf  # of the smallest margin, relatively, since the look before
+        self.gap = np.inf  # at the look before
+        self.found: Found | None = None
+        self.last_step = 0  # after it a row whose limit was found is reported as it is
+        self._theta: Tensor | None = None
+        self._margin = np.nan
+
+    def look(self, theta: Tensor, log_norm: float, margin: float) -> None:
+        """Measure how far direction and margin have moved since the last look; say when to look again."""
+        if self._theta is not None:
+            self.turned = float(torch.linalg.vector_norm(theta - self._theta))
+            self.changed = abs(margin / self._margin - 1.0)
+        self._theta, self._margin, self.next_look = theta, margin, max(1.25 * log_norm, log_norm + 0.5)
+
+    def settled(self, settle: float | None, log_norm: float) -> bool:
+        """Whether margin and direction move by no more than that from look to look; yes where none is asked for."""
+        return settle is None or max(self.changed, self.turned / max(log_norm, 1.0)) <= settle
