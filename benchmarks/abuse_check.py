@@ -29,8 +29,10 @@ def demand(holds: Any, what: str) -> None:
 
 
 def constraints(X: Any, y: Any) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Rows y_n x_n (for labels (N, M): y_nm e_m ⊗ x_n), and the shape of β."""
+    """Rows y_n x_n (for labels (N, M): y_nm e_m ⊗ x_n), and the shape of β; of two labels the smaller is −1."""
     X, y = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if y.ndim == 1 and np.unique(y).size == 2:
+        y = np.where(y == y.max(), 1.0, -1.0)
     if y.ndim == 1:
         return np.stack([label * point.ravel() for label, point in zip(y, X, strict=True)]), X.shape[1:]
     rows = [np.concatenate([y[n, m] * X[n] * (k == m) for k in range(y.shape[1])])

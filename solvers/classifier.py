@@ -33,7 +33,7 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Args:
         regularizer: R, a norm or a bridge penalty, or its name, such as "l1". None is L2(): the default of a
             scikit-learn constructor must not be an object of its own, and elsewhere in this package None is refused.
-        tol: of the certificate, relative.
+        tol: of the certificate, relative; with "soft" of the loss's duality gap, as in `regularization_path`.
         on_nonseparable: "raise" — data that no predictor separates are refused with their Farkas certificate; "soft" —
             they get the predictor of least logistic loss (cross entropy) with R(β) ≤ radius instead (R must be a norm),
             and `certificate_` is None.
@@ -103,7 +103,7 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     "fit_intercept, or append a column of ones (which is penalized)"
                 ) from None
             loss: Loss = "logistic" if self.classes_.size == 2 else "cross entropy"
-            path = regularization_path(points, labels, [self.radius], regularizer, loss=loss)
+            path = regularization_path(points, labels, [self.radius], regularizer, loss=loss, tol=self.tol)
             beta, self.separable_, self.margin_ = path.predictors[0], False, 0.0
             intercept: float | NDArray[np.float64] = 0.0
             self.n_iter_ = max(int(path.iterations[0]), 1)

@@ -144,7 +144,8 @@ def _last_resort(
     if solution.certificate.worst <= search.tol:
         return replace(solution, unique=regularizer.unique(problem, solution))
     if not solution.certificate.margin > 0:
-        plain = replace(least_norm(problem), dual=solution.dual)
+        plain = least_norm(problem)
+        plain = replace(plain, dual=solution.dual) if np.isfinite(solution.dual).all() else plain
         return certified(problem, regularizer, plain, tol=search.tol)
     return solution
 

@@ -47,9 +47,8 @@ of p at the lowest temperature, 1e-16/1e-8, leaves 1e-8 of it.)"""
 PATIENT = (1.0, 200)
 """Steps that may follow after the limit was found, until the direction is final: of those before, and at least."""
 TOLD = 1.0  # seconds between calls of `progress`, at most
-PATIENCE = {Reached.IN_THE_CELL: (0.5, 50), Reached.CLOSING_IN: (0.0, 0)}
-"""The same where units that die keep the direction from becoming final: the flow is watched in its cell for as long; a
-point that was found three times already is not waited for again."""
+PATIENCE = dict.fromkeys((Reached.IN_THE_CELL, Reached.CLOSING_IN), (0.5, 50))
+"""The same where units that die keep the direction from becoming final: the flow is watched for as long."""
 OPEN_GAP = 1e-5  # above it a gap is no matter of temperature or rounding: R is not what this network minimizes
 
 
@@ -112,7 +111,7 @@ class Run:
         """Look at row i: whether its limit is found and its direction is final."""
         log_norm, steps = float(flow.log_norm[i]), int(flow.steps[i])
         course.look(flow.theta[i], log_norm, float(flow.margins[i].min()))
-        before, again = course.found, (Reached.BY_CERTIFICATE, Reached.IN_THE_CELL)
+        before, again = course.found, (Reached.BY_CERTIFICATE, *PATIENCE)
         if before is None or before.reached in again:  # the later, the more accurate
             found = self._limit_of(flow, i, row, course)
             # a certificate holds for good; a cell holds while the flow is in it
@@ -172,7 +171,7 @@ class Run:
         if reached is not Reached.AT_THE_POINT and point.best_of_its_cell:
             found = self.termination.in_the_cell(row, float(flow.margins[i].min()), point.kkt.margin)
             reached = Reached.IN_THE_CELL if found else Reached.NOT
-        elif reached is Reached.NOT and point.stable and self.mapping.settles_slowly and not self.mapping.convex:
+        elif reached is Reached.NOT and point.stable and flow.carried is not None:  # kinks: units may die
             found = self.termination.closing_in(row, float(flow.margins[i].min()), point.kkt.margin)
             reached = Reached.CLOSING_IN if found else Reached.NOT
         if reached is Reached.NOT:

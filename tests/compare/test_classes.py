@@ -56,7 +56,7 @@ def test_networks_of_several_classes() -> None:
     said = {check.statement: check for section in report.sections for check in section.checks}
     linear = next(check for statement, check in said.items() if "linear predictor" in statement)
     assert linear.verdict.value == "confirmed"
-    assert "Theorem 7" in linear.reference
+    assert "Soudry" in linear.reference
     # of the nuclear norm nothing is proved: the prediction is the KKT point, the gap is shown beside it
     deep = {check.verdict.value for statement, check in said.items() if "fully connected, L=2" in statement}
     assert deep == {"confirmed", "no prediction"}

@@ -377,7 +377,7 @@ def test_a_report_from_end_to_end(tmp_path):
         both, many=both, kinds=("bilinear", "fixed"), factors=(4.0,), seeds=1, fraction=0.2, **asked
     )
     assert report.sections[0].title.startswith("Iterations")
-    assert len(report.sections) == 4
+    assert len(report.sections) == 3
     assert report.notes[0].startswith("Images are 16 × 16")
     page = report.write(tmp_path).read_text()
     assert "hill" in page

@@ -91,7 +91,7 @@ def test_toy_model_written_out():
         (lambda: TwoLayerGenerator(8, 6, np.full(8, np.nan)), "8 NaN"),
         (lambda: TwoLayerGenerator(8, 6, np.ones(8), scale=0.0), "scale"),
         (lambda: TwoLayerGenerator(8, 6, np.ones(8), seeds=()), "seeds is empty"),
-        (lambda: ToyGenerator(7, 2), "n must be even"),
+        (lambda: ToyGenerator(7, 2), "n must be a multiple of upsampling"),
         (lambda: ToyGenerator(8, 2, [1.0, 1.0]), "odd number"),
     ],
 )

@@ -26,7 +26,7 @@ def test_a_notebook_shows_a_table_with_text_escaped() -> None:
     solution = max_margin([[1.0, 2.0]], [1.0], Bridge(1))
     page = solution._repr_html_()
     assert page.startswith("<table>")
-    assert page.count("<tr>") == 8
+    assert page.count("<tr>") == 10
     assert "NOT_UNIQUE" not in page
     assert in_words("<b>") == "<b>"
     assert "<caption>Solution</caption>" in page

@@ -129,13 +129,6 @@ def test_what_is_refused() -> None:
         regularization_path(X, np.ones((4, 2)), [1.0], L2(), loss="cross entropy")
 
 
-@pytest.mark.parametrize("words", [["a", "b"], ["b", "b"], np.array(["a", "b"], dtype=object)], ids=str)
-def test_two_classes_in_words_are_refused_with_what_to_write(words: Any) -> None:
-    with pytest.raises(ValueError, match=r"pass 2 \* \(y == 'b'\) - 1"):
-        max_margin([[1.0, 0.0], [0.0, 1.0]], words, L2())
-    assert MaxMarginClassifier().fit([[1.0, 0.0], [0.0, 1.0]], ["a", "b"]).predict([[0.0, 1.0]]).tolist() == ["b"]
-
-
 def test_a_certificate_rejects_another_matrix() -> None:
     points, labels = planted(12, 5, 3, 6)
     solution = max_margin(points, labels, Schatten(1))

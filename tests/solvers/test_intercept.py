@@ -68,7 +68,9 @@ def check(X: np.ndarray, y: np.ndarray, solution: Any, regularizer: Regularizer)
     assert alpha.sum() >= (1 - 1e-8) * regularizer.value(solution.beta)
 
 
-@pytest.mark.parametrize(("regularizer", "norm"), NORMS, ids=lambda one: str(one)[:30])
+@pytest.mark.parametrize(
+    ("regularizer", "norm"), NORMS, ids=lambda one: str(one) if isinstance(one, Regularizer) else "cvxpy"
+)
 def test_two_classes_against_cvxpy(regularizer: Regularizer, norm: Callable[[Any], Any]) -> None:
     X, y = shifted(20, 12, 0)
     solution = max_margin(X, y, regularizer, fit_intercept=True)
@@ -89,7 +91,9 @@ def test_many_points_by_the_function_of_b_alone(name: str) -> None:
     assert solution.unique is (Uniqueness.UNIQUE if name == "l2" else Uniqueness.UNKNOWN)
 
 
-@pytest.mark.parametrize(("regularizer", "norm"), MATRIX_NORMS, ids=lambda one: str(one)[:30])
+@pytest.mark.parametrize(
+    ("regularizer", "norm"), MATRIX_NORMS, ids=lambda one: str(one) if isinstance(one, Regularizer) else "cvxpy"
+)
 def test_classes_against_cvxpy(regularizer: Regularizer, norm: Callable[[Any], Any]) -> None:
     rng = np.random.default_rng(2)
     X = rng.standard_normal((24, 4))
