@@ -36,8 +36,11 @@ sys.path.append(str(HERE / "gd"))  # the reference integrator is a module that t
 NUMERICAL = (
     "gd/test_flow*.py", "gd/test_invariances.py", "gd/test_multi_channel.py", "gd/test_cell_program.py",
     "gd/test_optimizer*.py", "gd/test_piecewise.py", "gd/test_regression.py", "gd/test_two_layer_optimum.py",
-    "solvers/test_hard_margins.py", "solvers/test_intercept.py",
-    "solvers/test_optimizer_norms.py",
+    "gd/test_classes.py", "gd/test_linear_flow.py", "gd/test_second_order.py", "gd/test_decay_path.py",
+    "gd/test_wrong_limits.py", "gd/test_termination.py",
+    "solvers/test_hard_margins.py", "solvers/test_intercept.py", "solvers/test_classes.py",
+    "solvers/test_logistic_limit.py", "solvers/test_nearest_floats.py", "solvers/test_vector_kernels.py",
+    "solvers/test_relu_margin.py", "solvers/test_schatten_points.py", "solvers/test_optimizer_norms.py",
     "solvers/test_bridge_margin.py", "solvers/test_certificate.py", "solvers/test_conic.py",
     "solvers/test_conv_kernel*.py", "solvers/test_l1_margin.py", "solvers/test_l2_margin.py",
     "solvers/test_margin_families.py", "solvers/test_min_norm.py", "solvers/test_potentials.py",
