@@ -218,9 +218,9 @@ def test_dependent_constraints_by_their_scalar_products_and_by_themselves(
 def test_three_layers_end_at_a_point_whose_conditions_hold() -> None:
     # by the network's own formulas: at a local minimum w = Σ λ ∂m with Clarke gates, so ‖w‖² = 3 Σ λ by homogeneity
     X, y = data(6, 4, 8)
-    torch.manual_seed(1)
+    torch.manual_seed(2)
     model = nn.Sequential(
-        nn.Linear(4, 8, bias=False), nn.ReLU(), nn.Linear(8, 8, bias=False), nn.ReLU(), nn.Linear(8, 1, bias=False)
+        nn.Linear(4, 5, bias=False), nn.ReLU(), nn.Linear(5, 5, bias=False), nn.ReLU(), nn.Linear(5, 1, bias=False)
     ).double()
     limit = flow_limit(model, X, y)
     assert limit.status is FlowStatus.STATIONARY
