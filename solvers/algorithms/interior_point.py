@@ -79,7 +79,7 @@ class GroupRows:
         """Right sides raised by what rounding b to float64 will take from the margins, where that counts.
 
         The errors of the terms add like random numbers of at most ε/2 each, 0.3 ε on average. Half an ε is enough where
-        a rare error is harmless next to the right side; where it is not, two are. The price is a relative ε‖α‖‖b‖.
+        a rare error is harmless next to the right side; where it is not, two are. That costs a relative ε‖α‖‖b‖.
         """
         error = np.finfo(np.float64).eps * np.sqrt(self.sizes**2 @ np.einsum("gi,gi->g", b, b))
         raised = np.where(error > 1e-9 * self.right, 2.0 * error, 0.5 * error)
