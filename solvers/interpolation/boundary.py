@@ -91,9 +91,9 @@ def near_ends(rows: RowSpace, potential: SeparablePotential) -> Interpolated | N
     cost = np.concatenate([high[plus], -low[minus]])
     if not (rows.b.any() and np.isfinite(cost).all()):
         return None
-    size, price = float(np.abs(rows.b).max()), float(cost.max())
+    size, largest_cost = float(np.abs(rows.b).max()), float(cost.max())
     both = np.hstack([rows.Q[:, plus], -rows.Q[:, minus]])
-    found = linprog(cost / price, A_eq=both, b_eq=rows.b / size, options=TIGHT)
+    found = linprog(cost / largest_cost, A_eq=both, b_eq=rows.b / size, options=TIGHT)
     if found.status != 0:
         return None
     beta = np.zeros(live.size)
@@ -103,7 +103,14 @@ def near_ends(rows: RowSpace, potential: SeparablePotential) -> Interpolated | N
     start = np.where(live, potential.inverse_gradient(np.zeros(shape)).reshape(-1), 0.0)
     beta = _fitted(rows, np.where(on, beta, start), on)
     z = potential.gradient(beta.reshape(shape)).reshape(-1)
-    mu = _inside(rows.Q, z, on, np.where(live, low, -np.inf) / price, np.where(live, high, np.inf) / price, price)
+    mu = _inside(
+        rows.Q,
+        z,
+        on,
+        np.where(live, low, -np.inf) / largest_cost,
+        np.where(live, high, np.inf) / largest_cost,
+        largest_cost,
+    )
     if mu is None:
         return None
     off = live & ~on
@@ -120,8 +127,8 @@ def _fitted(rows: RowSpace, beta: Array, on: NDArray[np.bool_]) -> Array:
     return solved
 
 
-def _inside(Q: Array, z: Array, on: NDArray[np.bool_], low: Array, high: Array, price: float) -> Array | None:
-    """μ with Qᵀμ = z on the coefficients `on`, and the others furthest inside (low, high), in units of `price`."""
+def _inside(Q: Array, z: Array, on: NDArray[np.bool_], low: Array, high: Array, largest_cost: float) -> Array | None:
+    """μ with Qᵀμ = z on the coefficients `on`, and the others furthest inside (low, high), in units of `largest_cost`."""
     off = ~on
     upper, lower = off & np.isfinite(high), off & np.isfinite(low)
     found = linprog(
@@ -134,12 +141,12 @@ def _inside(Q: Array, z: Array, on: NDArray[np.bool_], low: Array, high: Array, 
         ),
         b_ub=np.concatenate([high[upper], -low[lower]]),
         A_eq=np.column_stack([Q[:, on].T, np.zeros(int(on.sum()))]),
-        b_eq=z[on] / price,
+        b_eq=z[on] / largest_cost,
         bounds=[(None, None)] * len(Q) + [(None, 1.0)],
         options=TIGHT,
     )
     if found.status != 0:
         return None
-    mu: Array = price * found.x[:-1]
+    mu: Array = largest_cost * found.x[:-1]
     exact: Any = np.linalg.lstsq(Q[:, on].T, z[on] - mu @ Q[:, on], rcond=1e-12)[0]
     return np.asarray(mu + exact)
