@@ -91,9 +91,9 @@ def near_ends(rows: RowSpace, potential: SeparablePotential) -> Interpolated | N
     cost = np.concatenate([high[plus], -low[minus]])
     if not (rows.b.any() and np.isfinite(cost).all()):
         return None
-    size, largest_cost = float(np.abs(rows.b).max()), float(cost.max())
+    size, unit = float(np.abs(rows.b).max()), float(cost.max())
     both = np.hstack([rows.Q[:, plus], -rows.Q[:, minus]])
-    found = linprog(cost / largest_cost, A_eq=both, b_eq=rows.b / size, options=TIGHT)
+    found = linprog(cost / unit, A_eq=both, b_eq=rows.b / size, options=TIGHT)
     if found.status != 0:
         return None
     beta = np.zeros(live.size)
@@ -107,9 +107,9 @@ def near_ends(rows: RowSpace, potential: SeparablePotential) -> Interpolated | N
         rows.Q,
         z,
         on,
-        np.where(live, low, -np.inf) / largest_cost,
-        np.where(live, high, np.inf) / largest_cost,
-        largest_cost,
+        np.where(live, low, -np.inf) / unit,
+        np.where(live, high, np.inf) / unit,
+        unit,
     )
     if mu is None:
         return None
@@ -127,8 +127,8 @@ def _fitted(rows: RowSpace, beta: Array, on: NDArray[np.bool_]) -> Array:
     return solved
 
 
-def _inside(Q: Array, z: Array, on: NDArray[np.bool_], low: Array, high: Array, largest_cost: float) -> Array | None:
-    """μ with Qᵀμ = z on the coefficients `on`, and the others furthest inside (low, high), in units of `largest_cost`."""
+def _inside(Q: Array, z: Array, on: NDArray[np.bool_], low: Array, high: Array, unit: float) -> Array | None:
+    """μ with Qᵀμ = z on the coefficients `on`, and the others furthest inside (low, high), in units of `unit`."""
     off = ~on
     upper, lower = off & np.isfinite(high), off & np.isfinite(low)
     found = linprog(
@@ -141,12 +141,12 @@ def _inside(Q: Array, z: Array, on: NDArray[np.bool_], low: Array, high: Array, 
         ),
         b_ub=np.concatenate([high[upper], -low[lower]]),
         A_eq=np.column_stack([Q[:, on].T, np.zeros(int(on.sum()))]),
-        b_eq=z[on] / largest_cost,
+        b_eq=z[on] / unit,
         bounds=[(None, None)] * len(Q) + [(None, 1.0)],
         options=TIGHT,
     )
     if found.status != 0:
         return None
-    mu: Array = largest_cost * found.x[:-1]
+    mu: Array = unit * found.x[:-1]
     exact: Any = np.linalg.lstsq(Q[:, on].T, z[on] - mu @ Q[:, on], rcond=1e-12)[0]
     return np.asarray(mu + exact)
