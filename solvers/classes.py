@@ -172,9 +172,8 @@ class ClassProblem(MarginProblem):
         tails = np.repeat(self.classes.index, self.label_shape[1])
         return Arcs(np.zeros_like(tails), tails, self.classes.others.reshape(-1), self.classes.names.size)
 
-    def from_potentials(self, b: Array, shift: Array) -> float | Array:
-        found = b[0] - shift
-        return np.asarray(found - found.mean())
+    def from_potentials(self, b: Array) -> float | Array:
+        return np.asarray(b[0] - b[0].mean())
 
     @property
     def alternatives(self) -> int:

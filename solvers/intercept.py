@@ -164,15 +164,19 @@ def by_cycles(
         inner = replace(inner, tol=float(np.clip(FINER * found.certificate.primal, search.tol, COARSE)))
         done += 1
     # the only minimizer under some of the constraints is that under all of them; one of several need not be
-    unsure = found.unique is Uniqueness.NOT_UNIQUE and not cycles.complete
+    unsure = found.certificate.worst > search.tol or (found.unique is Uniqueness.NOT_UNIQUE and not cycles.complete)
     return replace(found, unique=Uniqueness.UNKNOWN) if unsure else found
 
 
 def _of_cycles(
     whole: InterceptProblem, regularizer: Regularizer, tol: float, weights: csr_array, solution: Solution
 ) -> Solution:
-    """An answer of some cycles as one of all constraints. They relax the problem: their lower bound is one."""
-    return _of_all(whole, regularizer, tol, solution.lower_bound, solution, weights.T @ solution.dual)
+    """An answer of some cycles as one of all constraints.
+
+    They relax the problem, so their lower bound is one, but of rounded rows: multipliers of a norm prove their own.
+    """
+    bound = -np.inf if regularizer.is_norm else solution.lower_bound
+    return _of_all(whole, regularizer, tol, bound, solution, weights.T @ solution.dual)
 
 
 def _of_all(

@@ -54,9 +54,10 @@ def by_lines(
 ) -> tuple[Solution, Array] | None:
     """A solution at some b near the best, and multipliers that balance; None where the best b has no such c.
 
-    Raises NotSeparableError where no (β, b) classifies all points.
+    None as well where the points seem not separable: differences of points decide that.
     """
-    whole.raise_if_not_separable()
+    if whole.seems_not_separable:
+        return None
     inner = replace(search, tol=0.1 * search.tol, progress=None)
     problem, b, done = whole.about(whole.halfway), 0.0, 0
     below: Line | None = None

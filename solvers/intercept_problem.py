@@ -25,17 +25,13 @@ class InterceptProblem(MarginProblem):
     """The constraints on β with the best intercepts for it, as a certificate needs them."""
 
     inner: MarginProblem = field(kw_only=True)
-    """The same without intercept, of centred points: nothing changes but b, and rounding is less."""
-    centre: Array = field(kw_only=True)
-    """What was taken from every point, flat."""
+    """The same without intercept. Its points are those given: centred ones are rounded, and what is proved of them need
+    not hold of these."""
 
     @classmethod
     def of(cls, problem: MarginProblem) -> InterceptProblem:
-        """Of checked data. A sparse X stays as it is, since centred it would be full."""
-        points = problem.points
-        centre = np.zeros(points.shape[1]) if issparse(points) else points.mean(axis=0)
-        inner = problem if issparse(points) else replace(problem, points=points - centre)
-        return cls(points, problem.labels, problem.shape, names=problem.names, inner=inner, centre=centre)
+        """Of checked data."""
+        return cls(problem.points, problem.labels, problem.shape, names=problem.names, inner=problem)
 
     @property
     def label_shape(self) -> tuple[int, ...]:
@@ -52,11 +48,11 @@ class InterceptProblem(MarginProblem):
         """The b that makes the smallest margin largest: a number; (M,) for M outputs; (K,) of sum zero for classes."""
         arcs = self.inner.arcs
         b = best_intercepts(arcs.smallest(self.inner.careful_margins(beta))[0])[1]
-        return self.inner.from_potentials(b, beta.reshape(-1, self.centre.size) @ self.centre)
+        return self.inner.from_potentials(b)
 
     def raise_unless_balanced(self, dual: Array) -> None:
         """Raise ValueError for multipliers that b would make the dual value unbounded with."""
-        arcs, alpha = self.inner.arcs, dual.reshape(-1)
+        arcs, alpha = self.inner.arcs, np.maximum(dual.reshape(-1), 0.0)  # as the certificate takes them
         balance = np.zeros((arcs.graphs, arcs.classes))
         np.add.at(balance, (arcs.graph, arcs.tails), alpha)
         np.subtract.at(balance, (arcs.graph, arcs.heads), alpha)
@@ -79,7 +75,7 @@ class InterceptProblem(MarginProblem):
     def l2(self) -> tuple[Array, Array]:
         """The ℓ2 solution with an intercept that is penalized a little: β (outputs, size of x), and multipliers."""
         lifted, dual, _ = l2_max_margin(self.lifted_rows)
-        return np.ascontiguousarray(lifted.reshape(-1, self.centre.size + 1)[:, :-1]), dual
+        return np.ascontiguousarray(lifted.reshape(-1, self.inner.points.shape[1] + 1)[:, :-1]), dual
 
     @property
     def l2_margins(self) -> Array:
@@ -100,11 +96,10 @@ class InterceptProblem(MarginProblem):
         """The constraints without intercept, of points less c."""
         return replace(self.inner, points=dense(self.inner.points) - c)
 
-    def raise_if_not_separable(self) -> None:
-        """Raise NotSeparableError when no (β, b) classifies all points."""
-        found = farkas_certificate(self.lifted_rows)
-        if found is not None:
-            raise self.not_separable(found[0])
+    @property
+    def seems_not_separable(self) -> bool:
+        """Whether points lifted by ones are not separable to rounding, which is coarse where sizes differ much."""
+        return farkas_certificate(self.lifted_rows) is not None
 
     def not_separable(self, alpha: Array) -> NotSeparableError:
         """The error with these Farkas multipliers of the constraints."""

@@ -75,9 +75,9 @@ class MarginProblem:
         outputs = self.labels.size // self.labels.shape[0]
         return Arcs(np.arange(positive.size) % outputs, positive, 1 - positive, 2)
 
-    def from_potentials(self, b: Array, shift: Array) -> float | Array:
-        """The intercepts, from b (graphs, classes) of points that were moved by −c, with ⟨c, β⟩ in `shift`."""
-        found = b[:, 1] - b[:, 0] - shift
+    def from_potentials(self, b: Array) -> float | Array:
+        """The intercepts, from b (graphs, classes)."""
+        found = b[:, 1] - b[:, 0]
         return found if self.matrix else float(found[0])
 
     @property

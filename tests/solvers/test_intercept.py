@@ -223,3 +223,38 @@ def test_the_smallest_mean_of_a_cycle_is_the_best_margin() -> None:
     assert np.mean(margins[list(cycles[0])]) == pytest.approx(min(means), abs=1e-12)
     for cycle in cycles:
         assert sorted(t[list(cycle)]) == sorted(h[list(cycle)])
+
+
+@pytest.mark.parametrize("name", ["l1", "l2"])
+@pytest.mark.parametrize(
+    ("X", "labels", "least"),
+    [
+        ([[0.0], [1e-5], [1e9]], [-1, 1, 1], 2e5),
+        ([[0.0], [1e-7], [1e4]], [-1, 1, 1], 2e7),
+        ([[0.0], [1e-8], [1e9]], [-1, 1, 1], 2e8),
+        ([[0.0, 0.0], [1e-3, 0.0], [1e9, 5.0]], [-1, 1, 1], 2000.0),
+    ],
+)
+def test_small_distances_beside_large_points_keep_their_digits(
+    name: str, X: list[list[float]], labels: list[int], least: float
+) -> None:
+    """The nearest points decide, 2/distance; centred at 3e8 they would be one point."""
+    solution = max_margin(X, labels, name, fit_intercept=True)  # type: ignore[arg-type]
+    assert solution.status is Status.OPTIMAL
+    assert solution.objective == pytest.approx(least, rel=1e-12)
+    assert solution.lower_bound == pytest.approx(least, rel=1e-12)
+    assert (np.array(labels) * (np.array(X) @ solution.beta + solution.intercept)).min() == pytest.approx(1.0, rel=1e-9)
+
+
+def test_an_outlier_does_not_make_points_inseparable() -> None:
+    rng = np.random.default_rng(0)
+    low, high = -1e-5 * (1 + rng.random(30)), 1e-5 * (1 + rng.random(29))
+    X, y = np.concatenate([low, high, [1e9]])[:, None], np.repeat([-1.0, 1.0], 30)
+    solution = max_margin(X, y, L2(), fit_intercept=True)
+    assert solution.status is Status.OPTIMAL
+    assert solution.objective == pytest.approx(2.0 / (high.min() - low.max()), rel=1e-9)
+
+
+def test_multipliers_that_balance_only_with_negative_ones_prove_nothing() -> None:
+    with pytest.raises(ValueError, match="must balance"):
+        certify([[0.1], [-1.0], [0.2]], [1, -1, 1], [3.0], "l1", dual=[1.0, 0.0, -1.0], fit_intercept=True)
