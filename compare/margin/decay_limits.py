@@ -105,6 +105,21 @@ class DecayedNetwork:
         """Radians from the flow's limit."""
         return None if self.limit.predictor is None else angle(one.beta, self.limit.predictor)
 
+    @property
+    def apart_in_the_end(self) -> Evidence:
+        """The angle to the flow's limit, uncertain by twice what is left of one like a + c/ln(1/λ)."""
+        angles = [self.apart(one) or 0.0 for one in self.path[-2:]]
+        x = [-one.log_decay for one in self.path[-2:]]
+        left = abs(angles[-1] - angles[0]) * x[0] / (x[-1] - x[0]) if x[-1] > x[0] else math.inf
+        return Evidence(angles[-1], 2.0 * left)
+
+
+def one_network(
+    name: str, build: Callable[[], LinearNetwork], doubled: bool, dataset: Dataset, logs: Sequence[float]
+) -> list[DecayedNetwork]:
+    """As a part."""
+    return [decayed_network(name, build, doubled, dataset, logs)]
+
 
 def networks(D: int, kernel: int, channels: int, seed: int) -> dict[str, tuple[Callable[[], LinearNetwork], bool]]:
     """The architectures, and whether ‖w‖² is twice their R."""
@@ -159,10 +174,8 @@ def checks_of(found: DecayedNetwork) -> list[Check]:
         ),
     ]
     if found.optimum.unique.known and found.apart(last) is not None:
-        apart = [found.apart(one) or 0.0 for one in found.path[-2:]]
         statement = f"{found.name}: the limit λ → 0 is the limit of gradient flow"
-        evidence = Evidence(apart[-1], apart[0])
-        checks.append(Check.of(statement, evidence, ANGLE_RESOLUTION, unit="rad", reference=WEI))
+        checks.append(Check.of(statement, found.apart_in_the_end, ANGLE_RESOLUTION, unit="rad", reference=WEI))
     return checks
 
 
@@ -209,10 +222,3 @@ def decay_report(asked: DecayComparison) -> Report:
         return [Section(f"{dataset.name}: weight decay λ → 0", text, COLUMNS, rows, checks)]
 
     return asked.report_of_parts(parts, "Weight decay", sections, dataset, seeds=[asked.seed])
-
-
-def one_network(
-    name: str, build: Callable[[], LinearNetwork], doubled: bool, dataset: Dataset, logs: Sequence[float]
-) -> list[DecayedNetwork]:
-    """As a part."""
-    return [decayed_network(name, build, doubled, dataset, logs)]

@@ -123,14 +123,17 @@ def least_log_loss(dataset: Dataset, loss: Loss, norm: Regularizer, radius: floa
     return (value, gap) if loss == "exponential" else (math.log(value), gap / value)
 
 
-def decay_check(run: DecayedDescent, least: float) -> Check:
-    """That the loss ends at the one whose logarithm is `least`; uncertain by ten times what it lost of late."""
+def decay_check(run: DecayedDescent, least: float, gap: float) -> Check:
+    """That the loss ends at the least, of logarithm at most `least` and relatively less by at most `gap`.
+
+    It is uncertain by ten times what it lost of late, and by the gap.
+    """
     now, then = (abs(math.expm1(run.losses[at] - least)) for at in (-1, -1 - run.losses.size // 8))
     statement = f"{run.name} with decoupled decay {run.decay:g} ends at the least loss in the ball"
     if not run.decayed.proved:
         why = "with momentum, and for Adam, only a KKT point is promised, and only if the weights converge"
         return Check.no_prediction(statement, now, why=why, reference="Xie, Li (2024)")
-    return Check.of(statement, Evidence(now, LEFT * abs(now - then)), RESOLUTION, reference=REFERENCE)
+    return Check.of(statement, Evidence(now, LEFT * abs(now - then) + gap), RESOLUTION, reference=REFERENCE)
 
 
 def decay_section(dataset: Dataset, loss: Loss, decay: float, steps: int) -> Section:
@@ -152,5 +155,5 @@ def decay_section(dataset: Dataset, loss: Loss, decay: float, steps: int) -> Sec
         "w ← (1 − η λ)w − η u, u the steepest direction of length one in the optimizer's norm: the Frank–Wolfe method "
         f"on the ball of radius 1/λ. Steps are 2/(λ(t + 1)), {steps} of them."
     )
-    checks = [decay_check(run, value) for run, (value, _) in zip(runs, least, strict=True)]
+    checks = [decay_check(run, *found) for run, found in zip(runs, least, strict=True)]
     return Section(f"{dataset.name}: decoupled weight decay", text, COLUMNS, list(rows), checks)

@@ -6,12 +6,10 @@ where ln‖w‖ was a fifth less:
     figure ± 10·(|figure now − figure then| + turned/ln‖w‖),
 
 `turned` being the angle by which the direction turned while ln‖w‖ grew by its last quarter. A direction that settles
-like 1/ln‖w‖, or like e^{−c ln‖w‖} with c·ln‖w‖ ≥ 1/2, has less before it than ten times its last change. (The first has
-four times that before it. So four stand in place of ten where a figure of β was measured a fifth before that as well,
-and its last change is less than a quarter of the one before: such an exponential has less than the third of it to go.)
-Slower ones still turn: at a rate δ per unit of ln‖w‖ their figure is at most of the order of δ from its limit's, which
-the second term is for. The uncertainty is inf, so nothing is decided, while a direction still grows out of the flow's
-own (`gd.flow.growth`: a saddle that it has not left), or while no such place with positive margins is on record.
+like 1/ln‖w‖, or like e^{−c ln‖w‖} with c·ln‖w‖ ≥ 1/2, has less before it than ten times its last change. Slower ones
+still turn: at a rate δ per unit of ln‖w‖ their figure is at most of the order of δ from its limit's, which the second
+term is for. The uncertainty is inf, so nothing is decided, while a direction still grows out of the flow's own
+(`gd.flow.growth`: a saddle that it has not left), or while no such place with positive margins is on record.
 
 The polished point is no evidence. Tables show it in columns of its own: how far the polish moved, and what it proves.
 """
@@ -48,21 +46,17 @@ whose dual constraints are violated by no more, R is at most this above its mini
 TRACE = 1e-9
 """Coefficients below this part of the largest are on their way to 0 and count as 0. Measured: in settled flows of depth
 3 and 4 they are below 1e-20."""
-LEFT, LEFT_FALLING, FALLING = 10.0, 4.0, 0.25  # times the last change: see the module
+LEFT = 10.0  # times the last change: see the module
 
 
-def evidence(limit: Limit, now: float | None, then: float | None, before: float | None = None) -> Evidence:
-    """A figure at the integrated direction with its uncertainty; NaN figures and missing ones decide nothing.
-
-    `before` is the figure at the place before that of `then`, where there is one.
-    """
+def evidence(limit: Limit, now: float | None, then: float | None) -> Evidence:
+    """A figure at the integrated direction with its uncertainty; NaN figures and missing ones decide nothing."""
     if now is None or math.isnan(now):
         return Evidence(math.inf, math.inf)
     if then is None or math.isnan(then) or grows(limit):
         return Evidence(now, math.inf)
     turning = limit.integrated.turned / max(limit.log_norm, 1.0)
-    falls = before is not None and abs(now - then) < FALLING * abs(then - before)
-    return Evidence(now, (LEFT_FALLING if falls else LEFT) * abs(now - then) + LEFT * turning)
+    return Evidence(now, LEFT * (abs(now - then) + turning))
 
 
 def grows(limit: Limit) -> bool:
@@ -70,12 +64,9 @@ def grows(limit: Limit) -> bool:
     return not limit.integrated.growth <= GROWING
 
 
-def place_before(limit: Limit, at: int | None = None) -> int | None:
-    """The latest snapshot of the path whose ln‖w‖ was a fifth less than at the end, with every margin positive.
-
-    Or a fifth less than at snapshot `at`.
-    """
-    path, last = limit.path, limit.log_norm if at is None else float(limit.path.log_norm[at])
+def place_before(limit: Limit) -> int | None:
+    """The latest snapshot of the path whose ln‖w‖ was a fifth less than at the end, with every margin positive."""
+    path, last = limit.path, limit.log_norm
     earlier = np.flatnonzero(path.log_norm <= min(last / 1.25, last - 0.5))
     if earlier.size == 0 or not path.margins[earlier[-1]].min() > 0:
         return None
@@ -87,12 +78,10 @@ def of_predictor(limit: Limit, measure: Callable[[Array], float]) -> Evidence:
     β, at = limit.integrated.predictor, place_before(limit)
     if β is None or not np.isfinite(β).all():
         return Evidence(math.inf, math.inf)
-
-    def earlier(place: int | None) -> float | None:
-        betas = limit.path.predictors
-        return None if place is None or betas is None or not np.isfinite(betas[place]).all() else measure(betas[place])
-
-    return evidence(limit, measure(β), earlier(at), None if at is None else earlier(place_before(limit, at)))
+    before = None
+    if at is not None and limit.path.predictors is not None and np.isfinite(limit.path.predictors[at]).all():
+        before = measure(limit.path.predictors[at])
+    return evidence(limit, measure(β), before)
 
 
 def of_optimum(limit: Limit, problem: MarginProblem, solution: Solution, regularizer: Regularizer) -> Evidence:

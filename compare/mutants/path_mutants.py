@@ -36,13 +36,13 @@ def of_decay(dataset: Dataset, decay: float = 1.0) -> list[Mutant]:
     """Descent with decoupled decay: a ball of twice the radius, and one of another norm."""
     found = []
     for run in (run for run in decayed(dataset, "logistic", decay, 1000) if run.decayed.proved):
-        least, _ = least_log_loss(dataset, "logistic", run.norm, 1.0 / decay)
-        found.append(Mutant(f"{run.name}: its ball", decay_check(run, least)))
+        least, gap = least_log_loss(dataset, "logistic", run.norm, 1.0 / decay)
+        found.append(Mutant(f"{run.name}: its ball", decay_check(run, least, gap)))
         others = {f"the ball of {norm.formula}": (norm, 1.0) for norm in NORMS if norm != run.norm}
         for claim, (norm, factor) in ({"twice the radius": (run.norm, 2.0)} | others).items():
-            other, _ = least_log_loss(dataset, "logistic", norm, factor / decay)
+            other, gap = least_log_loss(dataset, "logistic", norm, factor / decay)
             apart = abs(float(np.expm1(other - least)))
-            found.append(Mutant(f"{run.name}: {claim}", decay_check(run, other), apart))
+            found.append(Mutant(f"{run.name}: {claim}", decay_check(run, other, gap), apart))
     return found
 
 

@@ -57,9 +57,12 @@ class PointKind(Enum):
         "A global minimum, because the duality gap of the induced problem is closed; it is not isolated to second "
         "order: some directions that are no symmetry are flat."
     )
-    DEGENERATE = "Degenerate: nothing turns down, and some directions are flat; second order does not decide."
+    DEGENERATE = "Degenerate: some directions are flat or the multipliers are not unique; second order does not decide."
     SADDLE = "A saddle: along the active constraints some direction turns down, so it is no local minimum."
-    UNKNOWN = "Not known: no stationary point was reached, or the network has kinks, or it has too many weights."
+    UNKNOWN = (
+        "Not known: no stationary point was reached, or the network has kinks or too many weights, or the limit was "
+        "read from a file, without its network."
+    )
 
     def __str__(self) -> str:
         return str(self.value)
@@ -123,7 +126,7 @@ class WeightSpacePoint:
     def second_order(self) -> SecondOrder:
         """The conditions, from all eigenvalues of H along the constraints."""
         theta = self.mapping.real_coordinates(self.theta)
-        if not self.mapping.smooth or theta.numel() > LARGEST or not self.residual <= AT_REST:
+        if not (self.status.converged and self.mapping.smooth and theta.numel() <= LARGEST) or self.residual > AT_REST:
             return NOT_KNOWN
         p = torch.as_tensor(self.multipliers, dtype=torch.float64, device=theta.device)
 

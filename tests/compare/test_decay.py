@@ -39,6 +39,8 @@ def test_wrong_predictions_are_refuted(found):
     assert verdicts(replace(found, least=less))[1] is Verdict.REFUTED
     other = FullyConnected(6, 2, seed=0)  # the ℓ2 norm: neither cheapest, nor its margin
     assert Verdict.REFUTED in verdicts(replace(found, model=other))
+    away = replace(found, limit=replace(found.limit, predictor=found.limit.predictor[::-1]))
+    assert verdicts(away)[4] is Verdict.REFUTED
     early = replace(found, path=found.path[:3])
     assert verdicts(early)[3] is Verdict.NOT_REACHED
 

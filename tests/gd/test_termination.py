@@ -78,6 +78,7 @@ def test_a_flow_that_comes_closer_three_times_approaches(
         ((0.992, 0.997, 0.994), (1.0, 1.0, 1.0), False),
         ((0.98, 0.994, 0.997), (1.0, 1.0, 1.0), False),
         ((0.992, 0.994, 0.997), (1.0, 1.001, 1.001), False),  # another point
+        ((0.990001, 0.990002, 0.990003), (1.0, 1.0, 1.0), False),  # at rest, one percent below it
         ((0.992, 0.994, 1.003), (1.0, 1.0, 1.0), False),  # the smoothed margin never falls: not to this point
     ],
 )
