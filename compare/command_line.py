@@ -16,6 +16,7 @@ import json
 import os
 import signal
 import sys
+import traceback as tracebacks
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -105,7 +106,7 @@ class CommandLine(LazyGroup):
             sys.exit(CLOSED)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run; with --traceback errors are left as they are."""
+        """Run; with --traceback what led to an error is printed."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -115,7 +116,8 @@ class CommandLine(LazyGroup):
             ctx.exit(INTERRUPTED)
         except (ValueError, OSError, ArithmeticError) as error:
             if ctx.params.get("traceback"):
-                raise
+                tracebacks.print_exc()
+                ctx.exit(Refusal.exit_code)
             line = " ".join(str(error).split()) or type(error).__name__
             if type(error).__name__ == "LinAlgError":  # numpy's, a ValueError that is about no input by name
                 line = f"the numbers broke down on this input ({line}); --traceback before the command shows where"

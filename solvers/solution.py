@@ -250,8 +250,8 @@ class NotSeparableError(ValueError):
         advice = (
             "Remove or relabel points. "
             if intercept
-            else "Allow an intercept (fit_intercept=True; or a column of ones, on the command line --offset, which is "
-            "penalized), or remove or relabel points. "
+            else "An intercept may help (fit_intercept=True; or a column of ones, on the command line --offset, which "
+            "is penalized); else remove or relabel points. "
         )
         super().__init__(
             f"the data are not {where}: a convex combination of the {involved.size} "

@@ -55,7 +55,7 @@ def regularizer_of(ctx: click.Context, option: click.Parameter, text: str) -> Re
     "--save",
     type=click.Path(path_type=Path, dir_okay=False),
     callback=writable,
-    help="Write β and multipliers to this .npz.",
+    help="Write the solution to this .npz, which solvers.Solution.load reads.",
 )
 @click.option(
     "--out",
@@ -86,13 +86,12 @@ def command(
 
     asked = MarginComparison(data, standardize=standardize, offset=offset, image_shape=image_shape, label=label)
     dataset = asked.dataset()
-    transformed = np.iscomplexobj(regularizer.coefficients(dataset.X[0]))  # then it matters what is next to what
-    shaped = dataset.images if transformed and dataset.image_shape is not None else dataset.X
+    shaped = dataset.images if regularizer.of_neighbours and dataset.image_shape is not None else dataset.X
     start = perf_counter()
     solution = solvers.max_margin(shaped, dataset.y, regularizer, tol=tol, method=method)
     seconds = perf_counter() - start
     if save is not None:
-        np.savez(save, beta=solution.beta, dual=solution.dual)
+        solution.save(save)
     if out is not None:
         out.write_text(columns_csv({"coefficient": np.arange(solution.beta.size), "beta": solution.beta}))
     facts = describe(dataset, regularizer, solution, seconds)

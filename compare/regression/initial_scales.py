@@ -95,8 +95,8 @@ def scale_section(data: RegressionData, depth: int, found: Sequence[Regime], end
         + (
             "."
             if depth == 2
-            else f". (ℓ1, not ℓ_2/{depth}; and only because every coefficient starts alike. From other starts it tends "
-            "to an ℓ1 norm with weights that the shape of the start fixes.)"
+            else f". (ℓ1, and no ℓ_p with p = 2/{depth}; and only because every coefficient starts alike. From other "
+            "starts it tends to an ℓ1 norm with weights that the shape of the start fixes.)"
         )
     )
     columns, rows = table_of(

@@ -98,6 +98,10 @@ class ConvKernel(Regularizer):
         enough = int(np.prod(sizes)) * self.in_channels
         return (one_dimensional and self.in_channels == 1) or self.out_channels >= enough
 
+    @property
+    def of_neighbours(self) -> bool:
+        return True
+
     def check_shape(self, shape: tuple[int, ...]) -> None:
         self.geometry(shape)
 

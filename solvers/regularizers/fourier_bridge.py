@@ -90,6 +90,10 @@ class FourierBridge(Bridge):
         signals = [half.signal(part / half.counts[:, None]) for part in b.reshape(-1, half.own.size, 2)]
         return np.stack(signals).reshape(shape)
 
+    @property
+    def of_neighbours(self) -> bool:
+        return True
+
     def check_shape(self, shape: tuple[int, ...]) -> None:
         if len(self.grid(shape)) not in (1, 2):
             wanted = (

@@ -59,6 +59,11 @@ class Regularizer(ABC):
         return self.is_norm
 
     @property
+    def of_neighbours(self) -> bool:
+        """Whether R depends on which coefficients lie next to each other, so that images must keep their shape."""
+        return False
+
+    @property
     def several_outputs(self) -> bool:
         """Whether β may be a matrix (M, D) of M outputs, for labels (N, M)."""
         return True

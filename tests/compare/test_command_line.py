@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -218,8 +219,9 @@ def test_regularizers_are_asked_for_in_our_words(text):
 
 def test_traceback_when_asked_for():
     done = run("--traceback", "compare", "margin", "--data", "absent.csv")
-    assert done.exception is not None
-    assert not isinstance(done.exception, SystemExit)
+    assert done.exit_code == 2
+    assert "Traceback (most recent call last)" in done.stderr
+    assert "DataError" in done.stderr
 
 
 def test_doctor_says_what_is_there_and_fails_when_something_needed_is_not(monkeypatch):
@@ -248,9 +250,9 @@ def test_doctor_survives_a_panic(monkeypatch):
 
 
 def test_solve_prints_a_certificate_anyone_can_check(tmp_path):
-    import numpy as np
 
     from compare.data.load import load as load_data
+    from solvers import Solution
 
     done = run(
         "solve", "margin", "--data", "wine:0v1", "--regularizer", "l1", "--json", "--save", "s.npz", "--out", "b.csv"
@@ -275,8 +277,7 @@ def test_solve_prints_a_certificate_anyone_can_check(tmp_path):
     assert np.abs(beta).sum() == pytest.approx(dual.sum(), rel=1e-8)
     assert record["objective"] == pytest.approx(np.abs(beta).sum(), rel=1e-12)
     assert record["sha256"] == data.sha256
-    with np.load("s.npz") as saved:
-        np.testing.assert_array_equal(saved["beta"], beta)
+    np.testing.assert_array_equal(Solution.load("s.npz").beta, beta)
     text = run("solve", "margin", "--data", "wine:0v1", "--regularizer", "l1").output
     assert "Optimal" in text
     assert "relative gap" in text
@@ -530,3 +531,9 @@ def test_sigterm_ends_like_ctrl_c(tmp_path, measured, refuted):
     assert (record["complete"], record["passed"]) == (False, False)
     assert record["counts"]["refuted"] == refuted
     assert command_line.PROBLEMS
+
+
+def test_solve_keeps_images_where_neighbours_matter():
+    digits = ("solve", "margin", "--data", "digits:0v1", "--json", "--regularizer")
+    assert np.shape(json.loads(run(*digits, "kernel:8").stdout)["beta"]) == (8, 8)
+    assert np.shape(json.loads(run(*digits, "l2").stdout)["beta"]) == (64,)
