@@ -14,11 +14,11 @@ def distinct_labels(y: Any) -> tuple[NDArray[Any], NDArray[np.intp]] | None:
     """The values of labels (N,) in order, and which of them each point has; None for what are no labels of classes.
 
     Labels are truth values, whole numbers, or words. Words sort by the alphabet, but numbers written as words by their
-    size.
+    size: +1 is more than −1. (`MaxMarginClassifier.classes_` keeps to the alphabet, as scikit-learn does.)
 
-    >>> names, index = distinct_labels(["10", "9", "10"])
+    >>> names, index = distinct_labels(["+1", "-1", "+1"])
     >>> names.tolist(), index.tolist()
-    (['9', '10'], [1, 0, 1])
+    (['-1', '+1'], [1, 0, 1])
     >>> distinct_labels([0.5, 1.0]) is None
     True
     """
@@ -42,10 +42,20 @@ def distinct_labels(y: Any) -> tuple[NDArray[Any], NDArray[np.intp]] | None:
     if not (words or whole):
         return None
     names, index = np.unique(labels.astype(str) if words else labels, return_inverse=True)
-    if words and all(name.lstrip("+-").isdecimal() and len(name) < 16 for name in names):
-        order = np.argsort(names.astype(np.int64), kind="stable")
+    sizes = _sizes(names) if words else None
+    if sizes is not None:
+        order = np.argsort(sizes, kind="stable")
         names, index = names[order], np.argsort(order)[index]
     return names, index
+
+
+def _sizes(words: NDArray[Any]) -> Array | None:
+    """The numbers that these words are; None where one is none."""
+    try:
+        sizes = words.astype(np.float64)
+    except ValueError:
+        return None
+    return sizes if np.isfinite(sizes).all() else None
 
 
 def label_names(y: Any) -> NDArray[Any]:

@@ -76,7 +76,9 @@ class BallProblem:
 
     def relative_gap(self, point: LossPoint) -> float:
         """The gap in the units of the tolerance: of what the loss can change in a ball that is small."""
-        return point.gap / (self.loss.resolution(point.value, self.problem.n_constraints) * min(1.0, self.reach))
+        return point.gap / (
+            self.loss.resolution(point.value, self.problem.n_constraints) * (min(1.0, self.reach) or 1.0)
+        )
 
     def scaled(self, factor: float) -> BallProblem:
         """The problem of β/factor; `factor` a power of two, so that nothing is rounded."""
@@ -86,6 +88,8 @@ class BallProblem:
     def solve(self, start: Array, limit: Callable[[], FarOut | None]) -> LossPoint:
         """The least loss; `limit` is what is known of c → ∞, found out where it is asked for."""
         factor = power_of_two(self.radius)
+        if self.problem.largest_norm == 0:  # no predictor changes a margin
+            return self.at(start * 0.0)
         if self.reach < TINY:  # the same direction where squares do not underflow
             unit = self.scaled(factor).scaled(power_of_two(TINY / self.reach))
             beta = unit._best(start * 0.0, lambda: None).beta

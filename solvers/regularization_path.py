@@ -31,7 +31,7 @@ from solvers.far_out import far_out
 from solvers.least_loss import BallProblem, LossPoint
 from solvers.margin_losses import LogExponentialLoss, Loss, loss_of
 from solvers.regularizers.regularizer import Regularizer
-from solvers.validation import check_problem, check_regularizer
+from solvers.validation import check_problem, check_regularizer, check_tolerance
 
 SMALLEST, LARGEST = 1e-140, 1e140
 """Between these c and c max‖a_n‖ have squares in float64's range."""
@@ -102,6 +102,7 @@ def regularization_path(
         raise ValueError(
             f"{regularizer} is not a norm (p < 1): its ball is not convex and has no regularization path here"
         )
+    check_tolerance(tol)
     c = np.sort(np.atleast_1d(real_array("radii", radii)))
     if c.ndim != 1 or c.size == 0 or not (np.isfinite(c).all() and c[0] > 0):
         raise ValueError(f"radii must be positive finite numbers; got {radii!r}")

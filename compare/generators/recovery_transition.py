@@ -217,7 +217,7 @@ def transition_checks(
 
 def proportional_check(dimensions: Sequence[int], stars: Sequence[Evidence]) -> Check:
     """The exponent of p in m*, fitted in logarithms, is 1."""
-    claim = "m* grows in proportion to the dimension (explicit limit)"
+    claim = "m* grows in proportion to the dimension p, with filters as wide as 1/p (explicit limit)"
     if not np.isfinite([star.figure + star.uncertainty for star in stars]).all():
         return Check.not_reached(claim, None, why="some m* lies outside the numbers tried", reference=REFERENCE)
     logs = np.log(dimensions) - np.mean(np.log(dimensions))

@@ -26,11 +26,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaln
 
-from solvers.arrays import Array, real_array
+from solvers.arrays import Array
 from solvers.card import Card
 from solvers.splines.curvature_weights import require_positive
 from solvers.splines.data import Linear, check_linear
 from solvers.splines.kernel_interpolant import solve_symmetric
+from solvers.validation import finite_array
 
 
 class VectorKernel(ABC):
@@ -252,7 +253,9 @@ def vector_interpolant(X: ArrayLike, y: ArrayLike, law: VectorKernel, linear: Li
         True
     """
     check_linear(linear)
-    points, values = real_array("X", X), real_array("y", y)
+    if not isinstance(law, VectorKernel):
+        raise TypeError(f"law is a kernel, such as GaussianInputs() or SphereInputs(); got {type(law).__name__}")
+    points, values = finite_array("X", X), finite_array("y", y)
     if points.ndim != 2 or values.shape != points.shape[:1] or not points.size:
         raise ValueError(f"X must be (N, d) and y (N,), got {points.shape} and {values.shape}")
     law.check(points)
