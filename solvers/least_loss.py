@@ -76,9 +76,7 @@ class BallProblem:
 
     def relative_gap(self, point: LossPoint) -> float:
         """The gap in the units of the tolerance: of what the loss can change in a ball that is small."""
-        return point.gap / (
-            self.loss.resolution(point.value, self.problem.n_constraints) * (min(1.0, self.reach) or 1.0)
-        )
+        return point.gap / (self.loss.resolution(point.value, self.problem.n_constraints) * min(1.0, self.reach))
 
     def scaled(self, factor: float) -> BallProblem:
         """The problem of β/factor; `factor` a power of two, so that nothing is rounded."""
