@@ -40,7 +40,7 @@ class ReluComparison(LabelledDataExperiment):
 
     topic = "Global optimum: two-layer ReLU networks"
     study = "compare.relu.relu_report:relu_report"
-    data: Any = parameter("random:6,2,1", SOURCES)
+    data: Any = parameter("random:6,2,6", SOURCES)
     _: KW_ONLY
     widths: Sequence[int] = parameter((3, 10, 50), "Numbers of hidden units.", kind=INTEGERS, within=COUNT)
     inits: Sequence[float] = parameter(

@@ -38,7 +38,7 @@ STEPS = 12_000
 """Of optimizers: then all runs are extrapolated to 5e-3."""
 REGRESSION = "sparse:10,20,2,0"
 WIDTH, NETWORKS = 1280, 24
-PLANES = ("random:6,2,1", "synthetic:10,2,4")
+PLANES = ("random:6,2,6", "synthetic:10,2,4")
 """Points of two-layer ReLU networks, of a rank at which the optimum is enumerated."""
 CHANNELS, GENERATORS = 4096, (0, 1, 2, 3)
 
