@@ -21,7 +21,7 @@ MOST = 20
 
 @click.group(name="report")
 def command() -> None:
-    """What to do with reports that `implicitbias compare` has written."""
+    """Two reports side by side."""
 
 
 @command.command(name="diff")

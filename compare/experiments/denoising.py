@@ -46,7 +46,7 @@ class DenoisingComparison(Experiment):
     study = "compare.generators.denoising_report:denoising_report"
     images: Sequence[str | Image] | None = parameter(
         None,
-        "Colour photographs in scikit-image, comma-separated, or a folder. In Python also `Image`s.",
+        "Colour photographs in scikit-image, comma-separated, or a folder. In Python also Image objects.",
         kind=NAMES,
         shown=",".join(PHOTOGRAPHS),
     )

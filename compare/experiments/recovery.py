@@ -44,7 +44,7 @@ class RecoveryComparison(Experiment):
     topic = "Recovery from few measurements"
     study = "compare.generators.recovery_report:recovery_report"
     images: Sequence[str | Image] = parameter(
-        ("shepp_logan_phantom",), "Images in scikit-image, comma-separated. In Python also `Image`s.", kind=NAMES
+        ("shepp_logan_phantom",), "Images in scikit-image, comma-separated. In Python also Image objects.", kind=NAMES
     )
     _: KW_ONLY
     size: int | None = parameter(None, "Pixels on a side: 16, 32 or 64.", kind=INTEGER, shown="32; 64 with --full")
