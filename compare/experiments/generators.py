@@ -62,7 +62,7 @@ class GeneratorComparison(Experiment):
     study = "compare.generators.generator_report:generator_report"
     images: Sequence[str | Image] | None = parameter(
         None,
-        "Names in scikit-image, comma-separated (checkerboard asks its own question), or a folder; in Python Image objects.",
+        "Names in scikit-image, comma-separated (checkerboard asks its own question), or a folder; in Python Images.",
         kind=NAMES,
         shown=",".join(USUAL_IMAGES),
     )
