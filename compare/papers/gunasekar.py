@@ -2,177 +2,98 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
+from compare.experiments.bounded import BoundedComparison
+from compare.experiments.decay import DecayComparison
+from compare.experiments.kernel_rich import KernelRichComparison
+from compare.experiments.losses import LossComparison
+from compare.experiments.margin import MarginComparison
+from compare.experiments.optimizers import OptimizerComparison
+from compare.experiments.outputs import OutputsComparison
+from compare.experiments.padding import PaddingComparison
+from compare.experiments.path import PathComparison
+from compare.margin.output_limits import planted_classes
 from compare.papers.lines import Line, Measured, about
 
-if TYPE_CHECKING:
-    from compare.experiments.bounded import BoundedComparison
-    from compare.experiments.decay import DecayComparison
-    from compare.experiments.kernel_rich import KernelRichComparison
-    from compare.experiments.losses import LossComparison
-    from compare.experiments.margin import MarginComparison
-    from compare.experiments.optimizers import OptimizerComparison
-    from compare.experiments.outputs import OutputsComparison
-    from compare.experiments.padding import PaddingComparison
-    from compare.experiments.path import PathComparison
+SIGNALS = MarginComparison("synthetic:10,20,0", depths=(1, 2, 3, 4), seeds=(0, 1, 2), steps=1000)
+"""Every architecture at depths 1 to 4, three starts; separable by construction."""
 
+SIGNALS_QUICKLY = MarginComparison("synthetic:10,20,0", depths=(1, 2, 3, 4), seeds=(0,), steps=200)
+"""The same with one start."""
 
-def signals() -> MarginComparison:
-    """Every architecture at depths 1 to 4, three starts; separable by construction."""
-    from compare.experiments.margin import MarginComparison
+TABLE = MarginComparison("wine:0v1", depths=(1, 2, 3), seeds=(0, 1), steps=1000)
+"""Wine."""
 
-    return MarginComparison("synthetic:10,20,0", depths=(1, 2, 3, 4), seeds=(0, 1, 2), steps=1000)
+TABLE_QUICKLY = MarginComparison("wine:0v1", depths=(1, 2, 3), seeds=(0,), steps=200)
+"""The same with one start."""
 
+IMAGES = MarginComparison("digits:3v8", architectures=("convolutional 2-D",), depths=(2, 3), seeds=(0,), steps=200)
+"""Two digits, convolutions over both axes."""
 
-def signals_quickly() -> MarginComparison:
-    """The same with one start."""
-    from compare.experiments.margin import MarginComparison
+IMAGES_QUICKLY = MarginComparison(
+    "digits:3v8", architectures=("convolutional 2-D",), depths=(2,), seeds=(0,), steps=200
+)
+"""Depth two alone."""
 
-    return MarginComparison("synthetic:10,20,0", depths=(1, 2, 3, 4), seeds=(0,), steps=200)
+SEVERAL_CLASSES = MarginComparison(
+    planted_classes(12, 16, 3, 0), architectures=("convolutional",), depths=(2, 3), seeds=(0,), steps=200
+)
+"""Convolutional networks with three outputs."""
 
+OUTPUTS = OutputsComparison("synthetic:10,8,3,0", depths=(1, 2, 3), seeds=(0,))
+"""Three outputs, depths 1 to 3."""
 
-def table() -> MarginComparison:
-    """Wine."""
-    from compare.experiments.margin import MarginComparison
+PADDING = PaddingComparison("synthetic:6,10,0", kernels=(3, 5), seeds=(0, 1))
+"""Zero padding and narrow kernels."""
 
-    return MarginComparison("wine:0v1", depths=(1, 2, 3), seeds=(0, 1), steps=1000)
+PADDING_QUICKLY = PaddingComparison("synthetic:6,10,0", kernels=(3,), seeds=(0,))
+"""One kernel, one start."""
 
+BOUNDED = BoundedComparison()
+"""Pooling, depth 3, wavelets."""
 
-def table_quickly() -> MarginComparison:
-    """The same with one start."""
-    from compare.experiments.margin import MarginComparison
+BOUNDED_QUICKLY = BoundedComparison.quick()[0]
+"""Few data sets."""
 
-    return MarginComparison("wine:0v1", depths=(1, 2, 3), seeds=(0,), steps=200)
+LOSSES = LossComparison("iris:0v1", depths=(2, 3), seeds=(0,))
+"""Logistic beside exponential loss."""
 
+PATH = PathComparison("synthetic:12,8,3", steps=1000)
+"""Data that separate: rates, and the two paths."""
 
-def images() -> MarginComparison:
-    """Two digits, convolutions over both axes."""
-    from compare.experiments.margin import MarginComparison
+PATH_NOT_SEPARABLE = PathComparison("partial:40,6,0", steps=1000)
+"""Data of which a part separates."""
 
-    return MarginComparison("digits:3v8", architectures=("convolutional 2-D",), depths=(2, 3), seeds=(0,), steps=200)
+DECAY = DecayComparison()
+"""The paths of weight decay: each point on the explicit regularization path."""
 
+DECAY_QUICKLY = DecayComparison.quick()[0]
+"""Few decays."""
 
-def images_quickly() -> MarginComparison:
-    """Depth two alone."""
-    from compare.experiments.margin import MarginComparison
+COORDINATES = OptimizerComparison(
+    "synthetic:6,10,0", architectures=("linear predictor",), optimizers=("gradient", "coordinate"), eps=0.0
+)
+"""Coordinate descent on linear predictors."""
 
-    return MarginComparison("digits:3v8", architectures=("convolutional 2-D",), depths=(2,), seeds=(0,), steps=200)
+COORDINATES_QUICKLY = replace(COORDINATES, steps=4000)
+"""Fewer steps."""
 
-
-def several_classes() -> MarginComparison:
-    """Convolutional networks with three outputs."""
-    from compare.experiments.margin import MarginComparison
-    from compare.margin.output_limits import planted_classes
-
-    data = planted_classes(12, 16, 3, 0)
-    return MarginComparison(data, architectures=("convolutional",), depths=(2, 3), seeds=(0,), steps=200)
-
-
-def outputs() -> OutputsComparison:
-    """Three outputs, depths 1 to 3."""
-    from compare.experiments.outputs import OutputsComparison
-
-    return OutputsComparison("synthetic:10,8,3,0", depths=(1, 2, 3), seeds=(0,))
-
-
-def padding() -> PaddingComparison:
-    """Zero padding and narrow kernels."""
-    from compare.experiments.padding import PaddingComparison
-
-    return PaddingComparison("synthetic:6,10,0", kernels=(3, 5), seeds=(0, 1))
-
-
-def padding_quickly() -> PaddingComparison:
-    """One kernel, one start."""
-    from compare.experiments.padding import PaddingComparison
-
-    return PaddingComparison("synthetic:6,10,0", kernels=(3,), seeds=(0,))
-
-
-def bounded() -> BoundedComparison:
-    """Pooling, depth 3, wavelets."""
-    from compare.experiments.bounded import BoundedComparison
-
-    return BoundedComparison()
-
-
-def bounded_quickly() -> BoundedComparison:
-    """Few data sets."""
-    from compare.experiments.bounded import BoundedComparison
-
-    return BoundedComparison.quick()[0]
-
-
-def losses() -> LossComparison:
-    """Logistic beside exponential loss."""
-    from compare.experiments.losses import LossComparison
-
-    return LossComparison("iris:0v1", depths=(2, 3), seeds=(0,))
-
-
-def path() -> PathComparison:
-    """Data that separate: rates, and the two paths."""
-    from compare.experiments.path import PathComparison
-
-    return PathComparison("synthetic:12,8,3", steps=1000)
-
-
-def path_not_separable() -> PathComparison:
-    """Data of which a part separates."""
-    from compare.experiments.path import PathComparison
-
-    return PathComparison("partial:40,6,0", steps=1000)
-
-
-def decay() -> DecayComparison:
-    """The paths of weight decay: each point on the explicit regularization path."""
-    from compare.experiments.decay import DecayComparison
-
-    return DecayComparison()
-
-
-def decay_quickly() -> DecayComparison:
-    """Few decays."""
-    from compare.experiments.decay import DecayComparison
-
-    return DecayComparison.quick()[0]
-
-
-def coordinates() -> OptimizerComparison:
-    """Coordinate descent on linear predictors."""
-    from compare.experiments.optimizers import OptimizerComparison
-
-    return OptimizerComparison(
-        "synthetic:6,10,0", architectures=("linear predictor",), optimizers=("gradient", "coordinate"), eps=0.0
-    )
-
-
-def coordinates_quickly() -> OptimizerComparison:
-    """Fewer steps."""
-    from dataclasses import replace
-
-    return replace(coordinates(), steps=4000)
-
-
-def regression() -> KernelRichComparison:
-    """Squared loss: every initial scale."""
-    from compare.experiments.kernel_rich import KernelRichComparison
-
-    return KernelRichComparison.quick()[0]
+REGRESSION = KernelRichComparison.quick()[0]
+"""Squared loss: every initial scale."""
 
 
 def on_all(*words: str) -> tuple[Measured, ...]:
     """The predictions about some networks, on signals and on the table."""
     chosen = about(*words)
-    return Measured(signals, signals_quickly, chosen), Measured(table, table_quickly, chosen)
+    return Measured(SIGNALS, SIGNALS_QUICKLY, chosen), Measured(TABLE, TABLE_QUICKLY, chosen)
 
 
 ORIGINAL = "a definition: "
 NOT_IN_OUR_TEXT = "The proof itself is in the appendices, which are not in our text"
 LINES = (
     Line("section 1", "coordinate descent on logistic regression ends at the ℓ1 max margin",
-         ("cost-l1", "weak-duality", "lp-duality"), (Measured(coordinates, coordinates_quickly, about("coordinate")),)),
+         ("cost-l1", "weak-duality", "lp-duality"), (Measured(COORDINATES, COORDINATES_QUICKLY, about("coordinate")),)),
     Line("eq. (1)", "fully connected networks, β = w_1 ⋯ w_L", elsewhere=ORIGINAL + "gd.FullyConnected"),
     Line("eq. (2)", "full-width circular convolution, as printed without 1/√D: β̂ = ŵ_1 ⊙ ⋯ ⊙ ŵ_L",
          ("lemma-3-as-printed",)),
@@ -196,8 +117,8 @@ LINES = (
     Line("Figures 1a, 1b", "ℓ2 for fully connected networks, ℓ_{2/L} in frequency for convolutional ones",
          measured=on_all("onvolutional")),
     Line("Theorem 2a, eq. (10)", "convolutional networks of depth L end at stationary points of ‖β̂‖_{2/L}",
-         ("kkt-bridge",), (Measured(signals, signals_quickly, about("convolutional", "L=3")),
-                           Measured(signals, signals_quickly, about("convolutional", "L=4")))),
+         ("kkt-bridge",), (Measured(SIGNALS, SIGNALS_QUICKLY, about("convolutional", "L=3")),
+                           Measured(SIGNALS, SIGNALS_QUICKLY, about("convolutional", "L=4")))),
     Line("eq. (11)", "stationarity by Clarke's subdifferential as it is printed", ("eq-11-as-printed",)),
     Line("eq. (11), corrected", "off the support nothing is asked of a stationary point",
          ("off-support", "eq-11-empty")),
@@ -210,11 +131,11 @@ LINES = (
     Line("section 4, definition", "the maps are homogeneous polynomials", ("homogeneity",)),
     Line("Theorem 4, eq. (14), as printed", "the weights are in ℝ^D", ("theorem-4-space-as-printed",)),
     Line("Theorem 4, eq. (14)", "homogeneous networks end at first-order stationary points of min ‖w‖²",
-         ("theorem-4-space",), (Measured(padding, padding_quickly),)),
+         ("theorem-4-space",), (Measured(PADDING, PADDING_QUICKLY),)),
     Line("section 4, suspected", "the limit is a local minimum of (14), not only stationary",
-         measured=(Measured(bounded, bounded_quickly, about("local minimum")),)),
+         measured=(Measured(BOUNDED, BOUNDED_QUICKLY, about("local minimum")),)),
     Line("eq. (15)", "stationary points of (14) need not be stationary for the predictor problem",
-         measured=(Measured(bounded, bounded_quickly, about("not the optimum")),)),
+         measured=(Measured(BOUNDED, BOUNDED_QUICKLY, about("not the optimum")),)),
     Line("Lemma 5", "fully connected: R = L‖β‖_2^{2/L}", ("lemma-5",)),
     Line("Lemma 6", "diagonal: R = L‖β‖_{2/L}^{2/L}", ("lemma-6",)),
     Line("Lemma 7 with eq. (2) as printed", "convolutional: R = L‖β̂‖_{2/L}^{2/L} without 1/√D",
@@ -222,30 +143,30 @@ LINES = (
     Line("Lemma 7", "convolutional: R = L‖β̂‖_{2/L}^{2/L}, with 1/√D in the convolution",
          ("lemma-7", "lemma-7-unscaled")),
     Line("section 6", "the results extend to two dimensions",
-         measured=(Measured(images, images_quickly, about("onvolutional")),)),
+         measured=(Measured(IMAGES, IMAGES_QUICKLY, about("onvolutional")),)),
     Line("section 6, expected", "zero padding: KKT points in weight space",
-         measured=(Measured(padding, padding_quickly, about("zero padding")),)),
+         measured=(Measured(PADDING, PADDING_QUICKLY, about("zero padding")),)),
     Line("section 6, asked", "bounded width: sparsity in a wavelet representation?",
-         measured=(Measured(bounded, bounded_quickly, about("wavelet")),)),
+         measured=(Measured(BOUNDED, BOUNDED_QUICKLY, about("wavelet")),)),
     Line("section 6, suspected", "several outputs: nuclear norm at depth 2, shrinking Schatten penalties beyond",
-         ("cost-schatten", "spectral-nuclear-duality"), (Measured(outputs, outputs),)),
+         ("cost-schatten", "spectral-nuclear-duality"), (Measured(OUTPUTS, OUTPUTS),)),
     Line("section 6, expected", "convolutional networks with several outputs: sparsity in frequency",
-         measured=(Measured(several_classes, several_classes),)),
+         measured=(Measured(SEVERAL_CLASSES, SEVERAL_CLASSES),)),
     Line("section 6, expected", "parallel filters, pooling: the bias stays related",
-         measured=(Measured(bounded, bounded_quickly, about("pooling")),)),
+         measured=(Measured(BOUNDED, BOUNDED_QUICKLY, about("pooling")),)),
     Line("section 6, max pooling and nonlinear activations", "no statement is made",
          elsewhere="compare relu follows ReLU networks; max pooling: not here"),
     Line("section 6, squared loss", "matrix factorization: the bias depends on the start",
-         ("hyperbolic-entropy", "diagonal-flow"), (Measured(regression, regression),)),
+         ("hyperbolic-entropy", "diagonal-flow"), (Measured(REGRESSION, REGRESSION),)),
     Line("section 6, other losses", "exponential tails, logistic loss among them: one limit",
-         measured=(Measured(losses, losses),)),
+         measured=(Measured(LOSSES, LOSSES),)),
     Line("section 6, rates", "rates of convergence to the separator can be computed",
          ("rate-multipliers", "rate-direction", "rate-margin", "rate-homogeneous"),
-         (Measured(path, path, about("at least 1/")),)),
+         (Measured(PATH, PATH, about("at least 1/")),)),
     Line("section 6, data that do not separate", "gradient descent goes to a direction plus a finite part",
-         measured=(Measured(path_not_separable, path_not_separable),)),
+         measured=(Measured(PATH_NOT_SEPARABLE, PATH_NOT_SEPARABLE),)),
     Line("section 6, two paths", "the optimization path beside the regularization path",
-         measured=(Measured(decay, decay_quickly, about("least for its R")), Measured(path, path, about("paths")))),
+         measured=(Measured(DECAY, DECAY_QUICKLY, about("least for its R")), Measured(PATH, PATH, about("paths")))),
     Line("section 6, degenerate data", "data of measure zero",
          elsewhere="solvers.Uniqueness says whether the optimum is unique; compared is then R, not the direction"),
     Line("proofs of Theorems 1, 2, 2a and 4", "that hypotheses (a) to (c) lead to the limit",

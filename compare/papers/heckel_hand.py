@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from compare.experiments.generators import GeneratorComparison
 from compare.papers.lines import Line, Measured, about
 
-if TYPE_CHECKING:
-    from compare.experiments.generators import GeneratorComparison
+GENERATORS = GeneratorComparison()
+"""The usual images, four architectures, overparameterized 1, 4 and 16 times, several images, the toy model."""
 
-
-def generators() -> GeneratorComparison:
-    """The usual images, four architectures, overparameterized 1, 4 and 16 times, several images, the toy model."""
-    from compare.experiments.generators import GeneratorComparison
-
-    return GeneratorComparison()
-
-
-def quickly() -> GeneratorComparison:
-    """Kinds i and iv on one photograph."""
-    from compare.experiments.generators import GeneratorComparison
-
-    return GeneratorComparison.quick()[0]
+QUICKLY = GeneratorComparison.quick()[0]
+"""Kinds i and iv on one photograph."""
 
 
 def of(*words: str) -> tuple[Measured, ...]:
     """The predictions of the one experiment that are about this."""
-    return (Measured(generators, quickly, about(*words)),)
+    return (Measured(GENERATORS, QUICKLY, about(*words)),)
 
 
 LINES = (

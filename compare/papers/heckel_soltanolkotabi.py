@@ -1,47 +1,27 @@
-"""Heckel, Soltanolkotabi (2020) and related abstracts: denoising, recovery, frequencies, labels."""
+"""Heckel, Soltanolkotabi (2020) and related abstracts: denoising, RECOVERY, frequencies, labels."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from compare.experiments.denoising import DenoisingComparison
+from compare.experiments.recovery import RecoveryComparison
 from compare.papers.lines import Line, Measured, about
 
-if TYPE_CHECKING:
-    from compare.experiments.denoising import DenoisingComparison
-    from compare.experiments.recovery import RecoveryComparison
+DENOISING = DenoisingComparison()
+"""Every question at its default size."""
 
+DENOISING_QUICKLY = DenoisingComparison.quick()[0]
+"""The filter, and the stopping time."""
 
-def denoising() -> DenoisingComparison:
-    """Every question at its default size."""
-    from compare.experiments.denoising import DenoisingComparison
+RECOVERY = RecoveryComparison()
+"""The phantom and the line."""
 
-    return DenoisingComparison()
-
-
-def denoising_quickly() -> DenoisingComparison:
-    """The filter, and the stopping time."""
-    from compare.experiments.denoising import DenoisingComparison
-
-    return DenoisingComparison.quick()[0]
-
-
-def recovery() -> RecoveryComparison:
-    """The phantom and the line."""
-    from compare.experiments.recovery import RecoveryComparison
-
-    return RecoveryComparison()
-
-
-def recovery_quickly() -> RecoveryComparison:
-    """The line."""
-    from compare.experiments.recovery import RecoveryComparison
-
-    return RecoveryComparison.quick()[0]
+RECOVERY_QUICKLY = RecoveryComparison.quick()[0]
+"""The line."""
 
 
 def of(*words: str) -> tuple[Measured, ...]:
     """The predictions about denoising that are about this."""
-    return (Measured(denoising, denoising_quickly, about(*words)),)
+    return (Measured(DENOISING, DENOISING_QUICKLY, about(*words)),)
 
 
 LINES = (
@@ -55,7 +35,7 @@ LINES = (
          measured=of("mean squared error falls")),
     Line("denoising: photographs", "without training data", measured=of("PSNR")),
     Line("recovery", "a signal from few measurements, trained to convergence, without regularization",
-         measured=(Measured(recovery, recovery_quickly),)),
+         measured=(Measured(RECOVERY, RECOVERY_QUICKLY),)),
     Line("frequencies", "an encoder-decoder learns low frequencies first", measured=of("band")),
     Line("labels", "early stopping is robust to corrupted labels", measured=of("labels")),
     Line("the theorems' constants", "rates in signal dimension and noise", elsewhere="not in our text"),

@@ -3,56 +3,32 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
+from compare.experiments.margin import MarginComparison
+from compare.experiments.spline import SplineComparison
 from compare.papers.lines import Line, Measured, about
 
-if TYPE_CHECKING:
-    from compare.experiments.margin import MarginComparison
-    from compare.experiments.spline import SplineComparison
-
-GAUSSIAN = f"gaussian:1,{math.sqrt(0.1)!r}"
+LAW = f"gaussian:1,{math.sqrt(0.1)!r}"
 """B ~ N(0, 0.1) is the variance."""
 
+UNIFORM = SplineComparison(inits=("uniform:1,2",), widths=(10, 40, 160, 640, 2560))
+"""W ~ U(−1, 1), B ~ U(−2, 2); the figure's widths and wider ones, from which the slope is fitted."""
 
-def uniform() -> SplineComparison:
-    """W ~ U(−1, 1), B ~ U(−2, 2); the figure's widths and wider ones, from which the slope is fitted."""
-    from compare.experiments.spline import SplineComparison
+UNIFORM_QUICKLY = SplineComparison.quick()[0]
+"""Twenty networks."""
 
-    return SplineComparison(inits=("uniform:1,2",), widths=(10, 40, 160, 640, 2560))
+GAUSSIAN = SplineComparison(inits=(LAW,), widths=(20, 80, 320, 1280, 2560))
+"""W ~ N(0, 1), B ~ N(0, 0.1), the figure's widths and those between."""
 
+GAUSSIAN_QUICKLY = SplineComparison(inits=(LAW,), widths=(80, 320, 1280, 5120), seeds=20)
+"""Twenty networks."""
 
-def uniform_quickly() -> SplineComparison:
-    """Twenty networks."""
-    from compare.experiments.spline import SplineComparison
+LINEAR = MarginComparison("iris:0v1", architectures=("fully connected",), depths=(1, 2, 3), seeds=(0,), steps=200)
+"""Deep linear networks."""
 
-    return SplineComparison.quick()[0]
-
-
-def gaussian() -> SplineComparison:
-    """W ~ N(0, 1), B ~ N(0, 0.1), the figure's widths and those between."""
-    from compare.experiments.spline import SplineComparison
-
-    return SplineComparison(inits=(GAUSSIAN,), widths=(20, 80, 320, 1280, 2560))
-
-
-def gaussian_quickly() -> SplineComparison:
-    """Twenty networks."""
-    from compare.experiments.spline import SplineComparison
-
-    return SplineComparison(inits=(GAUSSIAN,), widths=(80, 320, 1280, 5120), seeds=20)
-
-
-def linear() -> MarginComparison:
-    """Deep linear networks."""
-    from compare.experiments.margin import MarginComparison
-
-    return MarginComparison("iris:0v1", architectures=("fully connected",), depths=(1, 2, 3), seeds=(0,), steps=200)
-
-
-BOTH = (Measured(uniform, uniform_quickly), Measured(gaussian, gaussian_quickly))
+BOTH = (Measured(UNIFORM, UNIFORM_QUICKLY), Measured(GAUSSIAN, GAUSSIAN_QUICKLY))
 LINES = (
-    Line("opening figure", "deep linear networks end at the ℓ2 max margin", measured=(Measured(linear, linear),)),
+    Line("opening figure", "deep linear networks end at the ℓ2 max margin", measured=(Measured(LINEAR, LINEAR),)),
     Line("eq. (1)", "the network", elsewhere="a definition: gd.WideReLU"),
     Line("eqs. (2), (3)", "the initialization", elsewhere="a definition: gd.WideReLU, solvers.InitialDistribution"),
     Line("main theorem as printed", "inf over [−L, L] of |f − g*| is O(n^{−1/2})", ("theorem-inf-as-printed",)),
@@ -61,13 +37,13 @@ LINES = (
     Line("ζ(x)", "∫|W|³p(W, −Wx)dW", ("zeta-breakpoints",)),
     Line("eqs. (5), (6)", "anti-symmetrical initialization: f_0 = 0", ("anti-symmetric",)),
     Line("figure: uniform initialization", "W ~ U(−1, 1), B ~ U(−2, 2): the error falls like n^{−1/2}",
-         measured=(Measured(uniform, uniform_quickly, about("falls like width")),)),
+         measured=(Measured(UNIFORM, UNIFORM_QUICKLY, about("falls like width")),)),
     Line("figure: Gaussian initialization", "W ~ N(0, 1), B ~ N(0, 0.1): the error falls like n^{−1/2}",
-         measured=(Measured(gaussian, gaussian_quickly, about("falls like width")),)),
+         measured=(Measured(GAUSSIAN, GAUSSIAN_QUICKLY, about("falls like width")),)),
     Line("eq. (7)", "the linearized model", ("linearized-network",)),
     Line("eqs. (8)-(11)", "the gradients and their sizes", ("gradients", "kernel-shares")),
     Line("eq. (12), theorem", "output weights alone against all: O(1/n)", ("output-layer-training",),
-         (Measured(uniform, uniform_quickly, about("O(1/n)")), Measured(gaussian, gaussian_quickly, about("O(1/n)")))),
+         (Measured(UNIFORM, UNIFORM_QUICKLY, about("O(1/n)")), Measured(GAUSSIAN, GAUSSIAN_QUICKLY, about("O(1/n)")))),
     Line("eq. (13), theorem", "the least change of parameters", ("least-change",)),
     Line("eqs. (14)-(17)", "the problem of the output weights, as an empirical measure", ("empirical-problem",)),
     Line("eq. (18)", "infinite width",

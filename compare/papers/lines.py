@@ -38,13 +38,13 @@ NOT_RUN = "a definition, or a statement that is not run"
 class Measured:
     """An experiment in full and its quick form, and which of its predictions belong to a line."""
 
-    full: Callable[[], Experiment]
-    quick: Callable[[], Experiment]
+    full: Experiment
+    quick: Experiment
     of_line: Chosen = field(default=lambda check: True)
 
     def experiment(self, quick: bool) -> Experiment:
-        """The one that is asked for; imported now."""
-        return self.quick() if quick else self.full()
+        """The one that is asked for."""
+        return self.quick if quick else self.full
 
 
 @dataclass(frozen=True)
