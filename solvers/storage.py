@@ -35,6 +35,8 @@ from numpy.typing import NDArray
 FORMAT, VERSION = "implicitbias result", 1
 LARGEST = 2**34
 """Bytes that the arrays of a file may unpack to: a file of a megabyte can claim a thousand times as much."""
+KINDS = "biufcU"
+"""Of numpy's dtypes, those of the arrays in a file: numbers, truth values, text."""
 Arrays = dict[str, NDArray[Any]]
 T = TypeVar("T")
 
@@ -104,7 +106,7 @@ def load_result(cls: type[T], path: str | Path) -> T:
         )
     try:
         result = _decoded(record["result"], arrays, _by_name(cls))
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} is damaged, or no result of this release ({error})") from error
     if not isinstance(result, cls):
         raise ValueError(f"{str(path)!r} holds a {type(result).__name__}, not a {cls.__name__}")
@@ -122,6 +124,8 @@ def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
                 if sum(entry.file_size for entry in archive.zip.infolist()) > LARGEST:
                     raise ValueError(f"it unpacks to more than {LARGEST} bytes")
                 arrays = {name: archive[name] for name in archive.files}
+            if any(array.dtype.kind not in KINDS for array in arrays.values()):
+                raise ValueError("it holds an array of neither numbers, nor truth values, nor text")
             record = json.loads(arrays.pop("record").tobytes().decode())
         except Exception as error:  # damaged bytes make the parsers beneath raise nearly anything
             raise ValueError(f"{what} ({error})") from error
@@ -161,7 +165,7 @@ def _encoded(value: Any, name: str, arrays: Arrays, known: Mapping[str, type]) -
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else {"number": str(value)}
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biufcU":
+    if isinstance(value, np.ndarray) and value.dtype.kind in KINDS:
         arrays[name] = value
         return {"array": name}
     if isinstance(value, list | tuple):

@@ -225,12 +225,11 @@ class MarginMap(ABC):
         smallest = float(self.margins(theta[None]).min())
         if smallest <= 0:  # positive with the gates held, of size rounding
             return
-        if self.convex and int((p > ACTIVE * p.max()).sum()) * theta.numel() > LARGEST_PROVED:
+        active = p > ACTIVE * p.max()
+        if self.convex and int(active.sum()) * theta.numel() > LARGEST_PROVED:
             return
         unit = smallest ** (-1.0 / self.degree)
-        yield from self.as_points(
-            polish_weights(self.held_problem(theta, carried, p > ACTIVE * p.max()), unit * theta), tol
-        )
+        yield from self.as_points(polish_weights(self.held_problem(theta, carried, active), unit * theta), tol)
 
     def as_points(self, solved: PolishedWeights | None, tol: float) -> Iterator[StationaryPoint]:
         """Polished weights as a KKT point, if the smallest of all margins is one there."""

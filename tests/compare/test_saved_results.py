@@ -101,6 +101,7 @@ def test_other_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
         (lambda record: record["result"]["fields"].pop("beta"), "damaged, or no result of this release.*beta"),
         (lambda record: record["result"]["fields"].update(beta={"array": "absent"}), "damaged.*absent"),
         (lambda record: record["result"].update(object="Popen"), "damaged.*Popen"),
+        (lambda record: record["result"]["fields"].update(objective={"number": "abc"}), "npz.*damaged.*abc"),
         (lambda record: record["result"]["fields"].update(status={"enum": "Status", "name": "PERFECT"}), "damaged"),
     ]
     for change, message in wrong:
@@ -119,6 +120,16 @@ def test_other_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         max_margin(X, y, "l2").save(tmp_path / "absent" / "s.npz")
     assert [file.name for file in tmp_path.iterdir() if "s.npz" in file.name] == ["s.npz"]  # no half-written file
+
+
+def test_arrays_of_dates_are_refused(tmp_path: Path) -> None:
+    path = max_margin([[1.0, 2.0]], [1.0], Bridge(1)).save(tmp_path / "s.npz")
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    arrays["beta"] = np.array(["2020-01-01", "2021-01-01"], dtype="datetime64[D]")
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match="neither numbers, nor truth values, nor text"):
+        Solution.load(path)
 
 
 def test_results_draw_themselves() -> None:
