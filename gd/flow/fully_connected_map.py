@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import reduce
 from itertools import pairwise, product
 from typing import Any
@@ -17,6 +18,8 @@ from gd.flow.coefficient_polish import CoefficientProblem
 from gd.flow.kkt import StationaryPoint
 from gd.flow.many_margins import MANY, Gram, ManyMargins
 from gd.flow.margin_map import Local, MarginMap, balancedness
+from gd.flow.weight_polish import HeldProblem
+from gd.piecewise.rows import Outer, Rows
 from gd.targets import Targets
 from solvers.arrays import Array
 from solvers.regularizers import Regularizer
@@ -50,23 +53,27 @@ class FullyConnectedMap(CoefficientMap):
     def margins(self, theta: Tensor) -> Tensor:
         return self.targets.margins(self.X @ self.composed(theta).mT).flatten(1)
 
-    def at(self, theta: Tensor, carried: Sequence[Any] | None = None) -> Local:
-        del carried
-        layers = self.layers(theta)
-        outputs = self._sizes[-1][0]
+    def _factors(self, theta: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Of every layer, W_L ⋯ W_{l+1} (B, M, rows of W_l) and (W_{l−1} ⋯ W_1 x_n)_n (B, N, columns of W_l)."""
+        layers, outputs = self.layers(theta), self._sizes[-1][0]
         after = [torch.eye(outputs, dtype=theta.dtype, device=theta.device).expand(theta.shape[0], -1, -1)]
         for W in reversed(layers[1:]):
-            after.insert(0, after[0] @ W)  # W_L ⋯ W_{l+1}: (B, M, rows of W_l)
+            after.insert(0, after[0] @ W)
         before = [self.X.expand(theta.shape[0], -1, -1)]
         for W in layers[:-1]:
-            before.append(before[-1] @ W.mT)  # (W_{l−1} ⋯ W_1 x_n)_n: (B, N, columns of W_l)
+            before.append(before[-1] @ W.mT)
+        return after, before
+
+    def at(self, theta: Tensor, carried: Sequence[Any] | None = None) -> Local:
+        del carried
+        after, before = self._factors(theta)
 
         def pull(p: Tensor) -> Tensor:
             values = self.targets.values
             force = self.targets.spread(torch.unflatten(p, -1, values.shape) * values)  # (B, N, M)
             return torch.cat([(A.mT @ force.mT @ B).flatten(1) for A, B in zip(after, before, strict=True)], -1)
 
-        margins = self.targets.margins(before[-1] @ layers[-1].mT).flatten(1)
+        margins = self.targets.margins(before[-1] @ self.layers(theta)[-1].mT).flatten(1)
         if self.n_constraints > MANY:
             squares, grams = self._grams(after, before)
             return ManyMargins(margins, squares, grams, pull, theta, self.degree)
@@ -130,6 +137,16 @@ class FullyConnectedMap(CoefficientMap):
         """With several outputs the regularizer, a sum over singular values, is no sum over coefficients."""
         way = MarginMap if self.settles_slowly else CoefficientMap
         return way.polished(self, theta, p, carried=carried, may_grow=may_grow, tol=tol)
+
+    def held_problem(self, theta: Tensor, carried: Any, active: NDArray[np.bool_]) -> HeldProblem:
+        signs = self.targets.output_signs()
+        n = torch.arange(signs.shape[0], device=signs.device).repeat_interleave(signs.shape[1])
+
+        def rows(t: Tensor) -> Rows:
+            after, before = self._factors(t[None])
+            return Rows([Outer(signs.flatten(0, 1) @ A[0], B[0][n]) for A, B in zip(after, before, strict=True)])
+
+        return replace(super().held_problem(theta, carried, active), rows=rows)
 
     def coefficient_problem(self) -> CoefficientProblem:
         rows = self.targets.rows(self.X).flatten(1).cpu().numpy()

@@ -103,11 +103,6 @@ class Local:
         return Step(p, move, np.zeros_like(h), converged, None)
 
 
-LARGEST_PROVED = 1e6
-"""Entries of the active margins' Jacobian up to which a point is looked for where the flow's own direction closes a
-duality gap as well: all ten digits have 2·10⁶, and take half a minute."""
-
-
 class MarginMap(ABC):
     """θ ↦ m(θ), homogeneous of degree `degree`: m(cθ) = c^degree m(θ) for c > 0."""
 
@@ -226,8 +221,6 @@ class MarginMap(ABC):
         if smallest <= 0:  # positive with the gates held, of size rounding
             return
         active = p > ACTIVE * p.max()
-        if self.convex and int(active.sum()) * theta.numel() > LARGEST_PROVED:
-            return
         unit = smallest ** (-1.0 / self.degree)
         yield from self.as_points(polish_weights(self.held_problem(theta, carried, active), unit * theta), tol)
 

@@ -26,6 +26,7 @@ from gd.flow.kkt import kkt
 from gd.flow.loss_weights import ExponentialWeights, LogisticWeights
 from gd.flow.map_choice import margin_map
 from gd.flow.module_map import ModuleMap
+from gd.flow.weight_polish import gradients
 from gd.networks.linear import Convolutional, Diagonal, FullyConnected
 from gd.networks.linear_network import LinearNetwork
 
@@ -72,6 +73,9 @@ def test_several_outputs_are_one_constraint_each() -> None:
     np.testing.assert_allclose(found.gram, expected.gram, atol=1e-13)
     p = torch.rand(1, 15, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     np.testing.assert_allclose(found.pull(p), expected.pull(p), atol=1e-13)
+    theta = closed.start([model])[0]
+    rows = closed.held_problem(theta, None, np.ones(15, dtype=bool)).rows(theta)
+    np.testing.assert_allclose(rows.dense, gradients(closed.smooth_margins, theta), atol=1e-13)
 
 
 @settings(max_examples=40, deadline=None)
