@@ -18,22 +18,21 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from compare.reports.curves import Curve, curve_plot
-from compare.reports.report import Check, Column, Evidence, Section
+from compare.reports.report import Column, Section
 from compare.reports.tables import table
+from compare.spline.exponents import exponent_check
 from compare.spline.spline_cases import SplineCase
-from compare.spline.width_rates import corrected_problem, fitted_slope, quantiles
+from compare.spline.width_rates import corrected_problem, quantiles
 from gd.networks.wide_relu import Train, WideReLU
 from gd.squared.squared_flow import squared_flow_limit
 from gd.status import SquaredStatus
 from solvers.arrays import Array
 from solvers.splines.initial_distributions import InitialDistribution
 
-ACCURACY = 1e-3
-"""Of the flow of all weights: its error in functions is some 1e-6, below what is measured."""
+ACCURACY = 1e-2
+"""Of the flow of all weights. Against 1e-3 its medians are off by 0.5 % at most."""
 TIMES = 24
 POINTS = 129
-UPPER = 0.1
-"""How far above the theory's exponent a fitted one may be. O(·) is an upper bound: a faster fall is no refutation."""
 PAPER = "Jin and Montúfar (2020)"
 
 
@@ -75,7 +74,7 @@ def trajectory_gaps(case: SplineCase, init: InitialDistribution, widths: Sequenc
     return TrajectoryGaps(tuple(widths), output, linearized, at_end)
 
 
-def linearization_section(name: str, gaps: TrajectoryGaps, *, enough: bool) -> Section:
+def linearization_section(name: str, gaps: TrajectoryGaps) -> Section:
     """The two suprema against width, each with its exponent."""
     output, linearized = (quantiles(each, 0.5) for each in (gaps.output, gaps.linearized))
     made = (
@@ -85,7 +84,6 @@ def linearization_section(name: str, gaps: TrajectoryGaps, *, enough: bool) -> S
             gaps.output,
             -1.0,
             f"{PAPER}, eq. (12)",
-            enough=enough,
         ),
         exponent_check(
             f"{name}: sup over t and x of |f_lin − f| is O(n^(−1/2))",
@@ -93,7 +91,6 @@ def linearization_section(name: str, gaps: TrajectoryGaps, *, enough: bool) -> S
             gaps.linearized,
             -0.5,
             f"{PAPER}, eq. (7)",
-            enough=enough,
         ),
     )
     widths = np.asarray(gaps.widths)
@@ -118,16 +115,3 @@ def linearization_section(name: str, gaps: TrajectoryGaps, *, enough: bool) -> S
     )
     title = "All weights, the output layer, and the linearized network along training"
     return Section(title, text, *table(columns, lines), made, (figure,))
-
-
-def exponent_check(
-    claim: str, widths: Sequence[int], gaps: Array, exponent: float, reference: str, *, enough: bool
-) -> Check:
-    """The fitted exponent is at most the theory's; only one above it by more than the fit's own error refutes."""
-    slope, low, high = fitted_slope(np.asarray(widths), gaps)
-    reason = f"slope {slope:.3f}, 95 % bootstrap interval [{low:.3f}, {high:.3f}]; O(·) is an upper bound"
-    if enough and not np.isnan(slope):
-        excess = Evidence(slope - exponent, (high - low) / 4)
-        return Check.of(claim, excess, UPPER, reference=reference, reason=reason)
-    measured = None if np.isnan(slope) else slope - exponent
-    return Check.not_reached(claim, measured, why=f"{reason}; too few seeds or widths to test it", reference=reference)

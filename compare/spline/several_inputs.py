@@ -22,8 +22,8 @@ from torch import nn
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.report import Check, Column, Section
 from compare.reports.tables import table
-from compare.spline.linearization import exponent_check
-from compare.spline.width_rates import fitted_slope, quantiles
+from compare.spline.exponents import exponent_check, fitted_slope
+from compare.spline.width_rates import quantiles
 from gd.networks.mirrored_relu import DeepReLU, WideReLUVectors
 from gd.squared.squared_flow import squared_flow_limit
 from gd.squared.tangent import tangent_bundle
@@ -143,14 +143,14 @@ def deep_section(*, widths: Sequence[int] = DEEP_WIDTHS, seeds: int = 10) -> Sec
         "points. How far Θ moves in training says whether this is the kernel regime."
     )
     claim = f"depth {DEPTH}: the tangent kernel's relative change in training is O(m^(−1/2))"
-    kept = exponent_check(claim, gaps.widths, gaps.change, -0.5, DEEP, enough=True)
+    kept = exponent_check(claim, gaps.widths, gaps.change, -0.5, DEEP)
     return gaps_section("Deep networks in the kernel regime", text, [gaps], [kept, distance_check(gaps, DEEP)], "deep")
 
 
 def distance_check(gaps: Gaps, reference: str) -> Check:
     """The networks approach the explicit function."""
     claim = f"{gaps.name}, sup distance O(n^(−1/2))"
-    return exponent_check(claim, gaps.widths, gaps.distance, -0.5, reference, enough=True)
+    return exponent_check(claim, gaps.widths, gaps.distance, -0.5, reference)
 
 
 def gaps_section(title: str, text: str, found: Sequence[Gaps], made: Sequence[Check], name: str) -> Section:
@@ -158,7 +158,7 @@ def gaps_section(title: str, text: str, found: Sequence[Gaps], made: Sequence[Ch
     lines, curves = [], []
     for colour, gaps in enumerate(found):
         median, change = quantiles(gaps.distance, 0.5), quantiles(gaps.change, 0.5)
-        slope = fitted_slope(np.asarray(gaps.widths), gaps.distance)[0]
+        slope = fitted_slope(gaps.widths, gaps.distance)[0]
         fitted = (~np.isnan(gaps.distance)).sum(axis=1)
         lines += [
             (gaps.name, n, int(fitted[k]), median[k], change[k], slope if n == gaps.widths[-1] else None)
