@@ -11,20 +11,17 @@ from compare.papers.lines import Line, Measured, about
 LAW = "gaussian:1,0.316228"
 """B ~ N(0, 0.1) is the variance."""
 
-TOLD = ("rates", "linearization")
-PANELS = "narrow networks, in hundreds of steps each, half a minute"
+TOLD = ("rates", "panels", "linearization")
 
 UNIFORM = SplineComparison(
-    inits=("uniform:1,2",), widths=(10, 40, 160, 640, 2560, 5120), seeds=300, questions=(*TOLD, "panels", "start")
+    inits=("uniform:1,2",), widths=(10, 40, 160, 640, 2560, 5120), seeds=300, questions=(*TOLD, "start")
 )
 """W ~ U(−1, 1), B ~ U(−2, 2); the figure's widths and wider ones, from which the slope is fitted."""
 
-UNIFORM_QUICKLY = replace(SplineComparison.quick()[0], questions=TOLD)
+UNIFORM_QUICKLY = replace(SplineComparison.quick()[0], questions=UNIFORM.questions)
 """Sixty networks."""
 
-GAUSSIAN = SplineComparison(
-    inits=(LAW,), widths=(20, 80, 160, 320, 640, 1280, 2560, 5120), seeds=300, questions=(*TOLD, "panels")
-)
+GAUSSIAN = SplineComparison(inits=(LAW,), widths=(20, 80, 160, 320, 640, 1280, 2560, 5120), seeds=300, questions=TOLD)
 """W ~ N(0, 1), B ~ N(0, 0.1), the figure's widths and those between."""
 
 GAUSSIAN_QUICKLY = SplineComparison(inits=(LAW,), widths=(160, 800, 2560, 5120), seeds=120, questions=TOLD)
@@ -46,12 +43,11 @@ def of_both(*words: str) -> tuple[Measured, ...]:
     return Measured(UNIFORM, UNIFORM_QUICKLY, chosen), Measured(GAUSSIAN, GAUSSIAN_QUICKLY, chosen)
 
 
-STARTS = Measured(UNIFORM, None, about("as printed"), needs="trained one by one, a minute")
 LINES = (
     Line("opening figure", "deep linear networks end at the ℓ2 max margin", measured=(Measured(LINEAR, LINEAR),)),
     Line("eq. (1)", "the network", elsewhere="a definition: gd.WideReLU"),
     Line("eqs. (2), (3)", "the initialization, mirrored or not: the network ends O(n^{−1/2}) from its own problem",
-         measured=(STARTS,)),
+         measured=(Measured(UNIFORM, UNIFORM_QUICKLY, about("as printed")),)),
     Line("main theorem as printed", "an inf over [−L, L] of |f − g*| says that f is near g* on [−L, L]",
          ("theorem-inf-as-printed",)),
     Line("main theorem, eq. (4)", "sup over [−L, L] of |f − g*| is O(n^{−1/2}); g* solves the variational problem",
@@ -61,13 +57,13 @@ LINES = (
     Line("figure: uniform initialization", "W ~ U(−1, 1), B ~ U(−2, 2): the error falls like n^{−1/2}",
          measured=(Measured(UNIFORM, UNIFORM_QUICKLY, about("falls like width")),)),
     Line("figure: uniform, panels", "functions of 10, 40, 160, 640 neurons approach the spline",
-         measured=(Measured(UNIFORM, None, about("units and more fit"), needs=PANELS),
-                   Measured(UNIFORM, None, about("widest panel"), needs=PANELS))),
+         measured=(Measured(UNIFORM, UNIFORM_QUICKLY, about("units and more fit")),
+                   Measured(UNIFORM, UNIFORM_QUICKLY, about("widest panel")))),
     Line("figure: Gaussian initialization", "W ~ N(0, 1), B ~ N(0, 0.1): the error falls like n^{−1/2}",
          measured=(Measured(GAUSSIAN, GAUSSIAN_QUICKLY, about("falls like width")),)),
     Line("figure: Gaussian, panels", "functions of 20, 80, 320, 2560 neurons approach the spline",
-         measured=(Measured(GAUSSIAN, None, about("units and more fit"), needs=PANELS),
-                   Measured(GAUSSIAN, None, about("widest panel"), needs=PANELS))),
+         measured=(Measured(GAUSSIAN, GAUSSIAN_QUICKLY, about("units and more fit")),
+                   Measured(GAUSSIAN, GAUSSIAN_QUICKLY, about("widest panel")))),
     Line("eq. (7)", "the linearized model; sup over t of |f_lin − f| is O(n^{−1/2}) (Lee et al. 2019)",
          ("linearized-network",), of_both("f_lin − f|")),
     Line("eqs. (8)-(11)", "the gradients and their sizes", ("gradients", "kernel-shares")),

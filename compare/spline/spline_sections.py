@@ -68,8 +68,8 @@ def rate_section(name: str, study: WidthStudy, case: SplineCase) -> Section:
         "Each network is trained by gradient flow to residual 10⁻¹⁰ on data corrected by the line (u, v) of problem "
         "(21); on the data as they are the limit is another function (problem (18)), and the error would stop falling. "
         f"Distances are true maxima, pieces against spline. Widths below {FITTED_FROM} are shown and not fitted: there "
-        f"the kernel of the data is often nearly singular. {counted(study.unfitted, 'network')} not fitted in the steps "
-        "allowed, and left out."
+        "the kernel of the data is often nearly singular. "
+        f"{counted(study.unfitted, 'network')} not fitted in the steps allowed, and left out."
     )
     columns = (
         Column("width", "width n", about="units of one of the two mirrored halves; 2n in all"),
