@@ -28,6 +28,7 @@ from compare.margin.margin_predictions import kkt_residual
 from compare.reports.report import Check, Column, Evidence, Section, Value
 from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import Limit
+from solvers.arrays import Array
 from solvers.max_margin import max_margin
 from solvers.regularizers import Schatten
 from solvers.solution import Solution
@@ -120,19 +121,30 @@ class PooledLimit:
         return Evidence(figure, LEFT * (abs(now / then - 1.0) + turning))
 
 
+def average_pooling(signals: Signals, kernel: int, pool: int, channels: int, seed: int) -> PooledLimit:
+    """The network with average pooling, and the optimum of (1)."""
+    X, y = signals.X, signals.y
+    model = PooledCNN(X.shape[1], kernel, pool, channels, seed=seed)
+    optimum = max_margin(seen_by_weights(signals, kernel, pool), y, Schatten(1.0))
+    name = f"average pooling {pool}, K={kernel}"
+    return PooledLimit(signals, name, channels, model, flow_limit(model, X, y), optimum)
+
+
+def seen_by_weights(signals: Signals, kernel: int, pool: int) -> Array:
+    """B(x_n), (N, K, D/s)."""
+    return np.asarray(pooled_inputs(torch.as_tensor(signals.X), kernel, pool))
+
+
+def three_layers(signals: Signals, kernel: int, channels: int, seed: int) -> PooledLimit:
+    """Three layers without pooling."""
+    model = ThreeLayerCNN(signals.X.shape[1], kernel, channels, seed=seed)
+    limit = flow_limit(model, signals.X, signals.y)
+    return PooledLimit(signals, f"three layers, K={kernel}", channels, model, limit, None)
+
+
 def pooled_limits(signals: Signals, kernel: int, pool: int, channels: int, seed: int) -> list[PooledLimit]:
     """The pooled network, and three layers without pooling."""
-    X, y = signals.X, signals.y
-    B = np.asarray(pooled_inputs(torch.as_tensor(X), kernel, pool))
-    optimum = max_margin(B, y, Schatten(1.0))
-    pooled = PooledCNN(X.shape[1], kernel, pool, channels, seed=seed)
-    deep = ThreeLayerCNN(X.shape[1], kernel, channels, seed=seed)
-    return [
-        PooledLimit(
-            signals, f"average pooling {pool}, K={kernel}", channels, pooled, flow_limit(pooled, X, y), optimum
-        ),
-        PooledLimit(signals, f"three layers, K={kernel}", channels, deep, flow_limit(deep, X, y), None),
-    ]
+    return [average_pooling(signals, kernel, pool, channels, seed), three_layers(signals, kernel, channels, seed)]
 
 
 def checks_of(found: PooledLimit) -> list[Check]:
@@ -142,13 +154,17 @@ def checks_of(found: PooledLimit) -> list[Check]:
     reason = "" if found.limit.status.converged else str(found.limit.status)
     kind = "pooling" if found.optimum is not None else "depth 3"
     checks = [Check.of(f"{kind}: {label}: the flow ends at a KKT point", kkt, RESOLUTION, reference=KKT, reason=reason)]
-    if found.optimum is not None:
-        statement = f"pooling: {label}: the flow ends at the nuclear-norm max margin"
-        if found.channels < min(found.optimum.beta.shape):
-            checks.append(Check.no_prediction(statement, found.excess.figure, why=FEW))
-        else:
-            checks.append(Check.of(statement, found.excess, RESOLUTION, reason=EXPECTED))
-    return checks
+    return checks if found.optimum is None else [*checks, optimum_check(found)]
+
+
+def optimum_check(found: PooledLimit) -> Check:
+    """That the flow ends at the optimum of (1)."""
+    assert found.optimum is not None
+    label = f"{found.name}, C={found.channels}, {found.signals.name}"
+    statement = f"pooling: {label}: the flow ends at the nuclear-norm max margin"
+    if found.channels < min(found.optimum.beta.shape):
+        return Check.no_prediction(statement, found.excess.figure, why=FEW)
+    return Check.of(statement, found.excess, RESOLUTION, reason=EXPECTED)
 
 
 def row(found: PooledLimit) -> dict[str, Value]:

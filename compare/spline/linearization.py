@@ -51,27 +51,35 @@ class TrajectoryGaps:
 
 def trajectory_gaps(case: SplineCase, init: InitialDistribution, widths: Sequence[int], seeds: int) -> TrajectoryGaps:
     """Train the three from the same starts, on corrected data."""
+    output, linearized, at_end = np.full((3, len(widths), seeds), np.nan)
+    for k, width in enumerate(widths):
+        lin, out, full = trajectories(case, init, width, seeds)
+        output[k], linearized[k] = largest(lin - out), largest(lin - full)
+        at_end[k] = largest((lin - out)[:, -1:])
+    return TrajectoryGaps(tuple(widths), output, linearized, at_end)
+
+
+def trajectories(case: SplineCase, init: InitialDistribution, width: int, seeds: int) -> list[Array]:
+    """Functions (S, T, points) of networks with all weights linearized, output weights alone, all weights."""
     y, _ = corrected_problem(case, init)
     grid = np.linspace(*case.interval, POINTS)
     modes = np.linalg.eigvalsh(init.kernel(case.x[:, None], case.x))
     times = np.geomspace(0.01 / modes[-1], 100.0 / max(modes[0], 1e-6 * modes[-1]), TIMES)
-    output, linearized, at_end = np.full((3, len(widths), seeds), np.nan)
-    for k, width in enumerate(widths):
-        each = [seeds * width + seed for seed in range(seeds)]
-        paths, fitted = [], np.ones(seeds, dtype=bool)
-        trained: tuple[Train, ...] = ("linearized", "output", "all")
-        for train in trained:
-            nets = [WideReLU(width, init, train=train, seed=seed) for seed in each]
-            flow = squared_flow_limit(
-                nets, case.x[:, None], y, times=times / width, grid=grid[:, None], accuracy=ACCURACY, max_steps=3000
-            )
-            paths.append(flow.grid_outputs)
-            fitted &= [status is SquaredStatus.FITTED for status in flow.status]
-        lin, out, full = paths
-        output[k] = np.where(fitted, np.abs(lin - out).max(axis=(1, 2)), np.nan)
-        linearized[k] = np.where(fitted, np.abs(lin - full).max(axis=(1, 2)), np.nan)
-        at_end[k] = np.where(fitted, np.abs(lin - out)[:, -1].max(axis=1), np.nan)
-    return TrajectoryGaps(tuple(widths), output, linearized, at_end)
+    trained: tuple[Train, ...] = ("linearized", "output", "all")
+    paths = []
+    for train in trained:
+        nets = [WideReLU(width, init, train=train, seed=seeds * width + seed) for seed in range(seeds)]
+        flow = squared_flow_limit(
+            nets, case.x[:, None], y, times=times / width, grid=grid[:, None], accuracy=ACCURACY, max_steps=3000
+        )
+        fitted = np.array([status is SquaredStatus.FITTED for status in flow.status])
+        paths.append(np.where(fitted[:, None, None], flow.grid_outputs, np.nan))
+    return paths
+
+
+def largest(difference: Array) -> Array:
+    """Over t and x, (S,); NaN where a network did not fit."""
+    return np.asarray(np.abs(difference).max(axis=(1, 2)))
 
 
 def linearization_section(name: str, gaps: TrajectoryGaps) -> Section:
