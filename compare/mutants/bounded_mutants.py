@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from compare.bounded.local_minima import Minimum, local_check
-from compare.bounded.pooling import average_pooling, optimum_check, seen_by_weights
+from compare.bounded.pooling import MaxPooledCNN, average_pooling, optimum_check, seen_by_weights
 from compare.bounded.signals import Signals, gaussian_signals
 from compare.bounded.wavelets import WAVELETS, gains, sizes, sparser_check
 from compare.mutants.network_mutants import Seen, kkt_check, polished_residual
@@ -44,6 +44,7 @@ def pooling_trial(signals: Signals, seed: int) -> Trial:
     seen = {
         "inputs moved by one": Seen(found.model, lambda x: torch.roll(x, 1, -1)),
         "inputs reversed": Seen(found.model, lambda x: torch.flip(x, (-1,))),
+        "max pooling": MaxPooledCNN(X.shape[1], KERNEL, POOL, KERNEL),
     }
     mutants.append(Mutant("a KKT point", kkt_check("its own problem", found.limit, found.model, X, y)))
     for claim, other in seen.items():
@@ -54,22 +55,22 @@ def pooling_trial(signals: Signals, seed: int) -> Trial:
 
 def minima_trial(signals: Signals, seed: int) -> Trial:
     """A diagonal network, and one from which the largest coefficient was taken: it ends at a saddle."""
-    name, found = "diagonal, L=2", []
-    for claim in ("a local minimum", "a local minimum, with a coefficient whose weights start at 0"):
-        model = Diagonal(signals.X.shape[1], 2, seed=seed)
-        if found:
-            largest = int(np.abs(found[0].limit.predictor).argmax())
-            with torch.no_grad():
-                for layer in model.weights:
-                    layer[largest] = 0.0
-        limit = flow_limit(model, signals.X, signals.y)
-        found.append(Minimum(signals, claim, False, limit, limit.second_order()))
-    right, saddle = found
-    return Trial(
-        name,
-        signals.name,
-        (Mutant(right.name, local_check(right)), Mutant(saddle.name, local_check(saddle), -saddle.second.smallest)),
-    )
+    D = signals.X.shape[1]
+    right = minimum(signals, Diagonal(D, 2, seed=seed), "a local minimum")
+    assert right.limit.predictor is not None
+    model, largest = Diagonal(D, 2, seed=seed), int(np.abs(right.limit.predictor).argmax())
+    with torch.no_grad():
+        for layer in model.weights:
+            layer[largest] = 0.0
+    saddle = minimum(signals, model, "a local minimum, with a coefficient whose weights start at 0")
+    wrong = Mutant(saddle.name, local_check(saddle), -saddle.second.smallest)
+    return Trial("diagonal, L=2", signals.name, (Mutant(right.name, local_check(right)), wrong))
+
+
+def minimum(signals: Signals, model: Diagonal, claim: str) -> Minimum:
+    """Where its flow ends."""
+    limit = flow_limit(model, signals.X, signals.y)
+    return Minimum(signals, claim, False, limit, limit.second_order())
 
 
 def wavelet_trial(kernel: int, N: int, D: int, data_sets: int) -> Trial:

@@ -85,7 +85,7 @@ LINES = (
     Line("beyond the slides: two dimensions", "one channel is not enough for images", ("two-dimensions",)),
     Line("experiment", "the limit of gradient descent does not depend on C ≥ R on image data", ("kkt-two-layer",),
          (Measured(IMAGES, IMAGES_QUICKLY),)),
-    Line("future: pooling", "average pooling: twice a nuclear norm of the pooled data",
+    Line("future: pooling", "average pooling: twice a nuclear norm of the pooled data; max pooling: KKT points",
          measured=(Measured(BOUNDED, BOUNDED_QUICKLY, about("pooling")),)),
     Line("future: depth", "three layers: KKT points in weight space",
          measured=(Measured(BOUNDED, BOUNDED_QUICKLY, about("depth 3")),)),

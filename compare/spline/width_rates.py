@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compare.function_distance import l2_distance, uniform_distance
 from compare.spline.spline_cases import SplineCase
@@ -44,7 +45,7 @@ class WidthStudy:
     """Root mean square over the interval, shape (W, S)."""
 
     @property
-    def fitted(self) -> Array:
+    def fitted(self) -> NDArray[np.bool_]:
         """Which widths are in the fit, (W,)."""
         return np.asarray(self.widths) >= FITTED_FROM
 

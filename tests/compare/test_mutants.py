@@ -70,7 +70,7 @@ def test_wrong_filters_and_wrong_splines_are_refuted():
     ("trial", "wrong"),
     [
         pytest.param(lambda: decay_trial(load("synthetic:4,6,0"), 0), 7, id="decay"),
-        pytest.param(lambda: pooling_trial(gaussian_signals(6, 8, 0), 0), 7, id="pooling"),
+        pytest.param(lambda: pooling_trial(gaussian_signals(6, 8, 0), 0), 8, id="pooling"),
         pytest.param(lambda: minima_trial(gaussian_signals(6, 8, 0), 0), 1, id="local minima"),
         pytest.param(lambda: wavelet_trial(8, 12, 64, 40), 6, id="wavelets"),
         pytest.param(lambda: printed_start_trial(BUILTIN, "gaussian:1,1", 10240, 24), 2, id="initial function"),
