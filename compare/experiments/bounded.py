@@ -49,7 +49,7 @@ class BoundedComparison(Experiment):
     channels: Sequence[int] = parameter((1, 3), "Channels C with pooling and with three layers.", kind=INTEGERS)
     seeds: Sequence[int] = seeds((0, 1, 2, 3))
     kernels: Sequence[int] = parameter((2, 4, 8, 32), "Kernel sizes in the question about wavelets.", kind=INTEGERS)
-    data_sets: int = parameter(40, "Data sets there.", within=Interval(0))
+    data_sets: int = parameter(200, "Data sets there.", within=Interval(0))
     points_in_wavelets: int = parameter(12, "Signals of each of them.", option=None, within=COUNT)
     length_in_wavelets: int = parameter(64, "Their length, a power of two.", option=None, within=COUNT)
 
@@ -62,8 +62,8 @@ class BoundedComparison(Experiment):
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
-        """Two data sets, and ten for wavelets."""
-        return (cls(channels=(3,), seeds=(1, 2), kernels=(2, 8), data_sets=10),)
+        """Two data sets, and forty for wavelets."""
+        return (cls(channels=(3,), seeds=(1, 2), kernels=(2, 8), data_sets=40),)
 
 
 compare_bounded = function_of(BoundedComparison, "compare_bounded")

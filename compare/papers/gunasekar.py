@@ -50,7 +50,7 @@ PADDING = PaddingComparison("synthetic:6,10,0", kernels=(3, 5), seeds=(0, 1))
 PADDING_QUICKLY = PaddingComparison("synthetic:6,10,0", kernels=(3,), seeds=(0,))
 """One kernel, one start."""
 
-BOUNDED = BoundedComparison(data_sets=400)
+BOUNDED = BoundedComparison()
 """Pooling, depth 3, wavelets."""
 
 BOUNDED_QUICKLY = replace(BoundedComparison.quick()[0], data_sets=200)
