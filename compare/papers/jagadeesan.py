@@ -78,7 +78,8 @@ LINES = (
     Line("lemma, ⋆ read as convolution", "a∗a + b∗b = c∗c", ("ordinary-convolution-lemma",)),
     Line("its polynomial form", "x^{K−1}p_c(x)p_c(1/x) = x^{K−1}p_a(x)p_a(1/x) + x^{K−1}p_b(x)p_b(1/x)",
          ("autocorrelation-polynomial", "spectral-factor", "spectral-factor-degenerate")),
-    Line("extension 1", "R > 1: no independence for every C ≥ 1; and no lemma", ("several-input-channels", "two-channels")),
+    Line("extension 1", "R > 1: no independence for every C ≥ 1; and no lemma",
+         ("several-input-channels", "two-channels")),
     Line("extension 2", "independent of C for C ≥ R·K", ("rank-reduction",)),
     Line("conjecture", "independent of C for C ≥ R: no counterexample found", measured=(
         Measured(TWO_CHANNELS, TWO_CHANNELS_QUICKLY),)),
