@@ -75,7 +75,7 @@ def training_trial(case: SplineCase, init: str) -> Trial:
     late = np.stack([largest(lin[:, :-LATER] - out[:, LATER:]) for lin, out, _ in paths])
     mutants = []
     for name, gaps, right, wrong in (
-        ("|all weights − output weights|", output, -1.0, -1.5),
+        ("|all weights − output weights|", output, -1.0, -2.0),
         ("|f − f_lin|", linear, -0.5, -2.5),
     ):
         for exponent in (right, wrong):
