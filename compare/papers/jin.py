@@ -90,7 +90,7 @@ LINES = (
     Line("figure: the effect of ζ", "blue and orange lines: where ζ peaks the solution bends",
          elsewhere="docs/gallery/initial_distributions.py draws them; solvers.weighted_spline certifies each"),
     Line("future work 1", "several inputs: networks on ℝ² and ℝ³ end O(n^{−1/2}) from the kernel's interpolant",
-         measured=(Measured(INPUTS, None, needs="networks of up to 2,560 units, a minute"),)),
+         measured=(Measured(INPUTS, None, needs="networks of up to 2,560 units, two minutes of processor time"),)),
     Line("future work 2", "deep networks: the kernel regime at depth 3",
          measured=(Measured(DEEP, None, needs="networks of three layers, some minutes"),)),
     Line("future work 3", "other optimization methods",
