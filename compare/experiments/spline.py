@@ -65,7 +65,7 @@ class SplineComparison(Experiment):
         kind=INTEGERS,
         within=COUNT,
     )
-    seeds: int = parameter(100, "Networks per width; slopes are tested from 20 on.", within=COUNT)
+    seeds: int = parameter(100, "Networks per width; slopes are tested from 16 on.", within=COUNT)
 
     questions: Sequence[str] = parameter(QUESTIONS, "Which sections, comma-separated.", kind=NAMES, choices=QUESTIONS)
 

@@ -28,7 +28,7 @@ EXACT = 0.05
 """How far a fitted exponent may be from that of a rate."""
 UPPER = 0.1
 """How far above the theory's exponent a fitted one may be where the theory has an upper bound."""
-WIDTHS, NETWORKS = 3, 20
+WIDTHS, NETWORKS = 3, 16
 """The fewest that a verdict rests on. Measured on lognormal errors: 95 % of the intervals of them hold the slope."""
 CONFIDENCE = 0.95
 

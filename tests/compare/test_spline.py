@@ -59,7 +59,7 @@ def test_a_verdict_takes_enough_points_and_an_interval_on_one_side(networks: int
         check = exponent_check("", WIDTHS[:widths], sup, -0.5, "", exact=exact)
         edge = power in (-0.45, -0.4)
         decided = {-0.5: Verdict.CONFIRMED, -0.6: Verdict.CONFIRMED, -0.2: Verdict.REFUTED}
-        few = networks < 20 or widths < 3
+        few = networks < 16 or widths < 3
         assert check.verdict is (Verdict.NOT_REACHED if few or edge else decided[power])
 
 
