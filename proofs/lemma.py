@@ -23,8 +23,10 @@ from numpy.typing import ArrayLike
 
 from proofs import lemma_arguments as arguments
 from proofs.balls import bits
+from proofs.certified_factor import spectral_factor
 from proofs.claim import Claim, Kind, Verdict
 from proofs.kernels import rational_kernels
+from proofs.lemma_arguments import Problem
 from solvers.arrays import Array
 
 if TYPE_CHECKING:
@@ -87,8 +89,8 @@ def verify_lemma(
         dim: D ≥ K, the length of the circle; None proves it for every D ≥ K at once. For matrices D has to be so large
             that no lag wraps, D ≥ 2K − 1, in both directions for images.
         exact: True factors exactly (floats are the binary fractions that they are), False certifies double precision.
-            None is exact where every entry is an integer, a fraction or a text such as "1/3", up to K = 64. Matrices
-            are always decided exactly.
+            None is exact up to K = 64 where every entry is an integer, a fraction or a text such as "1/3", and where
+            double precision proves nothing. Matrices are always decided exactly.
         channels: whether the rows of a matrix are input channels, whose cross-correlations are all to be matched.
 
     Returns:
@@ -120,10 +122,8 @@ def verify_lemma(
         problem = arguments.zero(shape)
     elif len(shape) == 2:
         problem = arguments.channels(matrices, dim) if channels else arguments.planar(matrices)
-    elif exact or (exact is None and rational):
-        problem = arguments.exact([matrix[0] for matrix in matrices], dim)
     else:
-        problem = arguments.certified([matrix[0] for matrix in matrices])
+        problem = _of_vectors([matrix[0] for matrix in matrices], dim, rational, exact)
     stated = Claim(
         name="lemma",
         statement="Σ_i a_i⋆a_i = c⋆c" + ("" if dim is None else f" (mod {dim})"),
@@ -148,6 +148,16 @@ def verify_lemma(
         minimal_polynomials=problem.minimal() if holds else (),
         stated=stated,
     )
+
+
+def _of_vectors(vectors: list[arguments.Vector], dim: int | None, rational: bool, exact: bool | None) -> Problem:
+    """In double precision unless asked otherwise; where that proves nothing, exactly after all."""
+    if exact or (exact is None and rational):
+        return arguments.exact(vectors, dim)
+    found = spectral_factor(*vectors)
+    if found.exists or exact is False or len(vectors[0]) > _EXACT_UP_TO:
+        return arguments.certified(vectors, found)
+    return arguments.exact(vectors, dim)
 
 
 # What comes in

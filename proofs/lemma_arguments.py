@@ -14,7 +14,7 @@ import numpy as np
 from flint import arb, arb_poly, fmpq, fmpz_poly
 
 from proofs.balls import bits, lags
-from proofs.certified_factor import spectral_factor
+from proofs.certified_factor import CertifiedFactor
 from proofs.claim import Argument, Formula, Kind, Step
 from proofs.convolution_limits import autocorrelation_2d
 from proofs.exact_factor import (
@@ -146,8 +146,7 @@ def _minimal(factor: ExactFactor) -> tuple[str, ...]:
         return ()
 
 
-def certified(kernels: Sequence[Vector]) -> Problem:
-    found = spectral_factor(*kernels)
+def certified(kernels: Sequence[Vector], found: CertifiedFactor) -> Problem:
     c = [arb(float(v)) for v in found.factor]
 
     def argument(formula: Formula, size: int) -> Iterator[Step]:

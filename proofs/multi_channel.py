@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sympy import I, Integer, Matrix, Symbol, cos, exp, pi, re, sin, sqrt
+from sympy import I, Integer, Matrix, Symbol, cos, exp, eye, pi, re, sin, sqrt
 
 from proofs.claim import Claim, Formula, Step, claim, for_all_sizes
 from proofs.convolution_lemma import AUTOCORRELATION, many_kernels
@@ -156,6 +156,18 @@ def _every_predictor(formula: Formula, size: int) -> Iterator[Step]:
             yield instance(f"D = {dim}: entry {shift} of the network's predictor").equal(found, beta[shift])
 
 
+def _several_inputs(formula: Formula, size: int) -> Iterator[Step]:
+    u0, u1, v0, v1 = real("u0 u1 v0 v1")
+    determinant, target = formula["determinant"], Matrix(2, 2, formula["target"])
+    one = Matrix([u0, u1]) * Matrix([[v0, v1]]) / sqrt(2)
+    yield check("one output channel: β = u vᵀ/√2 has the determinant 0").equal(determinant(*one), 0)
+    yield check("the target has another").equal(determinant(*target), 1)
+    U = formula["tap"] * eye(2)
+    yield check("two output channels, u_c = √2 e_c and v_c the rows of the target, compute it").equal(
+        ((U * target / sqrt(2)) - target).norm(), 0
+    )
+
+
 _PHASE = {"phase": lambda left, right, omega: omega ** (left - right)}
 _PEEL = {"peel": lambda gi, gj, g0: gi * gj / g0, "trace": lambda w: w**2}
 _SDP = {
@@ -196,4 +208,14 @@ CLAIMS: tuple[Claim, ...] = (
     .refutes("tap 1", tap=lambda D: Integer(1))
     .refutes("the second tap", place=1)
     .refutes("v = √D β", output=lambda b, D: sqrt(D) * b),
+    claim(
+        "several-input-channels",
+        _several_inputs,
+        determinant=lambda p, q, r, s: p * s - q * r,
+        target=(1, 0, 0, 1),
+        tap=sqrt(2),
+    )
+    .refutes("sign in the determinant", determinant=lambda p, q, r, s: p * s + q * r)
+    .refutes("a target of rank one", target=(1, 1, 1, 1))
+    .refutes("taps 1", tap=Integer(1)),
 )

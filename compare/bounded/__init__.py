@@ -1,1 +1,1 @@
-"""Networks with kernels of bounded width: average pooling, three layers, local minima, sparsity in wavelets."""
+"""Networks with kernels of bounded width: pooling, three layers, local minima, sparsity in wavelets."""

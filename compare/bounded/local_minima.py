@@ -5,9 +5,10 @@
 
 That flows end at local minima of (14), not only at stationary points, is suspected by Gunasekar et al. (2018); that
 stationary points of (14) may have nothing to do with (15) is stated there. Both are measured. For the first the figure
-is how fast a small weight grows out of the direction where the integration ended (`Limit.integrated.growth`); the table
-has the second-order conditions at the polished limit. For the second, circular networks with one kernel of size K:
-their R_K is a norm, so a strict local minimum of (14) above the certified optimum of (15) settles it.
+is how fast a small weight grows out of the direction where the integration ended (`Limit.integrated.growth`), which can
+refute; the second-order conditions at the polished limit must say minimum too, or nothing is decided. For the second,
+circular networks with one kernel of size K: their R_K is a norm, so a strict local minimum of (14) above the certified
+optimum of (15) settles it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 
 from compare.bounded.signals import Signals
 from compare.margin.evidence import GROWING
-from compare.reports.report import Check, Column, Evidence, Section, Value
+from compare.reports.report import Check, Column, Evidence, Section, Value, Verdict
 from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import Limit
 from gd.flow.second_order import PointKind, SecondOrder
@@ -97,7 +98,10 @@ def local_check(found: Minimum) -> Check:
     if not found.limit.status.converged or math.isnan(growth):
         return Check.not_reached(statement, None, why=str(found.limit.status), reference=SUSPECTED)
     turning = 10.0 * found.limit.integrated.turned / max(found.limit.log_norm, 1.0)
-    return Check.of(statement, Evidence(max(growth, 0.0), turning), GROWING, reference=SUSPECTED)
+    check = Check.of(statement, Evidence(max(growth, 0.0), turning), GROWING, reference=SUSPECTED)
+    if check.verdict is Verdict.CONFIRMED and not found.second.kind.minimum:
+        return Check.not_reached(statement, growth, why=f"nothing grows, but: {found.second.kind}", reference=SUSPECTED)
+    return check
 
 
 def apart_check(found: list[Minimum]) -> Check:

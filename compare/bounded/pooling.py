@@ -1,4 +1,4 @@
-"""Average pooling between the two layers of a CNN, and a third convolution: what is known of their limits.
+"""Pooling between the two layers of a CNN, and a third convolution: what is known of their limits.
 
     f(x) = Σ_c ⟨v_c, pool_s(x ⋆ u_c)⟩ = ⟨B(x), Σ_c u_c v_cᵀ⟩,      B(x)[k, j] = s^{-1} Σ_{i<s} D^{-1/2} x[js + i + k]
 
@@ -8,7 +8,8 @@ The network is bilinear in (U, V), so with M = Σ_c u_c v_cᵀ its representatio
 
 a convex problem on matrices K × D/s with at least min(K, D/s) channels. Without pooling (s = 1) M is read along its
 circular anti-diagonals alone, which is R_K. That gradient flow ends at a KKT point is a theorem; that it ends at the
-optimum of (1) is expected, as for several outputs, and is put to the test. Of three layers only the first is known.
+optimum of (1) is expected, as for several outputs, and is put to the test. Of max pooling, where the largest value of
+a window takes the place of its mean and f is no longer linear in x, and of three layers only the first is known.
 
 Reference: Lyu and Li (2020), Theorem 4.4, for KKT points; Jagadeesan, Razenshteyn, Gunasekar (2021) for s = 1.
 """
@@ -28,6 +29,7 @@ from compare.margin.margin_predictions import kkt_residual
 from compare.reports.report import Check, Column, Evidence, Section, Value
 from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import Limit
+from solvers.arrays import Array
 from solvers.max_margin import max_margin
 from solvers.regularizers import Schatten
 from solvers.solution import Solution
@@ -64,6 +66,17 @@ class PooledCNN(nn.Module):
     def forward(self, X: Tensor) -> Tensor:
         """f(x_n), (N,)."""
         outputs: Tensor = torch.einsum("nkj,ck,cj->n", pooled_inputs(X, self.kernel, self.pool), self.U, self.V)
+        return outputs
+
+
+class MaxPooledCNN(PooledCNN):
+    """The same weights with the largest of the s values of each window, in place of their mean."""
+
+    def forward(self, X: Tensor) -> Tensor:
+        """f(x_n), (N,)."""
+        hidden = torch.einsum("nkd,ck->ncd", pooled_inputs(X, self.kernel, 1), self.U)
+        largest = torch.unflatten(hidden, -1, (hidden.shape[-1] // self.pool, self.pool)).amax(-1)
+        outputs: Tensor = (largest * self.V).sum((1, 2))
         return outputs
 
 
@@ -120,19 +133,38 @@ class PooledLimit:
         return Evidence(figure, LEFT * (abs(now / then - 1.0) + turning))
 
 
-def pooled_limits(signals: Signals, kernel: int, pool: int, channels: int, seed: int) -> list[PooledLimit]:
-    """The pooled network, and three layers without pooling."""
+def average_pooling(signals: Signals, kernel: int, pool: int, channels: int, seed: int) -> PooledLimit:
+    """The network with average pooling, and the optimum of (1)."""
     X, y = signals.X, signals.y
-    B = np.asarray(pooled_inputs(torch.as_tensor(X), kernel, pool))
-    optimum = max_margin(B, y, Schatten(1.0))
-    pooled = PooledCNN(X.shape[1], kernel, pool, channels, seed=seed)
-    deep = ThreeLayerCNN(X.shape[1], kernel, channels, seed=seed)
-    return [
-        PooledLimit(
-            signals, f"average pooling {pool}, K={kernel}", channels, pooled, flow_limit(pooled, X, y), optimum
-        ),
-        PooledLimit(signals, f"three layers, K={kernel}", channels, deep, flow_limit(deep, X, y), None),
-    ]
+    model = PooledCNN(X.shape[1], kernel, pool, channels, seed=seed)
+    optimum = max_margin(seen_by_weights(signals, kernel, pool), y, Schatten(1.0))
+    name = f"average pooling {pool}, K={kernel}"
+    return PooledLimit(signals, name, channels, model, flow_limit(model, X, y), optimum)
+
+
+def seen_by_weights(signals: Signals, kernel: int, pool: int) -> Array:
+    """B(x_n), (N, K, D/s)."""
+    return np.asarray(pooled_inputs(torch.as_tensor(signals.X), kernel, pool))
+
+
+def max_pooling(signals: Signals, kernel: int, pool: int, channels: int, seed: int) -> PooledLimit:
+    """The network with max pooling, from the same weights."""
+    model = MaxPooledCNN(signals.X.shape[1], kernel, pool, channels, seed=seed)
+    limit = flow_limit(model, signals.X, signals.y)
+    return PooledLimit(signals, f"max pooling {pool}, K={kernel}", channels, model, limit, None)
+
+
+def three_layers(signals: Signals, kernel: int, channels: int, seed: int) -> PooledLimit:
+    """Three layers without pooling."""
+    model = ThreeLayerCNN(signals.X.shape[1], kernel, channels, seed=seed)
+    limit = flow_limit(model, signals.X, signals.y)
+    return PooledLimit(signals, f"three layers, K={kernel}", channels, model, limit, None)
+
+
+def pooled_limits(signals: Signals, kernel: int, pool: int, channels: int, seed: int) -> list[PooledLimit]:
+    """Average and max pooling, and three layers without pooling."""
+    pooled = [each(signals, kernel, pool, channels, seed) for each in (average_pooling, max_pooling)]
+    return [*pooled, three_layers(signals, kernel, channels, seed)]
 
 
 def checks_of(found: PooledLimit) -> list[Check]:
@@ -140,15 +172,19 @@ def checks_of(found: PooledLimit) -> list[Check]:
     data, label = found.signals, f"{found.name}, C={found.channels}, {found.signals.name}"
     kkt = of_kkt(found.limit, found.model, data.X, data.y)
     reason = "" if found.limit.status.converged else str(found.limit.status)
-    kind = "pooling" if found.optimum is not None else "depth 3"
+    kind = "depth 3" if isinstance(found.model, ThreeLayerCNN) else "pooling"
     checks = [Check.of(f"{kind}: {label}: the flow ends at a KKT point", kkt, RESOLUTION, reference=KKT, reason=reason)]
-    if found.optimum is not None:
-        statement = f"pooling: {label}: the flow ends at the nuclear-norm max margin"
-        if found.channels < min(found.optimum.beta.shape):
-            checks.append(Check.no_prediction(statement, found.excess.figure, why=FEW))
-        else:
-            checks.append(Check.of(statement, found.excess, RESOLUTION, reason=EXPECTED))
-    return checks
+    return checks if found.optimum is None else [*checks, optimum_check(found)]
+
+
+def optimum_check(found: PooledLimit) -> Check:
+    """That the flow ends at the optimum of (1)."""
+    assert found.optimum is not None
+    label = f"{found.name}, C={found.channels}, {found.signals.name}"
+    statement = f"pooling: {label}: the flow ends at the nuclear-norm max margin"
+    if found.channels < min(found.optimum.beta.shape):
+        return Check.no_prediction(statement, found.excess.figure, why=FEW)
+    return Check.of(statement, found.excess, RESOLUTION, reason=EXPECTED)
 
 
 def row(found: PooledLimit) -> dict[str, Value]:
@@ -172,7 +208,8 @@ def pooling_section(found: list[PooledLimit]) -> Section:
         "A network with average pooling between its layers is bilinear in its weights, so its representation cost is "
         "twice the nuclear norm of M = Σ u_c v_cᵀ and the max margin is convex:\n\n"
         "    min 2‖M‖_*   s.t.   yₙ⟨B(xₙ), M⟩ ≥ 1,   B(x)[k, j] = s⁻¹ Σ_{i<s} D^(−1/2) x[js + i + k]\n\n"
-        "Of three layers with narrow kernels no such form is known: their limits must be KKT points in weight space."
+        "Of max pooling, and of three layers with narrow kernels, no such form is known: their limits must be KKT "
+        "points in weight space. What max pooling costs stands beside what average pooling does, from the same weights."
     )
     checks = [check for one in found for check in checks_of(one)]
-    return Section("Average pooling and three layers", text, COLUMNS, [row(one) for one in found], checks)
+    return Section("Pooling and three layers", text, COLUMNS, [row(one) for one in found], checks)

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+from scipy.stats import t as student
 
 from compare.bounded.signals import Signals
 from compare.reports.report import Check, Column, Evidence, Section, Value
@@ -25,7 +26,8 @@ from solvers.regularizers import L2, ConvKernel
 
 ASKED = "asked in the discussion of Gunasekar et al. (2018): perhaps sparsity in some wavelet representation"
 WAVELETS = {"Haar": "haar", "Daubechies 4": "db4", "symlet 6": "sym6"}
-ERRORS = 3.0  # standard errors of a mean that its verdict allows for
+CONFIDENCE = 0.995
+"""Of a mean's interval: a dozen of them are tested, and 0.995¹² = 0.94."""
 COLUMNS = (
     Column("kernel", "K"),
     Column("basis", "basis"),
@@ -79,6 +81,14 @@ def gains(found: Sequence[Sizes], kernel: int, basis: str) -> Array:
     return np.array([np.log(one.size[1, basis] / one.size[kernel, basis]) for one in found])
 
 
+def sparser_check(statement: str, gain: Array) -> Check:
+    """That the mean of ln(size of the control/size) is positive."""
+    mean = Evidence.of_mean(gain)
+    half = float(student.ppf(1.0 - (1.0 - CONFIDENCE) / 2.0, gain.size - 1)) * mean.uncertainty
+    reason = f"mean of {gain.size} data sets, {CONFIDENCE:.1%} interval"
+    return Check.of(statement, Evidence(-mean.figure, half), 0.0, reference=ASKED, reason=reason)
+
+
 def wavelet_section(found: Sequence[Sizes], kernels: Sequence[int]) -> Section:
     """The table, and a prediction for each kernel and basis."""
     rows: list[dict[str, Value]] = []
@@ -90,11 +100,9 @@ def wavelet_section(found: Sequence[Sizes], kernels: Sequence[int]) -> Section:
             rows.append(
                 {"kernel": kernel, "basis": basis, "size": mean, "gain": gain.figure, "error": gain.uncertainty}
             )
-            statement = f"K={kernel}: the max margin of R_K is sparser in {basis} than that of ℓ2"
             if basis in WAVELETS:
-                three = Evidence(gain.figure, ERRORS * gain.uncertainty)
-                statement = statement.replace(basis, f"wavelets ({basis})")
-                checks.append(Check.at_least(statement, three, 0.0, reference=ASKED))
+                statement = f"K={kernel}: the max margin of R_K is sparser in wavelets ({basis}) than that of ℓ2"
+                checks.append(sparser_check(statement, gains(found, kernel, basis)))
     N, D = found[0].signals.X.shape
     text = (
         f"Certified max-margin predictors of R_K on {len(found)} data sets, {N} Gaussian signals of length {D} each, "

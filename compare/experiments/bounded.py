@@ -13,7 +13,7 @@ from compare.experiments.values import COUNT, INTEGERS, Interval
 
 @dataclass(frozen=True)
 class BoundedComparison(Experiment):
-    """Kernels of bounded width: local minima in weight space, average pooling, three layers, sparsity in wavelets.
+    """Kernels of bounded width: local minima in weight space, pooling, three layers, sparsity in wavelets.
 
     Three questions that the papers leave open are measured on Gaussian signals. Whether limits are local minima of
     min ‖w‖² s.t. margins ≥ 1, and whether these are optimal predictors. Whether a network with average pooling ends at
@@ -21,6 +21,7 @@ class BoundedComparison(Experiment):
 
         min 2‖M‖_*   s.t.   y_n⟨B(x_n), M⟩ ≥ 1.
 
+    With max pooling, and with three layers, limits are held to the KKT conditions in weight space.
     Whether the max margin of R_K is sparse in some wavelet basis, against the ℓ2 max margin of the same data.
 
     Returns:
@@ -44,11 +45,11 @@ class BoundedComparison(Experiment):
     points: int = parameter(8, "Signals N of each data set.", within=COUNT)
     length: int = parameter(12, "Their length D.", within=Interval(4))
     kernel: int = parameter(3, "Kernel size K.", within=COUNT)
-    pool: int = parameter(2, "How many values average pooling joins; divides D.", within=COUNT)
+    pool: int = parameter(2, "How many values pooling joins; divides D.", within=COUNT)
     channels: Sequence[int] = parameter((1, 3), "Channels C with pooling and with three layers.", kind=INTEGERS)
     seeds: Sequence[int] = seeds((0, 1, 2, 3))
     kernels: Sequence[int] = parameter((2, 4, 8, 32), "Kernel sizes in the question about wavelets.", kind=INTEGERS)
-    data_sets: int = parameter(40, "Data sets there.", within=Interval(0))
+    data_sets: int = parameter(200, "Data sets there.", within=Interval(0))
     points_in_wavelets: int = parameter(12, "Signals of each of them.", option=None, within=COUNT)
     length_in_wavelets: int = parameter(64, "Their length, a power of two.", option=None, within=COUNT)
 
@@ -61,8 +62,8 @@ class BoundedComparison(Experiment):
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
-        """Two data sets, and ten for wavelets."""
-        return (cls(channels=(3,), seeds=(1, 2), kernels=(2, 8), data_sets=10),)
+        """Two data sets, and forty for wavelets."""
+        return (cls(channels=(3,), seeds=(1, 2), kernels=(2, 8), data_sets=40),)
 
 
 compare_bounded = function_of(BoundedComparison, "compare_bounded")

@@ -61,11 +61,11 @@ class SplineComparison(Experiment):
     )
     widths: Sequence[int] = parameter(
         WIDTHS,
-        "Units of one of the two mirrored halves, ascending; the slope is fitted from 80 on.",
+        "Units of one of the two mirrored halves, ascending; the slope is fitted from 160 on.",
         kind=INTEGERS,
         within=COUNT,
     )
-    seeds: int = parameter(100, "Networks per width; from 20 on slopes are tested.", within=COUNT)
+    seeds: int = parameter(100, "Networks per width; slopes are tested from 16 on.", within=COUNT)
 
     questions: Sequence[str] = parameter(QUESTIONS, "Which sections, comma-separated.", kind=NAMES, choices=QUESTIONS)
 
@@ -84,9 +84,9 @@ class SplineComparison(Experiment):
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
-        """One initialization, with the fewest widths and seeds that tell its slopes."""
+        """One initialization, with the fewest widths that tell its slopes."""
         questions = tuple(question for question in QUESTIONS if question not in NOT_QUICK)
-        return (cls(inits=("uniform:1,2",), widths=(80, 320, 1280, 5120), seeds=20, questions=questions),)
+        return (cls(inits=("uniform:1,2",), widths=(160, 800, 2560, 5120), seeds=60, questions=questions),)
 
 
 compare_spline = function_of(SplineComparison, "compare_spline")

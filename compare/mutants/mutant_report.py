@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
+from compare.bounded.signals import gaussian_signals
 from compare.channels.channel_data import load_channels
 from compare.data.dataset import Dataset
 from compare.data.load import load
 from compare.generators.denoising_filter import example_signal
 from compare.margin.output_limits import planted, planted_classes, wine
+from compare.mutants.bounded_mutants import minima_trial, pooling_trial, wavelet_trial
+from compare.mutants.decay_mutants import decay_trial
 from compare.mutants.function_mutants import diabetes, filter_trial, scan_line, spline_trial
 from compare.mutants.margin_mutants import WRONG, WRONG_OF_CLASSES, margin_trial
 from compare.mutants.network_mutants import channel_trial, outputs_trial, padding_trial
@@ -19,6 +22,7 @@ from compare.mutants.path_mutants import path_trial
 from compare.mutants.regression_mutants import TRIALS
 from compare.mutants.relu_mutants import relu_trial
 from compare.mutants.trial import Trial, section
+from compare.mutants.wide_mutants import inputs_trial, printed_start_trial, training_trial
 from compare.regression.regression_data import regression_data
 from compare.reports.progress import run_parts
 from compare.reports.report import Report
@@ -114,6 +118,24 @@ def _path(_: MutantComparison, __: list[Dataset]) -> Iterator[Part]:
         yield name, partial(path_trial, load(name))
 
 
+def _decay(asked: MutantComparison, _: list[Dataset]) -> Iterator[Part]:
+    data = load("synthetic:4,6,0")
+    yield data.name, partial(decay_trial, data, asked.seed)
+
+
+def _bounded(asked: MutantComparison, _: list[Dataset]) -> Iterator[Part]:
+    signals = gaussian_signals(6, 8, 0)
+    yield f"pooling, {signals.name}", partial(pooling_trial, signals, asked.seed)
+    yield f"local minima, {signals.name}", partial(minima_trial, signals, asked.seed)
+    yield "wavelets", partial(wavelet_trial, 8, 12, 64, 40)
+
+
+def _wide(_: MutantComparison, __: list[Dataset]) -> Iterator[Part]:
+    yield "two inputs", partial(inputs_trial, 2, 640, 16)
+    yield "f₀ ≠ 0", partial(printed_start_trial, BUILTIN, "gaussian:1,1", 10240, 24)
+    yield "training", partial(training_trial, BUILTIN, "uniform:1,2")
+
+
 def _relu(_: MutantComparison, __: list[Dataset]) -> Iterator[Part]:
     for plane in map(load, PLANES):
         yield plane.name, partial(relu_trial, plane.name, plane.X, plane.y)
@@ -141,6 +163,7 @@ def _tables(datasets: list[Dataset]) -> list[Dataset]:
 
 PARTS: dict[str, Callable[[MutantComparison, list[Dataset]], Iterator[Part]]] = {
     "padding": _padding, "outputs": _outputs, "classes": _classes, "channels": _channels, "optimizers": _optimizers,
-    "path": _path, "relu": _relu, "regression": _regression, "spline": _spline, "filter": _filter,
+    "path": _path, "decay": _decay, "bounded": _bounded, "wide": _wide, "relu": _relu,
+    "regression": _regression, "spline": _spline, "filter": _filter,
 }  # fmt: skip
 """The trials of each kind that is not an architecture of the margin comparison."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from compare.reports.report import Check, Report, Section
 from compare.reports.verdict import Verdict
-from compare.reports.wording import one_line
+from compare.reports.wording import counted, one_line
 
 if TYPE_CHECKING:
     from compare.experiments.protocol import Experiment
@@ -39,10 +39,13 @@ class Measured:
     """An experiment in full and its quick form, and which of its predictions belong to a line."""
 
     full: Experiment
-    quick: Experiment
+    quick: Experiment | None
+    """None where there is no quick form that decides."""
     of_line: Chosen = field(default=lambda check: True)
+    needs: str = ""
+    """Where there is no quick form: what the full one takes."""
 
-    def experiment(self, quick: bool) -> Experiment:
+    def experiment(self, quick: bool) -> Experiment | None:
         """The one that is asked for."""
         return self.quick if quick else self.full
 
@@ -90,10 +93,10 @@ class Runs:
         self.quick, self.progress = quick, progress
         self.reports: dict[str, Report] = {}
 
-    def report(self, measured: Measured) -> Report:
+    def report(self, asked: Experiment) -> Report:
         """Its report; KeyboardInterrupt where it was not finished."""
 
-        experiment = replace(measured.experiment(self.quick), progress=self.progress)
+        experiment = replace(asked, progress=self.progress)
         if experiment.call not in self.reports:
             self.reports[experiment.call] = experiment.run()
         if not self.reports[experiment.call].complete:
@@ -105,13 +108,19 @@ class Runs:
         checks = [of_claims(line)] if line.proved else []
         how = [", ".join(line.proved)] if line.proved else []
         for measured in line.measured:
+            experiment = measured.experiment(self.quick)
+            if experiment is None:
+                why = f"only without --quick: {measured.needs}"
+                checks.append(Check.not_reached(line.says, None, why=why))
+                how.append(f"{measured.full.topic}, {why}")
+                continue
             try:
-                found = [check for check in self.report(measured).checks if measured.of_line(check)]
+                found = [check for check in self.report(experiment).checks if measured.of_line(check)]
             except Exception as error:
                 found = [Check.not_reached(line.says, None, why=one_line(error))]
             checks += found or [Check.not_reached(line.says, None, why=LEFT_OUT)]
             tested = sum(check.verdict is not Verdict.NO_PREDICTION for check in found)
-            how.append(f"{measured.experiment(self.quick).topic}: {tested} predictions")
+            how.append(f"{experiment.topic}: {counted(tested, 'prediction')}")
         verdict = Verdict.of_all(check.verdict for check in checks)
         return Outcome(line, tuple(checks), verdict, "; ".join(how) or line.elsewhere or NOT_RUN)
 

@@ -18,22 +18,21 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from compare.reports.curves import Curve, curve_plot
-from compare.reports.report import Check, Column, Evidence, Section
+from compare.reports.report import Column, Section
 from compare.reports.tables import table
+from compare.spline.exponents import exponent_check
 from compare.spline.spline_cases import SplineCase
-from compare.spline.width_rates import corrected_problem, fitted_slope, quantiles
+from compare.spline.width_rates import corrected_problem, quantiles
 from gd.networks.wide_relu import Train, WideReLU
 from gd.squared.squared_flow import squared_flow_limit
 from gd.status import SquaredStatus
 from solvers.arrays import Array
 from solvers.splines.initial_distributions import InitialDistribution
 
-ACCURACY = 1e-3
-"""Of the flow of all weights: its error in functions is some 1e-6, below what is measured."""
+ACCURACY = 1e-2
+"""Of the flow of all weights. Against 1e-3 its medians are off by 0.5 % at most."""
 TIMES = 24
 POINTS = 129
-UPPER = 0.1
-"""How far above the theory's exponent a fitted one may be. O(·) is an upper bound: a faster fall is no refutation."""
 PAPER = "Jin and Montúfar (2020)"
 
 
@@ -52,30 +51,38 @@ class TrajectoryGaps:
 
 def trajectory_gaps(case: SplineCase, init: InitialDistribution, widths: Sequence[int], seeds: int) -> TrajectoryGaps:
     """Train the three from the same starts, on corrected data."""
+    output, linearized, at_end = np.full((3, len(widths), seeds), np.nan)
+    for k, width in enumerate(widths):
+        lin, out, full = trajectories(case, init, width, seeds)
+        output[k], linearized[k] = largest(lin - out), largest(lin - full)
+        at_end[k] = largest((lin - out)[:, -1:])
+    return TrajectoryGaps(tuple(widths), output, linearized, at_end)
+
+
+def trajectories(case: SplineCase, init: InitialDistribution, width: int, seeds: int) -> list[Array]:
+    """Functions (S, T, points) of networks with all weights linearized, output weights alone, all weights."""
     y, _ = corrected_problem(case, init)
     grid = np.linspace(*case.interval, POINTS)
     modes = np.linalg.eigvalsh(init.kernel(case.x[:, None], case.x))
     times = np.geomspace(0.01 / modes[-1], 100.0 / max(modes[0], 1e-6 * modes[-1]), TIMES)
-    output, linearized, at_end = np.full((3, len(widths), seeds), np.nan)
-    for k, width in enumerate(widths):
-        each = [seeds * width + seed for seed in range(seeds)]
-        paths, fitted = [], np.ones(seeds, dtype=bool)
-        trained: tuple[Train, ...] = ("linearized", "output", "all")
-        for train in trained:
-            nets = [WideReLU(width, init, train=train, seed=seed) for seed in each]
-            flow = squared_flow_limit(
-                nets, case.x[:, None], y, times=times / width, grid=grid[:, None], accuracy=ACCURACY, max_steps=3000
-            )
-            paths.append(flow.grid_outputs)
-            fitted &= [status is SquaredStatus.FITTED for status in flow.status]
-        lin, out, full = paths
-        output[k] = np.where(fitted, np.abs(lin - out).max(axis=(1, 2)), np.nan)
-        linearized[k] = np.where(fitted, np.abs(lin - full).max(axis=(1, 2)), np.nan)
-        at_end[k] = np.where(fitted, np.abs(lin - out)[:, -1].max(axis=1), np.nan)
-    return TrajectoryGaps(tuple(widths), output, linearized, at_end)
+    trained: tuple[Train, ...] = ("linearized", "output", "all")
+    paths = []
+    for train in trained:
+        nets = [WideReLU(width, init, train=train, seed=seeds * width + seed) for seed in range(seeds)]
+        flow = squared_flow_limit(
+            nets, case.x[:, None], y, times=times / width, grid=grid[:, None], accuracy=ACCURACY, max_steps=3000
+        )
+        fitted = np.array([status is SquaredStatus.FITTED for status in flow.status])
+        paths.append(np.where(fitted[:, None, None], flow.grid_outputs, np.nan))
+    return paths
 
 
-def linearization_section(name: str, gaps: TrajectoryGaps, *, enough: bool) -> Section:
+def largest(difference: Array) -> Array:
+    """Over t and x, (S,); NaN where a network did not fit."""
+    return np.asarray(np.abs(difference).max(axis=(1, 2)))
+
+
+def linearization_section(name: str, gaps: TrajectoryGaps) -> Section:
     """The two suprema against width, each with its exponent."""
     output, linearized = (quantiles(each, 0.5) for each in (gaps.output, gaps.linearized))
     made = (
@@ -85,7 +92,6 @@ def linearization_section(name: str, gaps: TrajectoryGaps, *, enough: bool) -> S
             gaps.output,
             -1.0,
             f"{PAPER}, eq. (12)",
-            enough=enough,
         ),
         exponent_check(
             f"{name}: sup over t and x of |f_lin − f| is O(n^(−1/2))",
@@ -93,7 +99,6 @@ def linearization_section(name: str, gaps: TrajectoryGaps, *, enough: bool) -> S
             gaps.linearized,
             -0.5,
             f"{PAPER}, eq. (7)",
-            enough=enough,
         ),
     )
     widths = np.asarray(gaps.widths)
@@ -118,16 +123,3 @@ def linearization_section(name: str, gaps: TrajectoryGaps, *, enough: bool) -> S
     )
     title = "All weights, the output layer, and the linearized network along training"
     return Section(title, text, *table(columns, lines), made, (figure,))
-
-
-def exponent_check(
-    claim: str, widths: Sequence[int], gaps: Array, exponent: float, reference: str, *, enough: bool
-) -> Check:
-    """The fitted exponent is at most the theory's; only one above it by more than the fit's own error refutes."""
-    slope, low, high = fitted_slope(np.asarray(widths), gaps)
-    reason = f"slope {slope:.3f}, 95 % bootstrap interval [{low:.3f}, {high:.3f}]; O(·) is an upper bound"
-    if enough and not np.isnan(slope):
-        excess = Evidence(slope - exponent, (high - low) / 4)
-        return Check.of(claim, excess, UPPER, reference=reference, reason=reason)
-    measured = None if np.isnan(slope) else slope - exponent
-    return Check.not_reached(claim, measured, why=f"{reason}; too few seeds or widths to test it", reference=reference)

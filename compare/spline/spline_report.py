@@ -29,7 +29,8 @@ from solvers.splines.weighted_spline import weighted_spline
 if TYPE_CHECKING:
     from compare.experiments.spline import SplineComparison
 
-ENOUGH_SEEDS = 20
+FOLLOWED = 20
+"""Networks of each width that are followed along their whole trajectory, or from f₀ ≠ 0, at most."""
 LONGEST = 2560
 """Widths up to here are followed along the whole trajectory: three networks from every start."""
 
@@ -41,20 +42,17 @@ def spline_report(asked: SplineComparison) -> Report:
     for law in laws.values():
         law.check_inside_support(case.x)
     fitted = tuple(n for n in widths if n >= FITTED_FROM)
-    enough = seeds >= ENOUGH_SEEDS and bool(fitted) and fitted[0] <= 160 and fitted[-1] >= 5000
     first, law = next(iter(laws.items()))
 
     def rate(name: str) -> Section:
-        return rate_section(name, width_study(case, laws[name], widths, seeds), case, enough=enough)
+        return rate_section(name, width_study(case, laws[name], widths, seeds), case)
 
     def linearization() -> Section:
         chosen = tuple(n for n in fitted if n <= LONGEST) or widths
-        several = enough and len(chosen) > 2
-        return linearization_section(first, trajectory_gaps(case, law, chosen, min(seeds, 10)), enough=several)
+        return linearization_section(first, trajectory_gaps(case, law, chosen, min(seeds, FOLLOWED)))
 
     def start() -> Section:
-        study = start_study(case, law, fitted or widths, min(seeds, 20))
-        return start_section(first, study, enough=enough)
+        return start_section(first, start_study(case, law, fitted or widths, min(seeds, FOLLOWED)))
 
     def trajectory() -> Section:
         return trajectory_section(first, trajectory_study(case, law, width=min(10_000, widths[-1])))

@@ -48,7 +48,9 @@ class Convolutional(LinearNetwork):
     h[d + k − ⌊(kernel − 1)/2⌋]. A circular network needs no centring, it would only shift the weights.
     `regularizer` is then None, no closed form being known, except for narrow kernels in a circular network of depth 2
     (`ConvKernel` of one output channel; for images it is no norm) and for kernel 1, which is a scalar times β:
-    L D^{(L−1)/L}‖β‖₂^{2/L}, with the minimizers of L2.
+    L D^{(L−1)/L}‖β‖₂^{2/L}, with the minimizers of L2. With one narrow kernel the flow need not end at the optimum of
+    R_{K,1}: there are strict local minima above it, at which some runs end; of `MultiChannelCNN` with two channels, of
+    the same R, none did.
 
     Args:
         shape: D, or (H, W).

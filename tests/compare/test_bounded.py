@@ -9,7 +9,7 @@ import torch
 from compare import compare_bounded
 from compare.bounded import local_minima
 from compare.bounded.local_minima import apart_check, local_check, minima
-from compare.bounded.pooling import PooledCNN, ThreeLayerCNN, checks_of, pooled_inputs, pooled_limits
+from compare.bounded.pooling import MaxPooledCNN, PooledCNN, ThreeLayerCNN, checks_of, pooled_inputs, pooled_limits
 from compare.bounded.signals import gaussian_signals
 from compare.bounded.wavelets import Sizes, bases, size_of, wavelet_section
 from compare.reports.verdict import Verdict
@@ -30,6 +30,10 @@ def test_the_networks_convolve_pool_and_sum():
     hat = [np.fft.fft(w[0].detach().numpy(), 8, norm="ortho") for w in (one.U, one.V)]
     beta = np.fft.ifft(hat[0] * hat[1], norm="ortho").real
     np.testing.assert_allclose(one(X).detach(), SIGNALS.X @ beta, atol=1e-14)
+    windows = SIGNALS.X @ np.stack([np.roll(one.U[0].detach().numpy() @ np.eye(3, 8), d) for d in range(8)]).T / 8**0.5
+    largest = MaxPooledCNN(8, 3, 2, 1, scale=1.0)
+    expected = windows.reshape(-1, 4, 2).max(axis=2) @ largest.V[0].detach().numpy()
+    np.testing.assert_allclose(largest(X).detach(), expected, atol=1e-14)
     deep = ThreeLayerCNN(8, 3, 1, scale=1.0)
     weights = (deep.first[0], deep.second[0, 0], deep.V[0])
     hat = [np.fft.fft(w.detach().numpy(), 8, norm="ortho") for w in weights]
@@ -38,8 +42,10 @@ def test_the_networks_convolve_pool_and_sum():
 
 
 def test_a_wrong_optimum_of_the_pooled_problem_is_refuted():
-    pooled, deep = pooled_limits(gaussian_signals(4, 6, 0), 2, 2, 2, 0)
-    assert {check.verdict for check in (*checks_of(pooled), *checks_of(deep))} == {Verdict.CONFIRMED}
+    pooled, largest, deep = pooled_limits(gaussian_signals(4, 6, 0), 2, 2, 2, 0)
+    checks = [check for found in (pooled, largest, deep) for check in checks_of(found)]
+    assert [check.verdict for check in checks] == [Verdict.CONFIRMED] * 4
+    assert checks_of(replace(largest, model=pooled.model))[0].verdict is Verdict.REFUTED
     wrong = replace(pooled, optimum=replace(pooled.optimum, objective=1.001 * pooled.optimum.objective))
     assert checks_of(wrong)[1].verdict is Verdict.REFUTED
     few = replace(pooled, channels=1)

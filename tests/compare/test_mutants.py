@@ -7,18 +7,23 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from compare.bounded.signals import gaussian_signals
 from compare.channels.channel_data import load_channels
 from compare.commands.experiment import options_of
 from compare.data.load import Dataset, load
 from compare.experiments.mutants import MutantComparison, compare_mutants
 from compare.generators.denoising_filter import example_signal
 from compare.margin.output_limits import planted
+from compare.mutants.bounded_mutants import minima_trial, pooling_trial, wavelet_trial
+from compare.mutants.decay_mutants import decay_trial
 from compare.mutants.function_mutants import diabetes, filter_trial, spline_trial
 from compare.mutants.margin_mutants import WRONG, Flattened, Hartley, hartley, margin_trial
 from compare.mutants.network_mutants import channel_trial, outputs_trial, padding_trial
 from compare.mutants.trial import Mutant
+from compare.mutants.wide_mutants import printed_start_trial
 from compare.reports.report import Check, Evidence
 from compare.reports.verdict import Verdict
+from compare.spline.spline_cases import BUILTIN
 from solvers.max_margin import max_margin
 
 
@@ -59,6 +64,22 @@ def test_wrong_filters_and_wrong_splines_are_refuted():
     trial = spline_trial(diabetes(), "gaussian:1,0.316228", 640, 16)
     assert caught(trial)[0] is Verdict.CONFIRMED
     assert caught(trial).count(Verdict.CONFIRMED) >= 4
+
+
+@pytest.mark.parametrize(
+    ("trial", "wrong"),
+    [
+        pytest.param(lambda: decay_trial(load("synthetic:4,6,0"), 0), 7, id="decay"),
+        pytest.param(lambda: pooling_trial(gaussian_signals(6, 8, 0), 0), 8, id="pooling"),
+        pytest.param(lambda: minima_trial(gaussian_signals(6, 8, 0), 0), 1, id="local minima"),
+        pytest.param(lambda: wavelet_trial(8, 12, 64, 40), 6, id="wavelets"),
+        pytest.param(lambda: printed_start_trial(BUILTIN, "gaussian:1,1", 10240, 24), 2, id="initial function"),
+    ],
+)
+def test_wrong_decay_bounded_width_and_starts_are_refuted(trial, wrong):
+    found = trial()
+    assert set(caught(found)) == {Verdict.CONFIRMED}
+    assert sum(mutant.apart is not None and not mutant.equivalent for mutant in found.mutants) == wrong
 
 
 def test_the_hartley_transform_is_orthogonal_and_its_norm_is_minimized():

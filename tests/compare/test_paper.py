@@ -23,8 +23,8 @@ def test_a_line_is_decided_by_what_exists_or_says_where_it_lives(line):
     assert line.proved or line.measured or line.elsewhere
     assert set(line.proved) <= set(claims())
     for measured in line.measured:
-        for quick in (False, True):
-            assert measured.experiment(quick).call
+        assert measured.full.call
+        assert measured.needs if measured.quick is None else measured.quick.call
 
 
 def test_equations_are_in_the_papers_order():
@@ -69,6 +69,8 @@ def test_a_line_is_as_good_as_its_worst_prediction():
     assert found.check.statement == "p: s"
     assert decide(Line("p", "s", measured=(measured(both, "nothing"),))).verdict is Verdict.NOT_REACHED
     assert decide(Line("p", "s", measured=(measured(Stub(error=RuntimeError("no"))),))).verdict is Verdict.NOT_REACHED
+    without = decide(Line("p", "s", measured=(Measured(both, None, needs="an hour"),)))
+    assert (without.verdict, without.check.reason) == (Verdict.NOT_REACHED, "only without --quick: an hour")
     with pytest.raises(KeyboardInterrupt):
         decide(Line("p", "s", measured=(measured(Stub((GOOD,), complete=False)),)))
 

@@ -138,6 +138,14 @@ def test_roots_on_the_circle_refute_an_odd_power() -> None:
     assert verdict.counterexample["roots on the circle"] == "1"
 
 
+def test_floats_that_nearly_share_a_root_on_the_circle_are_taken_exactly() -> None:
+    kernels = [1.0, 2.0, 1.0], [0.5, 1.0 + 1e-12, 0.5]
+    verdict = verify_lemma(*kernels)
+    assert verdict.kind is verdict.expected is Kind.PROVED
+    np.testing.assert_allclose(summed([verdict.c]), summed(kernels), rtol=1e-15)
+    assert verify_lemma(*kernels, exact=False).kind is Kind.NOT_PROVED
+
+
 def test_certified_steps_refute_other_lags() -> None:
     stated = verify_lemma([1.5, 2.0], [0.25, -3.0]).stated
     own = stated.formula["lags"]
