@@ -23,7 +23,7 @@ from solvers.regularizers.l2 import least_norm
 from solvers.regularizers.regularizer import Regularizer
 from solvers.search import Progress, Search, deadline_after
 from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable
-from solvers.solution import Certificate, IllConditionedError, NoSolverError, Solution, Status
+from solvers.solution import Candidate, Certificate, IllConditionedError, NoSolverError, Solution, Status
 from solvers.threads import threads_for
 from solvers.validation import check_beta, check_multipliers, check_problem, check_regularizer, check_search
 
@@ -112,14 +112,10 @@ def _solve(problem: MarginProblem, regularizer: Regularizer, search: Search, *, 
         raise_if_not_separable(problem.signed_rows, problem.label_shape)
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows fails its certificate
-            found = regularizer.minimize_conic(problem) if by_cones else regularizer.minimize(problem, search)
+            found = _found(problem, regularizer, search, by_cones=by_cones)
             solution = certified(problem, regularizer, found, tol=tol)
     except NotImplementedError as error:
         raise NoSolverError(regularizer, f"has no conic form and no `minimize` ({error})") from error
-    except ConicSolverError:
-        raise_if_not_separable(problem.signed_rows, problem.label_shape)
-        raise_if_ill_conditioned(problem.signed_rows, np.inf)
-        raise
     if solution.certificate.worst <= tol:
         return replace(solution, unique=regularizer.unique(problem, solution))
     if solution.status is Status.INACCURATE:
@@ -128,6 +124,18 @@ def _solve(problem: MarginProblem, regularizer: Regularizer, search: Search, *, 
             solution = _last_resort(problem, regularizer, solution, search, cones_tried=found.by_cones)
         raise_if_ill_conditioned(problem.signed_rows, solution.certificate.worst)
     return solution
+
+
+def _found(problem: MarginProblem, regularizer: Regularizer, search: Search, *, by_cones: bool) -> Candidate:
+    """What the method finds; where a cone solver stands in for one and finds nothing, the ℓ2 max margin."""
+    try:
+        return regularizer.minimize_conic(problem) if by_cones else regularizer.minimize(problem, search)
+    except ConicSolverError:
+        raise_if_not_separable(problem.signed_rows, problem.label_shape)
+        raise_if_ill_conditioned(problem.signed_rows, np.inf)
+        if by_cones:
+            raise
+        return least_norm(problem)
 
 
 def _last_resort(
