@@ -9,6 +9,8 @@ problem by an independent solver through cvxpy.
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -142,13 +144,12 @@ def _last_resort(
     problem: MarginProblem, regularizer: Regularizer, solution: Solution, search: Search, *, cones_tried: bool
 ) -> Solution:
     """The better of the solution and the regularizer's last resort; if neither separates, the ℓ2 max margin's β."""
-    try:
-        found = None if cones_tried else regularizer.last_resort(problem, search, solution.certificate.worst)
-    except (ConicSolverError, IllConditionedError):
-        found = None
-    if found is not None:
+    others = regularizer.minimize_conic_again(problem) if cones_tried else _once(problem, regularizer, search, solution)
+    for found in others:
         other = certified(problem, regularizer, found, tol=search.tol)
         solution = other if other.certificate.worst < solution.certificate.worst else solution
+        if solution.certificate.worst <= search.tol or time.monotonic() >= search.deadline:
+            break
     if solution.certificate.worst <= search.tol:
         return replace(solution, unique=regularizer.unique(problem, solution))
     if not solution.certificate.margin > 0:
@@ -156,6 +157,16 @@ def _last_resort(
         plain = replace(plain, dual=solution.dual) if np.isfinite(solution.dual).all() else plain
         return certified(problem, regularizer, plain, tol=search.tol)
     return solution
+
+
+def _once(problem: MarginProblem, regularizer: Regularizer, search: Search, solution: Solution) -> Iterator[Candidate]:
+    """What the regularizer's last resort finds, if it finds anything."""
+    try:
+        found = regularizer.last_resort(problem, search, solution.certificate.worst)
+    except (ConicSolverError, IllConditionedError):
+        return
+    if found is not None:
+        yield found
 
 
 def certify(
