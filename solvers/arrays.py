@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,26 +12,53 @@ Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 
 
+def plain_array(value: ArrayLike | Any) -> NDArray[Any]:
+    """`value` as an array of any type: a tensor leaves its graph, a sparse matrix is filled, masked numbers become nan.
+
+    Raises TypeError or ValueError for what is none, and for masked entries that are no numbers.
+    """
+    if type(value) is np.ndarray:
+        return value
+    if hasattr(value, "detach"):  # torch
+        value = value.detach().cpu()
+    elif hasattr(value, "toarray"):  # scipy.sparse
+        value = value.toarray()
+    with warnings.catch_warnings():  # numpy turns np.ma.masked in a list into nan, which is what it is
+        warnings.filterwarnings("ignore", message="Warning: converting a masked element to nan")
+        if isinstance(value, list | tuple) and any(map(np.ma.isMaskedArray, value)):
+            value = np.ma.array(value)
+        array = np.asarray(value)
+        if not np.ma.is_masked(value):
+            return array
+        if array.dtype.kind not in "biufc":
+            raise TypeError("masked entries")
+        return np.where(np.ma.asarray(value).mask, np.nan, array)
+
+
+def _number(entry: object) -> float:
+    """An entry of an array of objects."""
+    if isinstance(entry, np.datetime64 | np.timedelta64):
+        raise TypeError("dates or durations")
+    return np.nan if entry is None or entry is np.ma.masked else float(entry)  # type: ignore[arg-type]  # TypeError for what is none
+
+
 def real_array(name: str, value: ArrayLike | Any) -> Array:
-    """`value` as C-contiguous float64; masked entries become nan, a tensor leaves its graph, a sparse matrix is filled.
+    """`value` as C-contiguous float64; what `plain_array` says of masked entries, tensors and sparse matrices.
 
     Raises ValueError, naming it, for what are no real numbers: numpy would drop an imaginary part, and turn a date, or
     a missing one, into a count of nanoseconds.
     """
-    given = type(value).__name__
     try:
-        if hasattr(value, "detach"):  # torch
-            value = value.detach().cpu()
-        elif hasattr(value, "toarray"):  # scipy.sparse
-            value = value.toarray()
-        elif isinstance(value, list | tuple) and any(map(np.ma.isMaskedArray, value)):
-            value = np.ma.array(value)
-        array = np.asarray(value)
-        if array.dtype.kind in "cmM":
-            raise TypeError("complex numbers" if array.dtype.kind == "c" else "dates or durations")
-        array = np.asarray(array, dtype=np.float64, order="C")
+        array = plain_array(value)
+        if array.dtype.kind == "c":
+            raise TypeError("complex numbers")
+        if array.dtype.kind == "O":
+            array = np.array([_number(entry) for entry in array.flat]).reshape(array.shape)
+        if array.dtype.kind in "mM":
+            raise TypeError("dates or durations")
+        return np.asarray(array, dtype=np.float64, order="C")
     except (TypeError, ValueError, RuntimeError) as cause:
         raise ValueError(
-            f"{name} must be an array of real numbers; got {given} that does not convert to float64 ({cause})"
+            f"{name} must be an array of real numbers; got {type(value).__name__} that does not convert to float64 "
+            f"({cause})"
         ) from None
-    return np.where(np.ma.asarray(value).mask, np.nan, array) if np.ma.is_masked(value) else array

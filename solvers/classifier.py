@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from solvers.arrays import plain_array, real_array
 from solvers.margin_losses import Loss
 from solvers.max_margin import max_margin
 from solvers.regularization_path import regularization_path
@@ -38,8 +39,8 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             they get the predictor of least logistic loss (cross entropy) with R(β) ≤ radius instead (R must be a norm),
             and `certificate_` is None.
         radius: the c of "soft", in units of R.
-        fit_intercept: whether there is an intercept, which R does not penalize; not with "soft" on data that do not
-            separate. (A column of ones in X is an intercept that is penalized.)
+        fit_intercept: whether there is an intercept, which R does not penalize. (A column of ones in X is an intercept
+            that is penalized.)
 
     Attributes:
         coef_: β, shape (1, n_features), or W, shape (n_classes, n_features), for three classes and more.
@@ -52,8 +53,7 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Raises:
         NotSeparableError: at fit, with on_nonseparable="raise".
-        ValueError: fewer than two classes, a regularizer of one output with three classes, invalid parameters or data;
-            "soft" with fit_intercept on data that do not separate.
+        ValueError: fewer than two classes, a regularizer of one output with three classes, invalid parameters or data.
 
     Reference: Crammer, Singer (2001), for the problem of several classes; Soudry et al. (2018), that
     gradient descent on the cross entropy ends at it.
@@ -79,11 +79,16 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.radius = radius
         self.fit_intercept = fit_intercept
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
     def fit(self, X: ArrayLike, y: ArrayLike) -> MaxMarginClassifier:
         """Solve for β. X has shape (n_samples, n_features), y two distinct labels or more."""
         if self.on_nonseparable not in ("raise", "soft"):
             raise ValueError(f'on_nonseparable must be "raise" or "soft"; got {self.on_nonseparable!r}')
-        points, targets = validate_data(self, X, y, dtype=np.float64)
+        points, targets = validate_data(self, readable("X", X), readable("y", y), accept_sparse="csr", dtype=np.float64)
         check_classification_targets(targets)
         self.classes_, encoded = np.unique(targets, return_inverse=True)
         if self.classes_.size < 2:
@@ -97,15 +102,12 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         except NotSeparableError:
             if self.on_nonseparable == "raise":
                 raise
-            if self.fit_intercept:
-                raise ValueError(
-                    'the data do not separate with any intercept, and on_nonseparable="soft" has none: leave out '
-                    "fit_intercept, or append a column of ones (which is penalized)"
-                ) from None
             loss: Loss = "logistic" if self.classes_.size == 2 else "cross entropy"
-            path = regularization_path(points, labels, [self.radius], regularizer, loss=loss, tol=self.tol)
+            path = regularization_path(
+                points, labels, [self.radius], regularizer, loss=loss, tol=self.tol, fit_intercept=self.fit_intercept
+            )
             beta, self.separable_, self.margin_ = path.predictors[0], False, 0.0
-            intercept: float | NDArray[np.float64] = 0.0
+            intercept: float | NDArray[np.float64] = path.intercepts[0]
             self.n_iter_ = max(int(path.iterations[0]), 1)
         else:
             beta, self.separable_, intercept = solution.beta, True, solution.intercept
@@ -121,7 +123,7 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         is ahead of the others by at least 1.
         """
         check_is_fitted(self)
-        points = validate_data(self, X, dtype=np.float64, reset=False)
+        points = validate_data(self, readable("X", X), accept_sparse="csr", dtype=np.float64, reset=False)
         scores = np.asarray(points @ self.coef_.T) + self.intercept_
         return scores[:, 0] if len(self.coef_) == 1 else scores
 
@@ -130,3 +132,13 @@ class MaxMarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         scores = self.decision_function(X)
         chosen = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
         return np.asarray(self.classes_[chosen])
+
+
+def readable(name: str, value: Any) -> Any:
+    """What scikit-learn would misread: masked entries as nan, a tensor out of its graph. Everything else as it is.
+
+    Raises ValueError for dates and durations.
+    """
+    listed = isinstance(value, list | tuple) and any(map(np.ma.isMaskedArray, value))
+    found = plain_array(value) if hasattr(value, "detach") or listed or np.ma.isMaskedArray(value) else value
+    return real_array(name, found) if getattr(getattr(found, "dtype", None), "kind", "") in ("m", "M") else found

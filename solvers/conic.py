@@ -10,7 +10,7 @@ fall through, because mosek.Error is no cvxpy.SolverError. cvxpy is imported whe
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -43,6 +43,26 @@ MOST_ACCURATE: Mapping[str, Mapping[str, Any]] = {
     "SCS": {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 100_000},
 }
 """Options that ask each solver for all the digits it has."""
+
+_SHORT = {"max_step_fraction": 0.9}
+_PLAIN = {"equilibrate_enable": False}
+_EXACT = {
+    "iterative_refinement_reltol": 1e-16,
+    "iterative_refinement_abstol": 1e-16,
+    "iterative_refinement_max_iter": 50,
+    "static_regularization_constant": 1e-12,
+}
+OTHER_WAYS: tuple[Mapping[str, float], ...] = (
+    _SHORT,
+    _PLAIN,
+    _EXACT,
+    {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10},
+    _SHORT | _PLAIN,
+    _SHORT | _EXACT,
+    _PLAIN | _EXACT,
+)
+"""Options of Clarabel's for programs on which it stops early. A measurement: of 21 among 120 of LargestLayer
+(random, 0/1 or of many units) that ended at gaps of 1e-9 to 2e-8, the first four closed 17, all of them 20."""
 
 
 def cvxpy_library() -> Any:
@@ -153,7 +173,9 @@ def support_program(shape: tuple[int, ...], conic: Conic, z: Array) -> tuple[Any
     return cp.Problem(cp.Maximize(slope @ flat), [conic(beta) <= 1.0]), beta
 
 
-def conic_candidate(problem: MarginProblem, conic: Conic) -> Candidate:
+def conic_candidate(
+    problem: MarginProblem, conic: Conic, options: Mapping[str, Mapping[str, Any]] = MOST_ACCURATE
+) -> Candidate:
     """min R(β) s.t. Aβ ≥ 1 by a cone solver, R said by `conic`; β scaled to margin one.
 
     Rows are scaled to norm one with their right sides. A solver misses these by about its tolerance, which may be all
@@ -170,7 +192,11 @@ def conic_candidate(problem: MarginProblem, conic: Conic) -> Candidate:
     def attempt(right_sides: Array) -> tuple[float, float, Candidate]:
         """R(β) of margin one, inf where β does not separate; by how much a scaled margin was missed; β and α."""
         program, beta, constraint = margin_program(scaled, conic, right_sides)
-        how: dict[str, object] = {"method": "conic", "solver": solve_conic(program), "solver_status": program.status}
+        how: dict[str, object] = {
+            "method": "conic",
+            "solver": solve_conic(program, options=options),
+            "solver_status": program.status,
+        }
         found = np.asarray(beta.value, dtype=np.float64).reshape(problem.shape)
         margins = scaled.margins(found).reshape(right.shape)
         margin = float((margins / right).min())
@@ -185,6 +211,13 @@ def conic_candidate(problem: MarginProblem, conic: Conic) -> Candidate:
             raised, _, other = attempt(right + np.where(right < 1e6 * short, 4.0 * short, 0.0))
             return other if raised < value else candidate
     return candidate
+
+
+def conic_candidates(problem: MarginProblem, conic: Conic) -> Iterator[Candidate]:
+    """The same in `OTHER_WAYS`, those that end with an answer."""
+    for way in OTHER_WAYS:
+        with suppress(ConicSolverError):
+            yield conic_candidate(problem, conic, {**MOST_ACCURATE, "CLARABEL": {**MOST_ACCURATE["CLARABEL"], **way}})
 
 
 def conic_interpolation(problem: InterpolationProblem, conic: Conic) -> Found:

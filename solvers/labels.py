@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvers.arrays import Array
+from solvers.arrays import Array, plain_array
 
 
 def distinct_labels(y: Any) -> tuple[NDArray[Any], NDArray[np.intp]] | None:
@@ -22,12 +22,9 @@ def distinct_labels(y: Any) -> tuple[NDArray[Any], NDArray[np.intp]] | None:
     >>> distinct_labels([0.5, 1.0]) is None
     True
     """
-    given = y.detach().cpu().numpy() if hasattr(y, "detach") else y
-    if np.ma.is_masked(given):
-        return None
     try:
-        labels = np.asarray(given)
-    except ValueError:  # ragged
+        labels = plain_array(y)
+    except (TypeError, ValueError):  # ragged, or words of which some are masked
         return None
     if labels.ndim != 1 or labels.size == 0:
         return None

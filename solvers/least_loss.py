@@ -13,6 +13,8 @@ Reference: Jaggi (2013) for the gap; O'Donoghue, Candès (2015) for the restarts
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -60,6 +62,8 @@ class BallProblem:
     tol: float
     """The gap to stop at, in units of the loss's `resolution`."""
     max_steps: int
+    deadline: float = math.inf
+    """The time of `time.monotonic` from which on no further step is taken."""
 
     @property
     def reach(self) -> float:
@@ -73,6 +77,11 @@ class BallProblem:
         value = self.loss.value(margins)
         gap = float(np.vdot(gradient, beta)) + self.radius * self.regularizer.dual_norm(gradient)
         return LossPoint(beta, value, min(gap, value - self.loss.infimum) if np.isfinite(gap) else np.inf, steps)
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the deadline has passed."""
+        return time.monotonic() >= self.deadline
 
     def relative_gap(self, point: LossPoint) -> float:
         """The gap in the units of the tolerance: of what the loss can change in a ball that is small."""
@@ -116,7 +125,7 @@ class BallProblem:
         best = self.at(np.zeros(self.problem.shape))
         for found in self._attempts(start, far):
             best = found if found.gap < best.gap or best.iterations == 0 else replace(best, iterations=found.iterations)
-            if self.relative_gap(best) <= self.tol or best.iterations >= self.max_steps:
+            if self.relative_gap(best) <= self.tol or best.iterations >= self.max_steps or self.out_of_time:
                 break
         return best
 
@@ -193,6 +202,6 @@ class BallProblem:
             previous, beta = trial if restart else beta, trial
             momentum = 1.0 if restart else next_momentum
             step *= 1.05
-            if self.relative_gap(point) <= self.tol:
+            if self.relative_gap(point) <= self.tol or self.out_of_time:
                 break
         return point

@@ -9,6 +9,8 @@ problem by an independent solver through cvxpy.
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -23,7 +25,7 @@ from solvers.regularizers.l2 import least_norm
 from solvers.regularizers.regularizer import Regularizer
 from solvers.search import Progress, Search, deadline_after
 from solvers.separability import raise_if_ill_conditioned, raise_if_not_separable
-from solvers.solution import Certificate, IllConditionedError, NoSolverError, Solution, Status
+from solvers.solution import Candidate, Certificate, IllConditionedError, NoSolverError, Solution, Status
 from solvers.threads import threads_for
 from solvers.validation import check_beta, check_multipliers, check_problem, check_regularizer, check_search
 
@@ -112,14 +114,10 @@ def _solve(problem: MarginProblem, regularizer: Regularizer, search: Search, *, 
         raise_if_not_separable(problem.signed_rows, problem.label_shape)
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows fails its certificate
-            found = regularizer.minimize_conic(problem) if by_cones else regularizer.minimize(problem, search)
+            found = _found(problem, regularizer, search, by_cones=by_cones)
             solution = certified(problem, regularizer, found, tol=tol)
     except NotImplementedError as error:
         raise NoSolverError(regularizer, f"has no conic form and no `minimize` ({error})") from error
-    except ConicSolverError:
-        raise_if_not_separable(problem.signed_rows, problem.label_shape)
-        raise_if_ill_conditioned(problem.signed_rows, np.inf)
-        raise
     if solution.certificate.worst <= tol:
         return replace(solution, unique=regularizer.unique(problem, solution))
     if solution.status is Status.INACCURATE:
@@ -130,17 +128,28 @@ def _solve(problem: MarginProblem, regularizer: Regularizer, search: Search, *, 
     return solution
 
 
+def _found(problem: MarginProblem, regularizer: Regularizer, search: Search, *, by_cones: bool) -> Candidate:
+    """What the method finds; where a cone solver stands in for one and finds nothing, the ℓ2 max margin."""
+    try:
+        return regularizer.minimize_conic(problem) if by_cones else regularizer.minimize(problem, search)
+    except ConicSolverError:
+        raise_if_not_separable(problem.signed_rows, problem.label_shape)
+        raise_if_ill_conditioned(problem.signed_rows, np.inf)
+        if by_cones:
+            raise
+        return least_norm(problem)
+
+
 def _last_resort(
     problem: MarginProblem, regularizer: Regularizer, solution: Solution, search: Search, *, cones_tried: bool
 ) -> Solution:
     """The better of the solution and the regularizer's last resort; if neither separates, the ℓ2 max margin's β."""
-    try:
-        found = None if cones_tried else regularizer.last_resort(problem, search, solution.certificate.worst)
-    except (ConicSolverError, IllConditionedError):
-        found = None
-    if found is not None:
+    others = regularizer.minimize_conic_again(problem) if cones_tried else _once(problem, regularizer, search, solution)
+    for found in others:
         other = certified(problem, regularizer, found, tol=search.tol)
         solution = other if other.certificate.worst < solution.certificate.worst else solution
+        if solution.certificate.worst <= search.tol or time.monotonic() >= search.deadline:
+            break
     if solution.certificate.worst <= search.tol:
         return replace(solution, unique=regularizer.unique(problem, solution))
     if not solution.certificate.margin > 0:
@@ -148,6 +157,16 @@ def _last_resort(
         plain = replace(plain, dual=solution.dual) if np.isfinite(solution.dual).all() else plain
         return certified(problem, regularizer, plain, tol=search.tol)
     return solution
+
+
+def _once(problem: MarginProblem, regularizer: Regularizer, search: Search, solution: Solution) -> Iterator[Candidate]:
+    """What the regularizer's last resort finds, if it finds anything."""
+    try:
+        found = regularizer.last_resort(problem, search, solution.certificate.worst)
+    except (ConicSolverError, IllConditionedError):
+        return
+    if found is not None:
+        yield found
 
 
 def certify(

@@ -19,6 +19,7 @@ Reference: Rosset, Zhu, Hastie (2004), Theorem 3, for the limit; Jaggi (2013) fo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -28,9 +29,11 @@ from numpy.typing import ArrayLike, NDArray
 from solvers.arrays import Array, real_array
 from solvers.card import Card
 from solvers.far_out import far_out
+from solvers.free_intercept import with_intercept
 from solvers.least_loss import BallProblem, LossPoint
 from solvers.margin_losses import LogExponentialLoss, Loss, loss_of
 from solvers.regularizers.regularizer import Regularizer
+from solvers.search import Progress, Search, deadline_after
 from solvers.validation import check_problem, check_regularizer, check_tolerance
 
 SMALLEST, LARGEST = 1e-140, 1e140
@@ -52,6 +55,8 @@ class RegularizationPath(Card):
     iterations: NDArray[np.int64]
     """Steps for each radius, shape (K,): of the gradient, and of Newton's method; none where a cone solver alone
     found the answer."""
+    intercepts: Array
+    """b(c), shape (K,); (K, M) of M outputs, (K, number of classes); zeros without `fit_intercept`."""
 
 
 def regularization_path(
@@ -63,8 +68,12 @@ def regularization_path(
     loss: Loss = "logistic",
     tol: float = 1e-6,
     max_steps: int = 20_000,
+    fit_intercept: bool = False,
+    time_limit: float = math.inf,
+    progress: Progress | None = None,
 ) -> RegularizationPath:
-    """min L(β) s.t. R(β) ≤ c for every c in `radii`, each started from the one before.
+    """min L(β) s.t. R(β) ≤ c for every c in `radii`, each started from the one before. With `fit_intercept` the margins
+    are y_n(⟨x_n, β⟩ + b), of classes ⟨w_{y_n} − w_k, x_n⟩ + b_{y_n} − b_k, and R does not penalize b.
 
     Args:
         X: as in `max_margin`; the data need not be separable.
@@ -78,6 +87,10 @@ def regularization_path(
             ball with c max‖x_n‖ < 1 it is smaller by that factor. On separable data ln Σ e^{−m} falls like −c: where
             rounding a margin changes it by more than the tolerance, `gaps` says by how much.
         max_steps: for each radius; where they run out, `gaps` says how far it got.
+        fit_intercept: whether there is an intercept b: `RegularizationPath.intercepts`.
+        time_limit: seconds after which no further step is taken and no further radius begun: the path then ends at the
+            radius reached, whose gap says how far it got.
+        progress: called with (radii done, how many at most).
 
     Returns:
         RegularizationPath, radii increasing.
@@ -86,7 +99,7 @@ def regularization_path(
         TypeError: `regularizer` is none.
         ValueError: invalid data or loss; radii that are not positive, or outside 1e-140 … 1e140, by themselves or
             times the largest norm of a point; a regularizer that is not a norm (p < 1); "cross entropy" with labels
-            (N, M), which are tasks of their own.
+            (N, M), which are tasks of their own; an intercept with points of one class only.
 
     Reference: Rosset, Zhu, Hastie (2004), Theorem 3.
 
@@ -114,17 +127,26 @@ def regularization_path(
             f"predictors or margins whose squares leave float64's range: both radius and radius times norm must lie "
             f"between {SMALLEST:.0e} and {LARGEST:.0e}. Choose other radii, or rescale X"
         )
-    limit = cache(lambda: far_out(problem, regularizer, margin_loss))
+    search = Search(tol, deadline=deadline_after(time_limit), progress=progress)
+    limit = cache(lambda: None if fit_intercept else far_out(problem, regularizer, margin_loss))
     rows: list[LossPoint] = []
+    found: list[tuple[Array, Array]] = []
+    no_intercept = np.zeros(problem.shape[:1] if problem.matrix else ())
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows closes no gap
-        for radius in c:
-            start = rows[-1].beta if rows else np.zeros(problem.shape)
-            ball = BallProblem(problem, regularizer, margin_loss, float(radius), tol, max_steps)
+        while search.goes_on(len(rows), c.size):
+            radius = float(c[len(rows)])
+            lifted = with_intercept(problem, regularizer, margin_loss, radius) if fit_intercept else None
+            inner, norm = (problem, regularizer) if lifted is None else lifted[:2]
+            start = rows[-1].beta if rows else np.zeros(inner.shape)
+            ball = BallProblem(inner, norm, margin_loss, radius, tol, max_steps, search.deadline)
             rows.append(ball.solve(start, limit))
+            found.append((rows[-1].beta, no_intercept) if lifted is None else lifted[2](rows[-1].beta))
+    betas, intercepts = zip(*found, strict=True)
     return RegularizationPath(
-        radii=c,
-        predictors=np.stack([row.beta for row in rows]),
+        radii=c[: len(rows)],
+        predictors=np.stack(betas),
         losses=np.array([row.value for row in rows]),
         gaps=np.array([row.gap for row in rows]),
         iterations=np.array([row.iterations for row in rows], dtype=np.int64),
+        intercepts=np.stack(intercepts),
     )

@@ -15,25 +15,29 @@ Reference: Mohan, Fazel (2012), "Iterative reweighted algorithms for matrix rank
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from solvers.algorithms.fixed_rank import newton_on_rank
+from solvers.algorithms.fixed_rank import descend_on_rank, newton_on_rank
 from solvers.algorithms.least_distance import l2_max_margin
 from solvers.algorithms.reweighting import ACCURACY
 from solvers.arrays import Array
 from solvers.certificate import certified, nearest_multipliers
-from solvers.problem import MarginProblem
+from solvers.problem import MarginProblem, raised
 from solvers.solution import Candidate, Solution, Status
 from solvers.stationary_points import best_certified
 
 if TYPE_CHECKING:
     from solvers.regularizers.schatten import Schatten
 
-THRESHOLDS = (1e-2, 1e-1, 1e-4, 1e-6)
+THRESHOLDS = (1e-2, 1e-1, 1e-4, 1e-6, 1e-9)
 """Singular values above this part of the largest may count, in the order they are tried."""
+
+VANISHING = 1e-3
+"""Of a singular value that descent makes this much smaller, zero is tried."""
 
 SMALLEST = 1e-6
 """The last ε, relative to the largest singular value."""
@@ -45,6 +49,7 @@ class SpectrumSearch:
     def __init__(self, problem: MarginProblem, regularizer: Schatten, tol: float) -> None:
         self.problem, self.regularizer, self.tol = problem, regularizer, tol
         self.unit = problem.equilibrated
+        self.right = raised(self.unit.share)
         rows = self.unit.rows.reshape(-1, *problem.shape)
         self.turned = problem.shape[0] > problem.shape[1]
         self.rows = np.ascontiguousarray(rows.swapaxes(1, 2)) if self.turned else rows
@@ -92,7 +97,7 @@ class SpectrumSearch:
         """argmin tr βᵀWβ s.t. Aβ ≥ r, and its multipliers."""
         values, vectors = np.linalg.eigh(W)
         root = (vectors / np.sqrt(values.clip(1e-300))) @ vectors.T
-        lifted = np.einsum("ij,njd->nid", root, self.rows) / self.unit.right[:, None, None]
+        lifted = np.einsum("ij,njd->nid", root, self.rows) / self.right[:, None, None]
         flat, dual, _ = l2_max_margin(lifted.reshape(len(lifted), -1), start, ACCURACY)
         return root @ flat.reshape(self.rows.shape[1:]), dual
 
@@ -102,17 +107,20 @@ class SpectrumSearch:
         It is tried early: as ε falls the space of β's columns freezes, with more active margins than β has freedom.
         """
         b, dual = self._weighted(W, None)
-        best, epsilon = self._stationary_point(b, dual / self.unit.right, stats), first
+        best, epsilon = self._stationary_point(b, dual / self.right, stats), first
         while best.status is not Status.STATIONARY and epsilon >= SMALLEST:
             for _ in range(30):
                 previous = b
                 b, dual = self._weighted(self._weights(b, epsilon), dual)
                 if np.linalg.norm(b - previous) <= 1e-2 * epsilon * np.linalg.norm(b):
                     break
-            found = self._stationary_point(b, dual / self.unit.right, stats)
+            found = self._stationary_point(b, dual / self.right, stats)
             best = found if found.certificate.worst < best.certificate.worst else best
             epsilon /= 10.0
-        return best
+        if best.status is Status.STATIONARY:
+            return best
+        found = self._best_of(chain(*(self._descended(b, rank) for rank in _ranks(b))), b, stats)
+        return found if found.certificate.worst < best.certificate.worst else best
 
     def _certified(self, beta: Array, dual: Array | None, stats: dict[str, object]) -> Solution:
         """The solution of β, scaled to margin one, and multipliers of the rows of unit scale; None: the nearest."""
@@ -122,11 +130,11 @@ class SpectrumSearch:
     def _newton(self, b: Array, active: list[int], rank: int, max_changes: int = 20) -> tuple[Array, Array] | None:
         """Newton's method on a rank; constraints change one at a time until signs and margins are right."""
         for _ in range(max_changes):
-            found = newton_on_rank(self.rows[active], self.unit.right[active], self.regularizer.p, b, rank)
+            found = newton_on_rank(self.rows[active], self.right[active], self.regularizer.p, b, rank)
             if found is None:
                 return None
             b, multipliers = found
-            margins = np.einsum("nmd,md->n", self.rows, b) / self.unit.right
+            margins = np.einsum("nmd,md->n", self.rows, b) / self.right
             worst = int(margins.argmin())
             if multipliers.min() < -1e-12 * multipliers.max():
                 del active[int(multipliers.argmin())]
@@ -140,17 +148,39 @@ class SpectrumSearch:
                 break
         return None
 
+    def _descended(self, b: Array, rank: int) -> Iterator[tuple[Array, Array]]:
+        """Descent on a rank, and Newton's method from there; where a singular value vanishes, on the next rank."""
+        near = descend_on_rank(self.rows, self.right, self.regularizer.p, b, rank)
+        if near is None:
+            return
+        yield self._outside(near[0]), near[1]
+        found = self._newton(near[0], np.flatnonzero(near[1] > 1e-9 * near[1].max(initial=0.0)).tolist(), rank)
+        if found is not None:
+            yield self._outside(found[0]), found[1]
+        before, after = (np.linalg.svd(each, compute_uv=False)[rank - 1] for each in (b, near[0]))
+        if rank > 1 and after < VANISHING * before:
+            yield from self._descended(near[0], rank - 1)
+
     def _stationary_point(self, b: Array, dual: Array, stats: dict[str, object]) -> Solution:
         """The rank whose Newton solution has the best certificate."""
-        sigma = np.linalg.svd(b, compute_uv=False)
         active = np.flatnonzero(dual > 1e-9 * dual.max(initial=0.0)).tolist()
 
         def candidates() -> Iterator[tuple[Array, Array]]:
-            for rank in dict.fromkeys(int((sigma > threshold * sigma[0]).sum()) for threshold in THRESHOLDS):
-                found = self._newton(b, active, rank)
+            for rank in _ranks(b):
+                found = self._newton(b, list(active), rank)
                 if found is not None:
                     yield self._outside(found[0]), found[1]
 
+        return self._best_of(candidates(), b, stats)
+
+    def _best_of(self, candidates: Iterable[tuple[Array, Array]], b: Array, stats: dict[str, object]) -> Solution:
+        """See `best_certified`."""
         return best_certified(
-            candidates(), self._outside(b), self.problem, lambda beta, alpha: self._certified(beta, alpha, stats)
+            candidates, self._outside(b), self.problem, lambda beta, alpha: self._certified(beta, alpha, stats)
         )
+
+
+def _ranks(b: Array) -> list[int]:
+    """The ranks that a matrix may have."""
+    sigma = np.linalg.svd(b, compute_uv=False)
+    return list(dict.fromkeys(int((sigma > threshold * sigma[0]).sum()) for threshold in THRESHOLDS))

@@ -27,8 +27,10 @@ from solvers.algorithms.interior_point import GroupRows
 from solvers.algorithms.reweighting import reweighted, weights_at
 from solvers.arrays import Array
 from solvers.certificate import certified, nearest_multipliers
+from solvers.conic import ConicSolverError
 from solvers.extended_precision import powers_of_two
 from solvers.problem import MarginProblem
+from solvers.regularizers.l2 import least_norm
 from solvers.search import Search
 from solvers.separability import raise_if_ill_conditioned, raise_if_not_resolved, raise_if_not_separable
 from solvers.solution import Candidate, Solution, Status
@@ -242,7 +244,11 @@ def stationary_points(
     raise_if_not_resolved(problem.A, problem.label_shape)
     raise_if_not_separable(problem.A, problem.label_shape)
     rng = np.random.default_rng(search.seed)
-    relaxed = certified(problem, convex, convex.minimize(problem, search), tol=search.tol)
+    try:
+        candidate = convex.minimize(problem, search)
+    except ConicSolverError:
+        candidate = least_norm(problem)
+    relaxed = certified(problem, convex, candidate, tol=search.tol)
     reached: list[Solution] = []
     while search.goes_on(len(reached), search.n_starts):
         reached.append(local.reached(len(reached), relaxed.beta, rng))

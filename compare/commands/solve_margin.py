@@ -139,6 +139,7 @@ FACTS = (
 def describe(dataset: Dataset, regularizer: Regularizer, solution: Solution, seconds: float) -> dict[str, Any]:
     """The answer by the keys of `FACTS`."""
     certificate = solution.certificate
+    heavy = solution.dual > 1e-9 * solution.dual.max()  # of several classes or outputs a point has more than one α
     return {
         "data": clean(dataset.name),
         "classes": dataset.named,
@@ -154,7 +155,7 @@ def describe(dataset: Dataset, regularizer: Regularizer, solution: Solution, sec
         "primal": certificate.primal,
         "stationarity": certificate.stationarity,
         "complementarity": certificate.complementarity,
-        "support_vectors": int((solution.dual > 1e-9 * solution.dual.max()).sum()),
+        "support_vectors": int(heavy.reshape(len(heavy), -1).any(axis=1).sum()),
         "support_size": certificate.support_size,
         "unique": solution.unique.known,
         "method": str(solution.stats.get("method", "")),

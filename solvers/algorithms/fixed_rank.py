@@ -16,8 +16,12 @@ Reference: Lewis, Sendov (2001), "Twice differentiable spectral functions", for 
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import nnls
 
 from solvers.arrays import Array
+
+LENGTHS = 4.0 ** np.arange(-5, 6)
+"""Of a step that may be too long, as the tangents bend, or far too short, as the true curvature is often negative."""
 
 
 def newton_on_rank(
@@ -47,15 +51,96 @@ def newton_on_rank(
         )[0]
         step, alpha = (balance * solution)[: gradient.size], (balance * solution)[gradient.size :]
         K, P, Q = _parts(step, beta.shape, rank)
-        largest = float(np.abs(step).max(initial=0.0)) / S[0]
-        length = min(1.0, 0.5 * S[-1] / max(float(np.linalg.norm(K, 2)), 1e-300))
-        middle = np.diag(S) + length * K
-        left = U[:, :rank] @ middle + length * (U[:, rank:] @ P)
-        beta = left @ np.linalg.solve(middle, middle @ V[:, :rank].T + length * (Q.T @ V[:, rank:].T))
+        turn = K / np.sqrt(S[:, None] * S)  # in units of each singular value: they differ by many orders
+        largest = max(float(np.abs(part).max(initial=0.0)) for part in (turn, P / S, Q / S))
+        length = min(1.0, 0.5 / max(float(np.linalg.norm(turn, 2)), 1e-300))
+        beta = _moved(U, S, V, length * K, length * P, length * Q)
         settled += length == 1.0 and largest <= 1e-9
         if settled > 2 or (settled and largest <= 1e-15):
             return beta, alpha
     return None
+
+
+def descend_on_rank(
+    rows: Array, right: Array, p: float, beta: Array, rank: int, *, max_steps: int = 60
+) -> tuple[Array, Array] | None:
+    """From β of this rank, a β of smaller ‖σ(β)‖_p at margin one, and multipliers of all `rows`: a start for Newton.
+
+    Each round minimizes a quadratic model, whose curvature g_i/σ_i is that of the tangent of a concave function of ββᵀ
+    or βᵀβ, with the constraints linear in (K, P, Q). So unlike reweighting it turns both spaces of β, and unlike
+    Newton's method it finds out which constraints are active. On these Newton's step is tried as well, with the
+    absolute values of the curvatures. Of both, and several `LENGTHS`, the best for ‖σ(β)‖_p / margin is taken.
+
+    None where the model has no feasible point.
+    """
+
+    def cost(beta: Array) -> float:
+        margin = float((np.einsum("nml,ml->n", rows, beta) / right).min())
+        return float((np.linalg.svd(beta / margin, compute_uv=False)[:rank] ** p).sum()) if margin > 0 else np.inf
+
+    U, sigma, Vt = np.linalg.svd(beta)
+    beta, alpha = (U[:, :rank] * sigma[:rank]) @ Vt[:rank], np.zeros(len(rows))
+    for _ in range(max_steps):
+        U, sigma, Vt = np.linalg.svd(beta)
+        V, S = Vt.T, sigma[:rank]
+        if not (np.isfinite(S).all() and S[-1] > 1e-12 * S[0]):
+            break  # the rank has fallen
+        root = _roots(S, p, beta.shape)
+        rotated = np.einsum("ji,njl,lm->nim", U, rows, V)
+        gradient, J = _gradient(S, p, beta.shape) / root, _tangent(rotated, rank) / root
+        missing = right - np.einsum("nml,ml->n", rows, beta)
+        found = _least_norm(J, missing + J @ gradient)
+        if found is None:
+            break
+        alpha, before = found[1], cost(beta)
+        H = _hessian(S, p, np.tensordot(alpha, rotated, axes=1)) / root[:, None] / root
+        active = alpha > 1e-9 * alpha.max(initial=0.0)
+        steps = found[0] - gradient, _downhill(H, gradient, J[active], missing[active])
+        parts = [_parts(step / root, beta.shape, rank) for step in steps]
+        trials = [_moved(U, S, V, *(length * part for part in some)) for some in parts for length in LENGTHS]
+        costs = [cost(trial) for trial in trials]
+        if not min(costs) < (1.0 - 1e-12) * before:
+            break
+        beta = trials[int(np.argmin(costs))]
+    return (beta, alpha) if alpha.any() else None
+
+
+def _roots(S: Array, p: float, shape: tuple[int, ...]) -> Array:
+    """√ of the curvatures pσ^{p−2} in (K, P, Q)."""
+    curvature, rank = p * S ** (p - 2.0), S.size
+    sides = [np.broadcast_to(curvature, (side - rank, rank)) for side in shape]
+    return np.asarray(
+        np.sqrt(np.concatenate([part.reshape(-1) for part in (0.5 * (curvature[:, None] + curvature), *sides)]))
+    )
+
+
+def _downhill(H: Array, g: Array, J: Array, d: Array) -> Array:
+    """Newton's step for ⟨g, s⟩ + ½⟨s, Hs⟩ s.t. Js = d, with the curvatures along the constraints made positive."""
+    _, sigma, basis = np.linalg.svd(J)
+    rank = int((sigma > 1e-12 * sigma.max(initial=0.0)).sum())
+    normal, Z = np.linalg.lstsq(J, d, rcond=1e-12)[0], basis[rank:].T
+    values, vectors = np.linalg.eigh(Z.T @ H @ Z)
+    along = vectors.T @ (Z.T @ (g + H @ normal)) / np.abs(values).clip(1e-6)
+    return np.asarray(normal - Z @ (vectors @ along))
+
+
+def _least_norm(J: Array, d: Array) -> tuple[Array, Array] | None:
+    """argmin ½‖t‖² s.t. Jt ≥ d with its multipliers; None where there is no such t (Lawson, Hanson)."""
+    system, size = np.vstack([J.T, d]), np.linalg.norm(np.column_stack([J, d]), axis=1).clip(1e-300)
+    try:
+        u = nnls(system / size, np.append(np.zeros(J.shape[1]), 1.0), maxiter=30 * len(d))[0] / size
+    except RuntimeError:  # too many steps
+        return None
+    left = 1.0 - float(d @ u)
+    return (J.T @ u / left, u / left) if left > 1e-14 else None
+
+
+def _moved(U: Array, S: Array, V: Array, K: Array, P: Array, Q: Array) -> Array:
+    """The matrix of the same rank that these K, P and Q lead to."""
+    rank = S.size
+    middle = np.diag(S) + K
+    left = U[:, :rank] @ middle + U[:, rank:] @ P
+    return np.asarray(left @ np.linalg.solve(middle, middle @ V[:, :rank].T + Q.T @ V[:, rank:].T))
 
 
 def _parts(step: Array, shape: tuple[int, ...], rank: int) -> tuple[Array, Array, Array]:

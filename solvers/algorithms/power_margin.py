@@ -16,7 +16,7 @@ from the β at hand, closes the gap.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
@@ -87,15 +87,32 @@ def _candidate(problem: MarginProblem, beta: Array, alpha: Array, stats: Mapping
     return Candidate((beta / unit.scale).reshape(problem.shape), alpha * unit.share, stats)
 
 
-def polished_power_margin(problem: MarginProblem, p: float, found: Candidate) -> Candidate:
-    """What another method found, or the better pair that Newton's method in β and α leads to from there."""
+def polished_power_margin(
+    problem: MarginProblem, p: float, others: Iterable[Candidate], tol: float
+) -> Candidate | None:
+    """The best of what other methods found and of what Newton's method in β and α leads to from there.
+
+    The first of a gap well below `tol` is taken; None where there is none at all.
+    """
+    best: tuple[float, Candidate | None] = np.inf, None
+    for found in others:
+        best = min(best, _from_other(problem, p, found), key=lambda pair: pair[0])
+        if best[0] <= 0.1 * tol:
+            break
+    return best[1]
+
+
+def _from_other(problem: MarginProblem, p: float, found: Candidate) -> tuple[float, Candidate]:
+    """Another method's answer, or the better pair that Newton's method leads to from there, with its gap."""
     unit, q = problem.equilibrated, conjugate(p)
     rows, right, share = unit.rows, raised(unit.share), unit.share
     beta, alpha = found.beta.reshape(-1) * unit.scale, np.maximum(found.dual.reshape(-1), 0.0) / unit.share
     alpha = alpha * float(right @ alpha) / power_norm(np.abs(extended_product(rows.T, alpha)), q) ** 2
     before = _gap(rows, share, alpha, beta, q)
     gap, beta, alpha = _polished(rows, right, share, p, before, beta, alpha)
-    return _candidate(problem, beta, alpha, {**found.stats, "polished": True}) if gap < before else found
+    if not gap < before:
+        return before, found
+    return gap, _candidate(problem, beta, alpha, {**found.stats, "polished": True})
 
 
 def _polished(

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 
-from solvers.arrays import Array, real_array
+from solvers.arrays import Array, plain_array, real_array
 from solvers.filters.dual_kernel import DualKernel, reflected
 from solvers.filters.early_stopping import power_complement
 
@@ -244,9 +244,10 @@ def kernel_recovery(
             f"the kernel is for signals of shape {kernel.shape}, the measurement for {tuple(measurement.shape)}"
         )
     blank = measurement.forward(np.zeros(kernel.shape))
-    if np.iscomplexobj(y) and not np.iscomplexobj(blank):
+    values = plain_array(y)
+    if np.iscomplexobj(values) and not np.iscomplexobj(blank):
         raise ValueError("y is complex, but this measurement gives real numbers; stack real and imaginary rows")
-    data = np.ma.asarray(y, dtype=blank.dtype).filled(np.nan) if np.iscomplexobj(blank) else real_array("y", y)
+    data = values.astype(complex) if np.iscomplexobj(values) else real_array("y", values)
     if data.shape != blank.shape or not np.isfinite(data).all():
         raise ValueError(
             f"y must be {blank.size} finite numbers, got shape {data.shape} "

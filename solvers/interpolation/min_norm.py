@@ -10,7 +10,9 @@ R is a norm or a potential. The certificate is computed from X, y, R, β and ν 
 
 from __future__ import annotations
 
+import math
 import reprlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +26,7 @@ from solvers.interpolation.row_space import Found
 from solvers.regularizers import regularizer_from_name
 from solvers.regularizers.potential import Potential
 from solvers.regularizers.regularizer import Regularizer
+from solvers.search import deadline_after
 from solvers.solution import Status, Uniqueness
 from solvers.threads import threads_for
 from solvers.validation import check_tolerance
@@ -64,7 +67,14 @@ class Interpolation:
         return found if np.isfinite(self.gap) and np.isfinite(self.residual) else np.inf
 
 
-def min_norm(X: ArrayLike, y: ArrayLike, regularizer: Interpolating | str, *, tol: float = 1e-9) -> Interpolation:
+def min_norm(
+    X: ArrayLike,
+    y: ArrayLike,
+    regularizer: Interpolating | str,
+    *,
+    tol: float = 1e-9,
+    time_limit: float = math.inf,
+) -> Interpolation:
     """Solve min R(β) s.t. ⟨x_n, β⟩ = y_n, with a certificate.
 
     Args:
@@ -74,6 +84,7 @@ def min_norm(X: ArrayLike, y: ArrayLike, regularizer: Interpolating | str, *, to
         regularizer: R: a norm (L2(), Bridge(p) with p ≥ 1, FourierBridge(1), Schatten(1), …, or a `Norm` of your own),
             its name, such as "l1", or a `Potential` (`HyperbolicEntropy`, …, or your own).
         tol: the largest residual and relative gap of an answer called OPTIMAL.
+        time_limit: seconds after which no further method is tried where the gap is still open; the first one ends.
 
     Returns:
         Interpolation. `status` is OPTIMAL where the gap is closed and the data are fitted to `tol`; else INACCURATE.
@@ -101,16 +112,17 @@ def min_norm(X: ArrayLike, y: ArrayLike, regularizer: Interpolating | str, *, to
         )
     problem = check_interpolation(X, y, regularizer)
     check_tolerance(tol)
+    deadline = deadline_after(time_limit)
     with (
         threads_for(float(problem.targets.shape[0]) ** 2 * np.prod(problem.shape)),
         np.errstate(over="ignore", invalid="ignore", divide="ignore"),  # what overflows fails its certificate
     ):
         solution = certified(problem, regularizer, regularizer.interpolate(problem), tol)
-        if solution.worst > CLOSED:
+        if solution.worst > CLOSED and time.monotonic() < deadline:
             for again in regularizer.interpolate_again(problem):
                 other = certified(problem, regularizer, again, tol)
                 solution = other if other.worst < solution.worst else solution
-                if solution.worst <= CLOSED:
+                if solution.worst <= CLOSED or time.monotonic() >= deadline:
                     break
         if solution.status is not Status.OPTIMAL:
             regularizer.raise_if_infeasible(problem)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,7 +19,7 @@ from solvers.algorithms.linf_margin import linf_max_margin, linf_unique
 from solvers.algorithms.optimal_face import unique_on_face
 from solvers.algorithms.power_margin import polished_power_margin, power_max_margin
 from solvers.arrays import Array
-from solvers.conic import cvxpy_library
+from solvers.conic import ConicSolverError, cvxpy_library
 from solvers.extended_precision import BLOCK
 from solvers.interpolation.row_space import Found
 from solvers.regularizers.careful_rounding import LARGE, rounded_with_care
@@ -249,7 +251,13 @@ class Bridge(Regularizer):
             return least_norm_of_wide_rows(problem, search.tol)
         if not 1 < self.p < np.inf or int(np.prod(problem.shape)) > LARGEST_PROGRAM:
             return super().last_resort(problem, search, worst)
-        return polished_power_margin(problem, self.p, self.minimize_conic(problem))
+        return polished_power_margin(problem, self.p, self._by_cones(problem), search.tol)
+
+    def _by_cones(self, problem: MarginProblem) -> Iterator[Candidate]:
+        """What the cone solver finds, with one set of options after the other."""
+        with suppress(ConicSolverError):
+            yield self.minimize_conic(problem)
+        yield from self.minimize_conic_again(problem)
 
     def unique(self, problem: MarginProblem, solution: Solution) -> Uniqueness:
         if 1 < self.p < np.inf:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from solvers.solution import Solution
 
 
+SMALL = 100_000
+"""Entries of rows for which the interior point takes a fraction of a second."""
+
+
 def least_norm(problem: MarginProblem) -> Candidate:
     """min ‖β‖₂ s.t. Aβ ≥ 1; for several outputs the problem of each output by itself."""
     parts = [l2_max_margin(rows) for rows in problem.independent_rows]
@@ -31,13 +35,14 @@ def least_norm(problem: MarginProblem) -> Candidate:
 
 
 def least_norm_of_wide_rows(problem: MarginProblem, tol: float) -> Candidate | None:
-    """The same by the interior point for group norms, with one group; None for rows of comparable norms.
+    """The same by the interior point for group norms, with one group; None for many rows of comparable norms.
 
     Of rows over many decades β must meet the largest with a margin that its own rounding exceeds, so that they are
-    scaled together with their right sides.
+    scaled together with their right sides. Rows that depend on each other to rounding, as those of cycles with an
+    intercept do, mislead an active set, and not an interior point.
     """
     unit = problem.equilibrated
-    if unit.share.min() > 1e-1:
+    if unit.share.min() > 1e-1 and unit.rows.size > SMALL:
         return None
     found = group_max_margin(unit.rows, unit.right, lambda part: part[:, None, :], 0.5 * tol)
     beta, dual = found.b.reshape(problem.shape) / unit.scale, found.dual * unit.share

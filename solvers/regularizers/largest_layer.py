@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from solvers.arrays import Array
+from solvers.arrays import Array, real_array
 from solvers.conic import cvxpy_library
 from solvers.regularizers.regularizer import Norm, Regularizer
 
@@ -45,7 +45,7 @@ class LargestLayer(Norm):
 
     def __post_init__(self) -> None:
         layers = tuple((norm, tuple(shape)) for norm, shape in self.layers)
-        scales = tuple(float(c) for c in self.scales) or (1.0,) * len(layers)
+        scales = tuple(real_array("scales", self.scales).ravel().tolist()) or (1.0,) * len(layers)
         if not layers or len(scales) != len(layers) or not all(0 < c < np.inf for c in scales):
             raise ValueError(
                 f"LargestLayer takes at least one layer (norm, shape) and a scale > 0 for each; got {len(layers)} "

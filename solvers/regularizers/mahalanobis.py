@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
 from solvers.algorithms.least_distance import l2_max_margin
-from solvers.arrays import Array
+from solvers.arrays import Array, real_array
 from solvers.conic import cvxpy_library
 from solvers.problem import MarginProblem
 from solvers.regularizers.l2 import least_norm_of_wide_rows, least_norm_that_fits
@@ -48,7 +48,9 @@ class Mahalanobis(Norm):
     """Q, shape (D, D)."""
 
     def __post_init__(self) -> None:
-        matrix = np.asarray(self.Q, dtype=np.float64)
+        matrix = real_array("Q", self.Q)
+        if not np.isfinite(matrix).all():
+            raise ValueError("Q must be finite; it holds nan, infinity or masked entries")
         matrix = np.diag(matrix) if matrix.ndim == 1 else matrix
         if (
             matrix.ndim != 2

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvers.arrays import Array
-from solvers.conic import conic_candidate, conic_interpolation
+from solvers.conic import conic_candidate, conic_candidates, conic_interpolation
 from solvers.solution import NoSolverError, Uniqueness
 
 if TYPE_CHECKING:
@@ -177,6 +177,11 @@ class Regularizer(ABC):
     def minimize_conic(self, problem: MarginProblem) -> Candidate:
         """The same by a cone solver through cvxpy. Raises ValueError where R has no conic form."""
         return conic_candidate(problem, self.conic)
+
+    def minimize_conic_again(self, problem: MarginProblem) -> Iterator[Candidate]:
+        """What the cone solver finds with other options, for sizes at which that takes seconds at most."""
+        if int(np.prod(problem.shape)) <= LARGEST_PROGRAM:
+            yield from conic_candidates(problem, self.conic)
 
     def last_resort(self, problem: MarginProblem, search: Search, worst: float) -> Candidate | None:
         """What another method finds, where the answer of `minimize` left a violation `worst` above the tolerance.

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from solvers.arrays import Array
+from solvers.arrays import Array, real_array
 from solvers.relu.largest_unit import LargestUnit, activation, largest_unit, local_maxima
 from solvers.solution import Status
 
@@ -64,7 +64,7 @@ class ReluSolution:
 
     def __call__(self, X: Array) -> Array:
         """f at the rows of X (N, D), shape (N,)."""
-        return np.asarray(activation(np.asarray(X) @ self.neurons.T, self.slope) @ self.output_weights)
+        return np.asarray(activation(real_array("X", X) @ self.neurons.T, self.slope) @ self.output_weights)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike
 
+from solvers.algorithms.signed_rows import dense
 from solvers.arrays import Array
 from solvers.extended_precision import power_of_two
 from solvers.problem import MarginProblem
@@ -26,6 +29,10 @@ from solvers.validation import check_problem, check_starts, check_tolerance, fin
 
 TRAINED_KINK = 1e-6
 """A trained unit counts as on the kink of a point up to this cosine: gradient flow comes as near as its accuracy."""
+
+PARALLEL = (1e-12, 1e-5)
+"""Units of one sign and of directions as near as this are made one, where the value does not grow: first those that are
+one to rounding, then those that the search has left next to each other."""
 
 
 def relu_max_margin(
@@ -196,15 +203,20 @@ def _search(problem: MarginProblem, neurons: Array, signs: Array, options: Optio
             signs[seen],
             options,
         )
-    units = found.neurons @ basis
-    value, margin = value_at_margin_one(points, labels, units, found.outputs, options.slope)
+    units, outputs = found.neurons @ basis, found.outputs
+    value, margin = value_at_margin_one(points, labels, units, outputs, options.slope)
+    for within in PARALLEL:
+        fewer, weights = merged(units, outputs, within)
+        least = value_at_margin_one(points, labels, fewer, weights, options.slope)
+        if least[0] <= value * (1.0 + 1e-12):
+            (units, outputs), (value, margin) = (fewer, weights), least
     bound = dual_bound(points, labels, found.dual, options.slope, options.max_rank, options.n_starts, options.seed)
     gap = (value - bound.value) / value if np.isfinite(value) else np.inf
     exact = bound.largest.exact
     return ReluSolution(
         value=value,
         neurons=units,
-        output_weights=found.outputs / margin,
+        output_weights=outputs / margin,
         dual=bound.dual,
         lower_bound=bound.value,
         status=Status.BOUNDED if not exact else Status.OPTIMAL if gap <= options.tol else Status.INACCURATE,
@@ -213,6 +225,20 @@ def _search(problem: MarginProblem, neurons: Array, signs: Array, options: Optio
         slope=options.slope,
         stats={"rounds": found.rounds},
     )
+
+
+def merged(units: Array, outputs: Array, within: float) -> tuple[Array, Array]:
+    """The network with the sum in place of units of one sign whose directions (unit vectors) are near each other."""
+    weighed = np.abs(outputs)[:, None] * units
+    left, sums, signs = np.arange(outputs.size), [], []
+    while left.size:
+        near = np.linalg.norm(units[left] - units[left[0]], axis=1) <= within
+        near &= np.sign(outputs[left]) == np.sign(outputs[left[0]])
+        sums.append(weighed[left[near]].sum(axis=0))
+        signs.append(float(np.sign(outputs[left[0]])))
+        left = left[~near]
+    sizes = np.linalg.norm(np.reshape(sums, (-1, units.shape[1])), axis=1)
+    return np.reshape(sums, (-1, units.shape[1])) / sizes[:, None].clip(1e-300), np.array(signs) * sizes
 
 
 def _own_bound(problem: MarginProblem, neurons: Array, outputs: Array, options: Options) -> DualBound:
@@ -231,6 +257,7 @@ def _own_bound(problem: MarginProblem, neurons: Array, outputs: Array, options: 
 def _check_data(X: ArrayLike, y: ArrayLike) -> MarginProblem:
     """Points and labels of a network with one output. Raises ValueError for anything else."""
     problem = check_problem(X, y, L2())
+    problem = replace(problem, points=dense(problem.points))
     if len(problem.shape) != 1 or problem.labels.ndim != 1:
         raise ValueError(
             "X must have shape (N, D) and y shape (N,), for one output; got points x_n of shape "

@@ -67,7 +67,7 @@ class KernelInterpolant(Card):
 
     def corrected(self, x: ArrayLike, y: ArrayLike) -> Array:
         """y − ux − v, the data on which a network ends at the spline (less the line)."""
-        return np.asarray(y, dtype=np.float64) - self.line[0] * np.asarray(x, dtype=np.float64) - self.line[1]
+        return np.asarray(real_array("y", y) - self.line[0] * real_array("x", x) - self.line[1])
 
 
 def kernel_interpolant(

@@ -67,7 +67,7 @@ class RichInterpolant(Card):
     """Whether it is the only minimizer: no two neighbouring bends of one sign, and nothing spent outside the data."""
 
     def __call__(self, x: ArrayLike) -> Array:
-        return np.asarray(self.joined_dots(x))
+        return np.asarray(self.joined_dots(real_array("x", x)))
 
     def as_piecewise(self) -> Piecewise:
         return piecewise(self.joined_dots)

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaln
 
-from solvers.arrays import Array
+from solvers.arrays import Array, real_array
 from solvers.card import Card
 from solvers.splines.curvature_weights import require_positive
 from solvers.splines.data import Linear, check_linear
@@ -210,14 +210,14 @@ class VectorInterpolant(Card):
     """Whose kernel k is."""
 
     def __call__(self, x: ArrayLike) -> Array:
-        at = np.asarray(x, dtype=np.float64)
+        at = real_array("x", x)
         flat = at.reshape(-1, self.points.shape[1])
         values = self.law.kernel(flat, self.points) @ self.coefficients + flat @ self.slope + self.constant
         return np.asarray(values.reshape(at.shape[:-1]))
 
     def corrected(self, x: ArrayLike, y: ArrayLike) -> Array:
         """y − u·x − v, the data on which a network ends at g."""
-        return np.asarray(y, dtype=np.float64) - np.asarray(x, dtype=np.float64) @ self.slope - self.constant
+        return np.asarray(real_array("y", y) - real_array("x", x) @ self.slope - self.constant)
 
 
 def vector_interpolant(X: ArrayLike, y: ArrayLike, law: VectorKernel, linear: Linear = "free") -> VectorInterpolant:

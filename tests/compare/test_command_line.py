@@ -249,6 +249,15 @@ def test_doctor_survives_a_panic(monkeypatch):
     assert "Panic: index out of bounds" in done.output
 
 
+def test_support_vectors_are_points_not_constraints():
+    """Of three classes a point has two multipliers, and counts once."""
+    record = json.loads(run("solve", "margin", "--data", "wine", "--regularizer", "l2", "--json").stdout)
+    heavy = np.array(record["dual"])
+    heavy = heavy > 1e-9 * heavy.max()
+    assert heavy.shape == (178, 2)
+    assert record["support_vectors"] == heavy.any(axis=1).sum() < heavy.sum()
+
+
 def test_solve_prints_a_certificate_anyone_can_check(tmp_path):
 
     from compare.data.load import load as load_data

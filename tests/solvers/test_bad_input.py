@@ -17,24 +17,32 @@ from solvers import (
     ConvKernel,
     FourierBridge,
     GaussianInit,
+    GaussianInputs,
+    LargestLayer,
+    Mahalanobis,
     NotSeparableError,
     QuasiNorm,
     Regularizer,
     Schatten,
     Status,
     certify,
+    certify_relu,
     dual_kernel,
     early_stopping_filter,
     gaussian_measurement,
     induced_regularizer,
     kernel_interpolant,
     kernel_recovery,
+    logistic_limit,
     max_margin,
+    min_norm,
     predicted_error,
     regularization_path,
+    relu_max_margin,
     rich_interpolant,
     spectral_factorization,
     triangle_kernel,
+    vector_interpolant,
     weighted_spline,
 )
 
@@ -44,7 +52,7 @@ X = RNG.standard_normal((6, 8))
 y = np.array([1.0, -1.0, 1.0, 1.0, -1.0, -1.0])
 
 
-def replaced(array: np.ndarray, value: float, at: tuple[int, ...]) -> np.ndarray:
+def replaced(array: np.ndarray, value: Any, at: tuple[int, ...]) -> np.ndarray:
     copy = array.copy()
     copy[at] = value
     return copy
@@ -56,6 +64,11 @@ REFUSED: list[tuple[str, Any, Any, str]] = [
     ("rows of masked X", list(np.ma.array(X, mask=X < -1)), y, r"X must be finite; entry \(\d, \d\) is"),
     ("masked y", X, np.ma.array(y, mask=y < 0), r"y must be finite; entry \(1,\) is masked"),
     ("NaT", np.full((6, 8), np.datetime64("NaT", "s")), y, r"X must be an array of real numbers.*dates or durations"),
+    ("dates among objects", replaced(X.astype(object), np.datetime64("2020-01-01"), (0, 0)), y, r"dates or durations"),
+    ("durations among objects", replaced(X.astype(object), np.timedelta64(3, "s"), (5, 7)), y, r"dates or durations"),
+    ("masked among objects", replaced(X.astype(object), np.ma.masked, (1, 2)), y, r"entry \(1, 2\) is nan"),
+    ("masked in a list", [[1.0, np.ma.masked], [2.0, 3.0]], [1, -1], r"entry \(0, 1\) is nan"),
+    ("masked labels in a list", X[:3], [1, np.ma.masked, -1], r"y must be finite"),
     ("durations", np.ones((6, 8), "timedelta64[s]"), y, r"X must be an array of real numbers.*dates or durations"),
     ("a frame with dates", pd.DataFrame({"a": pd.to_datetime(["2020-01-01", None])}), [1, -1], r"X must be an array"),
     ("inf in X", replaced(X, np.inf, (0, 0)), y, r"X must be finite; entry \(0, 0\) is inf"),
@@ -106,7 +119,7 @@ def test_refused(points: Any, labels: Any, message: str, regularizer: Regularize
 def test_refused_by_certify_too(points: Any, labels: Any, message: str) -> None:
     try:
         shape = np.real(np.asarray(points) * 1.0).shape[1:] or (1,)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, UserWarning):  # numpy warns of np.ma.masked in a list
         shape = (1,)
     with pytest.raises(ValueError, match=message):
         certify(points, labels, np.ones(shape), L2())
@@ -329,6 +342,15 @@ def test_labels_in_columns(regularizer: Regularizer) -> None:
 MASKED = np.ma.array([0.0, 1.0, 2.0, 3.0], mask=[False, True, False, False])
 KERNEL = dual_kernel(triangle_kernel(4, 1))
 MASKED_CALLS: dict[str, Callable[[], Any]] = {
+    "Mahalanobis": lambda: Mahalanobis(MASKED + 1.0),
+    "LargestLayer": lambda: LargestLayer([(L2(), (1,))] * 4, MASKED + 1.0),
+    "relu_max_margin": lambda: relu_max_margin(np.ma.array(X[:, :2], mask=X[:, :2] > 1), y),
+    "certify_relu": lambda: certify_relu(X[:, :2], y, np.ma.array(np.eye(2), mask=np.eye(2)), [1.0, 1.0]),
+    "logistic_limit": lambda: logistic_limit(np.ma.array(X, mask=X > 1), y),
+    "min_norm: X": lambda: min_norm(np.ma.array(X, mask=X > 1), y, L2()),
+    "min_norm: y": lambda: min_norm(X[:4], MASKED, L2()),
+    "solution.predict": lambda: max_margin(X, y, L2()).predict(np.ma.array(X, mask=X > 1)),
+    "vector_interpolant": lambda: vector_interpolant(X[:4], MASKED, GaussianInputs(1.0, 1.0)),
     "certify: beta": lambda: certify(X[:, :4], y, MASKED, L2()),
     "certify: dual": lambda: certify(X[:4], y[:4], X[0], L2(), dual=MASKED),
     "max_margin: start": lambda: max_margin(X[:, :4], y, Bridge(0.5), start=MASKED),
@@ -350,3 +372,17 @@ MASKED_CALLS: dict[str, Callable[[], Any]] = {
 def test_masked_entries_are_refused_everywhere(call: Callable[[], Any]) -> None:
     with pytest.raises(ValueError, match=r"masked|nan|NaN|finite"):
         call()
+
+
+def test_what_is_hidden_is_not_evaluated() -> None:
+    """Where a function of x is asked for hidden or missing x, its value there is nan, as it is for nan."""
+    line, plane = (
+        rich_interpolant([0, 1, 3], [1, 0, 2]),
+        vector_interpolant(X, y, GaussianInputs(1.0, 1.0), "penalized"),
+    )
+    for function in (line, weighted_spline([0, 1, 3], [1, 0, 2], ConstantWeight())):
+        np.testing.assert_array_equal(np.isnan(function(MASKED)), MASKED.mask)
+        with pytest.raises(ValueError, match="dates"):
+            function(np.full(2, np.datetime64("2020-01-01")))
+    np.testing.assert_array_equal(np.isnan(plane(np.ma.array(X, mask=X > 1))), (X > 1).any(axis=1))
+    np.testing.assert_allclose(plane(tensor(X, requires_grad=True)), plane(X), rtol=1e-12)

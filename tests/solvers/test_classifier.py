@@ -1,13 +1,16 @@
 """The scikit-learn estimator: its own examination, and the numbers it hands through."""
 
+import cvxpy as cp
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from torch import tensor
 
 from solvers import L2, Bridge, FourierBridge, MaxMarginClassifier, NotSeparableError, max_margin
 
@@ -19,6 +22,7 @@ NON_SEPARABLE = (
     "check_estimators_pickle", "check_f_contiguous_array_estimator", "check_classifier_data_not_an_array",
     "check_classifiers_train", "check_supervised_y_2d", "check_methods_sample_order_invariance",
     "check_methods_subset_invariance", "check_fit2d_1feature", "check_dict_unchanged", "check_fit_idempotent",
+    "check_estimator_sparse_tag", "check_estimator_sparse_array", "check_estimator_sparse_matrix",
     "check_fit_check_is_fitted", "check_n_features_in", "check_fit2d_predict1d", "check_positive_only_tag_during_fit",
 )  # fmt: skip
 
@@ -31,7 +35,8 @@ def expected_failures(estimator: MaxMarginClassifier) -> dict[str, str]:
 
 @pytest.mark.filterwarnings("ignore")  # the checks warn about their own skips
 @parametrize_with_checks(
-    [MaxMarginClassifier(on_nonseparable="soft"), MaxMarginClassifier()], expected_failed_checks=expected_failures
+    [MaxMarginClassifier(on_nonseparable="soft", radius=3.0, tol=1e-6), MaxMarginClassifier()],
+    expected_failed_checks=expected_failures,
 )
 def test_estimator_checks(estimator, check):
     check(estimator)
@@ -90,3 +95,38 @@ def test_refusals(X, y, message):
         MaxMarginClassifier().fit(X, y)
     with pytest.raises(ValueError, match="on_nonseparable"):
         MaxMarginClassifier(on_nonseparable="maybe").fit([[1.0], [-1.0]], [0, 1])
+
+
+def test_soft_with_an_intercept_is_logistic_regression_in_a_ball() -> None:
+    """cvxpy's solution, at which b is not penalized; moved points move b alone."""
+    rng = np.random.default_rng(6)
+    X = rng.standard_normal((40, 3))
+    y = X[:, 0] + 1.5 * rng.standard_normal(40) > 0.8
+    model = MaxMarginClassifier("l1", on_nonseparable="soft", radius=0.5, fit_intercept=True, tol=1e-8).fit(X, y)
+    beta, b = cp.Variable(3), cp.Variable()
+    loss = cp.sum(cp.logistic(-cp.multiply(np.where(y, 1.0, -1.0), X @ beta + b)))
+    least = cp.Problem(cp.Minimize(loss), [cp.norm1(beta) <= 0.5]).solve(solver="CLARABEL")
+    reached = np.logaddexp(0, -np.where(y, 1.0, -1.0) * model.decision_function(X)).sum()
+    assert not model.separable_
+    assert reached == pytest.approx(least, rel=1e-6)
+    assert model.intercept_[0] == pytest.approx(float(b.value), abs=1e-3)
+    moved = MaxMarginClassifier("l1", on_nonseparable="soft", radius=0.5, fit_intercept=True, tol=1e-8).fit(X + 50, y)
+    np.testing.assert_allclose(moved.decision_function(X + 50), model.decision_function(X), atol=1e-4)
+
+
+def test_what_scikit_learn_would_misread() -> None:
+    X, y = np.array([[2.0, 1.0], [-1.0, 0.0], [1.0, 3.0]]), np.array([1, 0, 1])
+    fitted = MaxMarginClassifier().fit(X, y)
+    for points in (csr_array(X), tensor(X, requires_grad=True)):
+        np.testing.assert_allclose(MaxMarginClassifier().fit(points, y).coef_, fitted.coef_, rtol=1e-12)
+        np.testing.assert_allclose(fitted.decision_function(points), fitted.decision_function(X), rtol=1e-12)
+    hidden = np.ma.array(X, mask=[[0, 0], [0, 1], [0, 0]])
+    dates = np.array(["2020-01-01", "NaT", "2020-01-02"], dtype="datetime64[s]")
+    for bad in (hidden, list(hidden), np.column_stack([dates, dates])):
+        with pytest.raises(ValueError, match=r"NaN|dates"):
+            MaxMarginClassifier().fit(bad, y)
+        with pytest.raises(ValueError, match=r"NaN|dates"):
+            fitted.predict(bad)
+    for labels in (np.ma.array(y, mask=[0, 1, 0]), dates):
+        with pytest.raises(ValueError, match=r"NaN|dates"):
+            MaxMarginClassifier().fit(X, labels)

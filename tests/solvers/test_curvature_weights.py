@@ -239,3 +239,19 @@ def test_adaptive_quadrature_finds_an_unnamed_jump() -> None:
 def test_refusals(make: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("width", [1e-3, 1e-6, 1e-9])
+def test_a_spike_at_a_named_kink_is_seen_at_any_width(width: float) -> None:
+    """∫ζL², ∫ζLR, ∫ζR² of 1 + 5 δ_{0.3}, to which the spike tends; by a function that takes no empty arrays."""
+
+    def zeta(x: float) -> float:
+        return float(1.0 + 5.0 * np.exp(-(((x - 0.3) / width) ** 2) / 2) / (width * np.sqrt(2 * np.pi)))
+
+    weight = FunctionWeight(np.vectorize(zeta), kinks=(0.3,))
+    moments = np.stack(weight.hat_moments(np.array([0.0, 1.0]), np.array([1.0, 2.0])))
+    expected = np.array([1 / 3 + 5 * 0.49, 1 / 6 + 5 * 0.21, 1 / 3 + 5 * 0.09])
+    np.testing.assert_allclose(
+        moments[:, 0], expected, rtol=0, atol=5 * width**2 + 1e-12 + 1e-18 / width
+    )  # x is rounded
+    np.testing.assert_allclose(moments[:, 1], [1 / 3, 1 / 6, 1 / 3], rtol=1e-13)

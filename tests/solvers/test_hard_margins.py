@@ -22,6 +22,7 @@ from solvers import (
     ConvKernel,
     FourierBridge,
     IllConditionedError,
+    LargestLayer,
     Mahalanobis,
     MaxMarginClassifier,
     Norm,
@@ -286,3 +287,47 @@ def test_the_judge_rejects() -> None:
                 change = {"output_weights": shaken}
             wrong = type(solution)(**{**vars(solution), **change})
             assert not abs(random_margins.convex_gap(A, regularizer, wrong)) <= 1e-7, (regularizer, change)
+
+
+@pytest.mark.parametrize(("kind", "seed"), [("binary", 12), ("binary", 59), ("columns", 46), ("columns", 17)])
+def test_norms_that_only_a_cone_solver_minimizes(kind: str, seed: int) -> None:
+    """max(‖β_1‖_∞, 2‖β_2‖₂) by its own duality: R°(z) = ‖z_1‖₁ + ‖z_2‖₂/2. The solver stops early on these data."""
+    n, d = (21, 10) if kind == "binary" else (16, 15)
+    rng = np.random.default_rng(seed)
+    binary = kind == "binary"
+    X = (rng.random((n, d)) < 0.5) * 1.0 if binary else rng.standard_normal((n, d)) * 10.0 ** rng.uniform(-4, 4, d)
+    X = X[X.any(axis=1)]
+    y = np.where(X @ (rng.standard_normal(d) / np.abs(X).max(axis=0).clip(1e-9)) >= 0, 1.0, -1.0)
+    half = d // 2
+    solution = max_margin(X, y, LargestLayer([(Bridge(np.inf), (half,)), (L2(), (d - half,))], [1.0, 2.0]))
+    A = (y[:, None] * X).astype(np.longdouble)
+    beta, alpha = solution.beta.astype(np.longdouble), solution.dual.astype(np.longdouble)
+    z = (A * alpha[:, None]).sum(axis=0)
+    value = max(np.abs(beta[:half]).max(), 2 * np.sqrt((beta[half:] ** 2).sum())) / (A * beta).sum(axis=1).min()
+    bound = alpha.sum() / (np.abs(z[:half]).sum() + np.sqrt((z[half:] ** 2).sum()) / 2)
+    assert (alpha >= 0).all()
+    assert solution.status is Status.OPTIMAL
+    assert float(1 - bound / value) <= 2e-9
+
+
+@pytest.mark.parametrize("seed", [1, 40, 121])
+def test_three_classes_with_an_intercept_far_from_the_origin(seed: int) -> None:
+    """Rows of cycles depend on each other to rounding. The dual of ‖W‖_F by itself, multipliers in balance."""
+    rng = np.random.default_rng(seed)
+    X = 3e4 + rng.standard_normal((14, 20))
+    y = rng.permutation(14) % 3
+    solution = max_margin(X, y, L2(), fit_intercept=True)
+    assert solution.status is Status.OPTIMAL
+    W, b, alpha = solution.beta.astype(np.longdouble), np.asarray(solution.intercept), solution.dual
+    scores = (X.astype(np.longdouble)[:, None] * W).sum(axis=2) + b
+    weights, margins = np.zeros((14, 3), dtype=np.longdouble), []
+    for n in range(14):
+        for j, k in enumerate(k for k in range(3) if k != y[n]):
+            margins.append(scores[n, y[n]] - scores[n, k])
+            weights[n, y[n]] += alpha[n, j]
+            weights[n, k] -= alpha[n, j]
+    assert min(margins) >= 1 - 1e-9
+    assert np.abs(weights.sum(axis=0)).max() <= 1e-12 * alpha.sum()
+    Z = (weights[:, :, None] * (X - X.mean(axis=0))[:, None]).sum(axis=0)  # in balance a shift changes nothing
+    value = np.sqrt((W**2).sum())
+    assert float(1 - alpha.sum() / np.sqrt((Z**2).sum()) / value) <= 2e-9

@@ -114,6 +114,16 @@ def test_scaling(scale):
     np.testing.assert_allclose(unscaled.beta, min_norm(X, y, HyperbolicEntropy(0.01)).beta, rtol=1e-9, atol=1e-12)
 
 
+def test_out_of_time_the_first_answer_is_handed_back():
+    rng = np.random.default_rng(8)
+    X, y = rng.standard_normal((4, 9)), rng.standard_normal(4)
+    soon = min_norm(X, y, Bridge(1), time_limit=1e-9)
+    assert soon.residual <= 1e-9
+    assert soon.lower_bound <= min_norm(X, y, Bridge(1)).objective * (1 + 1e-9)
+    with pytest.raises(ValueError, match="time_limit is in seconds"):
+        min_norm(X, y, Bridge(1), time_limit=0.0)
+
+
 def test_dependent_rows_and_zero_targets():
     X, y = data(3, 7)
     twice, targets = np.vstack([X, X[0] + X[1], 0 * X[0]]), np.append(y, [y[0] + y[1], 0.0])

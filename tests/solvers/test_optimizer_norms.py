@@ -23,6 +23,9 @@ from solvers import (
     max_margin,
     regularizer_from_name,
 )
+from solvers.algorithms.power_margin import polished_power_margin
+from solvers.solution import Candidate
+from solvers.validation import check_problem
 
 A = np.array([[3.0, 1, 0, 2], [1, -2, 3, 1], [-2, 1, 1, 5]])
 ONES = np.ones(3)
@@ -194,7 +197,7 @@ def test_mahalanobis_with_the_identity_and_a_diagonal() -> None:
         (np.array([[1.0, 1.0], [0.0, 1.0]]), "symmetric"),
         (np.array([[1.0, 2.0], [2.0, 1.0]]), "positive definite"),
         (np.array([1.0, 0.0]), "positive definite"),
-        (np.array([1.0, np.nan]), "symmetric|positive definite"),
+        (np.array([1.0, np.nan]), "finite"),
     ],
 )
 def test_matrices_that_make_no_norm_are_refused(Q: Any, message: str) -> None:
@@ -349,3 +352,20 @@ def test_layers_that_make_no_norm_are_refused(layers: Any, scales: Any, message:
         LargestLayer(layers, scales)
     with pytest.raises(ValueError, match="the layers hold 2 entries"):
         max_margin(A, ONES, LargestLayer([(L2(), (2,))]))
+
+
+@pytest.mark.parametrize(("p", "value"), [(1.5, 0.4209333053), (3.0, 0.2942969557)])
+def test_the_best_of_other_methods_answers_is_polished(p: float, value: float) -> None:
+    """A rough pair near the answer is brought to rounding; of several the best is kept; of none there is none."""
+    A = np.array([[3.0, 1, 0, 2], [1, -2, 3, 1], [-2, 1, 1, 5]])
+    problem = check_problem(A, [1, 1, 1], Bridge(p))
+    exact = max_margin(A, [1, 1, 1], Bridge(p))
+    rng = np.random.default_rng(0)
+    near = Candidate(exact.beta * (1 + 1e-4 * rng.standard_normal(4)), exact.dual * (1 + 1e-4), {})
+    far = Candidate(np.ones(4), np.ones(3), {})
+    for others in ([near, far], [far, near]):
+        found = polished_power_margin(problem, p, others, 1e-9)
+        assert found is not None
+        assert (A @ found.beta).min() == pytest.approx(1.0, rel=1e-12)
+        assert np.linalg.norm(found.beta, p) == pytest.approx(value, rel=1e-9)
+    assert polished_power_margin(problem, p, [], 1e-9) is None

@@ -224,3 +224,54 @@ def test_the_barrier_of_the_nuclear_norm_is_the_least_over_bounds():
     inner = GroupBall((3, 1), 2.0)
     found = minimize(lambda t: inner.value(sigma, t), sigma + 0.1, method="Nelder-Mead", options={"xatol": 1e-9})
     assert NuclearBall((3, 4), 2.0).value(b, np.zeros(0)) == pytest.approx(found.fun, abs=1e-7)
+
+
+def soft_loss(X, y, beta, b, loss):
+    """The loss of scores Xβᵀ + b in cvxpy; three classes, or ±1."""
+    if loss == "cross entropy":
+        scores = X @ beta.T + np.ones((len(X), 1)) @ cp.reshape(b, (1, 3), order="C")
+        return cp.sum(cp.log_sum_exp(scores, axis=1) - cp.sum(cp.multiply(np.eye(3)[y], scores), axis=1))
+    margins = cp.multiply(y, X @ beta + b)
+    return cp.sum(cp.logistic(-margins)) if loss == "logistic" else cp.log_sum_exp(-margins)
+
+
+@pytest.mark.parametrize("spread", [1.0, [1e-3, 1.0, 1e3, 1.0]], ids=["units alike", "units of every size"])
+@pytest.mark.parametrize(
+    ("regularizer", "loss"),
+    [(Bridge(1), "logistic"), (ConvKernel(2), "logistic"), (L2(), "exponential"), (Schatten(1), "cross entropy")],
+    ids=str,
+)
+def test_an_intercept_is_not_penalized(regularizer, loss, spread):
+    rng = np.random.default_rng(7)
+    X = (rng.standard_normal((25, 4)) + 2.0) * spread
+    y = np.where(X[:, 1] + 1.5 * rng.standard_normal(25) > 1.0, 1.0, -1.0)
+    if loss == "cross entropy":
+        y = (y > 0) * (1 + (X[:, 3] > 2.0))
+    path = regularization_path(X, y, [0.5, 20.0], regularizer, loss=loss, fit_intercept=True)
+    for radius, beta, b, value, gap in zip(
+        path.radii, path.predictors, path.intercepts, path.losses, path.gaps, strict=True
+    ):
+        unknown, free = cp.Variable(beta.shape), cp.Variable(b.shape)
+        objective = soft_loss(X, y, unknown, free, loss)
+        least = cp.Problem(cp.Minimize(objective), [regularizer.conic(unknown) <= radius]).solve(solver="CLARABEL")
+        unknown.value, free.value = beta, b
+        assert float(objective.value) == pytest.approx(value, rel=1e-9)
+        assert regularizer.value(beta) <= radius * (1 + 1e-9)
+        assert value - least <= gap + 1e-6 * abs(least)
+        assert gap <= 1e-5 * max(abs(value), 1.0)
+
+
+def test_an_intercept_of_one_class_is_refused():
+    with pytest.raises(ValueError, match="points of two classes"):
+        regularization_path(np.eye(3), [1, 1, 1], [1.0], L2(), fit_intercept=True)
+
+
+def test_a_path_out_of_time_ends_at_the_radius_reached(noisy):
+    X, y = noisy
+    told = []
+    path = regularization_path(X, y, [1.0, 2.0, 3.0], L2(), time_limit=1e-9, progress=lambda *done: told.append(done))
+    assert path.radii.tolist() == [1.0]
+    assert len(path.predictors) == len(path.losses) == len(path.intercepts) == 1
+    assert told == [(1, 3)]
+    assert 0 < path.gaps[0] < np.inf
+    assert path.losses[0] - regularization_path(X, y, [1.0], L2()).losses[0] <= path.gaps[0] + 1e-9

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from solvers import GlobalOptimum, NotSeparableError, Status, certify_relu, relu_max_margin
 from solvers.relu.cells import gates_of_cells, most_cells
 from solvers.relu.certificate import dual_bound
 from solvers.relu.largest_unit import largest_unit, local_maxima
+from solvers.relu.margin import merged
 
 XOR = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]), np.array([1.0, -1.0, -1.0, 1.0])
 FIVE = (
@@ -372,3 +374,26 @@ def test_sampling_stays_below_the_maximum_and_the_relaxation_above(m: int, k: in
         relaxed = largest_unit(points, weights, max_rank=1)
         assert not relaxed.exact
         assert exact.response <= relaxed.upper_bound * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("seed", [124, 156, 366])
+def test_a_direction_comes_once_for_each_sign(seed: int) -> None:
+    """Units of one sign and direction are one unit: on these data the search ends with two of them."""
+    rng = np.random.default_rng(seed)
+    X = np.round(rng.standard_normal((8, 2)) * 2) / 2
+    X = X[np.abs(X).sum(axis=1) > 0]
+    y = np.where(rng.random(len(X)) < 0.5, 1.0, -1.0)
+    answer = relu_max_margin(X, y)
+    assert answer.status is Status.OPTIMAL
+    units = answer.neurons / np.linalg.norm(answer.neurons, axis=1, keepdims=True)
+    same = np.sign(answer.output_weights)[:, None] == np.sign(answer.output_weights)
+    near = np.linalg.norm(units[:, None] - units, axis=2) <= 1e-6
+    assert not np.triu(same & near, 1).any()
+    assert relu_max_margin(csr_array(X), y).value == pytest.approx(answer.value, rel=1e-9)
+
+
+def test_merging_adds_up_and_keeps_signs_apart() -> None:
+    units = np.array([[1.0, 0.0], [1.0, 0.0], [0.6, 0.8], [1.0, 0.0]])
+    neurons, outputs = merged(units, np.array([2.0, 3.0, 1.0, -4.0]), 1e-12)
+    np.testing.assert_allclose(neurons, [[1, 0], [0.6, 0.8], [1, 0]], rtol=0, atol=1e-15)
+    np.testing.assert_allclose(outputs, [5.0, 1.0, -4.0], rtol=1e-15)

@@ -7,7 +7,7 @@ import pytest
 
 from gd import FullyConnected, flow_limit
 from solvers import L2, BridgeSolution, NotSeparableError, Schatten, Status, Uniqueness, certify, max_margin
-from solvers.algorithms.fixed_rank import _gradient, _hessian, _parts, _tangent
+from solvers.algorithms.fixed_rank import _gradient, _hessian, _parts, _tangent, descend_on_rank
 
 
 def data_of(n: int, d: int, m: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -100,3 +100,45 @@ def test_newtons_derivatives_by_differences() -> None:
         ahead, here, behind = (lagrangian(t * v) for t in (h, 0.0, -h))
         assert (ahead - behind) / (2 * h) == pytest.approx(gradient @ v, rel=1e-6)
         assert (ahead - 2 * here + behind) / h**2 == pytest.approx(v @ H @ v, rel=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "seed", "p"), [("rows", 7, 2 / 3), ("columns", 5, 0.5), ("heavy", 4, 0.2)])
+def test_stationary_points_of_rows_and_columns_of_every_size(kind: str, seed: int, p: float) -> None:
+    """Where Newton's method does not start near a stationary point, descent on the rank leads to one."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((8, 5))
+    sizes = {"rows": 10.0 ** rng.uniform(-6, 6, (8, 1)), "columns": 10.0 ** rng.uniform(-5, 5, 5), "heavy": 1.0}[kind]
+    X = np.exp(3 * X) if kind == "heavy" else X * sizes
+    Y = np.where(X @ (rng.standard_normal((5, 3)) / np.abs(X).max(axis=0)[:, None]) >= 0, 1.0, -1.0)
+    solution = max_margin(X, Y, Schatten(p), n_starts=2)
+    assert solution.status is Status.STATIONARY
+    beta, alpha = solution.beta, solution.dual
+    margins = Y * (X @ beta.T)
+    assert margins.min() >= 1 - 1e-9
+    u, s, vt = np.linalg.svd(beta)
+    r = int((s > 5e-16 * s[0]).sum())
+    z = u.T @ ((Y * alpha).T @ X) @ vt.T
+    g = p * s[:r] ** (p - 1)
+    z = z / (z.diagonal()[0] / g[0])
+    # relative to each entry's own size, as `Schatten.support_system` states the equations; z itself is rounded by
+    # ε|A|ᵀα, and by as much as σ_1/σ_i more in the directions of small singular values
+    np.testing.assert_allclose(z.diagonal()[:r] / g, 1.0, rtol=1e-4)
+
+
+def test_descent_on_a_rank_falls_and_stays_feasible() -> None:
+    rng = np.random.default_rng(0)
+    rows, p = rng.standard_normal((9, 3, 5)), 0.5
+    planted = rng.standard_normal((3, 5))
+    rows *= np.sign(np.einsum("nml,ml->n", rows, planted))[:, None, None]
+
+    def cost(beta: np.ndarray, rank: int) -> float:
+        margin = np.einsum("nml,ml->n", rows, beta).min()
+        return float((np.linalg.svd(beta, compute_uv=False)[:rank] ** p).sum() / margin**p)
+
+    found = descend_on_rank(rows, np.ones(9), p, planted, 3)
+    assert found is not None
+    assert cost(found[0], 3) < cost(planted, 3)
+    lower = descend_on_rank(rows, np.ones(9), p, planted, 2)
+    assert lower is not None
+    assert np.linalg.svd(lower[0], compute_uv=False)[2] <= 1e-12 * np.linalg.norm(lower[0])
+    assert (found[1] >= 0).all()
