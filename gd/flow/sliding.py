@@ -122,8 +122,8 @@ class SlidingMap(ModuleMap):
         """Everything a step from θ needs for these gates."""
         return Tangent.of(gates, self.pieces.derivatives(theta, gates.open, gates.kinks), metric)
 
-    def metric(self, theta: Tensor, tangent: Tangent, p: Tensor, h: float) -> Metric | None:
-        """M for a step of length h with weights near p; None when it is not positive definite (h too long)."""
+    def metric(self, theta: Tensor, tangent: Tangent, p: Tensor, h: float) -> Metric:
+        """M for a step of length h with weights near p."""
         growth = h * self.degree * float(p @ tangent.local.margins)
         q = tangent.along_kinks(p[:, None])[:, 0]
         kinks, opened = tangent.gates.kinks, tangent.gates.open
@@ -134,10 +134,7 @@ class SlidingMap(ModuleMap):
 
         A = hessian(force, theta)
         M = (1.0 + growth) * torch.eye(theta.numel(), dtype=theta.dtype, device=theta.device) - h * A
-        factor, failed = torch.linalg.cholesky_ex((M + M.T) / 2)
-        if int(failed):
-            return None
-        return Metric(factor, -growth * torch.cholesky_solve(theta[:, None], factor)[:, 0], growth)
+        return Metric((M + M.T) / 2, -growth * theta, growth)
 
     def at(self, theta: Tensor, carried: Sequence[Gates] | None = None) -> SlidingLocal:
         rows = []
@@ -186,21 +183,19 @@ class SlidingLocal(Local):
         self, b: int, h: float, T: Array, p: Array, loss: FlowWeights, implicit: bool
     ) -> tuple[Array, Tensor, float, bool, Gates]:
         mapping, theta, tangent = self._mapping, self._theta[b], self.rows[b]
-        metric: Metric | None = Metric()
+        metric = Metric()
         if implicit:
             metric = mapping.metric(theta, tangent, torch.as_tensor(p[0], device=theta.device), h)
-            if metric is None:
-                return p, torch.zeros_like(theta), 0.0, False, tangent.gates
             tangent = Tangent.of(tangent.gates, tangent.local, metric)
-        assert metric is not None
         stretch = 0.0 if implicit else h * mapping.degree * float(p[0] @ tangent.local.margins.cpu().numpy())
         a = float(np.clip(stretch / float(theta @ theta), 0.0, LARGEST_STRETCH))
         move, tried = torch.zeros_like(theta), torch.zeros_like(tangent.gates.on)
         for attempt in range(ROUNDS):
-            p, holding, kappa, ok = self._weights(tangent, metric, theta, h, a, T, p, loss)
-            move = metric.combine(tangent.local.rows, torch.cat([h * torch.as_tensor(p[0]).to(theta), -kappa]))
+            p, holding, kappa, ok = self._weights(tangent, theta, h, a, T, p, loss)
             if not ok:
                 return p, move, metric.growth, False, tangent.gates
+            move = tangent.combine(torch.cat([h * torch.as_tensor(p[0]).to(theta), -kappa]))
+            kappa = tangent.holding(kappa, move)
             trial = Trial(tangent, torch.cat([holding, kappa / h]), theta, move, a, tried)
             change = corrected(mapping.pieces, trial, attempt)
             if change is None:
@@ -210,11 +205,13 @@ class SlidingLocal(Local):
         return p, move, metric.growth, True, tangent.gates
 
     def _weights(
-        self, tangent: Tangent, metric: Metric, theta: Tensor, h: float, a: float, T: Array, p: Array, loss: FlowWeights
+        self, tangent: Tangent, theta: Tensor, h: float, a: float, T: Array, p: Array, loss: FlowWeights
     ) -> tuple[Array, Tensor, Tensor, bool]:
         """p of the step with these gates (1, N), the weights that hold kinks, κ, and whether p was found."""
         rows, C, others = tangent.local.rows, tangent.C, self._mapping.degree - 1.0
-        drift = torch.zeros(len(rows)).to(theta) if metric.drift is None else rows.dot(metric.drift)
+        if not tangent.solvable:
+            return p, torch.zeros(C).to(theta), torch.zeros(len(rows) - C).to(theta), False
+        drift = tangent.drift()
         z_K = (1.0 + a) * tangent.local.z[tangent.gates.kinks] + drift[C:] - a * rows.dot(theta)[C:]
         back = tangent.across.solve(z_K[:, None])[:, 0]
         along = (1.0 - others * a) * tangent.local.margins + drift[:C] - tangent.cross.T @ back
