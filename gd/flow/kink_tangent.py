@@ -40,6 +40,8 @@ class Metric:
     drift: Tensor | None = None
     growth: float = 0.0
     """hλ: the part of the growth of ln‖w‖ that is not left in the length of θ."""
+    ties: Tensor | None = None
+    """The numbers of the tied margins."""
 
 
 @dataclass(frozen=True)
@@ -48,32 +50,47 @@ class AlongKinks:
 
     A step moves across the kinks by what takes z back to zero, Zv = −z, whatever M is there. So M is replaced by
     PMP + QQᵀ, Q an orthonormal basis of the span of Z, P = I − QQᵀ, and the force by what M Z⁺z adds to it along the
-    kinks. That is positive definite for every h as long as nothing along the kinks grows faster than ‖w‖, while A has
-    eigenvalues of twice λ across them.
+    kinks. Across tied margins, too, the step is given: there the weights p hold it. So M need not be positive definite
+    but along the kinks and the ties; across them A has eigenvalues of (L − 1)λ, of θ itself, and more.
     """
 
     M: Tensor
-    factor: Tensor
+    factors: tuple[Tensor, Tensor]
+    """LU of PMP + QQᵀ."""
     drift: Tensor
     """(PMP + QQᵀ)^{−1} (PMZ⁺z − hλθ)."""
 
     @classmethod
-    def of(cls, metric: Metric, Z: Tensor, z: Tensor) -> AlongKinks | None:
-        """For kinks with gradients Z (K, P) and values z (K,); None where it is not positive definite."""
+    def of(cls, metric: Metric, Z: Tensor, z: Tensor, ties: Tensor) -> AlongKinks | None:
+        """For kinks with gradients Z (K, P) and values z (K,); None where it is not definite along kinks and ties."""
         M, force = metric.matrix, metric.drift
         assert M is not None and force is not None
-        U, singular, V = torch.linalg.svd(Z, full_matrices=False)
-        kept = singular**2 > RIDGE * (singular**2).sum()
-        Q = V[kept]
-        MQ = M @ Q.T
-        inner = Q @ MQ + torch.eye(len(Q)).to(M)
-        held = M - MQ @ Q - Q.T @ MQ.T + Q.T @ inner @ Q
-        factor, failed = torch.linalg.cholesky_ex((held + held.T) / 2)
-        if int(failed):
+        if int(torch.linalg.cholesky_ex(_replaced_across(M, _basis(torch.cat([Z, ties]))[0]))[1]):
             return None
-        back = MQ @ ((U[:, kept].T @ z) / singular[kept])
+        Q, back_to = _basis(Z)
+        factors = torch.linalg.lu_factor(_replaced_across(M, Q))
+        back = M @ (back_to @ z)
         force = force + back - Q.T @ (Q @ back)
-        return cls(M, factor, torch.cholesky_solve(force[:, None], factor)[:, 0])
+        return cls(M, factors, torch.linalg.lu_solve(*factors, force[:, None])[:, 0])
+
+    def inverse(self, columns: Tensor) -> Tensor:
+        """(PMP + QQᵀ)^{−1} times columns (P, n)."""
+        solved: Tensor = torch.linalg.lu_solve(*self.factors, columns)
+        return solved
+
+
+def _basis(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """An orthonormal basis Q (r, P) of the span of rows (R, P), and the rows' pseudoinverse (P, R)."""
+    U, singular, V = torch.linalg.svd(rows, full_matrices=False)
+    kept = singular**2 > RIDGE * (singular**2).sum()
+    return V[kept], (V[kept].T / singular[kept]) @ U[:, kept].T
+
+
+def _replaced_across(M: Tensor, Q: Tensor) -> Tensor:
+    """PMP + QQᵀ."""
+    MQ = M @ Q.T
+    found = M - MQ @ Q - Q.T @ MQ.T + Q.T @ (Q @ MQ + torch.eye(len(Q)).to(M)) @ Q
+    return (found + found.T) / 2
 
 
 @dataclass(frozen=True)
@@ -90,7 +107,7 @@ class Tangent:
     """ZZᵀ."""
     metric: AlongKinks | None
     solvable: bool
-    """Whether the metric is positive definite along the kinks; if not, the step is too long."""
+    """Whether the metric is positive definite along kinks and ties; if not, the step is too long."""
 
     @classmethod
     def of(cls, gates: Gates, local: Derivatives, metric: Metric) -> Tangent:
@@ -98,10 +115,10 @@ class Tangent:
         J, Z = rows.select(slice(C)), rows.select(slice(C, None))
         gram, along = J.gram(), None
         if metric.matrix is not None:
-            along = AlongKinks.of(metric, Z.dense, local.z[gates.kinks])
+            dense = J.dense
+            along = AlongKinks.of(metric, Z.dense, local.z[gates.kinks], dense[metric.ties])
             if along is not None:
-                half = torch.linalg.solve_triangular(along.factor, J.dense.T, upper=False)
-                gram = half.T @ half
+                gram = dense @ along.inverse(dense.T)
         across = KinkGram(Z.gram, Z.separate() if len(Z) else None, RIDGE)
         return cls(gates, local, gram, Z.cross(J), across, along, along is not None or metric.matrix is None)
 
@@ -109,7 +126,7 @@ class Tangent:
         """M^{−1} rowsᵀ c, and the drift."""
         moved = self.local.rows.combine(c)
         if self.metric is not None:
-            moved = torch.cholesky_solve(moved[:, None], self.metric.factor)[:, 0] + self.metric.drift
+            moved = self.metric.inverse(moved[:, None])[:, 0] + self.metric.drift
         return moved
 
     def drift(self) -> Tensor:
@@ -134,7 +151,7 @@ class Tangent:
     def projected_gram(self) -> Tensor:
         """JJᵀ along the kinks, (C, C)."""
         projected = self.gram - self.cross.T @ self.across.solve(self.cross)
-        moves = projected.diagonal() > PINNED * self.gram.diagonal()
+        moves = projected.diagonal().abs() > PINNED * self.gram.diagonal().abs()
         return torch.where(moves[:, None] & moves, projected, 0.0)
 
     def pull(self, p: Tensor) -> Tensor:

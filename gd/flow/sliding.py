@@ -134,7 +134,7 @@ class SlidingMap(ModuleMap):
 
         A = hessian(force, theta)
         M = (1.0 + growth) * torch.eye(theta.numel(), dtype=theta.dtype, device=theta.device) - h * A
-        return Metric((M + M.T) / 2, -growth * theta, growth)
+        return Metric((M + M.T) / 2, -growth * theta, growth, torch.nonzero(p > ACTIVE * p.max())[:, 0])
 
     def at(self, theta: Tensor, carried: Sequence[Gates] | None = None) -> SlidingLocal:
         rows = []
@@ -218,7 +218,7 @@ class SlidingLocal(Local):
         gram = tangent.projected_gram().cpu().numpy()
         gram, longer = (gram + gram.T)[None] / 2, (1.0 + a) ** others
         m = longer * along.cpu().numpy()[None]
-        p, ok = implicit_weights(forceful(m, squares_of(gram)), gram, np.array([longer * h]), T, p, loss)
+        p, ok = implicit_weights(forceful(m, np.abs(squares_of(gram))), gram, np.array([longer * h]), T, p, loss)
         holding = holding_weights(m, gram, p, longer * h, T, loss)[0]
         weights, held = (torch.as_tensor(part).to(theta) for part in (p[0], holding))
         return p, held, back + h * tangent.along_kinks(weights[:, None])[:, 0], bool(ok[0])
