@@ -18,7 +18,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from gd.data import check_data, check_models, choose_device, on_cpu
+from gd.data import check_count, check_data, check_models, choose_device, on_cpu
 from gd.flow.follow import Run
 from gd.flow.integration import Flow
 from gd.flow.limit import Limit
@@ -191,8 +191,8 @@ def flow_limit(
     began = time.monotonic()
     chosen = find_loss(loss)
     models = check_models(model)
-    if max_steps is not None and (max_steps != int(max_steps) or max_steps < 1):
-        raise ValueError(f"max_steps must be a whole number of at least 1, got {max_steps!r}")
+    if max_steps is not None:
+        check_count("max_steps", max_steps)
     if not time_limit > 0:
         raise ValueError(f"time_limit is in seconds and must be positive, got {time_limit!r}")
     if not chosen.margin:

@@ -64,7 +64,8 @@ class AlongKinks:
     def of(cls, metric: Metric, Z: Tensor, z: Tensor, ties: Tensor) -> AlongKinks | None:
         """For kinks with gradients Z (K, P) and values z (K,); None where it is not definite along kinks and ties."""
         M, force = metric.matrix, metric.drift
-        assert M is not None and force is not None
+        assert M is not None
+        assert force is not None
         if int(torch.linalg.cholesky_ex(_replaced_across(M, _basis(torch.cat([Z, ties]))[0]))[1]):
             return None
         Q, back_to = _basis(Z)

@@ -89,7 +89,10 @@ class SlidingMap(ModuleMap):
         net = self.pieces.two_layers(theta)
         best = None if net is None else self._best_of_the_cell(net, theta, p, carried)
         if net is None or best is None:
-            unit = float(self.margins(theta[None]).min()) ** (-1.0 / self.degree)
+            smallest = float(self.margins(theta[None]).min())
+            if smallest <= 0:  # positive with the gates held, of size rounding
+                return
+            unit = smallest ** (-1.0 / self.degree)
             gates = self.begin_gates(theta) if carried is None else carried
             solved = polish_gates(self.pieces, self.held_problem, unit * theta, gates, p > ACTIVE * p.max(), tol)
             yield from self.as_points(solved, tol)
