@@ -39,6 +39,7 @@ from gd import (
 )
 from gd.data import WORTH_A_DEVICE, choose_device
 from gd.descent.decay_path import decay_path
+from gd.flow.sliding import SlidingMap
 from gd.squared.squared_flow import linear_limit, stable_step
 from solvers import GaussianInit
 
@@ -78,12 +79,8 @@ def relu(*, outputs: int = 1) -> nn.Module:
 
 def three_layers() -> nn.Module:
     torch.manual_seed(0)
-    first, second, last = (nn.Linear(*size, bias=False) for size in ((6, 6), (6, 6), (6, 1)))
-    model = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), last).double()
-    with torch.no_grad():
-        for weights in model.parameters():
-            weights.mul_(2.0)  # so that it soon slides, in implicit steps
-    return model
+    first, second, last = (nn.Linear(*size, bias=False) for size in ((6, 5), (5, 5), (5, 1)))
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), last).double()
 
 
 def pooled() -> nn.Module:
@@ -129,7 +126,6 @@ RUNS: dict[str, Callable[[], Any]] = {
     "flow, ReLU": lambda: flow(relu().to("cuda"), X, there(Y)),
     "flow, ReLU, outputs": lambda: flow(relu(outputs=2), X, np.stack([Y, -Y], 1), max_steps=20),
     "flow, pooled": lambda: flow(pooled(), X, Y, max_steps=40),
-    "flow, three layers": lambda: flow(three_layers(), X[:2], Y[:2], max_steps=70),
     "flow, linear": lambda: linear_flow(there(X), there(Y), there(np.ones(1))),
     "descend, factorization": lambda: descend(
         MatrixFactorization((2, 3), seed=0), X.reshape(4, 2, 3), Y, steps=3, loss="squared", schedule=ConstantStep(0.01)
@@ -175,6 +171,20 @@ RUNS: dict[str, Callable[[], Any]] = {
 def test_a_run_keeps_to_its_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gd.data.WORTH_A_DEVICE", 0)  # so that all go there unasked
     RUNS[name]()
+
+
+@pytest.mark.usefixtures("two_devices")
+def test_implicit_steps_keep_to_their_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gd.flow.integration.SETTLED", 10.0)  # from the first step on, which is cold at such weights
+    model, implicit = three_layers(), []
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.mul_(1e5)
+    metric = SlidingMap.metric
+    monkeypatch.setattr(SlidingMap, "metric", lambda *a: implicit.append(metric(*a)) or implicit[-1])
+    flow(model, X, Y, max_steps=4, device="cuda")
+    assert implicit
+    assert all(one.matrix.device == CUDA for one in implicit)
 
 
 def test_the_device_is_chosen_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
