@@ -58,6 +58,7 @@ class SlidingMap(ModuleMap):
 
     def __init__(self, model: nn.Module, X: Tensor, y: Tensor, seed: int = 0, targets: Targets | None = None) -> None:
         super().__init__(model, X, y, seed, targets)
+        self.kinks_one_by_one = 0 if self.pieces.stacked else self.pieces.n_kinks
         start = self.start([model])
         if self.pieces.two_layers(start[0]) is None:
             self.can_be_implicit = start.numel() <= LARGEST_DENSE

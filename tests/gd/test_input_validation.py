@@ -114,6 +114,19 @@ def test_limits_and_losses_out_of_range_are_refused(options: dict[str, object], 
         flow_limit(stack(), X, Y, **options)
 
 
+def test_many_kinks_of_a_convolution_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layers = nn.Unflatten(1, (1, 4)), nn.Conv1d(1, 2, 3, bias=False), nn.ReLU(), nn.Flatten()
+    model = nn.Sequential(*layers, nn.Linear(4, 1, bias=False))
+    monkeypatch.setattr("gd.flow.flow_limit.MANY_KINKS", 25)
+    flow_limit(model, X, Y, max_steps=1)
+    monkeypatch.setattr("gd.flow.flow_limit.MANY_KINKS", 24)  # six points, two channels, two places
+    with pytest.warns(UserWarning, match="Sequential has 24 ReLUs and maxima over all points") as caught:
+        flow_limit(model, X, Y, max_steps=1)
+    assert caught[0].filename == __file__
+    flow_limit(stack(), X, Y, max_steps=1)  # 48 kinks of a stack of matrices
+
+
 def test_a_time_limit_hands_back_what_there_is() -> None:
     rng = np.random.default_rng(1)
     points, labels = rng.standard_normal((40, 6)), np.sign(rng.standard_normal(40))
