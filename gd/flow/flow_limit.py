@@ -247,8 +247,8 @@ def flow_limit(
         ]
     if mapping.kinks_one_by_one >= MANY_KINKS:
         warnings.warn(
-            f"{type(models[0]).__name__} has {mapping.kinks_one_by_one:,} ReLUs and maxima over all points, followed one "
-            "by one: a convolution with 8,640 took 39 s on one core, one with 30,720 had no answer after 40 s; "
+            f"{type(models[0]).__name__} has {mapping.kinks_one_by_one:,} ReLUs and maxima over all points, followed "
+            "one by one: a convolution with 8,640 took 39 s on one core, one with 30,720 had no answer after 40 s; "
             "time_limit= hands back what is known by then",
             stacklevel=3,
         )
