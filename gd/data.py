@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from numpy.typing import ArrayLike
@@ -46,12 +46,21 @@ def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
 
 
+def check_count(name: str, value: float) -> int:
+    """The argument `name` as a whole number. Raises ValueError unless it is one, and at least 1."""
+    if value != int(value) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+    return int(value)
+
+
 def check_models(model: nn.Module | Sequence[nn.Module]) -> list[nn.Module]:
     """The models of one batch as a list.
 
     Raises ValueError unless there is at least one, all are of one type, print alike, and train the same parameters.
     """
-    models = [model] if isinstance(model, nn.Module) else list(model)
+    models = [model] if isinstance(model, nn.Module) or not isinstance(model, Iterable) else list(model)
+    if strangers := [type(one).__name__ for one in models if not isinstance(one, nn.Module)]:
+        raise TypeError(f"model must be a torch.nn.Module, or a list of them; got {', '.join(strangers)}")
     if not models:
         raise ValueError("model is an empty list; give at least one network, or several of one architecture")
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from gd.data import check_data, check_models, choose_device, on_cpu
+from gd.data import check_count, check_data, check_models, choose_device, on_cpu
 from gd.descent.acceleration import DualAcceleration
 from gd.descent.armijo import ArmijoLineSearch
 from gd.descent.objective import Objective
@@ -201,8 +201,7 @@ def descend(
         raise ValueError("labels or targets y are missing: descend(model, X, y)")
     _refuse(of_images, "inputs and labels")
     models = check_models(model)
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got steps={steps}")
+    steps = check_count("steps", steps)
     chosen_loss = find_loss("exponential" if loss is None else loss)
     chosen = find_optimizer("gradient" if optimizer is None else optimizer)
     inputs, targets = check_data(models[0], X, y, chosen_loss)

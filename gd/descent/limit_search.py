@@ -22,6 +22,7 @@ from gd.descent.kkt_system import KKTPoint, KKTSystem
 from gd.descent.objective import Objective
 from gd.descent.optimal_face import OptimalFace, nearest_optimum, optimal_face
 from gd.descent.trajectory import Trajectory
+from gd.forward_pass import check_fixed_function, check_forward_pass
 from gd.losses import Loss
 from gd.optimizers.optimizer import Optimizer
 from gd.status import OptimizerStatus
@@ -250,6 +251,8 @@ def search_of(
             "whose trajectory has its norm and boundary"
         )
     inputs, targets = check_data(one, X, y, loss)
+    check_forward_pass(one, inputs)
+    check_fixed_function(one, inputs)
     objective = Objective([one], inputs, targets.values, loss, targets=targets)
     if objective.degree is None:
         raise ValueError(

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from gd.data import check_count
 from gd.descent.descend import Progress, descend
 from gd.descent.limit_search import OptimizerLimit, search_of
 from gd.descent.schedule import Schedule
@@ -72,7 +73,7 @@ def optimizer_limit(
         max_steps: steps of the longest run; runs have 2,000, then 8,000, 32,000, …
         time_limit: seconds after which no longer run is begun; none unless given.
         seed: as in `descend`.
-        device: CUDA where there is one, else the CPU, unless given.
+        device: of the runs, as in `descend`.
         progress: called with (steps done, steps) of each run at its snapshots.
 
     Returns:
@@ -94,6 +95,7 @@ def optimizer_limit(
     ('OPTIMAL', 'UNIQUE', [12.0, 2.0, 15.0, 15.0])
     """
     began, chosen, chosen_loss = time.monotonic(), find_optimizer(optimizer), find_loss(loss)
+    max_steps = check_count("max_steps", max_steps)
     search = search_of(model, X, y, chosen, chosen_loss, regularizer, check_tolerance(tol), bound)
     steps = min(FIRST, max_steps)
     while True:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
+from gd.data import on_cpu
 from gd.gradient_mode import with_gradients
 from gd.networks.wide_relu import LinearPieces
 from solvers.arrays import Array
@@ -97,7 +98,7 @@ def train_with_decay(
     >>> net.residual < 1e-3
     True
     """
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    x, y = (np.asarray(on_cpu(value), dtype=np.float64) for value in (x, y))
     if x.ndim != 1 or x.shape != y.shape or not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ValueError(f"x and y must be finite vectors of one length, got shapes {x.shape} and {y.shape}")
     if width < 1 or not decays or min(decays) <= 0:

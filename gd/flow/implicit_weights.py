@@ -116,7 +116,7 @@ def _columns(Q: Array, kept: NDArray[np.intp]) -> Array:
 
 def rounding(margins: Array, squares: Array, h: Array, p: Array) -> Array:
     """What rounding leaves of m + hKp, (B, N): the terms of (Kp)_n = Σ_k K_nk p_k are at most √(K_nn K_kk) p_k."""
-    length = np.sqrt(squares)
+    length = np.sqrt(np.abs(squares))  # of implicit steps, K is indefinite
     return np.asarray(ROUNDING * (np.abs(margins) + (h * (length * p).sum(axis=1))[:, None] * length))
 
 

@@ -118,6 +118,8 @@ class MarginMap(ABC):
     """Residual (radians) above which no point is looked for."""
     smooth = True
     """Whether the margins have second derivatives in the weights everywhere."""
+    kinks_one_by_one = 0
+    """Kinks whose gradients have no structure that is made use of."""
     settles_slowly = True
     """Whether some directions settle like a small power of ‖w‖: dying units, rotations among layers or channels."""
 

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from gd.flow.weight_polish import gradients, hessian
+from gd.gradient_mode import with_gradients
 from gd.status import FlowStatus
 from solvers.arrays import Array
 from solvers.card import Card
@@ -123,6 +124,7 @@ class WeightSpacePoint:
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         return type(None), ()
 
+    @with_gradients
     def second_order(self) -> SecondOrder:
         """The conditions, from all eigenvalues of H along the constraints."""
         theta = self.mapping.real_coordinates(self.theta)

@@ -58,6 +58,7 @@ class SlidingMap(ModuleMap):
 
     def __init__(self, model: nn.Module, X: Tensor, y: Tensor, seed: int = 0, targets: Targets | None = None) -> None:
         super().__init__(model, X, y, seed, targets)
+        self.kinks_one_by_one = 0 if self.pieces.stacked else self.pieces.n_kinks
         start = self.start([model])
         if self.pieces.two_layers(start[0]) is None:
             self.can_be_implicit = start.numel() <= LARGEST_DENSE
@@ -89,7 +90,10 @@ class SlidingMap(ModuleMap):
         net = self.pieces.two_layers(theta)
         best = None if net is None else self._best_of_the_cell(net, theta, p, carried)
         if net is None or best is None:
-            unit = float(self.margins(theta[None]).min()) ** (-1.0 / self.degree)
+            smallest = float(self.margins(theta[None]).min())
+            if smallest <= 0:  # positive with the gates held, of size rounding
+                return
+            unit = smallest ** (-1.0 / self.degree)
             gates = self.begin_gates(theta) if carried is None else carried
             solved = polish_gates(self.pieces, self.held_problem, unit * theta, gates, p > ACTIVE * p.max(), tol)
             yield from self.as_points(solved, tol)
@@ -122,8 +126,8 @@ class SlidingMap(ModuleMap):
         """Everything a step from θ needs for these gates."""
         return Tangent.of(gates, self.pieces.derivatives(theta, gates.open, gates.kinks), metric)
 
-    def metric(self, theta: Tensor, tangent: Tangent, p: Tensor, h: float) -> Metric | None:
-        """M for a step of length h with weights near p; None when it is not positive definite (h too long)."""
+    def metric(self, theta: Tensor, tangent: Tangent, p: Tensor, h: float) -> Metric:
+        """M for a step of length h with weights near p."""
         growth = h * self.degree * float(p @ tangent.local.margins)
         q = tangent.along_kinks(p[:, None])[:, 0]
         kinks, opened = tangent.gates.kinks, tangent.gates.open
@@ -134,10 +138,7 @@ class SlidingMap(ModuleMap):
 
         A = hessian(force, theta)
         M = (1.0 + growth) * torch.eye(theta.numel(), dtype=theta.dtype, device=theta.device) - h * A
-        factor, failed = torch.linalg.cholesky_ex((M + M.T) / 2)
-        if int(failed):
-            return None
-        return Metric(factor, -growth * torch.cholesky_solve(theta[:, None], factor)[:, 0], growth)
+        return Metric((M + M.T) / 2, -growth * theta, growth, torch.nonzero(p > ACTIVE * p.max())[:, 0])
 
     def at(self, theta: Tensor, carried: Sequence[Gates] | None = None) -> SlidingLocal:
         rows = []
@@ -186,21 +187,19 @@ class SlidingLocal(Local):
         self, b: int, h: float, T: Array, p: Array, loss: FlowWeights, implicit: bool
     ) -> tuple[Array, Tensor, float, bool, Gates]:
         mapping, theta, tangent = self._mapping, self._theta[b], self.rows[b]
-        metric: Metric | None = Metric()
+        metric = Metric()
         if implicit:
             metric = mapping.metric(theta, tangent, torch.as_tensor(p[0], device=theta.device), h)
-            if metric is None:
-                return p, torch.zeros_like(theta), 0.0, False, tangent.gates
             tangent = Tangent.of(tangent.gates, tangent.local, metric)
-        assert metric is not None
         stretch = 0.0 if implicit else h * mapping.degree * float(p[0] @ tangent.local.margins.cpu().numpy())
         a = float(np.clip(stretch / float(theta @ theta), 0.0, LARGEST_STRETCH))
         move, tried = torch.zeros_like(theta), torch.zeros_like(tangent.gates.on)
         for attempt in range(ROUNDS):
-            p, holding, kappa, ok = self._weights(tangent, metric, theta, h, a, T, p, loss)
-            move = metric.combine(tangent.local.rows, torch.cat([h * torch.as_tensor(p[0]).to(theta), -kappa]))
+            p, holding, kappa, ok = self._weights(tangent, theta, h, a, T, p, loss)
             if not ok:
                 return p, move, metric.growth, False, tangent.gates
+            move = tangent.combine(torch.cat([h * torch.as_tensor(p[0]).to(theta), -kappa]))
+            kappa = tangent.holding(kappa, move)
             trial = Trial(tangent, torch.cat([holding, kappa / h]), theta, move, a, tried)
             change = corrected(mapping.pieces, trial, attempt)
             if change is None:
@@ -210,18 +209,20 @@ class SlidingLocal(Local):
         return p, move, metric.growth, True, tangent.gates
 
     def _weights(
-        self, tangent: Tangent, metric: Metric, theta: Tensor, h: float, a: float, T: Array, p: Array, loss: FlowWeights
+        self, tangent: Tangent, theta: Tensor, h: float, a: float, T: Array, p: Array, loss: FlowWeights
     ) -> tuple[Array, Tensor, Tensor, bool]:
         """p of the step with these gates (1, N), the weights that hold kinks, κ, and whether p was found."""
         rows, C, others = tangent.local.rows, tangent.C, self._mapping.degree - 1.0
-        drift = torch.zeros(len(rows)).to(theta) if metric.drift is None else rows.dot(metric.drift)
+        if not tangent.solvable:
+            return p, torch.zeros(C).to(theta), torch.zeros(len(rows) - C).to(theta), False
+        drift = tangent.drift()
         z_K = (1.0 + a) * tangent.local.z[tangent.gates.kinks] + drift[C:] - a * rows.dot(theta)[C:]
         back = tangent.across.solve(z_K[:, None])[:, 0]
         along = (1.0 - others * a) * tangent.local.margins + drift[:C] - tangent.cross.T @ back
         gram = tangent.projected_gram().cpu().numpy()
         gram, longer = (gram + gram.T)[None] / 2, (1.0 + a) ** others
         m = longer * along.cpu().numpy()[None]
-        p, ok = implicit_weights(forceful(m, squares_of(gram)), gram, np.array([longer * h]), T, p, loss)
+        p, ok = implicit_weights(forceful(m, np.abs(squares_of(gram))), gram, np.array([longer * h]), T, p, loss)
         holding = holding_weights(m, gram, p, longer * h, T, loss)[0]
         weights, held = (torch.as_tensor(part).to(theta) for part in (p[0], holding))
         return p, held, back + h * tangent.along_kinks(weights[:, None])[:, 0], bool(ok[0])

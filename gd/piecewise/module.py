@@ -106,6 +106,11 @@ class PiecewiseMargins:
             "function of the weights"
         )
 
+    @property
+    def stacked(self) -> bool:
+        """Whether the module is a stack of matrices, whose gradients are products of two vectors."""
+        return self._stack is not None
+
     def split(self, theta: Tensor) -> list[Tensor]:
         """θ (…, P) as parameters."""
         parts = torch.split(theta, [math.prod(size) for size in self._sizes], dim=-1)

@@ -18,7 +18,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from gd.data import check_data, check_models, choose_device, finite_tensor, on_cpu
+from gd.data import check_count, check_data, check_models, choose_device, finite_tensor, on_cpu
+from gd.forward_pass import check_fixed_function, check_forward_pass
 from gd.gradient_mode import with_gradients
 from gd.losses import Squared
 from gd.squared.exponential_steps import Integration
@@ -82,6 +83,7 @@ def squared_flow_limit(
     ('FITTED', True)
     """
     began, deadline = time.perf_counter(), deadline_after(time_limit)
+    max_steps = check_count("max_steps", max_steps)
     bundle, targets = _bundle(model, X, y, device)
     where = bundle.start.device
     stops = np.asarray(on_cpu(times), dtype=np.float64).ravel()
@@ -114,6 +116,9 @@ def _bundle(
     """The tangents of checked models on checked data, and the checked targets."""
     models = check_models(model)
     inputs, checked = check_data(models[0], X, y, Squared())
+    for one in models:
+        check_forward_pass(one, inputs)
+        check_fixed_function(one, inputs)
     targets = checked.values
     where = choose_device(device, models, targets.numel())
     return tangent_bundle(models, inputs, targets, where), targets.to(where)

@@ -282,6 +282,60 @@ class ThreeLayerNetwork(Network):
         return np.hstack([by_W.reshape(X.shape[0], -1), by_V.reshape(X.shape[0], -1), last])
 
 
+class TiedNetwork(Network):
+    """f(x) = c·Wᵀσ(W x), σ(z) = max(z, 0): one matrix used twice; gates as in `TwoLayerNetwork`."""
+
+    degree = 3
+
+    def __init__(self, D: int, H: int, labels: Array | None = None) -> None:
+        self.shapes, self.labels = ((H, D), (1, D)), labels
+
+    def with_labels(self, y: Array) -> TiedNetwork:
+        H, D = self.shapes[0]
+        return TiedNetwork(D, H, y)
+
+    def hidden(self, w: NDArray[Any], X: Array) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Pre-activations and gates (N, H), and what f gains by the rectifiers' outputs (H,)."""
+        W, c = self.split(w)
+        z, gain = X @ W.T, W @ c[0]
+        gate = (z.real > 0).astype(z.dtype)
+        if self.labels is not None:
+            width = WIDTH * np.linalg.norm(W.real) * np.linalg.norm(X, axis=1, keepdims=True)
+            soft = sigmoid(z / width)
+            attracts = self.labels[:, None] * gain.real < 0
+            gate = np.where(attracts, soft if np.iscomplexobj(z) else soft.real, gate)
+        return z, gate, gain
+
+    def outputs(self, w: NDArray[Any], X: Array) -> NDArray[Any]:
+        z, gate, gain = self.hidden(w, X)
+        return np.asarray((z * gate) @ gain)
+
+    def jacobian(self, w: NDArray[Any], X: Array) -> NDArray[Any]:
+        (W, c), (z, gate, gain) = self.split(w), self.hidden(w, X)
+        by_W = (gate * gain)[:, :, None] * X[:, None, :] + (z * gate)[:, :, None] * c[0]
+        return np.hstack([by_W.reshape(X.shape[0], -1), (z * gate) @ W])
+
+
+class SquaredReluNetwork(Network):
+    """f(x) = Σ_j a_j max(w_j·x, 0)², which has no kinks."""
+
+    degree = 3
+
+    def __init__(self, D: int, H: int) -> None:
+        self.shapes = ((H, D), (1, H))
+
+    def hidden(self, w: NDArray[Any], X: Array) -> NDArray[Any]:
+        z = X @ self.split(w)[0].T
+        return np.asarray(z * (z.real > 0))
+
+    def outputs(self, w: NDArray[Any], X: Array) -> NDArray[Any]:
+        return np.asarray(self.hidden(w, X) ** 2 @ self.split(w)[1][0])
+
+    def jacobian(self, w: NDArray[Any], X: Array) -> NDArray[Any]:
+        h, a = self.hidden(w, X), self.split(w)[1][0]
+        return np.hstack([((2 * h * a)[:, :, None] * X[:, None, :]).reshape(X.shape[0], -1), h**2])
+
+
 class PatchNetwork(Network):
     """f(x) = Σ_g Σ_j a_gj Σ_{t in g} σ(w_j·x_t)/T: convolution, ReLU, average pooling into G cells, output weights.
 

@@ -32,7 +32,9 @@ from raw_flow import (
     Network,
     PatchNetwork,
     RawPath,
+    SquaredReluNetwork,
     ThreeLayerNetwork,
+    TiedNetwork,
     TwoLayerNetwork,
     raw_flow,
 )
@@ -115,6 +117,28 @@ class SquareModule(nn.Module):
         return ((X @ self.W.T) ** 2 @ self.a.T)[:, 0]
 
 
+class TiedModule(nn.Module):
+    """c·Wᵀ relu(W x)."""
+
+    def __init__(self, D: int, H: int) -> None:
+        super().__init__()
+        self.W, self.c = nn.Parameter(torch.ones(H, D)), nn.Parameter(torch.ones(1, D))
+
+    def forward(self, X: Tensor) -> Tensor:
+        return (torch.relu(X @ self.W.T) @ self.W @ self.c.T)[:, 0]
+
+
+class SquaredReluModule(nn.Module):
+    """Σ_j a_j relu(w_j·x)²."""
+
+    def __init__(self, D: int, H: int) -> None:
+        super().__init__()
+        self.W, self.a = nn.Parameter(torch.ones(H, D)), nn.Parameter(torch.ones(1, H))
+
+    def forward(self, X: Tensor) -> Tensor:
+        return (torch.relu(X @ self.W.T) ** 2 @ self.a.T)[:, 0]
+
+
 class PatchModule(nn.Module):
     """`PatchNetwork` as users write it: a layer on (N·T, d), a mean, and output weights."""
 
@@ -158,6 +182,8 @@ FAMILIES: dict[str, Callable[[int], tuple[Network, Callable[[], nn.Module], tupl
     "own linear layers": lambda D: (FullyConnectedNetwork(D, 2, 3), lambda: layers(D, 3, relu=False), (D,)),
     "two-layer ReLU": lambda D: (TwoLayerNetwork(D, 6, "relu"), lambda: layers(D, 6, relu=True), (D,)),
     "three-layer ReLU": lambda D: (ThreeLayerNetwork(D, 5), lambda: three_layers(D, 5), (D,)),
+    "tied weights": lambda D: (TiedNetwork(D, 4), lambda: TiedModule(D, 4), (D,)),
+    "two-layer ReLU²": lambda D: (SquaredReluNetwork(D, 5), lambda: SquaredReluModule(D, 5), (D,)),
     "pooled patches": lambda D: (PatchNetwork(D, 2, 2, 3), lambda: PatchModule(D, 2, 2, 3), (4 * D,)),
     "two-layer x²": lambda D: (TwoLayerNetwork(D, 4, "square"), lambda: SquareModule(D, 4), (D,)),
 }  # fmt: skip

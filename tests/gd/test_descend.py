@@ -278,7 +278,7 @@ def test_float32_integers_frames_and_tensors_are_taken():
         ({"loss": "squared", "y": Y[:4]}, "one target per row"),
         ({"loss": "squared", "schedule": "normalized"}, "defined through the gradient of log L"),
         ({"schedule": "nesterov"}, "schedule must be one of"),
-        ({"steps": 0}, "steps must be at least 1"),
+        ({"steps": 0}, "steps must be a whole number of at least 1"),
         ({"model": []}, "at least one network"),
         ({"model": nn.ReLU()}, "no parameters"),
         ({"model": [Diagonal(5, 2), Diagonal(5, 3)]}, "one architecture"),

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from gd import FlowStatus, NotHomogeneousError, descend, flow_limit, squared_flow_limit
+from gd import (
+    Convolutional,
+    DecayingStep,
+    FlowStatus,
+    FullyConnected,
+    NotHomogeneousError,
+    descend,
+    flow_limit,
+    linear_flow,
+    optimizer_limit,
+    squared_flow_limit,
+    train_with_decay,
+)
+from gd.descent.decay_path import decay_path
 from gd.losses import Exponential, Logistic
 from gd.networks.linear import Diagonal
 from gd.networks.wide_relu import WideReLU
@@ -34,7 +48,15 @@ class Wrapped(nn.Module):
         return self.shape(self.layers(X))
 
 
-@pytest.mark.parametrize("train", [flow_limit, descend])
+TRAIN: dict[str, Callable[..., object]] = {
+    "flow_limit": flow_limit,
+    "descend": descend,
+    "optimizer_limit": partial(optimizer_limit, schedule=DecayingStep(0.01)),
+    "squared_flow_limit": squared_flow_limit,
+}
+
+
+@pytest.mark.parametrize("train", TRAIN)
 @pytest.mark.parametrize(("model", "words"), [
     (lambda: Wrapped(lambda f: (f, f)), "returns a tuple"),
     (lambda: Wrapped(lambda f: {"f": f}), "returns a dict"),
@@ -43,18 +65,27 @@ class Wrapped(nn.Module):
     (lambda: stack(inputs=3), r"does not take X of shape \(6, 4\)"),
     (lambda: stack(outputs=2), r"\(6, 2\)"),
 ])  # fmt: skip
-def test_a_forward_pass_that_does_not_fit_is_refused(
-    train: Callable[..., object], model: Callable[[], nn.Module], words: str
-) -> None:
+def test_a_forward_pass_that_does_not_fit_is_refused(train: str, model: Callable[[], nn.Module], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        train(model(), X, Y)
+        TRAIN[train](model(), X, Y)
 
 
-@pytest.mark.parametrize("layer", [nn.Dropout(), nn.BatchNorm1d(8)])
-def test_layers_in_training_mode_are_named(layer: nn.Module) -> None:
+@pytest.mark.parametrize("train", TRAIN)
+def test_what_is_no_module_or_no_number_of_steps_is_refused(train: str) -> None:
+    with pytest.raises(TypeError, match=r"must be a torch.nn.Module, or a list of them; got int"):
+        TRAIN[train](3, X, Y)
+    for steps in (0, -3, 2.5):
+        with pytest.raises(ValueError, match="steps must be a whole number of at least 1"):
+            TRAIN[train](stack(), X, Y, **{"steps" if train == "descend" else "max_steps": steps})
+
+
+@pytest.mark.parametrize("train", ["flow_limit", "optimizer_limit", "squared_flow_limit"])
+@pytest.mark.parametrize("kind", [nn.Dropout, partial(nn.BatchNorm1d, 8)], ids=["dropout", "batch normalization"])
+def test_layers_in_training_mode_are_named(kind: Callable[[], nn.Module], train: str) -> None:
+    layer = kind()
     model = stack(layer)
     with pytest.raises(ValueError, match=rf"training mode, where 1 \({type(layer).__name__}\)"):
-        flow_limit(model, X, Y)
+        TRAIN[train](model, X, Y)
     assert model.training
     assert layer.training
     assert isinstance(flow_limit(stack(nn.Dropout()).eval(), X, Y, max_steps=1).margin, float)
@@ -74,14 +105,26 @@ def test_the_degree_of_each_layer_is_named() -> None:
 
 
 @pytest.mark.parametrize(("options", "words"), [
-    ({"max_steps": 0}, "max_steps must be"), ({"max_steps": -3}, "max_steps must be"),
-    ({"max_steps": 2.5}, "max_steps must be"), ({"time_limit": 0.0}, "time_limit"), ({"time_limit": -1}, "time_limit"),
+    ({"time_limit": 0.0}, "time_limit"), ({"time_limit": -1}, "time_limit"),
     ({"time_limit": float("nan")}, "time_limit"), ({"loss": "hinge"}, "loss must be"),
     ({"loss": Logistic}, "loss must be"),
 ])  # fmt: skip
 def test_limits_and_losses_out_of_range_are_refused(options: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         flow_limit(stack(), X, Y, **options)
+
+
+def test_many_kinks_of_a_convolution_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layers = nn.Unflatten(1, (1, 4)), nn.Conv1d(1, 2, 3, bias=False), nn.ReLU(), nn.Flatten()
+    model = nn.Sequential(*layers, nn.Linear(4, 1, bias=False))
+    monkeypatch.setattr("gd.flow.flow_limit.MANY_KINKS", 25)
+    flow_limit(model, X, Y, max_steps=1)
+    monkeypatch.setattr("gd.flow.flow_limit.MANY_KINKS", 24)  # six points, two channels, two places
+    with pytest.warns(UserWarning, match="Sequential has 24 ReLUs and maxima over all points") as caught:
+        flow_limit(model, X, Y, max_steps=1)
+    assert caught[0].filename == __file__
+    flow_limit(stack(), X, Y, max_steps=1)  # 48 kinks of a stack of matrices
 
 
 def test_a_time_limit_hands_back_what_there_is() -> None:
@@ -121,6 +164,11 @@ def test_the_caller_s_gradient_mode_does_not_matter(mode: Callable[[], torch.no_
         lambda: squared_flow_limit(WideReLU(50, UniformInit(1.0, 2.0), seed=0), X[:3, :1], Y[:3], max_steps=3).residual,
         lambda: descend(stack(), X, Y, steps=5).log_loss,
         lambda: descend(Diagonal(4, 2, seed=0), X, Y, steps=5).log_loss,
+        lambda: optimizer_limit(FullyConnected(4, 1, seed=0), X[:3], Y[:3]).predictor,
+        lambda: flow_limit(Convolutional(4, 2, seed=0), X[:3], Y[:3]).second_order().smallest,
+        lambda: decay_path(Diagonal(4, 2, seed=0), X[:3], Y[:3], [-5.0])[0].beta,
+        lambda: linear_flow(torch.tensor(X), torch.tensor(Y), [1.0]).predictors,
+        lambda: train_with_decay(X[:, 0], Y, width=5, iterations=5).residual,
     )
     for call in calls:
         plain = call()

@@ -19,8 +19,11 @@ from gd import (
     Convolutional,
     DecayingStep,
     Diagonal,
+    EncoderDecoder,
     FullyConnected,
+    MatrixFactorization,
     MultiChannelCNN,
+    MultiChannelReLU,
     NoiseLevel,
     Oracle,
     RunningVariance,
@@ -29,9 +32,14 @@ from gd import (
     descend,
     descend_image,
     flow_limit,
+    linear_flow,
+    optimizer_limit,
     squared_flow_limit,
+    train_with_decay,
 )
 from gd.data import WORTH_A_DEVICE, choose_device
+from gd.descent.decay_path import decay_path
+from gd.flow.sliding import SlidingMap
 from gd.squared.squared_flow import linear_limit, stable_step
 from solvers import GaussianInit
 
@@ -67,6 +75,12 @@ def relu(*, outputs: int = 1) -> nn.Module:
     torch.manual_seed(0)
     layers = nn.Linear(6, 5, bias=False), nn.ReLU(), nn.Linear(5, outputs, bias=False)
     return nn.Sequential(*layers).double()
+
+
+def three_layers() -> nn.Module:
+    torch.manual_seed(0)
+    first, second, last = (nn.Linear(*size, bias=False) for size in ((6, 5), (5, 5), (5, 1)))
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), last).double()
 
 
 def pooled() -> nn.Module:
@@ -112,6 +126,17 @@ RUNS: dict[str, Callable[[], Any]] = {
     "flow, ReLU": lambda: flow(relu().to("cuda"), X, there(Y)),
     "flow, ReLU, outputs": lambda: flow(relu(outputs=2), X, np.stack([Y, -Y], 1), max_steps=20),
     "flow, pooled": lambda: flow(pooled(), X, Y, max_steps=40),
+    "flow, linear": lambda: linear_flow(there(X), there(Y), there(np.ones(1))),
+    "descend, factorization": lambda: descend(
+        MatrixFactorization((2, 3), seed=0), X.reshape(4, 2, 3), Y, steps=3, loss="squared", schedule=ConstantStep(0.01)
+    ),
+    "descend, multi-channel ReLU": lambda: descend(MultiChannelReLU(6, 2, 3, seed=0), np.stack([X] * 3, 1), Y, steps=3),
+    "optimizer, linear": lambda: optimizer_limit(FullyConnected(6, 1, seed=0), there(X), there(Y), max_steps=50),
+    "optimizer, diagonal": lambda: optimizer_limit(
+        Diagonal(6, 2, seed=0), X, Y, schedule=DecayingStep(0.01), max_steps=50
+    ),
+    "decay, path": lambda: decay_path(Diagonal(6, 2, seed=0), X, Y, [-5.0, -6.0]),
+    "decay, neurons": lambda: train_with_decay(there(POINTS[:, 0]), there(VALUES), width=10, iterations=5),
     "squared, linear": lambda: flow_limit(Diagonal(6, 2, seed=0), X, there(X.sum(axis=1)), loss="squared"),
     "squared, wide": lambda: squared_flow_limit(
         [wide(seed=s) for s in (0, 1)], POINTS, VALUES, times=[0.1, 1.0], grid=there(POINTS), max_steps=20
@@ -134,6 +159,7 @@ RUNS: dict[str, Callable[[], Any]] = {
         f"images, {kind}": partial(descend_image, generator(kind), IMAGE, steps=3, step=0.01, optimizer=optimizer)
         for kind, optimizer in (("fixed", "adam"), ("learned", "momentum"), ("deconvolution", "gd"))
     },
+    "images, encoder and decoder": lambda: descend_image(EncoderDecoder(4, 2, 1, (8, 8)), IMAGE, steps=3, step=0.01),
     "images, two layers": lambda: descend_image(
         TwoLayerGenerator(16, 8, np.eye(16)[0], seeds=(0,)), np.ones(16), steps=3, step=0.1
     ),
@@ -145,6 +171,20 @@ RUNS: dict[str, Callable[[], Any]] = {
 def test_a_run_keeps_to_its_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gd.data.WORTH_A_DEVICE", 0)  # so that all go there unasked
     RUNS[name]()
+
+
+@pytest.mark.usefixtures("two_devices")
+def test_implicit_steps_keep_to_their_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gd.flow.integration.SETTLED", 10.0)  # from the first step on, which is cold at such weights
+    model, implicit = three_layers(), []
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.mul_(1e5)
+    metric = SlidingMap.metric
+    monkeypatch.setattr(SlidingMap, "metric", lambda *a: implicit.append(metric(*a)) or implicit[-1])
+    flow(model, X, Y, max_steps=4, device="cuda")
+    assert implicit
+    assert all(one.matrix.device == CUDA for one in implicit)
 
 
 def test_the_device_is_chosen_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
