@@ -179,14 +179,15 @@ def test_a_users_module_is_stationary_at_most():
 
 
 def test_a_wrong_point_is_not_certified():
-    """The equations have solutions that are no optima: from multipliers on the wrong rows one of them is found."""
+    """The equations have solutions that are no optima: from next to one, (5, 3, 3, 3)/11 without row 0, it is found."""
     objective = Objective([FullyConnected(4, 1)], torch.from_numpy(A), torch.from_numpy(ONES), Exponential())
     system = KKTSystem(objective, EntrywiseNorm(math.inf), 1)
     weights = np.array([3.0, 5.0, 7.0]) / 15
     right = system.solved(torch.tensor([0.18, 0.02, 0.22, 0.22], dtype=torch.float64), weights)
     assert abs(right.residual) <= 1e-14
-    wrong = system.solved(torch.tensor([0.2, 0.05, 0.2, 0.2], dtype=torch.float64), weights)
-    assert wrong.residual > 1e-2
+    wrong = system.solved(torch.tensor([0.45, 0.27, 0.27, 0.27], dtype=torch.float64), np.array([0.0, 2.0, 1.0]) / 3)
+    assert wrong.theta.numpy() == pytest.approx(np.array([5.0, 3.0, 3.0, 3.0]) / 11, rel=1e-12)
+    assert wrong.residual > 0.6
     behind = system.measured(-right.theta, right.multipliers)
     assert behind.residual == np.inf
 
