@@ -94,7 +94,9 @@ def _met_first(wrong: Mask, trial: Trial) -> Mask:
     if numbers.size <= FEW:
         return wrong
     z, groups = trial.z[numbers], numbers % trial.n_groups
-    order = np.lexsort((z / (z - trial.after[numbers]), groups))
+    with np.errstate(divide="ignore"):  # z at the end is z: met last
+        way = z / (z - trial.after[numbers])
+    order = np.lexsort((way, groups))
     _, starts, counts = np.unique(groups[order], return_index=True, return_counts=True)
     place = np.arange(numbers.size) - np.repeat(starts, counts)
     allowed = np.maximum(FEW, (SHARE * counts).astype(int))
