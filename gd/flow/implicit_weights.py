@@ -172,7 +172,7 @@ def newton_step(
 
 
 def _solved(matrix: Array, right: Array) -> Array:
-    """The solutions for a batch of positive definite matrices, by Cholesky's method as far as rounding leaves them so."""
+    """The solutions for a batch of positive definite matrices; where rounding leaves one indefinite, by elimination."""
     if len(matrix) == 1:
         _, v, failed = lapack.dposv(matrix[0].T, right[0])
         if not failed:

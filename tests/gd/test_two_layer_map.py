@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gd import flow_limit
 from gd.flow.integration import Flow
 from gd.flow.loss_weights import ExponentialWeights
 from gd.flow.map_choice import margin_map
@@ -99,3 +100,19 @@ def test_walls_are_projections_and_their_multipliers(seed):
         along = X - X @ np.linalg.pinv(rows, rcond=1e-9) @ rows
         expected += np.outer(A[:, j], A[:, j]) * (along @ along.T)
     np.testing.assert_allclose(walls.gram(A, F, X @ X.T), expected, rtol=1e-8, atol=1e-13 * float((X @ X.T).max()))
+
+
+def test_a_limit_names_the_units_that_die():
+    rng = np.random.default_rng(2)
+    X, y = rng.standard_normal((6, 3)), rng.choice([-1.0, 1.0], 6)
+    torch.manual_seed(2)
+    limit = flow_limit(layers(nn.ReLU())(3, 8), X, y)
+    dying = limit.dying_units
+    W, a = limit.integrated.weights.values()
+    size = np.abs(a[0]) * np.linalg.norm(W, axis=1)
+    assert 0 < dying.size < 8
+    assert 0.0 < size[dying].max() < 0.1 * np.delete(size, dying).max()  # they are on their way, and the others stay
+    kept = np.delete(np.arange(8), dying)
+    W, a = limit.weights.values()
+    without = y * (np.maximum(X @ W[kept].T, 0.0) @ a[0, kept])
+    np.testing.assert_allclose(without.min(), limit.margin, rtol=1e-8)
