@@ -16,6 +16,8 @@ forces in numpy, and the best gates at kinks by scipy's bounded least squares; t
 of ‖w‖ is left, or if the flow's own margin is above the limit's. With --late the flow is followed until its margin is
 within 1e-4 of the point's before that is taken, and the two answers must have one margin.
 
+LABELS of --only may also be a source of `compare.load`, as in 0,0,20,digits:3v8,0; D and N are then those of the data.
+
 Prints a line for each case and a table; the exit code is 0 only when nothing is wrong, at least 95 % are answered and
 at most 5 % are approaching.
 """
@@ -38,6 +40,7 @@ from scipy.optimize import lsq_linear
 from torch import nn
 
 import gd.flow.termination
+from compare import load
 from gd import Limit, Reached, descend, flow_limit
 
 DIMENSIONS, COUNTS, WIDTHS, LABELS, SEEDS = (2, 5, 20, 100), (10, 30, 100), (10, 50, 200), ("random", "teacher"), 3
@@ -54,6 +57,9 @@ def network(D: int, width: int, seed: int) -> nn.Sequential:
 
 
 def data(D: int, N: int, labels: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    if labels not in LABELS:
+        table = load(labels)
+        return table.X, table.y
     rng = np.random.default_rng([seed, N, D])
     X = rng.standard_normal((N, D))
     if labels == "random":
@@ -111,9 +117,9 @@ def outcome(case: Case, time_limit: float, late: bool) -> tuple[str, str]:
     began = time.process_time()
     try:
         with cpu_limit(time_limit):
-            limit = flow_limit(network(D, width, seed), X, y)
+            limit = flow_limit(network(X.shape[1], width, seed), X, y)
     except TimeoutError:
-        path = descend(network(D, width, seed), X, y, steps=DESCENT_STEPS)
+        path = descend(network(X.shape[1], width, seed), X, y, steps=DESCENT_STEPS)
         return ("unfinished" if float(path.margin[0, -1]) > 0 else "not separated"), f"no limit in {time_limit:g} s"
     seconds = time.process_time() - began
     told = (
@@ -122,7 +128,7 @@ def outcome(case: Case, time_limit: float, late: bool) -> tuple[str, str]:
         f"{limit.integrated.residual:.1e}, angle {limit.polish_angle:.1e}"
     )
     if not limit.status.converged:
-        path = descend(network(D, width, seed), X, y, steps=DESCENT_STEPS)
+        path = descend(network(X.shape[1], width, seed), X, y, steps=DESCENT_STEPS)
         separated = limit.margin > 0 or float(path.margin[0, -1]) > 0
         return ("unfinished" if separated else "not separated"), told
     residual = kkt_residual(limit, X, y)
@@ -139,7 +145,8 @@ def late_margin(case: Case, time_limit: float) -> float:
     D, N, width, labels, seed = case
     usual, gd.flow.termination.CELL_MARGIN = gd.flow.termination.CELL_MARGIN, LATE_MARGIN
     try:
-        limit = flow_limit(network(D, width, seed), *data(D, N, labels, seed), time_limit=10 * time_limit)
+        X, y = data(D, N, labels, seed)
+        limit = flow_limit(network(X.shape[1], width, seed), X, y, time_limit=10 * time_limit)
     finally:
         gd.flow.termination.CELL_MARGIN = usual
     return limit.margin if limit.status.converged else 0.0

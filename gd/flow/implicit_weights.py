@@ -24,6 +24,7 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import lapack
 
 from gd.flow.loss_weights import FlowWeights, Linearized
 from solvers.arrays import Array
@@ -88,19 +89,19 @@ def implicit_weights(
         loss: φ.
     """
     B = margins.shape[0]
-    Q = h[:, None, None] * gram
+    Q, squares = h[:, None, None] * gram, squares_of(gram)
     p = np.maximum(guess, SMALLEST)
     todo = np.arange(B)
     converged = np.zeros(B, dtype=bool)
     for _ in range(iterations):
-        part = p[todo]
-        mu = margins[todo] + np.einsum("bnk,bk->bn", Q[todo], part)
+        part, Q_part = p[todo], Q if todo.size == B else Q[todo]
+        mu = margins[todo] + (Q_part @ part[:, :, None])[:, :, 0]
         try:
-            u, left = newton_step(partial(_columns, Q[todo]), part, T[todo], loss.linearized(mu, part, T[todo]))
+            u, left = newton_step(partial(_columns, Q_part), part, T[todo], loss.linearized(mu, part, T[todo]))
         except np.linalg.LinAlgError:  # T is lost in the rounding of a singular hK: a shorter step is wanted
             break
         new = updated_weights(part, u)
-        noise = rounding(margins[todo], squares_of(gram[todo]), h[todo], part)
+        noise = rounding(margins[todo], squares[todo], h[todo], part)
         done = is_solved(part, new, u, left, noise, T[todo])
         p[todo] = new
         converged[todo[done]] = True
@@ -111,7 +112,7 @@ def implicit_weights(
 
 
 def _columns(Q: Array, kept: NDArray[np.intp]) -> Array:
-    return Q[:, :, kept]
+    return Q if kept.size == Q.shape[2] else Q[:, :, kept]
 
 
 def rounding(margins: Array, squares: Array, h: Array, p: Array) -> Array:
@@ -151,20 +152,32 @@ def newton_step(
     coupling, weight = columns(kept), p[:, kept]
     root = np.asarray(np.sqrt(weight), dtype=np.float64)
     r = at.centred(p)
-    groups = kept // at.group
-    matrix = coupling[:, kept] + np.where(groups[:, None] == groups, at.a[:, kept, None], 0.0)
-    matrix *= root[:, :, None] * root[:, None, :]  # positive definite after the next lines
+    matrix = coupling[:, kept]
+    if at.a.any():
+        groups = kept // at.group
+        matrix = matrix + np.where(groups[:, None] == groups, at.a[:, kept, None], 0.0)
+    matrix *= root[:, :, None]
+    matrix *= root[:, None, :]  # positive definite after the next lines
     diagonal = np.arange(kept.size)
     matrix[:, diagonal, diagonal] += T[:, None]
     right = np.stack([root * r[:, kept], root * at.t[:, kept]], axis=-1)
-    v = np.asarray(np.linalg.solve(matrix, right), dtype=np.float64)
+    v = _solved(matrix, right)
     found, nu = constrained_change(p, root, v)
     change = np.zeros_like(p)
     change[:, kept] = found
-    rest = r + nu[:, None] * at.t + np.einsum("bnk,bk->bn", coupling, found) + at.a * at.sums(change)
+    rest = r + nu[:, None] * at.t + (coupling @ found[:, :, None])[:, :, 0] + at.a * at.sums(change)
     u = -rest / (T[:, None] + at.a * p)
     u[:, kept] = found / weight
     return np.asarray(u), np.asarray(r + nu[:, None] * at.t)
+
+
+def _solved(matrix: Array, right: Array) -> Array:
+    """The solutions for a batch of positive definite matrices; where rounding leaves one indefinite, by elimination."""
+    if len(matrix) == 1:
+        _, v, failed = lapack.dposv(matrix[0].T, right[0])
+        if not failed:
+            return np.asarray(v)[None]
+    return np.asarray(np.linalg.solve(matrix, right), dtype=np.float64)
 
 
 def constrained_change(p: Array, root: Array, v: Array) -> tuple[Array, Array]:

@@ -15,99 +15,152 @@ Reference: Filippov (1988), Differential Equations with Discontinuous Righthand 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from gd.flow.kink_tangent import Gates, Metric, Tangent
+from gd.flow.kink_tangent import Metric, Tangent
 from gd.piecewise.module import PiecewiseMargins
+from solvers.arrays import Array
+
+Mask = NDArray[np.bool_]
 
 ROUNDS = 30  # changes in one step; where they lead in circles it is taken as it is, and its error decides
 ONE_BY_ONE = 20  # rounds after which one state is changed at a time: changes of several may lead in circles
 FEW, SHARE = 4, 0.5
-"""Of the kinks that the step would cross, this share is changed in a round, and at least so many. (Measured on a
+"""Of a group's kinks that the step would cross, this share is changed in a round, and at least so many. (Measured on a
 convolution with 17,000 kinks: all at once, 18 crossings became 360 and steps a third as long.)"""
 AT_ZERO = 1e-13  # |z| for unit weights: rounding
 FORCEFUL = 1e-9  # of the largest |bound|: units that have died pull nothing
 
 
 @dataclass(frozen=True)
+class States:
+    """The state of every kink, and which were changed before in this step, (K,) each."""
+
+    sliding: Mask
+    on: Mask
+    tried: Mask
+
+
+@dataclass(frozen=True)
 class Trial:
-    """A step with the states of `tangent`, and what was tried before."""
+    """A step with these states, by kinks (K,)."""
 
-    tangent: Tangent
-    multipliers: Tensor
-    """The weights that hold kinks, and q = κ/h of the sliding ones, (C + K,)."""
-    theta: Tensor
-    move: Tensor
-    a: float
-    """The stretch of θ."""
-    tried: Tensor
-    """Kinks that were changed before in this step."""
-
-    @property
-    def gates(self) -> Gates:
-        return self.tangent.gates
-
-    @property
-    def q(self) -> Tensor:
-        return self.multipliers[self.tangent.C :]
+    states: States
+    q: Array
+    """κ/h of the sliding kinks, zero elsewhere."""
+    bound: Array
+    """q where c_k = 1; negative where the kink repels."""
+    z: Array
+    """Before the step."""
+    after: Array
+    """At its end."""
+    through: Callable[[Mask], tuple[Mask, Mask]]
+    """Of kinks that are off, repel and lie where others slide: which sliding ones the flow crosses because one of these
+    opens behind them, and which open."""
+    n_groups: int = 1
+    """Kinks k and l are moved by the same weights where k − l is a multiple of it; others meet in p alone."""
 
 
-def corrected(pieces: PiecewiseMargins, trial: Trial, attempt: int) -> tuple[Gates, Tensor] | None:
-    """The gates with wrong states changed, and all that were tried; None when every state is consistent."""
-    gates, q = trial.gates, trial.q
-    bound = pieces.bounds(trial.tangent.local, trial.multipliers)  # c_k = 1; negative where the kink repels
-    slack = 1e-9 * float(q.abs().max()) if q.numel() else 0.0
-    every = torch.zeros_like(bound)
-    every[gates.kinks] = q
-    to_off = gates.sliding & (every < -slack)
-    to_on = gates.sliding & (every > bound + slack) & ~to_off
-    z, change = pieces.change(trial.theta, gates.open, trial.move - trial.a * trial.theta)
-    after = (1.0 + trial.a) * z + change
-    wrong = ~gates.sliding & (bound > 0) & ((after > 0) != gates.on) & (after.abs() > AT_ZERO)
+def corrected(trial: Trial, attempt: int) -> States | None:
+    """The states with wrong ones changed; None when every state is consistent."""
+    sliding, on, tried = trial.states.sliding, trial.states.on, trial.states.tried
+    slack = 1e-9 * float(np.abs(trial.q).max(initial=0.0))
+    to_off = sliding & (trial.q < -slack)
+    to_on = sliding & (trial.q > trial.bound + slack) & ~to_off
+    wrong = ~sliding & (trial.bound > 0) & ((trial.after > 0) != on) & (np.abs(trial.after) > AT_ZERO)
     if not (to_off | to_on | wrong).any():
-        to_off, opening = _through(pieces, trial, bound, after)
-        if not opening.any():
-            return None
-        return Gates(gates.sliding & ~to_off, (gates.on | opening) & ~to_off), trial.tried | to_off
+        return _opened(trial)
     if attempt >= ONE_BY_ONE:
-        last = torch.zeros_like(wrong)
-        last[torch.nonzero(to_off | to_on | wrong)[-1]] = True
+        last = np.zeros_like(wrong)
+        last[np.flatnonzero(to_off | to_on | wrong)[-1]] = True
         to_off, to_on, wrong = to_off & last, to_on & last, wrong & last
-    wrong = _met_first(wrong, z, after)
-    sliding = (gates.sliding & ~(to_off | to_on)) | (wrong & trial.tried)
-    on = ((gates.on ^ (wrong & ~trial.tried)) | to_on) & ~to_off
-    return Gates(sliding, on), trial.tried | wrong | to_off | to_on
+    wrong = _met_first(wrong, trial)
+    return States(
+        (sliding & ~(to_off | to_on)) | (wrong & tried),
+        ((on ^ (wrong & ~tried)) | to_on) & ~to_off,
+        tried | wrong | to_off | to_on,
+    )
 
 
-def _met_first(wrong: Tensor, z: Tensor, after: Tensor) -> Tensor:
-    """Those kinks that the way from z to `after` crosses first."""
-    numbers = torch.nonzero(wrong)[:, 0]
-    if numbers.numel() <= FEW:
+def _met_first(wrong: Mask, trial: Trial) -> Mask:
+    """Those kinks of each group that the way from z to its end crosses first."""
+    numbers = np.flatnonzero(wrong)
+    if numbers.size <= FEW:
         return wrong
-    way = z[numbers] / (z[numbers] - after[numbers])
-    first = torch.zeros_like(wrong)
-    first[numbers[torch.argsort(way, stable=True)[: max(FEW, int(SHARE * numbers.numel()))]]] = True
+    z, groups = trial.z[numbers], numbers % trial.n_groups
+    with np.errstate(divide="ignore"):  # z at the end is z: met last
+        way = z / (z - trial.after[numbers])
+    order = np.lexsort((way, groups))
+    _, starts, counts = np.unique(groups[order], return_index=True, return_counts=True)
+    place = np.arange(numbers.size) - np.repeat(starts, counts)
+    allowed = np.maximum(FEW, (SHARE * counts).astype(int))
+    first = np.zeros_like(wrong)
+    first[numbers[order[place < np.repeat(allowed, counts)]]] = True
     return first
 
 
-def _through(pieces: PiecewiseMargins, trial: Trial, bound: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-    """The sliding kinks that the flow crosses because another one opens behind them, and those that open, (K,).
+def _opened(trial: Trial) -> States | None:
+    """The states where the flow goes through a sliding kink because another one opens behind it; None where none does.
 
     A kink l that is off and repels, with ∇z_l = Σ a_lk ∇z_k over the sliding set, stays at zero while those slide.
     Beyond a kink k with a_lk < 0 it is on, with the force −b_l ∇z_l of its bound b_l < 0. The multiplier there is
     q_k − Σ_l b_l a_lk; where it is negative the far side leads away from k, and the flow does not slide but
     crosses. Samples x and −x of opposite labels are the plain case: as one turns off, the other turns on.
     """
-    tangent, q, gates, C = trial.tangent, trial.q, trial.gates, trial.tangent.C
+    sliding, on = trial.states.sliding, trial.states.on
+    held = ~sliding & ~on & (np.abs(trial.after) <= AT_ZERO)
+    held &= trial.bound < -FORCEFUL * np.abs(trial.bound).max(initial=0.0)
+    if not (sliding.any() and held.any()):
+        return None
+    crossed, opening = trial.through(held)
+    if not opening.any():
+        return None
+    return States(sliding & ~crossed, (on | opening) & ~crossed, trial.states.tried | crossed)
+
+
+def module_trial(
+    pieces: PiecewiseMargins, tangent: Tangent, multipliers: Tensor, theta: Tensor, move: Tensor, a: float, tried: Mask
+) -> Trial:
+    """The step of a traced module.
+
+    Args:
+        pieces: the module.
+        tangent: with the states that the step was computed for.
+        multipliers: the weights that hold kinks, and q = κ/h of the sliding ones, (C + K,).
+        theta: (P,).
+        move: the step of θ.
+        a: the stretch of θ.
+        tried: kinks whose states were changed before in this step.
+    """
+    gates = tangent.gates
+    bound = pieces.bounds(tangent.local, multipliers)
+    q = torch.zeros_like(bound)
+    q[gates.kinks] = multipliers[tangent.C :]
+    z, change = pieces.change(theta, gates.open, move - a * theta)
+
+    def through(held: Mask) -> tuple[Mask, Mask]:
+        return _through(pieces, tangent, multipliers[tangent.C :], theta, bound, torch.as_tensor(held).to(theta.device))
+
+    states = States(gates.sliding.cpu().numpy(), gates.on.cpu().numpy(), tried)
+    after = (1.0 + a) * z + change
+    values = q.cpu().numpy(), bound.cpu().numpy(), z.cpu().numpy(), after.cpu().numpy()
+    return Trial(states, *values, through)
+
+
+def _through(
+    pieces: PiecewiseMargins, tangent: Tangent, q: Tensor, theta: Tensor, bound: Tensor, held: Tensor
+) -> tuple[Mask, Mask]:
+    """See `Trial.through`."""
+    gates, C = tangent.gates, tangent.C
     to_off, opening = torch.zeros_like(gates.sliding), torch.zeros_like(gates.sliding)
-    held = ~gates.sliding & ~gates.on & (after.abs() <= AT_ZERO) & (bound < -FORCEFUL * bound.abs().max())
-    if not (gates.sliding.any() and held.any()):
-        return to_off, opening
     plain, numbers = Tangent.of(gates, tangent.local, Metric()), torch.nonzero(held)[:, 0]
-    behind = pieces.derivatives(trial.theta, gates.open, numbers).rows.dense[C:]
+    behind = pieces.derivatives(theta, gates.open, numbers).rows.dense[C:]
     along = torch.stack([plain.local.rows.dot(gradient)[C:] for gradient in behind])
     a = plain.across.solve(along.T).T
     none = torch.zeros(C).to(a)
@@ -117,4 +170,4 @@ def _through(pieces: PiecewiseMargins, trial: Trial, bound: Tensor, after: Tenso
     crossed = q - bound[numbers] @ a < -1e-9 * q.abs().max()
     to_off[gates.kinks[crossed]] = True
     opening[numbers[(a[:, crossed] < -1e-9).any(dim=1)]] = True
-    return to_off, opening
+    return to_off.cpu().numpy(), opening.cpu().numpy()

@@ -26,6 +26,8 @@ from solvers.storage import Stored
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+ABSENT_UNIT = 1e-9  # of all units' sizes: less is no unit, as relative KKT residuals at limits are below it
+
 
 @dataclass(frozen=True, repr=False)
 class FlowPath(Card):
@@ -196,6 +198,19 @@ class Limit(Stored, Card):
     def direction(self) -> Array:
         """The limit direction as one vector of norm 1, parameters in their order."""
         return np.concatenate([np.ravel(w) for w in self.weights.values()])
+
+    @property
+    def dying_units(self) -> NDArray[np.intp] | None:
+        """The units of a two-layer network that the limit is without, by number; None for every other network.
+
+        Their share of ‖w‖ tends to zero. Where it falls slowly, `reached` says APPROACHING, IN_THE_CELL or CLOSING_IN,
+        and the integration ended with these units still there (`integrated`).
+        """
+        net = self.two_layers
+        if net is None or not self.status.converged:
+            return None
+        size = np.abs(net.output) * np.linalg.norm(net.hidden, axis=1)
+        return np.flatnonzero(size <= ABSENT_UNIT * size.sum())
 
     def second_order(self) -> SecondOrder:
         """Is the limit a strict local minimum of the weight-space problem, a degenerate one, or a saddle?

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gd.flow.margin_map import MarginMap
 from gd.flow.module_map import ModuleMap
 from gd.flow.sliding import SlidingMap
+from gd.flow.two_layer_map import TwoLayerMap
 from gd.targets import Targets
 
 SAME_MARGINS = 1e-9  # relative: a closed form that differs by more from the forward pass is another network's
@@ -27,7 +28,11 @@ def margin_map(model: nn.Module, X: Tensor, y: Tensor, seed: int = 0, targets: T
         if mapping is not None and _computes_the_forward_pass(mapping, model, X, targets, seed):
             return mapping
     sliding = SlidingMap(model, X, y, seed, targets)
-    return sliding if sliding.pieces.n_kinks else ModuleMap(model, X, y, seed, targets)
+    pieces = sliding.pieces
+    if not pieces.n_kinks:
+        return ModuleMap(model, X, y, seed, targets, pieces)
+    two_layers = pieces.two_layers(sliding.start([model])[0]) is not None
+    return TwoLayerMap(model, X, y, seed, targets, pieces) if two_layers else sliding
 
 
 def _computes_the_forward_pass(mapping: MarginMap, model: nn.Module, X: Tensor, targets: Targets, seed: int) -> bool:

@@ -27,7 +27,16 @@ class ModuleMap(MarginMap):
 
     batches = False
 
-    def __init__(self, model: nn.Module, X: Tensor, y: Tensor, seed: int = 0, targets: Targets | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        X: Tensor,
+        y: Tensor,
+        seed: int = 0,
+        targets: Targets | None = None,
+        pieces: PiecewiseMargins | None = None,
+    ) -> None:
+        """`pieces` is the trace of the module, where it is known already."""
         self.model, self.targets = model, Targets(y) if targets is None else targets
         self.X, self.y = X, y
         trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
@@ -45,8 +54,10 @@ class ModuleMap(MarginMap):
         start = self.start([model])[0]
         self.degree = measured_degree(self._named_margins, self._split(start), seed)
         self._linear = self._is_linear(start, seed)
-        compared, rows = self.targets.with_inputs(self._call, X)
-        self.pieces = PiecewiseMargins(compared, self._sizes, rows, self.y, start, seed)
+        if pieces is None:
+            compared, rows = self.targets.with_inputs(self._call, X)
+            pieces = PiecewiseMargins(compared, self._sizes, rows, self.y, start, seed)
+        self.pieces = pieces
 
     def _split(self, theta: Tensor) -> dict[str, Tensor]:
         parts = torch.split(theta, [math.prod(size) for size in self._sizes], dim=-1)

@@ -28,11 +28,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gd.flow.cell import Cell, CellOptimum
-from gd.flow.cell_program import cell_optimum
 from gd.flow.gate_polish import polish_gates
 from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights, squares_of
-from gd.flow.kink_states import ROUNDS, Trial, corrected
+from gd.flow.kink_states import ROUNDS, corrected, module_trial
 from gd.flow.kink_tangent import Gates, Metric, Tangent
 from gd.flow.kkt import ACTIVE, StationaryPoint
 from gd.flow.loss_weights import FlowWeights
@@ -40,14 +38,11 @@ from gd.flow.margin_map import LARGEST_STRETCH, Local, Step
 from gd.flow.module_map import ModuleMap
 from gd.flow.row_space import LARGEST_DENSE
 from gd.flow.weight_polish import HeldProblem, hessian
+from gd.piecewise.module import PiecewiseMargins
 from gd.piecewise.rows import Rows
-from gd.piecewise.stack import TwoLayers
 from gd.targets import Targets
 from solvers.arrays import Array
 
-SETTLING_IN_A_CELL = 3e-2
-"""Residual (radians) below which the best point of a two-layer network's cell is looked for: the program is convex, so
-it does not matter from where it is solved, and the residual of sliding flows falls slowly (0.05 at ln‖w‖ = 8)."""
 ON_THE_KINK = 1e-7  # of the largest |z|: below it the side a unit is on is what the last step decided
 
 
@@ -56,14 +51,18 @@ class SlidingMap(ModuleMap):
 
     smooth = False
 
-    def __init__(self, model: nn.Module, X: Tensor, y: Tensor, seed: int = 0, targets: Targets | None = None) -> None:
-        super().__init__(model, X, y, seed, targets)
+    def __init__(
+        self,
+        model: nn.Module,
+        X: Tensor,
+        y: Tensor,
+        seed: int = 0,
+        targets: Targets | None = None,
+        pieces: PiecewiseMargins | None = None,
+    ) -> None:
+        super().__init__(model, X, y, seed, targets, pieces)
         self.kinks_one_by_one = 0 if self.pieces.stacked else self.pieces.n_kinks
-        start = self.start([model])
-        if self.pieces.two_layers(start[0]) is None:
-            self.can_be_implicit = start.numel() <= LARGEST_DENSE
-        else:  # the best point of the cell does not wait for the last digits of the direction
-            self.settling = SETTLING_IN_A_CELL
+        self.can_be_implicit = self.start([model]).numel() <= LARGEST_DENSE
 
     def held_problem(self, theta: Tensor, carried: Gates | None, active: NDArray[np.bool_]) -> HeldProblem:
         """The smooth problem at θ with the gates held and the sliding kinks as equations."""
@@ -86,36 +85,15 @@ class SlidingMap(ModuleMap):
     def polished(
         self, theta: Tensor, p: Array, *, carried: Any, may_grow: bool, tol: float
     ) -> Iterator[StationaryPoint]:
-        """The best point of the flow's cell, for two layers; otherwise by Newton's method in the weights."""
-        net = self.pieces.two_layers(theta)
-        best = None if net is None else self._best_of_the_cell(net, theta, p, carried)
-        if net is None or best is None:
-            smallest = float(self.margins(theta[None]).min())
-            if smallest <= 0:  # positive with the gates held, of size rounding
-                return
-            unit = smallest ** (-1.0 / self.degree)
-            gates = self.begin_gates(theta) if carried is None else carried
-            solved = polish_gates(self.pieces, self.held_problem, unit * theta, gates, p > ACTIVE * p.max(), tol)
-            yield from self.as_points(solved, tol)
-        elif not best.refused().any():
-            (W, a), at = best.weights(), best.kkt()
-            found = net.theta(*(torch.as_tensor(part).to(theta) for part in (W @ self._basis(net).T, a)))
-            yield StationaryPoint(found / at.norm, best.lam, at, stable=True, isolated=False, best_of_its_cell=True)
-
-    def _best_of_the_cell(self, net: TwoLayers, theta: Tensor, p: Array, carried: Gates | None) -> CellOptimum | None:
-        """The optimum of the cell where the flow is; walls that it slides along may be crossed."""
+        """By Newton's method in the weights, with the states of kinks corrected."""
+        del may_grow
+        smallest = float(self.margins(theta[None]).min())
+        if smallest <= 0:  # positive with the gates held, of size rounding
+            return
+        unit = smallest ** (-1.0 / self.degree)
         gates = self.begin_gates(theta) if carried is None else carried
-        X, W, a = (part.cpu().numpy() for part in (net.X, net.W, net.a))
-        basis, y = self._basis(net), self.y.flatten().cpu().numpy()
-        on, sliding = (part.view(len(y), -1).cpu().numpy() for part in (gates.on ^ net.flipped, gates.sliding))
-        cell = Cell(X @ basis, y, np.where(a >= 0, 1.0, -1.0), on, net.above, net.below)
-        return cell_optimum(cell, np.abs(a)[:, None] * (W @ basis), p, sliding)
-
-    @staticmethod
-    def _basis(net: TwoLayers) -> Array:
-        """An orthonormal basis (D, r) of the data's span."""
-        X = net.X.cpu().numpy()
-        return np.linalg.qr(X.T)[0] if X.shape[0] < X.shape[1] else np.eye(X.shape[1])
+        solved = polish_gates(self.pieces, self.held_problem, unit * theta, gates, p > ACTIVE * p.max(), tol)
+        yield from self.as_points(solved, tol)
 
     def begin_gates(self, theta: Tensor) -> Gates:
         """Signs of z, nothing sliding."""
@@ -140,7 +118,7 @@ class SlidingMap(ModuleMap):
         M = (1.0 + growth) * torch.eye(theta.numel(), dtype=theta.dtype, device=theta.device) - h * A
         return Metric((M + M.T) / 2, -growth * theta, growth, torch.nonzero(p > ACTIVE * p.max())[:, 0])
 
-    def at(self, theta: Tensor, carried: Sequence[Gates] | None = None) -> SlidingLocal:
+    def at(self, theta: Tensor, carried: Sequence[Gates] | None = None) -> Local:
         rows = []
         for b, row in enumerate(theta):
             gates = self.begin_gates(row) if carried is None else self.refreshed(row, carried[b])
@@ -193,18 +171,19 @@ class SlidingLocal(Local):
             tangent = Tangent.of(tangent.gates, tangent.local, metric)
         stretch = 0.0 if implicit else h * mapping.degree * float(p[0] @ tangent.local.margins.cpu().numpy())
         a = float(np.clip(stretch / float(theta @ theta), 0.0, LARGEST_STRETCH))
-        move, tried = torch.zeros_like(theta), torch.zeros_like(tangent.gates.on)
+        move, tried = torch.zeros_like(theta), np.zeros(tangent.gates.on.numel(), dtype=bool)
         for attempt in range(ROUNDS):
             p, holding, kappa, ok = self._weights(tangent, theta, h, a, T, p, loss)
             if not ok:
                 return p, move, metric.growth, False, tangent.gates
             move = tangent.combine(torch.cat([h * torch.as_tensor(p[0]).to(theta), -kappa]))
             kappa = tangent.holding(kappa, move)
-            trial = Trial(tangent, torch.cat([holding, kappa / h]), theta, move, a, tried)
-            change = corrected(mapping.pieces, trial, attempt)
+            trial = module_trial(mapping.pieces, tangent, torch.cat([holding, kappa / h]), theta, move, a, tried)
+            change = corrected(trial, attempt)
             if change is None:
                 break
-            gates, tried = change
+            tried = change.tried
+            gates = Gates(*(torch.as_tensor(part, device=theta.device) for part in (change.sliding, change.on)))
             tangent = mapping.tangent(theta, gates, metric)
         return p, move, metric.growth, True, tangent.gates
 

@@ -122,7 +122,8 @@ def certify_relu(
 
     - GLOBAL: some multipliers prove it, with all cells enumerated. It holds at every width.
     - NOT_GLOBAL: `cheaper` is a network of smaller value. It may have more units than the one at hand, which can still
-      be the best of its width.
+      be the best of its width. By strong duality such a network exists exactly when no multipliers of the point prove
+      that it is global, so where cells are enumerated the search decides between the two, unique multipliers or not.
     - UNKNOWN: neither was found, and `sampled_maximum` says what the search for units found.
 
     Args:

@@ -1,0 +1,118 @@
+"""Steps of two-layer networks in closed form, held to the same steps from the module's trace (`gd.flow.sliding`)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gd import flow_limit
+from gd.flow.integration import Flow
+from gd.flow.loss_weights import ExponentialWeights
+from gd.flow.map_choice import margin_map
+from gd.flow.sliding import SlidingMap
+from gd.flow.two_layer_map import TwoLayerMap
+from gd.flow.unit_walls import UnitWalls
+
+
+class Mirrored(nn.Module):
+    """a φ(−W x): the kinks' own pre-activations are −w·x, and the parameters are columns, output first."""
+
+    def __init__(self, D: int, width: int) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.randn(width, 1, dtype=torch.float64))
+        self.W = nn.Parameter(torch.randn(D, width, dtype=torch.float64))
+
+    def forward(self, X: Tensor) -> Tensor:
+        return nn.functional.leaky_relu(-(X @ self.W), 0.2) @ self.a
+
+
+def layers(activation: nn.Module):
+    def build(D: int, width: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(D, width, bias=False), activation, nn.Linear(width, 1, bias=False)).double()
+
+    return build
+
+
+CASES = [
+    pytest.param(layers(nn.ReLU()), 6, 8, id="ReLU, N > D"),
+    pytest.param(layers(nn.ReLU()), 12, 8, id="ReLU, N < D"),
+    pytest.param(layers(nn.LeakyReLU(0.3)), 4, 7, id="leaky"),
+    pytest.param(Mirrored, 5, 9, id="mirrored columns"),
+]
+
+
+@pytest.mark.parametrize(("build", "D", "N"), CASES)
+def test_every_step_is_that_of_the_trace(build, D, N):
+    torch.manual_seed(3)
+    rng = np.random.default_rng(3)
+    model = build(D, 10)
+    X, y = torch.from_numpy(rng.standard_normal((N, D))), torch.from_numpy(rng.choice([-1.0, 1.0], N))
+    fast, slow = margin_map(model, X, y), SlidingMap(model, X, y)
+    assert isinstance(fast, TwoLayerMap)
+    loss, slid, changed = ExponentialWeights(), 0, 0
+    flow = Flow.begin(fast, fast.start([model]), loss=loss, tolerance=1e-3)
+    for _ in range(60):
+        carried = None if flow.carried is None else list(flow.carried)
+        local, reference = fast.at(flow.theta, carried), slow.at(flow.theta, carried)
+        np.testing.assert_allclose(local.margins, reference.margins, atol=1e-13)
+        np.testing.assert_allclose(local.gram, reference.gram, atol=1e-10)
+        p = torch.from_numpy(flow.weights)
+        np.testing.assert_allclose(local.pull(p), reference.pull(p), atol=1e-10)
+        np.testing.assert_allclose(local.along_kinks(flow.theta[0]), reference.along_kinks(flow.theta[0]), atol=1e-10)
+        np.testing.assert_allclose(local.kink_multipliers(p[0]), reference.kink_multipliers(p[0]), atol=1e-9)
+        step, other = (
+            one.solve(flow.step, flow.temperature, flow.weights, loss, np.zeros(1, dtype=bool))
+            for one in (local, reference)
+        )
+        np.testing.assert_allclose(step.p, other.p, atol=1e-8)
+        np.testing.assert_allclose(step.move, other.move, atol=1e-7 * float(other.move.norm()))
+        for one in ("sliding", "on"):
+            assert torch.equal(getattr(step.carried[0], one), getattr(other.carried[0], one))
+        slid, before = max(slid, int(step.carried[0].sliding.sum())), flow.carried and flow.carried[0].sliding
+        changed += before is not None and not torch.equal(before, step.carried[0].sliding)
+        flow.advance()
+    assert min(slid, changed) >= 3  # what is compared are steps along kinks, and onto and off them
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_walls_are_projections_and_their_multipliers(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((9, 5)) * [1e6 if seed == 2 else 1.0, 1.0, 1.0, 1.0, 1.0]
+    X[1] = 2.0 * X[0] * (1.0 + 1e-12)  # a copy
+    sliding = rng.random((9, 7)) < [0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 1.0]
+    known = UnitWalls(X, 7)
+    known.of(rng.random((9, 7)) < 0.5)  # bases of another set do not stay
+    walls, v = known.of(sliding), rng.standard_normal((7, 5))
+    kappa = np.zeros((9, 7))
+    kappa[walls.kink_point, walls.kink_unit] = walls.multipliers(v)
+    length = np.linalg.norm(X, axis=1)
+    for j in range(7):
+        rows = X[sliding[:, j]] / length[sliding[:, j], None]
+        expected = v[j] - np.linalg.pinv(rows, rcond=1e-9) @ (rows @ v[j])
+        np.testing.assert_allclose(walls.along(v)[j], expected, atol=1e-9)
+        np.testing.assert_allclose(v[j] - X.T @ kappa[:, j], expected, atol=1e-9)
+    A, F = rng.standard_normal((2, 9, 7))
+    expected = F @ F.T
+    for j in range(7):
+        rows = X[sliding[:, j]] / length[sliding[:, j], None]
+        along = X - X @ np.linalg.pinv(rows, rcond=1e-9) @ rows
+        expected += np.outer(A[:, j], A[:, j]) * (along @ along.T)
+    np.testing.assert_allclose(walls.gram(A, F, X @ X.T), expected, rtol=1e-8, atol=1e-13 * float((X @ X.T).max()))
+
+
+def test_a_limit_names_the_units_that_die():
+    rng = np.random.default_rng(2)
+    X, y = rng.standard_normal((6, 3)), rng.choice([-1.0, 1.0], 6)
+    torch.manual_seed(2)
+    limit = flow_limit(layers(nn.ReLU())(3, 8), X, y)
+    dying = limit.dying_units
+    W, a = limit.integrated.weights.values()
+    size = np.abs(a[0]) * np.linalg.norm(W, axis=1)
+    assert 0 < dying.size < 8
+    assert 0.0 < size[dying].max() < 0.1 * np.delete(size, dying).max()  # they are on their way, and the others stay
+    kept = np.delete(np.arange(8), dying)
+    W, a = limit.weights.values()
+    without = y * (np.maximum(X @ W[kept].T, 0.0) @ a[0, kept])
+    np.testing.assert_allclose(without.min(), limit.margin, rtol=1e-8)
