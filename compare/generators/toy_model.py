@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from compare.generators.denoising_filter import INTERVAL
 from compare.generators.fitting_speed import span
 from compare.generators.generator_figures import toy_figure
 from compare.reports.report import Check, Column, Evidence, Section
@@ -182,5 +183,5 @@ def toy_check(fit: ToyFit, claim: str, powers: float) -> Check:
     mean = Evidence.of_mean(np.log10(fit.ratios[0]))
     if np.isinf(fit.noise[0]).any() and mean.figure - mean.uncertainty < powers:
         mean = Evidence(mean.figure, math.inf)
-    reason = "measured: mean of log10(noise / step) over the starts, with its standard error"
+    reason = f"measured: mean of log10(noise / step) over the starts, {INTERVAL}"
     return Check.at_least(claim, mean, powers, unit="powers of ten", reference=FIGURE_4, reason=reason)

@@ -20,6 +20,10 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import stdtrit
+
+CONFIDENCE = 0.95
+"""Of the intervals of means: a verdict that rests on independent measurements is wrong once in twenty times."""
 
 
 class Verdict(StrEnum):
@@ -79,14 +83,16 @@ class Evidence:
 
     @classmethod
     def of_mean(cls, values: ArrayLike) -> Evidence:
-        """The mean of independent measurements with its standard error: inf for one alone.
+        """The mean of independent measurements with half its 95 % confidence interval (Student's t): inf for one alone.
 
-        >>> Evidence.of_mean([1.0, 3.0])
-        Evidence(figure=2.0, uncertainty=1.0)
+        >>> round(Evidence.of_mean([1.0, 2.0, 3.0, 4.0]).uncertainty, 3)  # 3.182 standard errors
+        2.054
         """
         each = np.asarray(values, dtype=np.float64)
-        error = float(each.std(ddof=1)) / math.sqrt(each.size) if each.size > 1 else math.inf
-        return cls(float(each.mean()), error)
+        if each.size < 2:
+            return cls(float(each.mean()), math.inf)
+        error = float(each.std(ddof=1)) / math.sqrt(each.size)
+        return cls(float(each.mean()), float(stdtrit(each.size - 1, 0.5 * (1.0 + CONFIDENCE))) * error)
 
 
 def decide(evidence: Evidence, resolution: float) -> Verdict:
