@@ -31,7 +31,7 @@ from solvers.arrays import Array
 FIGURE_4 = "Heckel & Hand (2019), Figure 4"
 PIXELS = 64
 STARTS = (0, 1, 2)
-STEPS = 3000
+STEPS = 4000
 LEVELS = (0.1, 0.03)
 """Shares of the variance that iterations are counted to."""
 ALMOST = 0.75

@@ -14,6 +14,7 @@ from compare.experiments.mutants import MutantComparison, compare_mutants
 from compare.generators.denoising_filter import example_signal
 from compare.margin.output_limits import planted
 from compare.mutants.function_mutants import diabetes, filter_trial, spline_trial
+from compare.mutants.generator_mutants import TRIALS
 from compare.mutants.margin_mutants import WRONG, Flattened, Hartley, hartley, margin_trial
 from compare.mutants.network_mutants import channel_trial, outputs_trial, padding_trial
 from compare.mutants.trial import Mutant
@@ -59,6 +60,17 @@ def test_wrong_filters_and_wrong_splines_are_refuted():
     trial = spline_trial(diabetes(), "gaussian:1,0.316228", 640, 16)
     assert caught(trial)[0] is Verdict.CONFIRMED
     assert caught(trial).count(Verdict.CONFIRMED) >= 4
+
+
+@pytest.mark.parametrize("name", [name for name in TRIALS if name not in ("rates", "stopping")])
+def test_wrong_statements_about_generators_are_refuted(name):
+    assert set(caught(TRIALS[name]())) == {Verdict.CONFIRMED}
+
+
+def test_a_threshold_is_no_resolution():
+    check = Check.at_least("ten times", Evidence(1.0), 10.0)
+    assert Mutant("wrong", check, 9.0).caught("here").verdict is Verdict.CONFIRMED
+    assert Mutant("wrong", replace(check, verdict=Verdict.CONFIRMED), 9.0).caught("here").verdict is Verdict.REFUTED
 
 
 def test_the_hartley_transform_is_orthogonal_and_its_norm_is_minimized():
