@@ -108,13 +108,13 @@ def train_widths(
     step = share / kernel.largest
     predicted = early_stopping_filter(kernel, step, np.arange(steps + 1)[:, None] * np.ones(len(seeds)))(ys)
     lengths = np.linalg.norm(ys, axis=1)
+    one = float(np.mean([fluctuations(u, kernel, y, step, 1)[1] for y in ys]))
     found = []
     for k in widths:
         net = TwoLayerGenerator(x.size, k, u, seeds=seeds, scale=float(lengths.mean()))
         path = descend_image(net, ys, steps=steps, step=step, reduction="half_sum", snapshots=range(steps + 1), clean=x)
         error = np.linalg.norm(path.outputs - predicted, axis=2) / lengths
-        typical = float(np.mean([fluctuations(u, kernel, y, step, k)[1] for y in ys]))
-        found.append(Width(k, error.max(axis=0), error[min(10, steps) :].max(axis=0), typical, path, error))
+        found.append(Width(k, error.max(axis=0), error[min(10, steps) :].max(axis=0), one / np.sqrt(k), path, error))
     return kernel, step, predicted, found
 
 

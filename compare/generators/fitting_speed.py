@@ -218,5 +218,5 @@ def astray(targets: Sequence[str], plan: GeneratorComparison) -> str:
     """Why an unstable fit says nothing."""
     return (
         f"gradient descent was unstable on the {' and the '.join(targets)} with step {plan.step_size:g} (the error "
-        "came back, or stayed above that of a constant); take a smaller one (--step)"
+        "came back, or stayed above that of a constant); take a smaller one (--step), or more iterations"
     )

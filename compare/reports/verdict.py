@@ -20,7 +20,6 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
 """Of the intervals of means: a verdict that rests on independent measurements is wrong once in twenty times."""
@@ -88,6 +87,8 @@ class Evidence:
         >>> round(Evidence.of_mean([1.0, 2.0, 3.0, 4.0]).uncertainty, 3)  # 3.182 standard errors
         2.054
         """
+        from scipy.special import stdtrit  # slow to load, and this file is read for every help text
+
         each = np.asarray(values, dtype=np.float64)
         if each.size < 2:
             return cls(float(each.mean()), math.inf)
