@@ -159,7 +159,7 @@ def width_checks(found: Sequence[Width]) -> list[Check]:
     for w in found:
         claim = f"at k = {w.k} the trajectory stays within {FLUCTUATIONS:g} kernel fluctuations of the filter"
         reason = f"measured: mean of seeds, {INTERVAL}"
-        share = Evidence.of_mean(w.distance / w.fluctuation)
+        share = Evidence.of_sample(w.distance / w.fluctuation)
         made.append(Check.of(claim, share, FLUCTUATIONS, unit="×", reference=REFERENCE, reason=reason))
     if len(found) > 1:
         made.append(width_exponent_check("the distance falls like k^(−1/2)", -0.5, found))
@@ -168,7 +168,7 @@ def width_checks(found: Sequence[Width]) -> list[Check]:
 
 def width_exponent_check(claim: str, predicted: float, found: Sequence[Width]) -> Check:
     """The exponent of the distance in k, a fit for each seed."""
-    exponent = Evidence.of_mean(exponent_weights([w.k for w in found]) @ np.log([w.distance for w in found]))
+    exponent = Evidence.of_sample(exponent_weights([w.k for w in found]) @ np.log([w.distance for w in found]))
     reason = f"measured: |exponent − predicted|, {INTERVAL}; fitted {exponent.figure:.3f}"
     off = Evidence(abs(exponent.figure - predicted), exponent.uncertainty)
     return Check.of(claim, off, NEARER, reference=REFERENCE, reason=reason)

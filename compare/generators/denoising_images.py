@@ -170,14 +170,14 @@ def photograph_checks(scores: Mapping[str, Sequence[float]]) -> list[Check]:
     paper = "Heckel & Soltanolkotabi (2020), Table 1"
     count = f"mean over {best.size} images {INTERVAL}"
     ours = np.array(scores["deep decoder, running variance"])
-    gain = Evidence.of_mean(ours - scores["noisy"])
+    gain = Evidence.of_sample(ours - scores["noisy"])
     claim = "stopped without the clean image, the deep decoder removes noise: PSNR above the noisy image's"
     reason = f"measured: decoder minus noisy image, {count}"
     made = [Check.at_least(claim, gain, 0.0, unit="dB", reference=ABSTRACT, reason=reason)]
     reason = f"measured: baseline minus decoder, {count}; more images narrow it (--images, --folder)"
     for name in ("total variation, best weight", "wavelets, best rule"):
         claim = f"the deep decoder's mean PSNR is at least that of {name}"
-        ahead = Evidence.of_mean(np.array(scores[name]) - best)
+        ahead = Evidence.of_sample(np.array(scores[name]) - best)
         made.append(Check.of(claim, ahead, 0.0, unit="dB", reference=paper, reason=reason))
     if "BM3D" in scores:
         close = "published as close, either way"

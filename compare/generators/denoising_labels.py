@@ -125,7 +125,7 @@ def early_check(path: ImageTrajectory, truth: Array, best: int, fraction: float)
     statement = f"stopped early, at most half as many training labels are wrong as were flipped ({fraction:.0%})"
     wrong = (np.sign(path.outputs[best]) != truth).mean(axis=1)
     reason = f"measured: wrong at the best time / flipped, mean over seeds {INTERVAL}"
-    return Check.of(statement, Evidence.of_mean(wrong / fraction), 0.5, reference=REFERENCE, reason=reason)
+    return Check.of(statement, Evidence.of_sample(wrong / fraction), 0.5, reference=REFERENCE, reason=reason)
 
 
 def memorizing_check(curves: dict[str, Array], best: int, fraction: float) -> Check:

@@ -115,8 +115,8 @@ def filter_exponent(across: Sequence[float], found: Sequence[Rate]) -> float:
 def exponent_check(claim: str, predicted: float, across: Sequence[float], found: Sequence[Rate]) -> Check:
     """The exponent of the error in `across`, against a predicted one with what finite width adds."""
     weights, filtered = exponent_weights(across), filter_exponent(across, found)
-    slopes = Evidence.of_mean(weights @ [rate.against_filter for rate in found])
-    unexplained = Evidence.of_mean(weights @ [rate.unexplained for rate in found])
+    slopes = Evidence.of_sample(weights @ [rate.against_filter for rate in found])
+    unexplained = Evidence.of_sample(weights @ [rate.unexplained for rate in found])
     measured = f"{filtered + slopes.figure:.3f} ± {slopes.uncertainty:.3f}"
     reason = f"measured: |exponent − predicted|, {INTERVAL}; fitted {measured}, the filter's {filtered:.3f}"
     evidence = Evidence(abs(filtered + unexplained.figure - predicted), unexplained.uncertainty)
@@ -203,7 +203,7 @@ def asymptotic_exponent(n: int, p: int, seeds: Sequence[int]) -> float:
 
 def ratio_in_words(rate: Rate) -> str:
     """The network's error over the filter's on the same noise, with its interval."""
-    mean = Evidence.of_mean(rate.against_filter)
+    mean = Evidence.of_sample(rate.against_filter)
     return f"{np.exp(mean.figure):.3f} ± {np.exp(mean.figure) * np.expm1(mean.uncertainty):.3f}"
 
 

@@ -180,7 +180,7 @@ def toy_check(fit: ToyFit, claim: str, powers: float) -> Check:
     if np.isinf(fit.step[0]).any():
         why = f"the step was not fitted to {100 * LEVELS[0]:g}% within {fit.steps} iterations"
         return Check.not_reached(claim, None, why=why, reference=FIGURE_4)
-    mean = Evidence.of_mean(np.log10(fit.ratios[0]))
+    mean = Evidence.of_sample(np.log10(fit.ratios[0]))
     if np.isinf(fit.noise[0]).any() and mean.figure - mean.uncertainty < powers:
         mean = Evidence(mean.figure, math.inf)
     reason = f"measured: mean of log10(noise / step) over the starts, {INTERVAL}"

@@ -124,7 +124,7 @@ def start_checks(name: str, study: StartStudy, *, enough: bool) -> list[Check]:
     logs = Evidence.of_mean(np.log(ratios[~np.isnan(ratios)]))
     nearer = Evidence(math.exp(logs.figure), math.exp(logs.figure) * math.expm1(logs.uncertainty))
     claim = f"{name}: the widest networks are nearer to the prediction with f₀ than to that without"
-    reason = "measured: distance to the one over that to the other, geometric mean with its 95 % interval"
+    reason = "measured: distance to the one over that to the other, geometric mean with its standard error"
     made.append(
         Check.of(claim, nearer, 1.0, reference=PAPER, reason=reason)
         if enough
