@@ -343,7 +343,7 @@ def test_a_toy_that_fits_noise_as_fast_is_rejected():
 
 def test_figure_4_holds_with_positive_inputs_and_a_wide_kernel_blurs_more():
     assert toy_check(fit_toy(PUBLISHED, 3200), "", ALMOST).verdict is Verdict.CONFIRMED
-    assert toy_check(fit_toy(BLURRED, 900), "", 1.0).verdict is Verdict.CONFIRMED
+    assert (fit_toy(BLURRED, 900).ratios[0] > 10).all()  # lower bounds
     gaussian = fit_toy(replace(PUBLISHED, inputs="normal"), 400)
     assert np.exp(np.log(gaussian.ratios[0]).mean()) < 7
 
