@@ -39,7 +39,7 @@ class DenoisingComparison(Experiment):
 
     >>> report = compare_denoising(questions=["stopping"], widths=[512], seeds=2)
     >>> len(report.checks)
-    1
+    2
     """
 
     topic = "Early stopping of generators is a spectral filter"
