@@ -215,12 +215,12 @@ def rate_figure(series: Series, rates: Sequence[Rate]) -> Figure:
         name = words.split(",")[0]
         x = [r.unit for r in found]
         trained = [r.expected * np.exp(r.against_filter.mean()) for r in found]
-        names = ("ς² p/n", f"mean squared error: {name}")
-        curves.append(Curve(f"network, by {name}", x, trained, "o", colour, names))
-        curves.append(Curve(f"filter, by {name}", x, [r.expected for r in found], "x", colour))
+        names = (f"ς² p/n: {name}", f"mean squared error: {name}")
+        curves.append(Curve(f"network: {name}", x, trained, "o", colour, names))
+        curves.append(Curve("" if colour else "filter", x, [r.expected for r in found], "x", 7))
     curves.append(Curve("ς² p/n", units, units, "--", 7))
     caption = (
         "Error of denoising at the best stopping time: the filter's in expectation, and that times network / filter "
         "on the same noise. Dashed: an estimator that knows the frequencies."
     )
-    return curve_plot("denoising-rates", caption, curves, ("ς² p/n", "mean squared error"), log="xy")
+    return curve_plot("denoising-rates", caption, curves, ("ς² p/n", "mean squared error"), log="xy", size=(5.6, 4.2))

@@ -18,6 +18,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -283,4 +284,10 @@ def error_figure(explicit: Sequence[Draw], unfiltered: Sequence[Draw], network: 
     curves.append(Curve(f"trained network, p = {middle}", *median(network, "trained"), "o", 7, names))
     caption = "Median relative error against the number of measurements. Dotted: what counts as recovered."
     labels = ("measurements m", "‖x̂ − x‖₂ / ‖x‖₂")
-    return curve_plot("transition", caption, curves, labels, log="xy", level=RECOVERED)
+
+    def adjust(axes: Any) -> None:
+        axes.set(ylim=(0.002, 2.0))  # with as many measurements as pixels the error is that of rounding
+        axes.set_xticks(ticks := [4, 8, 16, 32, 64], labels=[str(tick) for tick in ticks])
+        axes.minorticks_off()
+
+    return curve_plot("transition", caption, curves, labels, log="xy", level=RECOVERED, adjust=adjust)
