@@ -42,7 +42,7 @@ def trial(row: str, data: str, right: list[tuple[str, Check]], wrong: list[tuple
 def rate_trial() -> Trial:
     """The exponents of the error of denoising, and those of its root, and of noise that is not averaged."""
     right, wrong = [], []
-    for name, (across, found) in rate_series(1024, range(20), (0.1, 0.2, 0.4), (3, 5, 9), (32, 64, 128)).items():
+    for name, (across, found) in rate_series(1024, range(16), (0.1, 0.2, 0.4), (3, 7, 15), (32, 64, 128)).items():
         filtered = filter_exponent(across, found)
         short = name.split(",")[0]
         right.append((f"the filter's exponent in {short}", exponent_check(short, filtered, across, found)))
