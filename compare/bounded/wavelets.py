@@ -16,7 +16,6 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
 
 from compare.bounded.signals import Signals
 from compare.reports.report import Check, Column, Evidence, Section, Value
@@ -83,10 +82,9 @@ def gains(found: Sequence[Sizes], kernel: int, basis: str) -> Array:
 
 def sparser_check(statement: str, gain: Array) -> Check:
     """That the mean of ln(size of the control/size) is positive."""
-    mean = Evidence.of_mean(gain)
-    half = float(student.ppf(1.0 - (1.0 - CONFIDENCE) / 2.0, gain.size - 1)) * mean.uncertainty
+    mean = Evidence.of_sample(gain, CONFIDENCE)
     reason = f"mean of {gain.size} data sets, {CONFIDENCE:.1%} interval"
-    return Check.of(statement, Evidence(-mean.figure, half), 0.0, reference=ASKED, reason=reason)
+    return Check.of(statement, Evidence(-mean.figure, mean.uncertainty), 0.0, reference=ASKED, reason=reason)
 
 
 def wavelet_section(found: Sequence[Sizes], kernels: Sequence[int]) -> Section:

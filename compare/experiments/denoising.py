@@ -39,7 +39,7 @@ class DenoisingComparison(Experiment):
 
     >>> report = compare_denoising(questions=["stopping"], widths=[512], seeds=2)
     >>> len(report.checks)
-    1
+    2
     """
 
     topic = "Early stopping of generators is a spectral filter"
@@ -63,19 +63,21 @@ class DenoisingComparison(Experiment):
     questions: Sequence[str] = parameter(QUESTIONS, "Which sections, comma-separated.", kind=NAMES, choices=QUESTIONS)
     widths: Sequence[int] | None = parameter(
         None,
-        "Channels k of the two-layer generator, ascending; half the last one for the stopping time.",
+        "Channels k of the two-layer generator, ascending; half the last for the stopping time.",
         kind=INTEGERS,
         within=COUNT,
         shown="256,1024,4096; 16384 too with --full",
     )
-    seeds: int = parameter(6, "Starts of every width; half of them for the stopping time.", within=Interval(2))
-    filter_steps: int = parameter(40, "Steps along which network and filter are compared.", option=None, within=COUNT)
+    seeds: int = parameter(16, "Starts of every width; a quarter of them for the stopping time.", within=Interval(2))
+    filter_steps: int = parameter(20, "Steps along which network and filter are compared.", option=None, within=COUNT)
+    band_steps: int = parameter(400, "Iterations in which frequencies are learned.", option=None, within=COUNT)
 
     def derived(self) -> dict[str, Any]:
         """Images, size and widths by default."""
         widths = (256, 1024, 4096, 16_384) if self.full else (256, 1024, 4096)
         images, folder = named_or_folder(self.images, self.folder)
-        return {
+        found = {"band_steps": 4000} if self.full else {}
+        return found | {
             "images": PHOTOGRAPHS if images is None and folder is None else images,
             "folder": folder,
             "size": self.size or (512 if self.full else 64),
@@ -94,8 +96,9 @@ class DenoisingComparison(Experiment):
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
-        """The filter against two widths, and the best stopping time."""
-        return (cls(questions=("filter", "stopping"), widths=(256, 1024), seeds=3, filter_steps=30),)
+        """Narrower networks, smaller photographs, fewer iterations; every question but the filters on an image."""
+        questions = tuple(question for question in QUESTIONS if question != "image")
+        return (cls(questions=questions, widths=(64, 256, 1024), size=32, band_steps=160),)
 
 
 compare_denoising = function_of(DenoisingComparison, "compare_denoising")

@@ -123,6 +123,11 @@ class GeneratorComparison(Experiment):
     )
     many_steps: int = parameter(400, "Iterations on each of the many images.", option="--many-steps", within=COUNT)
     most: int = parameter(100, "Of the many images at most this many, chosen by chance.", within=Interval(2))
+    toy_search: bool = parameter(
+        True,
+        "Whether the toy model is searched for settings, or shown in that in which the figure holds.",
+        option=None,
+    )
     jobs: int | None = parameter(
         None,
         "Processes that share the fits; the numbers are the same to the rounding of float32.",

@@ -28,6 +28,7 @@ KINDS = (
     "regression",
     "spline",
     "filter",
+    "generators",
 )
 
 
@@ -35,12 +36,12 @@ KINDS = (
 class MutantComparison(Experiment):
     """Can the comparison fail? Wrong predictions for every kind of network, which it must refute.
 
-    Each network is trained once. The right prediction and several wrong ones (another norm, another depth's p, another
-    optimizer's norm, R_K with K ± 1, a leaky ReLU's optimum, another potential in regression, another initialization's
-    ζ, twice the step in the filter, circular for zero padding, the Hartley for the Fourier transform) go through the
-    same code as every other comparison. The check of a wrong one holds if the verdict is "refuted"; a wrong prediction
-    whose certified answer is the right one's, as far as the comparison resolves, is marked as equivalent and not
-    counted.
+    Each network is trained once. The right prediction and several wrong ones (another norm, another depth's p,
+    another optimizer's norm, R_K with K ± 1, a leaky ReLU's optimum, another potential in regression, another
+    initialization's ζ, twice the step in the filter, another rate of denoising, circular for zero padding, the
+    Hartley for the Fourier transform) go through the same code as every other comparison. The check of a wrong one
+    holds if the verdict is "refuted"; a wrong prediction whose certified answer is the right one's, as far as the
+    comparison resolves, is marked as equivalent and not counted.
 
     Returns:
         A report with a section for each kind of network.

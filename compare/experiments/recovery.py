@@ -70,6 +70,9 @@ class RecoveryComparison(Experiment):
         "Whether to locate the transition, with networks trained to convergence.",
         option="--transition/--no-transition",
     )
+    trained: int = parameter(
+        5, "Networks trained to convergence for each number of measurements.", option=None, within=Interval(2)
+    )
     line_steps: int = parameter(200, "Steps of gradient descent in one dimension.", option=None, within=COUNT)
 
     def derived(self) -> dict[str, Any]:
@@ -88,8 +91,8 @@ class RecoveryComparison(Experiment):
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
-        """The line alone, with a narrower network."""
-        return (cls((), line_channels=512, line_counts=(8, 24), line_steps=100, transition=False),)
+        """One dimension alone, with narrower and fewer networks."""
+        return (cls((), line_channels=512, line_counts=(8, 24), line_steps=100, trained=3),)
 
 
 compare_recovery = function_of(RecoveryComparison, "compare_recovery")

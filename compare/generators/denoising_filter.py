@@ -1,13 +1,14 @@
 """The trained two-layer generator and the spectral filter that predicts it, step by step.
 
 The prediction is for k → ∞. At finite k the Jacobian's Gram matrix J Jᵀ at the start differs from its mean Σ by an
-average over k/2 independent draws (the channels come in antisymmetric pairs). On the first step that alone puts the
-output η(J Jᵀ − Σ)y away from the filter's, whose root mean square is known before anything is trained:
+average over k/2 independent draws (the channels come in antisymmetric pairs). To first order in k^(−1/2) that puts the
+output of step t away from the filter's by the mean of k/2 independent copies of δ_t,
 
-    fluctuation(k) = η √(2/k) · √E‖(M − Σ)y‖₂² / ‖y‖₂,     M = (s sᵀ) ⊙ U Uᵀ,  s = 1[U c > 0],  c ~ N(0, I).
+    δ_{t+1} = (I − ηΣ) δ_t + η (M − Σ)(I − ηΣ)^t y,   δ_0 = 0,     M = (s sᵀ) ⊙ U Uᵀ,  s = 1[U c > 0],  c ~ N(0, I),
 
-It is the scale that the uniform distance is held against. The start has standard deviation ‖y‖₂: then the weights that
-fit y stay close to it, and signs of U C rarely change.
+whose root mean square √(2/k) √E‖δ_t‖₂² is known before anything is trained. That of the first step, the kernel's
+fluctuation, is the scale that the uniform distance is held against. The start has standard deviation ‖y‖₂: then the
+weights that fit y stay close to it, and signs of U C rarely change.
 """
 
 from __future__ import annotations
@@ -24,16 +25,20 @@ from compare.generators.image_sources import Image
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.report import Check, Column, Evidence, Figure, Section
 from compare.reports.tables import table, table_of
+from compare.reports.verdict import CONFIDENCE
 from gd.images.descend_image import ImageTrajectory, descend_image
 from gd.images.two_layer_generator import TwoLayerGenerator
 from solvers.arrays import Array
 from solvers.filters.dual_kernel import DualKernel, dual_kernel, gaussian_kernel
 from solvers.filters.early_stopping import early_stopping_filter, tikhonov_filter, truncated_filter
-from solvers.filters.early_stopping_error import best_stopping_time, predicted_error
+from solvers.filters.early_stopping_error import best_stopping_time
 
 REFERENCE = "Heckel & Soltanolkotabi (2020), Theorem 1"
 FLUCTUATIONS = 2.0
 """A maximum over the trajectory and a mean over a few seeds stay within this many root mean squares."""
+NEARER = 0.25
+"""Of an exponent −1/2 in k: nearer to it than to 0, no approach at all, and to −1, no fluctuation of the kernel."""
+INTERVAL = f"with half its {100 * CONFIDENCE:g} % interval"
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,10 @@ def noisy_copies(x: Array, level: float, seeds: Sequence[int]) -> Array:
     return np.stack([x + level * np.random.default_rng([seed, 3]).standard_normal(x.shape) for seed in seeds])
 
 
-def fluctuation(u: Array, kernel: DualKernel, y: Array, step: float, k: int, draws: int = 4000) -> float:
-    """η √(2/k) √E‖(M − Σ)y‖₂² / ‖y‖₂, by Monte Carlo over single channels; its own error is below 3%."""
+def fluctuations(
+    u: Array, kernel: DualKernel, y: Array, step: float, k: int, steps: int = 1, draws: int = 4000
+) -> Array:
+    """√E‖δ_t‖₂² / ‖y‖₂ for t = 0 … `steps`, by Monte Carlo over single channels; of 4000, it is known to 3 %."""
     rng = np.random.default_rng(0)
     spectrum = np.fft.rfft(u)
 
@@ -72,9 +79,24 @@ def fluctuation(u: Array, kernel: DualKernel, y: Array, step: float, k: int, dra
         return np.asarray(np.fft.irfft(np.fft.rfft(z, axis=-1) * power, n=u.size, axis=-1))
 
     active = through(rng.standard_normal((draws, u.size)), spectrum) > 0
-    one = active * through(active * y, np.abs(spectrum) ** 2)
-    spread = np.mean(np.sum((one - kernel.apply(y)) ** 2, axis=1))
-    return float(step * np.sqrt(2.0 / k * spread) / np.linalg.norm(y))
+    away, residual = np.zeros((draws, u.size)), y
+    found = [0.0]
+    for _ in range(steps):
+        one = active * through(active * residual, np.abs(spectrum) ** 2) - kernel.apply(residual)
+        away = away + step * (one - kernel.apply(away))
+        residual = residual - step * kernel.apply(residual)
+        found.append(float(np.mean(np.sum(away**2, axis=1))))
+    return np.asarray(np.sqrt(2.0 / k * np.array(found)) / np.linalg.norm(y))
+
+
+def exponent_weights(across: Sequence[float]) -> Array:
+    """w with w·ln f = the exponent of f in `across`, by least squares in logarithms.
+
+    >>> float((exponent_weights([1, 2, 8]) @ np.log([3, 12, 192])).round(12))
+    2.0
+    """
+    logs = np.log(across) - np.mean(np.log(across))
+    return np.asarray(logs / (logs @ logs))
 
 
 def train_widths(
@@ -86,13 +108,13 @@ def train_widths(
     step = share / kernel.largest
     predicted = early_stopping_filter(kernel, step, np.arange(steps + 1)[:, None] * np.ones(len(seeds)))(ys)
     lengths = np.linalg.norm(ys, axis=1)
+    one = float(np.mean([fluctuations(u, kernel, y, step, 1)[1] for y in ys]))
     found = []
     for k in widths:
         net = TwoLayerGenerator(x.size, k, u, seeds=seeds, scale=float(lengths.mean()))
         path = descend_image(net, ys, steps=steps, step=step, reduction="half_sum", snapshots=range(steps + 1), clean=x)
         error = np.linalg.norm(path.outputs - predicted, axis=2) / lengths
-        typical = float(np.mean([fluctuation(u, kernel, y, step, k) for y in ys]))
-        found.append(Width(k, error.max(axis=0), error[min(10, steps) :].max(axis=0), typical, path, error))
+        found.append(Width(k, error.max(axis=0), error[min(10, steps) :].max(axis=0), one / np.sqrt(k), path, error))
     return kernel, step, predicted, found
 
 
@@ -102,8 +124,8 @@ def width_section(
     kernel_width: float = 0.1,
     level: float = 0.2,
     widths: Sequence[int] = (256, 1024, 4096),
-    seeds: Sequence[int] = (0, 1, 2, 3, 4, 5),
-    steps: int = 40,
+    seeds: Sequence[int] = tuple(range(16)),
+    steps: int = 20,
 ) -> Section:
     """Filter against trained network along the whole trajectory, for growing k, at η = 1/σ²_max."""
     x = example_signal(n)
@@ -136,68 +158,20 @@ def width_checks(found: Sequence[Width]) -> list[Check]:
     made = []
     for w in found:
         claim = f"at k = {w.k} the trajectory stays within {FLUCTUATIONS:g} kernel fluctuations of the filter"
-        reason = "measured: mean of seeds with its standard error"
-        share = Evidence.of_mean(w.distance / w.fluctuation)
+        reason = f"measured: mean of seeds, {INTERVAL}"
+        share = Evidence.of_sample(w.distance / w.fluctuation)
         made.append(Check.of(claim, share, FLUCTUATIONS, unit="×", reference=REFERENCE, reason=reason))
     if len(found) > 1:
-        means = [Evidence.of_mean(w.distance) for w in found]
-        across = np.log([w.k for w in found])
-        weights = (across - across.mean()) / np.sum((across - across.mean()) ** 2)
-        slope = float(weights @ np.log([mean.figure for mean in means]))
-        error = float(np.linalg.norm(weights * [mean.uncertainty / mean.figure for mean in means]))
-        claim = f"the distance falls like k^(−1/2): fitted exponent {slope:.2f}"
-        reason = "measured: |exponent + 1/2| with the standard error of the fit"
-        made.append(Check.of(claim, Evidence(abs(slope + 0.5), error), 0.25, reference=REFERENCE, reason=reason))
+        made.append(width_exponent_check("the distance falls like k^(−1/2)", -0.5, found))
     return made
 
 
-def stopping_section(
-    *,
-    n: int = 128,
-    kernel_width: float = 0.1,
-    level: float = 0.2,
-    k: int = 2048,
-    seeds: Sequence[int] = (0, 1, 2),
-    steps: int = 160,
-    share: float = 0.2,
-) -> Section:
-    """The best time to stop: predicted from the signal and noise spectra, and measured on the trained network."""
-    x = example_signal(n)
-    ys = noisy_copies(x, level, seeds)
-    kernel, step, _, (width,) = train_widths(x, ys, kernel_width, (k,), seeds, steps, share)
-    assert width.path.clean_mse is not None
-    expected = best_stopping_time(kernel, x, level, step, longest=steps)
-    lines, times = [], []
-    for i, seed in enumerate(seeds):
-        told = best_stopping_time(kernel, x, ys[i] - x, step, longest=steps)
-        measured = int(width.path.clean_mse[:, i].argmin())
-        times.append((told.step, measured))
-        errors = told.error / n, width.path.clean_mse[measured, i]
-        lines.append((seed, told.step, measured, expected.step, *errors))
-    columns = (
-        Column("seed", "seed"),
-        Column("predicted", "predicted best t", "steps", "", "For the noise at hand."),
-        Column("measured", "measured best t", "steps"),
-        Column("expected", "in expectation", "steps", "", "For the noise level alone."),
-        Column("predicted_error", "predicted error", "mean square", ".5f"),
-        Column("measured_error", "measured error", "mean square", ".5f"),
-    )
-    check = stopping_check(times, steps)
-    text = (
-        "The error ‖G(C_t) − x‖² splits into signal not yet learned, falling in t, and noise learned, rising; its "
-        "minimum is the time to stop."
-    )
-    figure = split_plot(kernel, x, ys[0] - x, step, width)
-    return Section("The best time to stop", text, *table(columns, lines), (check,), (figure,))
-
-
-def stopping_check(times: Sequence[tuple[int, int]], steps: int) -> Check:
-    """(predicted, measured) best times of every seed; a best time at the last step is not known to be one."""
-    claim = "the predicted best stopping time is within 10% of the measured one, every seed"
-    ended = any(measured == steps for _, measured in times)
-    off = max(abs(told - measured) / max(measured, 1) for told, measured in times)
-    reason = f"an error was still falling after {steps} steps" if ended else ""
-    return Check.of(claim, Evidence(off, np.inf if ended else 0.0), 0.1, reference=REFERENCE, reason=reason)
+def width_exponent_check(claim: str, predicted: float, found: Sequence[Width]) -> Check:
+    """The exponent of the distance in k, a fit for each seed."""
+    exponent = Evidence.of_sample(exponent_weights([w.k for w in found]) @ np.log([w.distance for w in found]))
+    reason = f"measured: |exponent − predicted|, {INTERVAL}; fitted {exponent.figure:.3f}"
+    off = Evidence(abs(exponent.figure - predicted), exponent.uncertainty)
+    return Check.of(claim, off, NEARER, reference=REFERENCE, reason=reason)
 
 
 def distance_plot(found: Sequence[Width]) -> Figure:
@@ -226,27 +200,6 @@ def outputs_plot(x: Array, y: Array, width: Width, predicted: Array) -> Figure:
         curves.append(Curve("", position, predicted[t], "--", c, names, {"linewidth": 2.2, "alpha": 0.6}))
     caption = f"Network (k = {width.k}, solid) and filter (dashed) at three steps; noisy y and clean x in grey."
     return curve_plot("filter-outputs", caption, curves, ("position", "value"), columns=3, size=(6.2, 3.6))
-
-
-def split_plot(kernel: DualKernel, x: Array, e: Array, step: float, width: Width) -> Figure:
-    """Predicted signal and noise parts of the error, and the measured error."""
-    assert width.path.clean_mse is not None
-    t = np.arange(len(width.error))
-    split = predicted_error(kernel, x, e, step, t)
-    shown = {
-        "signal not learned": (split.signal / x.size, "-"),
-        "noise learned": (split.noise / x.size, "-"),
-        "predicted error": (split.total / x.size, "--"),
-        "measured error": (width.path.clean_mse[:, 0], "."),
-    }
-    look = {"markersize": 3}
-    curves = [Curve(name, t, *values, names=("step", name), look=look) for name, values in shown.items()]
-    caption = f"The error of the early-stopped network and its parts, one seed, k = {width.k}."
-
-    def adjust(axes: Any) -> None:
-        axes.set_ylim(float(split.total.min()) / x.size / 30, None)
-
-    return curve_plot("error-split", caption, curves, ("step t", "mean square"), log="xy", adjust=adjust)
 
 
 def image_section(

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from compare.generators.denoising_filter import INTERVAL
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.report import Check, Column, Evidence, Figure, Section
 from compare.reports.tables import table
@@ -84,11 +85,11 @@ def corrupted_run(
 
 def label_section(
     *,
-    count: int = 200,
+    count: int = 100,
     fractions: Sequence[float] = (0.1, 0.3),
-    seeds: Sequence[int] = (0, 1),
-    steps: int = 4000,
-    k: int = 200,
+    seeds: Sequence[int] = (0, 1, 2, 3, 4, 5),
+    steps: int = 1000,
+    k: int = 100,
 ) -> Section:
     """Accuracy on the true labels over the iterations, and the distance from the start, per fraction flipped."""
     X, truth = two_digits(count)
@@ -123,8 +124,8 @@ def early_check(path: ImageTrajectory, truth: Array, best: int, fraction: float)
     """The share of labels that are wrong at the best time against the share flipped, mean over seeds."""
     statement = f"stopped early, at most half as many training labels are wrong as were flipped ({fraction:.0%})"
     wrong = (np.sign(path.outputs[best]) != truth).mean(axis=1)
-    reason = "measured: wrong at the best time / flipped, mean over seeds with its standard error"
-    return Check.of(statement, Evidence.of_mean(wrong / fraction), 0.5, reference=REFERENCE, reason=reason)
+    reason = f"measured: wrong at the best time / flipped, mean over seeds {INTERVAL}"
+    return Check.of(statement, Evidence.of_sample(wrong / fraction), 0.5, reference=REFERENCE, reason=reason)
 
 
 def memorizing_check(curves: dict[str, Array], best: int, fraction: float) -> Check:

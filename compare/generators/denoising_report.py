@@ -7,16 +7,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from compare.generators.denoising_bands import band_section
-from compare.generators.denoising_filter import image_section, stopping_section, width_section
+from compare.generators.denoising_filter import image_section, width_section
 from compare.generators.denoising_images import PUBLISHED_TRAINING, DecoderTraining, photograph_section
 from compare.generators.denoising_labels import label_section
 from compare.generators.denoising_rates import rate_section
+from compare.generators.denoising_stopping import stopping_section
 from compare.generators.image_sources import Image, choose, shipped
 from compare.reports.progress import run_parts
 from compare.reports.report import Report, Section
 
 if TYPE_CHECKING:
     from compare.experiments.denoising import DenoisingComparison
+
+WIDE_ENOUGH = 1024
+"""Channels for the rates, at most: what a finite width adds to the error is known there to a tenth."""
 
 
 def denoising_report(asked: DenoisingComparison) -> Report:
@@ -37,12 +41,12 @@ def denoising_report(asked: DenoisingComparison) -> Report:
         ),
         "stopping": (
             "best stopping time",
-            lambda: stopping_section(k=widths[-1] // 2, seeds=seeds[: asked.seeds // 2]),
+            lambda: stopping_section(k=widths[-1] // 2, seeds=seeds[: max(asked.seeds // 4, 1)]),
         ),
-        "rates": ("rates", lambda: rate_section(k=widths[-1], seeds=seeds)),
+        "rates": ("rates", lambda: rate_section(k=min(widths[-1], WIDE_ENOUGH), seeds=seeds)),
         "image": ("filters on an image", lambda: image_section(grey, k=2048 if full else 256)),
         "photographs": ("photographs", lambda: photograph_section(photographs, training)),
-        "frequencies": ("frequencies", lambda: band_section(grey, steps=4000 if full else 400)),
+        "frequencies": ("frequencies", lambda: band_section(grey, steps=asked.band_steps)),
         "labels": (
             "corrupted labels",
             lambda: label_section(count=350, steps=20_000, k=1000) if full else label_section(),

@@ -161,7 +161,8 @@ def vanished_effect(fit: Fit, plan: GeneratorComparison) -> Check:
     if (why := unknown((fit,), plan)) is not None:
         return Check.not_reached(statement, None, why=why, reference=HAND)
     assert fit.noise_steps is not None
-    reason = "measured: noise iterations / image iterations, worst seed" + "; a lower bound" * fit.bound_only
+    level = f"to {100 * plan.fraction:g}% of the variance"
+    reason = f"measured: noise iterations / image iterations {level}, worst seed" + "; a lower bound" * fit.bound_only
     return Check.worst(
         Check.of(
             statement,
@@ -198,7 +199,9 @@ def order_of_magnitude(fit: Fit, place: str, plan: GeneratorComparison, other: s
         return Check.not_reached(statement, None, why=why, reference=REFERENCE)
     assert fit.noise_steps is not None
     stopped = np.isinf(fit.noise_steps)
-    reason = f"measured: {other} iterations / image iterations, worst seed" + "; a lower bound" * bool(stopped.any())
+    level = f"to {100 * plan.fraction:g}% of the variance"
+    reason = f"measured: {other} iterations / image iterations {level}, worst seed"
+    reason += "; a lower bound" * bool(stopped.any())
     about = {"unit": "×", "reference": REFERENCE, "reason": reason}
     return Check.worst(
         Check.at_least(
@@ -215,5 +218,5 @@ def astray(targets: Sequence[str], plan: GeneratorComparison) -> str:
     """Why an unstable fit says nothing."""
     return (
         f"gradient descent was unstable on the {' and the '.join(targets)} with step {plan.step_size:g} (the error "
-        "came back, or stayed above that of a constant); take a smaller one (--step)"
+        "came back, or stayed above that of a constant); take a smaller one (--step), or more iterations"
     )

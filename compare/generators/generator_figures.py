@@ -141,7 +141,7 @@ def mean_figure(curves: Mapping[str, Array]) -> Figure:
 
 def toy_figure(curves: Mapping[str, tuple[Array, Array]]) -> Figure:
     """The toy's relative errors for each kernel."""
-    at = thinned(len(next(iter(curves.values()))[0]))
+    at = thinned(min(len(one) for both in curves.values() for one in both))
     drawn = [
         Curve(
             f"{name}, {what}",

@@ -20,7 +20,7 @@ from compare.generators.fitting_speed import board_section, steps_section
 from compare.generators.image_sources import Image, choose
 from compare.generators.layer_distances import distance_section
 from compare.generators.many_images import fit_batch, many_batches, many_section, skipped_note
-from compare.generators.toy_model import SETTINGS, fit_toy, toy_section
+from compare.generators.toy_model import PUBLISHED, SETTINGS, fit_toy, toy_section
 from compare.reports.progress import Done, run_parts
 from compare.reports.provenance import DataUsed
 from compare.reports.report import Report, Section
@@ -105,7 +105,8 @@ def over_many_images(asked: GeneratorComparison) -> Answer:
 
 def with_the_toy(asked: GeneratorComparison) -> Answer:
     """Figure 4: the toy model in every setting searched."""
-    parts = [(setting.name, partial(fit_toy, setting)) for setting in SETTINGS]
+    settings = SETTINGS if asked.toy_search else (PUBLISHED,)
+    parts = [(setting.name, partial(fit_toy, setting)) for setting in settings]
     done = run_parts(parts, "Toy model", show=asked.progress, jobs=jobs(asked))
     return Answer(done, [toy_section(done.results)] if done.results else [])
 

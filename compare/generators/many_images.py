@@ -160,7 +160,11 @@ def orders_check(curves: dict[str, Array], wild: Sequence[str], plan: GeneratorC
         return Check.not_reached(statement, None, why=why, reference=FIGURE_3)
     ratio = (plan.many_steps if noise is None else noise) / max(natural, 1)
     bound = noise is None and ratio < SEVERAL_ORDERS
-    reason = f"{SEVERAL_ORDERS:g} times at the least" + "; noise was stopped before, a lower bound" * (noise is None)
+    reason = f"{SEVERAL_ORDERS:g} times at the least"
+    if noise is None:
+        needed = math.ceil(SEVERAL_ORDERS * max(natural, 1))
+        reason += f"; noise was stopped after {plan.many_steps} iterations, a lower bound"
+        reason += f": {needed} decide it (--many-steps)" * bound
     evidence = Evidence(ratio, math.inf if bound else 0.0)
     return Check.at_least(statement, evidence, SEVERAL_ORDERS, unit="×", reference=FIGURE_3, reason=reason)
 

@@ -22,7 +22,9 @@ def recovery_report(asked: RecoveryComparison) -> Report:
     line = partial(line_section, k=asked.line_channels, counts=asked.line_counts, steps=asked.line_steps)
     parts: list[tuple[str, Callable[[], Section]]] = [("one dimension", line)]
     if asked.transition:
-        parts.append(("transition", transition_section))
+        parts.append(
+            ("transition", partial(transition_section, trained=asked.trained, channels=asked.line_channels // 2))
+        )
     parts += [
         (f"{image.name}, {kind}", partial(image_section, image, kind, asked))
         for image in images

@@ -25,16 +25,17 @@ from compare.reports.records import slug
 from compare.reports.report import Check, Column, Figure, Section
 from compare.reports.tables import table
 from gd.images.conv_generator import ConvGenerator
-from gd.images.descend_image import descend_image
+from gd.images.descend_image import ImageTrajectory, descend_image
 from gd.images.two_layer_generator import TwoLayerGenerator
 from solvers.arrays import Array
 from solvers.filters.compressive_sensing import (
+    DenseMeasurement,
     FourierMeasurement,
     Measurement,
     gaussian_measurement,
     kernel_recovery,
 )
-from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
+from solvers.filters.dual_kernel import DualKernel, dual_kernel, gaussian_kernel
 
 if TYPE_CHECKING:
     from compare.experiments.recovery import RecoveryComparison
@@ -74,6 +75,22 @@ def project(matrix: Tensor, signal: Tensor) -> Tensor:
     return signal @ matrix.T
 
 
+def follow_line(x: Array, u: Array, A: DenseMeasurement, k: int, steps: int) -> tuple[ImageTrajectory, float]:
+    """The generator trained on A x with the step size 1/λ_max(AΣAᵀ), and that."""
+    step = 1.0 / float(np.linalg.eigvalsh(A.matrix @ dual_kernel(u).matrix() @ A.matrix.T)[-1])
+    net = TwoLayerGenerator(x.size, k, u, scale=float(np.linalg.norm(x)))
+    measure = partial(project, torch.as_tensor(A.matrix))
+    y = A.forward(x)
+    path = descend_image(net, y, steps=steps, step=step, reduction="half_sum", snapshots=8, measurement=measure)
+    return path, step
+
+
+def trajectory_gap(x: Array, path: ImageTrajectory, kernel: DualKernel, A: DenseMeasurement, step: float) -> float:
+    """The largest distance of the outputs to the explicit trajectory of this kernel and step size, over ‖x‖₂."""
+    at = [kernel_recovery(kernel, A, A.forward(x), step=step, t=int(t)).signal for t in path.steps]
+    return max(relative(x, x + path.outputs[s, 0] - predicted) for s, predicted in enumerate(at))
+
+
 def line_section(
     *, n: int = 128, k: int = 1024, counts: Sequence[int] = (8, 16, 32, 64), steps: int = 200, kernel_width: float = 0.1
 ) -> Section:
@@ -85,12 +102,8 @@ def line_section(
     for count in counts:
         A = gaussian_measurement(count, (n,), seed=count)
         y = A.forward(x)
-        step = 1.0 / float(np.linalg.eigvalsh(A.matrix @ kernel.matrix() @ A.matrix.T)[-1])
-        net = TwoLayerGenerator(n, k, u, scale=float(np.linalg.norm(x)))
-        measure = partial(project, torch.as_tensor(A.matrix))
-        path = descend_image(net, y, steps=steps, step=step, reduction="half_sum", snapshots=8, measurement=measure)
-        at = [kernel_recovery(kernel, A, y, step=step, t=int(t)).signal for t in path.steps]
-        gap = max(relative(x, x + path.outputs[s, 0] - predicted) for s, predicted in enumerate(at))
+        path, step = follow_line(x, u, A, k, steps)
+        gap = trajectory_gap(x, path, kernel, A, step)
         limit = kernel_recovery(kernel, A, y)
         lines.append((count, relative(x, limit.signal), limit.residual, relative(x, path.output[0]), gap))
     _, limits, _, trained, gaps = zip(*lines, strict=True)
@@ -101,9 +114,7 @@ def line_section(
         Column("trained", "trained network", "relative error", ".4f", f"After {steps} steps."),
         Column("gap", "network to prediction", "‖·‖₂ / ‖x‖₂", ".4f", "Largest over the snapshots, same step."),
     )
-    follows = "the trained network follows the explicit trajectory"
-    reason = f"k = {k}; the tolerance is 4/√k"
-    made = (Check.at_most(follows, max(gaps), 4 / np.sqrt(k), reference=REFERENCE, reason=reason),)
+    made = (trajectory_check("the trained network follows the explicit trajectory", max(gaps), k),)
     text = (
         f"A smooth signal of length {n}, Gaussian measurements, the two-layer generator with k = {k} and a "
         f"Gaussian kernel of width {kernel_width:g}, η = 1/λ_max(AΣA*). Prediction: "
@@ -111,6 +122,11 @@ def line_section(
     )
     figure = error_plot("line", np.array(counts) / n, {"explicit limit": limits, "trained network": trained})
     return Section("One dimension: the trajectory and its limit", text, *table(columns, lines), made, (figure,))
+
+
+def trajectory_check(claim: str, gap: float, k: int) -> Check:
+    """The largest distance of the network to a trajectory, over ‖x‖₂."""
+    return Check.at_most(claim, gap, 4 / np.sqrt(k), reference=REFERENCE, reason=f"k = {k}; the tolerance is 4/√k")
 
 
 def measurements(kind: str, shape: tuple[int, int], plan: RecoveryComparison) -> list[Measurement]:

@@ -7,8 +7,9 @@ of at most a tenth. The share of draws that are recovered rises from 0 to 1 as m
     P(recovered | m) = 1 / (1 + exp(−(ln m − ln m*)/s)),
 
 and m*, where it is a half, is fitted by maximum likelihood. p is the least number of measurements that any method could
-do with. The network is followed to the end of gradient flow on ½‖A G(C) − y‖², to a residual of 1e-6: plain descent
-does not get there in any affordable number of steps, for AΣAᵀ is ill-conditioned.
+do with; measured besides is whether m* is in proportion to it. The network is followed to the end of gradient flow on
+½‖A G(C) − y‖², to a residual of 1e-6: plain descent does not get there in any affordable number of steps, for AΣAᵀ is
+ill-conditioned.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +26,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
+from compare.generators.denoising_filter import exponent_weights
 from compare.generators.recovery_sections import REFERENCE, relative
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.report import Check, Column, Evidence, Figure, Section
@@ -37,8 +41,14 @@ from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
 PIXELS = 64
 RECOVERED = 0.1
 """Relative error of a recovered signal."""
-PROPORTIONAL = 0.25
-"""How far from 1 the fitted exponent of m* in p may be."""
+PROPORTIONAL = 0.1
+"""To which the exponent of m* in p has to be known: log factors apart, others differ from 1 by a half or more."""
+TRIED = (1.4, 1.8, 2.2, 2.6, 3.0, 3.4, 4.0)
+"""Numbers of measurements tried, over the dimension p: a logistic curve needs them on both sides of m* for every p."""
+TRIED_WITHOUT = (40, 48, 56, 60, 62, 63, 64)
+"""Numbers tried without interpolation."""
+STANDARD_ERRORS = 1.96
+"""Of a 95 % interval of resampled draws."""
 SMOOTH = 0.5
 """Width of the Gaussian interpolation kernel times p, of the signal's length: as wide as the signal is smooth."""
 
@@ -106,7 +116,7 @@ def recover(p: int, m: int, seed: int, channels: int | None) -> Draw:
 def transition(counts: Sequence[int], recovered: Sequence[bool]) -> float:
     """m* of the logistic curve in ln m, by maximum likelihood; inf (0) where nothing (all) is recovered.
 
-    A curve as steep as data that separate would make it is held to s ≥ 0.02, two in a hundred of m.
+    A curve as steep as data that separate would make it is held to s ≥ 0.05, five in a hundred of m.
 
     >>> round(transition([4, 8, 16, 32], [False, False, True, True]), 1)
     11.3
@@ -116,95 +126,120 @@ def transition(counts: Sequence[int], recovered: Sequence[bool]) -> float:
         return 0.0 if success.all() else math.inf
     sign = np.where(success, -1.0, 1.0)
 
-    def loss(at: NDArray[np.float64]) -> float:
-        return float(np.logaddexp(0.0, sign * (m - at[0]) / at[1]).sum())
+    def loss(at: NDArray[np.float64]) -> float:  # convex in (ln m*)/s and 1/s
+        return float(np.logaddexp(0.0, sign * (at[1] * m - at[0])).sum())
 
-    bounds = [(m.min(), m.max()), (0.02, 2.0)]
-    starts = [[middle, 0.2] for middle in np.linspace(m.min(), m.max(), 5)]
-    found = [minimize(loss, start, bounds=bounds, method="L-BFGS-B") for start in starts]
-    return float(np.exp(min(found, key=lambda one: float(one.fun)).x[0]))
+    start = np.array([5.0 * np.mean(m), 5.0])
+    found = minimize(loss, start, bounds=[(None, None), (0.5, 20.0)], method="L-BFGS-B").x
+    return float(np.exp(found[0] / found[1]))
 
 
-def located(draws: Sequence[tuple[int, bool]], resamples: int = 40) -> Evidence:
-    """m* and its standard error, the deviation over draws taken again with replacement, each m by itself."""
-    counts = sorted({m for m, _ in draws})
-    groups = [np.array([success for count, success in draws if count == m]) for m in counts]
-    sizes = [m for m, group in zip(counts, groups, strict=True) for _ in group]
+def resampled(draws: Sequence[Draw], resamples: int = 40) -> list[list[Draw]]:
+    """The draws, and draws taken from them again with replacement, each m by itself."""
+    groups = [[d for d in draws if d.count == m] for m in sorted({d.count for d in draws})]
     generator = np.random.default_rng(0)
-    again = [
-        transition(sizes, np.concatenate([generator.choice(group, group.size) for group in groups]).tolist())
-        for _ in range(resamples)
-    ]
-    best = transition(sizes, np.concatenate(groups).tolist())
-    return Evidence(best, float(np.std(again)) if np.isfinite([best, *again]).all() else math.inf)
+    again = [[group[i] for group in groups for i in generator.integers(len(group), size=len(group))]
+             for _ in range(resamples)]  # fmt: skip
+    return [list(draws), *again]
+
+
+def star(draws: Sequence[Draw], of: str) -> float:
+    """m* of the estimates of one kind, "limit", "unfiltered" or "trained"; NaN outside the numbers tried."""
+    found = transition([d.count for d in draws], [getattr(d, of) <= RECOVERED for d in draws])
+    return found if 0.0 < found < math.inf else math.nan
+
+
+def estimated(values: Sequence[float]) -> Evidence:
+    """A figure, and half its 95 % interval, from its values on the draws and on draws taken again; inf where one is
+    not known."""
+    spread = STANDARD_ERRORS * float(np.std(values[1:], ddof=1))
+    return Evidence(values[0], spread if np.isfinite(values).all() else math.inf)
+
+
+def located(draws: Sequence[Draw], of: str) -> Evidence:
+    """m* and half its 95 % interval."""
+    return estimated([star(some, of) for some in resampled(draws)])
+
+
+def explicit_draws(p: int, draws: int) -> list[Draw]:
+    """Signals of dimension p, recovered by the explicit limit from every number of measurements tried."""
+    return [recover(p, round(share * p), seed, None) for share in TRIED for seed in range(draws)]
 
 
 def transition_section(
     *,
-    dimensions: Sequence[int] = (3, 5, 7),
-    counts: Sequence[int] = (3, 4, 5, 6, 8, 10, 12, 14, 17, 20, 24, 32, 48, 60, 64),
+    dimensions: Sequence[int] = (3, 5, 9, 15),
     draws: int = 40,
     trained: int = 5,
-    trained_counts: Sequence[int] = (4, 6, 8, 10, 12, 14, 17, 20),
     channels: int = 512,
 ) -> Section:
-    """m* of the explicit limit for every dimension, and of trained networks for the middle one."""
-    middle = dimensions[len(dimensions) // 2]
-    explicit = [recover(p, m, seed, None) for p in dimensions for m in counts for seed in range(draws)]
-    network = [recover(middle, m, seed, channels) for m in trained_counts for seed in range(trained)]
-    rows = []
-    for p in dimensions:
-        own = [d for d in explicit if d.dimension == p]
-        rows.append((f"explicit limit, p = {p}", p, located([(d.count, d.limit <= RECOVERED) for d in own])))
-    known = [d for d in network if d.trained is not None and d.converged]
-    ends = located([(d.count, d.trained <= RECOVERED) for d in known if d.trained is not None])
-    same = located([(d.count, d.limit <= RECOVERED) for d in known])
-    own = [d for d in explicit if d.dimension == middle]
-    without = located([(d.count, d.unfiltered <= RECOVERED) for d in own])
-    rows += [
+    """m* of the explicit limit for every dimension, and of trained networks for the second."""
+    middle = dimensions[1]
+    explicit = [d for p in dimensions for d in explicit_draws(p, draws)]
+    unfiltered = [recover(middle, m, seed, None) for m in TRIED_WITHOUT for seed in range(draws)]
+    network = [recover(middle, round(share * middle), seed, channels) for share in TRIED for seed in range(trained)]
+    known = [d for d in network if d.converged]
+    stars = [located([d for d in explicit if d.dimension == p], "limit") for p in dimensions]
+    ends, without = located(known, "trained"), located(unfiltered, "unfiltered")
+    rows = [
+        *((f"explicit limit, p = {p}", p, found) for p, found in zip(dimensions, stars, strict=True)),
         (f"trained network, p = {middle}", middle, ends),
-        ("the explicit limit on the same draws", middle, same),
+        ("the explicit limit on the same draws", middle, located(known, "limit")),
         ("explicit limit without interpolation", middle, without),
     ]
     columns = (
         Column("what", "recovered by"),
         Column("p", "dimension p"),
         Column("star", "m*", "measurements", ".3g", f"Half of the draws have a relative error of {RECOVERED:g} there."),
-        Column("error", "its standard error", "measurements", ".2g"),
+        Column("error", "half its 95 % interval", "measurements", ".2g"),
         Column("share", "m*/p", "", ".3g"),
     )
     lines = [(what, p, m.figure, m.uncertainty, m.figure / p) for what, p, m in rows]
     text = (
         f"Signals of length {PIXELS} that are combinations of the p lowest frequencies, Gaussian measurements, a "
         f"two-layer generator with a Gaussian kernel of width {SMOOTH:g}/p. Networks (k = {channels}) are trained to "
-        f"convergence, no early stopping; {len(known)} of {len(network)} fitted the measurements to 1e-6."
+        f"convergence, no early stopping; {len(known)} of {len(network)} fitted the measurements to 1e-6. No method "
+        "does with fewer than p measurements."
     )
-    figure = error_figure(explicit, network, middle)
-    made = transition_checks(network, ends, same, without, middle, channels)
-    made.append(proportional_check(dimensions, [m for _, _, m in rows[: len(dimensions)]]))
+    figure = error_figure(explicit, unfiltered, network, middle)
+    made = transition_checks(network, ends, without, middle, channels)
+    made.append(proportional_check(dimensions, stars))
     return Section("How few measurements suffice", text, *table(columns, lines), made, (figure,))
 
 
-def transition_checks(
-    network: Sequence[Draw], ends: Evidence, same: Evidence, without: Evidence, p: int, channels: int
-) -> list[Check]:
+def same_star(network: Sequence[Draw]) -> tuple[Evidence, float]:
+    """ln(m* of the network / m* of the explicit limit) on the same draws, and the spacing of the numbers tried."""
+    found = estimated([math.log(star(some, "trained") / star(some, "limit")) for some in resampled(network)])
+    counts = sorted({d.count for d in network})
+    return found, max(math.log(high / low) for low, high in pairwise(counts))
+
+
+def transition_checks(network: Sequence[Draw], ends: Evidence, without: Evidence, p: int, channels: int) -> list[Check]:
     """The network ends at the explicit limit, has its m*, and how near the least possible that is."""
-    gaps = [d.gap for d in network if d.converged and d.gap is not None]
-    late = sum(not d.converged for d in network)
+    known = [d for d in network if d.converged]
+    gaps = [d.gap for d in known if d.gap is not None]
+    late = len(network) - len(known)
     reached = Evidence(max(gaps, default=math.nan), math.inf if late else 0.0)
     reason = f"k = {channels}; the tolerance is 4/√k" + f"; {late} networks did not fit the measurements" * bool(late)
     claim = "trained to convergence, the network ends at the explicit limit"
-    far = Evidence(abs(ends.figure - same.figure) / same.figure, (ends.uncertainty + same.uncertainty) / same.figure)
+    ratio, spacing = same_star(known)
     error = ends.uncertainty / ends.figure + without.uncertainty / without.figure
     fewer = Evidence(ends.figure / without.figure, error * ends.figure / without.figure)
     return [
         Check.of(claim, reached, 4 / math.sqrt(channels), reference=REFERENCE, reason=reason),
-        Check.of("the network's m* is that of the explicit limit", far, 0.25, reference=REFERENCE, reason="relative"),
         Check.of(
-            "fewer measurements suffice than without interpolating filters: m* over that m*",
-            fewer,
-            1.0,
+            "the network's m* is that of the explicit limit",
+            Evidence(abs(ratio.figure), ratio.uncertainty),
+            spacing,
             reference=REFERENCE,
+            reason="|ln(m*/m*)| on the same draws, with half its 95 % interval; to the spacing of the numbers tried",
+        ),
+        Check.of(
+            "fewer than half as many measurements suffice as without interpolating filters: m* over that m*",
+            fewer,
+            0.5,
+            reference=REFERENCE,
+            reason="with half its 95 % interval",
         ),
         Check.no_prediction(
             f"how near the least possible: m*/p, p = {p}",
@@ -215,20 +250,20 @@ def transition_checks(
     ]
 
 
-def proportional_check(dimensions: Sequence[int], stars: Sequence[Evidence]) -> Check:
-    """The exponent of p in m*, fitted in logarithms, is 1."""
-    claim = "m* grows in proportion to the dimension p, with filters as wide as 1/p (explicit limit)"
+def proportional_check(dimensions: Sequence[int], stars: Sequence[Evidence], predicted: float = 1.0) -> Check:
+    """The exponent of p in m*, fitted in logarithms."""
+    power = "in proportion to the dimension p" if predicted == 1.0 else f"like p^{predicted:g}"
+    claim = f"m* grows {power}, with filters as wide as 1/p (explicit limit)"
     if not np.isfinite([star.figure + star.uncertainty for star in stars]).all():
         return Check.not_reached(claim, None, why="some m* lies outside the numbers tried", reference=REFERENCE)
-    logs = np.log(dimensions) - np.mean(np.log(dimensions))
-    weights = logs / (logs @ logs)
+    weights = exponent_weights(dimensions)
     slope = float(weights @ np.log([star.figure for star in stars]))
     error = float(np.linalg.norm(weights * [star.uncertainty / star.figure for star in stars]))
-    reason = f"measured: |exponent − 1| with its standard error; fitted {slope:.3f}"
-    return Check.of(claim, Evidence(abs(slope - 1.0), error), PROPORTIONAL, reference=REFERENCE, reason=reason)
+    reason = f"measured: |exponent − predicted| with half its 95 % interval; fitted {slope:.3f}"
+    return Check.of(claim, Evidence(abs(slope - predicted), error), PROPORTIONAL, reference=REFERENCE, reason=reason)
 
 
-def error_figure(explicit: Sequence[Draw], network: Sequence[Draw], middle: int) -> Figure:
+def error_figure(explicit: Sequence[Draw], unfiltered: Sequence[Draw], network: Sequence[Draw], middle: int) -> Figure:
     """Median relative error against m."""
 
     def median(draws: Sequence[Draw], of: str) -> tuple[list[int], list[float]]:
@@ -239,13 +274,20 @@ def error_figure(explicit: Sequence[Draw], network: Sequence[Draw], middle: int)
     for colour, p in enumerate(sorted({d.dimension for d in explicit})):
         own = [d for d in explicit if d.dimension == p]
         curves.append(
-            Curve(f"explicit limit, p = {p}", *median(own, "limit"), "-", colour, ("measurements", f"p = {p}"))
+            Curve(
+                f"explicit limit, p = {p}", *median(own, "limit"), "-", colour, (f"measurements, p = {p}", f"p = {p}")
+            )
         )
-        if p == middle:
-            names = ("measurements", "no interpolation")
-            curves.append(Curve("no interpolation", *median(own, "unfiltered"), "--", colour, names))
+    names = ("measurements (no interpolation)", f"no interpolation, p = {middle}")
+    curves.append(Curve(names[1], *median(unfiltered, "unfiltered"), "--", 6, names))
     names = ("measurements (trained)", "trained network")
     curves.append(Curve(f"trained network, p = {middle}", *median(network, "trained"), "o", 7, names))
     caption = "Median relative error against the number of measurements. Dotted: what counts as recovered."
     labels = ("measurements m", "‖x̂ − x‖₂ / ‖x‖₂")
-    return curve_plot("transition", caption, curves, labels, log="xy", level=RECOVERED)
+
+    def adjust(axes: Any) -> None:
+        axes.set(ylim=(0.002, 2.0))  # with as many measurements as pixels the error is that of rounding
+        axes.set_xticks(ticks := [4, 8, 16, 32, 64], labels=[str(tick) for tick in ticks])
+        axes.minorticks_off()
+
+    return curve_plot("transition", caption, curves, labels, log="xy", level=RECOVERED, adjust=adjust)

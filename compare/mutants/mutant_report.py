@@ -15,6 +15,7 @@ from compare.margin.output_limits import planted, planted_classes, wine
 from compare.mutants.bounded_mutants import minima_trial, pooling_trial, wavelet_trial
 from compare.mutants.decay_mutants import decay_trial
 from compare.mutants.function_mutants import diabetes, filter_trial, scan_line, spline_trial
+from compare.mutants.generator_mutants import TRIALS as GENERATOR_TRIALS
 from compare.mutants.margin_mutants import WRONG, WRONG_OF_CLASSES, margin_trial
 from compare.mutants.network_mutants import channel_trial, outputs_trial, padding_trial
 from compare.mutants.optimizer_mutants import optimizer_trial
@@ -157,6 +158,10 @@ def _filter(_: MutantComparison, __: list[Dataset]) -> Iterator[Part]:
         yield name, partial(filter_trial, name, signal, CHANNELS, GENERATORS)
 
 
+def _generators(_: MutantComparison, __: list[Dataset]) -> Iterator[Part]:
+    yield from GENERATOR_TRIALS.items()
+
+
 def _tables(datasets: list[Dataset]) -> list[Dataset]:
     return [dataset for dataset in datasets if dataset.image_shape is None]
 
@@ -164,6 +169,6 @@ def _tables(datasets: list[Dataset]) -> list[Dataset]:
 PARTS: dict[str, Callable[[MutantComparison, list[Dataset]], Iterator[Part]]] = {
     "padding": _padding, "outputs": _outputs, "classes": _classes, "channels": _channels, "optimizers": _optimizers,
     "path": _path, "decay": _decay, "bounded": _bounded, "wide": _wide, "relu": _relu,
-    "regression": _regression, "spline": _spline, "filter": _filter,
+    "regression": _regression, "spline": _spline, "filter": _filter, "generators": _generators,
 }  # fmt: skip
 """The trials of each kind that is not an architecture of the margin comparison."""

@@ -28,9 +28,14 @@ class Mutant:
     """Of a figure that is a mean over networks: what it cannot tell apart besides the check's resolution."""
 
     @property
+    def resolved(self) -> float:
+        """What the check cannot tell from 0; a figure that is to be large enough has a threshold instead."""
+        return 0.0 if self.check.upwards else self.check.tolerance or 0.0
+
+    @property
     def equivalent(self) -> bool:
         """Whether it says the same as the right prediction, as far as the comparison resolves."""
-        return self.apart is not None and self.apart <= (self.check.tolerance or 0.0) + self.noise
+        return self.apart is not None and self.apart <= self.resolved + self.noise
 
     def caught(self, where: str) -> Check:
         """The check that this mutant is refuted, or that the right prediction is confirmed; `where` is said first."""
@@ -42,7 +47,7 @@ class Mutant:
             why = "equivalent here: its certified answer is the right one's, as far as the comparison resolves"
             return Check.no_prediction(statement, self.check.measured, why=why, unit=self.check.unit)
         verdict = Verdict.CONFIRMED if found is wanted else Verdict.REFUTED if found.tested else Verdict.NOT_REACHED
-        if self.apart is not None and self.apart <= (self.check.tolerance or 0.0):
+        if self.apart is not None and self.apart <= self.resolved:
             verdict = Verdict.REFUTED  # it was refuted, though it says what the right one says
         reason = "" if verdict is Verdict.CONFIRMED else f"the comparison says: {found.value}"
         return Check(statement, self.check.measured, self.check.unit, None, verdict, self.check.reference, reason)

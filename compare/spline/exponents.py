@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
 from compare.reports.report import Check, Evidence
@@ -76,16 +75,3 @@ def slope_in_words(slope: float, half: float) -> str:
     if np.isnan(slope):
         return "no slope: it takes two widths"
     return f"slope {number(slope, '.3f')} ± {number(half, '.3f')} (95 %)"
-
-
-def mean_of(values: ArrayLike) -> Evidence:
-    """The mean of independent measurements; its uncertainty is half of Student's 95 % interval, inf for one alone.
-
-    >>> mean_of([1.0, 2.0, 3.0]).uncertainty.__round__(3)
-    2.484
-    """
-    count = np.size(values)
-    if count < 2:
-        return Evidence(float(np.sum(values)) if count else 0.0, np.inf)
-    mean = Evidence.of_mean(values)
-    return Evidence(mean.figure, float(student.ppf((1.0 + CONFIDENCE) / 2.0, count - 1)) * mean.uncertainty)

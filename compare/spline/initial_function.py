@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from compare.reports.curves import Curve, curve_plot
-from compare.reports.report import Check, Column, Section
+from compare.reports.report import Check, Column, Evidence, Section
 from compare.reports.tables import table
-from compare.spline.exponents import exponent_check, mean_of
+from compare.spline.exponents import exponent_check
 from compare.spline.spline_cases import SplineCase
 from compare.spline.width_rates import ACCURACY, MAX_STEPS, quantiles
 from gd.networks.wide_relu import LinearPieces, WideReLU
@@ -153,4 +153,4 @@ def nearer_check(claim: str, distances: Array, others: Array) -> Check:
     """That networks are nearer to one function than to another, on the whole."""
     logs = np.log(distances / others)
     reason = "mean ln of the ratio of the distances, 95 % interval"
-    return Check.of(claim, mean_of(logs[~np.isnan(logs)]), 0.0, reference=PAPER, reason=reason)
+    return Check.of(claim, Evidence.of_sample(logs[~np.isnan(logs)]), 0.0, reference=PAPER, reason=reason)

@@ -11,9 +11,9 @@ import numpy as np
 from compare.function_distance import uniform_distance
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.records import slug
-from compare.reports.report import Check, Column, Section, Value
+from compare.reports.report import Check, Column, Evidence, Section, Value
 from compare.reports.wording import counted, number
-from compare.spline.exponents import exponent_check, fitted_slope, mean_of, slope_in_words
+from compare.spline.exponents import exponent_check, fitted_slope, slope_in_words
 from compare.spline.smoothing_trajectory import TrajectoryStudy
 from compare.spline.spline_cases import AUTHORS_RMS, BUILTIN, SplineCase
 from compare.spline.width_rates import FITTED_FROM, WidthStudy, quantiles
@@ -45,7 +45,7 @@ def rate_section(name: str, study: WidthStudy, case: SplineCase) -> Section:
     if case is BUILTIN and name in AUTHORS_RMS and 640 in study.widths:
         front, power = AUTHORS_RMS[name]
         at = study.rms[study.widths.index(640)]
-        mean, theirs = mean_of(at[~np.isnan(at)]), front * 640**power
+        mean, theirs = Evidence.of_sample(at[~np.isnan(at)]), front * 640**power
         claim = f"{name}: mean RMS distance at width 640 is no larger than the authors' fit {front}·n^{power}"
         checks.append(Check.of(claim, mean, theirs, unit="y", reference="Jin and Montúfar (2023), figures"))
 

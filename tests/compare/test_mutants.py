@@ -17,6 +17,7 @@ from compare.margin.output_limits import planted
 from compare.mutants.bounded_mutants import minima_trial, pooling_trial, wavelet_trial
 from compare.mutants.decay_mutants import decay_trial
 from compare.mutants.function_mutants import diabetes, filter_trial, spline_trial
+from compare.mutants.generator_mutants import TRIALS
 from compare.mutants.margin_mutants import WRONG, Flattened, Hartley, hartley, margin_trial
 from compare.mutants.network_mutants import channel_trial, outputs_trial, padding_trial
 from compare.mutants.trial import Mutant
@@ -80,6 +81,17 @@ def test_wrong_decay_bounded_width_and_starts_are_refuted(trial, wrong):
     found = trial()
     assert set(caught(found)) == {Verdict.CONFIRMED}
     assert sum(mutant.apart is not None and not mutant.equivalent for mutant in found.mutants) == wrong
+
+
+@pytest.mark.parametrize("name", [name for name in TRIALS if name != "stopping"])
+def test_wrong_statements_about_generators_are_refuted(name):
+    assert set(caught(TRIALS[name]())) == {Verdict.CONFIRMED}
+
+
+def test_a_threshold_is_no_resolution():
+    check = Check.at_least("ten times", Evidence(1.0), 10.0)
+    assert Mutant("wrong", check, 9.0).caught("here").verdict is Verdict.CONFIRMED
+    assert Mutant("wrong", replace(check, verdict=Verdict.CONFIRMED), 9.0).caught("here").verdict is Verdict.REFUTED
 
 
 def test_the_hartley_transform_is_orthogonal_and_its_norm_is_minimized():

@@ -114,14 +114,19 @@ def test_the_explicit_limit_of_fourier_rows_is_the_zero_filled_image():
     assert relative(filled, early.signal) > 1e-3
 
 
+def draws_of(counts, errors, trained=None):
+    trained = errors if trained is None else trained
+    return [Draw(5, m, e, 0.9, t, 0.01) for m, e, t in zip(counts, errors, trained, strict=True)]
+
+
 def test_m_star_is_where_half_of_the_draws_are_recovered():
     counts = [m for m in (4, 6, 9, 14, 21, 32) for _ in range(400)]
     chance = 1 / (1 + np.exp(-(np.log(counts) - np.log(11.0)) / 0.2))
-    draws = np.random.default_rng(0).random(len(counts)) < chance
-    star = located(list(zip(counts, draws.tolist(), strict=True)))
+    errors = np.where(np.random.default_rng(0).random(len(counts)) < chance, 0.05, 0.5)
+    star = located(draws_of(counts, errors), "limit")
     assert star.figure == pytest.approx(11.0, rel=0.05)
-    assert abs(star.figure - 11.0) < 4 * star.uncertainty
-    assert located([(4, False), (8, False)]).figure == np.inf  # beyond what was tried
+    assert abs(star.figure - 11.0) < 2 * star.uncertainty < 0.8  # half a 95 % interval is two standard errors
+    assert located(draws_of([4, 8], [0.5, 0.5]), "limit").uncertainty == np.inf  # beyond what was tried
 
 
 def test_a_network_trained_to_convergence_ends_at_the_explicit_limit():
@@ -132,21 +137,29 @@ def test_a_network_trained_to_convergence_ends_at_the_explicit_limit():
 
 
 def test_measurements_that_are_not_few_are_rejected():
-    draws = [Draw(5, 8, 0.05, 0.9, 0.05, 0.01)] * 3
-    near, same, far = Evidence(14.0, 0.5), Evidence(13.5, 0.5), Evidence(60.0, 1.0)
+    counts = [m for m in (8, 10, 12, 14, 17, 20) for _ in range(40)]
+    noise = np.random.default_rng(0).lognormal(0.0, 0.3, len(counts))
+    errors = 0.1 * noise * (13.0 / np.array(counts)) ** 3
+    draws = draws_of(counts, errors)
+    near, far = Evidence(13.0, 0.5), Evidence(60.0, 1.0)
 
-    def verdicts(network, ends, without):
-        return [check.verdict for check in transition_checks(network, ends, same, without, 5, 512)]
+    def verdicts(network, ends=near, without=far):
+        return [check.verdict for check in transition_checks(network, ends, without, 5, 512)]
 
     figure = [Verdict.NO_PREDICTION]
-    assert verdicts(draws, near, far) == [*[Verdict.CONFIRMED] * 3, *figure]
-    assert verdicts(draws, far, near) == [Verdict.CONFIRMED, *[Verdict.REFUTED] * 2, *figure]
+    assert verdicts(draws) == [*[Verdict.CONFIRMED] * 3, *figure]
+    assert verdicts(draws, far, near) == [Verdict.CONFIRMED, Verdict.CONFIRMED, Verdict.REFUTED, *figure]
+    worse = draws_of(counts, errors, 1.9 * errors)  # which needs 1.9^(1/3) = 1.24 times as many, two numbers further
+    assert verdicts(worse)[1] is not Verdict.CONFIRMED
+    assert verdicts(draws_of(counts, errors, 3.5 * errors))[1] is Verdict.REFUTED
     away, late = replace(draws[0], gap=0.5), replace(draws[0], converged=False)
-    assert verdicts([away], near, far)[0] is Verdict.REFUTED
-    assert verdicts([*draws, late], near, far)[0] is Verdict.NOT_REACHED
+    assert verdicts([*draws, away])[0] is Verdict.REFUTED
+    assert verdicts([*draws, late])[0] is Verdict.NOT_REACHED
     stars = [Evidence(v, 0.1) for v in (9.0, 15.0, 21.0)]
     assert proportional_check((3, 5, 7), stars).verdict is Verdict.CONFIRMED
+    assert proportional_check((3, 5, 7), stars, 0.5).verdict is Verdict.REFUTED
     assert proportional_check((3, 5, 7), [Evidence(12.0, 0.1)] * 3).verdict is Verdict.REFUTED
+    assert proportional_check((3, 5, 7), [*stars[:2], Evidence(np.nan, np.inf)]).verdict is Verdict.NOT_REACHED
 
 
 def test_a_report_from_end_to_end(tmp_path):
