@@ -30,7 +30,7 @@ MOST_OPEN = 6
 """Sections of a page that is unfolded at first; a longer one shows its overview, and what went wrong. A convention."""
 POLICY = "policy-of-this-page"
 """Stands for the policy while the page is made."""
-INDEX = re.compile(r"(?<![\w.][^\W\d_])(?<=[^\W\d_]|[‖)∇])_(\{[^{}<>&;]{1,12}\}|[A-Za-z0-9ₙ]{1,3})(?!\w|\.\w)")
+INDEX = re.compile(r"(?<![\w.][^\W\d_])(?<=[^\W\d_]|[‖)∇])_(\{[^{}<>&;]{1,12}\}|[A-Za-z0-9ₙα-ω]{1,3})(?!\w|\.\w)")
 MINUS = re.compile(r"(?<![^\s(\[=|])-(?=[\d.])")
 POWER = re.compile(r"\^(\{[^{}<>&;]{1,12}\}|\([^()<>&;]{1,12}\)|[−-]?[A-Za-z0-9]{1,3}(?!\w))")
 CLASSES = {
