@@ -32,6 +32,9 @@ INTERRUPTED = 130
 CLOSED = 141
 """128 + SIGPIPE, what shells expect of a command whose output nobody reads any more."""
 
+SET_HERE: list[str] = []
+"""Those of `ONE_THREAD` that this program has set, since the user did not; what `doctor` says."""
+
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """One thread each unless the user says otherwise: the matrices here are small, so a second thread gains nothing, and on
 a busy machine threads that wait for each other by spinning were measured to cost ten times the time. The libraries read
@@ -148,8 +151,8 @@ def main() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, terminate)
-    for name in ONE_THREAD:
-        os.environ.setdefault(name, "1")
+    SET_HERE.extend(name for name in ONE_THREAD if name not in os.environ)
+    os.environ.update(dict.fromkeys(SET_HERE, "1"))
     prepare_output()
     code: str | int | None = INTERRUPTED
     try:

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from compare.command_line import ONE_THREAD, SET_HERE
+
 NEEDED = ("numpy", "scipy", "torch", "cvxpy", "clarabel", "scs", "sympy", "python-flint", "scikit-learn",
           "scikit-image", "pandas", "joblib", "click", "rich", "jinja2", "matplotlib")  # fmt: skip
 OPTIONAL = {
@@ -93,15 +95,18 @@ def conic_solvers() -> Fact:
 
 
 def threads() -> Fact:
-    """How many threads torch and the BLAS libraries would use, and the variable that says so."""
+    """How many threads torch and the BLAS libraries use, and who says so: this program, where the user does not."""
 
     def count() -> str:
         import torch
         from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
         pools = sorted({f"{pool['internal_api']} {pool['num_threads']}" for pool in threadpool_info()})
-        asked = os.environ.get("OMP_NUM_THREADS", "not set")
-        return f"torch {torch.get_num_threads()}, {', '.join(pools)}; OMP_NUM_THREADS {asked}"
+        settings = [
+            f"{name}={os.environ.get(name, 'not set')}{' (by this command; in Python not set)' * (name in SET_HERE)}"
+            for name in ONE_THREAD
+        ]
+        return "; ".join([f"torch {torch.get_num_threads()}, {', '.join(pools)}", *settings])
 
     return tried("threads", count, needed=False)
 

@@ -12,8 +12,19 @@ from typing import Any
 import click
 import numpy as np
 
+from compare.commands.outcome import writable
+
+PICTURES = (".svg", ".png", ".pdf")
+
 _DIGITS = 30
 """How many digits of an interval are printed: its ends are rounded outwards, so it still holds c."""
+
+
+def drawable(ctx: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """The path itself, if a picture can be written there; asked before the work."""
+    if path is not None and path.suffix.lower() not in PICTURES:
+        raise click.BadParameter(f"{path.name!r} must end in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}", ctx, option)
+    return writable(ctx, option, path)
 
 
 @click.command("lemma", short_help="c with a⋆a + b⋆b = c⋆c for your own kernels.")
@@ -24,7 +35,12 @@ _DIGITS = 30
 @click.option("--dim", type=click.IntRange(1), help="D, the length of the circle (every D ≥ K if not given).")
 @click.option("--exact", is_flag=True, help="Read decimals as fractions and factor exactly, at any K.")
 @click.option("--channels", is_flag=True, help="The rows of a matrix are input channels, not those of an image.")
-@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw roots and spectra: FILE.svg.")
+@click.option(
+    "--picture",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=drawable,
+    help="Draw roots and spectra: FILE.svg, .png or .pdf.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print verdict, c, its intervals and every step as JSON.")
 def command(
     a: str | None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,9 +41,9 @@ def diff(ctx: click.Context, a: Path, b: Path, out: Path, as_json: bool) -> None
 
     A and B are the folders that --out named, or their report.json.
 
-    Exit codes: 0 the verdicts are the same, 1 some differ, 2 a place holds no report.
+    Exit codes: 0 the verdicts are the same, 1 some differ, 2 a place holds no report, 3 no prediction is in both.
     """
-    from compare.reports.difference import changed, difference
+    from compare.reports.difference import NOTHING_SHARED, changed, difference
     from compare.reports.saved import read_report
 
     found = difference(read_report(a), read_report(b))
@@ -54,18 +53,29 @@ def diff(ctx: click.Context, a: Path, b: Path, out: Path, as_json: bool) -> None
     else:
         print_changes(found)
     click.echo(f"report: {os.path.relpath(page) if page.is_relative_to(Path.cwd()) else page}", err=True)
-    ctx.exit(1 if changed(found) else 0)
+    ctx.exit(1 if changed(found) else 3 if found.conclusion.startswith(NOTHING_SHARED) else 0)
 
 
 def print_changes(found: Report) -> None:
-    """What is compared, and the verdicts that differ, the first few of them."""
+    """What is compared, and the verdicts that differ, the first few of them, A next to B."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
-    from compare.reports.terminal import headline, print_notes, print_section
+    from compare.reports.terminal import STYLES, headline, print_notes
+    from compare.reports.wording import clean
 
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
     print_notes(found, console)
-    differing = found.sections[0]
-    if differing.rows:
-        print_section(replace(differing, rows=differing.rows[:MOST]), console)
+    rows = found.sections[0].rows
+    table = Table("theory says", "A", "B", box=SIMPLE_HEAD, pad_edge=False)
+    for row in rows[:MOST]:
+        verdicts = [(str(row[f"verdict {side}"]), str(row[f"measured {side}"])) for side in "AB"]
+        cells = [Text(f"{verdict}: {clean(measured)}", style=STYLES[verdict]) for verdict, measured in verdicts]
+        table.add_row(Text(clean(f"{row['section']}: {row['statement']}")), *cells)
+    if rows:
+        console.print(table)
+    if len(rows) > MOST:
+        console.print(Text(f"  and {len(rows) - MOST} more that differ: in the report", style="dim"))
     console.print(headline(found))

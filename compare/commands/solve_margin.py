@@ -61,7 +61,7 @@ def regularizer_of(ctx: click.Context, option: click.Parameter, text: str) -> Re
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     callback=writable,
-    help="Write β to this CSV file, one coefficient a line (images row by row).",
+    help="Write β to this CSV file, one coefficient a line (images row by row), with the data and the class.",
 )
 @click.pass_context
 def command(
@@ -93,7 +93,7 @@ def command(
     if save is not None:
         solution.save(save)
     if out is not None:
-        out.write_text(columns_csv({"coefficient": np.arange(solution.beta.size), "beta": solution.beta}))
+        out.write_text(columns_csv(coefficients(dataset, solution)))
     facts = describe(dataset, regularizer, solution, seconds)
     if as_json:
         record = {**facts, "beta": solution.beta, "dual": solution.dual}
@@ -101,6 +101,18 @@ def command(
     else:
         print_facts(facts)
     ctx.exit(0 if solution.status in (Status.OPTIMAL, Status.STATIONARY) else 1)
+
+
+def coefficients(dataset: Dataset, solution: Solution) -> dict[str, Any]:
+    """The columns of the CSV: β, the class for which ⟨x, β⟩ speaks, and the data with what was done to them."""
+    classes = dataset.classes[1:] if dataset.outputs == 1 else dataset.classes
+    size = solution.beta.size // len(classes)
+    return {
+        "coefficient": np.tile(np.arange(size), len(classes)),
+        "beta": solution.beta,
+        "class": [clean(name) for name in classes for _ in range(size)],
+        "data": [clean(dataset.name)] * solution.beta.size,
+    }
 
 
 @dataclass(frozen=True)

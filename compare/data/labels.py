@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from compare.data.dataset import DataError
-from compare.reports.wording import clean
+from compare.reports.wording import clean, counted
 from solvers.arrays import Array
 
 LABEL_NAMES = ("y", "label")
@@ -58,7 +58,7 @@ def signs(labels: ArrayLike, where: str) -> tuple[Array, tuple[str, ...]]:
     values = [value.strip() if isinstance(value, str) else value for value in np.asarray(labels).ravel().tolist()]
     missing = sum(value is None or value == "" or value != value for value in values)
     if missing:
-        raise DataError(f"{where} is empty in {missing} rows; remove or fill them first")
+        raise DataError(f"{where} is empty in {counted(missing, 'row')}; remove or fill them first")
     keys = [as_number(value) for value in values]
     if None in keys:
         keys = [str(value) for value in values]
@@ -69,8 +69,8 @@ def signs(labels: ArrayLike, where: str) -> tuple[Array, tuple[str, ...]]:
     if len(distinct) < 2 or (len(distinct) > 2 and not words and any(value != round(value) for value in distinct)):
         shown = ", ".join(clean(str(value))[:40] for value in distinct[:6]) + (", …" if len(distinct) > 6 else "")
         raise DataError(
-            f"{where} takes {len(distinct)} values ({shown}); labels are of two values, or of three and more that are "
-            "integers or words"
+            f"{where} takes {counted(len(distinct), 'value')} ({shown}); labels are of two values, or of "
+            "three and more that are integers or words"
         )
     plain = (int(v) if isinstance(v, bool | float) and v == round(v) and not isinstance(v, bool) else v for v in values)
     named = dict(zip(reversed(keys), reversed(list(plain)), strict=True))  # as the first of each is written

@@ -161,7 +161,9 @@ def is_numbered(path: Path, first: Sequence[str], label: str | None) -> bool:
 
     Raises DataError for a first line that counts from 0, where the label is asked for by a number.
     """
-    if not all(is_number(cell) for cell in first[:-1]):
+    asked = int(label) if label is not None and label.strip().isdecimal() else 0
+    at = asked - 1 if 0 < asked <= len(first) and label not in first else len(first) - 1
+    if not all(is_number(cell) for i, cell in enumerate(first) if i != at):
         return False
     if label is None:
         return usual_label(first, where(path)) is None
@@ -176,14 +178,17 @@ def is_counting(path: Path, first: Sequence[str], labels: Sequence[str]) -> bool
     """Whether a first line of numbers is a header that counts the columns, as pandas and numpy write it.
 
     It is where it counts from 0 or 1 and its last number is no label of the rows below. Raises DataError where it could
-    be either.
+    be either: one of the two holds, and the numbers are distinct integers.
     """
-    counted = [[str(i + start) for i in range(len(first))] for start in (0, 1)]
-    if list(first) not in counted or len(set(labels[1:])) < 2:
+    counts = [str(i + start) for start in (0, 1) for i in range(len(first))]
+    counting = list(first) in (counts[: len(first)], counts[len(first) :])
+    integers = all(cell.isdecimal() for cell in first) and len(set(first)) == len(first)
+    new = labels[0] not in labels[1:]
+    if len(set(labels[1:])) < 2 or not (counting or (integers and new)):
         return False
-    if labels[0] in labels[1:]:
+    if not (counting and new):
         raise DataError(
             f"{where(path)}: the first line {','.join(first[:4])}{',…' if len(first) > 4 else ''} may be a header that "
-            "counts the columns, or an example; name the columns (the label y), or put such an example elsewhere"
+            "numbers the columns, or an example; name the columns (the label y), or put such an example elsewhere"
         )
     return True

@@ -24,6 +24,7 @@ from compare.margin.two_paths import (
 from compare.measures import angle
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.report import Check, Column, Figure, Report, Section, Value
+from compare.reports.wording import counted
 from solvers.logistic_limit import LogisticLimit
 
 if TYPE_CHECKING:
@@ -65,10 +66,12 @@ def path_report(asked: PathComparison) -> Report:
 def sections(paths: TwoPaths) -> list[Section]:
     """The limit with its rates, and the two paths."""
     name, S = paths.dataset.name, paths.limit.separable
+    rest = f"stay bounded; those rows span {counted(len(paths.limit.subspace), 'dimension')}."
+    margins = f"All {S.size} margins grow like ln t." if S.all() else f"All {S.size} margins {rest}"
+    if S.any() and not S.all():
+        margins = f"{int(S.sum())} of {S.size} margins grow like ln t, the others {rest}"
     text = (
-        f"Gradient flow of a linear predictor from zero. {int(S.sum())} of {S.size} margins grow like ln t, the others "
-        f"stay bounded; those rows span {len(paths.limit.subspace)} dimensions. {paths.limit.certificate.proof} "
-        f"{paths.flow.status}"
+        f"Gradient flow of a linear predictor from zero. {margins} {paths.limit.certificate.proof} {paths.flow.status}"
     )
     rows: list[dict[str, Value]] = [
         {

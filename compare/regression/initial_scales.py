@@ -20,7 +20,7 @@ from solvers.interpolation.min_norm import Interpolation, min_norm
 from solvers.regularizers import L2, Bridge
 
 WOODWORTH = "Woodworth et al. (2020)"
-DEEP = "Woodworth et al. (2020), for any start: dw_j/dG = Π_{k≠j} w_k"
+DEEP = "Woodworth et al. (2020), for any start: dwⱼ/dG = Π_{k≠j} w_k"
 CURVE = 25
 """Scales at which the exact curve is computed."""
 
@@ -129,11 +129,18 @@ def curve_figure(data: RegressionData, depth: int, found: Sequence[Regime], ends
     grid = np.geomspace(alphas.min(), alphas.max(), CURVE) if alphas.size > 1 else alphas
     potentials = [unbiased(data.X.shape[1], depth, float(alpha)).potential for alpha in grid]
     exact = [ends.excess(min_norm(data.X, data.y, R).beta) for R in potentials if R is not None]
-    measured = [ends.excess(r.network.predictor) for _, r in scaled]
+    measured = np.array([ends.excess(r.network.predictor) for _, r in scaled])
+    error = np.sqrt(data.X.shape[1]) * np.array([r.network.error for _, r in scaled])  # of either norm, relative
     curves = []
     for k, norm in enumerate(("ℓ1", "ℓ2")):
         name = f"excess of {norm}"
         curves.append(Curve(norm, grid, [e[k] for e in exact], "-", k, ("alpha", f"{name}, exact")))
-        curves.append(Curve("", alphas, [m[k] for m in measured], "o", k, ("alpha, networks", f"{name}, networks")))
-    caption = f"‖β‖/min − 1 in both norms, depth {depth}: the exact curve, and networks (dots)."
+        above = measured[:, k]
+        for values, style, which in ((above, "o", "networks"), (error, "v", "networks, at most")):
+            shown = np.where((above > error) == (style == "o"), values, np.nan)
+            curves.append(Curve("", alphas, shown, style, k, ("alpha, networks", f"{name}, {which}")))
+    caption = (
+        f"‖β‖/min − 1 in both norms, depth {depth}: the exact curve, and networks (dots; triangles: at most this, by "
+        "the accuracy of the integration)."
+    )
     return curve_plot(f"kernel-rich-depth-{depth}", caption, curves, ("α", "‖β‖/min − 1"), log="xy")

@@ -28,20 +28,36 @@ def difference(a: Findings, b: Findings) -> Report:
     Sections are paired by experiment and title, predictions by their statements, rows by the columns that name them.
     """
     paired = pairs(a.sections, b.sections, lambda section: (section.group, section.title))
-    made = [changes(paired), *(table for one, other in paired for table in side_by_side(one, other))]
+    tables = (table for one, other in paired for table in side_by_side(one, other))
+    made = [changes(paired), *one_sided(paired), *tables]
     notes = tuple(
         f"{side}: {report.title}, {report.provenance.time}: {report.summary}"
         + "".join(f" ({command})" for command in report.provenance.commands[:1])
         for side, report in zip(SIDES, (a, b), strict=True)
     )
-    count = len(made[0].rows)
-    conclusion = f"{counted(count, 'verdict')} differ{'s' * (count == 1)}." if count else "The verdicts are the same."
-    provenance = a.provenance + b.provenance
-    return Report("Two reports side by side", tuple(made), provenance, notes, conclusion=conclusion)
+    return Report(
+        "Two reports side by side", tuple(made), a.provenance + b.provenance, notes, conclusion=said_of(paired)
+    )
+
+
+def said_of(paired: Pairs[Section]) -> str:
+    """How many verdicts differ, and how many predictions have no counterpart."""
+    predictions = [both for sections in paired for both in checks_of(*sections)]
+    shared = sum(len(known(both)) == 2 for both in predictions)
+    count = len(changes(paired).rows)
+    text = f"{counted(count, 'verdict')} differ{'s' * (count == 1)}." if count else "The verdicts are the same."
+    if predictions and not shared:
+        text = NOTHING_SHARED
+    alone = [sum(both[1 - i] is None for both in predictions) for i in range(2)]
+    only = [f"{counted(n, 'prediction')} only in {side}" for n, side in zip(alone, SIDES, strict=True) if n]
+    return f"{text} {', '.join(only)}." if only else text
+
+
+NOTHING_SHARED = "No prediction is in both reports."
 
 
 def changed(report: Report) -> int:
-    """How many predictions have another verdict in B than in A, or are in one of the two alone."""
+    """How many predictions that are in both reports have another verdict in B than in A."""
     return len(report.sections[0].rows)
 
 
@@ -61,13 +77,21 @@ def checks_of(one: Section | None, other: Section | None) -> Pairs[Check]:
 
 
 def changes(paired: Pairs[Section]) -> Section:
-    """Every prediction whose verdict differs."""
+    """Every prediction of both reports whose verdict differs."""
     rows: list[dict[str, Value]] = []
     for sections in paired:
         differing = (both for both in checks_of(*sections) if len({check and check.verdict for check in both}) > 1)
-        rows += [{"section": known(sections)[0].title, **said(both)} for both in differing]
-    text = f"{counted(len(rows), 'prediction')} with another verdict, or in one of the two reports alone."
-    return Section("Verdicts that differ", text, [Column("section", "section"), *PREDICTION], rows)
+        rows += [{"section": known(sections)[0].title, **said(both)} for both in differing if len(known(both)) == 2]
+    return Section("Verdicts that differ", "", [Column("section", "section"), *PREDICTION], rows)
+
+
+def one_sided(paired: Pairs[Section]) -> list[Section]:
+    """The predictions that have no counterpart, where there are any."""
+    rows: list[dict[str, Value]] = []
+    for sections in paired:
+        alone = (both for both in checks_of(*sections) if len(known(both)) == 1)
+        rows += [{"section": known(sections)[0].title, **said(both)} for both in alone]
+    return [Section("In one report alone", "", [Column("section", "section"), *PREDICTION], rows)] if rows else []
 
 
 PREDICTION = (

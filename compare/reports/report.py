@@ -61,8 +61,8 @@ class Report(Findings):
 
     @classmethod
     def merge(cls, reports: Iterable[Report], title: str, *, notes: Iterable[str] = ()) -> Report:
-        """One report of many, under one title. Raises ValueError when there is none."""
-        parts = tuple(reports)
+        """One report of many, under one title; each note names its report. Raises ValueError when there is none."""
+        parts = [replace(part, notes=tuple(f"{part.title}: {note}" for note in part.notes)) for part in reports]
         if not parts:
             raise ValueError("a merged report needs at least one report")
         joined = reduce(add, parts)

@@ -30,7 +30,8 @@ MOST_OPEN = 6
 """Sections of a page that is unfolded at first; a longer one shows its overview, and what went wrong. A convention."""
 POLICY = "policy-of-this-page"
 """Stands for the policy while the page is made."""
-INDEX = re.compile(r"(?<![\w.][^\W\d_])(?<=[^\W\d_]|[‖)])_(\{[^{}<>&;]{1,12}\}|[A-Za-z0-9ₙ]{1,3})(?!\w|\.\w)")
+INDEX = re.compile(r"(?<![\w.][^\W\d_])(?<=[^\W\d_]|[‖)∇])_(\{[^{}<>&;]{1,12}\}|[A-Za-z0-9ₙα-ω]{1,3})(?!\w|\.\w)")
+MINUS = re.compile(r"(?<![^\s(\[=|])-(?=[\d.])")
 POWER = re.compile(r"\^(\{[^{}<>&;]{1,12}\}|\([^()<>&;]{1,12}\)|[−-]?[A-Za-z0-9]{1,3}(?!\w))")
 CLASSES = {
     Verdict.CONFIRMED.value: "holds",
@@ -100,6 +101,7 @@ def template() -> Template:
         "classes": CLASSES,
         "comparison": comparison,
         "counts": counts,
+        "filled": filled,
         "header": header,
         "is_numeric": is_numeric,
         "picture": picture,
@@ -121,12 +123,12 @@ def counts(section: Section) -> list[tuple[int, Verdict]]:
 def typeset(text: str) -> Markup:
     """A text whose indices and powers, written R_K, y_{nm}, t^(−1/2), stand below and above the line.
 
-    Only after a single letter or a sign: names of files keep their underscores.
+    Only after a single letter or a sign: names of files keep their underscores. A hyphen that is a minus becomes one.
 
-    >>> str(typeset("R_K(β) ≤ e^{-t} in x_1.csv & my_x"))
-    'R<sub>K</sub>(β) ≤ e<sup>-t</sup> in x_1.csv &amp; my_x'
+    >>> str(typeset("R_K(β) ≥ -1.5 in x_1.csv & my_x"))
+    'R<sub>K</sub>(β) ≥ −1.5 in x_1.csv &amp; my_x'
     """
-    shown = str(escape(clean(text)))
+    shown = MINUS.sub("−", str(escape(clean(text))))
     shown = INDEX.sub(lambda found: f"<sub>{bare(found[1])}</sub>", shown)
     return Markup(POWER.sub(lambda found: f"<sup>{bare(found[1])}</sup>", shown))
 
@@ -144,6 +146,11 @@ def paragraphs(text: str) -> list[str]:
 def download(text: str) -> str:
     """A data link to a CSV text."""
     return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode("utf-8", "backslashreplace")).decode()
+
+
+def filled(section: Section) -> list[Column]:
+    """The columns of a table that hold anything."""
+    return [column for column in section.columns if any(row.get(column.key) is not None for row in section.rows)]
 
 
 def is_numeric(section: Section, column: Column) -> bool:

@@ -19,6 +19,8 @@ from compare.reports.findings import Column, Value
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 DEGREES_PER_RADIAN = 180.0 / math.pi
 DEFAULT_FORMAT = ".3g"
+SMALLEST_POWER, LARGEST_POWER = -4, 4
+"""Numbers of these powers of ten are written out, whatever format they have. A convention, Python's own for g."""
 
 
 def clean(text: str) -> str:
@@ -48,7 +50,11 @@ def counted(count: int, noun: str) -> str:
 
 
 def number(value: float, format: str = "") -> str:
-    """A number as a person reads it: 2·10⁻⁷ rather than 2e-07, ∞, and "not a number"."""
+    """A number as a person reads it: 2·10⁻⁷ rather than 2e-07, ∞, and "not a number".
+
+    >>> number(-0.0379, ".1e"), number(1596.0, ".2g")
+    ('−0.038', '1600')
+    """
     if math.isnan(value):
         return "not a number"
     if math.isinf(value):
@@ -57,6 +63,9 @@ def number(value: float, format: str = "") -> str:
         return "0"  # without the digits and exponent that a format would give it
     text = f"{value:{format or DEFAULT_FORMAT}}"
     mantissa, _, exponent = text.partition("e")
+    if exponent and SMALLEST_POWER <= int(exponent) <= LARGEST_POWER:
+        digits = sum(c.isdigit() for c in mantissa)
+        mantissa, exponent = f"{float(text):.{max(digits - 1 - int(exponent), 0)}f}", ""
     mantissa = mantissa.replace("-", "−")
     return f"{mantissa}·10{str(int(exponent)).translate(SUPERSCRIPTS)}" if exponent else mantissa
 

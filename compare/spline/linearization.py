@@ -2,8 +2,8 @@
 
 Two statements of the paper are about a supremum over all times t of training, at the same start and rate:
 
-    sup_t |f_lin(x, ω_t) − f_lin(x, ω̃_t)| = O(1/n)          ω̃: the output layer alone is trained          (12)
-    sup_t |f_lin(x, ω_t) − f(x, θ_t)| = O(n^(−1/2))          Lee et al. (2019), Theorem H.1                 (7)
+    sup_t |fₗᵢₙ(x, ω_t) − fₗᵢₙ(x, ω̃_t)| = O(1/n)          ω̃: the output layer alone is trained          (12)
+    sup_t |fₗᵢₙ(x, ω_t) − f(x, θ_t)| = O(n^(−1/2))          Lee et al. (2019), Theorem H.1                 (7)
 
 All three networks are followed in continuous time. The supremum is taken over log-spaced times from a hundredth of the
 fastest mode's to a hundred of the slowest one's, with the end, and over points of the data's interval; the three are
@@ -87,14 +87,14 @@ def linearization_section(name: str, gaps: TrajectoryGaps) -> Section:
     output, linearized = (quantiles(each, 0.5) for each in (gaps.output, gaps.linearized))
     made = (
         exponent_check(
-            f"{name}: sup over t and x of |f_lin, all weights − f_lin, output layer only| is O(1/n)",
+            f"{name}: sup over t and x of |fₗᵢₙ, all weights − fₗᵢₙ, output layer only| is O(1/n)",
             gaps.widths,
             gaps.output,
             -1.0,
             f"{PAPER}, eq. (12)",
         ),
         exponent_check(
-            f"{name}: sup over t and x of |f_lin − f| is O(n^(−1/2))",
+            f"{name}: sup over t and x of |fₗᵢₙ − f| is O(n^(−1/2))",
             gaps.widths,
             gaps.linearized,
             -0.5,
@@ -105,7 +105,7 @@ def linearization_section(name: str, gaps: TrajectoryGaps) -> Section:
     curves = [
         Curve("all − output only", widths, output, "o-", 2, ("width", "all − output only, median (y)")),
         Curve("slope −1", widths, output[-1] * (widths / widths[-1]) ** -1.0, "--", 2, look={"alpha": 0.5}),
-        Curve("f − f_lin", widths, linearized, "s-", 0, ("width", "f − f_lin, median (y)")),
+        Curve("f − fₗᵢₙ", widths, linearized, "s-", 0, ("width", "f − fₗᵢₙ, median (y)")),
         Curve("slope −1/2", widths, linearized[-1] * (widths / widths[-1]) ** -0.5, "--", 0, look={"alpha": 0.5}),
     ]
     labels = ("width n (units of one half)", "sup over t and x  (y)")
@@ -115,10 +115,10 @@ def linearization_section(name: str, gaps: TrajectoryGaps) -> Section:
         Column("width", "width n"),
         Column("median", "sup |all − output only|", "y", ".3g", "Over t and x; median of the networks."),
         Column("end", "the same at t = ∞", "y", ".3g"),
-        Column("linear", "sup |f_lin − f|", "y", ".3g"),
+        Column("linear", "sup |fₗᵢₙ − f|", "y", ".3g"),
     )
     text = (
-        f"Same start, same data, followed from t = 0 to residual 1e-10; {TIMES} times and the end, {POINTS} points. "
+        f"Same start, same data, followed from t = 0 to residual 10⁻¹⁰; {TIMES} times and the end, {POINTS} points. "
         "The first layer's share of the tangent kernel is O(1), the output layer's O(n)."
     )
     title = "All weights, the output layer, and the linearized network along training"

@@ -81,7 +81,7 @@ def panel_section(case: SplineCase, name: str, init: InitialDistribution) -> Sec
     panels = [panel(case, init, width) for width in PAPER_WIDTHS.get(name, WIDTHS)]
     columns = (
         Column("width", "width n", about="units of one of the two mirrored halves"),
-        Column("fitted", "starts that fit", about="Residual 1e-10."),
+        Column("fitted", "starts that fit", about="Residual 10⁻¹⁰."),
         Column("singular", "starts of singular kernel", about="At the start: the units bend in too few gaps."),
         Column("seed", "shown: start"),
         Column("distance", "its sup distance to the spline", "y", ".3g"),

@@ -68,9 +68,10 @@ def rate_section(name: str, study: WidthStudy, case: SplineCase) -> Section:
         "Each network is trained by gradient flow to residual 10⁻¹⁰ on data corrected by the line (u, v) of problem "
         "(21); on the data as they are the limit is another function (problem (18)), and the error would stop falling. "
         f"Distances are true maxima, pieces against spline. Widths below {FITTED_FROM} are shown and not fitted: there "
-        "the kernel of the data is often nearly singular. "
-        f"{counted(study.unfitted, 'network')} not fitted in the steps allowed, and left out."
+        "the kernel of the data is often nearly singular."
     )
+    if study.unfitted:
+        text += f" Left out, not fitted in the steps allowed: {counted(study.unfitted, 'network')}."
     columns = (
         Column("width", "width n", about="units of one of the two mirrored halves; 2n in all"),
         Column("median", "median sup distance", "y", ".4g"),
@@ -105,7 +106,13 @@ def shape_section(case: SplineCase, solutions: Mapping[str, Solution]) -> Sectio
     caption = "Splines (solid), wide networks (dotted), data (dots)."
     figures = (
         curve_plot("solutions", caption, functions, ("x", "y")),
-        curve_plot("zeta", "ζ: how cheaply the network bends at x.", weights, ("x", "ζ(x)")),
+        curve_plot(
+            "zeta",
+            "ζ: how cheaply the network bends at x.",
+            weights,
+            ("x", "ζ(x)"),
+            adjust=lambda axes: axes.set_ylim(bottom=0.0),
+        ),
     )
     text = (
         "min ∫ g″²/ζ: where ζ is small, bending costs much and the solution straightens. Solid: the spline; dotted: "
@@ -136,7 +143,7 @@ def trajectory_section(name: str, study: TrajectoryStudy) -> Section:
     ]
     functions = []
     for colour, k in enumerate(np.linspace(0, study.times.size - 1, 4).round().astype(int)):
-        functions.append(Curve(f"n t = {study.times[k]:.2g}", study.grid, study.network[k], "-", colour))
+        functions.append(Curve(f"n t = {number(study.times[k], '.2g')}", study.grid, study.network[k], "-", colour))
         functions.append(Curve("", study.grid, study.nearest[k], ":", colour))
     networks = {f"network at nt={t:.3g} (y)": f for t, f in zip(study.times, study.network, strict=True)}
     why = "e^{−tΘ} is not λ(Θ + λ)⁻¹: smoothing splines approximate the trajectory and no rate is claimed between them"
@@ -188,10 +195,10 @@ def rich_section(
         largest = 1e-2 * spread
         checks.append(Check.at_most(claim, max(outside, 0.0), largest, unit="y", reference="Debarre et al. (2022)"))
     curves = [
-        Curve("all minimizers of ∫|g″|", grid, low, "-", 1, ("x", "lower bound (y)"), {"alpha": 0.3}),
-        Curve("", grid, high, "-", 1, ("x", "upper bound (y)"), {"alpha": 0.3}),
+        Curve("network, weight decay", grid, values, "-", 2, ("x", "network (y)"), {"linewidth": 4.5, "alpha": 0.45}),
+        Curve("all minimizers of ∫|g″|", grid, low, "-", 1, ("x", "lower bound (y)"), {"alpha": 0.5}),
+        Curve("", grid, high, "-", 1, ("x", "upper bound (y)"), {"alpha": 0.5}),
         Curve("fewest bends", grid, exact.sparsest(grid), "--", 1),
-        Curve("network, weight decay", grid, values, "-", 2, ("x", "network (y)")),
         Curve(f"kernel regime, {name}", grid, spline(grid), "-", 0, ("x", "weighted spline (y)")),
         Curve("", case.x, case.y, "o", 7, look={"markersize": 4}),
     ]

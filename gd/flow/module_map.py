@@ -149,7 +149,7 @@ class ModuleMap(MarginMap):
 
     def derivatives(self, theta: Tensor) -> Derivatives:
         """Margins and their gradients at θ (P,), each kink taken on the side where θ is."""
-        sides = (self.pieces.plain(theta)[1] > 0).to(theta.dtype)
+        sides = (self.pieces.plain(theta)[1] > 0).to(theta.dtype) if self.pieces.n_kinks else theta[:0]
         return self.pieces.derivatives(theta, sides, torch.zeros(0, dtype=torch.long, device=theta.device))
 
     def at(self, theta: Tensor, carried: Sequence[Any] | None = None) -> Local:

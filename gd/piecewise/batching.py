@@ -205,6 +205,10 @@ RULES: dict[str, Callable[[Any, Sequence[Any], Mapping[str, Any]], Any]] = {
     "aten::mean": _reduction,
     "aten::cat": _joined,
     "aten::stack": _joined,
+    "aten::_fft_r2c": _axis(1),
+    "aten::_fft_c2r": _axis(1),
+    "aten::_fft_c2c": _axis(1),
+    "aten::constant_pad_nd": _same,  # from the last axis on
     "aten::clone": _same,
     "aten::_to_copy": _same,
     "aten::detach": _same,

@@ -237,7 +237,7 @@ class PiecewiseMargins:
     def derivatives(self, theta: Tensor, gates: Tensor, kinks: Tensor) -> Derivatives:
         """Everything that a step needs, at held gates and for these kinks (numbers, (K,))."""
         with torch.no_grad():
-            m, z = self.gated(theta, gates)
+            z = self.gated(theta, gates)[1] if self.n_kinks else theta[:0]
         of_items = kinks < self.n_items * self.n_units
         items = torch.cat([self._item_of_constraint, torch.where(of_items, kinks // max(self.n_units, 1), 0)])
         columns = torch.where(
@@ -249,33 +249,44 @@ class PiecewiseMargins:
         both = torch.cat([states.of_items[items], states.of_weights.expand(count, -1)], 1)
         offset = torch.zeros_like(both, requires_grad=True)
 
-        def total(found: Evaluation) -> Tensor:
-            seeded = (self.y * found.output[torch.arange(C, device=theta.device), picked]).sum()
-            return seeded + found.z_items[torch.arange(C, count, device=theta.device), columns].sum()
+        def of_rows(found: Evaluation) -> tuple[Tensor, Tensor]:
+            margins = self.y * found.output[torch.arange(C, device=theta.device), picked]
+            return margins, found.z_items[torch.arange(C, count, device=theta.device), columns]
 
         with torch.enable_grad():
-            blocks, delta = (
-                self._dense_rows(theta, items, both, offset, total)
+            m, blocks, delta = (
+                self._dense_rows(theta, items, both, offset, of_rows)
                 if self._stack is None
-                else self._outer_rows(theta, items, both, offset, total)
+                else self._outer_rows(theta, items, both, offset, of_rows)
             )
-        return Derivatives(m, z, Rows(blocks), delta, items)
+        return Derivatives(m.detach(), z, Rows(blocks), delta, items)
 
     def _dense_rows(
-        self, theta: Tensor, items: Tensor, gates: Tensor, offset: Tensor, total: Callable[[Evaluation], Tensor]
-    ) -> tuple[list[Block], Tensor]:
+        self,
+        theta: Tensor,
+        items: Tensor,
+        gates: Tensor,
+        offset: Tensor,
+        of_rows: Callable[[Evaluation], tuple[Tensor, Tensor]],
+    ) -> tuple[Tensor, list[Block], Tensor]:
         """With weights of their own for every row, which the gradient of the sum tells apart."""
         assert self._expanded is not None
         count = items.shape[0]
         weights = [p.detach().expand(count, *p.shape).requires_grad_() for p in self.split(theta)]
         none = gates.new_zeros(0)
         found = self._expanded.evaluate(weights, items, States(gates, none), States(offset, none))
-        *found_rows, delta = torch.autograd.grad(total(found), [*weights, offset], materialize_grads=True)
-        return [row.reshape(count, -1) for row in found_rows], delta
+        m, z = of_rows(found)
+        *found_rows, delta = torch.autograd.grad(m.sum() + z.sum(), [*weights, offset], materialize_grads=True)
+        return m, [row.reshape(count, -1) for row in found_rows], delta
 
     def _outer_rows(
-        self, theta: Tensor, items: Tensor, gates: Tensor, offset: Tensor, total: Callable[[Evaluation], Tensor]
-    ) -> tuple[list[Block], Tensor]:
+        self,
+        theta: Tensor,
+        items: Tensor,
+        gates: Tensor,
+        offset: Tensor,
+        of_rows: Callable[[Evaluation], tuple[Tensor, Tensor]],
+    ) -> tuple[Tensor, list[Block], Tensor]:
         """For a stack of matrices: each row's gradient is the product of the layer's input and its output's."""
         assert self._stack is not None
         weights = [p.detach() for p in self.split(theta)]
@@ -283,12 +294,13 @@ class PiecewiseMargins:
         taps: dict[int, Tensor | None] = {layer.node: None for layer in self._stack}
         found = self.program.evaluate(weights, items, States(gates, none), States(offset, none), taps)
         zeros = [zero for zero in taps.values() if zero is not None]
-        *errors, delta = torch.autograd.grad(total(found), [*zeros, offset], materialize_grads=True)
+        m, z = of_rows(found)
+        *errors, delta = torch.autograd.grad(m.sum() + z.sum(), [*zeros, offset], materialize_grads=True)
         blocks: list[Block] = []
         for layer, error in zip(self._stack, errors, strict=True):
             h, error = found.values[layer.input].detach().reshape(count, -1), error.reshape(count, -1)
             blocks.append(Outer(error, h) if layer.transposed else Outer(h, error))
-        return blocks, delta
+        return m, blocks, delta
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:

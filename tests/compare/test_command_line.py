@@ -1,3 +1,4 @@
+import csv
 import importlib
 import json
 import os
@@ -275,8 +276,9 @@ def test_solve_prints_a_certificate_anyone_can_check(tmp_path):
     assert record["classes"] == {"-1": "0", "1": "1"}
     assert record["margin"] * record["objective"] == pytest.approx(1)
     assert record["support_vectors"] == record["support_size"] == 10  # a vertex: as many active points as coefficients
-    written = np.loadtxt("b.csv", delimiter=",", skiprows=1)
-    np.testing.assert_array_equal(written[:, 1], record["beta"])
+    written = list(csv.DictReader(Path("b.csv").read_text().splitlines()))
+    np.testing.assert_array_equal([float(row["beta"]) for row in written], record["beta"])
+    assert {(row["class"], row["data"]) for row in written} == {("1", "wine:0v1, standardized")}
     data = load_data("wine:0v1")
     beta, dual = np.array(record["beta"]), np.array(record["dual"])
     assert (data.y * (data.X @ beta)).min() >= 1 - 1e-9

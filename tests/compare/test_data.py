@@ -144,8 +144,8 @@ BAD_TEXT = {
     "missing": ("a,b,y\n1,,0\n2,3,1\n", r"line 2, column 'b' is empty"),
     "infinite": ("a,b,y\n1,2,0\n2,inf,1\n", r"line 3, column 'b' is infinite"),
     "three labels": ("1,a\n2,b\n3,c\n", "takes 3 values"),
-    "one label": ("1,a\n2,a\n", "takes 1 values"),
-    "missing label": ("a,y\n1,0\n2,\n3,1\n", "label column 'y' is empty in 1 rows"),
+    "one label": ("1,a\n2,a\n", "takes 1 value"),
+    "missing label": ("a,y\n1,0\n2,\n3,1\n", "label column 'y' is empty in 1 row;"),
     "ragged": ("1,2,0\n1,2,3,1\n", "line 2 has 4 cells, the first one 3"),
     "row index": (",a,y\n0,1.5,0\n1,2.5,1\n", "column 1 has no name"),
     "only a label": ("y\n", "one column"),
@@ -153,8 +153,9 @@ BAD_TEXT = {
     "shorter than the header": ("a,b,y\n1,4,0\n2,1\n", "line 3 has 2 cells, the first one 3"),
     "two labels": ("a,label,Y\n1,0,0\n2,1,1\n", "several label columns, 'label' and 'Y'"),
     "a row index and a comma": ("a,,y\n0,1.5,0\n1,2.5,1\n", "column 2 has no name"),
-    "counting or an example": ("0,1,2\n3,4,2\n5,6,1\n", "may be a header that counts the columns"),
-    "counting or an example, from 1": ("1,2\n3,2\n5,1\n", "may be a header that counts the columns"),
+    "counting or an example": ("0,1,2\n3,4,2\n5,6,1\n", "may be a header that numbers the columns"),
+    "counting or an example, from 1": ("1,2\n3,2\n5,1\n", "may be a header that numbers the columns"),
+    "years or an example of a third class": ("2001,2002,2003\n3,4,2\n5,6,1\n", "may be a header that numbers"),
     "missing first": ("NA,2,0\n1,2,1\n", "line 1, column '1' is empty or not a number"),
     "underscores": ("a,y\n1_000,0\n2,1\n", "column 'a' holds '1_000', which is not a number"),
     "another separator": ("sep=;\na;y\n1;0\n", "separated by semicolons"),
@@ -244,7 +245,7 @@ def test_a_frame_a_path_and_arrays_are_data_too(tmp_path):
         load(images)
     with pytest.raises(DataError, match="several label columns, 'y' and 'label'"):
         load(frame.assign(y=0)[["y", "a", "label"]])
-    with pytest.raises(DataError, match="the label column 'label' is empty in 1 rows"):
+    with pytest.raises(DataError, match="the label column 'label' is empty in 1 row;"):
         load(frame.assign(label=["no", None, "yes"]))
     with pytest.raises(DataError, match="holds 'x', which is not a number"):
         load(frame.assign(a="x"))
@@ -307,7 +308,7 @@ def test_pickles_are_refused(tmp_path):
         ({"X": np.ones((0, 2)), "y": np.ones(0)}, "empty"),
         ({"X": np.ones((2, 2)) * 1j, "y": np.array([0, 1])}, "real"),
         ({"X": np.full((2, 2), np.nan), "y": np.array([0, 1])}, "not a number"),
-        ({"X": np.ones((2, 2)), "y": np.array([0, np.nan])}, "empty in 1 rows"),
+        ({"X": np.ones((2, 2)), "y": np.array([0, np.nan])}, "empty in 1 row;"),
     ],
 )
 def test_bad_npz(tmp_path, arrays, complaint):
@@ -374,6 +375,8 @@ def test_the_label_column_is_asked_for_by_name(tmp_path):
 def test_the_label_column_of_a_file_without_names_is_asked_for_by_number(tmp_path):
     path = write(tmp_path / "t.csv", "0,1,5\n1,3,6\n0,1.5,8\n1,2,7\n")
     np.testing.assert_array_equal(load(path, label="1").X, [[1, 5], [3, 6], [1.5, 8], [2, 7]])
+    words = write(tmp_path / "w.csv", "cat,1.5,2\ndog,3,1\n")
+    assert (load(words, label="1").classes, load(words, label="1").X.tolist()) == (("cat", "dog"), [[1.5, 2], [3, 1]])
     named = write(tmp_path / "n.csv", "10,20,cls\n0,1,5\n1,3,6\n")
     np.testing.assert_array_equal(load(named, label="cls").y, [-1, 1])  # a name in the first line makes it a header
 

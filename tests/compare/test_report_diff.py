@@ -49,14 +49,15 @@ def test_the_same_report_twice_has_the_same_verdicts():
 
 def test_what_differs_stands_side_by_side():
     both = difference(report(), report(0.3, networks=("b", "c")))
-    assert changed(both) == 3  # a in A alone, b confirmed and then refuted, c in B alone
-    assert both.conclusion == "3 verdicts differ."
-    differing = {row["statement"][0]: row for row in both.sections[0].rows}
-    assert [differing["b"][f"verdict {side}"] for side in "AB"] == ["confirmed", "refuted"]
-    assert (differing["a"]["verdict B"], differing["c"]["verdict A"]) == (None, None)
-    table = {row["network"]: (row["angle A"], row["angle B"]) for row in both.sections[2].rows}
+    assert changed(both) == 1  # b, confirmed and then refuted
+    assert both.conclusion == "1 verdict differs. 1 prediction only in A, 1 prediction only in B."
+    (differing,), alone, _, measured = (section.rows for section in both.sections)
+    assert [differing[f"verdict {side}"] for side in "AB"] == ["confirmed", "refuted"]
+    verdicts = {row["statement"][0]: (row["verdict A"], row["verdict B"]) for row in alone}
+    assert verdicts == {"a": ("confirmed", None), "c": (None, "refuted")}
+    table = {row["network"]: (row["angle A"], row["angle B"]) for row in measured}
     assert table == {"a": (1e-9, None), "b": (1e-9, 0.3), "c": (None, 0.3)}
-    assert "3 verdicts differ" in both.to_html()
+    assert "1 verdict differs" in both.to_html()
     assert both.checks == ()
 
 
@@ -64,8 +65,8 @@ def test_rows_of_one_name_are_paired_in_order_and_sections_may_be_missing():
     twice = report(networks=("a", "a"))
     assert len(difference(twice, twice).sections[2].rows) == 2
     alone = difference(report(), replace(report(), sections=()))
-    assert alone.sections[1].text == "Only in A."
-    assert changed(alone) == 2
+    assert alone.sections[2].text == "Only in A."
+    assert (changed(alone), alone.conclusion[:33]) == (0, "No prediction is in both reports.")
 
 
 def test_numbers_that_are_none_are_equal_to_themselves():
@@ -81,7 +82,13 @@ def test_the_command(tmp_path, monkeypatch):
     assert (same.exit_code, "The verdicts are the same." in same.output) == (0, True)
     other = CliRunner().invoke(cli, ["report", "diff", "one", "two"])
     assert (other.exit_code, "2 verdicts differ." in other.output) == (1, True)
+    assert "confirmed: 5.73·10⁻⁸° ≤ 5.73·10⁻⁵°   refuted: 17.2° > 5.73·10⁻⁵°" in other.output  # A next to B
     assert (tmp_path / "implicitbias-report-diff" / "report.html").is_file()
+    report(networks=("c",)).write("three")
+    assert CliRunner().invoke(cli, ["report", "diff", "one", "three"]).exit_code == 3
+    report(networks=tuple(map(str, range(25)))).write("many")
+    report(0.3, networks=tuple(map(str, range(25)))).write("more")
+    assert "and 5 more that differ: in the report" in CliRunner().invoke(cli, ["report", "diff", "many", "more"]).output
     shown = CliRunner().invoke(cli, ["report", "diff", "one", "two", "--json", "--out", "third"])
     assert json.loads(shown.stdout)["sections"][0]["rows"][0]["verdict B"] == "refuted"
 

@@ -272,6 +272,8 @@ def test_command(tmp_path) -> None:
     assert low <= exact[0] < exact[1] <= high < low + Fraction(1, 10**28)
     assert record["minimal_polynomials"][1] == "x^4 - 55*x^2 + 25"
     assert (tmp_path / "lemma.svg").read_text(encoding="utf-8").lstrip().startswith("<?xml")
+    refused = run("--a", "1", "--b", "2", "--picture", str(tmp_path / "lemma"))
+    assert (refused.exit_code, "must end in .svg, .png or .pdf" in refused.output) == (2, True)
 
 
 def test_command_prints_the_intervals_and_the_steps() -> None:
