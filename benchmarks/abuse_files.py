@@ -36,7 +36,9 @@ def outcome(i: int) -> Any:
 
 def flipped_bits(seed: int, count: int, folder: Path, cells: int = 300) -> Counter[str]:
     """One bit of a store flipped at a time: every row is what was stored or is named, and the next driver mends it."""
-    from compare.sweep.store import FILE, Store, load_sweep
+    from compare.sweep.frame import load_sweep
+    from compare.sweep.store import Store
+    from compare.sweep.store_file import FILE
 
     whole = folder / "whole"
     with Store(whole) as store:
@@ -248,7 +250,7 @@ def mangled(rng: random.Random, content: bytes) -> bytes:
 def fuzzed_files(seed: int, count: int, folder: Path, show: Callable[[str], None] = print) -> Counter[str]:
     """Mangled files of every kind: read, or refused in one line within a second."""
     from compare.data.dataset import DataError
-    from compare.sweep.plan import PlanError
+    from compare.sweep.plan_checks import PlanError
 
     rng, kinds, counts = random.Random(seed), list(samples().items()), Counter[str]()
     for name, content in kinds:  # the first of each kind imports its reader

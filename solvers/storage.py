@@ -255,9 +255,6 @@ def _object(record: dict[str, Any], cls: Any, arrays: Arrays | None, at: str) ->
     return cls(**{key: decoded(item, wanted[key], arrays, at + key) for key, item in record.items()})
 
 
-def _family(cls: type) -> dict[str, Any]:
+def _family(cls: Any) -> dict[str, Any]:
     """A class and its subclasses, by name."""
-    found: dict[str, Any] = {cls.__name__: cls}
-    for sub in cls.__subclasses__():
-        found |= _family(sub)
-    return found
+    return {cls.__name__: cls} | {name: one for sub in cls.__subclasses__() for name, one in _family(sub).items()}
