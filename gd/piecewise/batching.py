@@ -39,8 +39,7 @@ def _vmapped(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     def numbered(leaf: Any) -> Any:
         if not isinstance(leaf, Items):
             return leaf
-        # MKL, in torch 2.5 to 2.8, transforms no rows that share their memory
-        tensors.append(leaf.value.contiguous() if "_fft_" in func._schema.name else leaf.value)
+        tensors.append(leaf.value)
         return _Place(len(tensors) - 1)
 
     named, places = mapped(numbered, dict(kwargs)), mapped(numbered, list(args))
