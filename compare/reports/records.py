@@ -27,7 +27,7 @@ import numpy as np
 
 from compare.reports.findings import Findings, Section
 from compare.reports.verdict import Verdict
-from compare.reports.wording import clean
+from compare.reports.wording import clean, one_line
 from solvers.storage import SCHEMA, decoded, encoded, fields_of
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ def from_json(cls: type[Report], place: str | Path) -> Report:
             raise ValueError("it is not what its `run` was made of")
         return from_contents(cls, record)
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{str(path)!r} is no report of `implicitbias compare`, or damaged: {error}") from error
+        raise ValueError(
+            f"{str(path)!r} is no report of `implicitbias compare`, or damaged: {one_line(error)}"
+        ) from error
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
