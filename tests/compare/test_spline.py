@@ -267,7 +267,7 @@ def test_command_line(tmp_path) -> None:
         "--init",
         "uniform:1,2",
         "--widths",
-        "40,80",
+        "160,320",
         "--seeds",
         "3",
         "--questions",
