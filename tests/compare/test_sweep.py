@@ -73,7 +73,7 @@ def alive(pid):
         return False
 
 
-def until(condition, seconds=20.0):
+def until(condition, seconds=100.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited too long"
