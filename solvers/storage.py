@@ -195,9 +195,11 @@ def decoded(value: Any, wanted: Any, arrays: Arrays | None = None, name: str = "
         return _first_of(value, inside, arrays, name)
     if wanted is Any:
         return _of_any_type(value, arrays)
-    if origin is np.ndarray and isinstance(value, dict) and arrays is not None:
-        array = arrays[value["array"]]
-        if all(one is Any or np.issubdtype(array.dtype, one) for one in get_args(inside[1])):
+    if origin in (np.ndarray, NDArray) and isinstance(value, dict) and arrays is not None:
+        array, scalar = arrays[value["array"]], inside[-1]
+        if get_origin(scalar) is np.dtype:  # NDArray[…] is short for ndarray[…, dtype[…]], or an alias of its own
+            scalar = get_args(scalar)[0]
+        if scalar is Any or np.issubdtype(array.dtype, scalar):
             return array
         raise TypeError(f"{name} is an array of {array.dtype}")
     if isinstance(value, dict) and is_dataclass(origin):
