@@ -43,7 +43,7 @@ real, calls = margin.measure_family, []
 def measured(*arguments):
     calls.append(arguments)
     if len(calls) == 2:
-        print("second part", os.getpid(), sys.argv[-1], file=sys.stderr, flush=True)
+        os.write(2, f"second part {os.getpid()} {sys.argv[-1]}\\n".encode())  # one write, as there are two writers
         while True:
             real(*arguments)
     return real(*arguments)
