@@ -158,32 +158,43 @@ def abused_files(options: argparse.Namespace) -> int:
     return int(bad > 0)
 
 
-def objects_kept(count: int) -> int:
-    """How many Python objects more there are after `count` calls of flow_limit, descend and max_margin than before."""
+def repeated(count: int) -> int:
+    """Print, for each function, what the process holds before and after so many calls; 1 where it grows with them."""
     from gd import Diagonal, descend, flow_limit
     from solvers import L2, max_margin
 
     X, y = np.random.default_rng(0).standard_normal((3, 4)), np.array([1.0, -1.0, 1.0])
-    before = 0
-    for i in range(count + 2):
-        if i == 2:  # the first calls fill caches
-            gc.collect()
-            before = len(gc.get_objects())
-        flow_limit(Diagonal(4, 2, seed=i % 2), X, y)
-        descend(Diagonal(4, 2, seed=i % 2), X, y, steps=20)
-        max_margin(X, y, L2())
+    bad = 0
+    for name, call in {
+        "flow_limit": lambda i: flow_limit(Diagonal(4, 2, seed=i % 2), X, y),
+        "descend": lambda i: descend(Diagonal(4, 2, seed=i % 2), X, y, steps=20),
+        "max_margin": lambda i: max_margin(X, y, L2()),
+    }.items():
+        for i in range(2 + count // 10):  # caches fill, and the allocator's pools
+            call(i)
+        before = held()
+        for i in range(count):
+            call(i)
+        after = held()
+        print(f"{count} calls of {name}: " + ", ".join(f"{before[k]} → {after[k]} {k}" for k in before), flush=True)
+        bad += any(after[k] > before[k] + ALLOWED.get(k, 0) for k in before)
+    return int(bad > 0)
+
+
+ALLOWED = {"MiB": 20}
+"""How much more is no growth with the calls: the allocator's fragments. Of all else, nothing."""
+
+
+def held() -> dict[str, int]:
+    """What this process holds: Python objects, resident memory, file handles, threads."""
     gc.collect()
-    return len(gc.get_objects()) - before
-
-
-def repeated(count: int) -> int:
-    """Print what stays after so many calls; 1 where it grows with them."""
-    objects_kept(count // 10)
-    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    kept = objects_kept(count)
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - size) / 1024
-    print(f"{count} calls of flow_limit, descend and max_margin each: {kept} objects and {grown:.1f} MiB more")
-    return int(kept > 0 or grown > 20)
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return {
+        "objects": len(gc.get_objects()),
+        "MiB": pages * resource.getpagesize() // 2**20,
+        "file handles": len(list(Path("/proc/self/fd").iterdir())),
+        "threads": len(list(Path("/proc/self/task").iterdir())),
+    }
 
 
 def main() -> int:

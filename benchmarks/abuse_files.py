@@ -14,6 +14,7 @@ import os
 import random
 import signal
 import struct
+import tempfile
 import time
 import traceback
 import warnings
@@ -36,7 +37,9 @@ def outcome(i: int) -> Any:
 
 def flipped_bits(seed: int, count: int, folder: Path, cells: int = 300) -> Counter[str]:
     """One bit of a store flipped at a time: every row is what was stored or is named, and the next driver mends it."""
-    from compare.sweep.store import FILE, Store, load_sweep
+    from compare.sweep.frame import load_sweep
+    from compare.sweep.store import Store
+    from compare.sweep.store_file import FILE
 
     whole = folder / "whole"
     with Store(whole) as store:
@@ -198,20 +201,54 @@ def samples() -> dict[str, bytes]:
         b'name = "n"\n[grid]\ndata = "synthetic:3,4,{seed}"\nseed = {from = 0, to = 2}\nnetwork = "diagonal"\n'
         b"scale = [0.1, 1e-3]\n[options]\nsteps = 10\ncell_seconds = 1.5\n"
     )
-    return files
+    return files | saved(X, y)
+
+
+def saved(X: Any, y: Any) -> dict[str, bytes]:
+    """What the package writes itself: a solution, a report, a search, a sweep's store."""
+    from compare.channels.counterexample_search import Search, SearchPlan
+    from compare.reports.provenance import Provenance
+    from compare.reports.report import Check, Column, Figure, Report, Section
+    from compare.sweep.store import Store
+    from compare.sweep.store_file import FILE
+    from solvers import Bridge, max_margin
+
+    figure = Figure("f", "caption", data={"x": [1.0, np.inf]})
+    checks = [Check.at_most("it ends there", 1e-9, 1e-6, unit="rad")]
+    section = Section("s", "text", [Column("a", "a")], [{"a": 1.5}, {"a": None}], checks, [figure])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        max_margin(X[:3], y[:3], Bridge(0.5)).save(folder / "a.solution")
+        Report("t", (section,), Provenance.collect(seeds=[0])).save(folder / "report.json")
+        Search(SearchPlan((8,), (3,), 1, 1, 4, 2, 3, 5), 0).record(0.25, "random", np.arange(8.0)).save(
+            folder / "a.search"
+        )
+        with Store(folder) as store:
+            store.begin("name", "plan", "command")
+            store.add([outcome(0), outcome(1)])
+        return {each: (folder / each).read_bytes() for each in ("a.solution", "report.json", "a.search", FILE)}
 
 
 def read(path: Path) -> None:
     """Read a file as the package does."""
+    from compare import Report, load, load_sweep
     from compare.channels.channel_data import read_idx
-    from compare.data.load import load
+    from compare.channels.counterexample_search import Search
     from compare.generators.image_sources import SUFFIXES, read_image
     from compare.sweep.plan import read_plan
+    from solvers import Solution
 
+    own = {".solution": Solution.load, ".json": Report.load, ".search": Search.load}
     if path.suffix in SUFFIXES:
         pixels = read_image(path, 8).pixels
         assert np.isfinite(pixels).all()
         assert pixels.min() >= 0 <= 1 >= pixels.max()
+    elif path.suffix in own:
+        assert own[path.suffix](path)
+    elif path.suffix == ".sqlite":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # which say what is damaged
+            load_sweep(path.parent)
     elif path.suffix == ".toml":
         assert read_plan(path).cells
     elif path.suffix in (".idx", ".gz"):
@@ -219,7 +256,7 @@ def read(path: Path) -> None:
     else:
         data = load(path)
         assert np.isfinite(data.X).all()
-        assert set(data.y) == {-1.0, 1.0}
+        assert set(data.y) == {-1.0, 1.0} or len(data.classes) == len(set(data.y)) > 2  # a mangled label is a class
 
 
 def mangled(rng: random.Random, content: bytes) -> bytes:
@@ -248,7 +285,8 @@ def mangled(rng: random.Random, content: bytes) -> bytes:
 def fuzzed_files(seed: int, count: int, folder: Path, show: Callable[[str], None] = print) -> Counter[str]:
     """Mangled files of every kind: read, or refused in one line within a second."""
     from compare.data.dataset import DataError
-    from compare.sweep.plan import PlanError
+    from compare.sweep.plan_checks import PlanError
+    from compare.sweep.store_file import StoreError
 
     rng, kinds, counts = random.Random(seed), list(samples().items()), Counter[str]()
     for name, content in kinds:  # the first of each kind imports its reader
@@ -265,17 +303,20 @@ def fuzzed_files(seed: int, count: int, folder: Path, show: Callable[[str], None
                     warnings.simplefilter("error")
                     read(path)
                 counts["read"] += 1
-            except (DataError, PlanError) as error:
-                counts["refused"] += 1
-                if "\n" in str(error):
-                    counts["SEVERAL LINES"] += 1
-                    show(f"{name}, trial {trial}: {error}")
-            except BaseException:
+            except BaseException as error:
+                named = isinstance(error, ValueError) and str(error).startswith(repr(str(path)))
+                if named or isinstance(error, DataError | PlanError | StoreError):
+                    counts["refused"] += 1
+                    if "\n" in str(error):
+                        counts["SEVERAL LINES"] += 1
+                        show(f"{name}, trial {trial}: {error}")
+                    continue
                 counts["TRACEBACK"] += 1
                 show(f"{name}, trial {trial}: {traceback.format_exc()}")
                 path.rename(folder / f"traceback-{trial}-{name}")
-            if time.perf_counter() - began > 1:
-                counts["SLOW"] += 1
-                show(f"{name}, trial {trial}: {time.perf_counter() - began:.1f} s")
+            finally:
+                if time.perf_counter() - began > 1:
+                    counts["SLOW"] += 1
+                    show(f"{name}, trial {trial}: {time.perf_counter() - began:.1f} s")
     counts["printed by libraries"] = len(printed.getvalue().splitlines())
     return counts

@@ -21,9 +21,9 @@ from calibration import calibration_line
 
 from compare.sweep.batch import Measure
 from compare.sweep.cell import Cell
+from compare.sweep.frame import load_sweep
 from compare.sweep.measure import measure_cell
 from compare.sweep.plan import plan_of
-from compare.sweep.store import load_sweep
 from compare.sweep.sweep import run_sweep
 
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from compare.reports.provenance import Provenance as Provenance
     from compare.reports.report import Report as Report
     from compare.reports.verdict import Verdict as Verdict
-    from compare.sweep.store import load_sweep as load_sweep
+    from compare.sweep.frame import load_sweep as load_sweep
     from compare.sweep.sweep import run_sweep as run_sweep
 
 HOMES = {
@@ -56,7 +56,7 @@ HOMES = {
     "uniform_distance": "compare.function_distance",
     "l2_distance": "compare.function_distance",
     "run_sweep": "compare.sweep.sweep",
-    "load_sweep": "compare.sweep.store",
+    "load_sweep": "compare.sweep.frame",
     "load": "compare.data.load",
     "load_channels": "compare.channels.channel_data",
     "Dataset": "compare.data.dataset",

@@ -111,8 +111,6 @@ class Certificate(Card):
 class Solution(Stored, Card):
     """A predictor and what is proved about it."""
 
-    parts = (Certificate, Status, Uniqueness)
-
     beta: Array
     """The predictor, shape X.shape[1:]; min_n y_n⟨x_n, β⟩ = 1."""
     dual: Array = field(repr=False)

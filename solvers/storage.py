@@ -1,50 +1,58 @@
-"""Results in a file: arrays as NPZ, everything else as JSON beside them. Nothing is ever unpickled.
+"""Results in files: one form for all of them, JSON with the arrays beside it. Nothing is ever unpickled.
 
-A file is a zip archive as `numpy.savez` writes it. Its array `record` holds the bytes of a JSON object, UTF-8:
+The form is a JSON object, the **record**, of the fields of a dataclass:
 
-    {"format": "implicitbias result", "version": 1, "result": VALUE}
+    {"schema": "implicitbias/2", "kind": "Solution", "beta": {"array": "beta"}, "objective": 1.5, …}
 
-    VALUE     is  null, true, false, a string, a finite number, a list of VALUEs, or one of
-    {"number": "nan"}                                 also "inf" and "-inf"
-    {"array": "certificate.dual"}                     the array of that name in the archive
-    {"tuple": [VALUE, …]}
-    {"mapping": {"steps": VALUE, …}}
-    {"enum": "Status", "name": "OPTIMAL"}
-    {"object": "Certificate", "fields": {"objective": VALUE, …}}
+A value is written as the type of its field asks:
 
-Reading checks format, version, that the object is of the class asked for, that only its own parts occur, that each has
-exactly its fields, and that every array is there and holds numbers, truth values or text. Another version is refused.
+    text, truth value, whole number    itself
+    floating-point number              itself, to the last bit; one that is not finite is "nan", "inf" or "-inf"
+    enum                               the name of the member; of a `StrEnum` its text
+    list, tuple, mapping               a list, an object
+    dataclass                          an object of its fields, with its "kind" where that may be a subclass's
+    array                              {"array": NAME}, or a list of lists where there is no archive
+
+Where there are arrays, the file is a zip archive of `record.json` and one NAME.npy for each, which `numpy.load` opens.
+A report has none, and its file is the record alone (`compare.reports.records`).
+
+Reading checks the schema, the archive's checksums, and that every part has exactly the fields of its class, each of its
+type. What a field of any type holds, as `stats`, comes back as lists, mappings, numbers and text. Another schema is
+refused: its number changes when a field changes its meaning.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
-import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar, cast
+from types import UnionType
+from typing import Any, Self, Union, cast, get_args, get_origin, get_type_hints
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT, VERSION = "implicitbias result", 1
+SCHEMA = "implicitbias/2"
+RECORD = "record.json"
 LARGEST = 2**34
-"""Bytes that the arrays of a file may unpack to: a file of a megabyte can claim a thousand times as much."""
+"""Bytes that a file may unpack to: one of a megabyte can claim a thousand times as much."""
 KINDS = "biufcU"
 """Of numpy's dtypes, those of the arrays in a file: numbers, truth values, text."""
+WORDS = ("nan", "inf", "-inf")
+"""Numbers that JSON has no word for."""
 Arrays = dict[str, NDArray[Any]]
-T = TypeVar("T")
 
 
 class Stored:
-    """A dataclass that can be saved and loaded. `parts` are the classes of what it holds."""
-
-    parts: ClassVar[tuple[type, ...]] = ()
+    """A dataclass that can be saved and loaded."""
 
     def save(self, path: str | Path) -> Path:
         """Write it to a file, whole or not at all, and return the file's path.
@@ -54,7 +62,7 @@ class Stored:
 
         Raises:
             OSError: the file cannot be written.
-            TypeError: it holds something that is no number, text, array, or part of a result.
+            TypeError: it holds something that is no number, text or array, or that its field is not declared to hold.
 
         >>> import tempfile
         >>> from solvers import Solution, max_margin
@@ -64,7 +72,21 @@ class Stored:
         >>> again.beta.tolist() == solution.beta.tolist(), again.status.name, again.predict([[1.0, 1.0]]).tolist()
         (True, 'OPTIMAL', ['yes'])
         """
-        return save_result(self, path)
+        arrays: Arrays = {}
+        record = encoded(self, arrays)
+        decoded(record, type(self), arrays)  # what would be refused is not written
+        place = Path(path)
+        beside = place.with_name(f".{place.name}-{uuid4().hex}.part")
+        try:
+            with zipfile.ZipFile(beside, "x") as archive:
+                archive.writestr(zipfile.ZipInfo(RECORD), json.dumps({"schema": SCHEMA, **record}, allow_nan=False))
+                for name, array in arrays.items():
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                        np.lib.format.write_array(file, array, allow_pickle=False)
+            os.replace(beside, place)
+        finally:
+            beside.unlink(missing_ok=True)
+        return place
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -74,129 +96,167 @@ class Stored:
             OSError: there is no such file.
             ValueError: it is no such file, damaged, of another version, or of another kind of result.
         """
-        return load_result(cls, path)
+        with Path(path).open("rb") as file:
+            try:
+                record, arrays = _unpacked(file)
+                return cast("Self", decoded(fields_of(record), cls, arrays))
+            except Exception as error:  # damaged bytes make the parsers beneath raise nearly anything
+                raise ValueError(
+                    f"{str(path)!r} is no {cls.__name__} that `save` wrote, or damaged: {error}"
+                ) from error
 
 
-def save_result(result: Any, path: str | Path) -> Path:
-    """Write a dataclass whose class has `parts`; see `Stored.save`."""
-    arrays: Arrays = {}
-    known = _by_name(type(result))
-    record = {"format": FORMAT, "version": VERSION, "result": _encoded(result, "", arrays, known)}
-    arrays["record"] = np.frombuffer(json.dumps(record, ensure_ascii=False, allow_nan=False).encode(), np.uint8)
-    place = Path(path)
-    with tempfile.NamedTemporaryFile(dir=place.parent, prefix=place.name, delete=False) as file:
-        try:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-            file.close()
-            os.replace(file.name, place)
-        except BaseException:
-            file.close()
-            os.unlink(file.name)
-            raise
-    return place
-
-
-def load_result(cls: type[T], path: str | Path) -> T:
-    """Read what `save_result` wrote; see `Stored.load`."""
-    record, arrays = _read(Path(path))
-    if record.get("version") != VERSION:
+def fields_of(record: Any) -> dict[str, Any]:
+    """What a record holds beside its schema, which is this release's. Raises ValueError where it is another."""
+    found: dict[str, Any] = dict(record) if isinstance(record, dict) else {}
+    schema = found.pop("schema", None)
+    if schema != SCHEMA:
         raise ValueError(
-            f"{str(path)!r} is of version {record.get('version')!r} of the format, and this release reads version "
-            f"{VERSION}; load it with the release that wrote it, or compute it again"
+            f"its schema is {str(schema)[:40]!r}, and this release reads {SCHEMA!r}; "
+            "load it with the release that wrote it, or compute it again"
         )
-    try:
-        result = _decoded(record["result"], arrays, _by_name(cls))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} is damaged, or no result of this release ({error})") from error
-    if not isinstance(result, cls):
-        raise ValueError(f"{str(path)!r} holds a {type(result).__name__}, not a {cls.__name__}")
-    return result
-
-
-def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
-    """The record of a file, and its arrays."""
-    what = f"{str(path)!r} is no result that `save` wrote"
-    with path.open("rb") as file:
-        if not zipfile.is_zipfile(file):
-            raise ValueError(what)
-        try:
-            with np.load(file, allow_pickle=False) as archive:
-                if sum(entry.file_size for entry in archive.zip.infolist()) > LARGEST:
-                    raise ValueError(f"it unpacks to more than {LARGEST} bytes")
-                arrays = {name: archive[name] for name in archive.files}
-            if any(array.dtype.kind not in KINDS for array in arrays.values()):
-                raise ValueError("it holds an array of neither numbers, nor truth values, nor text")
-            record = json.loads(arrays.pop("record").tobytes().decode())
-        except Exception as error:  # damaged bytes make the parsers beneath raise nearly anything
-            raise ValueError(f"{what} ({error})") from error
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise ValueError(what)
-    return record, arrays
-
-
-def _by_name(cls: type) -> dict[str, type]:
-    """The classes that may occur in a result: itself and what it derives from, its subclasses, its parts and theirs."""
-    found = dict[str, type]()
-    waiting: list[type] = [one for one in cls.__mro__ if vars(one).get("parts")] or [cls]
-    while waiting:
-        one = waiting.pop()
-        if one.__name__ not in found:
-            found[one.__name__] = one
-            waiting += [*one.__subclasses__(), *getattr(one, "parts", ())]
     return found
 
 
-def _stored(cls: Any) -> list[str]:
-    """The fields of a dataclass that are in files: all but those whose metadata says "stored": False."""
-    return [f.name for f in fields(cls) if f.metadata.get("stored", True)]
+def _unpacked(file: Any) -> tuple[Any, Arrays]:
+    """The record of an archive, and its arrays; every byte of them has passed its checksum."""
+    arrays: Arrays = {}
+    with zipfile.ZipFile(file) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
+            raise ValueError(f"it unpacks to more than {LARGEST} bytes")
+        record = json.loads(archive.read(RECORD))
+        for name in set(archive.namelist()) - {RECORD}:
+            content = io.BytesIO(archive.read(name))
+            array = np.lib.format.read_array(content, allow_pickle=False)
+            if content.read(1) or array.dtype.kind not in KINDS:
+                raise ValueError(f"{name} is longer than its array, or holds neither numbers, truth values nor text")
+            arrays[name.removesuffix(".npy")] = array
+    return record, arrays
 
 
-def _encoded(value: Any, name: str, arrays: Arrays, known: Mapping[str, type]) -> Any:
-    """A value as JSON, its arrays put under their dotted names."""
+@cache
+def types_of(cls: type) -> dict[str, Any]:
+    """The types of a dataclass's fields that are in files: all but those whose metadata says "stored": False."""
+    hints = get_type_hints(cls)
+    return {f.name: hints[f.name] for f in fields(cast("Any", cls)) if f.metadata.get("stored", True)}
 
-    def within(part: str) -> str:
-        return f"{name}.{part}" if name else part
 
-    if isinstance(value, Enum):
-        return {"enum": type(value).__name__, "name": value.name}
+def encoded(value: Any, arrays: Arrays | None = None, name: str = "") -> Any:
+    """A value in JSON's types; its arrays are put into `arrays` under their dotted names, or written as lists.
+
+    Complex numbers are [real, imaginary]. Raises TypeError for what has no such form.
+
+    >>> encoded({"a": np.arange(2), "b": (1.5, math.inf)})
+    {'a': [0, 1], 'b': [1.5, 'inf']}
+    """
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, Enum):
+        return value.value if isinstance(value, str) else value.name
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
-        return value if math.isfinite(value) else {"number": str(value)}
+        return value if math.isfinite(value) else repr(value)
+    if isinstance(value, complex):
+        return [encoded(value.real), encoded(value.imag)]
     if isinstance(value, np.ndarray) and value.dtype.kind in KINDS:
+        if arrays is None:
+            return encoded(value.tolist())
+        while name in arrays:
+            name += "'"
         arrays[name] = value
         return {"array": name}
-    if isinstance(value, list | tuple):
-        items = [_encoded(item, within(str(i)), arrays, known) for i, item in enumerate(value)]
-        return items if isinstance(value, list) else {"tuple": items}
+    at = f"{name}." if name else ""
     if isinstance(value, Mapping):
-        return {"mapping": {str(key): _encoded(item, within(str(key)), arrays, known) for key, item in value.items()}}
-    if is_dataclass(value) and type(value).__name__ in known:
-        own = {name: _encoded(getattr(value, name), within(name), arrays, known) for name in _stored(type(value))}
-        return {"object": type(value).__name__, "fields": own}
-    raise TypeError(f"{name} is a {type(value).__name__}, which cannot be saved")
+        return {str(key): encoded(item, arrays, f"{at}{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [encoded(item, arrays, f"{at}{i}") for i, item in enumerate(value)]
+    if is_dataclass(value):
+        own = {field: encoded(getattr(value, field), arrays, at + field) for field in types_of(value.__class__)}
+        return {"kind": type(value).__name__, **own} if isinstance(value, Stored) else own
+    raise TypeError(f"{name or 'this'} is a {type(value).__name__}, {value!r}; use numbers, text, lists or arrays")
 
 
-def _decoded(value: Any, arrays: Arrays, known: Mapping[str, type]) -> Any:
-    """The inverse. Raises KeyError, TypeError or ValueError for what is not as the module says."""
-    if isinstance(value, list):
-        return [_decoded(item, arrays, known) for item in value]
-    if not isinstance(value, dict):
+def decoded(value: Any, wanted: Any, arrays: Arrays | None = None, name: str = "") -> Any:
+    """The inverse: the value of type `wanted` that is written so.
+
+    Raises TypeError or ValueError, which say where, for what is not of this type.
+
+    >>> decoded([1, "inf"], tuple[float, ...])
+    (1.0, inf)
+    >>> decoded("1", float, name="objective")
+    Traceback (most recent call last):
+        ...
+    TypeError: objective is a str, and a float is wanted
+    """
+    origin, inside = get_origin(wanted) or wanted, get_args(wanted)
+    at = f"{name}." if name else ""
+    if origin in (Union, UnionType):
+        return _first_of(value, inside, arrays, name)
+    if wanted is Any:
+        return _of_any_type(value, arrays)
+    if origin in (np.ndarray, NDArray) and isinstance(value, dict) and arrays is not None:
+        array, scalar = arrays[value["array"]], inside[-1]
+        if get_origin(scalar) is np.dtype:  # NDArray[…] is short for ndarray[…, dtype[…]], or an alias of its own
+            scalar = get_args(scalar)[0]
+        if scalar is Any or np.issubdtype(array.dtype, scalar):
+            return array
+        raise TypeError(f"{name} is an array of {array.dtype}")
+    if isinstance(value, dict) and is_dataclass(origin):
+        return _object(value, origin, arrays, at)
+    if isinstance(value, dict) and origin is Mapping:
+        return {key: decoded(item, inside[1], arrays, at + key) for key, item in value.items()}
+    if isinstance(value, list) and origin in (tuple, Sequence):
+        each = inside if origin is tuple and ... not in inside else (inside[0],) * len(value)
+        return tuple(decoded(v, t, arrays, f"{at}{i}") for i, (v, t) in enumerate(zip(value, each, strict=True)))
+    if wanted is float and (type(value) in (int, float) or value in WORDS):
+        return float(value)
+    if isinstance(origin, type) and issubclass(origin, Enum) and isinstance(value, str):
+        return origin(value) if issubclass(origin, str) else origin[value]
+    if type(value) is wanted:
         return value
-    if value.keys() == {"number"}:
-        return float(value["number"])
-    if value.keys() == {"array"}:
-        return arrays[value["array"]]
-    if value.keys() == {"tuple"}:
-        return tuple(_decoded(item, arrays, known) for item in value["tuple"])
-    if value.keys() == {"mapping"}:
-        return {key: _decoded(item, arrays, known) for key, item in value["mapping"].items()}
-    if value.keys() == {"enum", "name"}:
-        return cast("type[Enum]", known[value["enum"]])[value["name"]]
-    cls, given = known[value["object"]], value["fields"]
-    wanted = set(_stored(cls))
-    if given.keys() != wanted:
-        raise KeyError(f"{cls.__name__} has fields {sorted(wanted ^ given.keys())} too few or too many")
-    return cls(**{key: _decoded(item, arrays, known) for key, item in given.items()})
+    raise TypeError(
+        f"{name or 'this'} is a {type(value).__name__}, and a {getattr(wanted, '__name__', wanted)} is wanted"
+    )
+
+
+def _first_of(value: Any, types: tuple[Any, ...], arrays: Arrays | None, name: str) -> Any:
+    """The value as the first of several types that it is of; a word for a number is a number."""
+    for one in sorted(types, key=lambda one: one is not float) if value in WORDS else types:
+        try:
+            return decoded(value, one, arrays, name)
+        except (TypeError, ValueError, KeyError) as error:
+            last = error
+    raise last
+
+
+def _of_any_type(value: Any, arrays: Arrays | None) -> Any:
+    """A value whose field is declared to hold anything; a word for a number is a number."""
+    if isinstance(value, list):
+        return [_of_any_type(item, arrays) for item in value]
+    if isinstance(value, dict):
+        if arrays is not None and value.keys() == {"array"}:
+            return arrays[value["array"]]
+        return {key: _of_any_type(item, arrays) for key, item in value.items()}
+    return float(value) if value in WORDS else value
+
+
+def _object(record: dict[str, Any], cls: Any, arrays: Arrays | None, at: str) -> Any:
+    """The dataclass, or its subclass that "kind" names, of a record of its fields."""
+    if issubclass(cls, Stored):
+        kinds, kind = _family(cls), record.get("kind")
+        if kind not in kinds:
+            raise TypeError(f"it holds a {kind}, not a {cls.__name__}")
+        cls = kinds[kind]
+        record = {key: item for key, item in record.items() if key != "kind"}
+    wanted = types_of(cls)
+    if record.keys() != wanted.keys():
+        raise ValueError(
+            f"of {at}{cls.__name__}'s fields {sorted(wanted.keys() ^ record.keys())} are too few or too many"
+        )
+    return cls(**{key: decoded(item, wanted[key], arrays, at + key) for key, item in record.items()})
+
+
+def _family(cls: Any) -> dict[str, Any]:
+    """A class and its subclasses, by name."""
+    return {cls.__name__: cls} | {name: one for sub in cls.__subclasses__() for name, one in _family(sub).items()}

@@ -44,9 +44,9 @@ def diff(ctx: click.Context, a: Path, b: Path, out: Path, as_json: bool) -> None
     Exit codes: 0 the verdicts are the same, 1 some differ, 2 a place holds no report, 3 no prediction is in both.
     """
     from compare.reports.difference import NOTHING_SHARED, changed, difference
-    from compare.reports.saved import read_report
+    from compare.reports.report import Report
 
-    found = difference(read_report(a), read_report(b))
+    found = difference(Report.load(a), Report.load(b))
     page = found.write(out)
     if as_json:
         click.echo(found.to_json(), nl=False)

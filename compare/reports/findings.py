@@ -25,6 +25,8 @@ from compare.reports.verdict import Evidence, Verdict, decide
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
+else:
+    Canvas = Any  # whoever reads a saved report asks for the types of its fields
 
 Value = str | int | float | bool | None
 """What a cell of a table may hold. None is an empty cell."""

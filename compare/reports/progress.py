@@ -40,11 +40,19 @@ class Done(Generic[T]):
         return not self.note
 
 
-def bar(console: Console, left: ProgressColumn, *, show: bool) -> Progress:
+class Bar(Progress):
+    """As rich's, but that before its version 15 ends also a bar that is not drawn by an empty line."""
+
+    def stop(self) -> None:
+        if not self.disable:
+            super().stop()
+
+
+def bar(console: Console, left: ProgressColumn, *, show: bool) -> Bar:
     """A bar that `console` draws where it is a terminal: what is done, and in the column `left` how long the rest
     takes."""
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    return Progress(*columns, left, console=console, transient=True, disable=not (show and console.is_terminal))
+    return Bar(*columns, left, console=console, transient=True, disable=not (show and console.is_terminal))
 
 
 def run_parts(

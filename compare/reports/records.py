@@ -6,6 +6,9 @@ that a spreadsheet would take for a formula begins with an apostrophe.
 
 Numbers are in the units of the API (angles in radians), unrounded. JSON has no word for a number that is not finite,
 so those are the strings "nan", "inf", "-inf", which `float` of most languages reads back; CSV uses the same words.
+
+The JSON is the record of `solvers.storage`, with what a reader wants to know first, and it is the one form in which a
+report is saved: `Report.load` reads it back, all but the pictures.
 """
 
 from __future__ import annotations
@@ -14,22 +17,23 @@ import csv
 import hashlib
 import io
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compare.reports.findings import Check, Findings, Section
+from compare.reports.findings import Findings, Section
 from compare.reports.verdict import Verdict
-from compare.reports.wording import clean
+from compare.reports.wording import clean, one_line
+from solvers.storage import SCHEMA, decoded, encoded, fields_of
 
-SCHEMA = "implicitbias-report/1"
-"""Named in every JSON report; the number changes when a key changes its meaning."""
+if TYPE_CHECKING:
+    from compare.reports.report import Report
+
+FILE = "report.json"
 
 FORMULA = "=+-@＝＋－＠"
 """What spreadsheets begin a formula with, in both widths."""
@@ -46,38 +50,39 @@ CHECK_FIELDS = (
 )
 
 
-def plain(value: Any) -> Any:
-    """The value in JSON's own types: numpy unwrapped, complex as [real, imaginary], non-finite floats in words."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, complex):
-        return [plain(value.real), plain(value.imag)]
-    if isinstance(value, float) and not math.isfinite(value):
-        return repr(value)
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if value is None or isinstance(value, (str, int, float)):
-        return value
-    raise TypeError(f"a report cannot hold a {type(value).__name__}: {value!r}; use numbers, text, lists or arrays")
-
-
 def to_json(report: Findings) -> str:
     """The whole report but its pictures, indented, keys in reading order, one text for one report."""
     record = contents(report)
     return json_text({"schema": SCHEMA, "run": identity(record), **record}, indent=1) + "\n"
 
 
+def from_json(cls: type[Report], place: str | Path) -> Report:
+    """The report in a folder that `Report.write` wrote, or in a file of `to_json`; see `Report.load`."""
+    path = Path(place) / FILE if Path(place).is_dir() else Path(place)
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"there is no report at {str(place)!r}; give the folder that --out named, or its {FILE}"
+        ) from error
+    try:
+        record = fields_of(json.loads(text))
+        if record.pop("run") != identity(record):
+            raise ValueError("it is not what its `run` was made of")
+        return from_contents(cls, record)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise ValueError(
+            f"{str(path)!r} is no report of `implicitbias compare`, or damaged: {one_line(error)}"
+        ) from error
+
+
 def json_text(value: Any, indent: int | None = None) -> str:
-    """JSON of what `plain` takes, safe to print: characters that `clean` leaves out are escaped.
+    """JSON of what `solvers.storage` writes, safe to print: characters that `clean` leaves out are escaped.
 
     >>> json_text({"file": "a\u202e.csv"}) == '{"file": "a\\\\u202e.csv"}'
     True
     """
-    text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False, indent=indent)
+    text = json.dumps(encoded(value), ensure_ascii=False, allow_nan=False, indent=indent)
     return text if clean(text) == text else "".join(c if clean(c) else json.dumps(c)[1:-1] for c in text)
 
 
@@ -88,22 +93,28 @@ def run_of(report: Findings) -> str:
 
 def identity(record: Mapping[str, Any]) -> str:
     """The first 16 hex digits of a record's SHA-256."""
-    return hashlib.sha256(json.dumps(plain(record)).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(record).encode()).hexdigest()[:16]
 
 
 def contents(report: Findings) -> dict[str, Any]:
-    """All of a report that JSON holds."""
+    """All of a report that JSON holds: what follows from its fields, and the fields."""
     return {
-        "title": report.title,
+        "kind": "Report",
         "passed": report.passed,
         "summary": report.summary,
         "counts": {verdict.value: report.count(verdict) for verdict in Verdict},
-        "complete": report.complete,
-        "notes": report.notes,
-        "sections": [section_record(section) for section in report.sections],
-        "provenance": asdict(report.provenance),
         "tables": list(to_csv(report)),
+        **encoded(report),
     }
+
+
+def from_contents(cls: type[Report], record: Mapping[str, Any]) -> Report:
+    """The report of what `contents` wrote. Raises KeyError, TypeError or ValueError for anything else."""
+    if record["kind"] != "Report":
+        raise TypeError(f"it holds a {record['kind']}")
+    follows = ("kind", "passed", "summary", "counts", "tables")
+    report: Report = decoded({key: item for key, item in record.items() if key not in follows}, cls)
+    return report
 
 
 def tables_of(record: Path) -> set[str]:
@@ -116,30 +127,10 @@ def tables_of(record: Path) -> set[str]:
         return set()
 
 
-def section_record(section: Section) -> dict[str, Any]:
-    """One section in JSON's shape."""
-    return {
-        "title": section.title,
-        "group": section.group,
-        "text": section.text,
-        "columns": [asdict(column) for column in section.columns],
-        "rows": [dict(row) for row in section.rows],
-        "checks": [check_record(check) for check in section.checks],
-        "figures": [
-            {"name": figure.name, "caption": figure.caption, "data": figure.data} for figure in section.figures
-        ],
-    }
-
-
-def check_record(check: Check) -> dict[str, Any]:
-    """One check in JSON's shape, with its verdict in one word."""
-    return {**asdict(check), "verdict": check.verdict.value}
-
-
 def to_csv(report: Findings) -> dict[str, str]:
     """CSV texts by file name: all checks, each section's table, each figure's numbers."""
     checks = [
-        [plain({"section": section.title, **check_record(check)}[name]) for name in CHECK_FIELDS]
+        [section.title, *(encoded(getattr(check, name)) for name in CHECK_FIELDS[1:])]
         for section in report.sections
         for check in section.checks
     ]
@@ -156,13 +147,13 @@ def to_csv(report: Findings) -> dict[str, str]:
 def section_csv(section: Section) -> str:
     """A section's table: one line per row, the units in the header."""
     names = [f"{c.key} [{c.unit}]" if c.unit else c.key for c in section.columns]
-    return table(names, [[plain(row.get(c.key)) for c in section.columns] for row in section.rows])
+    return table(names, [[encoded(row.get(c.key)) for c in section.columns] for row in section.rows])
 
 
 def columns_csv(data: Mapping[str, Any]) -> str:
     """Named columns of possibly different lengths side by side; a missing entry is an empty cell."""
     columns = [np.atleast_1d(np.asarray(values)).ravel().tolist() for values in data.values()]
-    return table(tuple(data), [[plain(value) for value in row] for row in zip_longest(*columns)])
+    return table(tuple(data), [[encoded(value) for value in row] for row in zip_longest(*columns)])
 
 
 def table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

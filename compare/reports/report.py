@@ -19,11 +19,10 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from compare.reports.atomic import write_files
+from compare.reports.atomic import write_files, write_text
 from compare.reports.findings import Check, Column, Figure, Findings, Section, Value
-from compare.reports.provenance import DataUsed, Provenance
 from compare.reports.verdict import Evidence, Verdict
 
 if TYPE_CHECKING:
@@ -45,8 +44,6 @@ class Report(Findings):
     >>> report.summary
     'confirmed 1 of 1, refuted 0, not reached 0; 0 measurements without a prediction'
     """
-
-    parts: ClassVar[tuple[type, ...]] = (Section, Column, Check, Verdict, Figure, Provenance, DataUsed)
 
     def __add__(self, other: Report) -> Report:
         if not isinstance(other, Report):
@@ -103,24 +100,28 @@ class Report(Findings):
         return pd.DataFrame(rows, columns=["section", *names])
 
     def save(self, path: str | Path) -> Path:
-        """Write the report to one file that `load` reads, whole or not at all, and return its path.
+        """Write the report to one file, as `to_json` says it, whole or not at all, and return its path.
 
         Of figures the numbers are kept and not the drawing: a loaded report draws them as plain lines. Raises OSError
         where the file cannot be written.
         """
-        from solvers.storage import save_result
-
-        return save_result(self, path)
+        write_text(Path(path), self.to_json())
+        return Path(path)
 
     @classmethod
-    def load(cls, path: str | Path) -> Report:
-        """The report in a file that `save` wrote. Nothing in it is run.
+    def load(cls, place: str | Path) -> Report:
+        """The report in a file that `save` wrote, in a folder that `write` wrote, or in its report.json.
 
-        Raises OSError where there is no such file, ValueError where it is another one, damaged, or of another version.
+        Raises OSError where there is none, ValueError where it is another file, damaged, or of another version.
+
+        >>> Report.load("nowhere")
+        Traceback (most recent call last):
+            ...
+        FileNotFoundError: there is no report at 'nowhere'; give the folder that --out named, or its report.json
         """
-        from solvers.storage import load_result
+        from compare.reports.records import from_json
 
-        return load_result(cls, path)
+        return from_json(cls, place)
 
     def to_json(self) -> str:
         """Everything but the pictures, as JSON. Non-finite numbers are the strings "nan", "inf", "-inf"."""
@@ -151,11 +152,11 @@ class Report(Findings):
 
         Raises OSError when the folder cannot be written.
         """
-        from compare.reports.records import tables_of
+        from compare.reports.records import FILE, tables_of
 
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
         page = place / "report.html"
-        texts = {page.name: self.to_html(), "report.json": self.to_json(), **self.to_csv()}
-        write_files(place, texts, obsolete=lambda: tables_of(place / "report.json"))
+        texts = {page.name: self.to_html(), FILE: self.to_json(), **self.to_csv()}
+        write_files(place, texts, obsolete=lambda: tables_of(place / FILE))
         return page

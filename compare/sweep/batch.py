@@ -29,7 +29,8 @@ from typing import Any
 from compare.reports.findings import Value, unwrap
 from compare.reports.provenance import Provenance
 from compare.sweep.cell import Cell
-from compare.sweep.store import LAST, Outcome
+from compare.sweep.frame import LAST
+from compare.sweep.store import Outcome
 
 Measure = Callable[[Cell], Mapping[str, Any]]
 LONGEST_MESSAGE = 2000

@@ -99,8 +99,6 @@ class Limit(Stored, Card):
         ‖w̃ − Σ_n λ_n ∇m_n(w̃)‖₂ ≤ ε,      λ_n (m_n(w̃) − 1) ≤ δ  for every n.
     """
 
-    parts = (FlowPath, Integrated, FlowStatus, Reached, Certificate, TwoLayerRelu)
-
     weights: Mapping[str, Array] = field(repr=False)
     """The limit direction: named parameters of joint Euclidean norm 1."""
     predictor: Array | None = field(repr=False)

@@ -5,6 +5,7 @@ import math
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -20,11 +21,12 @@ from scipy.stats import sem
 
 from compare.reports.atomic import locked, write_text
 from compare.reports.provenance import DataUsed, Provenance
-from compare.reports.records import plain, slug, to_json
+from compare.reports.records import slug, to_json
 from compare.reports.report import Check, Column, Report, Section
 from compare.reports.terminal import comparison
 from compare.reports.verdict import Evidence, Verdict
 from compare.reports.wording import cell, clean, header, measurement, number
+from solvers.storage import encoded
 
 
 def printed(report, width=200):
@@ -174,7 +176,7 @@ def test_adding_reports_keeps_everything(report):
 
 def test_json_is_standard_and_holds_the_numbers(report):
     record = json.loads(report.to_json(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    assert record["schema"] == "implicitbias-report/1"
+    assert record["schema"] == "implicitbias/2"
     assert record["passed"] is True
     assert record["complete"] is True
     assert record["summary"] == "confirmed 1 of 1, refuted 0, not reached 0; 1 measurement without a prediction"
@@ -199,15 +201,15 @@ def test_json_is_standard_and_holds_the_numbers(report):
 
 @given(st.floats(), st.text())
 def test_json_gives_every_float_and_text_back(value, text):
-    record = json.loads(json.dumps(plain({"v": np.float64(value), "t": text, "z": 1j * value}), allow_nan=False))
+    record = json.loads(json.dumps(encoded({"v": np.float64(value), "t": text, "z": 1j * value}), allow_nan=False))
     assert record["t"] == text
     back = float(record["v"])
     assert back == value or (math.isnan(back) and math.isnan(value))
 
 
 def test_json_refuses_what_it_cannot_say():
-    with pytest.raises(TypeError, match="cannot hold a object"):
-        plain({"a": object()})
+    with pytest.raises(TypeError, match="is a object"):
+        encoded({"a": object()})
 
 
 def test_csv_holds_every_table_with_units(report):
@@ -347,7 +349,7 @@ def test_a_damaged_or_hostile_record_removes_nothing(report, tmp_path, tables):
     folder = tmp_path / "out"
     folder.mkdir()
     (tmp_path / "victim.csv").write_text("x")
-    (folder / "report.json").write_text(f'{{"schema": "implicitbias-report/1", "tables": {tables}}}')
+    (folder / "report.json").write_text(f'{{"schema": "implicitbias/2", "tables": {tables}}}')
     report.write(folder)
     assert (tmp_path / "victim.csv").exists()
     assert (folder / "report.html").exists()
@@ -375,25 +377,51 @@ def test_numbers_stay_numbers_in_csv(report):
     assert text.split() == ["a", "-1.5", "-inf", "nan", "-1.5", "+3", "True", '""']
 
 
-WRITER = """
-import sys, time
+WRITERS = """
+import os, sys
 from dataclasses import replace
 sys.path.insert(0, sys.argv[1])
 from conftest import sample
-from compare.reports import report
+from compare.reports import records, report
 report.Report.to_html = lambda self: f"<p>{self.title}</p>" * 3000
 first = sample()
-print("ready", flush=True)
-for i in range(10_000):
-    replace(first, title=f"{sys.argv[3]} {i}").write(sys.argv[2])
+for line in sys.stdin:
+    folder, name, started = line.split()
+    if not (process := os.fork()):
+        for i in range(10_000):
+            replace(first, title=f"{name} {i}").write(folder)
+            if not i:
+                open(started, "w").close()
+    print(process, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
 """
 
 
-def writer(folder, name):
-    command = [sys.executable, "-c", WRITER, str(Path(__file__).parent), str(folder), name]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
-    return process
+class Writer:
+    """A process that writes report after report, the first of which is there; forked, as importing takes a second."""
+
+    def __init__(self, forks, folder, name):
+        self.forks, started = forks, folder / f"{name} started".replace(" ", "-")
+        print(folder, name, started, file=forks.stdin, flush=True)
+        self.number = int(forks.stdout.readline())
+        while not started.exists():
+            time.sleep(0.001)
+        started.unlink()
+
+    def end(self, signal_number):
+        """How it ended."""
+        os.kill(self.number, signal_number)
+        return int(self.forks.stdout.readline())
+
+
+@pytest.fixture(scope="module")
+def forks():
+    """Two processes that start writers, one after another each."""
+    command = [sys.executable, "-W", "ignore", "-c", WRITERS, str(Path(__file__).parent)]
+    running = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in "ab"]
+    yield running
+    for process in running:
+        process.communicate()
 
 
 def of_one_run(folder):
@@ -404,28 +432,22 @@ def of_one_run(folder):
     return (folder / "report.html").read_text() == f"<p>{title}</p>" * 3000
 
 
-def test_a_killed_writer_mixes_no_runs_and_the_next_one_clears_up(report, tmp_path):
+def test_a_killed_writer_mixes_no_runs_and_the_next_one_clears_up(report, forks, tmp_path):
     rng = random.Random(0)
     for i in range(8):
-        process = writer(tmp_path, str(i))
+        writer = Writer(forks[0], tmp_path, str(i))
         time.sleep(rng.uniform(0.0, 0.05))
-        process.kill()
-        process.communicate()
-        with locked(tmp_path):
-            pass
-        assert not (tmp_path / "report.json").exists() or of_one_run(tmp_path)
+        assert writer.end(signal.SIGKILL) == -signal.SIGKILL  # it did not end by an error before
+        assert of_one_run(tmp_path)
     report.write(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*report.to_csv(), "report.html", "report.json"])
 
 
-def test_two_writers_mix_no_runs_and_leave_each_others_work_alone(tmp_path):
+def test_two_writers_mix_no_runs_and_leave_each_others_work_alone(forks, tmp_path):
     for i in range(4):
-        writers = [writer(tmp_path, f"{i}{name}") for name in "ab"]
+        writers = [Writer(each, tmp_path, f"{i}{name}") for each, name in zip(forks, "ab", strict=True)]
         time.sleep(0.1)
-        for process in writers:
-            process.terminate()
-            assert process.wait(20) == -15  # it did not end by an error before
-            process.communicate()
+        assert [writer.end(signal.SIGTERM) for writer in writers] == [-signal.SIGTERM] * 2
         assert of_one_run(tmp_path)
 
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import stat
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +20,7 @@ from compare import Report, compare_margin
 from gd import Diagonal, descend, flow_limit
 from gd.flow.limit import Limit
 from solvers import Bridge, ConvKernel, Regularizer, Solution, max_margin, weighted_spline
-from solvers.storage import VERSION
+from solvers.storage import SCHEMA
 
 X = [[2.0, 1.0, 0.3], [-1.0, -3.0, 1.0], [3.0, 1.0, -0.4]]
 y = ["oak", "elm", "oak"]
@@ -28,14 +33,8 @@ def report() -> Report:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two results hold the same numbers: as files, which have no place for anything else."""
-    files = []
-    for i, result in enumerate((one, other)):
-        path = Path(f"{i}.npz")
-        result.save(path)
-        with np.load(path, allow_pickle=False) as archive:
-            files.append({name: archive[name].tolist() for name in archive.files})
-    return str(files[0]) == str(files[1])
+    """Whether two results hold the same: as files, which have no place for anything else."""
+    return Path(one.save("one")).read_bytes() == Path(other.save("other")).read_bytes()
 
 
 @pytest.mark.parametrize("regularizer", [Bridge(1), Bridge(0.5), ConvKernel(2)], ids=str)
@@ -79,57 +78,144 @@ def test_reports_come_back(report: Report, tmp_path: Path, monkeypatch: pytest.M
     assert set(frame.verdict) <= {"confirmed", "refuted", "not reached", "no prediction"}
 
 
-def altered(path: Path, change: Any) -> Path:
-    """A copy of a file whose record is changed."""
-    with np.load(path) as archive:
+def test_a_report_has_one_form(report: Report, tmp_path: Path) -> None:
+    report.write(tmp_path)
+    saved = report.save(tmp_path / "saved.json").read_bytes()
+    assert saved == (tmp_path / "report.json").read_bytes() == report.to_json().encode()
+    assert Report.load(tmp_path).to_json() == Report.load(tmp_path / "saved.json").to_json() == report.to_json()
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+def test_files_have_the_mode_that_the_umask_leaves(report: Report, mask: int, tmp_path: Path) -> None:
+    before = os.umask(mask)
+    try:
+        files = [max_margin(X, y, "l2").save(tmp_path / "s.npz"), report.save(tmp_path / "r.json")]
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o666 & ~mask] * 2
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a solution in which other solutions are."""
+    return max_margin(X, y, Bridge(0.5), fit_intercept=True).save(tmp_path_factory.mktemp("saved") / "s.npz")
+
+
+def rewritten(file: Path, to: Path, change: Callable[[dict[str, Any]], Any], **others: Any) -> Path:
+    """A copy of a file whose record is changed, and in which other arrays are."""
+    with np.load(file) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    record = json.loads(arrays["record"].tobytes())
+    record = json.loads(arrays.pop("record.json"))
     change(record)
-    arrays["record"] = np.frombuffer(json.dumps(record).encode(), np.uint8)
-    np.savez(path.with_name("altered.npz"), **arrays)
-    return path.with_name("altered.npz")
+    np.savez(to, **{**arrays, **others})
+    with zipfile.ZipFile(to, "a") as archive:
+        archive.writestr("record.json", json.dumps(record))
+    return to
 
 
-def test_other_files_are_refused_in_a_sentence(tmp_path: Path) -> None:
-    path = max_margin(X, y, "l2").save(tmp_path / "s.npz")
-    wrong = [
-        (
-            lambda record: record.update(version=VERSION + 1),
-            r"version 2 of the format, and this release reads version 1",
-        ),
-        (lambda record: record.update(format="another"), "no result that `save` wrote"),
-        (lambda record: record["result"]["fields"].pop("beta"), "damaged, or no result of this release.*beta"),
-        (lambda record: record["result"]["fields"].update(beta={"array": "absent"}), "damaged.*absent"),
-        (lambda record: record["result"].update(object="Popen"), "damaged.*Popen"),
-        (lambda record: record["result"]["fields"].update(objective={"number": "abc"}), "npz.*damaged.*abc"),
-        (lambda record: record["result"]["fields"].update(status={"enum": "Status", "name": "PERFECT"}), "damaged"),
-    ]
-    for change, message in wrong:
-        with pytest.raises(ValueError, match=message):
-            Solution.load(altered(path, change))
-    with pytest.raises(ValueError, match="no result of this release"):
-        Limit.load(path)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema": "implicitbias/3"}, "'implicitbias/3', and this release reads 'implicitbias/2'"),
+        ({"kind": "Limit"}, "a Limit, not a Solution"),
+        ({"kind": "Popen"}, "a Popen, not a Solution"),
+        ({"kind": "Solution"}, "from_start.*too few or too many"),
+        ({"beta": {"array": "absent"}}, "absent"),
+        ({"beta": [1.0, 2.0]}, "beta is a list"),
+        ({"objective": "1.0"}, "objective is a str, and a float is wanted"),
+        ({"objective": True}, "objective is a bool, and a float is wanted"),
+        ({"objective": None}, "objective is a NoneType, and a float is wanted"),
+        ({"status": "PERFECT"}, "PERFECT"),
+        ({"unique": 1}, "unique is a int, and a Uniqueness is wanted"),
+        ({"stats": [1]}, "stats is a list"),
+        ({"certificate": {}}, "certificate.Certificate's fields.*margin.*too few or too many"),
+        ({"stationary_points": [3]}, "stationary_points.0 is a int"),
+    ],
+    ids=str,
+)
+def test_fields_of_another_type_are_refused(file: Path, change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"is no Solution that `save` wrote, or damaged: .*{message}"):
+        Solution.load(rewritten(file, tmp_path / "s.npz", lambda record: record.update(change)))
+
+
+@pytest.mark.parametrize(
+    "beta",
+    [np.array(["2020-01-01"], dtype="datetime64[D]"), np.array(["a", "b", "c"]), np.arange(3), np.array([{}], object)],
+    ids=["dates", "text", "integers", "objects"],
+)
+def test_arrays_of_another_kind_are_refused(file: Path, beta: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="or damaged"):
+        Solution.load(rewritten(file, tmp_path / "s.npz", lambda record: None, beta=beta))
+
+
+def test_any_field_of_another_kind_is_refused(file: Path, tmp_path: Path) -> None:
+    """Each number, text, list and object of the record, in turn, replaced by what is of no field's type there."""
+    with zipfile.ZipFile(file) as archive:
+        record = json.loads(archive.read("record.json"))
+
+    def places(value: Any) -> list[tuple[Any, Any]]:
+        inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        return [place for key, item in inside if key != "stats" for place in [(value, key), *places(item)]]
+
+    for owner, key in places(record):
+        kept = owner[key]
+        for wrong in (["x"], {"x": 1}):
+            owner[key] = wrong
+            with pytest.raises(ValueError, match="or damaged"):
+                Solution.load(rewritten(file, tmp_path / "s.npz", lambda written: written.update(record)))
+        owner[key] = kept
+    assert Solution.load(rewritten(file, tmp_path / "s.npz", lambda written: written.update(record)))
+
+
+def test_a_flipped_bit_is_noticed_or_changes_nothing(file: Path, report: Report, tmp_path: Path) -> None:
+    """Every result of a damaged file is refused or the same; times and other fields that nobody reads may change."""
+    random = np.random.default_rng(0)
+    for cls, path in ((Solution, file), (Report, report.save(tmp_path / "r.json"))):
+        whole, damaged, refused = path.read_bytes(), tmp_path / "damaged", 0
+        text = cls.load(path).save(tmp_path / "again").read_bytes()
+        for bit in random.integers(8 * len(whole), size=150):
+            changed = bytearray(whole)
+            changed[bit // 8] ^= 1 << bit % 8
+            damaged.write_bytes(changed)
+            try:
+                found = cls.load(damaged)
+            except ValueError:  # in one sentence; every other exception fails
+                refused += 1
+            else:
+                assert found.save(tmp_path / "again").read_bytes() == text
+        assert refused > 75
+
+
+def test_other_files_are_refused_in_a_sentence(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="holds a BridgeSolution, not a Limit"):
+        Limit.load(file)
     (tmp_path / "text.npz").write_text("no archive")
-    with pytest.raises(ValueError, match="no result that `save` wrote"):
-        Solution.load(tmp_path / "text.npz")
-    np.savez(tmp_path / "pickle.npz", record=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(ValueError, match="no result that `save` wrote"):
-        Solution.load(tmp_path / "pickle.npz")
+    np.savez(tmp_path / "other.npz", beta=np.zeros(3))
+    for other in ("text.npz", "other.npz"):
+        with pytest.raises(ValueError, match="is no Solution that `save` wrote"):
+            Solution.load(tmp_path / other)
     with pytest.raises(FileNotFoundError):
         Solution.load(tmp_path / "absent.npz")
     with pytest.raises(FileNotFoundError):
-        max_margin(X, y, "l2").save(tmp_path / "absent" / "s.npz")
-    assert [file.name for file in tmp_path.iterdir() if "s.npz" in file.name] == ["s.npz"]  # no half-written file
+        Solution.load(file).save(tmp_path / "absent" / "s.npz")
 
 
-def test_arrays_of_dates_are_refused(tmp_path: Path) -> None:
-    path = max_margin([[1.0, 2.0]], [1.0], Bridge(1)).save(tmp_path / "s.npz")
-    with np.load(path) as archive:
-        arrays = dict(archive)
-    arrays["beta"] = np.array(["2020-01-01", "2021-01-01"], dtype="datetime64[D]")
-    np.savez(path, **arrays)
-    with pytest.raises(ValueError, match="neither numbers, nor truth values, nor text"):
-        Solution.load(path)
+def test_what_would_be_refused_is_not_written(file: Path, tmp_path: Path) -> None:
+    solution = max_margin(X, y, "l2")
+    for wrong in ({"stats": {"a": object()}}, {"objective": "1"}, {"beta": [1.0]}, {"dual": np.zeros(3, complex)}):
+        with pytest.raises(TypeError):
+            replace(solution, **wrong).save(tmp_path / "s.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_form_is_what_the_documentation_says(file: Path) -> None:
+    with np.load(file, allow_pickle=False) as archive:
+        record = json.loads(archive["record.json"])
+        assert archive["beta"].tolist() == Solution.load(file).beta.tolist()
+        assert {f"{name}.npy" for name in archive.files} >= {"beta.npy", "certificate.dual.npy"}
+    assert (record["schema"], record["kind"], record["status"]) == (SCHEMA, "BridgeSolution", "STATIONARY")
+    assert record["certificate"]["dual"] == {"array": "certificate.dual"}
+    assert [point["kind"] for point in record["stationary_points"]] == ["Solution"] * len(record["stationary_points"])
 
 
 def test_results_draw_themselves() -> None:

@@ -18,11 +18,12 @@ from rich.console import Console
 from compare import load_sweep, run_sweep
 from compare.command_line import cli
 from compare.commands.sweep import as_text
+from compare.sweep.driver import Driver
 from compare.sweep.measure import data_of, measure_cell
 from compare.sweep.plan import plan_of
 from compare.sweep.progress import SweepProgress
-from compare.sweep.store import FILE, Outcome, Store, SweepBusyError
-from compare.sweep.sweep import Driver
+from compare.sweep.store import Outcome, Store
+from compare.sweep.store_file import FILE, SweepBusyError
 from solvers import NotSeparableError
 
 
@@ -72,7 +73,7 @@ def alive(pid):
         return False
 
 
-def until(condition, seconds=20.0):
+def until(condition, seconds=100.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited too long"
@@ -277,7 +278,7 @@ def test_failing_cells_are_recorded_and_do_not_stop_the_rest(tmp_path):
 
 
 def test_a_cell_whose_workers_died_is_tried_by_three_more_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr("compare.sweep.sweep.DEATHS", 1)
+    monkeypatch.setattr("compare.sweep.driver.DEATHS", 1)
     runs = []
     for _ in range(5):
         result = run_sweep(plan(1), tmp_path, jobs=1, measure=lambda cell: os.kill(os.getpid(), signal.SIGKILL))
@@ -336,7 +337,7 @@ def test_what_cells_print_is_stored_and_reaches_no_terminal(tmp_path):
 
 
 def test_slow_cells_are_named_while_they_run(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("compare.sweep.sweep.SLOW", 0.3)
+    monkeypatch.setattr("compare.sweep.driver.SLOW", 0.3)
     run_sweep(plan(1), tmp_path, jobs=1, measure=lambda cell: time.sleep(3) or {"value": 1}, progress=True)
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("at work for")]
     assert lines

@@ -28,7 +28,7 @@ def plan(cells):
     return plan_of({"grid": {"data": "synthetic:3,4,0", "network": "diagonal", "seed": {"from": 0, "to": cells - 1}}})
 
 
-def until(condition, seconds=20.0):
+def until(condition, seconds=100.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited too long"

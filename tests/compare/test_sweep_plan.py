@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compare.data.load import DataError
-from compare.sweep.plan import Options, PlanError, plan_of, read_plan, source_of
+from compare.sweep.plan import Options, plan_of, read_plan, source_of
+from compare.sweep.plan_checks import PlanError
 
 TINY = "synthetic:3,4,0"
 

@@ -8,7 +8,9 @@ import warnings
 import pytest
 
 from compare import load_sweep
-from compare.sweep.store import FILE, Outcome, Store, StoreError, SweepBusyError, salvaged
+from compare.sweep.sealed_rows import salvaged
+from compare.sweep.store import Outcome, Store
+from compare.sweep.store_file import FILE, StoreError, SweepBusyError
 
 CELLS = 80
 
@@ -106,7 +108,7 @@ def test_of_a_cell_that_ran_again_the_last_outcome_is_salvaged(tmp_path):
         store.add([Outcome("k", {"seed": 0}, 0.1, "w", {}, "KeyError", "no")])
         store.add([Outcome("k", {"seed": 0}, 0.1, "w", {"value": 2.0})])
         assert (store.done, store.failed) == ({"k"}, {})
-    assert salvaged(tmp_path / FILE)["cell", "k"]["numbers"] == {"value": 2.0}
+    assert salvaged([tmp_path / FILE])["cell", "k"]["numbers"] == {"value": 2.0}
     assert b"KeyError" not in (tmp_path / FILE).read_bytes()  # and the first one is gone from the file
 
 
