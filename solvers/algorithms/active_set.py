@@ -43,7 +43,7 @@ def newton_on_support(
 
     In one step no group changes by more than `largest_change` times its size. Newton's method ends early where a group
     has shrunk below `collapsed` times its start: then it is not in the support. With `drop`, groups that a whole step
-    would reverse and rows whose weight it would make negative are taken out, the worst first, and it goes on from there.
+    would reverse and rows whose weight it would make negative are taken out, the worst first, and it goes on.
 
     B has shape (N, G, m). A coordinate whose column is zero (the imaginary part of a real frequency) stays zero.
 
@@ -61,7 +61,7 @@ def newton_on_support(
             break
         unit = x / radius[:, None]
         gradient = (weight * radius ** (p - 1.0))[:, None] * unit
-        flat = A.reshape(rows.size, -1)
+        flat = A.reshape(rows.size, x.size)
         if iteration == 0:
             alpha = np.linalg.lstsq(flat.T, gradient.reshape(-1), rcond=None)[0] if p < 1 else alpha
         if not near:  # near the solution the last matrix contracts the error a millionfold
@@ -70,13 +70,10 @@ def newton_on_support(
         dx, d_alpha = solve(open_groups, extended_product(flat, x.reshape(-1)) - target)
         if not (np.isfinite(dx).all() and np.isfinite(d_alpha).all()):
             return None
-        if drop:
-            reversal = -np.einsum("gi,gi->g", unit, dx) / radius, -d_alpha / alpha
-            worst = max(float(part.max(initial=0.0)) for part in reversal)
-            kept, positive = (part < max(1.0, _AS_BAD * worst) for part in reversal)
+        kept, positive = _not_reversed(-np.einsum("gi,gi->g", unit, dx) / radius, -d_alpha / alpha)
+        if drop and not (kept.all() and positive.all()):
             if not (kept.any() and positive.any()):
                 return None
-        if drop and worst >= 1.0:
             groups, rows, near = groups[kept], rows[positive], False
             x, start, weight = x[kept], start[kept], weight[kept]
             alpha, target, A = alpha[positive], target[positive], A[np.ix_(positive, kept)]
@@ -92,6 +89,12 @@ def newton_on_support(
     result, multipliers = np.zeros_like(b), np.zeros_like(dual)
     result[groups], multipliers[rows] = x, alpha
     return result, multipliers
+
+
+def _not_reversed(groups: Real, rows: Real) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which of them a step leaves: all that it reduces by less than the whole, or by little next to the worst."""
+    worst = max(float(groups.max(initial=0.0)), float(rows.max(initial=0.0)))
+    return groups < max(1.0, _AS_BAD * worst), rows < max(1.0, _AS_BAD * worst)
 
 
 def _step_solver(
