@@ -70,10 +70,11 @@ def newton_on_support(
         dx, d_alpha = solve(open_groups, extended_product(flat, x.reshape(-1)) - target)
         if not (np.isfinite(dx).all() and np.isfinite(d_alpha).all()):
             return None
-        kept, positive = _not_reversed(-np.einsum("gi,gi->g", unit, dx) / radius, -d_alpha / alpha)
-        if drop and not (kept.all() and positive.all()):
+        if drop:
+            kept, positive = _not_reversed(-np.einsum("gi,gi->g", unit, dx) / radius, -d_alpha / alpha)
             if not (kept.any() and positive.any()):
                 return None
+        if drop and not (kept.all() and positive.all()):
             groups, rows, near = groups[kept], rows[positive], False
             x, start, weight = x[kept], start[kept], weight[kept]
             alpha, target, A = alpha[positive], target[positive], A[np.ix_(positive, kept)]
