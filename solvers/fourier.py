@@ -104,8 +104,11 @@ class HalfSpectrum:
 
     def coordinates(self, x: Array) -> Array:
         """(Re x̂, Im x̂) of real signals (..., *grid): shape (..., G, 2). The imaginary part of a real one is zero."""
-        hat = transform(x, self.grid).reshape(*x.shape[: x.ndim - len(self.grid)], -1)
-        half = np.ascontiguousarray(hat[..., self.own])  # indexing leaves it in column order
+        if len(self.grid) == 1:
+            half = np.fft.rfft(x, norm="ortho")
+        else:
+            hat = transform(x, self.grid).reshape(*x.shape[: x.ndim - len(self.grid)], -1)
+            half = np.ascontiguousarray(hat[..., self.own])  # indexing leaves it in column order
         return np.stack([half.real, np.where(self.own == self.partner, 0.0, half.imag)], axis=-1)
 
     def signal(self, coordinates: Array) -> Array:

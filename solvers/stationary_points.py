@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvers.algorithms.active_set import newton_on_support
-from solvers.algorithms.interior_point import GroupRows
+from solvers.algorithms.group_rows import GroupRows
 from solvers.algorithms.reweighting import reweighted, weights_at
 from solvers.arrays import Array
 from solvers.certificate import certified, nearest_multipliers

@@ -18,6 +18,9 @@ from solvers.algorithms.factorizations import Real
 from solvers.arrays import Array
 from solvers.extended_precision import extended_product
 
+_AS_BAD = 0.1
+"""Groups and rows leave with the worst if their reversal is this part of its: those that it displaces are to stay."""
+
 
 def newton_on_support(
     B: Real,
@@ -32,87 +35,117 @@ def newton_on_support(
     max_steps: int = 30,
     largest_change: float = 0.5,
     collapsed: float = 0.0,
+    drop: bool = False,
 ) -> tuple[Real, Real] | None:
     """From b (G, m) and α (N,), the nearby solution supported on `groups` and `rows`; None when it breaks down.
 
     `right` is r.
 
     In one step no group changes by more than `largest_change` times its size. Newton's method ends early where a group
-    has shrunk below `collapsed` times its start: then it is not in the support.
+    has shrunk below `collapsed` times its start: then it is not in the support. With `drop`, groups that a whole step
+    would reverse and rows whose weight it would make negative are taken out, the worst first, and it goes on.
 
     B has shape (N, G, m). A coordinate whose column is zero (the imaginary part of a real frequency) stays zero.
+
+    Steps are split along and across b_g. Across, the curvature is ω_g p ‖b_g‖^{p−2} > 0 and is eliminated; a step
+    solves a system in one number a group and one a row.
     """
-    m = B.shape[2]
-    columns = B[:, groups].reshape(B.shape[0], -1)
-    unknown = np.flatnonzero(columns.any(axis=0))
-    matrix = columns[np.ix_(rows, unknown)]
-    weight = p * omega[groups]
-    x, alpha = b[groups].reshape(-1)[unknown], dual[rows]
-    full, target = np.zeros(groups.size * m, dtype=b.dtype), np.broadcast_to(right, dual.shape)[rows]
-    settled, near, start = 0, False, np.linalg.norm(b[groups], axis=1)
-
-    def by_group(vector: Real) -> Real:
-        full[unknown] = vector
-        return full.reshape(-1, m).copy()
-
+    x, alpha, start = b[groups], dual[rows], np.linalg.norm(b[groups], axis=1)
+    A, target, weight = B[np.ix_(rows, groups)], np.broadcast_to(right, dual.shape)[rows], p * omega[groups]
+    settled, near = 0, False
     for iteration in range(max_steps):
-        current = by_group(x)
-        radius = np.linalg.norm(current, axis=1)
+        radius = np.linalg.norm(x, axis=1)
         if radius.min(initial=np.inf) == 0.0:
             return None
         if (radius < collapsed * start).any():
             break
-        unit = current / radius[:, None]
-        gradient = ((weight * radius ** (p - 1.0))[:, None] * unit).reshape(-1)[unknown]
+        unit = x / radius[:, None]
+        gradient = (weight * radius ** (p - 1.0))[:, None] * unit
+        flat = A.reshape(rows.size, x.size)
         if iteration == 0:
-            alpha = np.linalg.lstsq(matrix.T, gradient, rcond=None)[0] if p < 1 else alpha
+            alpha = np.linalg.lstsq(flat.T, gradient.reshape(-1), rcond=None)[0] if p < 1 else alpha
         if not near:  # near the solution the last matrix contracts the error a millionfold
-            curvature = _curvature(weight * radius ** (p - 2.0), unit, p)[np.ix_(unknown, unknown)]
-            solve = _equilibrated_solver(
-                np.block([[curvature, -matrix.T], [-matrix, np.zeros((rows.size, rows.size))]])
-            )
-        residual = [extended_product(matrix.T, alpha) - gradient, extended_product(matrix, x) - target]
-        step = solve(np.concatenate(residual))
-        if not np.isfinite(step).all():
+            solve = _step_solver(A, weight * radius ** (p - 2.0), unit, p, least_norm=not drop)
+        open_groups = extended_product(flat.T, alpha).reshape(x.shape) - gradient
+        dx, d_alpha = solve(open_groups, extended_product(flat, x.reshape(-1)) - target)
+        if not (np.isfinite(dx).all() and np.isfinite(d_alpha).all()):
             return None
-        change = np.linalg.norm(by_group(step[: x.size]), axis=1) / radius
+        if drop:
+            kept, positive = _not_reversed(-np.einsum("gi,gi->g", unit, dx) / radius, -d_alpha / alpha)
+            if not (kept.any() and positive.any()):
+                return None
+        if drop and not (kept.all() and positive.all()):
+            groups, rows, near = groups[kept], rows[positive], False
+            x, start, weight = x[kept], start[kept], weight[kept]
+            alpha, target, A = alpha[positive], target[positive], A[np.ix_(positive, kept)]
+            continue
+        change = np.linalg.norm(dx, axis=1) / radius
         length = 1.0 / max(1.0, float(change.max()) / largest_change)
-        x, alpha = x + length * step[: x.size], alpha + length * step[x.size :]
+        x, alpha = x + length * dx, alpha + length * d_alpha
         near = length == 1.0 and change.max() <= 1e-6
         # convergence is quadratic: two steps after 1e-9 only rounding is left
         settled += length == 1.0 and change.max() <= 1e-9
         if settled > 2 or (settled and change.max() <= 1e-15):
             break
     result, multipliers = np.zeros_like(b), np.zeros_like(dual)
-    result[groups], multipliers[rows] = by_group(x), alpha
+    result[groups], multipliers[rows] = x, alpha
     return result, multipliers
 
 
-def _curvature(scale: Real, unit: Real, p: float) -> Real:
-    """The block diagonal matrix of scale_g (I + (p − 2) u_g u_gᵀ), for unit vectors u_g (G, m)."""
-    G, m = unit.shape
-    hessian = np.zeros((G, m, G, m), dtype=unit.dtype)
-    index = np.arange(G)
-    hessian[index, :, index, :] = scale[:, None, None] * (np.eye(m) + (p - 2.0) * unit[:, :, None] * unit[:, None, :])
-    return hessian.reshape(G * m, -1)
+def _not_reversed(groups: Real, rows: Real) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which of them a step leaves: all that it reduces by less than the whole, or by little next to the worst."""
+    worst = max(float(groups.max(initial=0.0)), float(rows.max(initial=0.0)))
+    return groups < max(1.0, _AS_BAD * worst), rows < max(1.0, _AS_BAD * worst)
 
 
-def _equilibrated_solver(matrix: Real) -> Callable[[Real], Array]:
+def _step_solver(
+    A: Real, scale: Real, unit: Real, p: float, least_norm: bool
+) -> Callable[[Real, Real], tuple[Array, Array]]:
+    """The Newton step (Δb, Δα) for what the two equations miss; scale is ω_g p ‖b_g‖^{p−2}, and unit is b_g/‖b_g‖.
+
+    Along b_g the curvature is (p − 1) times the scale. With A_u = A·unit and A_⊥ the rest, Δb = a·unit + Δb_⊥,
+
+        scale (p − 1) a − A_uᵀ Δα = ρ_u,     −A_u a − A_⊥ scale⁻¹ A_⊥ᵀ Δα = ρ_rows + A_⊥ scale⁻¹ ρ_⊥.
+    """
+    A, scale, unit = (np.asarray(part, dtype=np.float64) for part in (A, scale, unit))
+    G, n = len(scale), len(A)
+    along = np.einsum("ngi,gi->ng", A, unit)
+    across = (A - along[:, :, None] * unit).reshape(n, -1)
+    m = unit.shape[1]
+    soft = np.repeat(1.0 / scale, m) if m > 1 else np.zeros(G)  # nothing is across one coordinate
+    system = np.empty((G + n, G + n))
+    system[:G, :G], system[:G, G:], system[G:, :G] = np.diag((p - 1.0) * scale), -along.T, -along
+    half = across * np.sqrt(soft)
+    np.negative(half @ half.T, out=system[G:, G:])
+    solve_both = _equilibrated_solver(system, least_norm)
+
+    def solve(groups: Real, rows: Real) -> tuple[Array, Array]:
+        missing, other = np.asarray(groups, dtype=np.float64), np.asarray(rows, dtype=np.float64)
+        radial = np.einsum("gi,gi->g", unit, missing)
+        rest = (missing - radial[:, None] * unit).reshape(-1)
+        step = solve_both(np.append(radial, other + across @ (soft * rest)))
+        a, d_alpha = step[:G], step[G:]
+        return a[:, None] * unit + (soft * (across.T @ d_alpha + rest)).reshape(unit.shape), d_alpha
+
+    return solve
+
+
+def _equilibrated_solver(matrix: Array, least_norm: bool) -> Callable[[Array], Array]:
     """Solves, in float64, a symmetric system whose entries differ by many orders: curvature grows as b shrinks.
 
-    Dependent rows (duplicated points) make it singular; the least-norm step is then the one to take.
+    Dependent rows (duplicated points) make it singular. The least-norm step is then the one to take, or else NaN.
     """
-    matrix = matrix.astype(np.float64)
-    balance = 1.0 / np.sqrt(np.abs(matrix).max(axis=1).clip(1e-300))
-    balanced = balance[:, None] * matrix * balance
-    lu, pivots, info = dgetrf(balanced)
+    balance = 1.0 / np.sqrt(np.maximum(matrix.max(axis=1), -matrix.min(axis=1)).clip(1e-300))
+    balanced = balance[:, None] * matrix
+    balanced *= balance
+    lu, pivots, info = dgetrf(balanced.T)  # symmetric, and LAPACK wants columns
 
-    def solve(right: Real) -> Array:
-        target = balance * right.astype(np.float64)
+    def solve(right: Array) -> Array:
+        target = balance * right
         step = dgetrs(lu, pivots, target)[0]
         regular = info == 0 and np.isfinite(step).all()
         if not (regular and np.linalg.norm(balanced @ step - target) <= 1e-8 * np.linalg.norm(target)):
-            step = np.linalg.lstsq(balanced, target, rcond=1e-12)[0]
+            step = np.linalg.lstsq(balanced, target, rcond=1e-12)[0] if least_norm else np.full_like(target, np.nan)
         return np.asarray(balance * step)
 
     return solve

@@ -16,7 +16,8 @@ from dataclasses import replace
 import numpy as np
 
 from solvers.algorithms.factorizations import Real
-from solvers.algorithms.interior_point import GroupSolution, group_max_margin
+from solvers.algorithms.group_rows import GroupSolution
+from solvers.algorithms.interior_point import group_max_margin
 from solvers.algorithms.least_distance import least_distance
 from solvers.arrays import Array
 

@@ -32,7 +32,7 @@ def dual_newton(G: Array, start: Array, tol: float) -> tuple[Array, float]:
 
     G has a diagonal of at most one. Rows that do not separate end that way too: there ‖β‖ grows with C.
     """
-    alpha, penalty, gap = start, 1e2, np.inf
+    alpha, penalty, gap = start, 1e3, np.inf
     square = float(start @ G @ start)
     if square > 0.0:
         alpha, penalty = start * (float(start.sum()) / square), 1e3
@@ -61,7 +61,7 @@ def _minimum(G: Array, alpha: Array, goal: Array, penalty: float, max_steps: int
     coefficients, margins = alpha, G @ alpha
     for _ in range(max_steps):
         active = margins < goal
-        rows = np.flatnonzero(active)
+        rows = active.nonzero()[0]
         if rows.size == 0:  # only rounding can say so
             return None
         system = G[rows][:, rows]
@@ -69,7 +69,7 @@ def _minimum(G: Array, alpha: Array, goal: Array, penalty: float, max_steps: int
         _, solution, info = dposv(system.T, goal[rows], lower=1, overwrite_a=1)
         if info != 0:
             return None
-        newton = np.zeros_like(alpha)
+        newton = np.zeros(alpha.size)
         newton[rows] = solution
         reached = G @ newton
         if ((reached < goal) == active).all():
@@ -89,14 +89,15 @@ def _line_minimum(first: float, second: float, slack: Array, change: Array, pena
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         bend = slack / change
-    crossing = np.flatnonzero((bend > 0.0) & (bend < 1.0))
+    crossing = ((bend > 0.0) & (bend < 1.0)).nonzero()[0]
     crossing = crossing[bend[crossing].argsort()]
-    on = slack > 0.0
-    begins = np.where(change[crossing] < 0.0, penalty, -penalty) * change[crossing]
-    constant = np.full(crossing.size + 1, first - penalty * float(slack[on] @ change[on]))
-    slope = np.full(crossing.size + 1, second + penalty * float(change[on] @ change[on]))
-    constant[1:] -= (begins * slack[crossing]).cumsum()
-    slope[1:] += (begins * change[crossing]).cumsum()
-    rising = np.flatnonzero(constant[:-1] + slope[:-1] * bend[crossing] >= 0.0)
+    bend, on = bend[crossing], change * (slack > 0.0)
+    moved = change[crossing]
+    begins = -penalty * abs(moved)
+    constant, slope = np.empty(crossing.size + 1), np.empty(crossing.size + 1)
+    constant[0], slope[0] = first - penalty * float(slack @ on), second + penalty * float(change @ on)
+    constant[1:] = constant[0] - (begins * slack[crossing]).cumsum()
+    slope[1:] = slope[0] + (begins * moved).cumsum()
+    rising = (constant[:-1] + slope[:-1] * bend >= 0.0).nonzero()[0]
     piece = int(rising[0]) if rising.size else crossing.size
     return float(min(max(-constant[piece] / slope[piece], 0.0), 1.0))

@@ -30,10 +30,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, qr, solve_triangular
+from scipy.linalg import LinAlgError, qr, solve_triangular
 from scipy.optimize import nnls
 
 from solvers.algorithms.dual_newton import dual_newton
+from solvers.algorithms.factorizations import cholesky, cholesky_solve
 from solvers.algorithms.signed_rows import SignedRows, dense
 from solvers.arrays import Array
 from solvers.extended_precision import extended_product, power_of_two
@@ -163,11 +164,11 @@ def _in_inner_products(rows: Any, start: Array, accuracy: float) -> _Closest | N
         system = gram[active][:, active]
         system.flat[:: active.size + 1] += 1e-11  # dependent rows share their correction
         try:
-            factor = cho_factor(system, overwrite_a=True)
+            factor = cholesky(system)
         except LinAlgError:
             return None
         for _ in range(2):  # of β itself: as Aᵀα with a rounded α it would lose digits like ε‖β‖²
-            correction = cho_solve(factor, 1.0 - extended_product(support, beta))
+            correction = cholesky_solve(factor, 1.0 - extended_product(support, beta))
             dual[active] += correction
             beta += np.asarray(support.T @ correction)
         dual = np.maximum(dual, 0.0)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linprog
 
-from solvers.algorithms.interior_point import GroupRows, GroupSolution, feasible_pair
+from solvers.algorithms.group_rows import GroupRows, GroupSolution, feasible_pair
 from solvers.arrays import Array
 from solvers.extended_precision import extended_product
 
@@ -44,8 +44,9 @@ def _on_basis(rows: GroupRows, found: GroupSolution) -> GroupSolution:
     support = np.flatnonzero(np.abs(beta) > 1e-11 * np.abs(beta).max())
     matrix = rows.B[np.ix_(active, support)][:, :, 0]
     full_beta, full_alpha = np.zeros_like(found.b), np.zeros_like(alpha)
-    full_beta[support, 0] = _refined(matrix, rows.representable(found.b).right[active])
-    full_alpha[active] = _refined(matrix.T, np.sign(beta[support]))
+    inverse = np.asarray(np.linalg.pinv(matrix), dtype=np.float64)
+    full_beta[support, 0] = _refined(matrix, inverse, rows.representable(found.b).right[active])
+    full_alpha[active] = _refined(matrix.T, inverse.T, np.sign(beta[support]))
     full_alpha = np.maximum(full_alpha, 0.0)
     _, _, gap = feasible_pair(rows, full_beta, full_alpha)
     if abs(gap) >= abs(found.gap) and _missing(rows, found.b) <= max(1e-10, _missing(rows, full_beta)):
@@ -59,9 +60,8 @@ def _missing(rows: GroupRows, b: Array) -> float:
     return float((1.0 - extended_product(rows.B[:, :, 0], b[:, 0]) / rows.right).max())
 
 
-def _refined(matrix: Array, right: Array) -> Array:
+def _refined(matrix: Array, inverse: Array, right: Array) -> Array:
     """Least-squares solution with two refinements from long residuals: at small margins its terms nearly cancel."""
-    inverse = np.linalg.pinv(matrix)
     x = inverse @ right
     for _ in range(2):
         x = x + inverse @ extended_product(np.column_stack([matrix, -right]), np.append(-x, -1.0))

@@ -168,15 +168,16 @@ def _newton(
         step = units * nnls(factor.T, target, maxiter=100 * n)[0] - alpha
         descent = float((margins - right) @ step)
         length, before = 1.0, dual(alpha)
-        while length > 1e-10 and dual(alpha + length * step) > before + 0.1 * length * descent:
+        resolved = abs(descent) > 1e-15 * abs(before)
+        while resolved and length > 1e-10 and dual(alpha + length * step) > before + 0.1 * length * descent:
             length *= 0.5
-        if (
-            length <= 1e-10
-        ):  # the dual falls no more; at its minimum rounding decides, and the full step is the better root
+        if not resolved or length <= 1e-10:  # rounding hides the descent: the gap says if the full step is the better
             after = np.maximum(alpha + step, 0.0)
             shorter = _gap(A, right, after, gradient(after)[0], q) < _gap(A, right, alpha, beta, q)
             alpha = after if shorter else alpha
-            break
+            if not shorter or abs(descent) <= enough * abs(before):
+                break
+            continue
         alpha = np.maximum(alpha + length * step, 0.0)
         if abs(descent) <= enough * abs(before):
             break

@@ -174,7 +174,7 @@ class KernelLags:
     def _mirror_places(self) -> IntArray:
         return self._grid_index(-self.lag)
 
-    def spectrum(self, r: Array) -> NDArray[np.floating] | ComplexArray:
+    def spectrum(self, r: Array) -> NDArray[Any]:
         """P_d from the lags: (H,) real for R = 1, else (H, R, R) Hermitian."""
         R = self.channels
         if R == 1:
@@ -199,11 +199,11 @@ class KernelLags:
             return np.asarray(beta / P)
         return np.asarray(np.linalg.solve(P, beta.T[:, :, None])[:, :, 0].T)
 
-    def inner(self, a: ComplexArray, b: ComplexArray) -> float:
+    def inner(self, a: NDArray[Any], b: NDArray[Any]) -> float:
         """⟨a, b⟩ of the real arrays with these coefficients."""
         return float((a.real * b.real + a.imag * b.imag).sum(axis=0) @ self.multiplicity)
 
-    def _to_lags(self, weights: NDArray[Any]) -> Array:
+    def to_lags(self, weights: NDArray[Any]) -> Array:
         """D^{-1} Re Σ_d w_d e^{−iθ_d ℓ} at the lags of a real-even (R = 1) sequence w (..., H): shape (..., q)."""
         if self._cosines is not None:
             return np.asarray((weights * (self.multiplicity / self.D)) @ self._cosines)
@@ -216,16 +216,16 @@ class KernelLags:
         values = np.fft.irfftn(sequence.reshape(*lead, *fourier.half_shape(self.grid)), self.grid, axes)
         return np.asarray(values.reshape(*lead, self.D))
 
-    def lags_of(self, z: ComplexArray) -> Array:
+    def lags_of(self, z: NDArray[Any]) -> Array:
         """The lags t of T(z) in (1), shape (q,)."""
         if self.channels == 1:
-            return self._to_lags(z[0].real ** 2 + z[0].imag ** 2)
+            return self.to_lags(z[0].real ** 2 + z[0].imag ** 2)
         return np.asarray(self.cross_lags(z[None], z)[0])
 
     def cross_lags(self, rows: ComplexArray, z: ComplexArray) -> Array:
         """τ_n = ½ ∂t/∂(amount of row n added to z); rows (N, R, H), z (R, H), result (N, q)."""
         if self.channels == 1:
-            return self._to_lags(rows[:, 0].real * z[0].real + rows[:, 0].imag * z[0].imag)
+            return self.to_lags(rows[:, 0].real * z[0].real + rows[:, 0].imag * z[0].imag)
         found = np.empty((rows.shape[0], self.q), dtype=rows.real.dtype)
         for r, s in product(range(self.channels), repeat=2):
             chosen = np.flatnonzero((self.row == r) & (self.column == s))
@@ -259,11 +259,14 @@ class KernelLags:
 
     # ---- curvature of S(r) = Σ_d β̂_d* P_d(r)^{-1} β̂_d ---------------------------------------------------
 
-    def curvature(self, P: NDArray[Any], z: ComplexArray) -> Array:
+    def curvature(self, P: NDArray[Any], z: NDArray[Any]) -> Array:
         """∂²S/∂r_i∂r_j with z = P^{-1}β̂, shape (q, q), positive semidefinite."""
         if self.channels > 1:
             return self._block_curvature(P, z)
-        h = 2.0 * (z[0].real ** 2 + z[0].imag ** 2) / P
+        return self.lag_gram(2.0 * (z[0].real ** 2 + z[0].imag ** 2) / P)
+
+    def lag_gram(self, h: Array) -> Array:
+        """D^{-2} Σ_d h_d cos(θ_d ℓ_i) cos(θ_d ℓ_j) of a real-even sequence h (H,): shape (q, q)."""
         if self._cosines is not None and self.multiplicity.size <= 4 * self.q:
             weighted = self._cosines * (h * self.multiplicity / self.D**2)[:, None]
             return np.asarray(self._cosines.T @ weighted)

@@ -3,10 +3,12 @@
     min_{U,V}  ‖U‖² + ‖V‖²     s.t.  the network with kernels U and output weights V computes w                 (P)
     max_z      ⟨z, w⟩           s.t.  R_K°(z) = ½√λ_max(T(z)) ≤ 1                                               (D)
 
-The convex value comes from the central path (`solvers.conv_kernel.path`); kernels are read off its X ⪰ 0. For
-one-dimensional signals with one input channel they are then replaced by a single kernel of the same spectrum, whatever
-the rank of X (`solvers.factorization.spectral_factorization`). Otherwise the number of kernels is the rank of X, and a
-smaller C is a rank-constrained problem (`solvers.conv_kernel.factors`), answered by an upper and a lower bound.
+For one-dimensional signals with one input channel it is the minimum over the spectra of one kernel
+(`solvers.conv_kernel.nonnegative_polynomial`). Otherwise, and where that is degenerate, the convex value comes from the
+central path (`solvers.conv_kernel.path`) and kernels are read off its X ⪰ 0; for such signals they are then replaced by
+one of the same spectrum, whatever the rank of X (`solvers.factorization.spectral_factorization`). Otherwise the number
+of kernels is the rank of X, and a smaller C is a rank-constrained problem (`solvers.conv_kernel.factors`), answered by
+an upper and a lower bound.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from solvers.conv_kernel.network import (
     relative_residual,
     shaped_kernels,
 )
+from solvers.conv_kernel.nonnegative_polynomial import nonnegative_polynomial
 from solvers.conv_kernel.path import follow, kernel_dual_norm, proved_largest_eigenvalue
 from solvers.conv_kernel.value_path import LARGEST_DENSE, DensePredictor, GivenPredictor
 from solvers.factorization.spectral_factorization import spectral_factorization
@@ -82,13 +85,13 @@ def attained(
         return InducedRegularizer(w, 0.0, 0.0, 0.0, Status.OPTIMAL, shaped, V, np.zeros_like(w), 0.0, 0, stats)
     beta = geometry.fourier(w / scale)[0]
     if geometry.full_width:
-        U, z, rank, iterations = full_width_kernel(geometry, beta), directions(beta), 1, 0
+        U, z, rank = full_width_kernel(geometry, beta), directions(beta), 1
+        stats = {"method": "closed form", "iterations": 0}
     else:
-        U, z, rank, iterations = _convex(geometry, beta, search.tol)
-    method = "closed form" if geometry.full_width else "central path"
+        U, z, rank, stats = _convex(geometry, beta, search.tol)
     if out_channels is not None and U.shape[0] > out_channels:
         U = fewer_kernels(geometry, _leading(geometry, beta, search.tol), U, out_channels, search)
-        method = f"local search over {out_channels} channels, {search.n_starts} seeded starts"
+        stats["method"] = f"local search over {out_channels} channels, {search.n_starts} seeded starts"
     lower = 2.0 * geometry.inner(z, beta) / np.sqrt(proved_largest_eigenvalue(geometry, geometry.lags_of(z)))
     U, V, hat_U = least_output_weights(geometry, U, beta)
     value = float(np.vdot(U, U) + np.vdot(V, V))
@@ -109,13 +112,18 @@ def attained(
         dual=dual / kernel_dual_norm(geometry, dual),
         predictor_error=error,
         rank=rank,
-        stats={"method": method, "iterations": iterations},
+        stats=stats,
     )
 
 
-def _convex(geometry: KernelLags, beta: ComplexArray, tol: float) -> tuple[Array, ComplexArray, int, int]:
-    """Kernels U (C, n), half the dual vector ẑ (R, H), the rank of X, and iterations."""
+def _convex(geometry: KernelLags, beta: ComplexArray, tol: float) -> tuple[Array, ComplexArray, int, dict[str, object]]:
+    """Kernels U (C, n), half the dual vector ẑ (R, H), the rank of X, and how they were found."""
     leading = _leading(geometry, beta, tol)
+    if geometry.channels == 1 and len(geometry.grid) == 1:
+        found = nonnegative_polynomial(geometry, np.abs(leading), tol)
+        if found is not None:
+            z = np.asarray(found.z * np.exp(1j * np.angle(beta)))
+            return found.factor[None], z, 1, {"method": "nonnegative polynomial", "iterations": found.steps}
     if geometry.channels == 1:
         end = follow(GivenPredictor(geometry, np.abs(leading)), 0.5 * tol)
         sizes = np.abs(end.z)
@@ -128,7 +136,7 @@ def _convex(geometry: KernelLags, beta: ComplexArray, tol: float) -> tuple[Array
         z = again.z if again.lower > end.lower else z
         end = again if again.upper < end.upper else end
     U, rank = factor_second_moment(geometry, end.X, tol)
-    return U, z, rank, end.iterations
+    return U, z, rank, {"method": "central path", "iterations": end.iterations}
 
 
 def factor_second_moment(geometry: KernelLags, X: Array, tol: float) -> tuple[Array, int]:

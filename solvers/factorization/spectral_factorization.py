@@ -17,6 +17,7 @@ from the roots of the polynomial (small K), from the cepstrum (large K), or from
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,6 +31,9 @@ _LIFT = 2e-15  # of r[0]: rounding can push R below 0 at one of its zeros, where
 _MANY_DIGITS_UP_TO = 128  # K for which Newton's method in 640 bits, some 30 solves of order K, takes seconds
 _LIFTS = (5e-14, 2e-12, 4e-11)  # of r[0]: what a spectrum that is zero over an interval is raised by
 _STARTS = ("auto", "roots", "cepstrum", "constant")
+
+Power = Callable[[int], Array]
+"""The spectrum R at the frequencies of `rfft` for N points."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,15 @@ def spectral_factorization(*summands: ArrayLike, start: str = "auto", tol: float
     return SpectralFactor(c if leading > 0 else -c, candidate.residual, candidate.iterations, candidate.start)
 
 
+def factor_of_autocorrelation(r: Array) -> SpectralFactor:
+    """c (K,) with c⋆c = r for r (K,) of positive spectrum r_0 + 2 Σ_k r_k cos kθ, as far as float64 allows."""
+    found = _newton(_from_cepstrum(r, lambda N: np.maximum(2.0 * np.fft.rfft(r, N).real - r[0], 0.0)), r, "cepstrum")
+    if found.residual <= 1e-13:
+        return found
+    again = _newton(np.concatenate([[np.sqrt(r[0])], np.zeros(r.size - 1)]), r, "constant")
+    return again if again.residual < found.residual else found
+
+
 def _checked(summands: tuple[ArrayLike, ...], start: str) -> tuple[Array, float, int, int]:
     """The filters as rows, scaled to largest entry 1, without common zeros at either end; scale, offset and K."""
     if start not in _STARTS:
@@ -154,7 +167,7 @@ def _by_newton(filters: Array, start: str, tol: float) -> SpectralFactor:
     for lift in _LIFTS:
         if best.residual <= max(tol, lift):
             break
-        found = _newton(_from_cepstrum(r, filters, lift), r, "cepstrum")
+        found = _newton(_from_cepstrum(r, _power(filters), lift), r, "cepstrum")
         best = found if found.residual < best.residual else best
     if best.residual > tol and r.size <= _MANY_DIGITS_UP_TO:
         precise = _newton_in_many_digits(filters)
@@ -172,7 +185,7 @@ def _begin(name: str, r: Array, filters: Array) -> Array:
     if name == "roots":
         return _from_roots(r)
     if name == "cepstrum":
-        return _from_cepstrum(r, filters)
+        return _from_cepstrum(r, _power(filters))
     return np.concatenate([[np.sqrt(r[0])], np.zeros(r.size - 1)])
 
 
@@ -254,7 +267,11 @@ def _from_roots(r: Array) -> Array:
     return c
 
 
-def _from_cepstrum(r: Array, filters: Array, lift: float | None = None) -> Array:
+def _power(filters: Array) -> Power:
+    return lambda N: np.asarray(np.sum(np.abs(np.fft.rfft(filters, N, axis=1)) ** 2, axis=0))
+
+
+def _from_cepstrum(r: Array, power: Power, lift: float | None = None) -> Array:
     """exp of the causal half of log R (Kolmogorov), on a grid 32 times finer than the filters need.
 
     R is lifted by r[0]·(8/N)², so that zeros on the circle, which make log R infinite, sit where N points resolve them.
@@ -262,8 +279,7 @@ def _from_cepstrum(r: Array, filters: Array, lift: float | None = None) -> Array
     """
     N = 1 << int(np.ceil(np.log2((32 if lift is None else 1024) * r.size)))
     raised = (8.0 / N) ** 2 if lift is None else lift
-    spectrum = np.sum(np.abs(np.fft.rfft(filters, N, axis=1)) ** 2, axis=0) + r[0] * raised
-    return minimum_phase(spectrum, N)[: r.size]
+    return minimum_phase(power(N) + r[0] * raised, N)[: r.size]
 
 
 def minimum_phase(spectrum: Array, N: int) -> Array:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from solvers.algorithms.active_set import newton_on_support
 from solvers.algorithms.ball_newton import Ball, Box, GroupBall
 from solvers.algorithms.column_generation import group_max_margin_by_columns
-from solvers.algorithms.interior_point import GroupSolution
+from solvers.algorithms.group_rows import GroupSolution
 from solvers.algorithms.linear_program import l1_max_margin
 from solvers.algorithms.linf_margin import linf_max_margin, linf_unique
 from solvers.algorithms.optimal_face import unique_on_face
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 ZERO = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8)
 """Below one of these parts of the largest, what a cone solver leaves of a group is zero."""
 GROUP_METHOD = "group-norm interior point + Newton on the active set"
+PROGRAM_METHOD = "linear program (HiGHS)"
+TINY = 2_000
+"""Entries of X up to which HiGHS, in C, is faster than the interior point."""
 
 
 @dataclass(frozen=True)
@@ -183,16 +186,18 @@ class Bridge(Regularizer):
 
     def _minimize_l1(self, problem: MarginProblem, search: Search) -> Candidate:
         rows, right = problem.equilibrated.rows, problem.equilibrated.right
-        method, found = (
-            GROUP_METHOD,
-            group_max_margin_by_columns(rows, right, lambda r: r[:, :, None], 0.5 * search.tol),
-        )
         # a vertex has the digits that rounding takes from an inner point; HiGHS takes minutes on larger problems
-        if not abs(found.gap) <= (1e-2 if rows.size <= 100_000 else 1.0) * search.tol:
-            program = l1_max_margin(rows, right)
-            if program is not None and (abs(program.gap) <= search.tol or not abs(program.gap) >= abs(found.gap)):
-                method, found = "linear program (HiGHS)", program
-        return self._candidate(problem, found, method)
+        enough = (1e-2 if rows.size <= 100_000 else 1.0) * search.tol
+        program = l1_max_margin(rows, right) if rows.size <= TINY else None
+        if program is not None and abs(program.gap) <= enough:
+            return self._candidate(problem, program, PROGRAM_METHOD)
+        found = group_max_margin_by_columns(rows, right, lambda r: r[:, :, None], 0.5 * search.tol)
+        if abs(found.gap) <= enough:
+            return self._candidate(problem, found, GROUP_METHOD)
+        program = l1_max_margin(rows, right) if rows.size > TINY else program
+        if program is not None and (abs(program.gap) <= search.tol or not abs(program.gap) >= abs(found.gap)):
+            return self._candidate(problem, program, PROGRAM_METHOD)
+        return self._candidate(problem, found, GROUP_METHOD)
 
     def _candidate(self, problem: MarginProblem, found: GroupSolution, method: str) -> Candidate:
         """The predictor of a solution in the equilibrated rows, with its multipliers, rounded to float64."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from solvers.algorithms.interior_point import GroupSolution
+from solvers.algorithms.group_rows import GroupSolution
 from solvers.algorithms.nearest_floats import nearest_floats
 from solvers.arrays import Array
 from solvers.problem import MarginProblem

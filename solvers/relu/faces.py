@@ -16,7 +16,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from solvers.algorithms.interior_point import GroupSolution, group_max_margin
+from solvers.algorithms.group_rows import GroupSolution
+from solvers.algorithms.interior_point import group_max_margin
 from solvers.arrays import Array
 from solvers.extended_precision import power_of_two
 from solvers.relu.largest_unit import row_space

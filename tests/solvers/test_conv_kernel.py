@@ -87,6 +87,35 @@ def test_the_path_finds_the_closed_form_of_full_width(D):
     assert end.lower == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize(("D", "K"), [(9, 1), (40, 9), (61, 30), (40, 30), (40, 39), (64, 33)])
+def test_nonnegative_polynomials_and_the_path_have_one_value(D, K):
+    """With zeros between the grid's frequencies (K near D/2), without (K ≪ D), and where r is not unique (K > D/2)."""
+    from solvers.conv_kernel.nonnegative_polynomial import nonnegative_polynomial
+    from solvers.conv_kernel.path import follow
+    from solvers.conv_kernel.value_path import GivenPredictor
+
+    for seed in range(3):
+        geometry = KernelLags((D,), (K,))
+        beta = np.abs(geometry.fourier(np.random.default_rng(seed).standard_normal(D))[0])
+        found, path = nonnegative_polynomial(geometry, beta, 1e-9), follow(GivenPredictor(geometry, beta), 1e-10)
+        assert found is not None
+        u = np.correlate(found.factor, found.factor, "full")[K - 1 :]
+        spectrum = (2.0 * np.cos(2 * np.pi * np.outer(np.arange(D // 2 + 1), np.arange(K)) / D) @ u - u[0]) / D
+        value = 2.0 * np.sqrt(u[0] * geometry.inner(beta, beta / spectrum))
+        assert path.lower * (1 - 1e-9) <= value <= path.upper * (1 + 1e-9)
+        assert np.linalg.eigvalsh(geometry.matrix(geometry.lags_of(found.z)))[-1] == pytest.approx(1, abs=1e-9)
+
+
+def test_where_no_zeros_are_found_the_path_answers(monkeypatch):
+    w = np.random.default_rng(0).standard_normal(30)
+    direct = induced_regularizer(w, 14)
+    monkeypatch.setattr("solvers.conv_kernel.value.nonnegative_polynomial", lambda *_: None)
+    answer = induced_regularizer(w, 14)
+    assert (direct.stats["method"], answer.stats["method"]) == ("nonnegative polynomial", "central path")
+    assert_sound(answer, w, (14,))
+    assert answer.value == pytest.approx(direct.value, rel=1e-9)
+
+
 SHAPES = [((9,), (3,), 1), ((8,), (6,), 1), ((7,), (6,), 1), ((3, 4), (2, 2), 1), ((6,), (2,), 2), ((3, 3), (2, 1), 2)]
 
 
@@ -132,7 +161,7 @@ def test_coefficients_over_twelve_orders_of_magnitude_keep_valid_bounds():
         answer = induced_regularizer(w, K)
         assert answer.predictor_error <= 1e-12
         assert shift_norm(answer.dual[None], (K,)) <= 1 + 1e-10
-        # the path may stop early here and must then say so
+        # the method may stop early here and must then say so
         assert answer.gap <= (1e-9 if answer.status is Status.OPTIMAL else 1e-6)
 
 

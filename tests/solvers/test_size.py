@@ -141,6 +141,17 @@ def test_memory_of_many_rows_is_a_fraction_of_the_points() -> None:
     assert peak <= X.nbytes
 
 
+def test_points_in_float32_are_copied_once() -> None:
+    X, y = planted(20_000, 50)
+    peaks = []
+    for points in (X, X.astype(np.float32)):
+        tracemalloc.start()
+        max_margin(points, y, L2())
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] <= peaks[0] + 1.05 * X.nbytes  # the copy in float64, and nothing else of that size
+
+
 @pytest.mark.parametrize("regularizer", [Bridge(1), FourierBridge(1)], ids=str)
 def test_columns_added_end_at_the_optimum_of_all(regularizer: Bridge) -> None:
     rng = np.random.default_rng(3)
@@ -183,6 +194,19 @@ def test_nuclear_norm_by_its_own_method() -> None:
     assert "interior point" in solution.stats["method"]
     conic = max_margin(X * np.logspace(-2, 2, 30)[:, None], y, Schatten(1), method="conic")
     assert solution.objective == pytest.approx(conic.objective, rel=1e-6)
+
+
+@pytest.mark.parametrize("regularizer", [L2(), Bridge(1), FourierBridge(1)], ids=str)
+def test_threads_change_no_bit_of_a_small_problem(regularizer: Bridge) -> None:
+    from threadpoolctl import threadpool_limits
+
+    rng = np.random.default_rng(7)
+    X, y = rng.standard_normal((40, 200)), rng.choice([-1.0, 1.0], 40)
+    found = []
+    for count in (1, 2):
+        with threadpool_limits(count, user_api="blas"):
+            found.append(max_margin(X, y, regularizer).beta)
+    np.testing.assert_array_equal(*found)
 
 
 def test_small_problems_get_one_thread_and_give_the_others_back() -> None:
