@@ -43,11 +43,12 @@ class InteriorPoint:
         n, n_groups, m = rows.B.shape
         self.rows, self.careful, self.iteration = rows, careful, 0
         self.flat = np.ascontiguousarray(rows.B.transpose(0, 2, 1)).reshape(n, m * n_groups)
-        # half way to the dual's boundary, and the primal point centred with it: u ∘ v = μ e, s α = τ κ = μ
+        # half way to the dual's boundary, rows that sum to zero aside, and the primal point centred with it: u ∘ v = μ e,
+        # s α = τ κ = μ
         self.pair = np.empty((1 + m, 2, n_groups), dtype=self.flat.dtype)
         dual = np.ones(n + 1, dtype=self.flat.dtype)
         largest = np.linalg.norm(self.flat.sum(axis=0).reshape(m, n_groups), axis=0).max()
-        dual[:n] = 0.5 / largest
+        dual[:n] = 0.5 / max(largest, 1.0 / INFEASIBLE)
         self._set_dual(dual)
         mu = (rows.right @ dual[:n]) / (n + n_groups + 1)
         v = self.pair[:, 1]
