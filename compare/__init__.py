@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from compare.experiments.spline import compare_spline as compare_spline
     from compare.function_distance import l2_distance as l2_distance
     from compare.function_distance import uniform_distance as uniform_distance
+    from compare.generators.image_sources import load_image_folder as load_image_folder
+    from compare.generators.image_sources import load_images as load_images
     from compare.measures import angle as angle
     from compare.measures import margin_gap as margin_gap
     from compare.measures import normalized_margin as normalized_margin
@@ -59,6 +61,8 @@ HOMES = {
     "load_sweep": "compare.sweep.frame",
     "load": "compare.data.load",
     "load_channels": "compare.channels.channel_data",
+    "load_images": "compare.generators.image_sources",
+    "load_image_folder": "compare.generators.image_sources",
     "Dataset": "compare.data.dataset",
     "DataError": "compare.data.dataset",
     "Report": "compare.reports.report",

@@ -39,7 +39,8 @@ SHAPE = re.compile(r"shape|\([A-Z0-9]\w*,|as in|scalar")
 NO_REFERENCE = {
     # data, reports and measures have definitions, not theorems
     "compare": {
-        "angle", "uniform_distance", "l2_distance", "load", "load_channels",
+        "angle", "uniform_distance", "l2_distance", "load", "load_channels", "load_images",
+        "load_image_folder",
         "run_sweep", "load_sweep", "Dataset", "Report", "Section", "Column", "Check", "Figure", "Provenance",
     },
     # the claims carry the references

@@ -213,11 +213,26 @@ def check_size(sides: Sequence[int]) -> None:
         raise DataError(f"has {' × '.join(map(str, sides))} pixels, more than {LARGEST}; make it smaller first")
 
 
-def read_folder(folder: Path, size: int | tuple[int, int], *, colour: bool = False) -> Folder:
+def load_image_folder(folder: Path, size: int | tuple[int, int], *, colour: bool = False) -> Folder:
     """Every image below a folder, at any depth (class folders as in ImageNet), in the order of their paths.
 
-    Raises DataError when it is no folder, or not one file in it can be used.
+    Args:
+        folder: where the files are; what cannot be used is skipped, and named with its reason.
+        size: height and width in pixels, one number for squares: cropped at the centre and resized.
+        colour: three channels instead of grey.
+
+    Returns:
+        The images, pixels of shape (1 or 3, H, W) in [0, 1], and what was skipped.
+
+    Raises:
+        DataError: it is no folder, or not one file in it can be used.
+
+    >>> load_image_folder(Path("nowhere"), 32)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    compare.data.dataset.DataError: nowhere is not a folder; give one that holds images (...)
     """
+    folder = Path(folder)
     found = read_files(folder, image_files(folder), size, colour=colour)
     if not found.images:
         raise DataError(f"{folder} holds no usable image ({', '.join(SUFFIXES)}). {found.note}")
@@ -246,14 +261,36 @@ def read_files(folder: Path, paths: Sequence[Path], size: int | tuple[int, int],
     return Folder(tuple(images), tuple(skipped))
 
 
+def load_images(
+    images: Sequence[str | Image], size: int | tuple[int, int], *, colour: bool = False
+) -> tuple[Image, ...]:
+    """Images that ship with scikit-image, by name, as experiments on generators take them.
+
+    Args:
+        images: names, among them "camera", "coffee", "shepp_logan_phantom" and "checkerboard"; images are kept.
+        size: height and width in pixels, one number for squares: cropped at the centre and resized.
+        colour: three channels instead of grey.
+
+    Returns:
+        Their pixels have the shape (1 or 3, H, W) and lie in [0, 1].
+
+    Raises:
+        DataError: a name is none of them; the message lists them.
+
+    >>> [image.pixels.shape for image in load_images(["camera", "moon"], (24, 32))]
+    [(1, 24, 32), (1, 24, 32)]
+    """
+    return tuple(shipped(image, size, colour=colour) if isinstance(image, str) else image for image in images)
+
+
 def choose(
     named: Sequence[str | Image] | None, folder: Path | None, size: int, *, colour: bool = False
 ) -> tuple[tuple[Image, ...], str]:
     """The folder's images where one is given, else the named ones; and a note on the files that were skipped."""
-    if folder is not None:
-        found = read_folder(folder, size, colour=colour)
-        return found.images, found.note
-    return tuple(shipped(i, size, colour=colour) if isinstance(i, str) else i for i in named or ()), ""
+    if folder is None:
+        return load_images(named or (), size, colour=colour), ""
+    found = load_image_folder(folder, size, colour=colour)
+    return found.images, found.note
 
 
 def checkerboard(shape: Sequence[int]) -> Array:

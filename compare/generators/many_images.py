@@ -20,7 +20,7 @@ from compare.experiments.generators import PHOTOGRAPHS
 from compare.generators.fit_pairs import batches, image_generator, unstable
 from compare.generators.fitting_speed import astray
 from compare.generators.generator_figures import mean_figure
-from compare.generators.image_sources import Folder, Image, choose, image_files, read_files, scrambled
+from compare.generators.image_sources import Folder, Image, image_files, load_images, read_files, scrambled
 from compare.reports.provenance import DataUsed
 from compare.reports.report import Check, Column, Evidence, Section
 from compare.reports.tables import table
@@ -78,7 +78,7 @@ def _read(folder: Path, files: Sequence[Path], size: int, colour: bool) -> Folde
 
 
 def _named(names: Sequence[str | Image], size: int, colour: bool) -> Folder:
-    return Folder(choose(names, None, size, colour=colour)[0], ())
+    return Folder(load_images(names, size, colour=colour), ())
 
 
 def fit_batch(seeds: range, read: Read, plan: GeneratorComparison) -> ManyCurves:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from compare.generators.image_sources import choose
+from compare.generators.image_sources import load_images
 from compare.generators.recovery_sections import image_section, line_section
 from compare.generators.recovery_transition import transition_section
 from compare.reports.progress import run_parts
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def recovery_report(asked: RecoveryComparison) -> Report:
     """The line, and every image with Gaussian and with Fourier measurements; Ctrl-C keeps what is finished."""
-    images, _ = choose(asked.images, None, asked.size or 0)
+    images = load_images(asked.images, asked.size or 0)
     line = partial(line_section, k=asked.line_channels, counts=asked.line_counts, steps=asked.line_steps)
     parts: list[tuple[str, Callable[[], Section]]] = [("one dimension", line)]
     if asked.transition:

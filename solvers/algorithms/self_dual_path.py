@@ -43,7 +43,7 @@ class InteriorPoint:
         n, n_groups, m = rows.B.shape
         self.rows, self.careful, self.iteration = rows, careful, 0
         self.flat = np.ascontiguousarray(rows.B.transpose(0, 2, 1)).reshape(n, m * n_groups)
-        # half way to the dual's boundary, rows that sum to zero aside, and the primal point centred with it: u ∘ v = μ e,
+        # half way to the dual's boundary unless rows sum to zero, and the primal point centred with it: u ∘ v = μ e,
         # s α = τ κ = μ
         self.pair = np.empty((1 + m, 2, n_groups), dtype=self.flat.dtype)
         dual = np.ones(n + 1, dtype=self.flat.dtype)

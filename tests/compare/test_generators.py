@@ -26,8 +26,8 @@ from compare.generators.image_sources import (
     NAMES,
     Image,
     checkerboard,
+    load_image_folder,
     prepared,
-    read_folder,
     read_image,
     scrambled,
     shipped,
@@ -90,7 +90,7 @@ def test_a_folder_with_every_kind_of_bad_file(tmp_path):
     np.save(tmp_path / "loud.npy", np.full((5, 5), 3.0))
     np.save(tmp_path / "deep.npy", np.zeros((2, 3, 4, 5)))
     (tmp_path / "notes.txt").write_text("no image, not counted")
-    found = read_folder(tmp_path, 16)
+    found = load_image_folder(tmp_path, 16)
     assert sorted(image.name for image in found.images) == ["class a/good.png", "grey.png"]
     assert {name for name, _ in found.skipped} == {
         "constant.png",
@@ -106,10 +106,10 @@ def test_a_folder_with_every_kind_of_bad_file(tmp_path):
     with pytest.raises(DataError, match="constant"):
         read_image(tmp_path / "constant.png", 8)
     with pytest.raises(DataError, match="not a folder"):
-        read_folder(tmp_path / "nowhere", 8)
+        load_image_folder(tmp_path / "nowhere", 8)
     (tmp_path / "only").mkdir()
     with pytest.raises(DataError, match="no usable image"):
-        read_folder(tmp_path / "only", 8)
+        load_image_folder(tmp_path / "only", 8)
     with pytest.raises(DataError, match="no image called 'lena'"):
         shipped("lena", 8)
 
@@ -124,7 +124,7 @@ def test_what_is_transparent_is_white_and_said(tmp_path):
     Pillow.fromarray(cut_out).quantize(4).save(tmp_path / "c.png")
     Pillow.fromarray(cut_out[..., [1, 3]], "LA").save(tmp_path / "d.png")
     Pillow.fromarray(cut_out[..., :3]).save(tmp_path / "opaque.png")
-    found = read_folder(tmp_path, 8, colour=True)
+    found = load_image_folder(tmp_path, 8, colour=True)
     assert found.skipped == ()
     for image in found.images[:4]:
         for line, grey in ((0, 1.0), (2, 0.8), (7, 0.4)):
