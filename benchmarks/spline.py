@@ -102,7 +102,9 @@ def flow_against_descent(width: int = 10_000) -> None:
     squared_flow_limit(WideReLU(10, GaussianInit(), seed=0), X[:2, None], Y[:2])  # torch's first call is slow
     for init in (UniformInit(1.0, 2.0), GaussianInit(1.0, 1.0)):
         make = lambda init=init: WideReLU(width, init, seed=0)  # noqa: E731
+        start = time.process_time()
         limit = squared_flow_limit(make(), X[:, None], Y, tol=1e-10, accuracy=1e-3)
+        ours = time.process_time() - start
         followed = limit.load(make())
         steps, seconds, plain = plain_descent(make(), Y, 0.5, 1.5e-10)
         grid = torch.linspace(-2.5, 2.5, 2001, dtype=torch.float64)[:, None]
@@ -111,8 +113,8 @@ def flow_against_descent(width: int = 10_000) -> None:
         bundle = tangent_bundle([make()], torch.from_numpy(X[:, None]), torch.from_numpy(Y), torch.device("cpu"))
         values = torch.linalg.eigvalsh(bundle.at(bundle.start).kernel)[0]
         print(
-            f"width {width}, {init}: flow {limit.seconds:.3f} s ({limit.steps[0]} steps), plain GD {seconds:.2f} s "
-            f"({steps} steps, λ_max/λ_min {float(values[-1] / values[0]):.0f}): {seconds / limit.seconds:.0f} times, "
+            f"width {width}, {init}: flow {ours:.3f} s ({limit.steps[0]} steps), plain GD {seconds:.2f} s "
+            f"({steps} steps, λ_max/λ_min {float(values[-1] / values[0]):.0f}): {seconds / ours:.0f} times, "
             f"functions {gap:.1e} apart"
         )
 
@@ -120,8 +122,11 @@ def flow_against_descent(width: int = 10_000) -> None:
 def million_units() -> None:
     """Half a million units in each half."""
     net = WideReLU(500_000, GaussianInit(1.0, 1.0), seed=0)
+    start = time.process_time()
     limit = squared_flow_limit(net, X[:, None], Y)
-    print(f"10⁶ units: {limit.seconds:.2f} s to residual {limit.residual[0]:.1e} in {limit.steps[0]} step(s)")
+    print(
+        f"10⁶ units: {time.process_time() - start:.2f} s to residual {limit.residual[0]:.1e} in {limit.steps[0]} step(s)"
+    )
 
 
 if __name__ == "__main__":
