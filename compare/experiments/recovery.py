@@ -91,8 +91,8 @@ class RecoveryComparison(Experiment):
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
-        """One dimension alone, with narrower and fewer networks."""
-        return (cls((), line_channels=512, line_counts=(8, 24), line_steps=100, trained=3),)
+        """The line alone, with a narrower network."""
+        return (cls((), line_channels=512, line_counts=(8, 24), line_steps=100, transition=False),)
 
 
 compare_recovery = function_of(RecoveryComparison, "compare_recovery")

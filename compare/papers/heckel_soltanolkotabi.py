@@ -9,14 +9,19 @@ from compare.papers.lines import Line, Measured, about
 DENOISING = DenoisingComparison()
 """Every question at its default size."""
 
-DENOISING_QUICKLY = DenoisingComparison.quick()[0]
-"""The same questions with narrower networks and smaller photographs."""
+DENOISING_QUICKLY = DenoisingComparison(
+    questions=tuple(question for question in DENOISING.questions if question != "image"),
+    widths=(64, 256, 1024),
+    size=32,
+    band_steps=160,
+)
+"""The same questions with narrower networks and smaller photographs, but the filters on an image."""
 
 RECOVERY = RecoveryComparison()
 """The phantom and the line."""
 
-RECOVERY_QUICKLY = RecoveryComparison.quick()[0]
-"""The line."""
+RECOVERY_QUICKLY = RecoveryComparison((), line_channels=512, line_counts=(8, 24), line_steps=100, trained=3)
+"""The line, with narrower and fewer networks."""
 
 
 def denoising(*words: str) -> Measured:
