@@ -32,6 +32,13 @@ def regularizer_of(ctx: click.Context, option: click.Parameter, text: str) -> Re
         raise click.BadParameter(str(error), ctx, option) from error
 
 
+def csv_file(ctx: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """The path of a CSV file that can be written. Raises click.BadParameter for another."""
+    if path is not None and path.suffix.lower() != ".csv":
+        raise click.BadParameter(f"{path.name!r} does not end in .csv; --save writes the solution as .npz", ctx, option)
+    return writable(ctx, option, path)
+
+
 @click.command(name="margin")
 @options_of(MarginComparison, only=("data", "standardize", "offset", "image_shape", "label"))
 @click.option(
@@ -40,7 +47,7 @@ def regularizer_of(ctx: click.Context, option: click.Parameter, text: str) -> Re
     show_default=True,
     metavar="R",
     callback=regularizer_of,
-    help="l2, l1, linf, fourier, bridge:P, fourier:P, schatten:P with P = 2/L, or kernel:K.",
+    help="l2, l1, linf, fourier, spectral, nuclear, bridge:P, fourier:P, schatten:P (P = 2/L), kernel:K.",
 )
 @click.option("--tol", default=1e-9, show_default=True, help="Largest relative certificate violation.")
 @click.option(
@@ -60,7 +67,7 @@ def regularizer_of(ctx: click.Context, option: click.Parameter, text: str) -> Re
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    callback=writable,
+    callback=csv_file,
     help="Write β to this CSV file, one coefficient a line (images row by row), with the data and the class.",
 )
 @click.pass_context

@@ -6,6 +6,7 @@ reports. It predicts nothing and checks nothing.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
@@ -20,12 +21,15 @@ from compare.reports.wording import counted
 T = TypeVar("T")
 Pairs = list[tuple[T | None, T | None]]
 SIDES = ("A", "B")
+SEEDS = re.compile(r",? (?:seed \d+|\d+ seeds)| \((?:worst: seed \d+|the worst of \d+ seeds)\)")
+"""Of which seeds a statement was measured on: the prediction is the same without."""
 
 
 def difference(a: Findings, b: Findings) -> Report:
     """The report of what two reports say; `changed` of it are the verdicts that differ.
 
-    Sections are paired by experiment and title, predictions by their statements, rows by the columns that name them.
+    Sections are paired by experiment and title, predictions by their statements whatever the seeds,
+    rows by the columns that name them.
     """
     paired = pairs(a.sections, b.sections, lambda section: (section.group, section.title))
     tables = (table for one, other in paired for table in side_by_side(one, other))
@@ -73,7 +77,7 @@ def pairs(ones: Iterable[T], others: Iterable[T], key: Callable[[T], Hashable]) 
 def checks_of(one: Section | None, other: Section | None) -> Pairs[Check]:
     """The predictions of two sections, paired."""
     a, b = (() if section is None else section.checks for section in (one, other))
-    return pairs(a, b, lambda check: check.statement)
+    return pairs(a, b, lambda check: SEEDS.sub("", check.statement))
 
 
 def changes(paired: Pairs[Section]) -> Section:

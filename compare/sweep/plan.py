@@ -125,7 +125,7 @@ def read_plan(path: str | Path) -> SweepPlan:
     """
     path = Path(path)
     if not path.exists():
-        raise PlanError(f"there is no plan {str(path)!r}")
+        raise PlanError(f"there is no plan {str(path)!r}; `implicitbias sweep --help` shows one")
     if not path.is_file():
         raise PlanError(f"{str(path)!r} could not be read: it is no regular file; give the plan's TOML file")
     if path.stat().st_size > LARGEST_PLAN:

@@ -39,6 +39,7 @@ REGULARIZERS: dict[str, Callable[..., Regularizer]] = {
     "fourier": lambda p=1.0: FourierBridge(p),
     "schatten": lambda p=1.0: Schatten(p),
     "spectral": lambda: Schatten(math.inf),
+    "nuclear": lambda: Schatten(1),
     "kernel": lambda size: ConvKernel(int(size)),
 }
 """Name → what makes the regularizer, from the number after the colon where there is one."""
@@ -47,7 +48,7 @@ _NUMBER = r"\d+(\.\d*)?|\.\d+|\d+/[1-9]\d*"  # a positive decimal or fraction
 
 
 def regularizer_from_name(name: str) -> Regularizer:
-    """The regularizer that a text names: `l2`, `l1`, `linf`, `fourier`, `spectral`, `bridge:P`, `kernel:K` and others.
+    """The regularizer that a text names: `l2`, `l1`, `linf`, `fourier`, `nuclear`, `bridge:P`, `kernel:K` and others.
 
     Args:
         name: the kind, then a colon and its number where it takes one. P is a decimal or a fraction such as 2/3 (2/L
@@ -55,7 +56,8 @@ def regularizer_from_name(name: str) -> Regularizer:
 
     Returns:
         The regularizer: `l2` is L2(), `l1` is Bridge(1), `linf` is Bridge(inf), `fourier` is FourierBridge(1), and
-        `spectral` is Schatten(inf). `bridge:P`, `fourier:P`, `schatten:P` and `kernel:K` take their number.
+        `spectral` is Schatten(inf), `nuclear` is Schatten(1). `bridge:P`, `fourier:P`, `schatten:P` and `kernel:K` take
+        their number.
 
     Raises:
         ValueError: any other text, or a number that the regularizer refuses.
@@ -75,6 +77,6 @@ def regularizer_from_name(name: str) -> Regularizer:
         except TypeError:  # a number too many, or none
             pass
     raise ValueError(
-        f"{name!r} names no regularizer: write l2, l1, linf, fourier, spectral, bridge:P, fourier:P, schatten:P "
-        "(P = 2/L, such as 2/3) or kernel:K"
+        f"{name!r} names no regularizer: write l2, l1, linf, fourier, spectral, nuclear, bridge:P, fourier:P, "
+        "schatten:P (P = 2/L, such as 2/3) or kernel:K"
     )

@@ -169,6 +169,7 @@ def test_version():
         (["compare", "margin", "--data", "wine:0v1", "--architectures", "convolutional 2-D"], "hold none"),
         (["compare", "margin", "--loss", "hinge"], "hinge"),
         (["solve", "margin", "--regularizer", "l3"], "write l2, l1"),
+        (["solve", "margin", "--out", "solution.npz"], "--save"),
         (["solve", "margin", "--regularizer", "fourier:1.5"], "p = 2/L"),
         (["solve", "margin", "--data", "synthetic:1"], "synthetic:N,D,seed"),
     ],
@@ -215,7 +216,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(arguments, tm
 def test_regularizers_are_asked_for_in_our_words(text):
     result = run("solve", "margin", "--regularizer", text)
     assert result.exit_code == 2
-    assert "write l2, l1, linf, fourier, spectral, bridge:P" in result.output
+    assert "write l2, l1, linf, fourier, spectral, nuclear, bridge:P" in result.output
 
 
 def test_traceback_when_asked_for():

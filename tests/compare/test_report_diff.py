@@ -46,6 +46,17 @@ def test_the_same_report_twice_has_the_same_verdicts():
     assert [c.key for c in both.sections[2].columns] == ["network", "angle", "theory"]  # nothing stands twice
 
 
+def test_a_prediction_is_the_same_whatever_its_seeds():
+    def of(statement: str) -> Report:
+        check = Check.at_most(statement, 1e-9, 1e-6)
+        return replace(report(), sections=(Section("s", "text", COLUMNS, (), (check,)),))
+
+    several = of("diagonal L=2, 2 seeds: ends there (worst: seed 1)")
+    for other in ("diagonal L=2, seed 0: ends there", "diagonal L=2, 5 seeds: ends there (worst: seed 3)"):
+        assert difference(several, of(other)).conclusion == "The verdicts are the same."
+    assert "only in A" in difference(several, of("diagonal L=3, seed 0: ends there")).conclusion
+
+
 def test_what_differs_stands_side_by_side():
     both = difference(report(), report(0.3, networks=("b", "c")))
     assert changed(both) == 1  # b, confirmed and then refuted
