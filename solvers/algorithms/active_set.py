@@ -47,8 +47,8 @@ def newton_on_support(
 
     B has shape (N, G, m). A coordinate whose column is zero (the imaginary part of a real frequency) stays zero.
 
-    Steps are split along and across b_g. Across, the curvature is ω_g p ‖b_g‖^{p−2} > 0 and is eliminated; a step
-    solves a system in one number a group and one a row.
+    With `drop` the coordinates across b_g are eliminated: faster, and the products that it takes square the condition
+    of wild columns. Without, the whole system is solved.
     """
     x, alpha, start = b[groups], dual[rows], np.linalg.norm(b[groups], axis=1)
     A, target, weight = B[np.ix_(rows, groups)], np.broadcast_to(right, dual.shape)[rows], p * omega[groups]
@@ -65,7 +65,8 @@ def newton_on_support(
         if iteration == 0:
             alpha = np.linalg.lstsq(flat.T, gradient.reshape(-1), rcond=None)[0] if p < 1 else alpha
         if not near:  # near the solution the last matrix contracts the error a millionfold
-            solve = _step_solver(A, weight * radius ** (p - 2.0), unit, p, least_norm=not drop)
+            solver = _reduced_solver if drop else _whole_solver
+            solve = solver(A, weight * radius ** (p - 2.0), unit, p)
         open_groups = extended_product(flat.T, alpha).reshape(x.shape) - gradient
         dx, d_alpha = solve(open_groups, extended_product(flat, x.reshape(-1)) - target)
         if not (np.isfinite(dx).all() and np.isfinite(d_alpha).all()):
@@ -98,10 +99,29 @@ def _not_reversed(groups: Real, rows: Real) -> tuple[NDArray[np.bool_], NDArray[
     return groups < max(1.0, _AS_BAD * worst), rows < max(1.0, _AS_BAD * worst)
 
 
-def _step_solver(
-    A: Real, scale: Real, unit: Real, p: float, least_norm: bool
-) -> Callable[[Real, Real], tuple[Array, Array]]:
-    """The Newton step (Δb, Δα) for what the two equations miss; scale is ω_g p ‖b_g‖^{p−2}, and unit is b_g/‖b_g‖.
+def _whole_solver(A: Real, scale: Real, unit: Real, p: float) -> Callable[[Real, Real], tuple[Array, Array]]:
+    """The Newton step (Δb, Δα) for what the two equations miss; scale is ω_g p ‖b_g‖^{p−2}, and unit is b_g/‖b_g‖."""
+    (n, G, m), index = A.shape, np.arange(len(scale))
+    hessian = np.zeros((G, m, G, m))
+    hessian[index, :, index, :] = scale[:, None, None] * (np.eye(m) + (p - 2.0) * unit[:, :, None] * unit[:, None, :])
+    flat = A.reshape(n, G * m)
+    unknown = np.flatnonzero(flat.any(axis=0))
+    size, matrix = unknown.size, flat[:, unknown]
+    system = np.zeros((size + n, size + n))
+    system[:size, :size] = hessian.reshape(G * m, G * m)[np.ix_(unknown, unknown)]
+    system[:size, size:], system[size:, :size] = -matrix.T, -matrix
+    solve_both = _equilibrated_solver(system, least_norm=True)
+
+    def solve(groups: Real, rows: Real) -> tuple[Array, Array]:
+        step, dx = solve_both(np.append(groups.reshape(-1)[unknown], rows).astype(np.float64)), np.zeros(G * m)
+        dx[unknown] = step[:size]
+        return dx.reshape(G, m), step[size:]
+
+    return solve
+
+
+def _reduced_solver(A: Real, scale: Real, unit: Real, p: float) -> Callable[[Real, Real], tuple[Array, Array]]:
+    """The same in one number a group and one a row.
 
     Along b_g the curvature is (p − 1) times the scale. With A_u = A·unit and A_⊥ the rest, Δb = a·unit + Δb_⊥,
 
@@ -117,7 +137,7 @@ def _step_solver(
     system[:G, :G], system[:G, G:], system[G:, :G] = np.diag((p - 1.0) * scale), -along.T, -along
     half = across * np.sqrt(soft)
     np.negative(half @ half.T, out=system[G:, G:])
-    solve_both = _equilibrated_solver(system, least_norm)
+    solve_both = _equilibrated_solver(system, least_norm=False)
 
     def solve(groups: Real, rows: Real) -> tuple[Array, Array]:
         missing, other = np.asarray(groups, dtype=np.float64), np.asarray(rows, dtype=np.float64)

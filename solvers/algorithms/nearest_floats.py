@@ -24,7 +24,7 @@ def nearest_floats(matrix: Array, x: Array, target: Array) -> Array:
     """
     used = np.flatnonzero(x)
     unit = np.spacing(np.abs(x[used]))
-    steps = matrix[:, used] * unit
+    steps = (matrix[:, used] * unit).astype(np.float64)
     order = np.argsort(np.linalg.norm(steps, axis=0), kind="stable")  # columns decided first stand last
     Q, R = np.linalg.qr(steps[:, order])
     missing = target - matrix.astype(np.longdouble) @ x.astype(np.longdouble)

@@ -7,7 +7,7 @@ the support, and `solvers.algorithms.nearest_floats` finds floats that nearly me
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,7 +32,9 @@ def rounded_with_care(
     rows, share = unit.rows[active], unit.share[active]
     near = nearest_floats(rows / share[:, None], beta.reshape(-1) * unit.scale, np.ones(active.size))
     other = near.reshape(beta.shape) / unit.scale
-    blocks = regularizer.blocks(rows.reshape(-1, *problem.shape))[:, support].reshape(active.size, -1)
+    # in the longest format: α magnifies what rounding leaves of a Fourier transform of the rows
+    shaped: Any = rows.reshape(-1, *problem.shape).astype(np.longdouble)
+    blocks = regularizer.blocks(shaped)[:, support].reshape(active.size, -1)
     signs = (found.b[support] / np.linalg.norm(found.b[support], axis=1)[:, None]).reshape(-1)
     weights = np.zeros(dual.shape)
     weights[active] = nearest_floats(blocks.T, dual[active] / share, signs) * share
