@@ -48,6 +48,8 @@ SETTLED = 1.5e-3  # residual (radians) below which a step with the whole Jacobia
 LATE_TOLERANCE = 1e-2  # of the tolerance, in those steps: long ones leave what they err by in the direction reported
 LARGEST_MOVE = 0.8  # of |θ| in one step, while ‖w‖ still matters through the temperature
 SMALLEST_STEP = 1e-14
+LEAST_FORCE = 1e-250
+"""Of a network on which every unit is dead, which has none: steps may grow 10¹⁵ times before they leave float64."""
 
 
 @dataclass
@@ -86,7 +88,7 @@ class Flow:
         margins = forceful(flow.margins, local.squares)
         flow.weights = explicit_weights(margins, flow.temperature, loss)
         force = np.linalg.norm(flow.force().cpu().numpy(), axis=1)
-        flow.step = 1e-3 / np.maximum(force, 1e-300)
+        flow.step = 1e-3 / np.maximum(force, LEAST_FORCE)
         return flow
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compare.generators import denoising_bands, denoising_filter
+from compare.generators import denoising_bands, denoising_filter, denoising_rates
 from compare.generators.denoising_bands import BANDS, band_errors, band_section, learned, order_check
 from compare.generators.denoising_filter import (
     Width,
@@ -292,3 +292,14 @@ def test_rates_end_to_end():
     assert len(section.rows) == 5
     assert len(section.checks) == 4
     assert section.checks[3].measured < 2.0
+
+
+def test_what_finite_width_adds_is_drawn_anew_for_every_seed(monkeypatch):
+    """With the same channels for all seeds their mean is no better known than one (measured: twice as badly)."""
+    drawn, fluctuations = [], denoising_rates.fluctuations
+    monkeypatch.setattr(denoising_rates, "fluctuations", lambda *args: (drawn.append(args[-1]), fluctuations(*args))[1])
+    denoising_rates.denoise(16, 3, 0.2, k=16, seeds=(4, 7, 9))
+    assert drawn == [4, 7, 9]
+    u, y = gaussian_kernel(16, 0.1), example_signal(16)
+    one, other = (denoising_rates.fluctuations(u, dual_kernel(u), y, 0.1, 16, 2, 50, seed)[2] for seed in (4, 7))
+    assert one != other

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gd import flow_limit
+from gd import FlowStatus, flow_limit
 from gd.flow.integration import Flow
 from gd.flow.loss_weights import ExponentialWeights
 from gd.flow.map_choice import margin_map
@@ -116,3 +116,12 @@ def test_a_limit_names_the_units_that_die():
     W, a = limit.weights.values()
     without = y * (np.maximum(X @ W[kept].T, 0.0) @ a[0, kept])
     np.testing.assert_allclose(without.min(), limit.margin, rtol=1e-8)
+
+
+def test_a_network_without_any_force_is_given_up():
+    model = layers(nn.ReLU())(4, 8)
+    rng = np.random.default_rng(1)
+    with torch.no_grad():
+        model[0].weight.abs_().neg_()
+    limit = flow_limit(model, rng.random((6, 4)), [1, -1, 1, 1, -1, 1])
+    assert limit.status is FlowStatus.NOT_SEPARATED
