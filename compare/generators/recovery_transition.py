@@ -47,8 +47,8 @@ TRIED = (1.4, 1.8, 2.2, 2.6, 3.0, 3.4, 4.0)
 """Numbers of measurements tried, over the dimension p: a logistic curve needs them on both sides of m* for every p."""
 TRIED_WITHOUT = (40, 48, 56, 60, 62, 63, 64)
 """Numbers tried without interpolation."""
-STANDARD_ERRORS = 1.96
-"""Of a 95 % interval of resampled draws."""
+STANDARD_ERRORS = 2.02
+"""Of a 95 % interval whose standard error is that of 40 values: Student's t."""
 SMOOTH = 0.5
 """Width of the Gaussian interpolation kernel times p, of the signal's length: as wide as the signal is smooth."""
 
@@ -135,10 +135,13 @@ def transition(counts: Sequence[int], recovered: Sequence[bool]) -> float:
 
 
 def resampled(draws: Sequence[Draw], resamples: int = 40) -> list[list[Draw]]:
-    """The draws, and draws taken from them again with replacement, each m by itself."""
+    """The draws, and draws taken from them again with replacement, each m by itself.
+
+    Of n draws n − 1 are taken: their means vary then as those of n independent ones do (of n, by (n − 1)/n less).
+    """
     groups = [[d for d in draws if d.count == m] for m in sorted({d.count for d in draws})]
     generator = np.random.default_rng(0)
-    again = [[group[i] for group in groups for i in generator.integers(len(group), size=len(group))]
+    again = [[group[i] for group in groups for i in generator.integers(len(group), size=max(len(group) - 1, 1))]
              for _ in range(resamples)]  # fmt: skip
     return [list(draws), *again]
 
