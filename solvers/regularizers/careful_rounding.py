@@ -45,6 +45,7 @@ def rounded_with_care(
 
     def lower(dual: Array) -> float:
         positive = np.maximum(dual, 0.0)
-        return float(positive.sum()) / regularizer.dual_norm(problem.careful_combine(positive))
+        size = regularizer.dual_norm(problem.careful_combine(positive))
+        return float(positive.sum()) / size if size > 0 else 0.0
 
     return min(beta, other, key=upper), max(dual, weights, key=lower)

@@ -1,10 +1,13 @@
 """The parts of the group-norm interior point: cones, scaling, Newton steps and the early polish."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
 from solvers import Bridge, FourierBridge
-from solvers.algorithms.active_set import newton_on_support
+from solvers.algorithms.active_set import _reduced_solver, _whole_solver, newton_on_support
 from solvers.algorithms.group_rows import GroupRows
 from solvers.algorithms.interior_point import polish
 from solvers.algorithms.second_order_cones import Scaling, jordan, jordan_divide, longest_steps, squared_norms
@@ -74,8 +77,9 @@ def test_a_group_too_many_is_dropped() -> None:
     np.testing.assert_allclose(again[1], found.dual, atol=1e-12)
 
 
+@pytest.mark.parametrize("solver", [_whole_solver, _reduced_solver], ids=["whole", "reduced"])
 @pytest.mark.parametrize("p", [1.0, 2 / 3])
-def test_newton_steps_solve_the_linearized_conditions(p: float) -> None:
+def test_newton_steps_solve_the_linearized_conditions(p: float, solver: Callable[..., Any]) -> None:
     """ω p ‖b‖^{p−2} b = Bᵀα and B b = 1 by central differences: the residual of a small step is quadratic in it."""
     rng = np.random.default_rng(3)
     n, G, m = 6, 4, 3
@@ -85,10 +89,8 @@ def test_newton_steps_solve_the_linearized_conditions(p: float) -> None:
         gradient = (omega * p * np.linalg.norm(b, axis=1) ** (p - 2.0))[:, None] * b
         return np.append(gradient - np.tensordot(alpha, B, 1), np.tensordot(B, b, 2) - 1.0)
 
-    from solvers.algorithms.active_set import _step_solver
-
     radius = np.linalg.norm(b, axis=1)
-    solve = _step_solver(B, omega * p * radius ** (p - 2.0), b / radius[:, None], p, least_norm=True)
+    solve = solver(B, omega * p * radius ** (p - 2.0), b / radius[:, None], p)
     missing = conditions(b, alpha)
     db, d_alpha = solve(-missing[: G * m].reshape(G, m), missing[G * m :])
     h = 1e-6
