@@ -58,6 +58,10 @@ class ModuleMap(MarginMap):
             compared, rows = self.targets.with_inputs(self._call, X)
             pieces = PiecewiseMargins(compared, self._sizes, rows, self.y, start, seed)
         self.pieces = pieces
+        self.prepare(start)
+
+    def prepare(self, start: Tensor) -> None:
+        """What a kind of module needs besides, with its trace and its parameters θ (P,) known; here nothing."""
 
     def _split(self, theta: Tensor) -> dict[str, Tensor]:
         parts = torch.split(theta, [math.prod(size) for size in self._sizes], dim=-1)

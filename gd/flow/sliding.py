@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from gd.flow.gate_polish import polish_gates
 from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights, squares_of
@@ -38,9 +38,7 @@ from gd.flow.margin_map import LARGEST_STRETCH, Local, Step
 from gd.flow.module_map import ModuleMap
 from gd.flow.row_space import LARGEST_DENSE
 from gd.flow.weight_polish import HeldProblem, hessian
-from gd.piecewise.module import PiecewiseMargins
 from gd.piecewise.rows import Rows
-from gd.targets import Targets
 from solvers.arrays import Array
 
 ON_THE_KINK = 1e-7  # of the largest |z|: below it the side a unit is on is what the last step decided
@@ -51,18 +49,9 @@ class SlidingMap(ModuleMap):
 
     smooth = False
 
-    def __init__(
-        self,
-        model: nn.Module,
-        X: Tensor,
-        y: Tensor,
-        seed: int = 0,
-        targets: Targets | None = None,
-        pieces: PiecewiseMargins | None = None,
-    ) -> None:
-        super().__init__(model, X, y, seed, targets, pieces)
+    def prepare(self, start: Tensor) -> None:
         self.kinks_one_by_one = 0 if self.pieces.stacked else self.pieces.n_kinks
-        self.can_be_implicit = self.start([model]).numel() <= LARGEST_DENSE
+        self.can_be_implicit = start.numel() <= LARGEST_DENSE
 
     def held_problem(self, theta: Tensor, carried: Gates | None, active: NDArray[np.bool_]) -> HeldProblem:
         """The smooth problem at θ with the gates held and the sliding kinks as equations."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from gd.flow.cell import Cell, CellOptimum
 from gd.flow.cell_program import cell_optimum
@@ -22,9 +22,7 @@ from gd.flow.margin_map import LARGEST_STRETCH, Local, Step
 from gd.flow.sliding import ON_THE_KINK, SlidingMap
 from gd.flow.two_layer_tangent import Data, Units, UnitTangent, span
 from gd.flow.unit_walls import UnitWalls
-from gd.piecewise.module import PiecewiseMargins
 from gd.piecewise.stack import TwoLayers
-from gd.targets import Targets
 from solvers.arrays import Array
 
 SETTLING_IN_A_CELL = 3e-2
@@ -37,18 +35,8 @@ class TwoLayerMap(SlidingMap):
 
     settling = SETTLING_IN_A_CELL
 
-    def __init__(
-        self,
-        model: nn.Module,
-        X: Tensor,
-        y: Tensor,
-        seed: int = 0,
-        targets: Targets | None = None,
-        pieces: PiecewiseMargins | None = None,
-    ) -> None:
-        super().__init__(model, X, y, seed, targets, pieces)
-        self.can_be_implicit = False
-        net = self.pieces.two_layers(self.start([model])[0])
+    def prepare(self, start: Tensor) -> None:
+        net = self.pieces.two_layers(start)
         if net is None:
             raise ValueError("the module is no two-layer network with one output")
         self.data = Data.of(net, self.y)
