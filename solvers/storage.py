@@ -44,8 +44,6 @@ from solvers.whole_files import replacing
 
 SCHEMA = "implicitbias/2"
 RECORD = "record.json"
-LARGEST = 2**34
-"""Bytes that a file may unpack to: one of a megabyte can claim a thousand times as much."""
 KINDS = "biufcU"
 """Of numpy's dtypes, those of the arrays in a file: numbers, truth values, text."""
 WORDS = ("nan", "inf", "-inf")
@@ -92,7 +90,7 @@ class Stored:
             OSError: there is no such file.
             ValueError: it is no such file, damaged, of another version, or of another kind of result.
         """
-        with Path(path).open("rb") as file:
+        with regular(Path(path)).open("rb") as file:
             try:
                 record, arrays = _unpacked(file)
                 return cast("Self", decoded(fields_of(record, arrays), cls, arrays))
@@ -100,6 +98,13 @@ class Stored:
                 raise ValueError(
                     f"{str(path)!r} is no {cls.__name__} that `save` wrote, or damaged: {error}"
                 ) from error
+
+
+def regular(path: Path) -> Path:
+    """The path itself. Raises ValueError where there is a pipe or a device, whose bytes may never come, or never end."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ValueError(f"{str(path)!r} is no regular file; give a file")
+    return path
 
 
 def identity(record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> str:
@@ -133,8 +138,8 @@ def _unpacked(file: Any) -> tuple[Any, Arrays]:
     """The record of an archive, and its arrays; every byte of them has passed its checksum."""
     arrays: Arrays = {}
     with zipfile.ZipFile(file) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
-            raise ValueError(f"it unpacks to more than {LARGEST} bytes")
+        if sum(entry.file_size for entry in archive.infolist()) > file.seek(0, io.SEEK_END):
+            raise ValueError("it unpacks to more bytes than it has, and `save` does not compress")
         record = json.loads(archive.read(RECORD))
         for name in set(archive.namelist()) - {RECORD}:
             content = io.BytesIO(archive.read(name))

@@ -47,6 +47,7 @@ def command(
     """
     if jobs is not None and scheduler is not None:
         raise click.UsageError("--jobs is for this machine and --scheduler for a cluster; give one of them")
+    from compare.reports.records import json_text
     from compare.sweep.plan import read_plan
     from compare.sweep.sweep import run_sweep
 
@@ -67,7 +68,7 @@ def command(
         progress=True,
         command=shlex.join(["implicitbias", *sys.argv[1:]]),
     )
-    click.echo(as_text(result) if not as_json else json.dumps(as_dictionary(result), ensure_ascii=False))
+    click.echo(as_text(result) if not as_json else json_text(as_dictionary(result)))
     code = 0 if result.complete and not result.failed else 1 if result.complete else INTERRUPTED
     click.get_current_context().exit(code)
 

@@ -27,12 +27,14 @@ import numpy as np
 from compare.reports.findings import Findings, Section
 from compare.reports.verdict import Verdict
 from compare.reports.wording import clean, one_line
-from solvers.storage import SCHEMA, decoded, encoded, fields_of, headed, identity
+from solvers.storage import SCHEMA, decoded, encoded, fields_of, headed, identity, regular
 
 if TYPE_CHECKING:
     from compare.reports.report import Report
 
 FILE = "report.json"
+LARGEST = 2**28
+"""Bytes of a report that is read."""
 
 FORMULA = "=+-@＝＋－＠"
 """What spreadsheets begin a formula with, in both widths."""
@@ -56,8 +58,10 @@ def to_json(report: Findings) -> str:
 
 def from_json(cls: type[Report], place: str | Path) -> Report:
     """The report in a folder that `Report.write` wrote, or in a file of `to_json`; see `Report.load`."""
-    path = Path(place) / FILE if Path(place).is_dir() else Path(place)
+    path = regular(Path(place) / FILE if Path(place).is_dir() else Path(place))
     try:
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"{str(path)!r} has more than {LARGEST} bytes, more than a report's numbers")
         text = path.read_bytes()
     except FileNotFoundError as error:
         raise FileNotFoundError(
@@ -110,10 +114,10 @@ def from_contents(cls: type[Report], record: Mapping[str, Any]) -> Report:
 def tables_of(record: Path) -> set[str]:
     """The CSV files that the report in this JSON file was written with; none where there is no such report."""
     try:
-        found = json.loads(record.read_text(encoding="utf-8"))
+        found = json.loads(regular(record).read_text(encoding="utf-8"))
         names = found["tables"] if found["schema"] == SCHEMA else []
         return {name for name in names if Path(name).name == name and name.endswith(".csv")}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, MemoryError):
         return set()
 
 

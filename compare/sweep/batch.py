@@ -60,26 +60,28 @@ def run_batch(cells: Sequence[Cell], measure: Measure, seconds: float | None = N
 
 def run_cell(cell: Cell, measure: Measure, worker: str, seconds: float | None = None) -> Outcome:
     """One cell, timed, its error caught and its output kept."""
-    began = time.perf_counter()
+    began, process = time.perf_counter(), os.getpid()
     numbers: dict[str, Value] = {}
     kind = message = None
     try:
         with ended_after(seconds):
             numbers = {name: flat(name, value) for name, value in measure(cell).items()}
-        json.dumps(numbers)  # what cannot be stored fails here, and not in the driver
+        numbers = json.loads(json.dumps(numbers))  # what cannot be stored fails here, and not in the driver
     except BaseException as error:  # recorded, whatever it is: a panic in Rust is no Exception
-        numbers, kind, message = {}, type(error).__name__, message_of(error)
+        numbers, kind, message = {}, line_of(lambda: type(error).__name__), line_of(lambda: error)
+    if os.getpid() != process:  # a child that the cell has forked: it is no worker, and its outcome is not the cell's
+        os._exit(0)
     return Outcome(
         cell.key, cell.parameters, time.perf_counter() - began, worker, numbers, kind, message, printed_since_last()
     )
 
 
-def message_of(error: BaseException) -> str:
-    """The error's text in one line, also where it has none that can be had."""
+def line_of(found: Callable[[], object]) -> str:
+    """The text of what is found, in one line, also where there is none that can be had."""
     try:
-        text = " ".join(str(error).split())
-    except BaseException as second:
-        text = f"(its text cannot be had: {type(second).__name__})"
+        text = " ".join(str(found()).split())
+    except BaseException:  # of a class that somebody wrote for itself, anything
+        text = "(its text cannot be had)"
     return text[:LONGEST_MESSAGE].encode("utf-8", "backslashreplace").decode()
 
 
@@ -115,7 +117,7 @@ this_machine = cache(Provenance.collect)
 
 
 OUTPUT: list[int] = []
-"""The file descriptor that a worker's output goes to; none in a process that is no worker of `become_worker`."""
+"""The file descriptor that a worker's output goes to, and the file's device and inode; empty in any other process."""
 
 
 def become_worker(driver: int, memory: float | None = None) -> None:
@@ -126,7 +128,7 @@ def become_worker(driver: int, memory: float | None = None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with tempfile.TemporaryFile() as file:
-        OUTPUT.append(os.dup(file.fileno()))
+        OUTPUT[:] = [os.dup(file.fileno()), *place_of(file.fileno())]
     for standard in (1, 2):
         os.dup2(OUTPUT[0], standard)
     if memory is not None:
@@ -147,12 +149,20 @@ def become_worker(driver: int, memory: float | None = None) -> None:
     threading.Thread(target=watch, daemon=True, name="sweep-watch").start()
 
 
+def place_of(descriptor: int) -> list[int]:
+    """Which file this is on which disk; empty where a cell has closed it."""
+    with suppress(OSError):
+        status = os.fstat(descriptor)
+        return [status.st_dev, status.st_ino]
+    return []
+
+
 def printed_since_last() -> str | None:
     """The end of what this worker printed since the last call, None where it printed nothing."""
-    if not OUTPUT:
+    if not OUTPUT or place_of(OUTPUT[0]) != OUTPUT[1:]:
         return None
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # a cell may have closed it
+        with suppress(Exception):  # a cell may have closed it, or put anything in its place
             stream.flush()
     with suppress(OSError, TypeError, AttributeError):  # what C libraries still hold; Windows gives no such handle
         ctypes.CDLL(None).fflush(None)

@@ -32,7 +32,7 @@ from typing import Any
 from compare.reports.findings import Value
 from compare.reports.provenance import Provenance
 from compare.sweep.sealed_rows import Record, now
-from compare.sweep.store_file import FILE, StoreError, identity, insert, opened, refusing, set_aside
+from compare.sweep.store_file import FILE, StoreError, contents_of, identity, insert, opened, refusing, set_aside
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ class Store:
 
     Raises:
         SweepBusyError: another driver holds the folder.
-        StoreError: the file in it is not ours, cannot be written, or is no longer there when a cell is stored.
+        StoreError: the file in it is not ours, cannot be written, is no longer there when a cell is stored, or has
+            lost a cell at the end.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -95,6 +96,7 @@ class Store:
         with closing(self._database), suppress(*([StoreError] if error else [])):
             if self.session:
                 self._write(replacing=[("session", str(self.session), {**self._begun, "ended": now()})])
+                self._check_contents()
 
     def begin(self, name: str, plan: str, command: str) -> None:
         """A row for this run of the driver."""
@@ -144,6 +146,16 @@ class Store:
                     self._database.execute("ROLLBACK")
                 self._database.execute("BEGIN IMMEDIATE")
         self._check_in_place()
+
+    def _check_contents(self) -> None:
+        """Raises StoreError where a cell that was stored is not in the file as a reader finds it."""
+        found = {cell["key"] for cell in contents_of(self.path).of("cell")}
+        lost = len((self.done | self.failed.keys()) - found)
+        if lost:
+            raise StoreError(
+                f"{str(self.path)!r} was damaged while the sweep ran: {lost} of the cells that were stored are no "
+                "longer in it; the same command runs them again"
+            )
 
     def _check_in_place(self) -> None:
         """Raises StoreError where the file that is written to is no longer the one that a reader would open."""
