@@ -107,6 +107,11 @@ class CommandLine(LazyGroup):
             return super().make_context(*arguments, **options)
         except BrokenPipeError:
             sys.exit(CLOSED)
+        except OSError as error:
+            raise Refusal(f"the output could not be written: {error.strerror}") from error
+        except click.ClickException as error:
+            error.message = printable(error.message)
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run; with --traceback what led to an error is printed."""
@@ -114,6 +119,9 @@ class CommandLine(LazyGroup):
             return super().invoke(ctx)
         except BrokenPipeError:
             sys.exit(CLOSED)  # for click and rich a closed output is a 1
+        except click.ClickException as error:
+            error.message = printable(error.message)
+            raise
         except KeyboardInterrupt:  # click's own exit code is 1, which here says that a prediction is refuted
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
@@ -124,7 +132,12 @@ class CommandLine(LazyGroup):
             line = " ".join(str(error).split()) or type(error).__name__
             if type(error).__name__ == "LinAlgError":  # numpy's, a ValueError that is about no input by name
                 line = f"the numbers broke down on this input ({line}); --traceback before the command shows where"
-            raise Refusal("".join(c if c.isprintable() else "�" for c in line)) from error
+            raise Refusal(printable(line)) from error
+
+
+def printable(text: str) -> str:
+    """A message without what repaints a terminal: it may quote arguments, and file names among them."""
+    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
 
 
 @click.group(

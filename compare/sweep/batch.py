@@ -35,6 +35,7 @@ from compare.sweep.store import Outcome
 Measure = Callable[[Cell], Mapping[str, Any]]
 LONGEST_MESSAGE = 2000
 """Characters of an error that are kept, and of what a cell printed."""
+NO_TEXT = "(its text cannot be had)"
 TIME_IS_UP = 79
 """Exit code of a worker whose cell took longer than it may; no signal and no shell uses it."""
 RESERVED = {"status", *LAST, *(field.name for field in fields(Cell)), "sha256"}
@@ -81,7 +82,7 @@ def line_of(found: Callable[[], object]) -> str:
     try:
         text = " ".join(str(found()).split())
     except BaseException:  # of a class that somebody wrote for itself, anything
-        text = "(its text cannot be had)"
+        text = NO_TEXT
     return text[:LONGEST_MESSAGE].encode("utf-8", "backslashreplace").decode()
 
 

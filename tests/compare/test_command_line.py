@@ -464,6 +464,8 @@ def test_no_output_at_all_and_a_full_disk(tmp_path):
     assert full.returncode == 2
     assert full.stderr.startswith("Error: ")
     assert full.stderr.count("\n") == 1
+    helped = f"{sys.executable} -m compare.command_line --help >/dev/full"
+    assert subprocess.run(["sh", "-c", helped], capture_output=True, timeout=60).returncode == 2
 
 
 def test_a_report_that_cannot_be_written_is_printed_whole(monkeypatch):
@@ -510,6 +512,9 @@ def test_file_names_neither_repaint_the_terminal_nor_turn_its_text(tmp_path):
         assert "\x1b" not in done.output
         assert "\u202e" not in done.output
     assert json.loads(done.stdout)["data"] == "=a[31m.csv"
+    quoted = run("solve", "margin", name)  # click quotes what it has no use for
+    assert quoted.exit_code == 2
+    assert "=a�[31m�.csv" in quoted.output
     assert json.loads(done.stdout)["classes"] == {"-1": "0", "1": "1"}
 
 

@@ -240,6 +240,38 @@ def test_other_files_are_refused_in_a_sentence(file: Path, tmp_path: Path) -> No
         Solution.load(file).save(tmp_path / "absent" / "s.npz")
 
 
+def test_pipes_devices_and_bombs_are_refused(file: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "folder" / "report.json")
+    for cls, place in ((Solution, "pipe"), (Report, "pipe"), (Report, "folder")):
+        with pytest.raises(ValueError, match="is no regular file"):
+            cls.load(tmp_path / place)
+    with pytest.raises(ValueError, match="is no regular file"):
+        Solution.load("/dev/zero")
+    with np.load(file) as archive:
+        np.savez_compressed(tmp_path / "bomb.npz", **archive, dual_=np.zeros(10**6))
+    with pytest.raises(ValueError, match="unpacks to more bytes than it has"):
+        Solution.load(tmp_path / "bomb.npz")
+    (tmp_path / "long.json").touch()
+    os.truncate(tmp_path / "long.json", 2**40)
+    with pytest.raises(ValueError, match=f"has more than {2**28} bytes"):
+        Report.load(tmp_path / "long.json")
+
+
+def test_saving_clears_up_after_a_killed_writer_and_keeps_links(file: Path, report: Report, tmp_path: Path) -> None:
+    for saved, cls in ((Solution.load(file), Solution), (report, Report)):
+        (tmp_path / ".unfinished-1.part").mkdir()
+        (tmp_path / ".unfinished-1.part" / "half").touch()
+        link = tmp_path / "link"
+        link.unlink(missing_ok=True)
+        link.symlink_to(tmp_path / "real")
+        saved.save(link)
+        assert link.is_symlink()
+        assert cls.load(tmp_path / "real")
+        assert {path.name for path in tmp_path.iterdir()} == {"real", "link"}
+
+
 def test_what_would_be_refused_is_not_written(file: Path, tmp_path: Path) -> None:
     solution = max_margin(X, y, "l2")
     for wrong in ({"stats": {"a": object()}}, {"objective": "1"}, {"beta": [1.0]}, {"dual": np.zeros(3, complex)}):

@@ -18,6 +18,7 @@ from rich.console import Console
 from compare import load_sweep, run_sweep
 from compare.command_line import cli
 from compare.commands.sweep import as_text
+from compare.sweep import batch
 from compare.sweep.driver import Driver
 from compare.sweep.measure import data_of, measure_cell
 from compare.sweep.plan import plan_of
@@ -226,6 +227,57 @@ def test_ctrl_c_while_a_batch_is_being_handed_out_leaves_no_worker(tmp_path, mon
     assert not any(alive(file.name) for file in (tmp_path / "log").iterdir())
 
 
+class Stuck(str):
+    """Text that cannot be sent anywhere."""
+
+    __slots__ = ()
+
+    def __reduce__(self):
+        raise RuntimeError
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # this process has threads, and the child none
+def test_whatever_a_cell_does_its_outcome_is_plain(monkeypatch, tmp_path):
+    """Anything else would end the whole sweep on its way from the worker to the store."""
+
+    class Unspeakable(type):
+        @property
+        def __name__(cls):
+            raise RuntimeError
+
+    class Nameless(BaseException, metaclass=Unspeakable):
+        def __str__(self):
+            raise SystemExit
+
+    def raises(cell):
+        raise Nameless
+
+    def forks(cell):
+        if not (child := os.fork()):
+            return {"value": -1.0}  # this is the child
+        os.waitpid(child, 0)
+        return {"value": 1.0}
+
+    def replaces_output(cell):
+        monkeypatch.setattr(sys, "stdout", object())
+        return {"value": 1.0}
+
+    cell = plan_of({"grid": {"data": "synthetic:3,4,0", "network": "diagonal"}}).cells[0]
+    (tmp_path / "own").write_text("a file of the cell's, which has the number of the one that it closed")
+    with (tmp_path / "own").open("r+") as own:
+        monkeypatch.setattr(batch, "OUTPUT", [own.fileno(), 0, 0])
+        for measure, ended in (
+            (raises, (batch.NO_TEXT, batch.NO_TEXT)),
+            (lambda cell: {Stuck("value"): Stuck("text")}, (None, None)),
+            (forks, (None, None)),
+            (replaces_output, (None, None)),
+        ):
+            found = batch.run_cell(cell, measure, "host:1")
+            assert (found.error_type, found.error) == ended
+            assert {type(item) for pair in found.numbers.items() for item in pair} <= {str, float}
+    assert (tmp_path / "own").stat().st_size > 0
+
+
 def test_failing_cells_are_recorded_and_do_not_stop_the_rest(tmp_path):
     class Panic(BaseException):
         """As Rust's in Python: no Exception."""
@@ -265,7 +317,7 @@ def test_failing_cells_are_recorded_and_do_not_stop_the_rest(tmp_path):
         "Panic", "Mute", "KeyboardInterrupt", "TypeError", "ValueError",
     ]  # fmt: skip
     assert frame.loc[6, "error"] == "index out of bounds"
-    assert frame.loc[7, "error"] == "(its text cannot be had: RuntimeError)"
+    assert frame.loc[7, "error"] == "(its text cannot be had)"
     assert "cannot be called 'seed'" in frame.loc[9, "error"]
     assert frame.loc[1, "error"] == "'no\\nsuch \\ud800 thing'"
     assert "'beta' must be a number" in frame.loc[3, "error"]
