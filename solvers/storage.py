@@ -101,7 +101,7 @@ class Stored:
 
 
 def regular(path: Path) -> Path:
-    """The path itself. Raises ValueError where there is a pipe or a device, whose bytes may never come, or never end."""
+    """The path itself. Raises ValueError for a pipe or a device, whose bytes may never come, or never end."""
     if path.exists() and not path.is_file() and not path.is_dir():
         raise ValueError(f"{str(path)!r} is no regular file; give a file")
     return path

@@ -69,12 +69,17 @@ def run_cell(cell: Cell, measure: Measure, worker: str, seconds: float | None = 
             numbers = {name: flat(name, value) for name, value in measure(cell).items()}
         numbers = json.loads(json.dumps(numbers))  # what cannot be stored fails here, and not in the driver
     except BaseException as error:  # recorded, whatever it is: a panic in Rust is no Exception
-        numbers, kind, message = {}, line_of(lambda: type(error).__name__), line_of(lambda: error)
+        numbers, (kind, message) = {}, described(error)
     if os.getpid() != process:  # a child that the cell has forked: it is no worker, and its outcome is not the cell's
         os._exit(0)
     return Outcome(
         cell.key, cell.parameters, time.perf_counter() - began, worker, numbers, kind, message, printed_since_last()
     )
+
+
+def described(error: BaseException) -> tuple[str, str]:
+    """The name of an error's class, and its text."""
+    return line_of(lambda: type(error).__name__), line_of(lambda: error)
 
 
 def line_of(found: Callable[[], object]) -> str:

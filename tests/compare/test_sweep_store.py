@@ -170,11 +170,16 @@ def test_a_store_that_is_taken_away_is_noticed_at_the_next_commit(tmp_path, happ
 
 def test_a_file_that_is_cut_while_the_sweep_runs_is_no_success(tmp_path):
     """Long enough that SQLite does not write all of it anew."""
-    with pytest.raises(StoreError, match=r"damaged while the sweep ran: \d+ of the cells"), Store(tmp_path) as store:
-        store.begin("n", "p", "c")
-        store.add([outcome(i) for i in range(3000)])
-        os.truncate(tmp_path / FILE, (tmp_path / FILE).stat().st_size // 2)
-        store.add([outcome(3000)])
+
+    def sweep():
+        with Store(tmp_path) as store:
+            store.begin("n", "p", "c")
+            store.add([outcome(i) for i in range(3000)])
+            os.truncate(tmp_path / FILE, (tmp_path / FILE).stat().st_size // 2)
+            store.add([outcome(3000)])
+
+    with pytest.raises(StoreError, match=r"damaged while the sweep ran: \d+ of the cells"):
+        sweep()
 
 
 def test_other_files_are_refused_and_left_alone(tmp_path):
