@@ -89,7 +89,7 @@ def write_reports(folder: str, name: str, started: Any) -> None:
 
 def killed_reports(seed: int, count: int, folder: Path) -> Counter[str]:
     """A writer killed at a random time: all files of the folder are of one run."""
-    from compare.reports.atomic import locked
+    from solvers.whole_files import locked
 
     rng, counts, context = random.Random(seed), Counter[str](), multiprocessing.get_context("spawn")
     for trial in range(count):

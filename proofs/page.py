@@ -16,6 +16,7 @@ from sympy.printing.pretty.pretty import PrettyPrinter
 from sympy.printing.pretty.stringpict import prettyForm
 
 from proofs.claim import Claim, Kind, Step, Verdict
+from solvers.whole_files import write_text
 
 _LONGEST = 60
 """Operations in a formula that is still rendered; longer ones are named by their size."""
@@ -44,7 +45,7 @@ def record(claim: Claim, verdict: Verdict) -> dict[str, Any]:
 
 def write(results: Sequence[tuple[Claim, Verdict]], path: Path) -> None:
     """Write the page; it needs no network."""
-    path.write_text(render(results), encoding="utf-8")
+    write_text(path, render(results))
 
 
 def render(results: Sequence[tuple[Claim, Verdict]]) -> str:

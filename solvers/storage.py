@@ -2,7 +2,7 @@
 
 The form is a JSON object, the **record**, of the fields of a dataclass:
 
-    {"schema": "implicitbias/2", "kind": "Solution", "beta": {"array": "beta"}, "objective": 1.5, …}
+    {"schema": "implicitbias/2", "run": "9c1f…", "kind": "Solution", "beta": {"array": "beta"}, "objective": 1.5, …}
 
 A value is written as the type of its field asks:
 
@@ -16,29 +16,31 @@ A value is written as the type of its field asks:
 Where there are arrays, the file is a zip archive of `record.json` and one NAME.npy for each, which `numpy.load` opens.
 A report has none, and its file is the record alone (`compare.reports.records`).
 
-Reading checks the schema, the archive's checksums, and that every part has exactly the fields of its class, each of its
-type. What a field of any type holds, as `stats`, comes back as lists, mappings, numbers and text. Another schema is
-refused: its number changes when a field changes its meaning.
+`run` is a checksum of all the rest, arrays included: a file that is damaged or edited anywhere is refused, so that
+fields of a loaded result agree with each other as those of the saved one did. Reading checks besides the schema, whose
+number changes when a field changes its meaning, and that every part has exactly the fields of its class, each of its
+type. What a field of any type holds, as `stats`, comes back as lists, mappings, numbers and text.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
-import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Any, Self, Union, cast, get_args, get_origin, get_type_hints
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
+
+from solvers.whole_files import replacing
 
 SCHEMA = "implicitbias/2"
 RECORD = "record.json"
@@ -75,18 +77,12 @@ class Stored:
         arrays: Arrays = {}
         record = encoded(self, arrays)
         decoded(record, type(self), arrays)  # what would be refused is not written
-        place = Path(path)
-        beside = place.with_name(f".{place.name}-{uuid4().hex}.part")
-        try:
-            with zipfile.ZipFile(beside, "x") as archive:
-                archive.writestr(zipfile.ZipInfo(RECORD), json.dumps({"schema": SCHEMA, **record}, allow_nan=False))
-                for name, array in arrays.items():
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                        np.lib.format.write_array(file, array, allow_pickle=False)
-            os.replace(beside, place)
-        finally:
-            beside.unlink(missing_ok=True)
-        return place
+        with replacing(Path(path)) as place, zipfile.ZipFile(place, "w") as archive:
+            archive.writestr(zipfile.ZipInfo(RECORD), json.dumps(headed(record, arrays), allow_nan=False))
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, array, allow_pickle=False)
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -99,22 +95,37 @@ class Stored:
         with Path(path).open("rb") as file:
             try:
                 record, arrays = _unpacked(file)
-                return cast("Self", decoded(fields_of(record), cls, arrays))
+                return cast("Self", decoded(fields_of(record, arrays), cls, arrays))
             except Exception as error:  # damaged bytes make the parsers beneath raise nearly anything
                 raise ValueError(
                     f"{str(path)!r} is no {cls.__name__} that `save` wrote, or damaged: {error}"
                 ) from error
 
 
-def fields_of(record: Any) -> dict[str, Any]:
-    """What a record holds beside its schema, which is this release's. Raises ValueError where it is another."""
+def identity(record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> str:
+    """The first 16 hex digits of the SHA-256 of a record and its arrays."""
+    digest = hashlib.sha256(json.dumps(record).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode() + array.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def headed(record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> dict[str, Any]:
+    """A record with its schema, and with its identity as `run`."""
+    return {"schema": SCHEMA, "run": identity(record, arrays), **record}
+
+
+def fields_of(record: Any, arrays: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> dict[str, Any]:
+    """The inverse of `headed`. Raises ValueError where the schema is not this release's, or anything was changed."""
     found: dict[str, Any] = dict(record) if isinstance(record, dict) else {}
-    schema = found.pop("schema", None)
+    schema, run = found.pop("schema", None), found.pop("run", None)
+    again = "load it with the release that wrote it, or compute it again"
     if schema != SCHEMA:
-        raise ValueError(
-            f"its schema is {str(schema)[:40]!r}, and this release reads {SCHEMA!r}; "
-            "load it with the release that wrote it, or compute it again"
-        )
+        raise ValueError(f"its schema is {str(schema)[:40]!r}, and this release reads {SCHEMA!r}; {again}")
+    if run is None:
+        raise ValueError(f"it has no checksum, so that nobody can tell whether it is whole; {again}")
+    if run != identity(found, arrays):
+        raise ValueError("it was changed after it was written: its `run` is the checksum of something else")
     return found
 
 

@@ -16,17 +16,14 @@ Two words are used with care:
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from compare.data.load import DataError
-from compare.reports.atomic import write_text
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.progress import Done, run_parts
 from compare.reports.provenance import DataUsed
@@ -36,6 +33,7 @@ from solvers.arrays import Array
 from solvers.conv_kernel.gap_search import SearchPlan, generation
 from solvers.conv_kernel.rank_certificate import one_kernel_bound
 from solvers.induced_regularizer import induced_regularizer
+from solvers.storage import Stored
 
 if TYPE_CHECKING:
     from compare.experiments.conjecture import ConjectureSearch
@@ -69,7 +67,7 @@ class Verification:
 
 
 @dataclass(frozen=True)
-class Search:
+class Search(Stored):
     """A search and how far it has come."""
 
     plan: SearchPlan
@@ -91,37 +89,6 @@ class Search:
             best_gap=gap if better else self.best_gap,
             instance=instance if better else self.instance,
         )
-
-    def save(self, path: Path) -> None:
-        """Write everything, floats to the last bit, by atomic rename."""
-        content = {
-            "what": "conjecture search",
-            "plan": asdict(self.plan),
-            "seed": self.seed,
-            "largest": [float(gap).hex() for gap in self.largest],
-            "kinds": list(self.kinds),
-            "best_gap": float(self.best_gap).hex(),
-            "shape": None if self.instance is None else list(self.instance.shape),
-            "instance": None if self.instance is None else [float(x).hex() for x in self.instance.ravel()],
-        }
-        write_text(path, json.dumps(content, indent=1))
-
-    @classmethod
-    def load(cls, path: Path) -> Search:
-        """Read what `save` wrote. Raises DataError when the file is not that."""
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            plan = content["plan"]
-            plan = SearchPlan(**{**plan, "grid": tuple(plan["grid"]), "kernel": tuple(plan["kernel"])})
-            instance = content["instance"]
-            if instance is not None:
-                instance = np.array([float.fromhex(x) for x in instance]).reshape(content["shape"])
-            gaps = tuple(float.fromhex(x) for x in content["largest"])
-            return cls(
-                plan, int(content["seed"]), gaps, tuple(content["kinds"]), float.fromhex(content["best_gap"]), instance
-            )
-        except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"{str(path)!r} is not a search's file ({type(error).__name__}: {error})") from error
 
 
 def theorem(plan: SearchPlan) -> bool:

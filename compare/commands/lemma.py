@@ -13,6 +13,7 @@ import click
 import numpy as np
 
 from compare.commands.outcome import writable
+from solvers.whole_files import replacing
 
 PICTURES = (".svg", ".png", ".pdf")
 
@@ -73,7 +74,8 @@ def command(
     else:
         _print(verdict)
     if picture is not None:
-        verdict.figure().savefig(picture)
+        with replacing(picture) as place:
+            verdict.figure().savefig(place)
         click.echo(f"picture: {picture}", err=True)
     if not verdict.as_expected:
         click.get_current_context().exit(1)

@@ -22,6 +22,7 @@ from compare.reports.records import columns_csv, json_text
 from compare.reports.wording import clean, number
 from solvers.regularizers import Regularizer, regularizer_from_name
 from solvers.solution import Solution, Status
+from solvers.whole_files import write_text
 
 
 def regularizer_of(ctx: click.Context, option: click.Parameter, text: str) -> Regularizer:
@@ -100,7 +101,7 @@ def command(
     if save is not None:
         solution.save(save)
     if out is not None:
-        out.write_text(columns_csv(coefficients(dataset, solution)))
+        write_text(out, columns_csv(coefficients(dataset, solution)))
     facts = describe(dataset, regularizer, solution, seconds)
     if as_json:
         record = {**facts, "beta": solution.beta, "dual": solution.dual}

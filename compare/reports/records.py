@@ -14,7 +14,6 @@ report is saved: `Report.load` reads it back, all but the pictures.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import re
@@ -28,7 +27,7 @@ import numpy as np
 from compare.reports.findings import Findings, Section
 from compare.reports.verdict import Verdict
 from compare.reports.wording import clean, one_line
-from solvers.storage import SCHEMA, decoded, encoded, fields_of
+from solvers.storage import SCHEMA, decoded, encoded, fields_of, headed, identity
 
 if TYPE_CHECKING:
     from compare.reports.report import Report
@@ -52,8 +51,7 @@ CHECK_FIELDS = (
 
 def to_json(report: Findings) -> str:
     """The whole report but its pictures, indented, keys in reading order, one text for one report."""
-    record = contents(report)
-    return json_text({"schema": SCHEMA, "run": identity(record), **record}, indent=1) + "\n"
+    return json_text(headed(contents(report)), indent=1) + "\n"
 
 
 def from_json(cls: type[Report], place: str | Path) -> Report:
@@ -66,10 +64,7 @@ def from_json(cls: type[Report], place: str | Path) -> Report:
             f"there is no report at {str(place)!r}; give the folder that --out named, or its {FILE}"
         ) from error
     try:
-        record = fields_of(json.loads(text))
-        if record.pop("run") != identity(record):
-            raise ValueError("it is not what its `run` was made of")
-        return from_contents(cls, record)
+        return from_contents(cls, fields_of(json.loads(text)))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(
             f"{str(path)!r} is no report of `implicitbias compare`, or damaged: {one_line(error)}"
@@ -89,11 +84,6 @@ def json_text(value: Any, indent: int | None = None) -> str:
 def run_of(report: Findings) -> str:
     """Which run the report is of, the same in the page and in JSON: 16 hex digits of everything in it."""
     return identity(contents(report))
-
-
-def identity(record: Mapping[str, Any]) -> str:
-    """The first 16 hex digits of a record's SHA-256."""
-    return hashlib.sha256(json.dumps(record).encode()).hexdigest()[:16]
 
 
 def contents(report: Findings) -> dict[str, Any]:

@@ -21,9 +21,9 @@ from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compare.reports.atomic import write_files, write_text
 from compare.reports.findings import Check, Column, Figure, Findings, Section, Value
 from compare.reports.verdict import Evidence, Verdict
+from solvers.whole_files import write_files, write_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame

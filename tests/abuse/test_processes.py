@@ -120,7 +120,7 @@ def test_a_full_disk_leaves_the_old_report(interrupted: dict[signal.Signals, tup
 WRITER = """
 import json, sys
 from pathlib import Path
-from compare.reports.atomic import write_text
+from solvers.whole_files import write_text
 for i in range(15):
     write_text(Path(sys.argv[1]) / "report.json", json.dumps({"who": sys.argv[2], "i": i, "all": "x" * 200_000}))
 """

@@ -84,7 +84,7 @@ def test_without_a_proof_a_gap_is_only_a_candidate():
 
 
 def test_a_stopped_search_goes_on_to_the_same_end(tmp_path):
-    path = tmp_path / "search.json"
+    path = tmp_path / "search.npz"
     run_search(replace(IMAGES, seed=5, state=path))
     resumed, _ = run_search(replace(IMAGES, seed=5, generations=2, state=path))
     whole, _ = run_search(replace(IMAGES, seed=5, generations=2))
@@ -94,9 +94,11 @@ def test_a_stopped_search_goes_on_to_the_same_end(tmp_path):
     assert verify(again.instance, again.plan, restarts=4).gap > 0
     with pytest.raises(DataError, match="another plan or seed"):
         run_search(replace(IMAGES, seed=6, generations=2, state=path))
-    path.write_text("{}")
-    with pytest.raises(DataError, match="not a search's file"):
-        Search.load(path)
+    content = path.read_bytes()
+    for damaged in (b"{}", content.replace(b"implicitbias/2", b"implicitbias/1"), content[:-100]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="no Search that `save` wrote, or damaged"):
+            Search.load(path)
 
 
 def test_a_kernel_that_does_not_fit_is_refused():

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy.stats import sem
 
-from compare.reports.atomic import locked, write_text
 from compare.reports.provenance import DataUsed, Provenance
 from compare.reports.records import slug, to_json
 from compare.reports.report import Check, Column, Report, Section
@@ -27,6 +26,7 @@ from compare.reports.terminal import comparison
 from compare.reports.verdict import Evidence, Verdict
 from compare.reports.wording import cell, clean, header, measurement, number
 from solvers.storage import encoded
+from solvers.whole_files import locked, write_text
 
 
 def printed(report, width=200):

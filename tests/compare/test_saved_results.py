@@ -20,7 +20,7 @@ from compare import Report, compare_margin
 from gd import Diagonal, descend, flow_limit
 from gd.flow.limit import Limit
 from solvers import Bridge, ConvKernel, Regularizer, Solution, max_margin, weighted_spline
-from solvers.storage import SCHEMA
+from solvers.storage import SCHEMA, headed
 
 X = [[2.0, 1.0, 0.3], [-1.0, -3.0, 1.0], [3.0, 1.0, -0.4]]
 y = ["oak", "elm", "oak"]
@@ -101,16 +101,56 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return max_margin(X, y, Bridge(0.5), fit_intercept=True).save(tmp_path_factory.mktemp("saved") / "s.npz")
 
 
-def rewritten(file: Path, to: Path, change: Callable[[dict[str, Any]], Any], **others: Any) -> Path:
-    """A copy of a file whose record is changed, and in which other arrays are."""
+def rewritten(
+    file: Path, to: Path, change: Callable[[dict[str, Any]], Any], *, checksum: bool = True, **others: Any
+) -> Path:
+    """A copy of a file whose record is changed, and in which other arrays are, its checksum computed anew or not."""
     with np.load(file) as archive:
         arrays = {name: archive[name] for name in archive.files}
     record = json.loads(arrays.pop("record.json"))
     change(record)
-    np.savez(to, **{**arrays, **others})
+    arrays.update(others)
+    if checksum:
+        inside = {key: item for key, item in record.items() if key not in ("schema", "run")}
+        record = {**headed(inside, arrays), **({"schema": record["schema"]} if "schema" in record else {})}
+    np.savez(to, **arrays)
     with zipfile.ZipFile(to, "a") as archive:
         archive.writestr("record.json", json.dumps(record))
     return to
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record.update(objective=record["objective"] + 1.0),
+        lambda record: record.update(status="OPTIMAL"),
+        lambda record: record["beta"].update(x=1),
+        lambda record: record.update(dual=record["beta"]),
+        lambda record: record["certificate"].update(gap=0.0),
+        lambda record: record["stats"].update(method="another"),
+    ],
+    ids=["number", "status", "key", "array", "certificate", "stats"],
+)
+def test_an_edited_record_is_refused(file: Path, change: Callable[[dict[str, Any]], Any], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="it was changed after it was written"):
+        Solution.load(rewritten(file, tmp_path / "s.npz", change, checksum=False))
+
+
+@pytest.mark.parametrize("name", ["beta", "dual", "classes", "certificate.dual", "added"])
+def test_an_edited_array_is_refused(file: Path, name: str, tmp_path: Path) -> None:
+    """Another value, shape, type or name."""
+    with np.load(file) as archive:
+        was = archive[name] if name in archive.files else np.zeros(1)
+    other = np.nextafter(was, np.inf) if was.dtype.kind == "f" else was[::-1].copy()
+    for array in (other, was.reshape(1, -1), was.astype("U9"), was[:-1]):
+        with pytest.raises(ValueError, match="it was changed after it was written"):
+            Solution.load(rewritten(file, tmp_path / "s.npz", lambda record: None, checksum=False, **{name: array}))
+
+
+def test_a_file_without_a_checksum_is_refused(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"it has no checksum.*the release that wrote it"):
+        Solution.load(rewritten(file, tmp_path / "s.npz", lambda record: record.pop("run"), checksum=False))
+    assert Solution.load(rewritten(file, tmp_path / "s.npz", lambda record: None, checksum=False))
 
 
 @pytest.mark.parametrize(
@@ -155,7 +195,7 @@ def test_any_field_of_another_kind_is_refused(file: Path, tmp_path: Path) -> Non
 
     def places(value: Any) -> list[tuple[Any, Any]]:
         inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        return [place for key, item in inside if key != "stats" for place in [(value, key), *places(item)]]
+        return [place for key, item in inside if key not in ("stats", "run") for place in [(value, key), *places(item)]]
 
     for owner, key in places(record):
         kept = owner[key]

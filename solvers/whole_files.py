@@ -25,7 +25,7 @@ from pathlib import Path
 if sys.platform != "win32":  # there files are written as safely, but two processes at once are not kept apart
     import fcntl
 
-PREFIX, SUFFIX = ".report-", ".part"
+PREFIX, SUFFIX = ".unfinished-", ".part"
 RENAME = """
 import json, os, sys
 order = sys.stdin.read()
@@ -40,13 +40,36 @@ if order.endswith("\\n"):  # else its sender was killed, and nothing has happene
 """The program of the process that renames."""
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where the body writes the new content of one file, which takes its place at the end; see `elsewhere`.
+
+    A link stays, and the file that it leads to is replaced. A device or a pipe is written to as it is.
+    """
+    place = path.resolve()
+    if place.exists() and not place.is_file():
+        yield place
+        return
+    with elsewhere(place.parent) as part:
+        yield part / place.name
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text to `path`; see `write_files`."""
-    write_files(path.parent, {path.name: text})
+    """Write UTF-8 text to `path`; see `replacing`."""
+    with replacing(path) as place:
+        place.write_text(text, encoding="utf-8", newline="", errors="backslashreplace")
 
 
 def write_files(folder: Path, texts: Mapping[str, str], obsolete: Callable[[], Iterable[str]] = lambda: ()) -> None:
-    """Write UTF-8 texts to the files of these names in `folder`, so that nobody, at no time, reads half of one.
+    """Write UTF-8 texts to the files of these names in `folder`; see `elsewhere`."""
+    with elsewhere(folder, obsolete) as part:
+        for name, text in texts.items():
+            (part / name).write_text(text, encoding="utf-8", newline="", errors="backslashreplace")
+
+
+@contextmanager
+def elsewhere(folder: Path, obsolete: Callable[[], Iterable[str]] = lambda: ()) -> Iterator[Path]:
+    """A hidden folder; the files that the body writes into it are in `folder` at its end, and nobody reads half of one.
 
     A crash or a full disk leaves the old files. `obsolete` is called just before the new files take their places, and
     names the files that are removed then, unless they are written again.
@@ -58,20 +81,23 @@ def write_files(folder: Path, texts: Mapping[str, str], obsolete: Callable[[], I
         part = Path(tempfile.mkdtemp(dir=folder, prefix=PREFIX, suffix=SUFFIX))
         own = lock(part)
     try:
-        for name, text in texts.items():
-            with (part / name).open("w", encoding="utf-8", newline="", errors="backslashreplace") as file:
-                file.write(text)
-                file.flush()
+        yield part
+        names = sorted(path.name for path in part.iterdir())
+        for name in names:
+            with (part / name).open("rb") as file:
                 os.fsync(file.fileno())
         with locked(folder) as held:
-            rename(part, folder, list(texts), sorted(set(obsolete()) - texts.keys()), held)
+            rename(part, folder, names, sorted(set(obsolete()) - set(names)), held)
     finally:
         shutil.rmtree(part, ignore_errors=True)
         unlock(own)
 
 
 def rename(part: Path, folder: Path, names: list[str], obsolete: list[str], held: int | None) -> None:
-    """Bring `names` from `part` to `folder` and remove `obsolete`; the process that does it holds the lock as well."""
+    """Bring `names` from `part` to `folder` and remove `obsolete`; of several, by a process that holds the lock too."""
+    if len(names) == 1 and not obsolete:
+        os.replace(part / names[0], folder / names[0])
+        return
     order = json.dumps([os.path.abspath(part), os.path.abspath(folder), names, obsolete]) + "\n"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", RENAME],
