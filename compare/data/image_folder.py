@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +19,8 @@ from compare.data.labels import signs
 from compare.reports.wording import one_line
 from solvers.arrays import Array
 
-Size = int | tuple[int, int]
+if TYPE_CHECKING:
+    from compare.generators.image_sources import Size
 
 
 def read_image_folder(folder: Path, y: ArrayLike | None, size: Size | None, *, colour: bool) -> Dataset:
@@ -48,8 +50,7 @@ def read_image_folder(folder: Path, y: ArrayLike | None, size: Size | None, *, c
     labels = [part[0] for part in parts] if y is None else np.asarray(y)
     if len(labels) != len(paths):
         raise DataError(f"{str(folder)!r} holds {len(paths)} images, and y {len(labels)} labels")
-    shape = (size, size) if isinstance(size, int) else size
-    images = [read(path, folder, shape, colour) for path in paths]
+    images = [read(path, folder, size, colour) for path in paths]
     other = next((i for i, image in enumerate(images) if image.shape != images[0].shape), None)
     if other is not None:
         sizes = [" × ".join(map(str, images[i].shape[1:])) for i in (0, other)]
@@ -62,14 +63,13 @@ def read_image_folder(folder: Path, y: ArrayLike | None, size: Size | None, *, c
     return Dataset(str(folder), X.reshape(len(X), -1), signed, classes, (X.shape[2], X.shape[3]), X.shape[1])
 
 
-def read(path: Path, folder: Path, size: tuple[int, int] | None, colour: bool) -> Array:
+def read(path: Path, folder: Path, size: Size | None, colour: bool) -> Array:
     """One image, (1, H, W) or (3, H, W). Raises DataError with its name and the reason."""
     from compare.generators.image_sources import decoded, prepared
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about metadata and old headers: pixels are all that counts
-            raw = decoded(path)
-            return prepared(raw, size or (raw.shape[0], raw.shape[1]), colour)
+            return prepared(decoded(path), size, colour)
     except Exception as error:  # damaged bytes make the decoders beneath raise nearly anything
         raise DataError(f"{str(path.relative_to(folder))!r} in {str(folder)!r}: {one_line(error)}") from error

@@ -31,12 +31,14 @@ import numpy as np
 
 from compare.data.dataset import DataError, Dataset
 from compare.data.files import READERS, from_arrays, from_frame, read_file
-from compare.data.image_folder import Size, read_image_folder
+from compare.data.image_folder import read_image_folder
 from compare.data.labels import signs
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike
+
+    from compare.generators.image_sources import Size
 
 Scale = Literal["auto", "none", "standard"]
 SCALES: tuple[str, ...] = get_args(Scale)
