@@ -193,8 +193,12 @@ def read_image(path: Path, size: Size | None, *, colour: bool = False) -> Image:
     pixels = prepared(raw, size, colour)
     if np.ptp(pixels) == 0:
         raise DataError("is constant, so there is nothing to fit")
-    transparent = raw.ndim == 3 and raw.shape[2] in (2, 4) and bool(_scaled(raw)[..., -1].min() < 1.0)
-    return Image(path.name, pixels, transparent)
+    return Image(path.name, pixels, is_transparent(raw))
+
+
+def is_transparent(raw: NDArray[np.generic]) -> bool:
+    """Whether some pixel is not opaque."""
+    return raw.ndim == 3 and raw.shape[2] in (2, 4) and bool(_scaled(raw)[..., -1].min() < 1.0)
 
 
 def decoded(path: Path) -> NDArray[np.generic]:
@@ -272,9 +276,7 @@ def read_files(folder: Path, paths: Sequence[Path], size: Size | None, *, colour
     return Folder(tuple(images), tuple(skipped))
 
 
-def load_images(
-    images: Sequence[str | Image], size: Size | None = None, *, colour: bool = False
-) -> tuple[Image, ...]:
+def load_images(images: Sequence[str | Image], size: Size | None = None, *, colour: bool = False) -> tuple[Image, ...]:
     """Images that ship with scikit-image, by name, as experiments on generators take them.
 
     Args:

@@ -87,7 +87,7 @@ def test_l2_against_a_fine_sum() -> None:
 
 def test_plain_functions() -> None:
     """A kink that nobody tells, constants, and functions of single numbers."""
-    assert uniform_distance(lambda x: np.abs(x - 0.3), 0.3 .__mul__, (-1, 1)) == pytest.approx(1.6, abs=1e-12)
+    assert uniform_distance(lambda x: np.abs(x - 0.3), (0.3).__mul__, (-1, 1)) == pytest.approx(1.6, abs=1e-12)
     assert uniform_distance(math.cos, lambda x: 0.0, (0, 20)) == pytest.approx(1.0, abs=1e-12)
     assert l2_distance(np.sin, lambda x: 0.0, (0, 2 * np.pi)) == pytest.approx(np.sqrt(0.5), abs=1e-12)
 
