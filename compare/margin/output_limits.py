@@ -49,7 +49,9 @@ COLUMNS = (
     Column("stationarity", "stationarity", format=".2g", about="Distance of Aᵀα from a subgradient of R, relative."),
     Column("angle", "angle to β*", unit="rad", format=".2g", about="To the solver's answer (conic at L = 2)."),
     Column("rank", "rank", about="Singular values of the limit above 10⁻⁶ of the largest."),
-    Column("theory", "theory", format="verdict"),
+    Column(
+        "theory", "theory", format="verdict", about="L = 1: the Frobenius max margin; L ≥ 2: a KKT point of min ‖w‖."
+    ),
 )
 
 
@@ -164,7 +166,7 @@ def row(end: OutputsLimit, dataset: Dataset) -> dict[str, Value]:
     singular = np.zeros(1) if β is None else np.linalg.svd(β, compute_uv=False)
     return {
         "depth": end.depth,
-        "norm": norm_name(end.depth),
+        "norm": norm_name(end.depth) + ", conjectured" * (end.depth > 1),
         "seed": end.seed,
         "kkt": kkt_residual(end.limit),
         "gap": None if certificate is None else certificate.direction_gap,

@@ -19,6 +19,11 @@ from compare.reports.wording import cell, clean, header, measurement
 
 MOST_LINES = 6
 """Open predictions that a summary spells out. A convention."""
+UNCERTAINTY = (
+    "a ± b: the limit is between a − b and a + b; b is how much the number may still change on the way to it, or half "
+    "the 95 % interval of a mean over seeds."
+)
+"""Under printed measurements that have one."""
 STYLES = {
     Verdict.CONFIRMED.value: "green",
     Verdict.REFUTED.value: "bold red",
@@ -45,6 +50,9 @@ def print_report(report: Findings, console: Console | None = None, *, verbose: b
         for section in overview(report):
             print_short(section, out)
         print_open(report, out)
+    shown = [check for check in report.checks if verbose or check.verdict in (Verdict.REFUTED, Verdict.NOT_REACHED)]
+    if any(0 < check.uncertainty < math.inf for check in shown):
+        out.print(Text(f"  {UNCERTAINTY}", style="dim"))
     if report.complete:
         print_notes(report, out)
     out.print(headline(report))
