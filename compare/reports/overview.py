@@ -59,13 +59,14 @@ def in_short(section: Section) -> Section:
 def totals(report: Findings) -> Section:
     """One row for each section that checks something: how many of its predictions have which verdict.
 
-    For each experiment instead, where the sections are more than a screen.
+    For each experiment instead, where the sections are more than a screen, or two have one title.
     """
     columns = [Column("section", "compared"), *(Column(verdict.name, verdict.value) for verdict in Verdict)]
     rows: list[dict[str, Value]] = []
     checked = [section for section in report.sections if section.checks]
-    by_group = len(checked) > ONE_SCREEN and all(section.group for section in checked)
-    for title, members in groupby(checked, key=lambda section: section.group if by_group else section.title):
+    repeated = len({section.title for section in checked}) < len(checked)
+    by_group = repeated or len(checked) > ONE_SCREEN
+    for title, members in groupby(checked, key=lambda section: (by_group and section.group) or section.title):
         found = Counter(check.verdict for section in members for check in section.checks)
         rows.append({"section": title, **{v.name: found[v] for v in Verdict}})
     return Section("", columns=columns, rows=rows)

@@ -69,6 +69,8 @@ def test_what_differs_stands_side_by_side():
     assert table == {"a": (1e-9, None), "b": (1e-9, 0.3), "c": (None, 0.3)}
     assert "1 verdict differs" in both.to_html()
     assert both.checks == ()
+    assert "None: " not in both.sections[0].text
+    assert difference(report(), report()).sections[0].text.startswith("None: ")
 
 
 def test_rows_of_one_name_are_paired_in_order_and_sections_may_be_missing():
