@@ -90,7 +90,8 @@ def changes(paired: Pairs[Section]) -> Section:
     for sections in paired:
         differing = (both for both in checks_of(*sections) if len({check and check.verdict for check in both}) > 1)
         rows += [{"section": known(sections)[0].title, **said(both)} for both in differing if len(known(both)) == 2]
-    return Section("Verdicts that differ", "", [Column("section", "section"), *PREDICTION], rows)
+    text = "" if rows else "None: each prediction that is in both reports has one verdict."
+    return Section("Verdicts that differ", text, [Column("section", "section"), *PREDICTION], rows)
 
 
 def one_sided(paired: Pairs[Section]) -> list[Section]:

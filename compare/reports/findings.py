@@ -226,7 +226,8 @@ class Section:
     title: str
     """The heading."""
     text: str = ""
-    """Plain text, paragraphs separated by an empty line: what is compared. One indented by four spaces is a formula."""
+    """Plain text, paragraphs separated by an empty line: what is compared. One indented by four spaces is a formula,
+    or code where it begins with `>>> `."""
     columns: Sequence[Column] = ()
     """Of the table."""
     rows: Sequence[Mapping[str, Value]] = ()

@@ -61,15 +61,16 @@ def in_short(section: Section) -> Section:
 def totals(report: Findings) -> Section:
     """One row for each section that checks something: how many of its predictions have which verdict.
 
-    For each experiment instead, where the sections are more than a screen.
+    For each experiment instead, where the sections are more than a screen, or two have one title.
     """
     columns = [Column("section", "compared"), *(Column(verdict.name, verdict.value) for verdict in Verdict)]
     if any(check.conjectured for check in report.checks):
         columns.append(Column(CONJECTURED, CONJECTURED, about="Measured, and part of what has no prediction."))
     rows: list[dict[str, Value]] = []
     checked = [section for section in report.sections if section.checks]
-    by_group = len(checked) > ONE_SCREEN and all(section.group for section in checked)
-    for title, members in groupby(checked, key=lambda section: section.group if by_group else section.title):
+    repeated = len({section.title for section in checked}) < len(checked)
+    by_group = repeated or len(checked) > ONE_SCREEN
+    for title, members in groupby(checked, key=lambda section: (by_group and section.group) or section.title):
         checks = [check for section in members for check in section.checks]
         found = Counter(check.verdict for check in checks)
         row: dict[str, Value] = {"section": title, **{v.name: found[v] for v in Verdict}}

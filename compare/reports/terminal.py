@@ -17,6 +17,8 @@ from compare.reports.overview import naming, overview, reasons
 from compare.reports.verdict import Verdict
 from compare.reports.wording import cell, clean, header, measurement
 
+LONGEST_UNIT = 3
+"""Letters of a unit that stands at both numbers; words stand at the first alone. A convention."""
 MOST_LINES = 6
 """Open predictions that a summary spells out. A convention."""
 UNCERTAINTY = (
@@ -116,7 +118,7 @@ def comparison(check: Check) -> str:
         measured += f" ± {measurement(check.uncertainty, check.unit, '.1g')}"
     right, wrong = "≥<" if check.upwards else "≤>"
     sign = {Verdict.CONFIRMED: right, Verdict.REFUTED: wrong}.get(check.verdict, "against")
-    return f"{measured} {sign} {measurement(check.tolerance, check.unit)}"
+    return f"{measured} {sign} {measurement(check.tolerance, '' if len(check.unit) > LONGEST_UNIT else check.unit)}"
 
 
 def print_section(section: Section, out: Console) -> None:

@@ -70,6 +70,8 @@ def test_what_differs_stands_side_by_side():
     assert "1 verdict differs" in both.to_html()
     assert [(check.measured, check.verdict.name) for check in both.checks] == [(1.0, "REFUTED")]
     assert not both.passed
+    assert "None: " not in both.sections[0].text
+    assert difference(report(), report()).sections[0].text.startswith("None: ")
 
 
 def test_rows_of_one_name_are_paired_in_order_and_sections_may_be_missing():
