@@ -112,6 +112,7 @@ def test_a_limit_names_the_units_that_die():
     size = np.abs(a[0]) * np.linalg.norm(W, axis=1)
     assert 0 < dying.size < 8
     assert 0.0 < size[dying].max() < 0.1 * np.delete(size, dying).max()  # they are on their way, and the others stay
+    assert f"Units that die: {', '.join(map(str, dying))}." in " ".join(repr(limit).split())
     kept = np.delete(np.arange(8), dying)
     W, a = limit.weights.values()
     without = y * (np.maximum(X @ W[kept].T, 0.0) @ a[0, kept])
