@@ -35,6 +35,10 @@ class Card:
         """The line that stands for this value inside another card."""
         return type(self).__name__
 
+    def in_card(self, name: str) -> str:
+        """The line of one field on this card."""
+        return in_words(getattr(self, name))
+
     def __repr__(self) -> str:
         lines = card_of(self)
         width = max(len(name) for name in lines)
@@ -55,7 +59,7 @@ class Card:
 
 def card_of(result: Any) -> dict[str, str]:
     """A dataclass's fields by name, each on one line."""
-    return {field.name: in_words(getattr(result, field.name)) for field in fields(result)}
+    return {field.name: result.in_card(field.name) for field in fields(result)}
 
 
 def in_words(value: Any) -> str:

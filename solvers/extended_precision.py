@@ -42,7 +42,7 @@ def extended_product(matrix: Any, vector: Array) -> Array:
     (On x86; elsewhere the longest format may be float64 itself.)
     """
     product = np.asarray(matrix @ vector)
-    cancels = abs(matrix) @ np.abs(vector) > 1e3 * np.abs(product)
+    cancels = np.abs(product) < 1e-3 * (abs(matrix) @ np.abs(vector))
     if cancels.any():
         product[cancels] = matrix[cancels].astype(np.longdouble) @ vector.astype(np.longdouble)
     return np.asarray(product)
@@ -57,7 +57,7 @@ def careful_margins(points: Any, labels: Array, beta: Array) -> Array:
     products = np.asarray(points @ beta)
     # first those of which rounding leaves no digit: large, but only noise, they would not be among the smallest
     terms = in_row_blocks(lambda rows: np.asarray(abs(rows) @ np.abs(beta)), points)
-    noise = np.flatnonzero(terms >= 1e13 * np.abs(products))
+    noise = np.flatnonzero(np.abs(products) <= 1e-13 * terms)
     products[noise] = extended_product(points[noise], beta)
     margins: Array = labels * products
     near = np.flatnonzero(np.abs(margins - margins.min()) <= 1e-3 * abs(margins.min()))[: 2 * beta.size]

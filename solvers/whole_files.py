@@ -45,8 +45,14 @@ def replacing(path: Path) -> Iterator[Path]:
     """Where the body writes the new content of one file, which takes its place at the end; see `elsewhere`.
 
     A link stays, and the file that it leads to is replaced. A device or a pipe is written to as it is.
+
+    Raises OSError where the path is a folder's, or in no folder.
     """
     place = path.resolve()
+    if place.is_dir():
+        raise IsADirectoryError(f"{str(path)!r} is a folder; name a file in it")
+    if not place.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(path.parent)!r} to write {path.name!r} into; make it first")
     if place.exists() and not place.is_file():
         yield place
         return

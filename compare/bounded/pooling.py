@@ -43,7 +43,10 @@ COLUMNS = (
     Column("channels", "C"),
     Column("cost", "‖w‖² at margin 1", format=".8g"),
     Column(
-        "optimum", "2‖M*‖_*", format=".8g", about="The certified optimum of the convex problem (1); no value: none."
+        "optimum",
+        "2‖M*‖_*",
+        format=".8g",
+        about="The certified optimum of the convex problem above, where there is one.",
     ),
     Column("excess", "excess", format=".1e", about="‖w‖²/2‖M*‖_* − 1 where the integration ended."),
     Column("kkt", "KKT residual", format=".1e", about="Polished: ‖w − Σ λₙ∇mₙ‖/‖w‖ in weight space."),
@@ -207,7 +210,7 @@ def pooling_section(found: list[PooledLimit]) -> Section:
     text = (
         "A network with average pooling between its layers is bilinear in its weights, so its representation cost is "
         "twice the nuclear norm of M = Σ u_c v_cᵀ and the max margin is convex:\n\n"
-        "    min 2‖M‖_*   s.t.   yₙ⟨B(xₙ), M⟩ ≥ 1,   B(x)[k, j] = s⁻¹ Σ_{i<s} D^(−1/2) x[js + i + k]\n\n"
+        "    min 2‖M‖_*   s.t.   yₙ⟨B(xₙ), M⟩ ≥ 1,   B(x)[k, j] = s⁻¹ Σ_{i<s} D^(−1/2) x[j s + i + k]\n\n"
         "Of max pooling, and of three layers with narrow kernels, no such form is known: their limits must be KKT "
         "points in weight space. What max pooling costs stands beside what average pooling does, from the same weights."
     )

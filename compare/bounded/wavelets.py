@@ -83,7 +83,7 @@ def gains(found: Sequence[Sizes], kernel: int, basis: str) -> Array:
 def sparser_check(statement: str, gain: Array) -> Check:
     """That the mean of ln(size of the control/size) is positive."""
     mean = Evidence.of_sample(gain, CONFIDENCE)
-    reason = f"mean of {gain.size} data sets, {CONFIDENCE:.1%} interval"
+    reason = f"mean of {gain.size} data sets, {100 * CONFIDENCE:g} % interval"
     return Check.of(statement, Evidence(-mean.figure, mean.uncertainty), 0.0, reference=ASKED, reason=reason)
 
 

@@ -41,6 +41,8 @@ class Dataset:
     """(H, W) where the rows are images, H·W = D or R·H·W = D, else None."""
     channels: int = 1
     """R, of images."""
+    remarks: tuple[str, ...] = ()
+    """What was done to them that its user may want to know."""
 
     @property
     def outputs(self) -> int:
@@ -90,6 +92,8 @@ class Dataset:
         """
         if shape is None:
             return self
+        if not isinstance(shape, tuple | list):
+            raise DataError(f"{self.name}: an image's shape is (H, W), HxW on the command line; got {shape!r}")
         if len(shape) != 2 or math.prod(shape) != self.X.shape[1]:
             size = "×".join(map(str, shape))
             raise DataError(f"{self.name}: images of {size} have not the {self.X.shape[1]} columns of X; write HxW")
@@ -97,11 +101,12 @@ class Dataset:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What its user may want to know: that as many columns as these often are the pixels of square images."""
+        """What its user may want to know: its remarks, and whether the columns may be the pixels of square images."""
         side = math.isqrt(self.X.shape[1])
         if self.image_shape is not None or side < SMALLEST_IMAGE or side**2 != self.X.shape[1]:
-            return ()
+            return self.remarks
         return (
+            *self.remarks,
             f"{self.name}: {side**2} columns are {side} × {side}. If each row is an image, --image-shape {side}x{side} "
             "adds the two-dimensional networks.",
         )
@@ -121,5 +126,7 @@ def finite_table(X: Array, where: Callable[[int, int], str]) -> Array:
     if len(bad):
         row, column = map(int, bad[0])
         kind = "empty or not a number" if math.isnan(X[row, column]) else "infinite"
-        raise DataError(f"{where(row, column)} is {kind} ({len(bad)} such entries); remove or fill them first")
+        raise DataError(
+            f"{where(row, column)} is {kind} ({len(bad)} such {'entry' if len(bad) == 1 else 'entries'}); remove or fill them first"
+        )
     return X

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from compare.data.dataset import DataError, Dataset, finite_table
-from compare.data.labels import label_column, signs
+from compare.data.labels import SAY_WHICH, label_column, signs
 from compare.data.text import read_text
 from compare.reports.wording import one_line
 
@@ -39,6 +41,10 @@ def read_file(path: Path, label: str | None = None) -> Dataset:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else ""
         raise DataError(f"{str(path)!r} {what}; give a file" if what else f"there is no file {str(path)!r}")
+    if path.suffix.lower() not in READERS:
+        raise DataError(
+            f"{str(path)!r} is none of {' '.join(READERS)}; {OTHERS.get(path.suffix.lower(), 'convert it')}"
+        )
     try:
         return READERS[path.suffix.lower()](path, label)
     except DataError:
@@ -60,6 +66,8 @@ def read_parquet(path: Path, label: str | None = None) -> Dataset:
 
 def from_frame(frame: Any, name: str, label: str | None = None) -> Dataset:
     """A pandas table to numbers and labels. Raises DataError for one that is not as the module describes."""
+    import pandas as pd
+
     where = name if name == "the DataFrame" else repr(name)
     if len(frame) == 0:
         raise DataError(f"{where} has no rows")
@@ -69,10 +77,12 @@ def from_frame(frame: Any, name: str, label: str | None = None) -> Dataset:
     at = label_column(names, where, label)
     kept = [i for i in range(len(names)) if i != at]
     for i, dtype in enumerate(frame.dtypes):
-        if i != at and dtype.kind not in "biuf":
+        wrong = None if i == at or dtype.kind in "biuf" else frame.iloc[:, i].dropna().map(no_number).dropna()
+        if wrong is not None and (len(wrong) or dtype.kind != "O" or isinstance(dtype, pd.CategoricalDtype)):
+            first = wrong.iloc[0] if len(wrong) else frame.iloc[0, i]
             raise DataError(
-                f"{where}: column {names[i]!r} holds {str(frame.iloc[0, i])[:40]!r}, which is not a number; "
-                "encode or remove it (the label is the column called y or label, else the last one)"
+                f"{where}: column {names[i]!r} holds {str(first)[:40]!r} ({dtype}), which is not a number; "
+                f"encode or remove it, or {SAY_WHICH}"
             )
     X = finite_table(
         np.ascontiguousarray(frame.iloc[:, kept].to_numpy(dtype=np.float64, na_value=np.nan)),
@@ -81,6 +91,11 @@ def from_frame(frame: Any, name: str, label: str | None = None) -> Dataset:
     target = frame.iloc[:, at]
     y, classes = signs(target.astype(object).where(target.notna(), None), f"{where}: the label column {names[at]!r}")
     return Dataset(name, X, y, classes)
+
+
+def no_number(value: Any) -> Any:
+    """None for a real number, of any type such as `Decimal`; the value itself for anything else."""
+    return None if isinstance(value, Real | Decimal) else value
 
 
 def read_npz(path: Path, label: str | None = None) -> Dataset:
@@ -96,22 +111,49 @@ def read_npz(path: Path, label: str | None = None) -> Dataset:
             )
         name = label or "y"
         if not {"X", name} <= set(arrays.files):
-            raise DataError(f"{str(path)!r} holds {sorted(arrays.files)}; it must hold X and its labels {name}")
-        X, y = np.asarray(arrays["X"]), np.asarray(arrays[name])
+            raise DataError(
+                f"{str(path)!r} holds {', '.join(sorted(arrays.files))}; it must hold X and its labels {name}: "
+                "numpy.savez(file, X=…, y=…)"
+            )
+        try:
+            X, y = np.asarray(arrays["X"]), np.asarray(arrays[name])
+        except ValueError as error:
+            if "allow_pickle" not in str(error):
+                raise
+            raise DataError(
+                f"{str(path)!r} holds Python objects, which are not read; save X.astype(float), and words as y.astype(str)"
+            ) from error
     return from_arrays(X, y, str(path), f"{str(path)!r}: ")
 
 
 def from_arrays(X: Any, y: ArrayLike, name: str = "data", where: str = "") -> Dataset:
     """Points (N, D), or images (N, H, W) or (N, R, H, W), with labels. Raises DataError for anything else."""
+    if hasattr(X, "index") and hasattr(y, "index") and misaligned(X.index, y.index):
+        raise DataError(f"{where}the rows of X and of y have the same index in another order; sort one: y.loc[X.index]")
+    X = X.toarray() if hasattr(X, "toarray") else X  # a sparse matrix
     try:
         points = np.asarray(X.to_numpy(np.float64) if hasattr(X, "iloc") else X)
         labels = np.asarray(y)
     except (ValueError, TypeError, RuntimeError) as error:  # words, ragged rows, tensors that are not on the CPU
         raise DataError(f"{where}X and y are no arrays of numbers ({one_line(error)})") from error
+    if points.dtype.names:
+        raise DataError(
+            f"{where}X is a structured array; numpy.lib.recfunctions.structured_to_unstructured(X) is a table"
+        )
+    if labels.shape == (len(labels), 1):
+        labels = labels[:, 0]
     if points.ndim not in (2, 3, 4) or labels.shape != points.shape[:1] or 0 in points.shape:
+        hot = labels.ndim == 2 and labels.shape[:1] == points.shape[:1]
         raise DataError(
             f"{where}X has shape {points.shape} and y {labels.shape}; "
             "wanted (N, D), or (N, H, W) or (N, R, H, W) for images, and (N,), none of them empty"
+            + "; of one column a class y.argmax(axis=1) is that"
+            * hot
+        )
+    if points.ndim == 4 and points.shape[3] in (1, 3, 4) and min(points.shape[1:3]) > 4:
+        raise DataError(
+            f"{where}X has shape {points.shape}, channels last; wanted channels first, (N, R, H, W): "
+            "X.transpose(0, 3, 1, 2)"
         )
     if points.dtype.kind not in "biuf":
         raise DataError(f"{where}X holds {points.dtype}; wanted real numbers")
@@ -122,6 +164,22 @@ def from_arrays(X: Any, y: ArrayLike, name: str = "data", where: str = "") -> Da
     return Dataset(name, flat, signed, classes, shape, points.shape[1] if points.ndim == 4 else 1)
 
 
+def misaligned(one: Any, other: Any) -> bool:
+    """Whether two pandas indices hold the same in another order. (A list's `index` is a method.)"""
+    if not (hasattr(one, "equals") and hasattr(other, "equals")) or one.equals(other) or len(one) != len(other):
+        return False
+    return bool(one.sort_values().equals(other.sort_values()))
+
+
 Reader = Callable[[Path, str | None], Dataset]
 READERS: dict[str, Reader] = {".csv": read_text, ".tsv": read_text, ".npz": read_npz, ".parquet": read_parquet}
 """What reads a file, by its suffix."""
+OTHERS = {
+    ".npy": "one array has no labels: load(numpy.load(file), y)",
+    ".gz": "unpack it first (gunzip)",
+    ".zip": "unpack it first (unzip)",
+    ".txt": "name it .csv where commas separate its values, .tsv where tabs do",
+    ".xlsx": "export it as CSV",
+    **dict.fromkeys((".json", ".feather", ".pkl", ".h5"), "read it with pandas, and give the DataFrame: load(frame)"),
+}
+"""What to do about other files."""

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from compare.data.dataset import DataError, Dataset
 from compare.data.labels import signs
-from compare.reports.wording import one_line
+from compare.reports.wording import counted, one_line
 from solvers.arrays import Array
 
-Size = int | tuple[int, int]
+if TYPE_CHECKING:
+    from compare.generators.image_sources import Size
 
 
 def read_image_folder(folder: Path, y: ArrayLike | None, size: Size | None, *, colour: bool) -> Dataset:
@@ -35,7 +37,11 @@ def read_image_folder(folder: Path, y: ArrayLike | None, size: Size | None, *, c
     """
     from compare.generators.image_sources import SUFFIXES
 
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() in SUFFIXES)
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")  # as macOS leaves
+    )
     if not paths:
         raise DataError(f"{str(folder)!r} holds no image ({' '.join(SUFFIXES)})")
     parts = [path.relative_to(folder).parts for path in paths]
@@ -48,8 +54,8 @@ def read_image_folder(folder: Path, y: ArrayLike | None, size: Size | None, *, c
     labels = [part[0] for part in parts] if y is None else np.asarray(y)
     if len(labels) != len(paths):
         raise DataError(f"{str(folder)!r} holds {len(paths)} images, and y {len(labels)} labels")
-    shape = (size, size) if isinstance(size, int) else size
-    images = [read(path, folder, shape, colour) for path in paths]
+    found = [read(path, folder, size, colour) for path in paths]
+    images = [image for image, _ in found]
     other = next((i for i, image in enumerate(images) if image.shape != images[0].shape), None)
     if other is not None:
         sizes = [" × ".join(map(str, images[i].shape[1:])) for i in (0, other)]
@@ -58,18 +64,23 @@ def read_image_folder(folder: Path, y: ArrayLike | None, size: Size | None, *, c
             "one size for all: load(folder, image_size=(H, W))"
         )
     signed, classes = signs(labels, f"{str(folder)!r}")
-    X = np.stack(images)
-    return Dataset(str(folder), X.reshape(len(X), -1), signed, classes, (X.shape[2], X.shape[3]), X.shape[1])
+    X, clear = np.stack(images), sum(transparent for _, transparent in found)
+    remarks = (f"{folder}: white behind the transparent parts of {counted(clear, 'image')}.",) if clear else ()
+    shape = (X.shape[2], X.shape[3])
+    return Dataset(str(folder), X.reshape(len(X), -1), signed, classes, shape, X.shape[1], remarks)
 
 
-def read(path: Path, folder: Path, size: tuple[int, int] | None, colour: bool) -> Array:
-    """One image, (1, H, W) or (3, H, W). Raises DataError with its name and the reason."""
-    from compare.generators.image_sources import decoded, prepared
+def read(path: Path, folder: Path, size: Size | None, colour: bool) -> tuple[Array, bool]:
+    """One image, (1, H, W) or (3, H, W), and whether parts of it were transparent. Raises DataError with its name and
+    the reason."""
+    from compare.generators.image_sources import decoded, is_transparent, prepared
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about metadata and old headers: pixels are all that counts
             raw = decoded(path)
-            return prepared(raw, size or (raw.shape[0], raw.shape[1]), colour)
+            return prepared(raw, size, colour), is_transparent(raw)
+    except DataError as error:
+        raise DataError(f"{str(path.relative_to(folder))!r} in {str(folder)!r}: {error}") from error
     except Exception as error:  # damaged bytes make the decoders beneath raise nearly anything
         raise DataError(f"{str(path.relative_to(folder))!r} in {str(folder)!r}: {one_line(error)}") from error

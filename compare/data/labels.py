@@ -14,17 +14,29 @@ from compare.reports.wording import clean, counted
 from solvers.arrays import Array
 
 LABEL_NAMES = ("y", "label")
+LIKE_LABELS = ("labels", "target", "targets", "class", "classes")
+"""Names of columns that may well hold the label, and are not taken for it unasked."""
+SAY_WHICH = "say which column is the label: load(…, label='NAME'), on the command line --label NAME"
 
 
 def label_column(names: Sequence[str], where: str, label: str | None = None) -> int:
     """Which column holds the label: the one called `label`; where none is asked for, y or label, else the last.
 
-    Raises DataError where no column has the name asked for, or two are called y or label: one of them would become a
-    column of numbers that gives the label away.
+    Raises DataError where no column has the name asked for; where two have a label's name, for one of them would become
+    a column of numbers that gives the label away; and for a row index that has become a column.
     """
+    unnamed = next((name for name in names if re.fullmatch(r"(Unnamed: \d+|__index_level_\d+__)", name)), None)
+    if unnamed is not None:
+        raise DataError(
+            f"{where}: the column {unnamed!r} looks like a row index; leave it out, or give it another name"
+        )
     if label is None:
         found = usual_label(names, where)
-        return len(names) - 1 if found is None else found
+        at = len(names) - 1 if found is None else found
+        other = next((n for i, n in enumerate(names) if i != at and n.strip().lower() in LIKE_LABELS), None)
+        if other is not None:
+            raise DataError(f"{where}: the label may be in the column {names[at]!r} or {other!r}; {SAY_WHICH}")
+        return at
     places = [i for i, name in enumerate(names) if name == label.strip()]
     if len(places) != 1:
         shown = ", ".join(map(repr, names[:20])) + (", …" if len(names) > 20 else "")
@@ -55,7 +67,9 @@ def signs(labels: ArrayLike, where: str) -> tuple[Array, tuple[str, ...]]:
     >>> signs(["b", "a", "c"], "y")
     (array([1., 0., 2.]), ('a', 'b', 'c'))
     """
-    values = [value.strip() if isinstance(value, str) else value for value in np.asarray(labels).ravel().tolist()]
+    values = [value.decode(errors="replace") if isinstance(value, bytes) else value
+              for value in np.asarray(labels).ravel().tolist()]  # fmt: skip
+    values = [value.strip() if isinstance(value, str) else value for value in values]
     missing = sum(value is None or value == "" or value != value for value in values)
     if missing:
         raise DataError(f"{where} is empty in {counted(missing, 'row')}; remove or fill them first")
@@ -72,12 +86,23 @@ def signs(labels: ArrayLike, where: str) -> tuple[Array, tuple[str, ...]]:
             f"{where} takes {counted(len(distinct), 'value')} ({shown}); labels are of two values, or of "
             "three and more that are integers or words"
         )
-    plain = (int(v) if isinstance(v, bool | float) and v == round(v) and not isinstance(v, bool) else v for v in values)
-    named = dict(zip(reversed(keys), reversed(list(plain)), strict=True))  # as the first of each is written
+    named = dict(zip(reversed(keys), reversed([written(v) for v in values]), strict=True))  # as the first of each is
     numbers = {key: float(i) for i, key in enumerate(distinct)}
     if len(distinct) == 2:
         numbers = {distinct[0]: -1.0, distinct[1]: 1.0}
-    return np.array([numbers[key] for key in keys]), tuple(str(named[key]) for key in distinct)
+    return np.array([numbers[key] for key in keys]), tuple(named[key] for key in distinct)
+
+
+def written(value: Any) -> str:
+    """A label's name: a word or digits as they stand, another number in its shortest form.
+
+    >>> written(2.0), written("1.000e+00"), written("007"), written("0.5")
+    ('2', '1', '007', '0.5')
+    """
+    number = as_number(value)
+    if number is None or isinstance(number, bool) or not isinstance(number, float):
+        return str(value)
+    return str(int(number)) if number == round(number) else repr(number)
 
 
 def as_number(value: Any) -> Any:

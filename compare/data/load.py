@@ -30,13 +30,15 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from compare.data.dataset import DataError, Dataset
-from compare.data.files import READERS, from_arrays, from_frame, read_file
-from compare.data.image_folder import Size, read_image_folder
+from compare.data.files import OTHERS, READERS, from_arrays, from_frame, read_file
+from compare.data.image_folder import read_image_folder
 from compare.data.labels import signs
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike
+
+    from compare.generators.image_sources import Size
 
 Scale = Literal["auto", "none", "standard"]
 SCALES: tuple[str, ...] = get_args(Scale)
@@ -65,7 +67,7 @@ def load(
     Args:
         source: a name such as "digits:3v8", "wine:0v1", "synthetic:N,D,seed"; a CSV, TSV, Parquet or NPZ file; a
             DataFrame, whose label is the column called y or label, else the last one; a folder of images, with a folder
-            for each class; a `Dataset`, taken as it is; or, with y, points X of shape (N, D), images (N, H, W) or
+            for each class; a `Dataset`; or, with y, points X of shape (N, D), images (N, H, W) or
             (N, R, H, W), or a flat folder of images, in the order of the file names.
         y: labels of shape (N,), of any two values, where `source` has none.
         scale: "standard" standardizes the columns, "none" does not; "auto" standardizes wine, iris and breast_cancer,
@@ -96,8 +98,6 @@ def load(
     """
     if scale not in SCALES:
         raise DataError(f"scale is one of {', '.join(SCALES)}; got {scale!r}")
-    if isinstance(source, Dataset):
-        return (source if several else source.of_two_classes()).as_images(image_shape)
     data, default = read(source, y, several=several, image_size=image_size, colour=colour, name=name, label=label)
     data = data.as_images(image_shape)
     data = data if several else data.of_two_classes()
@@ -126,10 +126,14 @@ def read(
         source = Path(source.strip())
     if y is None and isinstance(source, Path):
         return read_file(source, label), "none"
-    if y is None and hasattr(source, "iloc"):
+    if y is None and hasattr(source, "columns") and hasattr(source, "iloc"):
         return from_frame(source, "the DataFrame", label), "none"
     if label is not None:
         raise DataError(f"label names a column of a file or DataFrame, and these data have none; got {label!r}")
+    if isinstance(source, Dataset):
+        if y is not None:
+            raise DataError(f"{source.name} has its labels already; give its X and other labels, load(data.X, y)")
+        return source, "none"
     if y is not None:
         return from_arrays(source, y, name), "none"
     if not isinstance(source, str):
@@ -138,6 +142,8 @@ def read(
         )
     source = source.strip()
     named, _, argument = source.partition(":")
+    if Path(source).suffix.lower() in OTHERS:
+        return read_file(Path(source), label), "none"  # which says what to do
     if named not in SOURCES:
         known = f"{', '.join(USAGE)}, files {' '.join(FILE_SUFFIXES)}, and folders"
         raise DataError(f"there is no data called {source!r}; {nearest(named, SOURCES)}known are {known}")

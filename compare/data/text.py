@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from compare.data.dataset import DataError, Dataset, finite_table
-from compare.data.labels import label_column, signs, usual_label
+from compare.data.labels import SAY_WHICH, label_column, signs, usual_label
 from compare.reports.wording import clean
 
 WORDS = {"true": 1.0, "false": 0.0, **dict.fromkeys(("", "na", "n/a", "nan", "null", "none", "?"), math.nan)}
@@ -99,9 +99,12 @@ def check_shape(path: Path, first: Sequence[str]) -> None:
     if separators == "commas" and any(";" in cell for cell in first):
         raise DataError(semicolons(path))
     if len(first) < 2:
+        found = {"#": "a comment in its first line; remove it", "\t": "tabs between its values; name it .tsv"}
+        found |= {",": "commas between its values; name it .csv", " ": "blanks between its values (numpy: savetxt(…, "
+                  "delimiter=','))"}  # fmt: skip
+        what = next((text for sign, text in found.items() if sign in first[0]), "one column in its first line")
         raise DataError(
-            f"{where(path)} has one column in its first line; write one row per example, values and label separated by "
-            f"{separators}"
+            f"{where(path)} has {what}; write one row per example, values and label separated by {separators}"
         )
 
 
@@ -115,7 +118,8 @@ def semicolons(path: Path) -> str:
 
 def trimmed(path: Path, header: list[str]) -> list[str]:
     """The names in a header, without the empty one that a comma at its end makes. Raises DataError for another."""
-    names = header[:-1] if header[-1] == "" else header
+    names = header[:-1] if header[-1] == "" else list(header)
+    names[0] = names[0].removeprefix("#").lstrip()  # as numpy writes a header
     if "" in names or len(names) < 2:
         raise DataError(
             f"{where(path)}: column {header.index('') + 1} has no name in the header; if it is a row index, leave it "
@@ -140,7 +144,7 @@ def numbers_of(path: Path, line: int, row: Sequence[str], names: Sequence[str]) 
         if not is_number(cell):
             raise DataError(
                 f"{where(path)}: line {line}, column {name!r} holds {clean(cell)[:40]!r}, which is not a number; "
-                "encode or remove it (the label is the column called y or label, else the last one)"
+                f"encode or remove it, or {SAY_WHICH}"
             )
     return [WORDS[cell.lower()] if cell.lower() in WORDS else float(cell) for cell in row]
 

@@ -184,7 +184,7 @@ def distance_plot(found: Sequence[Width]) -> Figure:
     ends = steps[[1, -1]]
     curves += [Curve("", ends, [w.fluctuation] * 2, ":", c, look={"linewidth": 0.8}) for c, w in enumerate(found)]
     caption = "Distance between the trained network and the filter; dotted, the kernel's fluctuation at that width."
-    return curve_plot("filter-distance", caption, curves, ("step t", "‖G(C_t) − filter‖₂ / ‖y‖₂"), log="y")
+    return curve_plot("filter-distance", caption, curves, ("step t", "‖G(Cₜ) − filter‖₂ / ‖y‖₂"), log="y")
 
 
 def outputs_plot(x: Array, y: Array, width: Width, predicted: Array) -> Figure:

@@ -62,7 +62,7 @@ def stopping_section(
     checks = (first_check(*steps_to_fit(x, kernel_width, k, seeds, share)), stopping_check(times, steps))
     text = (
         "The error ‖G(C_t) − x‖² splits into signal not yet learned, falling in t, and noise learned, rising; its "
-        f"minimum is the time to stop. Signal first: counted are the steps to {100 * FITTED:g}% of the power of a "
+        f"minimum is the time to stop. Signal first: counted are the steps to {100 * FITTED:g} % of the power of a "
         "target that is the signal alone, or noise of its norm alone."
     )
     figure = split_plot(kernel, x, ys[0] - x, step, width)
@@ -110,7 +110,7 @@ def first_check(signal: Array, noise: Array, longest: int) -> Check:
 
 def stopping_check(times: Sequence[tuple[int, int]], steps: int) -> Check:
     """(predicted, measured) best times of every seed; a best time at the last step is not known to be one."""
-    claim = "the predicted best stopping time is within 10% of the measured one, every seed"
+    claim = "the predicted best stopping time is within 10 % of the measured one, every seed"
     ended = any(measured == steps for _, measured in times)
     off = max(abs(told - measured) / max(measured, 1) for told, measured in times)
     reason = f"an error was still falling after {steps} steps" if ended else ""

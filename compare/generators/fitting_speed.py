@@ -47,7 +47,7 @@ def steps_section(fits: Sequence[Fit], plan: GeneratorComparison) -> Section:
     text = (
         "Each generator is fitted to an image and to noise of the same mean and variance (its pixels in random order), "
         "from the same starts. Counted is the first iteration whose mean squared error is at most "
-        f"{100 * plan.fraction:g}% of the target's variance.\n\n"
+        f"{100 * plan.fraction:g} % of the target's variance.\n\n"
         "Predicted: an order of magnitude and more for i (bilinear upsampling) and ii (fixed interpolation), whose "
         "smooth fixed filters favour smooth images. For iii (learned convolutions) and iv (deconvolutions) a smaller "
         f"effect, which essentially vanishes when the network is highly overparameterized: at {HIGH:g}× and more, a "
@@ -99,7 +99,7 @@ def board_section(fits: Sequence[Fit], plan: GeneratorComparison) -> Section:
     """The same with a checkerboard in place of noise."""
     text = (
         "Each generator is fitted to an image, and to a checkerboard whose pixels alternate between 1 and 0. Counted "
-        f"is the first iteration at {100 * plan.fraction:g}% of the target's own variance. Predicted: the effect "
+        f"is the first iteration at {100 * plan.fraction:g} % of the target's own variance. Predicted: the effect "
         "exists for unnatural images other than noise, too."
     )
     about = {
@@ -161,7 +161,7 @@ def vanished_effect(fit: Fit, plan: GeneratorComparison) -> Check:
     if (why := unknown((fit,), plan)) is not None:
         return Check.not_reached(statement, None, why=why, reference=HAND)
     assert fit.noise_steps is not None
-    level = f"to {100 * plan.fraction:g}% of the variance"
+    level = f"to {100 * plan.fraction:g} % of the variance"
     reason = f"measured: noise iterations / image iterations {level}, worst seed" + "; a lower bound" * fit.bound_only
     return Check.worst(
         Check.of(
@@ -183,7 +183,7 @@ def unknown(fits: Iterable[Fit], plan: GeneratorComparison) -> str | None:
             return astray(fit.unstable_on, plan)
         if fit.noise_steps is None or np.isnan(fit.ratios).any():
             return (
-                f"the image was not fitted to {100 * plan.fraction:g}% of its variance within {plan.longest_image} "
+                f"the image was not fitted to {100 * plan.fraction:g} % of its variance within {plan.longest_image} "
                 f"iterations ({where(fit)}): too few parameters, or too few iterations"
             )
     return None
@@ -199,7 +199,7 @@ def order_of_magnitude(fit: Fit, place: str, plan: GeneratorComparison, other: s
         return Check.not_reached(statement, None, why=why, reference=REFERENCE)
     assert fit.noise_steps is not None
     stopped = np.isinf(fit.noise_steps)
-    level = f"to {100 * plan.fraction:g}% of the variance"
+    level = f"to {100 * plan.fraction:g} % of the variance"
     reason = f"measured: {other} iterations / image iterations {level}, worst seed"
     reason += "; a lower bound" * bool(stopped.any())
     about = {"unit": "×", "reference": REFERENCE, "reason": reason}

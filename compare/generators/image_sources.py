@@ -33,6 +33,7 @@ DEPTHS = (8, 10, 12, 14, 16)
 """Bits of a grey value, as cameras and scanners store it."""
 LARGEST = 2**25
 """Pixels of an image, 33 millions: a small file can claim any number, and each takes 24 bytes."""
+Size = int | tuple[int, int]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".npy")
 
 
@@ -92,11 +93,11 @@ def check_folder(folder: Path) -> None:
         raise DataError(f"{folder} is not a folder; give one that holds images ({', '.join(SUFFIXES)})")
 
 
-def shipped(name: str, size: int | tuple[int, int], *, colour: bool = False) -> Image:
-    """An image that ships with scikit-image, or one of its drawings, at the size asked for.
+def shipped(name: str, size: Size | None, *, colour: bool = False) -> Image:
+    """An image that ships with scikit-image, or one of its drawings, at the size asked for or its own.
 
-    The pixels of the checkerboard alternate between 1 and 0; the phantom is scikit-image's 400 × 400 one; lfw_subset
-    is its first portrait (25 × 25).
+    The pixels of the checkerboard alternate between 1 and 0, 32 × 32 unless a size is asked for; the phantom is
+    scikit-image's 400 × 400 one; lfw_subset is its first portrait (25 × 25).
 
     Raises DataError for an unknown name.
 
@@ -106,19 +107,29 @@ def shipped(name: str, size: int | tuple[int, int], *, colour: bool = False) -> 
     from skimage import data
 
     check_name(name)
-    shape = (size, size) if isinstance(size, int) else size
     if name == "checkerboard":
-        return Image(name, checkerboard((3 if colour else 1, *shape)))
+        return Image(name, checkerboard((3 if colour else 1, *(sides_of(size) or (32, 32)))))
     loaded = getattr(data, name)()
     raw = np.asarray(loaded[0] if name == "lfw_subset" else loaded)
-    return Image(name, prepared(raw, shape, colour))
+    return Image(name, prepared(raw, size, colour))
 
 
-def prepared(raw: NDArray[np.generic], shape: tuple[int, int], colour: bool) -> Array:
-    """Grey or colour, cropped at the centre to the aspect of `shape`, resized, in [0, 1]; channels first."""
+def sides_of(size: Size | None) -> tuple[int, int] | None:
+    """Height and width in pixels, or None. Raises DataError for anything else."""
+    sides = (size, size) if isinstance(size, int | np.integer) else size
+    if sides is None:
+        return None
+    if len(sides) != 2 or not all(isinstance(side, int | np.integer) and side >= 2 for side in sides):
+        raise DataError(f"a size is (H, W), or H for squares, in whole pixels ≥ 2; got {size!r}")
+    return int(sides[0]), int(sides[1])
+
+
+def prepared(raw: NDArray[np.generic], size: Size | None, colour: bool) -> Array:
+    """Grey or colour, cropped at the centre to the aspect of `size` and resized, in [0, 1]; channels first."""
     from skimage.transform import resize
 
     image = _scaled(raw)
+    shape = sides_of(size) or image.shape[:2]
     if image.ndim == 2:
         image = image[..., None]
     if image.shape[2] in (2, 4):
@@ -169,7 +180,7 @@ def _scaled(raw: NDArray[np.generic]) -> Array:
     return image
 
 
-def read_image(path: Path, size: int | tuple[int, int], *, colour: bool = False) -> Image:
+def read_image(path: Path, size: Size | None, *, colour: bool = False) -> Image:
     """One file. Raises DataError with the reason when it cannot be read, has no variance, or has NaN."""
     try:
         with warnings.catch_warnings():
@@ -179,12 +190,15 @@ def read_image(path: Path, size: int | tuple[int, int], *, colour: bool = False)
         raise
     except Exception as error:  # damaged bytes make the decoders beneath raise nearly anything
         raise DataError(f"cannot be read as an image: {one_line(error).replace(str(path), path.name)}") from None
-    shape = (size, size) if isinstance(size, int) else size
-    pixels = prepared(raw, shape, colour)
+    pixels = prepared(raw, size, colour)
     if np.ptp(pixels) == 0:
         raise DataError("is constant, so there is nothing to fit")
-    transparent = raw.ndim == 3 and raw.shape[2] in (2, 4) and bool(_scaled(raw)[..., -1].min() < 1.0)
-    return Image(path.name, pixels, transparent)
+    return Image(path.name, pixels, is_transparent(raw))
+
+
+def is_transparent(raw: NDArray[np.generic]) -> bool:
+    """Whether some pixel is not opaque."""
+    return raw.ndim == 3 and raw.shape[2] in (2, 4) and bool(_scaled(raw)[..., -1].min() < 1.0)
 
 
 def decoded(path: Path) -> NDArray[np.generic]:
@@ -213,12 +227,13 @@ def check_size(sides: Sequence[int]) -> None:
         raise DataError(f"has {' × '.join(map(str, sides))} pixels, more than {LARGEST}; make it smaller first")
 
 
-def load_image_folder(folder: Path, size: int | tuple[int, int], *, colour: bool = False) -> Folder:
+def load_image_folder(folder: Path, size: Size | None = None, *, colour: bool = False) -> Folder:
     """Every image below a folder, at any depth (class folders as in ImageNet), in the order of their paths.
 
     Args:
         folder: where the files are; what cannot be used is skipped, and named with its reason.
-        size: height and width in pixels, one number for squares: cropped at the centre and resized.
+        size: height and width in pixels, one number for squares: cropped at the centre and resized. Without it each
+            image keeps its own.
         colour: three channels instead of grey.
 
     Returns:
@@ -248,7 +263,7 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
 
 
-def read_files(folder: Path, paths: Sequence[Path], size: int | tuple[int, int], *, colour: bool = False) -> Folder:
+def read_files(folder: Path, paths: Sequence[Path], size: Size | None, *, colour: bool = False) -> Folder:
     """These files of a folder, named by their paths in it; what cannot be used is skipped with its reason."""
     images: list[Image] = []
     skipped: list[tuple[str, str]] = []
@@ -261,14 +276,13 @@ def read_files(folder: Path, paths: Sequence[Path], size: int | tuple[int, int],
     return Folder(tuple(images), tuple(skipped))
 
 
-def load_images(
-    images: Sequence[str | Image], size: int | tuple[int, int], *, colour: bool = False
-) -> tuple[Image, ...]:
+def load_images(images: Sequence[str | Image], size: Size | None = None, *, colour: bool = False) -> tuple[Image, ...]:
     """Images that ship with scikit-image, by name, as experiments on generators take them.
 
     Args:
         images: names, among them "camera", "coffee", "shepp_logan_phantom" and "checkerboard"; images are kept.
-        size: height and width in pixels, one number for squares: cropped at the centre and resized.
+        size: height and width in pixels, one number for squares: cropped at the centre and resized. Without it each
+            image keeps its own.
         colour: three channels instead of grey.
 
     Returns:

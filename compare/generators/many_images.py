@@ -120,7 +120,7 @@ def many_section(found: Sequence[ManyCurves], plan: GeneratorComparison) -> Sect
         Column("what", f"{count} targets"),
         Column("mean", "mean", "share of variance", ".4f", f"Mean squared error after {steps} iterations."),
         Column("sd", "standard deviation", "share of variance", ".4f"),
-        Column("reached", f"mean at {100 * LEVEL:g}%", "iterations", "", "Empty: not reached."),
+        Column("reached", f"mean at {100 * LEVEL:g} %", "iterations", "", "Empty: not reached."),
     )
     made = (apart_check(curves, wild, plan), orders_check(curves, wild, plan))
     shape = " × ".join(map(str, plan.many_shape))
@@ -151,12 +151,12 @@ def apart_check(curves: dict[str, Array], wild: Sequence[str], plan: GeneratorCo
 
 def orders_check(curves: dict[str, Array], wild: Sequence[str], plan: GeneratorComparison) -> Check:
     """Iterations of the mean curves to a tenth of the variance: noise over images, at least two orders of magnitude."""
-    statement = f"images are fitted several orders of magnitude faster than noise (mean curves, to {100 * LEVEL:g}%)"
+    statement = f"images are fitted several orders of magnitude faster than noise (mean curves, to {100 * LEVEL:g} %)"
     if wild:
         return Check.not_reached(statement, None, why=astray(wild, plan), reference=FIGURE_3)
     natural, noise = (reached(curve.mean(axis=1), LEVEL) for curve in curves.values())
     if natural is None:
-        why = f"the images' mean error did not reach {100 * LEVEL:g}% in {plan.many_steps} iterations"
+        why = f"the images' mean error did not reach {100 * LEVEL:g} % in {plan.many_steps} iterations"
         return Check.not_reached(statement, None, why=why, reference=FIGURE_3)
     ratio = (plan.many_steps if noise is None else noise) / max(natural, 1)
     bound = noise is None and ratio < SEVERAL_ORDERS

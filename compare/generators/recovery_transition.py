@@ -201,7 +201,7 @@ def transition_section(
     text = (
         f"Signals of length {PIXELS} that are combinations of the p lowest frequencies, Gaussian measurements, a "
         f"two-layer generator with a Gaussian kernel of width {SMOOTH:g}/p. Networks (k = {channels}) are trained to "
-        f"convergence, no early stopping; {len(known)} of {len(network)} fitted the measurements to 1e-6. No method "
+        f"convergence, no early stopping; {len(known)} of {len(network)} fitted the measurements to 10⁻⁶. No method "
         "does with fewer than p measurements."
     )
     figure = error_figure(explicit, unfiltered, network, middle)

@@ -135,7 +135,7 @@ def toy_section(found: Sequence[ToyFit]) -> Section:
         for fit in found
     ]
     counted = [
-        Column(f"{what} {level}", f"{what} to {100 * level:g}%", "iterations")
+        Column(f"{what} {level}", f"{what} to {100 * level:g} %", "iterations")
         for level in LEVELS
         for what in ("step", "noise")
     ]
@@ -144,7 +144,9 @@ def toy_section(found: Sequence[ToyFit]) -> Section:
         Column("inputs", "B₁"),
         Column("k", "channels"),
         *counted,
-        Column("ratio", f"noise / step at {100 * LEVELS[0]:g}%", "×", "", "Geometric mean; ≥ where noise was stopped."),
+        Column(
+            "ratio", f"noise / step at {100 * LEVELS[0]:g} %", "×", "", "Geometric mean; ≥ where noise was stopped."
+        ),
     )
     made = []
     for fit in found:
@@ -178,7 +180,7 @@ def toy_check(fit: ToyFit, claim: str, powers: float) -> Check:
     Where noise was stopped the ratio is a lower bound: below the threshold that decides nothing.
     """
     if np.isinf(fit.step[0]).any():
-        why = f"the step was not fitted to {100 * LEVELS[0]:g}% within {fit.steps} iterations"
+        why = f"the step was not fitted to {100 * LEVELS[0]:g} % within {fit.steps} iterations"
         return Check.not_reached(claim, None, why=why, reference=FIGURE_4)
     mean = Evidence.of_sample(np.log10(fit.ratios[0]))
     if np.isinf(fit.noise[0]).any() and mean.figure - mean.uncertainty < powers:

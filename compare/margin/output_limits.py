@@ -45,11 +45,15 @@ COLUMNS = (
     Column("norm", "R(β)"),
     Column("seed", "seed"),
     Column("kkt", "KKT residual", format=".2g", about="Polished: ‖w − Σ λ∇m‖/‖w‖ in weight space, at unit margin."),
-    Column("gap", "duality gap", format=".2g", about="Of min R(β) s.t. y_nm⟨x_n, β_m⟩ ≥ 1, where R is a norm (L ≤ 2)."),
+    Column(
+        "gap", "duality gap", format=".2g", about="Of min R(β) s.t. y_{nm}⟨x_n, β_m⟩ ≥ 1, where R is a norm (L ≤ 2)."
+    ),
     Column("stationarity", "stationarity", format=".2g", about="Distance of Aᵀα from a subgradient of R, relative."),
     Column("angle", "angle to β*", unit="rad", format=".2g", about="To the solver's answer (conic at L = 2)."),
     Column("rank", "rank", about="Singular values of the limit above 10⁻⁶ of the largest."),
-    Column("theory", "theory", format="verdict"),
+    Column(
+        "theory", "theory", format="verdict", about="L = 1: the Frobenius max margin; L ≥ 2: a KKT point of min ‖w‖."
+    ),
 )
 
 
@@ -124,7 +128,7 @@ def section(found: Sequence[OutputsLimit], dataset: Dataset) -> Section:
     (N, D), M = dataset.X.shape, dataset.y.shape[1]
     text = (
         f"{N} points in {D} dimensions, {M} outputs, {N * M} constraints. Each limit is compared with\n\n"
-        "    min ‖β‖_p (Schatten)   s.t.   y_nm ⟨x_n, β_m⟩ ≥ 1   for every n and m,   p = 2/L."
+        "    min ‖β‖_p (Schatten)   s.t.   y_{nm} ⟨x_n, β_m⟩ ≥ 1   for every n and m,   p = 2/L."
     )
     checks = [check for end in found for check in end_checks(end, dataset)]
     return Section(f"{dataset.name}: several outputs", text, COLUMNS, [row(end, dataset) for end in found], checks)
@@ -164,7 +168,7 @@ def row(end: OutputsLimit, dataset: Dataset) -> dict[str, Value]:
     singular = np.zeros(1) if β is None else np.linalg.svd(β, compute_uv=False)
     return {
         "depth": end.depth,
-        "norm": norm_name(end.depth),
+        "norm": norm_name(end.depth) + ", conjectured" * (end.depth > 1),
         "seed": end.seed,
         "kkt": kkt_residual(end.limit),
         "gap": None if certificate is None else certificate.direction_gap,

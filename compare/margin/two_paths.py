@@ -74,7 +74,8 @@ class Rate:
             return Check.no_prediction(statement, self.proved - self.exponent, why=why, reference=self.reference)
         moving = LEFT * self.drift if self.drift > 0 else -self.drift
         shortfall = Evidence(self.proved - self.exponent, self.halfwidth + moving)
-        return Check.of(statement, shortfall, EXPONENT, reference=self.reference)
+        why = "measured: by how much the fitted exponent is below the proved one"
+        return Check.of(statement, shortfall, EXPONENT, reference=self.reference, reason=why)
 
 
 def fitted(name: str, x: Any, y: Any, proved: float, says: str, reference: str) -> Rate | None:

@@ -161,5 +161,6 @@ def limit_plots(paths: TwoPaths) -> list[Figure]:
     if not limit.separable.all():
         offset = [np.linalg.norm(limit.project(w) - limit.finite_part) for w in paths.flow.predictors[early]]
         curves.append(Curve("offset", times[early], offset, "s-", names=("ln t, offset", "offset")))
-    caption = "Distance of the loss from its infimum, and of the part of w that stays bounded from its limit."
+    bounded = ", and of the part of w that stays bounded from its limit" if len(curves) > 1 else ""
+    caption = f"Distance of the loss from its infimum{bounded}."
     return [*plots, curve_plot("bounded", caption, curves, ("ln t", "distance"), log="y")]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compare.data.dataset import Dataset
-from compare.optimizers.optimizer_checks import run_checks
+from compare.optimizers.optimizer_checks import RESOLUTION, run_checks
 from compare.optimizers.optimizer_figures import heat_map, margin_plot, two_norms
 from compare.optimizers.optimizer_runs import WAYS, Run, Way, run
 from compare.reports.report import Column, Report, Section, Verdict
@@ -35,6 +35,8 @@ LIMIT = (
     "What solving the KKT system on the active set makes of the run's end. It decides nothing: equations were solved."
 )
 CLOSED = "The limit's duality gap in R, or its KKT residual where R is no norm."
+TESTED = "What the verdict is about: the margin's shortfall in R where that is proved, else the KKT residual."
+FIGURE = f"Where its course over the steps leads; confirmed where that and its uncertainty are below {RESOLUTION:g}."
 OWN = "1 − lower/upper bound from the run alone, in its own norm: weak duality at the mean of its loss weights."
 
 
@@ -112,6 +114,9 @@ def section(runs: Sequence[Run], dataset: Dataset) -> Section:
     columns = [
         (Column("optimizer", "optimizer"), lambda r: r.optimizer),
         (Column("norm", "R(β)", about="Of the table's line for this pair."), norm_of),
+        (Column("tested", "tends to 0", about=TESTED), tested),
+        (Column("figure", "extrapolated", format=".2g", about=FIGURE), lambda r: decisive(r, "measured")),
+        (Column("uncertainty", "±", format=".1g", about="Of the extrapolation."), lambda r: decisive(r, "uncertainty")),
         (Column("own", "own gap", format=".2g", about=OWN), own_gap),
         *(
             (Column(str(R), R.formula, format=".2g", about=SHORTFALL if R is norms[0] else ""), last_of(R))
@@ -169,6 +174,18 @@ def text(first: Run, epsilon: bool) -> str:
 def norm_of(r: Run) -> str:
     """R of the table's line."""
     return "–" if r.regularizer is None else r.regularizer.formula
+
+
+def tested(r: Run) -> str:
+    """Which figure the verdict is about."""
+    predicted = next((check for check in run_checks(r) if check.predicts), None)
+    return "–" if predicted is None else "KKT residual" if "KKT" in predicted.statement else "shortfall"
+
+
+def decisive(r: Run, name: str) -> float | None:
+    """The measurement that decides the verdict, or its uncertainty."""
+    predicted = next((check for check in run_checks(r) if check.predicts), None)
+    return None if predicted is None else float(getattr(predicted, name))
 
 
 def last_of(R: Regularizer) -> Callable[[Run], float]:

@@ -127,7 +127,11 @@ class Runs:
     @property
     def sections(self) -> list[Section]:
         """The experiments' own sections, with their tables and figures, in the order in which they were run."""
-        return [section for report in self.reports.values() for section in report.sections]
+        return [
+            replace(section, group=f"{k}. {section.group or report.title}")
+            for k, report in enumerate(self.reports.values(), 1)
+            for section in report.sections
+        ]
 
 
 def of_claims(line: Line) -> Check:

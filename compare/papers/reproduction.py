@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -34,7 +35,13 @@ def reproduction_report(asked: PaperReproduction) -> Report:
     runs = Runs(quick=asked.quick_form, progress=False)
     parts = [(line.place, partial(runs.outcome, line)) for line in lines]
     done = run_parts(parts, "Lines", show=asked.progress, line=said if asked.progress else None)
-    return asked.report([section(done.results, asked, list(runs.reports)), *runs.sections], done)
+    report = asked.report([section(done.results, list(runs.reports))], done)
+    return replace(report, title=f"{asked.title}, line by line", sections=(*ungrouped(report), *runs.sections))
+
+
+def ungrouped(report: Report) -> list[Section]:
+    """Its sections, with no heading over them."""
+    return [replace(one, group="") for one in report.sections]
 
 
 def said(outcome: Outcome) -> str:
@@ -42,12 +49,14 @@ def said(outcome: Outcome) -> str:
     return f"{outcome.verdict.value}: {outcome.line.says}"
 
 
-def section(outcomes: Sequence[Outcome], asked: PaperReproduction, calls: Sequence[str]) -> Section:
+def section(outcomes: Sequence[Outcome], calls: Sequence[str]) -> Section:
     """The table of the lines."""
     text = (
         "Statements, numbered equations, figures and named future work in the order of the text. A statement that is "
         "false as it is printed is refuted, and the line after it says what is true."
     )
-    text += "\n\nExperiments:\n\n    " + "\n    ".join(calls) if calls else ""
+    if calls:
+        numbered = [f"    >>> {call}  # {k}" for k, call in enumerate(calls, 1)]
+        text += "\n\nThe experiments, numbered as they are below:\n\n" + "\n".join(numbered)
     rows = [{"place": o.line.place, "says": o.line.says, "by": o.by, "verdict": o.verdict.value} for o in outcomes]
-    return Section(f"{asked.title}: line by line", text, COLUMNS, rows, [o.check for o in outcomes], in_summary=True)
+    return Section("Line by line", text, COLUMNS, rows, [o.check for o in outcomes], in_summary=True)

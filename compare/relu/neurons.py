@@ -49,7 +49,7 @@ def picture(runs: Sequence[ReluLimit], optimum: ReluSolution, points: Array, y: 
             axes.plot(unit[:, 1], unit[:, 2], ".", color=colour, alpha=0.6, label=f"units, a of sign {label}")
             axes.plot(ring[:, 0], ring[:, 1], "o", color=colour, fillstyle="none", markersize=11)
         axes.plot([], [], "o", color="C7", fillstyle="none", markersize=11, label="network of least norm")
-        axes.set(aspect="equal", xlim=(-1.15, 1.15), ylim=(-1.15, 1.15))
+        axes.set(aspect="equal", xlim=(-1.15, 1.15), ylim=(-1.15, 1.15), xlabel="first input", ylabel="second input")
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
     return Figure(

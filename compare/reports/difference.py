@@ -1,7 +1,7 @@
 """Two reports side by side: which verdicts differ, and every number of the one next to that of the other.
 
 The result is a report itself, so that it is printed, and written as HTML, JSON and CSV, by what prints and writes all
-reports. It predicts nothing and checks nothing.
+reports. Its one check is that the verdicts are the same; there is none where the reports share no prediction.
 """
 
 from __future__ import annotations
@@ -33,7 +33,11 @@ def difference(a: Findings, b: Findings) -> Report:
     """
     paired = pairs(a.sections, b.sections, lambda section: (section.group, section.title))
     tables = (table for one, other in paired for table in side_by_side(one, other))
-    made = [changes(paired), *one_sided(paired), *tables]
+    differing = changes(paired)
+    same = Check.at_most("every prediction of both reports has one verdict", len(differing.rows), 0.0)
+    if said_of(paired).startswith(NOTHING_SHARED):
+        same = Check.no_prediction(same.statement, None, why=NOTHING_SHARED)
+    made = [replace(differing, checks=(same,)), *one_sided(paired), *tables]
     notes = tuple(
         f"{side}: {report.title}, {report.provenance.time}: {report.summary}"
         + "".join(f" ({command})" for command in report.provenance.commands[:1])
@@ -86,7 +90,8 @@ def changes(paired: Pairs[Section]) -> Section:
     for sections in paired:
         differing = (both for both in checks_of(*sections) if len({check and check.verdict for check in both}) > 1)
         rows += [{"section": known(sections)[0].title, **said(both)} for both in differing if len(known(both)) == 2]
-    return Section("Verdicts that differ", "", [Column("section", "section"), *PREDICTION], rows)
+    text = "" if rows else "None: each prediction that is in both reports has one verdict."
+    return Section("Verdicts that differ", text, [Column("section", "section"), *PREDICTION], rows)
 
 
 def one_sided(paired: Pairs[Section]) -> list[Section]:

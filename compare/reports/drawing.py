@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import html
 import io
+import math
 import re
 from typing import Any
 
@@ -21,15 +22,20 @@ import numpy as np
 from cycler import cycler
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogFormatter, MaxNLocator, NullFormatter
 
 from compare.reports.findings import Figure
 from compare.reports.records import json_text
-from compare.reports.wording import clean
+from compare.reports.wording import LARGEST_POWER, SMALLEST_POWER, clean, number
 
 INK = "#010203"
 """Stands for the page's text colour; no plot uses it otherwise."""
 
+TAG = re.compile(r"<[a-z][^<>]*>")
 POINTS_PER_INCH = 72
+DIGITS = ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 4, 6, 8))
+"""Of each decade on a logarithmic axis: the first of these of which three numbers are in sight. A convention."""
+MOST_FEW = 3
 SAMPLES = 257
 """Values that describe an axis that is neither linear nor logarithmic."""
 
@@ -86,8 +92,45 @@ def classed(drawing: str) -> str:
 
         return re.sub(r' style="([^"&]*)"', rule, tag[0])
 
-    drawing = re.sub(r"<[a-z][^<>]*>", named, drawing)
+    drawing = re.sub(TAG, named, drawing)
     return drawing.replace("</style>", "".join(f" .{name}{{{rule}}}" for name, rule in rules.items()) + "</style>", 1)
+
+
+def label_logs(canvas: Canvas) -> None:
+    """Three labels or more on every logarithmic axis, none over another, written as the tables write numbers.
+
+    Powers of ten where three fit in; else 1, 3; 1, 2, 5 and so on of each decade; else round numbers.
+    """
+    for axes in canvas.axes:
+        for axis, ends in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            if axis.get_scale() != "log" or not isinstance(axis.get_major_formatter(), LogFormatter):
+                continue
+            low, high = sorted(ends)
+            if high / low < 10.0**3:
+                digits = next((d for d in DIGITS if len(of_decades(d, low, high)) >= MOST_FEW), None)
+                places = of_decades(digits, low, high) if digits else MaxNLocator(4).tick_values(low, high)
+                axis.set_major_locator(FixedLocator([place for place in places if low <= place <= high]))
+                axis.set_minor_formatter(NullFormatter())
+            plain = low >= 10.0**SMALLEST_POWER and high < 10.0 ** (LARGEST_POWER + 1)
+            axis.set_major_formatter(FuncFormatter(plain_label if plain else power_label))
+
+
+def of_decades(digits: tuple[int, ...], low: float, high: float) -> list[float]:
+    """These digits of every decade, between two ends."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [place for power in powers for digit in digits if low <= (place := digit * 10.0**power) <= high]
+
+
+def plain_label(value: float, position: object) -> str:
+    """A number written out."""
+    return number(value, ".4g")
+
+
+def power_label(value: float, position: object) -> str:
+    """A number as a digit and a power of ten."""
+    power = math.floor(math.log10(value) + 1e-9)
+    digit = f"{value / 10.0**power:.3g}"
+    return rf"$\mathdefault{{{'' if digit == '1' else digit + '·'}10^{{{power}}}}}$"
 
 
 def uncover(canvas: Canvas) -> None:
@@ -150,12 +193,13 @@ def scale(kind: str, ends: tuple[float, float], transform: Any) -> tuple[str, li
     return "sampled", [float(f"{value:.4g}") for value in values]
 
 
-def svg(figure: Figure) -> str:
-    """The figure as an <svg> element to place inside a page: no prolog, no metadata, no ids that could clash."""
+def svg(figure: Figure, prefix: str = "") -> str:
+    """The figure as an <svg> element to place inside a page: no prolog, no metadata, `prefix` before each id."""
     style: Any = STYLE | {"svg.hashsalt": f"implicitbias {figure.name}"}
     with rc_context(style):
         canvas = Canvas(figsize=figure.size, layout="constrained")
         figure.draw(canvas)
+        label_logs(canvas)
         uncover(canvas)
         names = name_lines(canvas)
         text = io.StringIO()
@@ -166,7 +210,9 @@ def svg(figure: Figure) -> str:
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, count=1, flags=re.DOTALL)
     drawing = re.sub(r'(<g) id="line-(\d+)-(\d+)"', r'\1 data-line="\2 \3"', drawing)
     drawing = re.sub(r'(<g) id="[^"]*"', r"\1", drawing)  # what is referred to (clip paths, markers) is no <g>
+    drawing = re.sub(TAG, lambda tag: re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{prefix}", tag[0]), drawing)
     drawing = classed(drawing.replace(INK, "currentColor"))
     head, rest = drawing.split(">", 1)
-    about = f'<svg role="img" data-axes="{html.escape(axes)}"' if axes else '<svg role="img"'
+    about = f'<svg role="img" aria-label="{html.escape(clean(figure.caption))}"'
+    about += f' data-axes="{html.escape(axes)}"' if axes else ""
     return re.sub(r' (width|height)="[^"]*"', "", head).replace("<svg", about, 1) + ">" + rest

@@ -31,6 +31,10 @@ else:
 Value = str | int | float | bool | None
 """What a cell of a table may hold. None is an empty cell."""
 
+CONJECTURED = "conjectured"
+"""How the reason of a check begins whose statement is a conjecture: it is measured, and neither confirmed nor refuted.
+"""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -82,6 +86,16 @@ class Check:
     """How much `measured` may still change on the way to the limit, in its unit; inf where that is not known."""
     upwards: bool = False
     """Whether the statement holds from `tolerance` upwards, as a ratio "at least 10×" does."""
+
+    @property
+    def predicts(self) -> bool:
+        """Whether theory predicts something here."""
+        return self.verdict is not Verdict.NO_PREDICTION
+
+    @property
+    def conjectured(self) -> bool:
+        """Whether it is a measurement of what is conjectured: no prediction, with a reason that begins so."""
+        return not self.predicts and self.reason.startswith(CONJECTURED)
 
     @classmethod
     def of(
@@ -212,7 +226,8 @@ class Section:
     title: str
     """The heading."""
     text: str = ""
-    """Plain text, paragraphs separated by an empty line: what is compared. One indented by four spaces is a formula."""
+    """Plain text, paragraphs separated by an empty line: what is compared. One indented by four spaces is a formula,
+    or code where it begins with `>>> `."""
     columns: Sequence[Column] = ()
     """Of the table."""
     rows: Sequence[Mapping[str, Value]] = ()

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
-from compare.reports.findings import Column, Findings, Section, Value
+from compare.reports.findings import CONJECTURED, Column, Findings, Section, Value
 from compare.reports.verdict import Verdict
 
 ONE_SCREEN = 24
@@ -18,13 +18,14 @@ def overview(report: Findings) -> tuple[Section, ...]:
 
     A report of one experiment shows its networks, the figure that decides, and the verdict. A longer one shows for each
     section, or each experiment where there are many sections, how many predictions are confirmed; then the networks of
-    the first experiment.
+    the first experiment. There is none where the report says its conclusion in a sentence.
     """
-    tested = [section for section in report.sections if any(check.verdict.tested for check in section.checks)]
+    predicts = (section for section in report.sections if any(check.predicts for check in section.checks))
+    tested = [] if report.conclusion else list(predicts)
     results = [in_short(section) for section in tested if verdicts(section)]
     if len(results) == len(tested) and 0 < sum(len(section.rows) for section in results) <= ONE_SCREEN:
         return tuple(results)
-    if not any(section.checks for section in report.sections):
+    if report.conclusion or not any(section.checks for section in report.sections):
         return ()
     first = [in_short(section) for section in tested if section.group == tested[0].group and verdicts(section)]
     shown = first if len(report.groups) > 1 and sum(len(section.rows) for section in first) <= ONE_SCREEN else []
@@ -47,10 +48,11 @@ def naming(section: Section) -> list[Column]:
 
 
 def in_short(section: Section) -> Section:
-    """The section's table with the columns that name a row, the first measured one, and the verdicts."""
+    """The section's table with the columns that name a row, the first measured one with its ±, and the verdicts."""
     names = naming(section)
     measured = [c for c in section.columns[len(names) :] if any(isinstance(r.get(c.key), float) for r in section.rows)]
-    columns = (*names, *measured[:1], *verdicts(section))
+    further = [column for column in measured[1:2] if column.label == "±"]
+    columns = (*names, *measured[:1], *further, *verdicts(section))
     keys = {column.key for column in columns}
     rows = [{key: value for key, value in row.items() if key in keys} for row in section.rows]
     return Section(section.title, columns=columns, rows=rows)
@@ -59,15 +61,20 @@ def in_short(section: Section) -> Section:
 def totals(report: Findings) -> Section:
     """One row for each section that checks something: how many of its predictions have which verdict.
 
-    For each experiment instead, where the sections are more than a screen.
+    For each experiment instead, where the sections are more than a screen, or two have one title.
     """
     columns = [Column("section", "compared"), *(Column(verdict.name, verdict.value) for verdict in Verdict)]
+    if any(check.conjectured for check in report.checks):
+        columns.append(Column(CONJECTURED, CONJECTURED, about="Measured, and part of what has no prediction."))
     rows: list[dict[str, Value]] = []
     checked = [section for section in report.sections if section.checks]
-    by_group = len(checked) > ONE_SCREEN and all(section.group for section in checked)
-    for title, members in groupby(checked, key=lambda section: section.group if by_group else section.title):
-        found = Counter(check.verdict for section in members for check in section.checks)
-        rows.append({"section": title, **{v.name: found[v] for v in Verdict}})
+    repeated = len({section.title for section in checked}) < len(checked)
+    by_group = repeated or len(checked) > ONE_SCREEN
+    for title, members in groupby(checked, key=lambda section: (by_group and section.group) or section.title):
+        checks = [check for section in members for check in section.checks]
+        found = Counter(check.verdict for check in checks)
+        row: dict[str, Value] = {"section": title, **{v.name: found[v] for v in Verdict}}
+        rows.append(row | {CONJECTURED: sum(check.conjectured for check in checks)} if len(columns) > 5 else row)
     return Section("", columns=columns, rows=rows)
 
 

@@ -17,8 +17,15 @@ from compare.reports.overview import naming, overview, reasons
 from compare.reports.verdict import Verdict
 from compare.reports.wording import cell, clean, header, measurement
 
+LONGEST_UNIT = 3
+"""Letters of a unit that stands at both numbers; words stand at the first alone. A convention."""
 MOST_LINES = 6
 """Open predictions that a summary spells out. A convention."""
+UNCERTAINTY = (
+    "a ± b: the limit is between a − b and a + b; b is how much the number may still change on the way to it, or half "
+    "the 95 % interval of a mean over seeds."
+)
+"""Under printed measurements that have one."""
 STYLES = {
     Verdict.CONFIRMED.value: "green",
     Verdict.REFUTED.value: "bold red",
@@ -45,6 +52,9 @@ def print_report(report: Findings, console: Console | None = None, *, verbose: b
         for section in overview(report):
             print_short(section, out)
         print_open(report, out)
+    shown = [check for check in report.checks if verbose or check.verdict in (Verdict.REFUTED, Verdict.NOT_REACHED)]
+    if any(0 < check.uncertainty < math.inf for check in shown):
+        out.print(Text(f"  {UNCERTAINTY}", style="dim"))
     if report.complete:
         print_notes(report, out)
     out.print(headline(report))
@@ -108,7 +118,7 @@ def comparison(check: Check) -> str:
         measured += f" ± {measurement(check.uncertainty, check.unit, '.1g')}"
     right, wrong = "≥<" if check.upwards else "≤>"
     sign = {Verdict.CONFIRMED: right, Verdict.REFUTED: wrong}.get(check.verdict, "against")
-    return f"{measured} {sign} {measurement(check.tolerance, check.unit)}"
+    return f"{measured} {sign} {measurement(check.tolerance, '' if len(check.unit) > LONGEST_UNIT else check.unit)}"
 
 
 def print_section(section: Section, out: Console) -> None:

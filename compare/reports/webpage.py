@@ -12,8 +12,11 @@ import base64
 import hashlib
 import re
 from collections import Counter
-from functools import cache
+from functools import cache, partial
+from itertools import count
+from textwrap import dedent
 from typing import Any
+from unicodedata import normalize
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
@@ -21,6 +24,7 @@ from markupsafe import Markup, escape
 from compare.reports import records
 from compare.reports.drawing import svg
 from compare.reports.findings import Column, Figure, Findings, Section, Value
+from compare.reports.formulas import formula
 from compare.reports.overview import overview
 from compare.reports.terminal import comparison, headline, is_number
 from compare.reports.verdict import Verdict
@@ -30,7 +34,8 @@ MOST_OPEN = 6
 """Sections of a page that is unfolded at first; a longer one shows its overview, and what went wrong. A convention."""
 POLICY = "policy-of-this-page"
 """Stands for the policy while the page is made."""
-INDEX = re.compile(r"(?<![\w.][^\W\d_])(?<=[^\W\d_]|[‖)∇])_(\{[^{}<>&;]{1,12}\}|[A-Za-z0-9ₙα-ω]{1,3})(?!\w|\.\w)")
+INDEX = re.compile(r"(?<![\w.][^\W\d_])(?<=[^\W\d_]|[‖)∇²])_(\{[^{}<>&;]{1,12}\}|[A-Za-z0-9ₙα-ω]{1,4}|\*)(?!\w|\.\w)")
+LOW = re.compile(r"[₀-₉ₐ-ₜᵢ-ᵥⱼ][₀-₉ₐ-ₜᵢ-ᵥⱼ⁄]*|(?<=ℓ)[0-9∞]")
 MINUS = re.compile(r"(?<![^\s(\[=|])-(?=[\d.])")
 POWER = re.compile(r"\^(\{[^{}<>&;]{1,12}\}|\([^()<>&;]{1,12}\)|[−-]?[A-Za-z0-9]{1,3}(?!\w))")
 CLASSES = {
@@ -53,8 +58,11 @@ def notebook_fragment(report: Findings) -> str:
 
 def render(report: Findings, *, page: bool) -> str:
     """Fill the template, and let the policy name what it was filled with."""
+    drawn = count(1)
     text = template().render(
         report=report,
+        picture=lambda figure: picture(figure, f"p{next(drawn)}-"),
+        notes_of=partial(notes_of, report),
         run=records.run_of(report),
         policy=POLICY,
         page=page,
@@ -104,13 +112,14 @@ def template() -> Template:
         "filled": filled,
         "header": header,
         "is_numeric": is_numeric,
-        "picture": picture,
+        "heading": heading,
         "section_csv": lambda section: download(records.section_csv(section)),
         "figure_csv": lambda figure: download(records.columns_csv(figure.data)),
         "slug": records.slug,
         "sort_key": sort_key,
+        "uncertain": uncertain,
     }
-    environment.filters |= {"clean": clean, "paragraphs": paragraphs, "typeset": typeset}
+    environment.filters |= {"clean": clean, "formula": formula, "paragraphs": paragraphs, "typeset": typeset}
     return environment.get_template("webpage.html")
 
 
@@ -121,7 +130,7 @@ def counts(section: Section) -> list[tuple[int, Verdict]]:
 
 
 def typeset(text: str) -> Markup:
-    """A text whose indices and powers, written R_K, y_{nm}, t^(−1/2), stand below and above the line.
+    """A text whose indices and powers, written R_K, y_{nm}, x₁, ℓ1, t^(−1/2), stand below and above the line.
 
     Only after a single letter or a sign: names of files keep their underscores. A hyphen that is a minus becomes one.
 
@@ -129,6 +138,7 @@ def typeset(text: str) -> Markup:
     'R<sub>K</sub>(β) ≥ −1.5 in x_1.csv &amp; my_x'
     """
     shown = MINUS.sub("−", str(escape(clean(text))))
+    shown = LOW.sub(lambda found: f"<sub>{normalize('NFKC', found[0]).replace('⁄', '/')}</sub>", shown)
     shown = INDEX.sub(lambda found: f"<sub>{bare(found[1])}</sub>", shown)
     return Markup(POWER.sub(lambda found: f"<sup>{bare(found[1])}</sup>", shown))
 
@@ -138,9 +148,44 @@ def bare(script: str) -> str:
     return script[1:-1] if script[0] in "{(" else script
 
 
-def paragraphs(text: str) -> list[str]:
-    """The paragraphs of a plain text, separated by empty lines; one that begins with four spaces is a formula."""
-    return [part.strip("\n") for part in clean(text).split("\n\n") if part.strip()]
+def paragraphs(text: str) -> list[tuple[str, str]]:
+    """The paragraphs of a plain text, each with its kind: "text", "formula", "code"; see `Section.text`.
+
+    >>> paragraphs("One\\nof\\n\\n    x + y\\n\\n    >>> f()\\n    >>> g()")
+    [('text', 'One\\nof'), ('formula', 'x + y'), ('code', '>>> f()\\n>>> g()')]
+    """
+    found = []
+    for part in clean(text).split("\n\n"):
+        inset, bare = part.strip("\n").startswith("    "), dedent(part).strip()
+        if bare:
+            found.append(("code" if bare.startswith(">>> ") else "formula", bare) if inset else ("text", part.strip()))
+    return found
+
+
+def heading(section: Section) -> str:
+    """The title without the name of the data, or of the experiment, where the group says that already.
+
+    >>> heading(Section("wine: gradient descent", group="Max margin on wine"))
+    'Gradient descent'
+    """
+    first, colon, rest = section.title.partition(": ")
+    known = section.group == first or section.group.endswith(f" on {first}")
+    return rest[:1].upper() + rest[1:] if colon and known else section.title
+
+
+def notes_of(report: Findings, group: str | None) -> list[str]:
+    """The notes about a group of sections, or with None about none of them; nothing of an interrupted report's."""
+    if not report.complete:
+        return []
+    names = [name for name, _ in report.groups if name]
+    if group is None:
+        return [note for note in report.notes if not note.startswith(tuple(f"{name}: " for name in names))]
+    return [note.removeprefix(f"{group}: ") for note in report.notes if group and note.startswith(f"{group}: ")]
+
+
+def uncertain(section: Section) -> bool:
+    """Whether a measurement of the section says how far off it may still be."""
+    return any("±" in comparison(check) for check in section.checks)
 
 
 def download(text: str) -> str:
@@ -167,10 +212,10 @@ def sort_key(value: Value, column: Column) -> str:
     return repr(shown_in_unit(float(value), column.unit)) if isinstance(value, (int, float)) else clean(value)
 
 
-def picture(figure: Figure) -> Any:
-    """The figure's SVG; a plot that cannot be drawn leaves a sentence, for it must not cost the numbers around it."""
+def picture(figure: Figure, prefix: str) -> Any:
+    """The figure's SVG, its ids with a prefix; a plot that cannot be drawn leaves a sentence, and costs no numbers."""
     try:
-        return Markup(svg(figure))
+        return Markup(svg(figure, prefix))
     except Exception as error:
         reason = f"{type(error).__name__}: {clean(str(error))}"
         return f"This plot could not be drawn ({reason}). Its numbers are in the CSV."

@@ -61,7 +61,7 @@ def number(value: float, format: str = "") -> str:
         return "∞" if value > 0 else "−∞"
     if value == 0:
         return "0"  # without the digits and exponent that a format would give it
-    text = f"{value:{format or DEFAULT_FORMAT}}"
+    text = f"{value:{format or DEFAULT_FORMAT}}".replace("%", " %")
     mantissa, _, exponent = text.partition("e")
     if exponent and SMALLEST_POWER <= int(exponent) <= LARGEST_POWER:
         digits = sum(c.isdigit() for c in mantissa)
@@ -71,13 +71,21 @@ def number(value: float, format: str = "") -> str:
 
 
 def measurement(value: float | None, unit: str, format: str = "") -> str:
-    """A number with its unit; radians are shown in degrees, None as a dash."""
+    """A number with its unit; radians are shown in degrees, None as a dash, one thing in the singular.
+
+    >>> measurement(1, "claims refuted"), measurement(2, "claims refuted")
+    ('1 claim refuted', '2 claims refuted')
+    """
     if value is None:
         return "–"
     shown = shown_in_unit(value, unit)
     if unit == "rad":
         return number(shown, format) + ("°" if math.isfinite(shown) else "")
-    return f"{number(shown, format)}{unit}" if unit == "×" else f"{number(shown, format)} {unit}".rstrip()
+    text = number(shown, format)
+    things, space, rest = unit.partition(" ")
+    if text == "1" and things.endswith("s") and things != "s":
+        unit = things[:-1] + space + rest
+    return f"{text}{unit}" if unit == "×" else f"{text} {unit}".rstrip()
 
 
 def shown_in_unit(value: float, unit: str) -> float:

@@ -130,6 +130,8 @@ def panels_figure(name: str, panels: Sequence[Panel], spline: WeightedSpline, ca
                 axes.plot(grid, p.pieces(grid), color="C0")
             axes.plot(case.x, spline(case.x), "o", color="C7", markersize=3)
             axes.set_title(f"n = {p.width}", fontsize=9)
+        canvas.supxlabel("x", fontsize=9)
+        canvas.supylabel("y (corrected)", fontsize=9)
 
     caption = f"{name}: trained networks (blue) and the spline (orange), data corrected by u x + v."
     return Figure(f"panels-{slug(name)}", caption, draw, data, size=(6.2, 4.2))

@@ -88,37 +88,34 @@ def implicit_weights(
         guess: p of a neighbouring solve, shape (B, N), positive.
         loss: φ.
     """
-    B = margins.shape[0]
-    Q, squares = h[:, None, None] * gram, squares_of(gram)
-    p = np.maximum(guess, SMALLEST)
-    todo = np.arange(B)
-    converged = np.zeros(B, dtype=bool)
+    converged = np.zeros(len(margins), dtype=bool)
+    solution = p = np.maximum(guess, SMALLEST)
+    m, Q, todo = margins, h[:, None, None] * gram, np.arange(len(p))
+    lengths = np.sqrt(np.abs(squares_of(gram)))  # of implicit steps, K is indefinite
     for _ in range(iterations):
-        part, Q_part = p[todo], Q if todo.size == B else Q[todo]
-        mu = margins[todo] + (Q_part @ part[:, :, None])[:, :, 0]
+        mu = m + (Q @ p[:, :, None])[:, :, 0]
         try:
-            u, left = newton_step(partial(_columns, Q_part), part, T[todo], loss.linearized(mu, part, T[todo]))
+            u, left = newton_step(partial(_columns, Q), p, T, loss.linearized(mu, p, T))
         except np.linalg.LinAlgError:  # T is lost in the rounding of a singular hK: a shorter step is wanted
             break
-        new = updated_weights(part, u)
-        noise = rounding(margins[todo], squares[todo], h[todo], part)
-        done = is_solved(part, new, u, left, noise, T[todo])
-        p[todo] = new
-        converged[todo[done]] = True
-        todo = todo[~done]
-        if todo.size == 0:
-            break
-    return p, converged
+        new = updated_weights(p, u)
+        done = is_solved(p, new, u, left, rounding(m, lengths, h, p), T)
+        solution[todo], p = new, new
+        if done.any():
+            converged[todo[done]] = True
+            if done.all():
+                break
+            p, m, Q, lengths, h, T, todo = (of_all[~done] for of_all in (p, m, Q, lengths, h, T, todo))
+    return solution, converged
 
 
 def _columns(Q: Array, kept: NDArray[np.intp]) -> Array:
     return Q if kept.size == Q.shape[2] else Q[:, :, kept]
 
 
-def rounding(margins: Array, squares: Array, h: Array, p: Array) -> Array:
+def rounding(margins: Array, lengths: Array, h: Array, p: Array) -> Array:
     """What rounding leaves of m + hKp, (B, N): the terms of (Kp)_n = Σ_k K_nk p_k are at most √(K_nn K_kk) p_k."""
-    length = np.sqrt(np.abs(squares))  # of implicit steps, K is indefinite
-    return np.asarray(ROUNDING * (np.abs(margins) + (h * (length * p).sum(axis=1))[:, None] * length))
+    return np.asarray(ROUNDING * (np.abs(margins) + (h * (lengths * p).sum(axis=1))[:, None] * lengths))
 
 
 def is_solved(p: Array, new: Array, u: Array, left: Array, noise: Array, T: Array) -> NDArray[np.bool_]:
@@ -148,27 +145,32 @@ def newton_step(
     The matrix is formed for constraints whose weight is not negligible in at least one row of the batch: late in a flow
     these are few. A negligible p_k multiplies u_k out of every other equation, so the other u follow by substitution.
     """
-    kept = np.flatnonzero((p > NEGLIGIBLE).any(axis=0))
-    coupling, weight = columns(kept), p[:, kept]
+    important, alone = np.flatnonzero((p > NEGLIGIBLE).any(axis=0)), not at.a.any()
+    coupling = columns(important)
+    kept = slice(None) if important.size == p.shape[1] else important  # of all, views
+    weight, matrix, r = p[:, kept], coupling[:, kept], at.centred(p)
     root = np.asarray(np.sqrt(weight), dtype=np.float64)
-    r = at.centred(p)
-    matrix = coupling[:, kept]
-    if at.a.any():
-        groups = kept // at.group
+    if not alone:
+        groups = important // at.group
         matrix = matrix + np.where(groups[:, None] == groups, at.a[:, kept, None], 0.0)
-    matrix *= root[:, :, None]
+    matrix = matrix * root[:, :, None]
     matrix *= root[:, None, :]  # positive definite after the next lines
-    diagonal = np.arange(kept.size)
+    diagonal = np.arange(important.size)
     matrix[:, diagonal, diagonal] += T[:, None]
-    right = np.stack([root * r[:, kept], root * at.t[:, kept]], axis=-1)
+    right = np.empty((*root.shape, 2))
+    right[:, :, 0], right[:, :, 1] = root * r[:, kept], root * at.t[:, kept]
     v = _solved(matrix, right)
     found, nu = constrained_change(p, root, v)
-    change = np.zeros_like(p)
-    change[:, kept] = found
-    rest = r + nu[:, None] * at.t + (coupling @ found[:, :, None])[:, :, 0] + at.a * at.sums(change)
-    u = -rest / (T[:, None] + at.a * p)
+    left = r + nu[:, None] * at.t
+    rest = left + (coupling @ found[:, :, None])[:, :, 0]
+    if alone:
+        u = -rest / T[:, None]
+    else:
+        change = np.zeros_like(p)
+        change[:, kept] = found
+        u = -(rest + at.a * at.sums(change)) / (T[:, None] + at.a * p)
     u[:, kept] = found / weight
-    return np.asarray(u), np.asarray(r + nu[:, None] * at.t)
+    return np.asarray(u), np.asarray(left)
 
 
 def _solved(matrix: Array, right: Array) -> Array:

@@ -202,13 +202,20 @@ class Limit(Stored, Card):
         """The units of a two-layer network that the limit is without, by number; None for every other network.
 
         Their share of ‖w‖ tends to zero. Where it falls slowly, `reached` says APPROACHING, IN_THE_CELL or CLOSING_IN,
-        and the integration ended with these units still there (`integrated`).
+        and the integration ended with these units still there (`integrated`). A printed limit lists them beside it.
         """
         net = self.two_layers
         if net is None or not self.status.converged:
             return None
         size = np.abs(net.output) * np.linalg.norm(net.hidden, axis=1)
         return np.flatnonzero(size <= ABSENT_UNIT * size.sum())
+
+    def in_card(self, name: str) -> str:
+        """The line of one field on the printed card; `reached` with the units that die."""
+        line, dying = super().in_card(name), self.dying_units
+        if name != "reached" or dying is None or not dying.size:
+            return line
+        return f"{line} Units that die: {', '.join(map(str, dying))}."
 
     def second_order(self) -> SecondOrder:
         """Is the limit a strict local minimum of the weight-space problem, a degenerate one, or a saddle?

@@ -82,8 +82,9 @@ class ExponentialWeights(FlowWeights):
         return -margins / T[:, None]
 
     def linearized(self, mu: Array, p: Array, T: Array) -> Linearized:
-        t = np.broadcast_to(T[:, None], mu.shape)
-        return Linearized(t * np.log(p) + mu, t, np.zeros_like(mu), 1)
+        t = np.empty(mu.shape)
+        t[:] = T[:, None]
+        return Linearized(t * np.log(p) + mu, t, np.zeros(mu.shape), 1)
 
     def log_terms(self, s: Array) -> Array:
         return -s

@@ -10,6 +10,7 @@ Reference: Mehrotra (1992); Nocedal, Wright (2006), algorithm 16.4.
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import lapack
 
 from solvers.arrays import Array
 
@@ -33,16 +34,15 @@ def quadratic_program(H: Array, G: Array, b: Array, lam: Array) -> tuple[Array, 
             K = np.block([[H + np.diag(z[k:] / s[k:]), G.T], [G, -np.diag(s[:k] / z[:k])]])
         if not np.isfinite(K).all():
             return None
-        try:
-            inverse = np.linalg.inv(K)
-        except np.linalg.LinAlgError:
+        *factors, failed = lapack.dgetrf(K)
+        if failed:
             return None
-        change = _step(inverse, every, k, dual, primal, s, z, -s * z)
+        change = _step(factors, every, k, dual, primal, s, z, -s * z)
         length = min(_most(s, change[1]), _most(z, change[2]))
         affine = float(((s + length * change[1]) * (z + length * change[2])).mean())
         mean = float((s * z).mean())
         target = (affine / mean) ** 3 * mean - s * z - change[1] * change[2]
-        dd, ds, dz = _step(inverse, every, k, dual, primal, s, z, target)
+        dd, ds, dz = _step(factors, every, k, dual, primal, s, z, target)
         if not (np.isfinite(dd).all() and np.isfinite(dz).all()):
             return None
         length = min(1.0, BACK * min(_most(s, ds), _most(z, dz)))
@@ -53,12 +53,12 @@ def quadratic_program(H: Array, G: Array, b: Array, lam: Array) -> tuple[Array, 
 
 
 def _step(
-    inverse: Array, every: Array, k: int, dual: Array, primal: Array, s: Array, z: Array, target: Array
+    factors: list[Array], every: Array, k: int, dual: Array, primal: Array, s: Array, z: Array, target: Array
 ) -> tuple[Array, Array, Array]:
     """The changes of d, s and z with z ds + s dz = target and no residuals left."""
     N = every.shape[1]
     top = -dual - every[k:].T @ ((z[k:] * primal[k:] + target[k:]) / s[k:])
-    both = inverse @ np.concatenate([top, -primal[:k] - target[:k] / z[:k]])
+    both = lapack.dgetrs(*factors, np.concatenate([top, -primal[:k] - target[:k] / z[:k]]))[0]
     ds = -primal - every @ both[:N]
     dz = (target - z * ds) / s
     dz[:k] = both[N:]

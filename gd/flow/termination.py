@@ -52,7 +52,10 @@ class Reached(Enum):
 
     BY_CERTIFICATE = "The flow's own direction and loss weights close the duality gap; no equation was solved for it."
     AT_THE_POINT = "The flow's direction was within 0.001 of the polished point (0.01 where it settles slowly)."
-    APPROACHING = "The flow was within 0.2 of the polished point, and three times closer to it each time."
+    APPROACHING = (
+        "The flow was within 0.2 of the polished point, and three times closer to it each time. What still separates "
+        "them are slow directions: units that die (`Limit.dying_units` of two-layer networks), or parallel ones."
+    )
     BY_MARGIN = (
         "The polished point is proved to be the global optimum, alone on its support, and the flow's normalized margin "
         "was within 0.1 % of its margin. The smoothed margin never falls, so the flow ends no further away; that it "

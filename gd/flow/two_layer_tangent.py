@@ -152,7 +152,9 @@ class UnitTangent:
             return self._through(held.reshape(bound.shape), q, bound)
 
         after, n_units = self.data.X @ moved.T, self.z.shape[1]
-        return Trial(states, q.ravel(), bound.ravel(), self.z.ravel(), after.ravel(), through, n_units)
+        beyond = after + np.where(self.on, h, -h) * bound * walls.squares(self.data.XX.diagonal())
+        back = (beyond > 0) == self.on
+        return Trial(states, q.ravel(), bound.ravel(), self.z.ravel(), after.ravel(), through, back.ravel(), n_units)
 
     def _through(self, held: Mask, q: Array, bound: Array) -> tuple[Mask, Mask]:
         """See `gd.flow.kink_states.Trial`; only kinks of one unit meet."""

@@ -74,6 +74,13 @@ class Walls:
         """κ (K,) with v − Σ κ_k x_k along the walls."""
         return np.asarray(np.einsum("kr,kr->k", self.inverse, v[self.kink_unit]))
 
+    def squares(self, lengths: Array) -> Array:
+        """‖P_j x_n‖² (N, H), from ‖x_n‖² (N,)."""
+        found = lengths[:, None] * self.whole
+        if self.unit.size:
+            found[:, self.unit[self.starts]] += np.add.reduceat(self.sign * self.images**2, self.starts, axis=1)
+        return np.asarray(found)
+
     def gram(self, A: Array, F: Array, XX: Array) -> Array:
         """Σ_j A_nj A_mj ⟨x_n, P_j x_m⟩ + Σ_j F_nj F_mj, P_j the projection onto the walls of unit j, (N, N)."""
         plain = A * self.whole

@@ -94,7 +94,8 @@ class Convolutional(LinearNetwork):
         initialization: Initialization = "gaussian",
     ) -> None:
         size = shape if isinstance(shape, tuple) else (shape,)
-        check_architecture("Convolutional", (*size, outputs), depth, scale, initialization)
+        given = {"shape": shape, "depth": depth, "outputs": outputs}
+        check_architecture("Convolutional", given, depth, scale, initialization)
         if len(size) > 2:
             raise ValueError(f"Convolutional: inputs are signals D or images (H, W), got shape {size}")
         if padding not in ("circular", "zero"):

@@ -82,7 +82,8 @@ class FullyConnected(LinearNetwork):
         initialization: Initialization = "gaussian",
     ) -> None:
         hidden = dim if width is None else width
-        check_architecture("FullyConnected", (dim, hidden, outputs), depth, scale, initialization)
+        given = {"dim": dim, "depth": depth, "width": hidden, "outputs": outputs}
+        check_architecture("FullyConnected", given, depth, scale, initialization)
         rank = min(outputs, dim)
         if depth > 1 and hidden < rank:
             raise ValueError(
@@ -193,7 +194,8 @@ class Diagonal(LinearNetwork):
         seed: int = 0,
         initialization: Initialization = "gaussian",
     ) -> None:
-        check_architecture("Diagonal", (dim, outputs), depth, scale, initialization)
+        given = {"dim": dim, "depth": depth, "outputs": outputs}
+        check_architecture("Diagonal", given, depth, scale, initialization)
         sizes = [copies((dim,), outputs)] * depth
 
         def balanced(generator: torch.Generator) -> list[Tensor]:

@@ -13,7 +13,7 @@ each network says which of its coefficients are fixed (`sign_locked`).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -207,12 +207,16 @@ def tied_at_smallest(magnitudes: Array) -> NDArray[np.bool_]:
     return np.asarray(second - smallest <= TIE * magnitudes.max(axis=0))
 
 
-def check_architecture(name: str, dim: Any, depth: Any, scale: float, initialization: str) -> None:
-    """Raise ValueError unless every size is a positive integer, the scale positive, the initialization known."""
-    sizes = dim if isinstance(dim, tuple) else (dim,)
-    wrong = [size for size in (*sizes, depth) if isinstance(size, bool) or not isinstance(size, int | np.integer)]
-    if wrong or any(size < 1 for size in (*sizes, depth)):
-        raise ValueError(f"{name}: dimension and depth must be positive integers, got dim={dim!r}, depth={depth!r}")
+def check_architecture(name: str, sizes: Mapping[str, Any], depth: int, scale: float, initialization: str) -> None:
+    """Raise ValueError unless every size is a positive integer, the scale positive, the initialization known.
+
+    `sizes` are what the user gave, by the names of the arguments; a shape is a tuple.
+    """
+    for what, given in sizes.items():
+        each = given if isinstance(given, tuple) else (given,)
+        if not all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 1 for n in each):
+            kind = "positive integers" if isinstance(given, tuple) else "a positive integer"
+            raise ValueError(f"{name}: {what} must be {kind}, got {what}={given!r}")
     if not (np.isfinite(scale) and scale > 0):
         raise ValueError(f"{name}: scale must be a positive number (standard deviation of the weights), got {scale!r}")
     if initialization not in ("gaussian", "balanced", "unbiased"):

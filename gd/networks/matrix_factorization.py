@@ -51,7 +51,7 @@ class MatrixFactorization(LinearNetwork):
     ) -> None:
         most = min(shape)
         columns = most if rank is None else rank
-        check_architecture("MatrixFactorization", (*shape, columns), 2, scale, initialization)
+        check_architecture("MatrixFactorization", {"shape": shape, "rank": columns}, 2, scale, initialization)
         if columns > most:
             raise ValueError(f"MatrixFactorization: rank {columns} is above min{shape} = {most}")
         sizes = [(n, columns) for n in shape]

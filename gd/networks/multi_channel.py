@@ -44,7 +44,8 @@ class TwoLayers(nn.Module):
     ) -> None:
         nn.Module.__init__(self)
         grid, kernel = _grid_and_kernel(type(self).__name__, shape, kernel_size)
-        check_architecture(type(self).__name__, (in_channels, out_channels), 2, scale, initialization)
+        channels = {"in_channels": in_channels, "out_channels": out_channels}
+        check_architecture(type(self).__name__, channels, 2, scale, initialization)
         sizes = [(out_channels, in_channels, *kernel), (out_channels, *grid)]
 
         def balanced(generator: torch.Generator) -> list[Tensor]:
@@ -116,7 +117,7 @@ class MultiChannelCNN(TwoLayers, LinearNetwork):
 def _grid_and_kernel(name: str, shape: Any, kernel_size: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     grid = shape if isinstance(shape, tuple) else (shape,)
     kernel = kernel_size if isinstance(kernel_size, tuple) else (kernel_size,) * len(grid)
-    check_architecture(name, (*grid, *kernel), 2, 1.0, "gaussian")
+    check_architecture(name, {"shape": shape, "kernel_size": kernel_size}, 2, 1.0, "gaussian")
     if not 1 <= len(grid) <= 2 or len(kernel) != len(grid) or any(k > d for k, d in zip(kernel, grid, strict=True)):
         raise ValueError(
             f"{name}: shape must be D or (H, W) and kernel_size one size from 1 to D per axis of it, "

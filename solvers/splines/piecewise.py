@@ -1,6 +1,7 @@
 """What a function of one variable says about itself so that it can be compared exactly: where it changes its formula.
 
-A class of functions takes part by a method `as_piecewise`; scipy's splines and callables with `knots` need none.
+A class of functions takes part by a method `as_piecewise`; scipy's splines and callables with `knots` need none. Any
+other callable is a function of which nothing is known.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Piecewise:
     slope: Function | None = None
     monotone_slope: bool = False
     """Whether the slope is monotone between cuts."""
+    plain: bool = False
+    """Whether nothing is known of it, not even where it changes its formula."""
 
     def on(self, x: Array, middle: Array) -> Array:
         """Values at x, on the piece around `middle`: at a jump the side is that of the piece."""
@@ -48,7 +51,7 @@ class HasPieces(Protocol):
 def piecewise(f: Any) -> Piecewise:
     """The pieces of a function: those it says, those of a scipy spline, or those between its `knots`.
 
-    Raises TypeError where they are not known.
+    Of any other function nothing is known but its values. Raises TypeError for what cannot be called.
     """
     if isinstance(f, HasPieces):
         return f.as_piecewise()
@@ -57,10 +60,20 @@ def piecewise(f: Any) -> Piecewise:
     knots = getattr(f, "knots", getattr(f, "x", None))
     if callable(f) and knots is not None:
         return smooth_between(np.asarray(knots, dtype=np.float64), f)
-    raise TypeError(
-        f"the pieces of {type(f).__name__} are not known, so its largest value cannot be found; give a network or a "
-        "spline of this package or of scipy, or a callable with an attribute `knots` between which it is smooth"
-    )
+    if not callable(f):
+        raise TypeError(f"{type(f).__name__} is no function of one variable: a network, a spline, or any callable")
+    return Piecewise(np.zeros(0), None, lambda x: values_of(f, x), plain=True)
+
+
+def values_of(f: Any, x: Array) -> Array:
+    """f at every x, where f takes arrays or single numbers. Raises TypeError where it gives no number for each."""
+    try:
+        values = np.asarray(f(x), dtype=np.float64)
+    except (TypeError, ValueError):  # of numbers alone, as those of `math`
+        values = np.array([f(float(each)) for each in x.ravel()], dtype=np.float64).reshape(x.shape)
+    if values.ndim and values.shape != x.shape:
+        raise TypeError(f"{type(f).__name__} gave values of shape {values.shape} for x of shape {x.shape}")
+    return np.broadcast_to(values, x.shape)
 
 
 def smooth_between(knots: Array, f: Function) -> Piecewise:

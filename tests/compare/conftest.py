@@ -1,8 +1,11 @@
 import math
+import re
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure as Canvas
 
+from compare.experiments.protocol import Experiment
 from compare.reports.provenance import DataUsed, Provenance
 from compare.reports.report import Check, Column, Figure, Report, Section, Verdict
 
@@ -45,6 +48,57 @@ def sample(label="digits:3v8", *, passed=True):
         Provenance.collect([DataUsed(label, "ab" * 32)], seeds=[0, 1], command=f"implicitbias {label}"),
         notes=(f"note {label}",),
     )
+
+
+PLURAL = re.compile(r"(?<![\d.,·−/-])\b1 (?!as|is|ends|across|less|loss|axis)[a-z]+s\b")
+PYTHON = re.compile(r"\d(?:\.\d+)?e[-+]?\d+\b|\bnan\b|\bNone\b|array\(|np\.float")
+"""Numbers as Python writes them, and not as a report does."""
+drawn = set()
+
+
+def assert_reads_well(report):
+    """Every section can be told apart, every sentence is in the singular or plural it means, every axis is named."""
+    headings = [(section.group, section.title) for section in report.sections]
+    assert len(set(headings)) == len(headings), headings
+    for section in report.sections:
+        said = [section.text, *(figure.caption for figure in section.figures)]
+        said += [f"{check.statement}: {check.reason}" for check in section.checks]
+        for text in said:
+            assert not PLURAL.search(text), text
+            assert not PYTHON.search(text.partition("    >>> ")[0]), text
+        for figure in section.figures:
+            assert figure.caption.endswith("."), figure.caption
+            kind = getattr(figure.draw, "__code__", figure.name)
+            if kind not in drawn and "draw_columns" not in repr(figure.draw):
+                drawn.add(kind)
+                assert_axes_are_named(figure)
+
+
+def assert_axes_are_named(figure):
+    """Both axes of each plot have a label, and there is more than one dot."""
+    canvas = Canvas()
+    figure.draw(canvas)
+    for axes in canvas.axes:
+        if axes.lines and axes.axison:
+            assert axes.get_xlabel() or canvas.get_supxlabel(), figure.name
+            assert axes.get_ylabel() or canvas.get_supylabel(), figure.name
+            points = {(x, y) for line in axes.lines for x, y in zip(*line.get_data(), strict=True) if x == x and y == y}
+            assert len(points) > 1, figure.name
+
+
+@pytest.fixture(scope="session", autouse=True)
+def reports_read_well():
+    """Every report that a test makes by an experiment is looked at."""
+    made = Experiment.report
+
+    def looked_at(*args, **options):
+        report = made(*args, **options)
+        assert_reads_well(report)
+        return report
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Experiment, "report", looked_at)
+        yield
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 import os
 import time
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 from compare.channels.channel_data import load_channels
 from compare.data.load import DataError, Dataset, load
@@ -151,6 +153,12 @@ BAD_TEXT = {
     "only a label": ("y\n", "one column"),
     "longer than the header": ("a,b,y\n1,4,0,0\n2,5,1,1\n", "line 2 has 4 cells, the first one 3"),
     "shorter than the header": ("a,b,y\n1,4,0\n2,1\n", "line 3 has 2 cells, the first one 3"),
+    "a class and a label": ("a,target,y\n1,0,0\n2,1,1\n", "may be in the column 'y' or 'target'; say which"),
+    "a label that is not the last": ("class,a,b\n1,0,0\n2,1,1\n", "may be in the column 'b' or 'class'; say which"),
+    "a row index of pandas": ("Unnamed: 0,a,y\n0,1.5,0\n1,2.5,1\n", "looks like a row index"),
+    "a comment": ("# mine\na,y\n0,1\n", "a comment in its first line"),
+    "tabs": ("a\ty\n0\t1\n", "tabs between its values; name it .tsv"),
+    "blanks": ("0.5 1\n1.5 2\n", r"blanks between its values \(numpy: savetxt"),
     "two labels": ("a,label,Y\n1,0,0\n2,1,1\n", "several label columns, 'label' and 'Y'"),
     "a row index and a comma": ("a,,y\n0,1.5,0\n1,2.5,1\n", "column 2 has no name"),
     "counting or an example": ("0,1,2\n3,4,2\n5,6,1\n", "may be a header that numbers the columns"),
@@ -187,7 +195,9 @@ def test_bad_text_tables_are_refused_in_one_line(tmp_path, case):
         ("True,1,0\nfalse,2,1\n", [[1, 1], [0, 2]], [-1, 1], ("0", "1")),  # no header
         ("a,y\n\n1,9007199254740993\n2,9007199254740992\n\n", [[1], [2]], [1, -1],
          ("9007199254740992", "9007199254740993")),
-        ("a,y\n1,1.0\n2,0\n3,1\n", [[1], [2], [3]], [1, -1, 1], ("0", "1.0")),
+        ("a,y\n1,1.0\n2,0\n3,1\n", [[1], [2], [3]], [1, -1, 1], ("0", "1")),
+        ("# a,y\n1,0.000e+00\n2,1.000e+00\n", [[1], [2]], [-1, 1], ("0", "1")),  # numpy.savetxt
+        ("# y,a\n1,5\n2,6\n", [[5], [6]], [-1, 1], ("1", "2")),
         ('"a, b","y"\n"1.5","x, y"\n2,z\n', [[1.5], [2]], [-1, 1], ("x, y", "z")),
         ("a,y\n0.1234567890123456789,0\n1e-310,1\n", [[0.1234567890123456789], [1e-310]], [-1, 1], ("0", "1")),
     ],
@@ -247,8 +257,26 @@ def test_a_frame_a_path_and_arrays_are_data_too(tmp_path):
         load(frame.assign(y=0)[["y", "a", "label"]])
     with pytest.raises(DataError, match="the label column 'label' is empty in 1 row;"):
         load(frame.assign(label=["no", None, "yes"]))
-    with pytest.raises(DataError, match="holds 'x', which is not a number"):
+    with pytest.raises(DataError, match="holds 'x' .*, which is not a number"):
         load(frame.assign(a="x"))
+    with pytest.raises(DataError, match="holds '1' .category., which is not a number"):
+        load(frame.assign(a=pd.Categorical([1, 2, 1])))
+    np.testing.assert_array_equal(load(frame.assign(a=[Decimal("1.5"), 2, 3.0])).X, found[0].X)
+    np.testing.assert_array_equal(load(frame[["a", "b"]], frame[["label"]]).y, [-1, 1, -1])
+    with pytest.raises(DataError, match=r"y.argmax\(axis=1\)"):
+        load(frame[["a", "b"]], np.eye(3))
+    with pytest.raises(DataError, match="channels last"):
+        load(np.ones((2, 8, 6, 3)), [0, 1])
+    with pytest.raises(DataError, match="same index in another order"):
+        load(frame[["a", "b"]], frame.label.iloc[::-1])
+    np.testing.assert_array_equal(load(csr_array(found[0].X), frame.label).X, found[0].X)
+    scaled = load(found[0], scale="standard", offset=True)
+    assert (scaled.name, scaled.X.shape) == ("the DataFrame, standardized, with a column of ones", (3, 3))
+    for no_data in ((found[0], [0, 1, 0]), (frame.a,)):
+        with pytest.raises(DataError, match=r"load\(data.X, y\)|points need their labels"):
+            load(*no_data)
+    with pytest.raises(DataError, match="structured array"):
+        load(frame[["a", "b"]].to_records(), frame.label)
     for points in ([[1.0], [1.0, 2.0]], frame):
         with pytest.raises(DataError, match="no arrays of numbers"):
             load(points, [0, 1])
@@ -280,6 +308,10 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
 
 
 def test_bad_bytes_are_refused(tmp_path):
+    for name, advice in (("t.npy", "one array has no labels"), ("t.csv.gz", "unpack it"), ("t", "convert it")):
+        (tmp_path / name).write_bytes(b"1")
+        with pytest.raises(DataError, match=f"is none of .csv .tsv .npz .parquet; {advice}"):
+            load(tmp_path / name)
     for name in ("t.csv", "t.npz", "t.parquet"):
         (tmp_path / name).write_bytes(b"\xff\xfe\x00PK\x03\x04 nonsense \x9c")
         with pytest.raises(DataError):
@@ -294,7 +326,7 @@ def test_pickles_are_refused(tmp_path):
             return (open, (str(tmp_path / "sprung"), "w"))
 
     np.savez(tmp_path / "t.npz", X=np.array([[Trap()]], dtype=object), y=np.array([1.0]))
-    with pytest.raises(DataError, match="could not be read"):
+    with pytest.raises(DataError, match="holds Python objects, which are not read"):
         load(str(tmp_path / "t.npz"))
     assert not (tmp_path / "sprung").exists()
 

@@ -1,5 +1,7 @@
 """The true largest distance: against fine grids from above, closed forms, and functions built to fool a grid."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -83,8 +85,17 @@ def test_l2_against_a_fine_sum() -> None:
     assert l2_distance(f, h, (-2, 2)) == pytest.approx(np.sqrt(np.mean((f(middle) - h(middle)) ** 2)), rel=1e-8)
 
 
+def test_plain_functions() -> None:
+    """A kink that nobody tells, constants, and functions of single numbers."""
+    assert uniform_distance(lambda x: np.abs(x - 0.3), (0.3).__mul__, (-1, 1)) == pytest.approx(1.6, abs=1e-12)
+    assert uniform_distance(math.cos, lambda x: 0.0, (0, 20)) == pytest.approx(1.0, abs=1e-12)
+    assert l2_distance(np.sin, lambda x: 0.0, (0, 2 * np.pi)) == pytest.approx(np.sqrt(0.5), abs=1e-12)
+
+
 def test_refusals() -> None:
-    with pytest.raises(TypeError, match="pieces of ufunc are not known"):
-        uniform_distance(np.sin, pieces_of(0), (0, 1))
+    with pytest.raises(TypeError, match="float is no function of one variable"):
+        uniform_distance(1.0, pieces_of(0), (0, 1))
+    with pytest.raises(TypeError, match=r"values of shape \(1,\)"):
+        uniform_distance(lambda x: x[:1], pieces_of(0), (0, 1))
     with pytest.raises(ValueError, match="low < high"):
         uniform_distance(pieces_of(0), pieces_of(1), (1, 1))

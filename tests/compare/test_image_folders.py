@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from compare import DataError, load
+from compare import DataError, load, load_image_folder, load_images
 from compare.data.load import SOURCES
 from compare.experiments.margin import MarginComparison
 from compare.margin.families import own_families
@@ -45,6 +45,24 @@ def test_a_folder_for_each_class(animals: Path) -> None:
     draw(animals / "eel" / "0.png", 20)
     assert load(animals).named == {"0": "cat", "1": "dog", "2": "eel"}
     assert load(animals).meaning == "class 0 is cat, class 1 is dog, class 2 is eel"
+
+
+def test_what_was_transparent_is_said_and_hidden_files_are_none(animals: Path) -> None:
+    (animals / "cat" / "._0.png").write_bytes(b"what macOS leaves on foreign disks")
+    assert load(animals).notes == ()
+    pixels = np.zeros((4, 5, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save(animals / "cat" / "3.png")
+    data = load(animals)
+    np.testing.assert_array_equal(data.images[3], 1.0)
+    assert data.notes == (f"{animals}: white behind the transparent parts of 1 image.",)
+
+
+def test_images_keep_their_size_unless_one_is_asked_for(animals: Path) -> None:
+    found = load_image_folder(animals).images
+    np.testing.assert_array_equal([image.pixels[0] for image in found], load(animals).images)
+    assert [image.pixels.shape for image in load_images(["camera"])] == [(1, 512, 512)]
+    with pytest.raises(DataError, match="no usable image.*whole pixels ≥ 2; got 0"):
+        load_image_folder(animals, 0)
 
 
 def test_a_flat_folder_needs_labels(animals: Path) -> None:

@@ -68,7 +68,10 @@ def test_what_differs_stands_side_by_side():
     table = {row["network"]: (row["angle A"], row["angle B"]) for row in measured}
     assert table == {"a": (1e-9, None), "b": (1e-9, 0.3), "c": (None, 0.3)}
     assert "1 verdict differs" in both.to_html()
-    assert both.checks == ()
+    assert [(check.measured, check.verdict.name) for check in both.checks] == [(1.0, "REFUTED")]
+    assert not both.passed
+    assert "None: " not in both.sections[0].text
+    assert difference(report(), report()).sections[0].text.startswith("None: ")
 
 
 def test_rows_of_one_name_are_paired_in_order_and_sections_may_be_missing():
@@ -77,6 +80,7 @@ def test_rows_of_one_name_are_paired_in_order_and_sections_may_be_missing():
     alone = difference(report(), replace(report(), sections=()))
     assert alone.sections[2].text == "Only in A."
     assert (changed(alone), alone.conclusion[:33]) == (0, "No prediction is in both reports.")
+    assert (alone.passed, difference(twice, twice).passed) == (False, True)
 
 
 def test_numbers_that_are_none_are_equal_to_themselves():

@@ -1,17 +1,20 @@
 import base64
 import hashlib
+import itertools
 import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from matplotlib.figure import Figure as Canvas
 
 from compare.reports.curves import Curve, curve_plot
-from compare.reports.drawing import literal, svg
+from compare.reports.drawing import label_logs, literal, svg
+from compare.reports.formulas import formula
 from compare.reports.provenance import Provenance
-from compare.reports.report import Check, Column, Figure, Report, Section
-from compare.reports.webpage import typeset
+from compare.reports.report import Check, Column, Evidence, Figure, Report, Section
+from compare.reports.webpage import heading, typeset
 
 VOID = {"meta", "link", "br", "img", "path", "use", "input"}
 
@@ -274,6 +277,78 @@ def test_wide_tables_name_their_cells_for_narrow_screens():
     columns = [Column(name, f"{name}<") for name in "abcd"]
     page = Page(Report("t", (Section("s", "", columns, [dict.fromkeys("abcd", 1.0)]),), Provenance()).to_html())
     assert [a.get("data-label") for tag, a in page.elements if tag == "td"] == [None, "b<", "c<", "d<"]
+
+
+def test_two_plots_share_no_id_and_each_says_what_it_shows(report):
+    sections = [replace(report.sections[0], group=f"Group {i}") for i in range(2)]
+    page = Page(replace(report, sections=sections).to_html())
+    ids = [a["id"] for _, a in page.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert {url[1:] for _, url in references(page) if url.startswith("#")} <= set(ids)
+    labels = [a["aria-label"] for tag, a in page.elements if tag == "svg"]
+    assert labels == ["Angle of digits:3v8"] * 2
+    clips = {a["clip-path"][5:-1] for _, a in page.elements if "clip-path" in a}
+    assert set() < clips <= set(ids)
+
+
+def test_formulas_are_mathml_and_code_is_code():
+    text = "Solve\n\n    min ‖β‖_p   s.t.   y_{nm}⟨xₙ, β̂⟩ ≥ 1 for every n\n\n    >>> f(a_1)\n    >>> g('<b>')"
+    page = Page(Report("t", (Section("s", text),), Provenance()).to_html())
+    assert [tag for tag, _ in page.elements].count("math") == 3  # words stand between them
+    assert [tag for tag, _ in page.elements if tag in ("msub", "msup", "mover")] == ["msub", "msub", "msub", "mover"]
+    assert ">>> f(a_1)\n>>> g('<b>')" in page.text
+    assert "for every" in page.text
+    shown = str(formula("D^(−1/2) s⁻¹ Σ_{i<s}"))
+    assert shown.startswith('<math><msup><mi>D</mi><mrow><mo stretchy="false">−</mo><mn>1</mn>')
+    assert shown.endswith(
+        '<msub><mo stretchy="false">∑</mo><mrow><mi>i</mi><mo stretchy="false">&lt;</mo><mi>s</mi></mrow></msub></math>'
+    )
+
+
+@pytest.mark.parametrize("ends", [(160, 5120), (30, 80), (1e-5, 3e-5), (1.01, 1.05), (1e-12, 1.0), (0.02, 1e7)])
+def test_logarithmic_axes_have_several_labels_apart_from_each_other(ends):
+    canvas = Canvas(figsize=(5.2, 3.6), layout="constrained")
+    curve_plot("f", "c", [Curve("a", ends, ends)], ("x", "y"), log="xy").draw(canvas)
+    label_logs(canvas)
+    canvas.draw_without_rendering()
+    for axis in (canvas.axes[0].xaxis, canvas.axes[0].yaxis):
+        labels = [label for label in (*axis.get_ticklabels(), *axis.get_ticklabels(minor=True)) if label.get_text()]
+        shown = [label for label, place in zip(labels, axis.get_majorticklocs(), strict=False)
+                 if axis.get_view_interval()[0] <= place <= axis.get_view_interval()[1]]  # fmt: skip
+        assert len(shown) >= 3
+        boxes = [label.get_window_extent() for label in shown]
+        assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+        assert not any(re.search(r"\de", label.get_text()) for label in shown)
+
+
+def test_a_heading_does_not_say_again_what_its_group_says():
+    for title, group, shown in (
+        ("wine, standardized: on the way", "Max margin on wine, standardized", "On the way"),
+        ("CNNs: digits", "CNNs", "Digits"),
+        ("digits: on the way", "Max margin on wine", "digits: on the way"),
+        ("Alone", "Alone", "Alone"),
+    ):
+        assert heading(Section(title, group=group)) == shown
+
+
+def test_a_note_stands_where_its_experiment_does(report):
+    sections = [Section("one", group="First"), Section("two", group="Second")]
+    text = Page(replace(report, sections=sections, notes=("Second: small images", "for all")).to_html()).text
+    assert text.index("for all") < text.index("one", text.index("for all")) < text.index("small images")
+    assert "Second: small images" not in text
+
+
+def test_the_page_says_what_plus_or_minus_means(report):
+    for evidence, said in ((Evidence(0.1), False), (Evidence(0.1, 0.2), True)):
+        section = Section("s", checks=(Check.of("s", evidence, 1.0),))
+        assert ("± is how far off" in Page(replace(report, sections=(section,)).to_html()).text) is said
+
+
+def test_what_is_refuted_is_typeset_as_below(report):
+    wrong = Check.at_most("β = w_1 w_L", 1.0, 0.0, unit="claims refuted")
+    page = replace(report, sections=(Section("s", checks=(wrong,)),)).to_html()
+    assert page.count("w<sub>1</sub> w<sub>L</sub>") == 2
+    assert page.count("1 claim refuted &gt; 0<") == 2
 
 
 def test_notes_come_after_the_overview_but_first_where_the_run_was_interrupted(report):

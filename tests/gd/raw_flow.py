@@ -47,8 +47,11 @@ class Network:
     """Absolute tolerance of a weight of a unit vector: rotations mix the weights, so smaller ones are rounding."""
 
     def split(self, w: NDArray[Any]) -> list[NDArray[Any]]:
-        ends = np.cumsum([prod(shape) for shape in self.shapes])
-        return [part.reshape(shape) for part, shape in zip(np.split(w, ends[:-1]), self.shapes, strict=True)]
+        parts, end = [], 0
+        for shape in self.shapes:
+            begin, end = end, end + prod(shape)
+            parts.append(w[begin:end].reshape(shape))
+        return parts
 
     def with_labels(self, y: Array) -> Network:
         """The network as its gradient flow on these labels sees it: itself, unless it has kinks."""
@@ -83,12 +86,11 @@ class DiagonalNetwork(Network):
         self.degree, self.shapes = L, ((D,),) * L
 
     def outputs(self, w: NDArray[Any], X: Array) -> NDArray[Any]:
-        return X @ np.prod(self.split(w), axis=0)
+        return np.asarray(X @ prod(self.split(w)))
 
     def jacobian(self, w: NDArray[Any], X: Array) -> NDArray[Any]:
-        layers = np.array(self.split(w))
-        others = [np.prod(np.delete(layers, i, axis=0), axis=0) for i in range(self.degree)]
-        return np.hstack([X * other for other in others])
+        layers = self.split(w)
+        return np.hstack([X * prod(layers[:i] + layers[i + 1 :]) for i in range(self.degree)])
 
 
 class ConvolutionalNetwork(Network):
@@ -154,7 +156,7 @@ class MultiChannelNetwork(Network):
 
     def outputs(self, w: NDArray[Any], X: Array) -> NDArray[Any]:
         u, v = self.split(w)
-        return np.asarray(np.einsum("crk,nrdk,cd->n", u, self.windows(X), v, optimize=True))
+        return np.asarray(np.einsum("ncd,cd->n", np.einsum("nrdk,crk->ncd", self.windows(X), u), v))
 
     def jacobian(self, w: NDArray[Any], X: Array) -> NDArray[Any]:
         (u, v), x = self.split(w), self.windows(X)
@@ -370,7 +372,7 @@ class PatchNetwork(Network):
 
     def jacobian(self, w: NDArray[Any], X: Array) -> NDArray[Any]:
         patches, z, gate = self.hidden(w, X)
-        by_w = np.einsum("ngth,gh,ngtd->nhd", gate, self.split(w)[1], patches, optimize=True)
+        by_w = np.einsum("ngth,ngtd->nhd", gate * self.split(w)[1][:, None], patches)
         by_a = (z * gate).sum(2)
         return np.hstack([by_w.reshape(X.shape[0], -1), by_a.reshape(X.shape[0], -1)]) / self.grid[1]
 

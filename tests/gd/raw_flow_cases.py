@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -82,6 +83,11 @@ class Case:
             for parameter, part in zip(model.parameters(), parts, strict=True):
                 parameter.copy_(torch.as_tensor(part).reshape(parameter.shape))
         return model
+
+    @cached_property
+    def colder_path(self) -> RawPath:
+        """The raw flow to a lower temperature than by default."""
+        return raw_flow(self.network, self.X, self.y, self.start, floor=1e-10, rtol=1e-11)
 
 
 @dataclass(frozen=True)
@@ -300,7 +306,7 @@ def compare_with_raw_flow(case: Case, limit: Limit, path: RawPath) -> Verdict:
     distance = angles(functions(case.network, path.directions, case.X), claimed)
     end = float(distance[-1])
     if end > CLOSE and path.settled:  # does it fall with the temperature? T enters the direction as T to √T
-        colder = raw_flow(case.network, case.X, case.y, case.start, floor=1e-10, rtol=1e-11)
+        colder = case.colder_path
         again = float(angles(functions(case.network, colder.directions[-1:], case.X), claimed)[0])
         if not again < 0.5 * end:
             margin = float((case.y * case.network.outputs(limit.direction, case.X.reshape(len(case.X), -1))).min())

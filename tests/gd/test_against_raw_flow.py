@@ -7,16 +7,17 @@ The cases are fixed draws of `raw_flow_cases` whose raw flow settles; they were 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 import raw_flow as reference
 import torch
-from raw_flow import DiagonalNetwork, FullyConnectedNetwork, TwoLayerNetwork, raw_flow
+from raw_flow import DiagonalNetwork, FullyConnectedNetwork, RawPath, TwoLayerNetwork, raw_flow
 from raw_flow_cases import FAMILIES, Case, Outcome, case, compare_with_raw_flow, examine, limit_within, moved
 
-from gd import Diagonal, FlowStatus
+from gd import Diagonal, FlowStatus, Limit
 
 CHOSEN = {
     "diagonal L=2": (0, 5, 10, 12), "diagonal L=3": (1, 5, 9, 13), "diagonal L=4": (2, 6, 10),
@@ -101,11 +102,20 @@ def test_the_raw_flow_slides_along_a_kink_and_wakes_a_sample() -> None:
 EASY = ["diagonal L=2", "convolutional L=2", "fully connected L=3", "multi-channel R=1", "two-layer x²"]
 
 
+def both_sides(one: Case) -> tuple[Limit, RawPath]:
+    return limit_within(one.model(), one.X, one.y, 5.0), raw_flow(one.network, one.X, one.y, one.start)
+
+
+@cache
+def easy(family: str) -> tuple[Case, Limit, RawPath]:
+    one = drawn(family, 0)
+    return one, *both_sides(one)
+
+
 @pytest.mark.parametrize("family", EASY)
 @pytest.mark.parametrize("size", [3e-3, 0.3])
 def test_a_limit_moved_a_little_is_wrong(family: str, size: float) -> None:
-    one = drawn(family, 0)
-    limit, path = limit_within(one.model(), one.X, one.y, 5.0), raw_flow(one.network, one.X, one.y, one.start)
+    one, limit, path = easy(family)
     assert compare_with_raw_flow(one, limit, path).outcome is Outcome.SAME
     assert path.settled
     noise = np.random.default_rng(0).standard_normal(limit.direction.size)
@@ -114,34 +124,30 @@ def test_a_limit_moved_a_little_is_wrong(family: str, size: float) -> None:
     assert compare_with_raw_flow(one, planted, path).outcome is Outcome.WRONG
 
 
-def saddle_case() -> Case:
+@pytest.fixture(scope="module")
+def saddle() -> tuple[Case, Limit, RawPath]:
     """The flow leaves the saddle β = (1, 0) and ends at (0, −½)."""
     X, start = np.array([[1.0, -2.0], [1.0, -3.0]]), np.array([0.1, 1e-3, 0.2, 2e-3])
-    return Case("saddle", DiagonalNetwork(2, 2), lambda: Diagonal(2, 2), X, np.ones(2), start)
+    one = Case("saddle", DiagonalNetwork(2, 2), lambda: Diagonal(2, 2), X, np.ones(2), start)
+    return one, *both_sides(one)
 
 
-def test_the_saddle_on_the_way_is_wrong() -> None:
-    one = saddle_case()
-    path = raw_flow(one.network, one.X, one.y, one.start)
-    limit = limit_within(one.model(), one.X, one.y, 5.0)
+def test_the_saddle_on_the_way_is_wrong(saddle: tuple[Case, Limit, RawPath]) -> None:
+    one, limit, path = saddle
     assert compare_with_raw_flow(one, limit, path).outcome is Outcome.SAME
     planted = moved(limit, np.sqrt(0.5) * np.array([1.0, 0.0, 1.0, 0.0]))
     assert compare_with_raw_flow(one, planted, path).outcome is Outcome.WRONG
 
 
-def test_another_function_of_equal_margins_on_the_data_is_wrong() -> None:
+def test_another_function_of_equal_margins_on_the_data_is_wrong(saddle: tuple[Case, Limit, RawPath]) -> None:
     # both points stay active at every (1, −1 − t): the data alone would not tell, the probe points do
-    one = saddle_case()
-    path = raw_flow(one.network, one.X, one.y, one.start)
-    limit = limit_within(one.model(), one.X, one.y, 5.0)
+    one, limit, path = saddle
     planted = moved(limit, np.array([0.1, -0.7, 0.1, 0.7]))
     assert compare_with_raw_flow(one, planted, path).outcome is Outcome.WRONG
 
 
-def test_wrong_statuses_and_active_sets_are_wrong() -> None:
-    one = saddle_case()
-    path = raw_flow(one.network, one.X, one.y, one.start)
-    limit = limit_within(one.model(), one.X, one.y, 5.0)
+def test_wrong_statuses_and_active_sets_are_wrong(saddle: tuple[Case, Limit, RawPath]) -> None:
+    one, limit, path = saddle
     lost = replace(limit, status=FlowStatus.NOT_SEPARATED)
     assert compare_with_raw_flow(one, lost, path).outcome is Outcome.WRONG
     unfinished = replace(limit, status=FlowStatus.UNFINISHED)
@@ -150,9 +156,8 @@ def test_wrong_statuses_and_active_sets_are_wrong() -> None:
     assert compare_with_raw_flow(one, active, path).outcome is Outcome.WRONG
 
 
-def test_a_flow_that_is_still_moving_decides_nothing() -> None:
-    one = saddle_case()
-    limit = limit_within(one.model(), one.X, one.y, 5.0)
+def test_a_flow_that_is_still_moving_decides_nothing(saddle: tuple[Case, Limit, RawPath]) -> None:
+    one, limit, _ = saddle
     early = raw_flow(one.network, one.X, one.y, one.start, steps=60)
     assert not early.settled
     assert compare_with_raw_flow(one, limit, early).outcome is not Outcome.WRONG

@@ -161,5 +161,5 @@ def test_relu_flow_runs_to_a_kkt_point():
 def test_bad_sizes_are_refused():
     with pytest.raises(ValueError, match="one size from 1 to D"):
         MultiChannelCNN((4, 4), (5, 1))
-    with pytest.raises(ValueError, match="positive integers"):
+    with pytest.raises(ValueError, match="in_channels must be a positive integer, got in_channels=0"):
         MultiChannelCNN(8, 3, 0, 1)

@@ -215,10 +215,11 @@ def test_sign_locks_of_each_architecture():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: FullyConnected(0, 2), "positive integers"),
-        (lambda: FullyConnected(3, 0), "positive integers"),
-        (lambda: FullyConnected(3, 2.0), "positive integers"),
-        (lambda: FullyConnected(3, True), "positive integers"),
+        (lambda: FullyConnected(0, 2), "dim must be a positive integer, got dim=0"),
+        (lambda: FullyConnected(3, 0), "depth must be a positive integer, got depth=0"),
+        (lambda: FullyConnected(3, 2.0), "got depth=2.0"),
+        (lambda: FullyConnected(3, True), "got depth=True"),
+        (lambda: Convolutional((3, 0), 2), r"shape must be positive integers, got shape=\(3, 0\)"),
         (lambda: FullyConnected(3, 2, outputs=3, width=2), "width 2 cannot carry 3 outputs"),
         (lambda: Diagonal(3, 2, scale=0.0), "scale must be"),
         (lambda: Diagonal(3, 2, scale=float("nan")), "scale must be"),
