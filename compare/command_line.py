@@ -110,7 +110,7 @@ class CommandLine(LazyGroup):
         except OSError as error:
             raise Refusal(f"the output could not be written: {error.strerror}") from error
         except click.ClickException as error:
-            error.message = printable(error.message)
+            vars(error)["message"] = printable(error.message)  # which click declares final
             raise
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -120,7 +120,7 @@ class CommandLine(LazyGroup):
         except BrokenPipeError:
             sys.exit(CLOSED)  # for click and rich a closed output is a 1
         except click.ClickException as error:
-            error.message = printable(error.message)
+            vars(error)["message"] = printable(error.message)  # which click declares final
             raise
         except KeyboardInterrupt:  # click's own exit code is 1, which here says that a prediction is refuted
             click.echo("Interrupted.", err=True)
