@@ -46,6 +46,9 @@ class Dataset:
     remarks: tuple[str, ...] = ()
     """What was done to them that its user may want to know."""
 
+    def __repr__(self) -> str:
+        return f"Dataset {self.name!r}: {self.X.shape[0]} points in {self.X.shape[1]} dimensions, {self.meaning}"
+
     @property
     def outputs(self) -> int:
         """How many outputs a network needs: one for two classes, else one a class."""
