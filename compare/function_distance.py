@@ -14,7 +14,6 @@ Which functions say what they are: `solvers.splines.piecewise`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -47,7 +46,7 @@ def uniform_distance(f: Any, g: Any, interval: tuple[float, float]) -> float:
         ValueError: the interval is not one.
         TypeError: f or g is no function of one variable.
 
-    >>> round(uniform_distance(math.sin, np.cos, (0.0, math.pi)) ** 2, 12)  # √2, at 3π/4
+    >>> round(uniform_distance(np.sin, np.cos, (0.0, np.pi)) ** 2, 12)  # √2, at 3π/4
     2.0
     >>> from solvers.splines.rich_regime import rich_interpolant
     >>> from solvers.splines.weighted_spline import weighted_spline

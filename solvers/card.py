@@ -58,8 +58,8 @@ class Card:
 
 
 def card_of(result: Any) -> dict[str, str]:
-    """A dataclass's fields by name, each on one line."""
-    return {field.name: result.in_card(field.name) for field in fields(result)}
+    """A dataclass's public fields by name, each on one line."""
+    return {field.name: result.in_card(field.name) for field in fields(result) if field.name[0] != "_"}
 
 
 def in_words(value: Any) -> str:
@@ -84,4 +84,7 @@ def in_words(value: Any) -> str:
     if isinstance(value, Mapping):
         shown = [f"{name}: {in_words(entry)}" for name, entry in list(value.items())[:ENTRIES]]
         return "; ".join(shown) + ("; …" if len(value) > ENTRIES else "")
-    return str(value)
+    if isinstance(value, tuple | list):
+        more = ", …" if len(value) > ENTRIES else ""
+        return ", ".join(in_words(entry) for entry in value[:ENTRIES]) + more or "none"
+    return type(value).__name__ if " at 0x" in str(value) else str(value)

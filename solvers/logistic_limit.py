@@ -28,6 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvers.algorithms.finite_minimum import FiniteMinimum, finite_minimum
 from solvers.arrays import Array
+from solvers.card import Card
 from solvers.margin_losses import Loss, MarginLoss, loss_of
 from solvers.max_margin import max_margin
 from solvers.problem import MarginProblem
@@ -37,8 +38,8 @@ from solvers.solution import Certificate
 from solvers.validation import check_problem
 
 
-@dataclass(frozen=True)
-class LimitCertificate:
+@dataclass(frozen=True, repr=False)
+class LimitCertificate(Card):
     """The evidence for each of the three parts of a `LogisticLimit`."""
 
     split: SeparablePart = field(repr=False)
@@ -50,9 +51,13 @@ class LimitCertificate:
     loss_gap: float
     """The loss at the finite part less a proved lower bound on it, relative to max(1, loss)."""
 
+    def in_short(self) -> str:
+        """What is proved of the split, and how far the loss may be from its least."""
+        return f"split {self.proof.name}, loss gap {self.loss_gap:.2g}"
 
-@dataclass(frozen=True)
-class LogisticLimit:
+
+@dataclass(frozen=True, repr=False)
+class LogisticLimit(Card):
     """Where gradient descent on the logistic or the exponential loss goes, separable data or not."""
 
     separable: NDArray[np.bool_]

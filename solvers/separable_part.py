@@ -34,6 +34,7 @@ from solvers.algorithms.finite_minimum import finite_minimum
 from solvers.algorithms.least_distance import NEGLIGIBLE_MARGIN, l2_max_margin, least_distance
 from solvers.algorithms.signed_rows import SignedRows, dense
 from solvers.arrays import Array
+from solvers.card import Card
 from solvers.extended_precision import extended_product, powers_of_two
 from solvers.margin_losses import LogExponentialLoss
 from solvers.solution import IllConditionedError
@@ -75,8 +76,8 @@ class SplitNotResolvedError(IllConditionedError):
         )
 
 
-@dataclass(frozen=True)
-class SeparablePart:
+@dataclass(frozen=True, repr=False)
+class SeparablePart(Card):
     """The split of rows a_n (M, D), with its two certificates.
 
     Its numbers are those of rows and u with the columns scaled to largest entries of about one, then the rows and u to

@@ -50,7 +50,13 @@ def csv_file(ctx: click.Context, option: click.Parameter, path: Path | None) -> 
     callback=regularizer_of,
     help="l2, l1, linf, fourier, spectral, nuclear, bridge:P, fourier:P, schatten:P (P = 2/L), kernel:K.",
 )
-@click.option("--tol", default=1e-9, show_default=True, help="Largest relative certificate violation.")
+@click.option(
+    "--tol",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=1e-9,
+    show_default=True,
+    help="Largest relative certificate violation.",
+)
 @click.option(
     "--method",
     type=click.Choice(["auto", "conic"]),
@@ -134,6 +140,7 @@ class Fact:
 
 FACTS = (
     Fact("data", "data"),
+    Fact("scaling", "scaling"),
     Fact("classes", "labels"),
     Fact("sha256", "sha256"),
     Fact("points", "points"),
@@ -162,6 +169,7 @@ def describe(dataset: Dataset, regularizer: Regularizer, solution: Solution, sec
     heavy = solution.dual > 1e-9 * solution.dual.max()  # of several classes or outputs a point has more than one α
     return {
         "data": clean(dataset.name),
+        "scaling": "each column to mean 0 and standard deviation 1" if dataset.standardized else "none",
         "classes": dataset.named,
         "sha256": dataset.sha256,
         "points": dataset.X.shape[0],

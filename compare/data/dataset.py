@@ -41,8 +41,13 @@ class Dataset:
     """(H, W) where the rows are images, H·W = D or R·H·W = D, else None."""
     channels: int = 1
     """R, of images."""
+    standardized: bool = False
+    """Whether each column was brought to mean 0 and standard deviation 1."""
     remarks: tuple[str, ...] = ()
     """What was done to them that its user may want to know."""
+
+    def __repr__(self) -> str:
+        return f"Dataset {self.name!r}: {self.X.shape[0]} points in {self.X.shape[1]} dimensions, {self.meaning}"
 
     @property
     def outputs(self) -> int:
@@ -126,7 +131,6 @@ def finite_table(X: Array, where: Callable[[int, int], str]) -> Array:
     if len(bad):
         row, column = map(int, bad[0])
         kind = "empty or not a number" if math.isnan(X[row, column]) else "infinite"
-        raise DataError(
-            f"{where(row, column)} is {kind} ({len(bad)} such {'entry' if len(bad) == 1 else 'entries'}); remove or fill them first"
-        )
+        entries = "1 such entry" if len(bad) == 1 else f"{len(bad)} such entries"
+        raise DataError(f"{where(row, column)} is {kind} ({entries}); remove or fill them first")
     return X

@@ -121,7 +121,7 @@ def read_npz(path: Path, label: str | None = None) -> Dataset:
             if "allow_pickle" not in str(error):
                 raise
             raise DataError(
-                f"{str(path)!r} holds Python objects, which are not read; save X.astype(float), and words as y.astype(str)"
+                f"{str(path)!r} holds Python objects, which are not read; save X.astype(float), words as y.astype(str)"
             ) from error
     return from_arrays(X, y, str(path), f"{str(path)!r}: ")
 

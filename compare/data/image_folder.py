@@ -67,7 +67,7 @@ def read_image_folder(folder: Path, y: ArrayLike | None, size: Size | None, *, c
     X, clear = np.stack(images), sum(transparent for _, transparent in found)
     remarks = (f"{folder}: white behind the transparent parts of {counted(clear, 'image')}.",) if clear else ()
     shape = (X.shape[2], X.shape[3])
-    return Dataset(str(folder), X.reshape(len(X), -1), signed, classes, shape, X.shape[1], remarks)
+    return Dataset(str(folder), X.reshape(len(X), -1), signed, classes, shape, X.shape[1], remarks=remarks)
 
 
 def read(path: Path, folder: Path, size: Size | None, colour: bool) -> tuple[Array, bool]:

@@ -164,24 +164,25 @@ def all_classes(name: str) -> tuple[Dataset, Scale]:
     """`digits`, `wine` and `iris`: every class of the table."""
     from sklearn import datasets
 
-    table, (scaling, unit, shape) = getattr(datasets, f"load_{name}")(), TABLES[name]
+    table, (scaling, unit, shape, _) = getattr(datasets, f"load_{name}")(), TABLES[name]
     y, classes = signs(table.target, name)
     return Dataset(name, table.data / unit, y, classes, shape), scaling
 
 
 def two_classes(source: str, argument: str) -> tuple[Dataset, Scale]:
     """`digits:AvB`, `wine:AvB` and `iris:AvB`: two classes of a table of scikit-learn's; A becomes −1, B becomes +1."""
-    from sklearn import datasets
-
     name = source.partition(":")[0]
-    table, (scaling, unit, shape) = getattr(datasets, f"load_{name}")(), TABLES[name]
-    known = [str(c) for c in np.unique(table.target)]
+    scaling, unit, shape, count = TABLES[name]
+    known = [str(number) for number in range(count)]
     first, v, second = argument.partition("v")
     if not v or first not in known or second not in known or first == second:
         raise DataError(
             f"{source!r}: write {name}:AvB with two different classes of {', '.join(known)}, "
             f"for instance {name}:{known[0]}v{known[1]}"
         )
+    from sklearn import datasets  # a second that a wrong name need not wait for
+
+    table = getattr(datasets, f"load_{name}")()
     rows = np.isin(table.target, [int(first), int(second)])
     y = np.where(table.target[rows] == int(second), 1.0, -1.0)
     return Dataset(source, table.data[rows] / unit, y, (first, second), shape), scaling
@@ -226,12 +227,13 @@ def partly_separable(source: str, argument: str) -> tuple[Dataset, Scale]:
     return Dataset(f"partial:{N},{D},{int(match[3])}", X, y, ("below", "above")), "none"
 
 
-TABLES: dict[str, tuple[Scale, float, tuple[int, int] | None]] = {
-    "digits": ("none", 16.0, (8, 8)),
-    "wine": ("standard", 1.0, None),
-    "iris": ("standard", 1.0, None),
+TABLES: dict[str, tuple[Scale, float, tuple[int, int] | None, int]] = {
+    "digits": ("none", 16.0, (8, 8), 10),
+    "wine": ("standard", 1.0, None, 3),
+    "iris": ("standard", 1.0, None, 3),
 }
-"""Tables of several classes: how they are scaled, the unit of their numbers, and the shape of rows that are images."""
+"""Tables of several classes: how they are scaled, the unit of their numbers, the shape of rows that are images, and how
+many classes there are."""
 
 SOURCES: dict[str, Callable[[str, str], tuple[Dataset, Scale]]] = {
     "digits": two_classes,
@@ -261,7 +263,7 @@ def standardized(data: Dataset) -> Dataset:
     centred = X - X.mean(axis=0)
     constant = spread <= 1e-14  # what rounding leaves of a column of equal numbers
     X = np.divide(centred, spread, out=np.zeros_like(X), where=~constant)
-    return replace(data, X=X, name=f"{data.name}, standardized")
+    return replace(data, X=X, name=f"{data.name}, standardized", standardized=True)
 
 
 def with_offset(data: Dataset) -> Dataset:

@@ -241,6 +241,10 @@ class Section:
     group: str = ""
     """The experiment that the section is of: a heading over its sections."""
 
+    def __repr__(self) -> str:
+        parts = {"row": self.rows, "check": self.checks, "figure": self.figures}
+        return f"Section {self.title!r}: " + ", ".join(f"{len(p)} {n}{'s' * (len(p) != 1)}" for n, p in parts.items())
+
     def __post_init__(self) -> None:
         for name in ("columns", "rows", "checks", "figures"):
             object.__setattr__(self, name, tuple(getattr(self, name)))

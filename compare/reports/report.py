@@ -65,6 +65,10 @@ class Report(Findings):
         joined = reduce(add, parts)
         return replace(joined, title=title, notes=joined.notes + tuple(notes))
 
+    def __repr__(self) -> str:
+        said = self.conclusion or self.summary
+        return f"Report: {self.title}\n  {said}\n  `print()` shows it, `to_frame()` its checks"
+
     def print(self, console: Console | None = None, *, verbose: bool = True) -> None:
         """Print it as tables, to standard output unless a rich Console is given; without `verbose`, on one screen."""
         from compare.reports.terminal import print_report

@@ -19,14 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvers.arrays import Array
+from solvers.card import Card
 from solvers.regularizers import Regularizer
 
 LAYERS = 10.0
 """Times the rounding of one scalar product: what a margin may be off that was computed through several layers."""
 
 
-@dataclass(frozen=True)
-class LossWeights:
+@dataclass(frozen=True, repr=False)
+class LossWeights(Card):
     """The loss weights of a run's steps at its snapshots, and what they make of the data."""
 
     current: Array = field(repr=False)
@@ -58,8 +59,8 @@ class LossWeights:
         return np.asarray(p / p.sum())
 
 
-@dataclass(frozen=True)
-class Bounds:
+@dataclass(frozen=True, repr=False)
+class Bounds(Card):
     """Both sides of min R(β) s.t. margins ≥ 1 at every snapshot of B runs.
 
     Both are widened by what the rounding of sums may have moved, so they hold where Aᵀp̄ cancels and in float32;

@@ -27,6 +27,7 @@ from gd.losses import Loss
 from gd.optimizers.optimizer import Optimizer
 from gd.status import OptimizerStatus
 from solvers.arrays import Array
+from solvers.card import Card
 from solvers.certificate import certified
 from solvers.max_margin import max_margin
 from solvers.problem import MarginProblem
@@ -43,8 +44,8 @@ NEAR = 0.05
 the run counts as being there, where no certificate says that there is no better one."""
 
 
-@dataclass(frozen=True)
-class OptimizerLimit:
+@dataclass(frozen=True, repr=False)
+class OptimizerLimit(Card):
     """Where an optimizer's run ends, with the certificate and the run itself.
 
     Reference: Gunasekar, Lee, Soudry, Srebro (2018), *Characterizing implicit bias in terms of optimization geometry*,

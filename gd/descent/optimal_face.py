@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from solvers.arrays import Array
+from solvers.card import Card
 from solvers.problem import MarginProblem
 from solvers.regularizers import Regularizer
 
@@ -19,8 +20,8 @@ POINT = 1e-4
 is reached at its square root."""
 
 
-@dataclass(frozen=True)
-class OptimalFace:
+@dataclass(frozen=True, repr=False)
+class OptimalFace(Card):
     """Directions in which an optimal β can move and stay optimal.
 
     Reference: Mangasarian (1979), *Uniqueness of solution in linear programming*.

@@ -28,8 +28,8 @@ from solvers.regularizers.hyperbolic_entropy import HyperbolicEntropy
 from solvers.validation import check_regularizer
 
 
-@dataclass(frozen=True)
-class Hypotheses:
+@dataclass(frozen=True, repr=False)
+class Hypotheses(Card):
     """The theorems' hypotheses, measured at the last snapshot of one run.
 
     Reference: Gunasekar et al. (2018), the assumptions of Theorems 1 and 2.

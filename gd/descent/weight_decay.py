@@ -20,11 +20,12 @@ from gd.data import on_cpu
 from gd.gradient_mode import with_gradients
 from gd.networks.wide_relu import LinearPieces
 from solvers.arrays import Array
+from solvers.card import Card
 from solvers.splines.piecewise import Piecewise
 
 
-@dataclass(frozen=True)
-class DecayedNetwork:
+@dataclass(frozen=True, repr=False)
+class DecayedNetwork(Card):
     """The network at the end of training. Callable; `pieces()` is its function."""
 
     outer: Array = field(repr=False)

@@ -25,6 +25,7 @@ from scipy.integrate import solve_ivp
 
 from gd.status import LinearFlowStatus
 from solvers.arrays import Array
+from solvers.card import Card
 from solvers.margin_losses import Loss, MarginLoss, loss_of
 from solvers.problem import MarginProblem
 from solvers.regularizers import L2
@@ -46,8 +47,8 @@ LATEST = 600.0
 """The last time s: e^s has to be representable, with a square root of its inverse to spare."""
 
 
-@dataclass(frozen=True)
-class LinearFlow:
+@dataclass(frozen=True, repr=False)
+class LinearFlow(Card):
     """Gradient flow of a linear predictor at T times."""
 
     log_times: Array

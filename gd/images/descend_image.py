@@ -30,6 +30,7 @@ from gd.images.generator import Generator
 from gd.images.stopping_rules import Stop, StoppingRule
 from gd.images.updates import AdamUpdate, HeavyBall, ImageUpdate
 from gd.recording import Record, snapshot_steps
+from solvers.card import Card
 from solvers.search import deadline_after
 
 Array = NDArray[Any]
@@ -38,8 +39,8 @@ Reduction = Literal["mean", "sum", "half_sum"]
 _ASK_EVERY = 64
 
 
-@dataclass(frozen=True)
-class ImageTrajectory:
+@dataclass(frozen=True, repr=False)
+class ImageTrajectory(Card):
     """B generators fitted to images, step by step. Step t is the state after t updates; t = 0 is the start."""
 
     loss: Array = field(repr=False)

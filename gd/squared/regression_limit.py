@@ -9,7 +9,7 @@ from solvers.arrays import Array
 from solvers.interpolation.min_norm import Interpolation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RegressionLimit(SquaredLimit):
     """A `SquaredLimit` of linear networks: the predictors that were reached, and beside them the predicted ones.
 

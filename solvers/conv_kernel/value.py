@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from solvers.arrays import Array, ComplexArray
+from solvers.card import Card
 from solvers.conv_kernel.factors import fewer_kernels
 from solvers.conv_kernel.lags import KernelLags
 from solvers.conv_kernel.network import (
@@ -43,8 +44,8 @@ _KEPT = 1e-14  # eigenvalues of X below this part of its trace are rounding
 _RANK = 1e-6  # and those below this part of the largest are not counted in the rank reported
 
 
-@dataclass(frozen=True)
-class InducedRegularizer(TwoLayerNetwork):
+@dataclass(frozen=True, repr=False)
+class InducedRegularizer(TwoLayerNetwork, Card):
     """R_{K,C}(w) with the network that attains it, ‖U‖² = ‖V‖² = value/2, and the proof."""
 
     beta: Array = field(repr=False)

@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import hankel, toeplitz
 
 from solvers.arrays import Array, real_array
+from solvers.card import Card
 
 _ROOTS_UP_TO = 12  # companion-matrix roots lose digits like the K-th power of their spread; beyond, the cepstrum
 _LIFT = 2e-15  # of r[0]: rounding can push R below 0 at one of its zeros, where no factor exists; this puts it back
@@ -36,13 +37,17 @@ Power = Callable[[int], Array]
 """The spectrum R at the frequencies of `rfft` for N points."""
 
 
-@dataclass(frozen=True)
-class SpectralFactor:
+@dataclass(frozen=True, repr=False)
+class SpectralFactor(Card):
     """A real c with Σ_i a_i⋆a_i = c⋆c, and how well it holds.
 
     Example:
         >>> spectral_factorization([3.0], [4.0])
-        SpectralFactor(factor=array([5.]), residual=0.0, iterations=0, start='exact')
+        SpectralFactor
+      factor      (1,)  5
+      residual    0
+      iterations  0
+      start       exact
     """
 
     factor: Array

@@ -28,6 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh
 
 from solvers.arrays import Array, plain_array, real_array
+from solvers.card import Card
 from solvers.filters.dual_kernel import DualKernel, reflected
 from solvers.filters.early_stopping import power_complement
 
@@ -92,8 +93,8 @@ class DenseMeasurement(Measurement):
         return np.asarray(vectors @ (gains(np.maximum(values, 0.0)) * (vectors.T @ y)))
 
 
-@dataclass(frozen=True, eq=False)
-class FourierMeasurement(Measurement):
+@dataclass(frozen=True, eq=False, repr=False)
+class FourierMeasurement(Measurement, Card):
     """The unitary DFT at the frequencies of a mask: (A x) = x̂[mask], complex.
 
     A real signal's coefficient at d is the conjugate of the one at −d, so measuring either gives both: `full_mask`
@@ -175,8 +176,8 @@ def gaussian_measurement(count: int, shape: tuple[int, ...], seed: int) -> Dense
     return DenseMeasurement(rng.standard_normal((int(count), int(np.prod(shape)))) / np.sqrt(count), tuple(shape))
 
 
-@dataclass(frozen=True)
-class Recovery:
+@dataclass(frozen=True, repr=False)
+class Recovery(Card):
     """A recovered signal and the evidence that it is the least-norm one: see `kernel_recovery`.
 
     Example:

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvers.arrays import Array, real_array
+from solvers.card import Card
 
 T = TypeVar("T", bound=np.generic)
 
@@ -108,8 +109,8 @@ def gaussian_kernel(n: int | Sequence[int], width: float) -> Array:
     return _torus(factors)
 
 
-@dataclass(frozen=True)
-class DualKernel:
+@dataclass(frozen=True, repr=False)
+class DualKernel(Card):
     """A symmetric circulant positive semidefinite matrix Σ = E[J Jᵀ] over a circle (n,) or a torus (H, W).
 
     Example:

@@ -20,11 +20,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from solvers.arrays import Array, real_array
+from solvers.card import Card
 from solvers.filters.dual_kernel import DualKernel
 
 
-@dataclass(frozen=True)
-class SpectralFilter:
+@dataclass(frozen=True, repr=False)
+class SpectralFilter(Card):
     """A linear shift-invariant filter: gains on the Fourier coefficients, called on a signal.
 
     Example:

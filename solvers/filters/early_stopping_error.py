@@ -20,12 +20,13 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
 from solvers.arrays import Array, real_array
+from solvers.card import Card
 from solvers.filters.dual_kernel import DualKernel
 from solvers.filters.early_stopping import early_stopping_filter
 
 
-@dataclass(frozen=True)
-class ErrorSplit:
+@dataclass(frozen=True, repr=False)
+class ErrorSplit(Card):
     """‖x̂_t − x‖₂² at each of the steps, in its parts; all in the squared units of the signal, summed over pixels.
 
     Example:
@@ -47,8 +48,8 @@ class ErrorSplit:
         return np.asarray(self.signal + self.noise + self.cross)
 
 
-@dataclass(frozen=True)
-class StoppingTime:
+@dataclass(frozen=True, repr=False)
+class StoppingTime(Card):
     """The step t at which the predicted error is least: see `best_stopping_time`.
 
     Example:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from solvers.arrays import Array
+from solvers.card import Card
 from solvers.interpolation.problem import InterpolationProblem, check_interpolation
 from solvers.interpolation.row_space import Found
 from solvers.regularizers import regularizer_from_name
@@ -37,8 +38,8 @@ Interpolating = Regularizer | Potential
 """What can be minimized over the predictors that fit."""
 
 
-@dataclass(frozen=True)
-class Interpolation:
+@dataclass(frozen=True, repr=False)
+class Interpolation(Card):
     """A predictor that fits, and what is proved about it."""
 
     beta: Array

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from solvers.arrays import Array, real_array
+from solvers.card import Card
 from solvers.relu.largest_unit import LargestUnit, activation, largest_unit, local_maxima
 from solvers.solution import Status
 
@@ -35,8 +36,8 @@ class GlobalOptimum(Enum):
         return self.value
 
 
-@dataclass(frozen=True)
-class ReluSolution:
+@dataclass(frozen=True, repr=False)
+class ReluSolution(Card):
     """A two-layer network f(x) = Σ_j a_j σ(w_j · x) with margins of at least one, and what is proved about its norm."""
 
     value: float
@@ -67,8 +68,8 @@ class ReluSolution:
         return np.asarray(activation(real_array("X", X) @ self.neurons.T, self.slope) @ self.output_weights)
 
 
-@dataclass(frozen=True)
-class ReluCertificate:
+@dataclass(frozen=True, repr=False)
+class ReluCertificate(Card):
     """Whether a network's norm is the least, and the evidence."""
 
     verdict: GlobalOptimum

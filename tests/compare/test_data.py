@@ -257,9 +257,9 @@ def test_a_frame_a_path_and_arrays_are_data_too(tmp_path):
         load(frame.assign(y=0)[["y", "a", "label"]])
     with pytest.raises(DataError, match="the label column 'label' is empty in 1 row;"):
         load(frame.assign(label=["no", None, "yes"]))
-    with pytest.raises(DataError, match="holds 'x' .*, which is not a number"):
+    with pytest.raises(DataError, match=r"holds 'x' .*, which is not a number"):
         load(frame.assign(a="x"))
-    with pytest.raises(DataError, match="holds '1' .category., which is not a number"):
+    with pytest.raises(DataError, match=r"holds '1' .category., which is not a number"):
         load(frame.assign(a=pd.Categorical([1, 2, 1])))
     np.testing.assert_array_equal(load(frame.assign(a=[Decimal("1.5"), 2, 3.0])).X, found[0].X)
     np.testing.assert_array_equal(load(frame[["a", "b"]], frame[["label"]]).y, [-1, 1, -1])

@@ -61,7 +61,7 @@ def test_images_keep_their_size_unless_one_is_asked_for(animals: Path) -> None:
     found = load_image_folder(animals).images
     np.testing.assert_array_equal([image.pixels[0] for image in found], load(animals).images)
     assert [image.pixels.shape for image in load_images(["camera"])] == [(1, 512, 512)]
-    with pytest.raises(DataError, match="no usable image.*whole pixels ≥ 2; got 0"):
+    with pytest.raises(DataError, match=r"no usable image.*whole pixels ≥ 2; got 0"):
         load_image_folder(animals, 0)
 
 

@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import fields, is_dataclass
 
+import numpy as np
+import pytest
+
+import gd
+import solvers
 from solvers import L2, Bridge, max_margin
-from solvers.card import in_words
+from solvers.card import Card, in_words
+
+GIVEN = ("Mahalanobis", "HyperbolicEntropy", "DiagonalPotential", "DifferencePotential", "BalancedPotential",
+         "DensityInit", "FunctionWeight", "Oracle")  # fmt: skip
+"""What a user makes of arrays: their calls print as they were written."""
+
+
+def holds_arrays(cls) -> bool:
+    """Whether a field is of arrays or tensors."""
+    return any("Array" in str(field.type) or "Tensor" in str(field.type) for field in fields(cls))
+
+
+@pytest.mark.parametrize("package", [solvers, gd])
+def test_every_result_with_arrays_is_a_card(package) -> None:
+    public = {name: getattr(package, name) for name in package.__all__ if name not in GIVEN}
+    results = {name: value for name, value in public.items() if is_dataclass(value)}
+    with_arrays = {name: value for name, value in results.items() if holds_arrays(value)}
+    assert len(with_arrays) >= 10
+    assert [name for name, value in with_arrays.items() if not issubclass(value, Card)] == []
 
 
 def test_a_solution_prints_status_and_proof_not_arrays() -> None:
