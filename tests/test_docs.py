@@ -8,10 +8,13 @@ exists, that no page or script names what is not there, and that the reference l
 import ast
 import contextlib
 import importlib
+import importlib.util
+import inspect
 import json
 import re
 import runpy
 import shlex
+from enum import Enum
 from pathlib import Path
 
 import click
@@ -97,6 +100,23 @@ def test_every_public_name_is_in_the_reference_once(package):
         name for page in pages for name in re.findall(r"^\.\. (?:auto\w+|py:data):: (\w+)$", page, re.MULTILINE)
     )
     assert listed == sorted(public.__all__)
+
+
+@pytest.mark.parametrize("package", ["solvers", "gd", "compare", "proofs"])
+def test_signatures_are_written_so_that_sphinx_can_lay_them_out(package):
+    """It prints what Python cannot parse, such as a default <function f at 0x…>, on one line with its raw names."""
+    spec = importlib.util.spec_from_file_location("plain_docstrings", DOCS / "extensions" / "plain_docstrings.py")
+    extension = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(extension)
+    public = importlib.import_module(package)
+    for thing in (getattr(public, name) for name in public.__all__):
+        if inspect.isfunction(thing) or (inspect.isclass(thing) and not issubclass(thing, (Exception, Enum))):
+            signature = inspect.signature(thing)
+            plain = signature.replace(
+                parameters=[p.replace(annotation=p.empty) for p in signature.parameters.values()],
+                return_annotation=signature.empty,
+            )
+            ast.parse(f"def f{extension.parsable(str(plain))}: ...")
 
 
 @pytest.mark.parametrize("script", GALLERY, ids=lambda script: script.stem)

@@ -227,7 +227,7 @@ class Section:
     """The heading."""
     text: str = ""
     """Plain text, paragraphs separated by an empty line: what is compared. One indented by four spaces is a formula,
-    or code where it begins with `>>> `."""
+    or code where it begins as a Python session does."""
     columns: Sequence[Column] = ()
     """Of the table."""
     rows: Sequence[Mapping[str, Value]] = ()

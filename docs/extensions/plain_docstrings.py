@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 SIGNS = re.compile(r"(``.*?``|`[^`]*`)|([\\*|])|(?<=\w)(_)(?!\w)|(\^_|__)")
 COLON = "\ue000"  # a private character, which no docstring has
 ALIAS = re.compile(r"TypeAliasForwardRef\('(\w+)'\)")
+OBJECT = re.compile(r"(= ?)<[^<>]*(?:<[^<>]*>[^<>]*)*>")  # a default without a literal, as `repr` writes it
 SECTIONS = ("Args:", "Attributes:", "Returns:", "Raises:", "Yields:", "Reference:", "References:", "Example:", "Note:")
 
 
@@ -70,7 +71,17 @@ def plain_types(
     app: Sphinx, what: str, name: str, thing: object, options: object, arguments: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
     """Sphinx: a signature has been read. An alias within another type is written as its name."""
-    return tuple(part and ALIAS.sub(r"\1", part) for part in (arguments, returns))  # type: ignore[return-value]
+    arguments, returns = (part and ALIAS.sub(r"\1", part) for part in (arguments, returns))
+    return arguments and parsable(arguments), returns
+
+
+def parsable(arguments: str) -> str:
+    """The arguments as Python can read them: what it cannot read Sphinx prints without a layout, and with raw names.
+
+    >>> parsable("(shape: ~numpy.Shape = (1,), data: dict = <factory>)")
+    '(shape: ~numpy.Shape = (1,), data: dict = ...)'
+    """
+    return OBJECT.sub(r"\1...", arguments)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

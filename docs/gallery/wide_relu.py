@@ -28,5 +28,5 @@ for number, width in enumerate((40, 400, 4000)):
 axes.plot(grid, weighted_spline(x, y, init)(grid), "C7--", lw=2, label="weighted spline")
 axes.plot(x, y, "ko", mfc="C7", mec="C7", label="data")
 axes.set(xlabel="x", ylabel="g(x)")
-axes.legend(ncols=2, loc="upper center")
+axes.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 plt.show()

@@ -275,8 +275,10 @@ def test_indices_and_powers_are_typeset_and_names_of_files_are_not():
 
 def test_wide_tables_name_their_cells_for_narrow_screens():
     columns = [Column(name, f"{name}<") for name in "abcd"]
-    page = Page(Report("t", (Section("s", "", columns, [dict.fromkeys("abcd", 1.0)]),), Provenance()).to_html())
-    assert [a.get("data-label") for tag, a in page.elements if tag == "td"] == [None, "b<", "c<", "d<"]
+    for first, label in (("a word", None), (4, "a<")):  # a number alone does not say what it is
+        rows = [dict.fromkeys("abcd", 1.0) | {"a": first}]
+        page = Page(Report("t", (Section("s", "", columns, rows),), Provenance()).to_html())
+        assert [a.get("data-label") for tag, a in page.elements if tag == "td"] == [label, "b<", "c<", "d<"]
 
 
 def test_two_plots_share_no_id_and_each_says_what_it_shows(report):
