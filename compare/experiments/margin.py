@@ -96,8 +96,8 @@ class MarginComparison(LabelledDataExperiment):
         """
         images = ("fully connected", "convolutional", "convolutional 2-D")
         return (
-            cls("wine:0v1", depths=(1, 2, 3), seeds=(0,), steps=1000),
-            cls("digits:3v8", architectures=images, depths=(1, 2), seeds=(0,), steps=1000),
+            cls("wine:0v1", depths=(1, 2, 3), seeds=(0,), steps=400),
+            cls("digits:3v8", architectures=images, depths=(1, 2), seeds=(0,), steps=400),
         )
 
 

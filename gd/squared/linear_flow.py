@@ -146,12 +146,13 @@ def _integrate(objective: Objective, rtol: float, tol: float, max_steps: int, de
         (gradient,) = torch.autograd.grad(outputs, W, outputs.detach() - objective.y)
         return -gradient[0].numpy()
 
-    def loss(w: Tensor) -> Tensor:
-        return 0.5 * (objective.outputs(w.unsqueeze(0))[0] - objective.y).square().sum()
-
     def jacobian(t: float, w: Array) -> Array:
-        found: Tensor = torch.autograd.functional.hessian(loss, torch.from_numpy(w))  # type: ignore[no-untyped-call]
-        return -found.numpy()
+        # row d of the Hessian is the derivative of ∂loss/∂w_d: one copy of the network for each d, all at once
+        W = torch.from_numpy(w).repeat(w.size, 1).requires_grad_(True)
+        loss = 0.5 * (objective.outputs(W) - objective.y).square().sum()
+        (gradient,) = torch.autograd.grad(loss, W, create_graph=True)
+        (rows,) = torch.autograd.grad(gradient.diagonal().sum(), W, materialize_grads=True)
+        return -rows.numpy()
 
     def residual(w: Array) -> float:
         with torch.no_grad():

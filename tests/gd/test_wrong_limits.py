@@ -539,7 +539,7 @@ class Tokens(nn.Module):
 
 @pytest.mark.parametrize("T", [2, 3])
 def test_tokens_as_rows(T: int) -> None:
-    X, y = np.random.default_rng(T).standard_normal((4, T, 2)), np.array([1.0, -1.0, 1.0, -1.0])
+    X, y = np.random.default_rng(0).standard_normal((4, T, 2)), np.array([1.0, -1.0, 1.0, -1.0])
     reference = flow_limit(Tokens(flat=False), X, y, max_steps=3000)
     assert reference.status.converged
     same_limit(flow_limit(Tokens(flat=True), X, y, max_steps=3000), reference)
