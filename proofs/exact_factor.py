@@ -33,6 +33,8 @@ from proofs.kernels import rational_kernels
 _X = sympy.Symbol("x")
 _STURM_UP_TO = 60_000
 """Up to this degree²·bits roots are counted by Sturm's theorem, measured below two seconds; beyond, by isolation."""
+PRECISIONS = (256, 1024, 4096)
+"""Bits in which roots are isolated, until it is known on which side of the circle, or of ±2, each lies."""
 _PAIRS = 4
 """Up to so many split pairs r, 1/r minimal polynomials are computed: their degree is at most 2^(pairs + 1)."""
 
@@ -198,7 +200,7 @@ def halves(q: fmpz_poly) -> tuple[fmpz_poly, list[fmpz_poly]]:
 
 def inside(f: fmpz_poly) -> list[acb]:
     """The roots of f in the open unit disc as balls, half of them all; the precision grows until each is decided."""
-    for precision in (ctx.prec, 1024, 4096):
+    for precision in PRECISIONS:
         with bits(precision):
             roots = isolated_roots(f)
         found = [r for r in roots if abs(r) < 1]
@@ -210,8 +212,10 @@ def inside(f: fmpz_poly) -> list[acb]:
 def roots_on_the_circle(f: fmpz_poly) -> tuple[int, str]:
     """How many roots an irreducible f = ±x^deg·f(1/x) has on |x| = 1, and how they are counted.
 
-    f = x^m F(x + 1/x) has them where F has real roots in [−2, 2]; of isolated roots those count that are not proved
-    outside. An odd degree means f = x ∓ 1.
+    f = x^m F(x + 1/x) has them where F has real roots in [−2, 2], never at ±2, for f is irreducible. Isolated roots
+    are known in more and more bits until each is proved inside or outside. An odd degree means f = x ∓ 1.
+
+    Raises ArithmeticError where 4096 bits do not tell.
     """
     if f.degree() % 2:
         return 1, "odd degree"
@@ -219,8 +223,12 @@ def roots_on_the_circle(f: fmpz_poly) -> tuple[int, str]:
     coefficients = [int(v) for v in F.coeffs()]
     if F.degree() ** 2 * max(abs(v).bit_length() for v in coefficients) <= _STURM_UP_TO:
         return sympy.Poly(coefficients[::-1], _X).count_roots(-2, 2), "Sturm"
-    real = [root.real for root in isolated_roots(F) if root.imag == 0]
-    return sum(not abs(root) > 2 for root in real), "isolated in balls"
+    for precision in PRECISIONS:
+        with bits(precision):
+            real = [abs(root.real) for root in isolated_roots(F) if root.imag == 0]
+            if all(size > 2 or size < 2 for size in real):
+                return sum(bool(size < 2) for size in real), "isolated in balls"
+    raise ArithmeticError(f"the roots of {F} could not be told from ±2 in {PRECISIONS[-1]} bits")
 
 
 def _in_the_middle(f: fmpz_poly) -> fmpz_poly:

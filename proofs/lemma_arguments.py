@@ -6,6 +6,7 @@ Each is a generator of steps like those of a claim; it is handed the lags as a p
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,8 +75,8 @@ def _factored(r: Sequence[fmpq]) -> Iterator[Step]:
     product = fmpz_poly([content])
     for f, power in powers:
         product *= f**power
-    shown = " · ".join(f"({shorten(written(f), 60)})^{power}" for f, power in powers)
-    yield check(f"q = x^n Σ r_j (x^j + x^−j), times {unit}: {content} · {shown}").decided(
+    shown = " · ".join([str(content), *(f"({shorten(written(f), 60)})^{power}" for f, power in powers)])
+    yield check(f"q = x^n Σ r_j (x^j + x^−j), times {unit}: {shown}").decided(
         product == q, "multiplied out; equal in ℤ[x]", kind=Kind.PROVED
     )
     for f, power in powers:
@@ -119,18 +120,18 @@ def _within(gaps: Sequence[arb], scale: arb) -> Step:
     holds = Truth.of(bool(largest < arb(10) ** -30 * scale), any(gap > 0 for gap in gaps))
     return instance("the intervals of c: every lag of c⋆c encloses that of Σ a_i⋆a_i").decided(
         holds,
-        f"ball arithmetic: |c⋆c − Σ a_i⋆a_i| < {float(largest.upper()):.1e}",
+        f"ball arithmetic: |c⋆c − Σ a_i⋆a_i| ≤ {float(largest.upper()):.1e}",
         counterexample={"|c⋆c − Σ a_i⋆a_i|": f"≥ {float(largest.lower()):.3e}"},
     )
 
 
 def _folded(kernels: Sequence[Vector], r: Sequence[fmpq], dim: int) -> Step:
-    circle = [fmpq(0)] * dim
+    circle: dict[int, fmpq] = defaultdict(fmpq)  # D may be large, and most entries are zero
+    direct: dict[int, fmpq] = defaultdict(fmpq)
     for lag, value in enumerate(r):
         circle[lag % dim] += value
         if lag:
             circle[-lag % dim] += value
-    direct = [fmpq(0)] * dim
     for a in kernels:
         for (k, left), (m, right) in itertools.product(enumerate(a), repeat=2):
             direct[(m - k) % dim] += left * right

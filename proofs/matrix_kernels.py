@@ -17,7 +17,19 @@ import itertools
 from collections.abc import Iterator, Sequence
 from math import gcd, lcm
 
-from flint import Ordering, acb, acb_poly, arb, fmpq, fmpq_poly, fmpz_mpoly, fmpz_mpoly_ctx, fmpz_poly, nmod_mat
+from flint import (
+    Ordering,
+    acb,
+    acb_poly,
+    arb,
+    fmpq,
+    fmpq_mpoly_ctx,
+    fmpq_poly,
+    fmpz_mpoly,
+    fmpz_mpoly_ctx,
+    fmpz_poly,
+    nmod_mat,
+)
 
 from proofs.balls import bits
 from proofs.claim import Kind, Step
@@ -28,6 +40,7 @@ Matrix = Sequence[Sequence[fmpq]]
 Point = tuple[int, int]
 _PRIME = (1 << 61) - 1
 _PLANE = fmpz_mpoly_ctx.get(("x", "y"), Ordering.lex)
+_RATIONAL = fmpq_mpoly_ctx.get(("x", "y"), Ordering.lex)
 
 
 # Input channels
@@ -99,7 +112,7 @@ def spectrum(kernels: Sequence[Matrix]) -> dict[Point, fmpq]:
 def planar_steps(r: dict[Point, fmpq]) -> Iterator[Step]:
     """Each factor of q: it has a mirror image, an even power, or splits along a line; else there is no c."""
     q = _integral(r)
-    content, powers = q.factor()
+    content, powers = factors(q)
     product = _PLANE.constant(content)
     for f, power in powers:
         product *= f**power
@@ -151,7 +164,7 @@ def planar_factor(r: dict[Point, fmpq], precision: int = 256) -> dict[Point, arb
     with bits(precision):
         shape: dict[Point, acb] = {(0, 0): acb(1)}
         taken: list[fmpz_mpoly] = []
-        for f, power in _integral(r).factor()[1]:
+        for f, power in factors(_integral(r))[1]:
             mirror = _mirrored(f)
             if mirror not in (f, -f):
                 if mirror not in taken and -mirror not in taken:
@@ -185,6 +198,23 @@ def _integral(r: dict[Point, fmpq]) -> fmpz_mpoly:
     unit = lcm(*(int(v.q) for v in r.values()))
     low = [min(lag[axis] for lag in r) for axis in (0, 1)]
     return _PLANE.from_dict({(s - low[0], t - low[1]): int((v * unit).p) for (s, t), v in r.items()})
+
+
+def factors(q: fmpz_mpoly) -> tuple[int, list[tuple[fmpz_mpoly, int]]]:
+    """The content and the irreducible factors of q over ℤ with their powers.
+
+    By way of ℚ[x, y]: flint sorts factors over ℤ by coefficients that have to be machine integers.
+    """
+    found: list[tuple[fmpz_mpoly, int]] = []
+    leading = int(q.leading_coefficient())
+    for f, power in _RATIONAL.from_dict({point: fmpq(v) for point, v in q.to_dict().items()}).factor()[1]:
+        terms = f.to_dict()
+        unit = lcm(*(int(v.q) for v in terms.values()))
+        whole = {point: int((v * unit).p) for point, v in terms.items()}
+        divisor = gcd(*whole.values())
+        found.append((_PLANE.from_dict({point: v // divisor for point, v in whole.items()}), int(power)))
+        leading //= int(found[-1][0].leading_coefficient()) ** int(power)
+    return leading, found
 
 
 def _mirrored(f: fmpz_mpoly) -> fmpz_mpoly:

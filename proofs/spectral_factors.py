@@ -54,7 +54,7 @@ def _algebraic(formula: Formula, size: int) -> Iterator[Step]:
             f"a, b = {label}: g = {found.rational}, split {pieces}; half of the split roots are inside the disc"
         ).decided(
             holds,
-            f"roots isolated in balls; |c⋆c − Σ a_i⋆a_i| < {float(gap.upper()):.1e}",
+            f"roots isolated in balls; |c⋆c − Σ a_i⋆a_i| ≤ {float(gap.upper()):.1e}",
             counterexample={"kernels": label},
             residual=f"{float(gap.lower()):.3e}",
         )

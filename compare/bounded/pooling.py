@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from compare.bounded.signals import Signals
-from compare.margin.evidence import LEFT, RESOLUTION, grows, of_kkt, place_before
+from compare.margin.evidence import LEFT, RESOLUTION, grows, kkt_check, place_before
 from compare.margin.margin_predictions import kkt_residual
 from compare.reports.report import Check, Column, Evidence, Section, Value
 from gd.flow.flow_limit import flow_limit
@@ -173,10 +173,9 @@ def pooled_limits(signals: Signals, kernel: int, pool: int, channels: int, seed:
 def checks_of(found: PooledLimit) -> list[Check]:
     """KKT points; and the optimum of (1)."""
     data, label = found.signals, f"{found.name}, C={found.channels}, {found.signals.name}"
-    kkt = of_kkt(found.limit, found.model, data.X, data.y)
-    reason = "" if found.limit.status.converged else str(found.limit.status)
     kind = "depth 3" if isinstance(found.model, ThreeLayerCNN) else "pooling"
-    checks = [Check.of(f"{kind}: {label}: the flow ends at a KKT point", kkt, RESOLUTION, reference=KKT, reason=reason)]
+    statement = f"{kind}: {label}: the flow ends at a KKT point"
+    checks = [kkt_check(statement, found.limit, found.model, data.X, data.y, KKT)]
     return checks if found.optimum is None else [*checks, optimum_check(found)]
 
 

@@ -151,7 +151,7 @@ def rate_section(
     k: int = 1024,
     seeds: Sequence[int] = tuple(range(16)),
     levels: Sequence[float] = (0.1, 0.2, 0.4),
-    dimensions: Sequence[int] = (3, 5, 9),
+    dimensions: Sequence[int] = (3, 8, 21),
     lengths: Sequence[int] = (64, 128, 256),
 ) -> Section:
     """The exponents of the error in the noise, the dimension and the length."""

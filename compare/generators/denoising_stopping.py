@@ -7,6 +7,7 @@ time to stop, predicted from their spectra and measured on the network.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from compare.reports.curves import Curve, curve_plot
 from compare.reports.report import Check, Column, Evidence, Figure, Section
 from compare.reports.tables import table
 from gd.images.descend_image import descend_image
+from gd.images.stopping_rules import NoiseLevel
 from gd.images.two_layer_generator import TwoLayerGenerator
 from solvers.arrays import Array
 from solvers.filters.dual_kernel import DualKernel, dual_kernel, gaussian_kernel
@@ -79,8 +81,10 @@ def steps_to_fit(x: Array, width: float, k: int, seeds: Sequence[int], share: fl
     def fitted(targets: Array, steps: int) -> Array:
         net = TwoLayerGenerator(x.size, k, u, seeds=seeds, scale=length)
         step = share / dual_kernel(u).largest
-        path = descend_image(net, targets, steps=steps, step=step, reduction="half_sum", snapshots=2)
-        return path.iterations_to(FITTED * np.mean(x**2))
+        level = float(FITTED * np.mean(x**2))
+        rules = [NoiseLevel(math.sqrt(level), name="fitted")]
+        path = descend_image(net, targets, steps=steps, step=step, reduction="half_sum", rules=rules, snapshots=2)
+        return path.iterations_to(level)
 
     signal = fitted(x, 200)
     longest = int(SOONER * np.where(np.isfinite(signal), signal, 1.0).max()) + 1

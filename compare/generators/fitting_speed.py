@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -117,7 +118,8 @@ def where(fit: Fit) -> str:
 
 
 def checks(fits: Sequence[Fit], plan: GeneratorComparison) -> list[Check]:
-    """i and ii: every seed's ratio at least 10. iii and iv: less than i, and next to nothing at 16 times and more."""
+    """i and ii: every seed's ratio at least 10. iii and iv: less than i, falling with the number of parameters, and
+    next to nothing at 16 times and more."""
     made = [order_of_magnitude(fit, where(fit), plan) for fit in fits if NUMERAL[fit.kind] in STRUCTURED]
     first = {(fit.asked, fit.image.name): fit for fit in fits if NUMERAL[fit.kind] == "i"}
     for fit in fits:
@@ -126,7 +128,11 @@ def checks(fits: Sequence[Fit], plan: GeneratorComparison) -> list[Check]:
                 made.append(smaller_effect(fit, beside, plan))
             if fit.reached >= HIGH:
                 made.append(vanished_effect(fit, plan))
-    return made
+    free: dict[tuple[str, str], list[Fit]] = {}
+    for fit in sorted(fits, key=lambda fit: fit.asked):
+        if NUMERAL[fit.kind] not in STRUCTURED:
+            free.setdefault((fit.kind, fit.image.name), []).append(fit)
+    return made + [falling_effect(several, plan) for several in free.values() if len(several) > 1]
 
 
 def smaller_effect(fit: Fit, beside: Fit, plan: GeneratorComparison) -> Check:
@@ -135,12 +141,28 @@ def smaller_effect(fit: Fit, beside: Fit, plan: GeneratorComparison) -> Check:
     Where noise was stopped a ratio is a lower bound, and the quotient is known from one side only.
     """
     statement = f"the effect is smaller than that of i bilinear ({where(fit)})"
+    reason = "measured: (noise / image) over (noise / image of i), worst seed"
+    reason += "; noise was stopped for i, so at most this" * beside.bound_only
+    return effect_below(statement, fit, beside, plan, reason)
+
+
+def falling_effect(several: Sequence[Fit], plan: GeneratorComparison) -> Check:
+    """Noise / image iterations fall from each overparameterization to the next one, for the worst seed."""
+    first = several[0]
+    factors = "× → ".join(f"{fit.asked:g}" for fit in several)
+    place = f"{NUMERAL[first.kind]} {first.kind}, {first.image.name}"
+    statement = f"the effect falls with the overparameterization, {factors}× ({place})"
+    ratios = ", ".join(span(fit.ratios, ".3g", "≥ " if fit.bound_only else "") or "not known" for fit in several)
+    reason = f"measured: noise / image over the same at the next smaller one, worst pair and seed; they are {ratios}"
+    return Check.worst(effect_below(statement, fit, beside, plan, reason) for beside, fit in pairwise(several))
+
+
+def effect_below(statement: str, fit: Fit, beside: Fit, plan: GeneratorComparison, reason: str) -> Check:
+    """That noise / image iterations of one fit are less than those of another, for the worst seed."""
     if (why := unknown((fit, beside), plan)) is not None:
         return Check.not_reached(statement, None, why=why, reference=HAND)
     assert fit.noise_steps is not None
     assert beside.noise_steps is not None
-    reason = "measured: (noise / image) over (noise / image of i), worst seed"
-    reason += "; noise was stopped for i, so at most this" * beside.bound_only
     seeds = zip(fit.ratios / beside.ratios, np.isinf(fit.noise_steps), np.isinf(beside.noise_steps), strict=True)
     return Check.worst(
         Check.of(

@@ -19,6 +19,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from compare.measures import angle
+from compare.reports.report import Check
 from compare.reports.verdict import Evidence
 from gd.data import check_data
 from gd.flow.limit import Limit
@@ -157,6 +159,24 @@ def of_kkt(limit: Limit, model: nn.Module, X: ArrayLike, y: ArrayLike) -> Eviden
     # the flow's own residual is the rate at which it still turns: what is of its order is no rest elsewhere
     moving = figure > RESOLUTION and figure <= LEFT * own
     return Evidence(figure, math.inf if moving else LEFT * abs(own - float(limit.path.residual[at])))
+
+
+def kkt_check(statement: str, limit: Limit, model: nn.Module, X: ArrayLike, y: ArrayLike, reference: str) -> Check:
+    """That the flow ends at a KKT point; where that is not reached, what is still moving."""
+    reason = "" if limit.status.converged else str(limit.status)
+    check = Check.of(statement, of_kkt(limit, model, X, y), RESOLUTION, reference=reference, reason=reason)
+    return check if check.verdict.tested or reason else replace(check, reason=unsettled(limit))
+
+
+def unsettled(limit: Limit) -> str:
+    """What is still moving where the integration ended."""
+    if grows(limit):
+        rate = limit.integrated.growth
+        return f"small weights still grow, by {rate:.2g} for each unit of ln‖w‖: a saddle that the flow has not left"
+    turned = limit.integrated.turned
+    return (
+        f"the direction still turns: by {turned:.1g} rad while ln‖w‖ grew by its last quarter, to {limit.log_norm:.0f}"
+    )
 
 
 def force_residual(limit: Limit, model: nn.Module, X: ArrayLike, y: ArrayLike) -> float:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from compare.data.dataset import Dataset
-from compare.margin.evidence import RESOLUTION, of_kkt
+from compare.margin.evidence import kkt_check
 from compare.margin.margin_predictions import kkt_residual
 from compare.measures import angle
 from compare.reports.report import Check, Column, Report, Section, Value
@@ -124,10 +124,8 @@ def section(found: Sequence[PaddedNetwork], dataset: Dataset) -> Section:
 def check_of(case: PaddedNetwork, dataset: Dataset) -> Check:
     """The flow ends at a KKT point of this network's own problem."""
     network = f"{case.padding} padding, kernel {case.kernel}, L={case.depth}, seed {case.seed}"
-    found = of_kkt(case.limit, case.model, dataset.X, dataset.y)
-    reason = "" if case.limit.status.converged else str(case.limit.status)
     statement = f"{network}: the flow ends at a KKT point"
-    return Check.of(statement, found, RESOLUTION, reference=REFERENCE, reason=reason)
+    return kkt_check(statement, case.limit, case.model, dataset.X, dataset.y, REFERENCE)
 
 
 def row(case: PaddedNetwork, dataset: Dataset) -> dict[str, Value]:

@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
-from compare.experiments.generators import GeneratorComparison
+from compare.experiments.generators import PHOTOGRAPHS, GeneratorComparison
 from compare.generators.denoising_bands import band_gap, learned, order_check, power_check, two_layer_errors
 from compare.generators.denoising_filter import (
     example_signal,
     noisy_copies,
+    psnr,
     train_widths,
     width_exponent_check,
+)
+from compare.generators.denoising_images import (
+    DecoderTraining,
+    baselines,
+    decoder_estimates,
+    noisy_images,
+    photograph_checks,
 )
 from compare.generators.denoising_labels import corrupted_run, early_check, label_curves, memorizing_check, two_digits
 from compare.generators.denoising_rates import exponent_check, filter_exponent, rate_series
 from compare.generators.denoising_stopping import first_check, steps_to_fit, stopping_check
 from compare.generators.fit_pairs import fit_pair
-from compare.generators.fitting_speed import order_of_magnitude, smaller_effect
-from compare.generators.image_sources import Image, shipped
+from compare.generators.fitting_speed import falling_effect, order_of_magnitude, smaller_effect, vanished_effect
+from compare.generators.image_sources import Image, load_images, shipped
 from compare.generators.layer_distances import distance_check
+from compare.generators.many_images import SEVERAL_ORDERS, apart_check, fit_batch, many_batches, orders_check
 from compare.generators.recovery_sections import follow_line, trajectory_check, trajectory_gap
-from compare.generators.recovery_transition import explicit_draws, located, proportional_check
+from compare.generators.recovery_transition import (
+    TRIED_WITHOUT,
+    explicit_draws,
+    located,
+    proportional_check,
+    recover,
+    transition_checks,
+)
+from compare.generators.toy_model import ALMOST, PUBLISHED, fit_toy, toy_check
 from compare.mutants.trial import Mutant, Trial
 from compare.reports.report import Check
+from solvers.arrays import Array
 from solvers.filters.compressive_sensing import gaussian_measurement
 from solvers.filters.dual_kernel import DualKernel, dual_kernel, gaussian_kernel
 from solvers.filters.early_stopping_error import best_stopping_time
@@ -42,7 +61,7 @@ def trial(row: str, data: str, right: list[tuple[str, Check]], wrong: list[tuple
 def rate_trial() -> Trial:
     """The exponents of the error of denoising, and those of its root, and of noise that is not averaged."""
     right, wrong = [], []
-    for name, (across, found) in rate_series(1024, range(16), (0.1, 0.2, 0.4), (3, 7, 15), (32, 64, 128)).items():
+    for name, (across, found) in rate_series(512, SEEDS, (0.1, 0.2, 0.4), (3, 7, 15), (32, 64, 128)).items():
         filtered = filter_exponent(across, found)
         short = name.split(",")[0]
         right.append((f"the filter's exponent in {short}", exponent_check(short, filtered, across, found)))
@@ -97,7 +116,7 @@ def width_trial() -> Trial:
 
 
 def recovery_trial() -> Trial:
-    """The explicit trajectory of few measurements, other kernels and steps; and how m* grows with the dimension."""
+    """The explicit trajectory of few measurements, other kernels and steps."""
     x, u, k = example_signal(64), gaussian_kernel(64, 0.1), 512
     A = gaussian_measurement(12, (64,), seed=1)
     path, step = follow_line(x, u, A, k, 60)
@@ -112,12 +131,95 @@ def recovery_trial() -> Trial:
     for claim, (kernel, at) in others.items():
         gap = trajectory_gap(x, path, kernel, A, at)
         wrong.append((claim, trajectory_check(claim, gap, k), gap))
+    return trial("few measurements", "three low frequencies", right, wrong)
+
+
+def transition_trial() -> Trial:
+    """Where networks end that are trained to convergence, from how many measurements, and how m* grows with p."""
+    p, counts, channels, draws = 3, (4, 6, 9, 13, 19), 128, 8
+    network = [recover(p, m, seed, channels) for m in counts for seed in range(draws)]
+    ends = located(network, "trained")
+    without = located([recover(p, m, seed, None) for m in TRIED_WITHOUT for seed in range(draws)], "unfiltered")
+    halved = [replace(d, limit=recover(p, d.count // 2, i % draws, None).limit) for i, d in enumerate(network)]
+    elsewhere = [replace(d, gap=d.other) for d in network]
+    end, same, fewer, _ = transition_checks(network, ends, without, p, channels)
+    right = [("the end is the explicit limit", end), ("m* is its m*", same), ("m* is less than half", fewer)]
+    no_filter = transition_checks(elsewhere, ends, without, p, channels)[0]
+    shifted = transition_checks(halved, ends, without, p, channels)[1]
+    alike = transition_checks(network, without, without, p, channels)[2]
+    wrong = [
+        ("the end is the limit without interpolation", no_filter, 1.0),
+        ("m* is that of half as many measurements", shifted, math.log(2.0)),
+        ("without filters, too, m* is less than half", alike, 1.0),
+    ]
     dimensions = (3, 9, 15)
-    stars = [located(explicit_draws(p, 20), "limit") for p in dimensions]
+    stars = [located(explicit_draws(each, 20), "limit") for each in dimensions]
     right.append(("m* ∝ p", proportional_check(dimensions, stars)))
     for claim, power in (("m* ∝ √p", 0.5), ("m* ∝ p²", 2.0), ("m* does not depend on p", 0.0)):
         wrong.append((claim, proportional_check(dimensions, stars, power), abs(power - 1.0)))
-    return trial("few measurements", "lowest frequencies", right, wrong)
+    return trial("how few measurements", "lowest frequencies", right, wrong)
+
+
+def toy_trial() -> Trial:
+    """The toy model: almost an order of magnitude between a step and noise, not the other way round."""
+    fit = fit_toy(PUBLISHED, 3000)
+    swapped = replace(fit, step=np.minimum(fit.noise, fit.steps), noise=fit.step)
+    alone = replace(fit, noise=fit.step)
+    right = [("almost an order of magnitude", toy_check(fit, "almost an order of magnitude", ALMOST))]
+    wrong = [
+        ("noise before the step", toy_check(swapped, "noise before the step", ALMOST), 2.0 * ALMOST),
+        ("a step before itself", toy_check(alone, "a step before itself", ALMOST), ALMOST),
+    ]
+    return trial("toy model", "a step and noise", right, wrong)
+
+
+def many_trial() -> Trial:
+    """Many images: bands of images and noise, orders of magnitude; images for noise, and the two exchanged."""
+    x = np.linspace(-2, 2, 16)
+    hills = [
+        Image(f"hill {i}", np.exp(-np.add.outer((x - at) ** 2, x**2))[None]) for i, at in enumerate((-0.5, 0, 0.5))
+    ]
+    plan = GeneratorComparison(many=hills, many_steps=150, size=16)
+    (batch,) = (fit_batch(seeds, read, plan) for seeds, read in many_batches(plan))
+    curves = {"images": batch.images, "noise": batch.noise}
+    swapped = {"images": batch.noise, "noise": batch.images}
+    alone = {"images": batch.images, "noise": batch.images}
+    right = [("bands apart", apart_check(curves, (), plan))]
+    wrong = [
+        ("bands apart, noise below the images", apart_check(swapped, (), plan), 1.0),
+        ("bands apart, images for noise", apart_check(alone, (), plan), 1.0),
+        ("several orders, images for noise", orders_check(alone, (), plan), SEVERAL_ORDERS),
+    ]
+    return trial("many images", "three hills", right, wrong)
+
+
+def photograph_trial() -> Trial:
+    """Denoising photographs: the decoder stopped in time, before its first step, and exchanged with the noisy image."""
+    training = DecoderTraining(channels=24, depth=3, steps=150, window=20, max_stale_steps=60)
+    images = load_images(PHOTOGRAPHS, 32)
+    x = np.stack([image.pixels for image in images])
+    y = noisy_images(images, training)
+    decoded, path = decoder_estimates(x, y, training)
+    others = [baselines(*pair, training.level) for pair in zip(x, y, strict=True)]
+    found = {"noisy": y, **decoded, **{name: np.stack([each[name] for each in others]) for name in others[0]}}
+    in_time, early = found["deep decoder, running variance"], path.outputs[0].astype(np.float64)
+
+    def checks(noisy: Array, stopped: Array) -> list[Check]:
+        taken = found | {"noisy": noisy, "deep decoder, running variance": stopped, "deep decoder, best step": stopped}
+        scores = {name: [psnr(*pair) for pair in zip(x, each, strict=True)] for name, each in taken.items()}
+        return photograph_checks(scores)[:3]
+
+    removes, *_ = checks(y, in_time)
+    adds, *_ = checks(in_time, y)
+    at_once, *better = checks(y, early)
+    right = [("noise is removed", removes)]
+    wrong = [
+        ("the decoder is noisier than the noisy image", adds, 1.0),
+        ("noise is removed before any step", at_once, 1.0),
+        ("before any step the decoder is as good as total variation", better[0], 1.0),
+        ("before any step the decoder is as good as wavelets", better[1], 1.0),
+    ]
+    return trial("photographs", "six, 32 × 32", right, wrong)
 
 
 def image_trial() -> Trial:
@@ -133,6 +235,8 @@ def image_trial() -> Trial:
         ("an order of magnitude for i", order_of_magnitude(fixed, "i", plan)),
         ("a smaller effect for iv", smaller_effect(free, fixed, plan)),
         ("the weights move less for the image", distance_check(fixed)),
+        ("the effect vanishes for iv", vanished_effect(free, plan)),
+        ("the effect falls from i to iv", falling_effect([fixed, free], plan)),
     ]
     exchanged = smaller_effect(replace(fixed, kind="deconvolution"), replace(free, kind="bilinear"), plan)
     again = replace(fixed, noise_steps=fixed.image_steps, noise_path=fixed.image_path)
@@ -141,6 +245,8 @@ def image_trial() -> Trial:
         ("an order of magnitude for iv", order_of_magnitude(free, "iv", plan), ratio),
         ("a smaller effect for i than for iv", exchanged, ratio / other),
         ("the weights move less for noise", distance_check(swapped), 1.0),
+        ("the effect vanishes for i", vanished_effect(fixed, plan), ratio),
+        ("the effect falls from iv to i", falling_effect([free, fixed], plan), ratio / other),
     ]
     return trial("image and noise", hill.name, right, wrong)
 
@@ -188,7 +294,11 @@ TRIALS: dict[str, Callable[[], Trial]] = {
     "width": width_trial,
     "stopping": stopping_trial,
     "recovery": recovery_trial,
+    "transition": transition_trial,
     "images": image_trial,
+    "many": many_trial,
+    "toy": toy_trial,
+    "photographs": photograph_trial,
     "frequencies": order_trial,
     "labels": label_trial,
 }

@@ -16,6 +16,7 @@ from compare.generators.fitting_speed import (
     HIGH,
     board_section,
     checks,
+    falling_effect,
     order_of_magnitude,
     row,
     smaller_effect,
@@ -227,6 +228,22 @@ def test_an_effect_that_is_not_smaller_is_rejected(fits):
     assert smaller_effect(with_ratios(free, [9.0, 9.0]), bound, PLAN).verdict is Verdict.NOT_REACHED
     assert smaller_effect(with_ratios(free, [7.0, 7.0]), bound, PLAN).verdict is Verdict.CONFIRMED
     assert smaller_effect(with_ratios(free, [7.0, 7.0], stopped=True), structured, PLAN).verdict is Verdict.NOT_REACHED
+
+
+def test_an_effect_that_does_not_fall_is_rejected(fits):
+    def verdict(*ratios, stopped=()):
+        each = [with_ratios(replace(fits[1], asked=4.0**i), [r, r], stopped=i in stopped) for i, r in enumerate(ratios)]
+        return falling_effect(each, PLAN).verdict
+
+    assert verdict(9.0, 3.0, 2.0) is Verdict.CONFIRMED
+    assert verdict(9.0, 3.0, 4.0) is Verdict.REFUTED
+    assert verdict(2.0, 3.0, 1.0) is Verdict.REFUTED
+    assert verdict(9.0, 3.0, 2.0, stopped=(0,)) is Verdict.CONFIRMED  # the first is larger still
+    assert verdict(9.0, 3.0, 2.0, stopped=(2,)) is Verdict.NOT_REACHED
+    free = [with_ratios(replace(fits[1], asked=a, reached=a), [r, r]) for a, r in ((4.0, 3.0), (1.0, 9.0))]
+    (made,) = checks(free, PLAN)
+    assert "1× → 4×" in made.statement
+    assert "they are 9 (9–9), 3 (3–3)" in made.reason
 
 
 def test_the_checkerboard_alternates_and_is_on_the_side_of_noise():

@@ -47,9 +47,13 @@ def test_a_residual_above_the_resolution_is_rejected(found, data):
         # measured on the module itself, whatever the flow reports: weights moved by 1e-3 of their norm
         assert 1e-4 < check.measured < 1e-2
         moving = replace(off, integrated=replace(off.integrated, growth=1.0))
-        assert check_of(replace(case, limit=moving), data).verdict is Verdict.NOT_REACHED
+        open_ = check_of(replace(case, limit=moving), data)
+        assert open_.verdict is Verdict.NOT_REACHED
+        assert open_.reason.startswith("small weights still grow, by 1 for each unit of ln‖w‖")
         turning = replace(case.limit, path=replace(off.path, residual=off.path.residual + 1e-3))
-        assert check_of(replace(case, limit=turning), data).verdict is Verdict.NOT_REACHED
+        open_ = check_of(replace(case, limit=turning), data)
+        assert open_.verdict is Verdict.NOT_REACHED
+        assert open_.reason.startswith("the direction still turns: by ")
 
 
 def test_neither_the_polished_point_nor_the_status_decides(found, data):

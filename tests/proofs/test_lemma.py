@@ -1,6 +1,7 @@
 """The convolution lemma for a user's kernels: exact c, certified c, and kernels that have none."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 
 import mpmath
@@ -335,3 +336,25 @@ def test_figure_has_two_panels_and_says_the_verdict(verdict) -> None:
     figure = verdict.figure()
     assert len(figure.axes) == 2
     assert str(verdict.kind) in figure.get_suptitle()
+
+
+def test_roots_that_are_nearly_on_the_circle_are_told_from_it():
+    # smooth kernels: at x = −1 their spectrum is of the order of the last bit, and roots are nearly there
+    a, b = (np.exp(-(np.linspace(-width, width, 32) ** 2)) for width in (3, 2))
+    verdict = verify_lemma(a, b, exact=True)
+    assert verdict.kind is Kind.PROVED
+    np.testing.assert_allclose(summed([verdict.c]), summed([a, b]), rtol=1e-14)
+
+
+def test_a_circle_may_be_very_long():
+    verdict = verify_lemma([1, 2], [3, 4], dim=10**12)
+    assert verdict.kind is Kind.PROVED
+    altered = replace(verdict.stated, formula={"lags": lambda kernels: [fmpq(30), fmpq(13)]})
+    assert altered.verify().kind is Kind.REFUTED
+
+
+def test_images_of_doubles_may_have_factors_of_one_shape():
+    a = np.random.default_rng(0).standard_normal((3, 3))
+    verdict = verify_lemma(a, 2.0 * a)
+    assert verdict.kind is Kind.PROVED
+    np.testing.assert_allclose(summed([verdict.c]), summed([a, 2.0 * a]), atol=1e-13)
