@@ -64,8 +64,8 @@ class Trial:
     through: Callable[[Mask], tuple[Mask, Mask]]
     """Of kinks that are off, repel and lie where others slide: which sliding ones the flow crosses because one of these
     opens behind them, and which open."""
-    turns_back: Mask | bool = False
-    """Kinks that the step would cross, but not with the force that they have on the far side; False where not known."""
+    turns_back: Callable[[NDArray[np.intp]], Mask] | None = None
+    """Of kinks that the step would cross, by number: whether the force on the far side alone would bring it back."""
     n_groups: int = 1
     """Kinks k and l are moved by the same weights where k − l is a multiple of it; others meet in p alone."""
 
@@ -84,7 +84,10 @@ def corrected(trial: Trial, attempt: int) -> States | None:
         last[np.flatnonzero(to_off | to_on | wrong)[-1]] = True
         to_off, to_on, wrong = to_off & last, to_on & last, wrong & last
     wrong = _met_first(wrong, trial)
-    slides = wrong & (tried | trial.turns_back)
+    slides = wrong & tried
+    fresh = np.flatnonzero(wrong & ~tried)
+    if trial.turns_back is not None and fresh.size:
+        slides[fresh] = trial.turns_back(fresh)
     return States(
         (sliding & ~(to_off | to_on)) | slides,
         ((on ^ (wrong & ~slides)) | to_on) & ~to_off,

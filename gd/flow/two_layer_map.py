@@ -14,7 +14,7 @@ from torch import Tensor
 from gd.flow.cell import Cell, CellOptimum
 from gd.flow.cell_program import cell_optimum
 from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights, squares_of
-from gd.flow.kink_states import ROUNDS, corrected
+from gd.flow.kink_states import ONE_BY_ONE, ROUNDS, corrected
 from gd.flow.kink_tangent import Gates
 from gd.flow.kkt import StationaryPoint
 from gd.flow.loss_weights import FlowWeights
@@ -25,6 +25,9 @@ from gd.flow.unit_walls import UnitWalls
 from gd.piecewise.stack import TwoLayers
 from solvers.arrays import Array
 
+ROUGH, EXACT = 1, 60
+"""Iterations for p: one while states of kinks still change, and as many as it takes once they agree with p. (Measured:
+40 % less time on 569 points, with the same steps to twelve digits.)"""
 SETTLING_IN_A_CELL = 3e-2
 """Residual (radians) below which the best point of a two-layer network's cell is looked for: the program is convex, so
 it does not matter from where it is solved, and the residual of sliding flows falls slowly (0.05 at ln‖w‖ = 8)."""
@@ -121,20 +124,25 @@ class TwoLayerLocal(Local):
         at, others = tangent.at, mapping.degree - 1.0
         stretch = h * mapping.degree * float(p[0] @ (tangent.F @ at.a))
         a = float(np.clip(stretch / float(theta @ theta), 0.0, LARGEST_STRETCH))
-        longer, tried = (1.0 + a) ** others, np.zeros(tangent.on.size, dtype=bool)
+        longer, tried, exact = (1.0 + a) ** others, np.zeros(tangent.on.size, dtype=bool), False
         for attempt in range(ROUNDS):
+            exact |= attempt >= ONE_BY_ONE
             gram, m = tangent.gram[None], longer * tangent.ahead(a, others)[None]
             squares = squares_of(gram)
-            p, ok = implicit_weights(forceful(m, squares), gram, np.array([longer * h]), T, p, loss)
+            iterations = EXACT if exact else ROUGH
+            p, ok = implicit_weights(forceful(m, squares), gram, np.array([longer * h]), T, p, loss, iterations)
             force = tangent.pull(h * p[0])
             before = at.W + force.W
             moved = tangent.walls.along(before)
-            if not ok[0]:
+            if exact and not ok[0]:
                 break
             holding = p if squares.all() else holding_weights(m, gram, p, longer * h, T, loss)
             change = corrected(tangent.trial(holding[0], h, moved, before, tried), attempt)
             if change is None:
-                break
+                if ok[0]:
+                    break
+                exact = True
+                continue
             tried = change.tried
             sliding, on = (part.reshape(tangent.z.shape) for part in (change.sliding, change.on))
             tangent = UnitTangent.of(mapping.data, mapping.known, at, tangent.z, sliding, on)

@@ -152,9 +152,16 @@ class UnitTangent:
             return self._through(held.reshape(bound.shape), q, bound)
 
         after, n_units = self.data.X @ moved.T, self.z.shape[1]
-        beyond = after + np.where(self.on, h, -h) * bound * walls.squares(self.data.XX.diagonal())
-        back = (beyond > 0) == self.on
-        return Trial(states, q.ravel(), bound.ravel(), self.z.ravel(), after.ravel(), through, back.ravel(), n_units)
+
+        def turns_back(kinks: NDArray[np.intp]) -> Mask:
+            """Whether the flow that crosses them is brought back by the force on the far side."""
+            points, units = np.divmod(kinks, n_units)
+            change = h * bound[points, units] * walls.squares(points, units, self.data.XX.diagonal())
+            on = self.on[points, units]
+            return np.asarray((after[points, units] + np.where(on, change, -change) > 0) == on)
+
+        values = q.ravel(), bound.ravel(), self.z.ravel(), after.ravel()
+        return Trial(states, *values, through, turns_back, n_units)
 
     def _through(self, held: Mask, q: Array, bound: Array) -> tuple[Mask, Mask]:
         """See `gd.flow.kink_states.Trial`; only kinks of one unit meet."""

@@ -6,6 +6,7 @@ a unit's basis is found once for each set, and is kept as long as the set stays.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,8 @@ class _Unit:
     """(b, r)."""
     across: bool
     """Whether the basis spans the walls' normals; else what is orthogonal to them. The smaller one is kept."""
+    images: Array
+    """⟨basis, x_n⟩ (b, N)."""
     inverse: Array
     """(k, r): v ↦ the multipliers κ with v − Σ_k κ_k x_k along the walls."""
     points: Numbers
@@ -45,13 +48,13 @@ class Walls:
     """All walls of a network for one sliding set, unit by unit."""
 
     basis: Array
-    """(B, r): the rows of all units' bases."""
+    """(B, r): the rows of all units' bases, first those that span normals."""
     unit: Numbers
     """The unit of each, (B,)."""
-    sign: Array
-    """−1 where the basis spans the normals, else 1, (B,)."""
+    normals: int
+    """How many of the rows span normals; the others span what is along the walls."""
     images: Array
-    """⟨x_n, basis⟩ (N, B)."""
+    """⟨basis, x_n⟩ (B, N)."""
     starts: Numbers
     """Where the rows of a new unit begin in `basis`."""
     whole: Array
@@ -61,24 +64,28 @@ class Walls:
     kink_unit: Numbers
     kink_point: Numbers
     """The unit and the point of each wall, (K,)."""
+    members: Mapping[int, _Unit]
+    """Units that have walls, by number."""
 
     def along(self, v: Array) -> Array:
         """v (H, r) projected onto the units' walls."""
         projected = v * self.whole[:, None]
         if self.unit.size:
-            part = (self.sign * np.einsum("br,br->b", self.basis, v[self.unit]))[:, None] * self.basis
-            projected[self.unit[self.starts]] += np.add.reduceat(part, self.starts, axis=0)
+            along = np.einsum("br,br->b", self.basis, v[self.unit])
+            along[: self.normals] *= -1.0
+            projected[self.unit[self.starts]] += np.add.reduceat(along[:, None] * self.basis, self.starts, axis=0)
         return projected
 
     def multipliers(self, v: Array) -> Array:
         """κ (K,) with v − Σ κ_k x_k along the walls."""
         return np.asarray(np.einsum("kr,kr->k", self.inverse, v[self.kink_unit]))
 
-    def squares(self, lengths: Array) -> Array:
-        """‖P_j x_n‖² (N, H), from ‖x_n‖² (N,)."""
-        found = lengths[:, None] * self.whole
-        if self.unit.size:
-            found[:, self.unit[self.starts]] += np.add.reduceat(self.sign * self.images**2, self.starts, axis=1)
+    def squares(self, points: Numbers, units: Numbers, lengths: Array) -> Array:
+        """‖P_j x_n‖² of points n and units j, (K,) each, from all ‖x_n‖² (N,)."""
+        found = lengths[points] * self.whole[units]
+        for k, (n, j) in enumerate(zip(points.tolist(), units.tolist(), strict=True)):
+            if (one := self.members.get(j)) is not None:
+                found[k] += (-1.0 if one.across else 1.0) * float(one.images[:, n] @ one.images[:, n])
         return np.asarray(found)
 
     def gram(self, A: Array, F: Array, XX: Array) -> Array:
@@ -86,10 +93,9 @@ class Walls:
         plain = A * self.whole
         total = XX * (plain @ plain.T) + F @ F.T
         if self.unit.size:
-            images = self.images * A[:, self.unit]
-            for sign in (-1.0, 1.0):  # each of them symmetric, so it takes half the time
-                part = images[:, self.sign == sign]
-                total += sign * (part @ part.T)
+            images = self.images * A.T[self.unit]
+            across, along = images[: self.normals], images[self.normals :]
+            total += along.T @ along - across.T @ across  # each of them symmetric, so it takes half the time
         return np.asarray(total)
 
 
@@ -107,34 +113,36 @@ class UnitWalls:
         for j in np.flatnonzero((sliding != self._sliding).any(axis=0)).tolist():
             self._known[j] = self._unit(np.flatnonzero(sliding[:, j]))
         self._sliding = sliding
-        units = np.flatnonzero(sliding.any(axis=0))
-        found = [self._known[j] for j in units.tolist()]
+        members = {j: self._known[j] for j in np.flatnonzero(sliding.any(axis=0)).tolist()}
+        order = sorted(members, key=lambda j: not members[j].across)
+        found, units = [members[j] for j in order], np.array(order, dtype=np.intp)
         whole = np.ones(H)
         whole[units] = [one.across for one in found]
         sizes = np.array([one.basis.shape[0] for one in found], dtype=np.intp)
         counts = np.array([one.points.size for one in found], dtype=np.intp)
-        basis = np.concatenate([np.zeros((0, r)), *[one.basis for one in found]])
         ends = np.cumsum(sizes)
         return Walls(
-            basis=basis,
+            basis=np.concatenate([np.zeros((0, r)), *[one.basis for one in found]]),
             unit=np.repeat(units, sizes),
-            sign=np.repeat(np.where(whole[units] > 0, -1.0, 1.0), sizes),
-            images=self._X @ basis.T,
+            normals=int(sizes[whole[units] > 0].sum()),
+            images=np.concatenate([np.zeros((0, len(self._X))), *[one.images for one in found]]),
             starts=(ends - sizes)[sizes > 0],
             whole=whole,
             inverse=np.concatenate([np.zeros((0, r)), *[one.inverse for one in found]]),
             kink_unit=np.repeat(units, counts),
             kink_point=np.concatenate([np.zeros(0, dtype=np.intp), *[one.points for one in found]]),
+            members=members,
         )
 
     def _unit(self, points: Numbers) -> _Unit:
         r = self._X.shape[1]
         if not points.size:
-            return _Unit(np.zeros((0, r)), True, np.zeros((0, r)), points)
+            return _Unit(np.zeros((0, r)), True, np.zeros((0, len(self._X))), np.zeros((0, r)), points)
         lengths = self._lengths[points, None]
         Q, rank, inverse = _factored(self._X[points] / lengths)
         across = 2 * rank <= r
-        return _Unit(Q[:rank] if across else Q[rank:], across, inverse / lengths, points)
+        basis = Q[:rank] if across else Q[rank:]
+        return _Unit(basis, across, basis @ self._X.T, inverse / lengths, points)
 
 
 def _factored(rows: Array) -> tuple[Array, int, Array]:
