@@ -148,7 +148,7 @@ def _value(conic: Conic, beta: Any) -> Any:
     try:
         return conic(beta)
     except NotImplementedError as error:
-        raise NoSolverError("R", f"has no conic form ({error})") from error
+        raise NoSolverError("R", f"has no conic form ({str(error) or 'not implemented'})") from error
 
 
 def margin_program(problem: MarginProblem, conic: Conic, right: Array) -> tuple[Any, Any, Any]:

@@ -10,17 +10,20 @@ start, and nothing guarantees the global one: compare R(f) with the exact value.
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 
 from gd.data import on_cpu
 from gd.gradient_mode import with_gradients
 from gd.networks.wide_relu import LinearPieces
 from solvers.arrays import Array
 from solvers.card import Card
+from solvers.search import Progress, deadline_after
 from solvers.splines.piecewise import Piecewise
 
 
@@ -71,6 +74,8 @@ def train_with_decay(
     scale: float = 1.0,
     seed: int = 0,
     iterations: int = 3000,
+    time_limit: float = math.inf,
+    progress: Progress | None = None,
 ) -> DecayedNetwork:
     """Train on (x, y), each of shape (M,), lowering μ through `decays`.
 
@@ -85,12 +90,15 @@ def train_with_decay(
         scale: multiplies the standard deviation of the initial weights.
         seed: of the initial weights.
         iterations: of L-BFGS at most in each stage.
+        time_limit: seconds after which no further iteration is taken and no further stage begun; the first stage takes
+            one iteration in any case.
+        progress: called with (stages done, stages) after each.
 
     Returns:
-        The network at the end of the last stage.
+        The network at the end of the last stage that was begun, with the μ of that stage as `decay`.
 
     Raises:
-        ValueError: x and y are not finite vectors of one length, or a decay is not positive.
+        ValueError: x and y are not finite vectors of one length, or a decay or the time limit is not positive.
 
     Reference: Savarese, Evron, Soudry, Srebro (2019), *How do infinite width bounded norm networks look in function
     space?*
@@ -104,20 +112,32 @@ def train_with_decay(
         raise ValueError(f"x and y must be finite vectors of one length, got shapes {x.shape} and {y.shape}")
     if width < 1 or not decays or min(decays) <= 0:
         raise ValueError(f"width must be positive and every decay too, got width={width}, decays={decays}")
+    deadline = deadline_after(time_limit)
+
+    def out_of_time(intermediate_result: OptimizeResult) -> None:
+        if time.monotonic() >= deadline:
+            raise StopIteration
+
     generator = np.random.default_rng(seed)
     a, w = scale * generator.standard_normal((2, width)) / np.sqrt(width)
     reach = float(np.ptp(x)) or 1.0
     b = -w * generator.uniform(x.min() - reach / 2, x.max() + reach / 2, width)
     theta = np.concatenate([a, w, b, [y.mean()]])
-    used = 0
-    for decay in decays:
+    used, reached = 0, decays[0]
+    for done, decay in enumerate(decays, 1):
+        if used and time.monotonic() >= deadline:
+            break
+        reached = decay
         found = minimize(
             _objective, theta, (x, y, decay), "L-BFGS-B", jac=True,
             options={"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 30, "ftol": 1e-15, "gtol": 1e-10},
+            callback=out_of_time,
         )  # fmt: skip
         theta, used = found.x, used + int(found.nit)
+        if progress is not None:
+            progress(done, len(decays))
     a, w, b = np.split(theta[:-1], 3)
-    net = DecayedNetwork(a, w, b, float(theta[-1]), decays[-1], 0.0, used)
+    net = DecayedNetwork(a, w, b, float(theta[-1]), reached, 0.0, used)
     return replace(net, residual=float(np.abs(net(x) - y).max()))
 
 

@@ -50,6 +50,17 @@ class Declaration:
     """False for generators, whose output is a function of the weights alone."""
 
 
+def can_certify(regularizer: Regularizer) -> bool:
+    """Whether something can be proved in R: not in a norm whose dual norm its author left open."""
+    try:
+        regularizer.dual_norm(np.ones(1))
+    except NotImplementedError:
+        return not regularizer.is_norm
+    except Exception:  # it wants another shape
+        return True
+    return True
+
+
 def declared(model: nn.Module) -> Declaration:
     """The declaration of a module; None (`has_inputs`: True) for whatever it does not have."""
     regularizer = getattr(model, "regularizer", None)
@@ -58,7 +69,7 @@ def declared(model: nn.Module) -> Declaration:
         linear_network=getattr(model, "linear_network", None),
         compose=getattr(model, "compose", None),
         # a module may use the name for something else, as for a weight decay
-        regularizer=regularizer if isinstance(regularizer, Regularizer) else None,
+        regularizer=regularizer if isinstance(regularizer, Regularizer) and can_certify(regularizer) else None,
         degree=None if degree is None else int(degree),
         locked_signs=getattr(model, "locked_signs", np.zeros(1, dtype=bool)),
         sign_locked=getattr(model, "sign_locked", None),

@@ -44,10 +44,10 @@ class SpectralFactor(Card):
     Example:
         >>> spectral_factorization([3.0], [4.0])
         SpectralFactor
-      factor      (1,)  5
-      residual    0
-      iterations  0
-      start       exact
+          factor      (1,)  5
+          residual    0
+          iterations  0
+          start       exact
     """
 
     factor: Array

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from torch.nn import Linear, Sequential
 
 from compare import compare_margin
 from gd import Diagonal, flow_limit
@@ -50,6 +51,22 @@ def test_the_flows_own_multipliers_decide(p: int, verdict: str) -> None:
     check = next(check for check in report.checks if "own loss weights" in check.statement)
     assert check.verdict.name == verdict
     assert "no solver" in check.reason
+
+
+def test_a_norm_without_a_dual_norm_leaves_the_weights_kkt_point() -> None:
+    class Open(Silent):
+        def dual_norm(self, z: np.ndarray) -> float:
+            raise NotImplementedError
+
+        def conic(self, beta: object) -> object:
+            raise NotImplementedError
+
+    model = Sequential(Linear(3, 2, bias=False), Linear(2, 1, bias=False))
+    model.regularizer = Open(1)
+    limit = flow_limit(model, X, y)
+    assert (limit.status.name, limit.certificate) == ("STATIONARY", None)
+    with pytest.raises(NoSolverError, match=r"no conic form \(not implemented\)"):
+        max_margin(X, y, Open(1))
 
 
 def test_functions_say_what_to_do_instead() -> None:

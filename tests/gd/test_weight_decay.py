@@ -33,8 +33,16 @@ def test_reaches_the_exact_least_value_and_its_set(x, y) -> None:
     assert np.all(net(at) <= exact.upper(at) + 2e-3)
 
 
+def test_out_of_time_is_the_network_so_far() -> None:
+    told: list[tuple[int, int]] = []
+    early = train_with_decay([0.0, 1.0, 2.0], [0.0, 1.0, 0.0], time_limit=1e-9, progress=lambda *at: told.append(at))
+    assert (early.iterations, early.decay, told) == (1, 1e-2, [(1, 4)])
+
+
 def test_refusals() -> None:
     with pytest.raises(ValueError, match="finite vectors of one length"):
         train_with_decay([0.0, 1.0], [0.0])
+    with pytest.raises(ValueError, match="time_limit is in seconds"):
+        train_with_decay([0.0, 1.0], [0.0, 1.0], time_limit=0.0)
     with pytest.raises(ValueError, match="every decay"):
         train_with_decay([0.0, 1.0], [0.0, 1.0], decays=(0.0,))

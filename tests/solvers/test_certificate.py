@@ -218,3 +218,10 @@ def test_a_predictor_that_is_wrong_on_a_point_has_no_gap_to_show() -> None:
     assert certify(X, y, -beta, L2()).gap == np.inf
     assert certify(X, y, -beta, L2()).worst == np.inf
     assert certify(X, y, beta[None, :], L2()).worst <= 1e-12  # coef_ of a scikit-learn classifier
+
+
+def test_predictors_near_overflow_are_certified_without_a_warning() -> None:
+    X, y = [[3.0, 1.0, 0.0], [-1.0, 2.0, -3.0]], [1.0, -1.0]
+    solution = max_margin(X, y, Bridge(1))
+    huge = certify(X, y, 1e305 * solution.beta, Bridge(1), dual=solution.dual)
+    assert huge.direction_gap == pytest.approx(0.0, abs=1e-12)
