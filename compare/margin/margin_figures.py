@@ -30,7 +30,8 @@ def figures(runs: Sequence[FlowAndSolution]) -> tuple[Figure, ...]:
     if all(run.target is None for run in runs):
         return (weight_margin(runs, slug(runs[0].family.label)),)
     name = slug(runs[0].family.row.name)
-    return (angle_by_loss(runs, name), angle_by_step(runs, name), margin_by_loss(runs, name), *spectra(runs))
+    by_step = [angle_by_step(runs, name)] if any(path(run) is not None for run in runs) else []
+    return (angle_by_loss(runs, name), *by_step, margin_by_loss(runs, name), *spectra(runs))
 
 
 def by_family(runs: Sequence[FlowAndSolution]) -> list[list[FlowAndSolution]]:
@@ -57,7 +58,7 @@ def angle_by_step(runs: Sequence[FlowAndSolution], name: str) -> Figure:
             (f"steps: {run.label}", f"angle [rad]: {run.label}"),
         )
         for colour, label, run in labelled(runs)
-        if run.target is not None
+        if run.target is not None and path(run) is not None
     ]
     caption = (
         f"Plain gradient descent, {runs[0].trajectory.schedule}: angle to the solver's predictor, one line per seed."
@@ -80,7 +81,8 @@ def by_loss(runs: Sequence[FlowAndSolution], what: str, of_flow: Measure, of_des
             ("descent", descent_clock(run), of_descent(run), ".", {"ms": 3, "alpha": 0.7}),
         ):
             names = (f"ln(-ln loss), {side}: {run.label}", f"{what}, {side}: {run.label}")
-            curves.append(Curve(label if side == "flow" else "", clock, measured, style, colour, names, look))
+            if measured.size:  # gradient descent records no predictors of a module that does not say its own
+                curves.append(Curve(label if side == "flow" else "", clock, measured, style, colour, names, look))
     return curves
 
 
@@ -148,7 +150,7 @@ def spectrum(run: FlowAndSolution, name: str) -> Figure:
     found = {"flow": run.limit.predictor, "descent": run.descent.predictor}
     if run.solution is not None:
         found = {"solver": run.solution.beta, **found}
-    coefficients = {side: coefficients_of(run, beta) for side, beta in found.items()}
+    coefficients = {side: coefficients_of(run, beta) for side, beta in found.items() if beta is not None}
     fourier = np.iscomplexobj(coefficients["flow"])
     symbol = "β̂" if fourier else "β"
     shown = {side: magnitudes(values) for side, values in coefficients.items()}
@@ -168,15 +170,14 @@ def spectrum(run: FlowAndSolution, name: str) -> Figure:
         axes.set_ylabel(f"|{symbol}| / max |{symbol}|")
         axes.legend()
 
-    caption = f"{run.label}: |{symbol}| of the solver, of the flow's limit, and of gradient descent's last step."
+    whose = {"solver": "the solver", "flow": "the flow's limit", "descent": "gradient descent's last step"}
+    caption = f"{run.label}: |{symbol}| of {', of '.join(whose[side] for side in shown)}."
     data = {f"|{symbol}| {side}": values for side, values in shown.items()}
     return Figure(f"spectrum-{name}", caption, draw, data)
 
 
-def coefficients_of(run: FlowAndSolution, beta: Array | None) -> NDArray[Any]:
+def coefficients_of(run: FlowAndSolution, beta: Array) -> NDArray[Any]:
     """The coefficients that R measures: β itself, or β̂."""
-    if beta is None:
-        return np.zeros(0)
     return beta if run.family.regularizer is None else run.family.regularizer.coefficients(beta)
 
 
