@@ -105,7 +105,9 @@ def implicit_weights(
             converged[todo[done]] = True
             if done.all():
                 break
-            p, m, Q, lengths, h, T, todo = (of_all[~done] for of_all in (p, m, Q, lengths, h, T, todo))
+            left_over = ~done
+            p, m, Q, lengths = p[left_over], m[left_over], Q[left_over], lengths[left_over]
+            h, T, todo = h[left_over], T[left_over], todo[left_over]
     return solution, converged
 
 
