@@ -100,7 +100,7 @@ def _polished_path(rows: GroupRows, tol: float, careful: bool) -> GroupSolution:
 def polish(rows: GroupRows, start: GroupSolution, early: bool = False, enough: float = 0.0) -> GroupSolution:
     """Newton's method on the groups and rows found active. Returns the better of start and result.
 
-    A result with a gap of `enough` is the better one: it has zeros and active rows, by which it can be rounded with care.
+    A result with a gap of `enough` is the better one: its zeros and active rows let it be rounded with care.
     An `early` polish drops those that it finds inactive, and ends where that is not enough.
     """
     B, slack = rows.B, rows.margins(start.b) - rows.right
