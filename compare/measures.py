@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvers.arrays import Array
+from solvers.arrays import Array, plain_array, real_array
 from solvers.regularizers import Regularizer
 from solvers.validation import check_problem, check_regularizer
 
@@ -53,10 +53,10 @@ def direction(a: ArrayLike, name: str = "the vector") -> Array:
 
     Raises ValueError when a is zero, empty, or not finite.
     """
-    flat: NDArray[Any] = np.ravel(np.asarray(a))
+    flat: NDArray[Any] = np.ravel(plain_array(a))
     if np.iscomplexobj(flat):
         flat = np.concatenate([flat.real, flat.imag])
-    x = flat.astype(np.float64)
+    x = real_array(name, flat)
     largest = float(np.abs(x).max(initial=0.0))
     if not math.isfinite(largest):
         raise ValueError(f"{name} has entries that are not finite, so it has no direction")
@@ -91,7 +91,7 @@ def normalized_margin(X: ArrayLike, y: ArrayLike, beta: ArrayLike, regularizer: 
     >>> normalized_margin([[3.0, 4.0]], [1.0], [6.0, 8.0], L2())
     5.0
     """
-    β = np.asarray(beta, dtype=np.float64)
+    β = real_array("beta", beta)
     regularizer = check_regularizer(regularizer)
     cost = regularizer.value(β)
     if cost == 0.0:

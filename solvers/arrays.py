@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
+Class = TypeVar("Class", bound=type)
 
 
 def plain_array(value: ArrayLike | Any) -> NDArray[Any]:
@@ -62,3 +65,52 @@ def real_array(name: str, value: ArrayLike | Any) -> Array:
             f"{name} must be an array of real numbers; got {type(value).__name__} that does not convert to float64 "
             f"({cause})"
         ) from None
+
+
+def array_methods(**counts: int) -> Callable[[Class], Class]:
+    """A class whose methods of these names, and its subclasses', are given arrays of floats whatever a caller gives.
+
+    `counts` says how many of a method's first arguments are arrays. Lists, tensors and sparse matrices are converted;
+    what `real_array` refuses, and masked entries, are a ValueError. Arrays of floats and numbers are left as they are.
+    """
+
+    def wrap(cls: type) -> None:
+        for name, count in counts.items():
+            if name in vars(cls):
+                setattr(cls, name, _given_arrays(vars(cls)[name], count))
+
+    def decorate(cls: Any) -> Any:
+        inherited = cls.__init_subclass__
+
+        def subclassed(sub: Any, /, **options: Any) -> None:
+            inherited(**options)
+            wrap(sub)
+
+        cls.__init_subclass__ = classmethod(subclassed)
+        wrap(cls)
+        return cls
+
+    return decorate
+
+
+def _given_arrays(method: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """The method, its first arguments as arrays."""
+    names = method.__code__.co_varnames[1 : 1 + count]
+
+    @wraps(method)
+    def given(self: Any, *values: Any, **named: Any) -> Any:
+        read = [_floats(name, value) for name, value in zip(names, values, strict=False)]
+        named = {name: _floats(name, value) if name in names else value for name, value in named.items()}
+        return method(self, *read, *values[count:], **named)
+
+    return given
+
+
+def _floats(name: str, value: Any) -> Any:
+    """An array of floats, or a number, as it is; anything else as `real_array` says, without masked entries."""
+    if (type(value) is np.ndarray and value.dtype.kind == "f") or isinstance(value, float | int):
+        return value
+    array = real_array(name, value)
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} must be numbers; {int(np.isnan(array).sum())} entries are masked or nan")
+    return array

@@ -9,6 +9,7 @@ fall through, because mosek.Error is no cvxpy.SolverError. cvxpy is imported whe
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -104,12 +105,15 @@ def solver_order() -> tuple[str, ...]:
 
 
 def solve_conic(
-    problem: Any, solvers: Sequence[str] | None = None, options: Mapping[str, Mapping[str, Any]] = MOST_ACCURATE
+    problem: Any,
+    solvers: Sequence[str] | None = None,
+    options: Mapping[str, Mapping[str, Any]] = MOST_ACCURATE,
+    seconds: float = math.inf,
 ) -> str:
     """Solve a cvxpy problem by the first solver that succeeds; return its name.
 
     A solver that stops at "optimal_inaccurate" has an answer, which its caller certifies; the next one is tried only
-    when there is none.
+    when there is none. So has one that is stopped after so many `seconds`.
 
     Raises:
         ConicSolverError: every solver failed. The problem's status (infeasible, unbounded) is in the message.
@@ -121,18 +125,29 @@ def solve_conic(
             with warnings.catch_warnings():
                 # "solution may be inaccurate": our certificate says how accurate it is
                 warnings.simplefilter("ignore", UserWarning)
-                problem.solve(solver=name, **options.get(name, {}))
+                problem.solve(solver=name, **{**options.get(name, {}), **_stopped_after(name, seconds)})
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as failure:  # each solver raises its own errors; a panic of Clarabel's is no Exception
             failures.append((name, f"{type(failure).__name__}: {failure}"))
             continue
-        if problem.status in (cvxpy.OPTIMAL, cvxpy.OPTIMAL_INACCURATE):
+        stopped = seconds < math.inf and problem.status == cvxpy.USER_LIMIT
+        if stopped or problem.status in (cvxpy.OPTIMAL, cvxpy.OPTIMAL_INACCURATE):
             return name
         failures.append((name, str(problem.status)))
         if problem.status in (cvxpy.INFEASIBLE, cvxpy.UNBOUNDED):
             break
     raise ConicSolverError("no conic solver returned a solution: " + "; ".join(f"{n}: {why}" for n, why in failures))
+
+
+def _stopped_after(solver: str, seconds: float) -> dict[str, Any]:
+    """The option of a solver that stops it."""
+    if seconds == math.inf:
+        return {}
+    if solver == "MOSEK":
+        limit = {"MSK_DPAR_OPTIMIZER_MAX_TIME": seconds}
+        return {"mosek_params": {**MOST_ACCURATE["MOSEK"]["mosek_params"], **limit}}
+    return {"time_limit" if solver == "CLARABEL" else "time_limit_secs": seconds}
 
 
 def _margins(problem: MarginProblem) -> tuple[Any, Any, Any]:

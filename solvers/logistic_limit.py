@@ -21,6 +21,7 @@ for S alone.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,9 +34,10 @@ from solvers.margin_losses import Loss, MarginLoss, loss_of
 from solvers.max_margin import max_margin
 from solvers.problem import MarginProblem
 from solvers.regularizers.l2 import L2
+from solvers.search import Progress, deadline_after
 from solvers.separable_part import SeparablePart, SplitProof, separable_part
 from solvers.solution import Certificate
-from solvers.validation import check_problem
+from solvers.validation import check_problem, finite_array
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,10 +83,19 @@ class LogisticLimit(Card):
     def project(self, predictor: ArrayLike) -> Array:
         """P_V of a predictor: the part of it that stays finite."""
         basis = self.subspace.reshape(-1, self.direction.size)
-        return np.asarray(basis.T @ (basis @ np.asarray(predictor).reshape(-1))).reshape(self.direction.shape)
+        return np.asarray(basis.T @ (basis @ finite_array("predictor", predictor).reshape(-1))).reshape(
+            self.direction.shape
+        )
 
 
-def logistic_limit(X: ArrayLike, y: ArrayLike, *, loss: Loss | None = None) -> LogisticLimit:
+def logistic_limit(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    loss: Loss | None = None,
+    time_limit: float = math.inf,
+    progress: Progress | None = None,
+) -> LogisticLimit:
     """Where gradient descent on Σ_n ℓ(y_n⟨x_n, w⟩) goes, for data that need not separate:
 
         w_t = direction · ln t + finite part + a bounded vector orthogonal to all rows that do not separate.
@@ -95,6 +106,9 @@ def logistic_limit(X: ArrayLike, y: ArrayLike, *, loss: Loss | None = None) -> L
         y: labels ±1, shape (N,), or (N, M) for M tasks of their own; or three classes and more, shape (N,).
         loss: "logistic", "exponential", or "cross entropy" of classes, as in `regularization_path`. Unless given, the
             logistic loss, and of classes the cross entropy. The split and the direction are the same for all.
+        time_limit: seconds after which the finite part takes no further step of Newton's; `certificate.loss_gap` says
+            how far it came. The split and the direction are not cut short.
+        progress: called with (parts done, 3): the split, the direction, the finite part.
 
     Returns:
         LogisticLimit. `certificate.proof` says whether the split is proved in exact arithmetic.
@@ -114,9 +128,13 @@ def logistic_limit(X: ArrayLike, y: ArrayLike, *, loss: Loss | None = None) -> L
     """
     problem = check_problem(X, y, L2())
     margin_loss = loss_of(loss, problem)
+    deadline, tell = deadline_after(time_limit), progress or (lambda done, at_most: None)
     split = separable_part(problem.signed_rows)
+    tell(1, 3)
     direction, certificate = _direction(problem, split, X, y)
-    v, found = finite_part(problem, split, margin_loss)
+    tell(2, 3)
+    v, found = finite_part(problem, split, margin_loss, deadline)
+    tell(3, 3)
     return LogisticLimit(
         separable=split.separable.reshape(problem.label_shape),
         direction=direction.reshape(problem.shape),
@@ -141,11 +159,13 @@ def _direction(
     return solution.beta @ split.complement, solution.certificate
 
 
-def finite_part(problem: MarginProblem, split: SeparablePart, loss: MarginLoss) -> tuple[Array, FiniteMinimum]:
+def finite_part(
+    problem: MarginProblem, split: SeparablePart, loss: MarginLoss, deadline: float = math.inf
+) -> tuple[Array, FiniteMinimum]:
     """The minimizer (2), and the loss there with its gap."""
     rest = ~split.separable
     # constraints of the other part have margin inf: no loss
     rows = np.zeros((rest.size, len(split.span)))
     rows[rest] = problem.rows(np.flatnonzero(rest)) @ split.span.T
-    found = finite_minimum(rows, loss, np.where(rest, 0.0, np.inf))
+    found = finite_minimum(rows, loss, np.where(rest, 0.0, np.inf), deadline=deadline)
     return found.c @ split.span, found

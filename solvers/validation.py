@@ -11,7 +11,7 @@ from scipy.sparse import csr_array, issparse
 
 from solvers.algorithms.signed_rows import SignedRows
 from solvers.arrays import Array, real_array
-from solvers.classes import Classes, ClassProblem, find_classes
+from solvers.classes import Classes, ClassProblem
 from solvers.labels import distinct_labels
 from solvers.problem import MarginProblem
 from solvers.regularizers import Regularizer, regularizer_from_name
@@ -61,7 +61,13 @@ def read_labels(y: ArrayLike, n_points: int) -> tuple[Array, NDArray[Any]]:
 
     Raises ValueError for anything else.
     """
-    found = distinct_labels(y)
+    return _two_labels(y, n_points, distinct_labels(y))
+
+
+def _two_labels(
+    y: ArrayLike, n_points: int, found: tuple[NDArray[Any], NDArray[np.intp]] | None
+) -> tuple[Array, NDArray[Any]]:
+    """`read_labels`, from the `distinct_labels` found."""
     if found is None or found[0].size > 2 or (found[0].size == 1 and found[0].dtype.kind not in "US"):
         return check_labels(y, n_points), np.array([-1.0, 1.0])
     names, index = found
@@ -121,10 +127,10 @@ def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> Margi
         )
     flat = points if issparse(points) else np.ascontiguousarray(points.reshape(points.shape[0], -1))
     check_rows(flat, largest)
-    classes = find_classes(y)
-    if classes is not None:
-        return _class_problem(flat, classes, points.shape, regularizer)
-    labels, names = read_labels(y, points.shape[0])
+    found = distinct_labels(y)
+    if found is not None and found[0].size >= 3:
+        return _class_problem(flat, Classes(*found), points.shape, regularizer)
+    labels, names = _two_labels(y, points.shape[0], found)
     if labels.ndim == 2 and not regularizer.several_outputs:
         one = "y[:, 0]" if labels.shape[1] == 1 else "y[:, m], one column after the other"
         raise ValueError(

@@ -28,6 +28,7 @@ from compare.data.dataset import DataError, Dataset, finite_table
 from compare.data.labels import SAY_WHICH, label_column, signs
 from compare.data.text import read_text
 from compare.reports.wording import one_line
+from solvers.arrays import plain_array
 
 LARGEST = 2**30
 """Bytes that compressed arrays may unpack to: a file of a megabyte can claim a thousand times as much."""
@@ -132,8 +133,8 @@ def from_arrays(X: Any, y: ArrayLike, name: str = "data", where: str = "") -> Da
         raise DataError(f"{where}the rows of X and of y have the same index in another order; sort one: y.loc[X.index]")
     X = X.toarray() if hasattr(X, "toarray") else X  # a sparse matrix
     try:
-        points = np.asarray(X.to_numpy(np.float64) if hasattr(X, "iloc") else X)
-        labels = np.asarray(y)
+        points = plain_array(X.to_numpy(np.float64) if hasattr(X, "iloc") else X)
+        labels = plain_array(y)
     except (ValueError, TypeError, RuntimeError) as error:  # words, ragged rows, tensors that are not on the CPU
         raise DataError(f"{where}X and y are no arrays of numbers ({one_line(error)})") from error
     if points.dtype.names:
@@ -157,6 +158,8 @@ def from_arrays(X: Any, y: ArrayLike, name: str = "data", where: str = "") -> Da
         )
     if points.dtype.kind not in "biuf":
         raise DataError(f"{where}X holds {points.dtype}; wanted real numbers")
+    if labels.dtype.kind in "cmM":
+        raise DataError(f"{where}y holds {labels.dtype}; wanted numbers or words")
     flat = np.array(points.reshape(len(points), -1), dtype=np.float64, order="C")
     finite_table(flat, lambda row, column: f"{where}X[{row}] entry {column}")
     signed, classes = signs(labels, f"{where}y")

@@ -25,6 +25,7 @@ from solvers.arrays import Array
 from solvers.card import Card
 from solvers.search import Progress, deadline_after
 from solvers.splines.piecewise import Piecewise
+from solvers.validation import finite_array
 
 
 @dataclass(frozen=True, repr=False)
@@ -107,8 +108,8 @@ def train_with_decay(
     >>> net.residual < 1e-3
     True
     """
-    x, y = (np.asarray(on_cpu(value), dtype=np.float64) for value in (x, y))
-    if x.ndim != 1 or x.shape != y.shape or not (np.isfinite(x).all() and np.isfinite(y).all()):
+    x, y = finite_array("x", on_cpu(x)), finite_array("y", on_cpu(y))
+    if x.ndim != 1 or x.shape != y.shape:
         raise ValueError(f"x and y must be finite vectors of one length, got shapes {x.shape} and {y.shape}")
     if width < 1 or not decays or min(decays) <= 0:
         raise ValueError(f"width must be positive and every decay too, got width={width}, decays={decays}")

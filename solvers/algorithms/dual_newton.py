@@ -26,16 +26,19 @@ LARGE_PREDICTOR = 1e3
 _LARGEST_PENALTY = 1e11
 """1/C is then still above the rounding of G."""
 
+FEW = 100
+"""Rows up to which a step costs less than its Python calls: a large first penalty saves outer steps there."""
+
 
 def dual_newton(G: Array, start: Array, tol: float) -> tuple[Array, float]:
     """α from α = `start`, and the relative duality gap it reaches; inf when ‖β‖ exceeds `LARGE_PREDICTOR`.
 
     G has a diagonal of at most one. Rows that do not separate end that way too: there ‖β‖ grows with C.
     """
-    alpha, penalty, gap = start, 1e3, np.inf
+    alpha, penalty, gap = start, 1e5 if start.size <= FEW else 1e3, np.inf
     square = float(start @ G @ start)
     if square > 0.0:
-        alpha, penalty = start * (float(start.sum()) / square), 1e3
+        alpha = start * (float(start.sum()) / square)
     elif start.any():  # Σ α_n a_n = 0 to rounding: ‖β‖ is too large for inner products
         return alpha, gap
     while penalty <= _LARGEST_PENALTY:

@@ -9,6 +9,8 @@ bound L from below.
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,14 +39,19 @@ class FiniteMinimum:
     """Newton steps."""
 
 
-def finite_minimum(B: Array, loss: MarginLoss, offset: Array | None = None, max_steps: int = 500) -> FiniteMinimum:
-    """Minimize until no step is an improvement. `offset` is m₀, entries 0 or inf; rows of B at inf are zero."""
+def finite_minimum(
+    B: Array, loss: MarginLoss, offset: Array | None = None, max_steps: int = 500, deadline: float = math.inf
+) -> FiniteMinimum:
+    """Minimize until no step is an improvement. `offset` is m₀, entries 0 or inf; rows of B at inf are zero.
+
+    No step begins after `deadline`, of `time.monotonic`, but the first.
+    """
     start = np.zeros(len(B)) if offset is None else offset
     if B.shape[1] == 0:
         p, value = loss.weights(start), loss.value(start)
         return FiniteMinimum(np.zeros(0), p, value, value - loss.entropy(p), 0)
     q, triangle = qr(B, mode="economic")
-    z, steps = _newton_steps(q, loss, start, max_steps)
+    z, steps = _newton_steps(q, loss, start, max_steps, deadline)
     margins = q @ z + start
     p, value = _corrected(loss.weights(margins), q), loss.value(margins)
     balanced = float(np.linalg.norm(q.T @ p)) <= BALANCED * float(np.linalg.norm(p))
@@ -52,10 +59,12 @@ def finite_minimum(B: Array, loss: MarginLoss, offset: Array | None = None, max_
     return FiniteMinimum(solve_triangular(triangle, z), p, value, gap, steps)
 
 
-def _newton_steps(q: Array, loss: MarginLoss, start: Array, max_steps: int) -> tuple[Array, int]:
+def _newton_steps(q: Array, loss: MarginLoss, start: Array, max_steps: int, deadline: float) -> tuple[Array, int]:
     """The minimizer of L(qz + m₀), and how many steps it took."""
     z = np.zeros(q.shape[1])
     for steps in range(max_steps):
+        if steps and time.monotonic() >= deadline:
+            return z, steps
         margins = q @ z + start
         value, gradient = loss.value(margins), q.T @ loss.weights(margins)  # downhill
         move = _newton(qr(loss.curvature_rows(margins, q), mode="r")[0][: z.size], gradient)

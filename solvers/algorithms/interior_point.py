@@ -85,18 +85,22 @@ def _follow(rows: GroupRows, tol: float, careful: bool = False) -> GroupSolution
 
 
 def _polished_path(rows: GroupRows, tol: float, careful: bool) -> GroupSolution:
-    """The polish of the path's end, tried once on the way: where that closes the gap, the rest of the path is saved."""
-    path = InteriorPoint(rows, careful)
+    """The polish of the path's end, tried once on the way: where that closes the gap, the rest of the path is saved.
+
+    A careful path has a tolerance that Newton's steps, solved in float64, need not reach.
+    """
+    path, enough = InteriorPoint(rows, careful), (20.0 if careful else 1e-3) * tol
     if tol < EARLY:
         found = polish(rows, path.follow(EARLY), early=True)
-        if abs(found.gap) <= 1e-3 * tol:
+        if found.polished and abs(found.gap) <= enough:
             return found
-    return polish(rows, path.follow(tol))
+    return polish(rows, path.follow(tol), enough=enough)
 
 
-def polish(rows: GroupRows, start: GroupSolution, early: bool = False) -> GroupSolution:
+def polish(rows: GroupRows, start: GroupSolution, early: bool = False, enough: float = 0.0) -> GroupSolution:
     """Newton's method on the groups and rows found active. Returns the better of start and result.
 
+    A result with a gap of `enough` is the better one: its zeros and active rows let it be rounded with care.
     An `early` polish drops those that it finds inactive, and ends where that is not enough.
     """
     B, slack = rows.B, rows.margins(start.b) - rows.right
@@ -115,4 +119,8 @@ def polish(rows: GroupRows, start: GroupSolution, early: bool = False) -> GroupS
     if found is None:
         return start
     b, dual, gap = feasible_pair(rows, *found)
-    return GroupSolution(b, dual, gap, start.iterations, polished=True) if abs(gap) < abs(start.gap) else start
+    return (
+        GroupSolution(b, dual, gap, start.iterations, polished=True)
+        if abs(gap) < max(abs(start.gap), enough)
+        else start
+    )

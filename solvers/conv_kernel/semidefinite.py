@@ -13,6 +13,8 @@ Reference: Jagadeesan, Razenshteyn, Gunasekar (2021), the SDP formulation, its t
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,6 +35,7 @@ from solvers.conv_kernel.network import (
 from solvers.conv_kernel.path import kernel_dual_norm
 from solvers.conv_kernel.value import factor_second_moment
 from solvers.induced_regularizer import predictor_and_regularizer
+from solvers.search import Progress, deadline_after
 from solvers.solution import Status
 from solvers.validation import check_tolerance, finite_array
 
@@ -84,7 +87,13 @@ class RankReduction(TwoLayerNetwork, Card):
 
 
 def conv_kernel_sdp(
-    w: ArrayLike, kernel_size: int | tuple[int, ...], *, in_channels: int | None = None, tol: float = 1e-6
+    w: ArrayLike,
+    kernel_size: int | tuple[int, ...],
+    *,
+    in_channels: int | None = None,
+    tol: float = 1e-6,
+    time_limit: float = math.inf,
+    progress: Progress | None = None,
 ) -> SemidefiniteValue:
     """R_K(w) by the textbook semidefinite program, with a certificate.
 
@@ -95,6 +104,8 @@ def conv_kernel_sdp(
         kernel_size: K, or (K_H, K_W); an int means K × K for images.
         in_channels: R, as for `induced_regularizer`.
         tol: the largest relative gap that counts as closed.
+        time_limit: seconds after which the cone solver is stopped; the answer has the gap that it left.
+        progress: called with (parts done, 2): the cone solver, the certificate.
 
     Returns:
         SemidefiniteValue: bounds on R_K(w), Z, and the dual vector z of max ⟨z, w⟩ s.t. R°(z) ≤ 1.
@@ -109,7 +120,8 @@ def conv_kernel_sdp(
     >>> round(answer.value, 4), answer.status.name, answer.matrix.shape
     (66.0071, 'OPTIMAL', (10, 10))
     """
-    tol = check_tolerance(tol)
+    tol, tell = check_tolerance(tol), progress or (lambda done, at_most: None)
+    deadline_after(time_limit)
     predictor, regularizer = predictor_and_regularizer(w, kernel_size, in_channels, None)
     geometry = regularizer.geometry(predictor.shape)
     size = float(np.abs(predictor).max())
@@ -123,20 +135,29 @@ def conv_kernel_sdp(
     variable, computed = second_moment(geometry)
     equations = computed == target.reshape(-1)
     program = cp.Problem(cp.Minimize(cp.trace(variable)), [equations])
-    solver = solve_conic(program)
+    solver = solve_conic(program, seconds=time_limit)
+    tell(1, 2)
     Z = lifted(np.asarray(variable.value))
     missing = target.reshape(-1) - computed_by(Z, geometry)
     upper = float(np.trace(Z)) + 2.0 * float(np.sqrt(geometry.D * geometry.channels) * np.linalg.norm(missing))
     z = np.asarray(equations.dual_value).reshape(predictor.shape)
-    z = z / kernel_dual_norm(geometry, z) * np.sign(np.vdot(z, target))
+    norm = kernel_dual_norm(geometry, z)
+    z = z / norm * np.sign(np.vdot(z, target)) if norm > 0 else np.zeros_like(z)
     lower = float(np.vdot(z, target))
     gap = max(1.0 - lower / upper, 0.0)
     status = Status.OPTIMAL if gap <= tol else Status.INACCURATE
+    tell(2, 2)
     return SemidefiniteValue(size * upper, size * lower, gap, status, size * Z, z, rank_of(Z), solver)
 
 
 def reduce_rank(
-    Z: ArrayLike, w: ArrayLike, kernel_size: int | tuple[int, ...], *, in_channels: int | None = None
+    Z: ArrayLike,
+    w: ArrayLike,
+    kernel_size: int | tuple[int, ...],
+    *,
+    in_channels: int | None = None,
+    time_limit: float = math.inf,
+    progress: Progress | None = None,
 ) -> RankReduction:
     """From a matrix Z of any rank that computes w, a network with few channels, at no greater cost.
 
@@ -152,6 +173,8 @@ def reduce_rank(
         w: predictor, shape (D,), (H, W), (R, D) or (R, H, W).
         kernel_size: K, or (K_H, K_W).
         in_channels: R, as for `induced_regularizer`.
+        time_limit: seconds after which no number of channels is tried any more but the largest, which does.
+        progress: called with (numbers of channels tried, how many at most).
 
     Returns:
         RankReduction: the network, its cost beside tr Z, and how exactly it computes w.
@@ -167,6 +190,7 @@ def reduce_rank(
     >>> narrow.channels, bool(abs(narrow.value / wide.value - 1) < 1e-6), narrow.predictor_error < 1e-9
     (1, True, True)
     """
+    deadline = deadline_after(time_limit)
     predictor, regularizer = predictor_and_regularizer(w, kernel_size, in_channels, None)
     geometry = regularizer.geometry(predictor.shape)
     matrix = finite_array("Z", Z)
@@ -185,11 +209,15 @@ def reduce_rank(
     every, _ = factor_second_moment(geometry, matrix[: geometry.n, : geometry.n], 1e-9)  # by falling size
     beta = geometry.fourier(predictor)[0]
     trace = float(np.trace(matrix))
-    for channels in range(min(rank_of(every @ every.T), every.shape[0]), every.shape[0] + 1):
+    fewest = min(rank_of(every @ every.T), every.shape[0])
+    for channels in range(fewest, every.shape[0] + 1):
+        channels = channels if time.monotonic() < deadline else every.shape[0]
         U, V, hat = least_output_weights(geometry, every[:channels], beta)
         error = relative_residual(geometry, hat, V, beta)
         cost = float(np.vdot(U, U) + np.vdot(V, V))
-        if error <= SAME_PREDICTOR and cost <= (1.0 + SAME_PREDICTOR) * trace:
+        if progress is not None:
+            progress(channels - fewest + 1, every.shape[0] - fewest + 1)
+        if channels == every.shape[0] or (error <= SAME_PREDICTOR and cost <= (1.0 + SAME_PREDICTOR) * trace):
             break
     shape = -1, *geometry.grid
     return RankReduction(shaped_kernels(geometry, U), V.reshape(shape), cost, trace, rank_of(matrix), channels, error)

@@ -80,7 +80,7 @@ class DenseMeasurement(Measurement):
         return np.asarray(self.matrix @ real_array("x", x).ravel())
 
     def adjoint(self, y: NDArray[Any]) -> Array:
-        return np.asarray(y @ self.matrix).reshape(self.shape)
+        return np.asarray(real_array("y", y) @ self.matrix).reshape(self.shape)
 
     @property
     def count(self) -> int:
@@ -132,11 +132,14 @@ class FourierMeasurement(Measurement, Card):
         return np.asarray(self.mask | reflected(self.mask))
 
     def forward(self, x: Array) -> NDArray[Any]:
-        return np.asarray(np.fft.fftn(x, norm="ortho")[self.mask])
+        return np.asarray(np.fft.fftn(real_array("x", x), norm="ortho")[self.mask])
 
     def adjoint(self, y: NDArray[Any]) -> Array:
         spectrum = np.zeros(self.shape, dtype=np.complex128)
-        spectrum[self.mask] = y
+        values = plain_array(y)
+        if values.dtype.kind not in "biufc":
+            raise ValueError(f"y must be complex numbers; got {type(y).__name__} of {values.dtype}")
+        spectrum[self.mask] = values
         return np.asarray(np.fft.ifftn(spectrum, norm="ortho").real)
 
     @property

@@ -141,7 +141,9 @@ class DualKernel(Card):
     def apply(self, signal: Array) -> Array:
         """Σ·signal, over the last axes of `signal`; O(n log n)."""
         axes = tuple(range(-len(self.shape), 0))
-        return np.asarray(np.fft.ifftn(self.eigenvalues * np.fft.fftn(signal, axes=axes), axes=axes).real)
+        return np.asarray(
+            np.fft.ifftn(self.eigenvalues * np.fft.fftn(real_array("signal", signal), axes=axes), axes=axes).real
+        )
 
     def matrix(self) -> Array:
         """Σ as a dense (size, size) matrix over row-major pixels; for checks and small problems."""

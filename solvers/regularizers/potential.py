@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from solvers.arrays import Array
+from solvers.arrays import Array, array_methods
 from solvers.interpolation.boundary import forced_zeros, near_ends, towards_boundary
 from solvers.interpolation.row_space import Found, Interpolated, RowSpace, raise_outside_bounds
 
@@ -36,6 +36,7 @@ CLOSED = 1e-13
 """A relative Fenchel gap that leaves nothing to improve."""
 
 
+@array_methods(value=1, gradient=1, conjugate=1, inverse_gradient=1, inverse_curvature=1, excess=1)
 class Potential(ABC):
     """A strictly convex R(β) ≥ 0 with R(β₀) = 0, not homogeneous: only `min_norm` takes it.
 

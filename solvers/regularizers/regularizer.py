@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvers.arrays import Array
+from solvers.arrays import Array, array_methods
 from solvers.conic import conic_candidate, conic_candidates, conic_interpolation
 from solvers.solution import NoSolverError, Uniqueness
 
@@ -41,6 +41,9 @@ LARGEST_PROGRAM = 150
 """Coefficients up to which the conic formulation stands in for another method (seconds)."""
 
 
+@array_methods(
+    value=1, dual_norm=1, stationarity=2, support_system=2, coefficients=1, support=1, support_size=1, project=1
+)
 class Regularizer(ABC):
     """A 1-homogeneous representation cost R(β) ≥ 0 of a predictor β.
 

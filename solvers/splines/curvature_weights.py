@@ -29,7 +29,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from solvers.arrays import Array
+from solvers.arrays import Array, array_methods
 
 Index = NDArray[np.intp]
 
@@ -48,6 +48,7 @@ class HatMoments(NamedTuple):
     RR: Array
 
 
+@array_methods(zeta=1, kernel=2, hat_moments=2, check_inside_support=1)
 class CurvatureWeight(ABC):
     """A weight ζ(x) ≥ 0 of squared curvature, positive inside its support.
 

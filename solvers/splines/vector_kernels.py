@@ -19,6 +19,8 @@ The tangent kernel of deep networks has the same form of recursion, `DeepReLUKer
 
 from __future__ import annotations
 
+import math
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
@@ -26,14 +28,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaln
 
-from solvers.arrays import Array, real_array
+from solvers.arrays import Array, array_methods, real_array
 from solvers.card import Card
+from solvers.search import Progress, deadline_after
 from solvers.splines.curvature_weights import require_positive
 from solvers.splines.data import Linear, check_linear
 from solvers.splines.kernel_interpolant import solve_symmetric
 from solvers.validation import finite_array
 
 
+@array_methods(kernel=2, check=1)
 class VectorKernel(ABC):
     """A kernel on R^d in closed form; of one's own with a subclass and `kernel`.
 
@@ -220,7 +224,15 @@ class VectorInterpolant(Card):
         return np.asarray(real_array("y", y) - real_array("x", x) @ self.slope - self.constant)
 
 
-def vector_interpolant(X: ArrayLike, y: ArrayLike, law: VectorKernel, linear: Linear = "free") -> VectorInterpolant:
+def vector_interpolant(
+    X: ArrayLike,
+    y: ArrayLike,
+    law: VectorKernel,
+    linear: Linear = "free",
+    *,
+    time_limit: float = math.inf,
+    progress: Progress | None = None,
+) -> VectorInterpolant:
     """Least norm in the kernel of `law` among the functions on R^d that fit, an affine function free or penalized.
 
         linear="penalized"   min ‖g‖²_k                       s.t. g(x_i) = y_i
@@ -233,12 +245,15 @@ def vector_interpolant(X: ArrayLike, y: ArrayLike, law: VectorKernel, linear: Li
         y: values, (N,).
         law: the kernel: `GaussianInputs`, `SphereInputs`, `DeepReLUKernel`, or a subclass of `VectorKernel`.
         linear: "free" or "penalized".
+        time_limit: seconds after which the linear system is not begun, which is most of the work.
+        progress: called with (parts done, 2): the kernel's matrix, the linear system.
 
     Returns:
         VectorInterpolant: callable, with coefficients (N,), the affine function (u, v), the energy and a condition
         number.
 
     Raises:
+        TimeoutError: the time limit was over before the linear system was begun; there is no answer without it.
         ValueError: shapes that do not fit, NaN, points outside the closed form's range, fewer points in general
             position than d + 1 with a free affine function, or a system that is singular in double precision.
 
@@ -253,6 +268,7 @@ def vector_interpolant(X: ArrayLike, y: ArrayLike, law: VectorKernel, linear: Li
         True
     """
     check_linear(linear)
+    deadline, tell = deadline_after(time_limit), progress or (lambda done, at_most: None)
     if not isinstance(law, VectorKernel):
         raise TypeError(f"law is a kernel, such as GaussianInputs() or SphereInputs(); got {type(law).__name__}")
     points, values = finite_array("X", X), finite_array("y", y)
@@ -261,6 +277,9 @@ def vector_interpolant(X: ArrayLike, y: ArrayLike, law: VectorKernel, linear: Li
     law.check(points)
     count, d = points.shape
     gram = law.kernel(points, points)
+    tell(1, 2)
+    if time.monotonic() >= deadline:
+        raise TimeoutError(f"time_limit={time_limit:g} s was over before the {count} equations were begun: raise it")
     if linear == "penalized":
         coefficients, condition = solve_symmetric(gram, values)
         slope, constant = np.zeros(d), 0.0
@@ -278,4 +297,5 @@ def vector_interpolant(X: ArrayLike, y: ArrayLike, law: VectorKernel, linear: Li
         coefficients, slope = solution[:count] / scale, solution[count:-1] / radius
         constant = float(solution[-1] - slope @ centre)
     energy = float(coefficients @ gram @ coefficients)
+    tell(2, 2)
     return VectorInterpolant(points, coefficients, slope, constant, energy, condition, law)

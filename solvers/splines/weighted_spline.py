@@ -95,6 +95,7 @@ class WeightedSpline(Card):
         def evaluate(x: ArrayLike) -> Array:
             points = real_array("x", x)
             own = blockwise(partial(self._evaluate, k=k), points.ravel()).reshape(points.shape)
+            own = np.where(np.isnan(points), np.nan, own) if k == 2 else own
             return own if initial is None else own + initial(points)
 
         return evaluate

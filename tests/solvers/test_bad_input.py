@@ -16,32 +16,15 @@ from solvers import (
     ConstantWeight,
     ConvKernel,
     FourierBridge,
-    GaussianInit,
     GaussianInputs,
-    LargestLayer,
-    Mahalanobis,
     NotSeparableError,
     QuasiNorm,
     Regularizer,
     Schatten,
     Status,
     certify,
-    certify_relu,
-    dual_kernel,
-    early_stopping_filter,
-    gaussian_measurement,
-    induced_regularizer,
-    kernel_interpolant,
-    kernel_recovery,
-    logistic_limit,
     max_margin,
-    min_norm,
-    predicted_error,
-    regularization_path,
-    relu_max_margin,
     rich_interpolant,
-    spectral_factorization,
-    triangle_kernel,
     vector_interpolant,
     weighted_spline,
 )
@@ -340,38 +323,6 @@ def test_labels_in_columns(regularizer: Regularizer) -> None:
 
 
 MASKED = np.ma.array([0.0, 1.0, 2.0, 3.0], mask=[False, True, False, False])
-KERNEL = dual_kernel(triangle_kernel(4, 1))
-MASKED_CALLS: dict[str, Callable[[], Any]] = {
-    "Mahalanobis": lambda: Mahalanobis(MASKED + 1.0),
-    "LargestLayer": lambda: LargestLayer([(L2(), (1,))] * 4, MASKED + 1.0),
-    "relu_max_margin": lambda: relu_max_margin(np.ma.array(X[:, :2], mask=X[:, :2] > 1), y),
-    "certify_relu": lambda: certify_relu(X[:, :2], y, np.ma.array(np.eye(2), mask=np.eye(2)), [1.0, 1.0]),
-    "logistic_limit": lambda: logistic_limit(np.ma.array(X, mask=X > 1), y),
-    "min_norm: X": lambda: min_norm(np.ma.array(X, mask=X > 1), y, L2()),
-    "min_norm: y": lambda: min_norm(X[:4], MASKED, L2()),
-    "solution.predict": lambda: max_margin(X, y, L2()).predict(np.ma.array(X, mask=X > 1)),
-    "vector_interpolant": lambda: vector_interpolant(X[:4], MASKED, GaussianInputs(1.0, 1.0)),
-    "certify: beta": lambda: certify(X[:, :4], y, MASKED, L2()),
-    "certify: dual": lambda: certify(X[:4], y[:4], X[0], L2(), dual=MASKED),
-    "max_margin: start": lambda: max_margin(X[:, :4], y, Bridge(0.5), start=MASKED),
-    "induced_regularizer": lambda: induced_regularizer(MASKED, 2),
-    "regularization_path": lambda: regularization_path(X, y, MASKED + 1.0, L2()),
-    "weighted_spline: x": lambda: weighted_spline(MASKED, np.ones(4), ConstantWeight(1.0)),
-    "weighted_spline: y": lambda: weighted_spline(np.arange(4.0), MASKED, ConstantWeight(1.0)),
-    "kernel_interpolant": lambda: kernel_interpolant(np.arange(4.0), MASKED, GaussianInit(1.0, 1.0)),
-    "rich_interpolant": lambda: rich_interpolant(np.arange(4.0), MASKED),
-    "spectral_factorization": lambda: spectral_factorization(MASKED),
-    "dual_kernel": lambda: dual_kernel(MASKED),
-    "a filter": lambda: early_stopping_filter(KERNEL, 0.5, 3)(MASKED),
-    "predicted_error": lambda: predicted_error(KERNEL, MASKED, 0.1, 0.5, [1]),
-    "kernel_recovery": lambda: kernel_recovery(KERNEL, gaussian_measurement(4, (4,), seed=0), MASKED),
-}
-
-
-@pytest.mark.parametrize("call", MASKED_CALLS.values(), ids=MASKED_CALLS)
-def test_masked_entries_are_refused_everywhere(call: Callable[[], Any]) -> None:
-    with pytest.raises(ValueError, match=r"masked|nan|NaN|finite"):
-        call()
 
 
 def test_what_is_hidden_is_not_evaluated() -> None:
