@@ -155,7 +155,7 @@ def inputs_section(*, widths: Sequence[int] = WIDTHS, seeds: int = 24) -> Sectio
     return gaps_section("Several inputs", text, found, made, "inputs")
 
 
-def deep_section(*, widths: Sequence[int] = DEEP_WIDTHS, seeds: int = 64) -> Section:
+def deep_section(*, widths: Sequence[int] = DEEP_WIDTHS, seeds: int = 20) -> Section:
     """Networks of depth three in the kernel regime."""
     gaps = deep_study(DEPTH, widths, seeds)
     text = (
