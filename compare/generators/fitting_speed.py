@@ -147,33 +147,38 @@ def smaller_effect(fit: Fit, beside: Fit, plan: GeneratorComparison) -> Check:
 
 
 def falling_effect(several: Sequence[Fit], plan: GeneratorComparison) -> Check:
-    """Noise / image iterations fall from each overparameterization to the next one, for the worst seed."""
+    """Noise / image iterations fall from each overparameterization to the next one, or are below half an order of
+    magnitude there, for the worst seed."""
     first = several[0]
     factors = "× → ".join(f"{fit.asked:g}" for fit in several)
     place = f"{NUMERAL[first.kind]} {first.kind}, {first.image.name}"
-    statement = f"the effect falls with the overparameterization, {factors}× ({place})"
+    statement = f"the effect falls with the overparameterization, {factors}×, until it vanishes ({place})"
     ratios = ", ".join(span(fit.ratios, ".3g", "≥ " if fit.bound_only else "") or "not known" for fit in several)
-    reason = f"measured: noise / image over the same at the next smaller one, worst pair and seed; they are {ratios}"
-    return Check.worst(effect_below(statement, fit, beside, plan, reason) for beside, fit in pairwise(several))
+    reason = f"measured: noise / image over the same, or {VANISHED:.2g}, before; worst pair and seed; they are {ratios}"
+    pairs = pairwise(several)
+    return Check.worst(effect_below(statement, fit, beside, plan, reason, VANISHED) for beside, fit in pairs)
 
 
-def effect_below(statement: str, fit: Fit, beside: Fit, plan: GeneratorComparison, reason: str) -> Check:
-    """That noise / image iterations of one fit are less than those of another, for the worst seed."""
+def effect_below(
+    statement: str, fit: Fit, beside: Fit, plan: GeneratorComparison, reason: str, least: float = 0.0
+) -> Check:
+    """That noise / image iterations of one fit are less than those of another, or than `least`, for the worst seed."""
     if (why := unknown((fit, beside), plan)) is not None:
         return Check.not_reached(statement, None, why=why, reference=HAND)
     assert fit.noise_steps is not None
     assert beside.noise_steps is not None
-    seeds = zip(fit.ratios / beside.ratios, np.isinf(fit.noise_steps), np.isinf(beside.noise_steps), strict=True)
+    quotients = fit.ratios / np.maximum(beside.ratios, least)
+    seeds = zip(quotients, np.isinf(fit.noise_steps), np.isinf(beside.noise_steps), strict=True)
     return Check.worst(
         Check.of(
             statement,
-            Evidence(quotient, math.inf if (least and quotient <= 1.0) or (most and quotient > 1.0) else 0.0),
+            Evidence(quotient, math.inf if (ours and quotient <= 1.0) or (theirs and quotient > 1.0) else 0.0),
             1.0,
             unit="×",
             reference=HAND,
             reason=reason,
         )
-        for quotient, least, most in seeds
+        for quotient, ours, theirs in seeds
     )
 
 
