@@ -89,7 +89,8 @@ def test_multipliers_far_from_the_optimum_are_a_start_as_well() -> None:
     cell, W = random_cell(3, 8, 10, 4)
     expected = solve(cell, W)
     assert expected is not None
-    for lam in (np.ones(8), np.arange(8.0), expected.lam[::-1]):
+    starts = np.ones(8), np.arange(8.0), expected.lam[::-1], np.eye(8)[int(expected.lam.argmin())]  # others must join
+    for lam in starts:
         found = solve(cell, W, lam)
         assert found is not None
         np.testing.assert_allclose(found.value, expected.value, rtol=1e-9)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gd import FlowStatus, flow_limit
 from gd.flow.integration import Flow
+from gd.flow.kink_states import corrected
 from gd.flow.loss_weights import ExponentialWeights
 from gd.flow.map_choice import margin_map
 from gd.flow.sliding import SlidingMap
@@ -74,6 +75,23 @@ def test_every_step_is_that_of_the_trace(build, D, N):
         changed += before is not None and not torch.equal(before, step.carried[0].sliding)
         flow.advance()
     assert min(slid, changed) >= 3  # what is compared are steps along kinks, and onto and off them
+
+
+def test_kinks_that_turn_back_slide_at_once(monkeypatch):
+    # rounds of changes in 60 steps: 609, and 918 if every kink that a step would cross is first taken for crossed
+    rng = np.random.default_rng(0)
+    X, y = torch.from_numpy(rng.standard_normal((30, 10))), torch.from_numpy(rng.choice([-1.0, 1.0], 30))
+    torch.manual_seed(0)
+    model, rounds = layers(nn.ReLU())(10, 40), 0
+
+    def counted(trial, attempt):
+        nonlocal rounds
+        rounds += 1
+        return corrected(trial, attempt)
+
+    monkeypatch.setattr("gd.flow.two_layer_map.corrected", counted)
+    flow_limit(model, X, y, max_steps=60)
+    assert rounds < 750
 
 
 @pytest.mark.parametrize("seed", range(3))
