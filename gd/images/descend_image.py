@@ -28,7 +28,6 @@ from gd.data import check_choice, choose_device
 from gd.gradient_mode import with_gradients
 from gd.images.generator import Generator
 from gd.images.stopping_rules import Stop, StoppingRule
-from gd.images.updates import AdamUpdate, HeavyBall, ImageUpdate
 from gd.recording import Record, snapshot_steps
 from solvers.card import Card
 from solvers.search import deadline_after
@@ -170,7 +169,7 @@ def descend_image(
     watches = {rule.name: rule.watch(first if measurement is not None else y) for rule in rules}
     if len(watches) < len(rules):
         raise ValueError(f"the rules need different names, got {[rule.name for rule in rules]}")
-    update = _update(trained, optimizer, step, momentum)
+    update = _optimizer(trained, optimizer, step, momentum)
     began, deadline = time.perf_counter(), deadline_after(time_limit)
     t = 0
     for t in range(steps + 1):
@@ -191,21 +190,21 @@ def descend_image(
                 progress(t, steps)
         if last:
             break
-        update.forget_gradients()
+        update.zero_grad(set_to_none=True)
         (weight * mse).sum().backward()  # type: ignore[no-untyped-call]
-        update.take()
+        update.step()
     seconds = (time.perf_counter() - began) / max(t, 1)
-    update.forget_gradients()
+    update.zero_grad(set_to_none=True)
     stops = {name: watch.stop() for name, watch in watches.items()}
     return ImageTrajectory(
         **record.columns(t, weight), stops=stops, model=trained, seconds_per_step=seconds, device=_device_name(where)
     )
 
 
-def _update(model: Generator, optimizer: Optimizer, step: float, momentum: float) -> ImageUpdate:
+def _optimizer(model: Generator, optimizer: Optimizer, step: float, momentum: float) -> torch.optim.Optimizer:
     if optimizer == "adam":
-        return AdamUpdate(model.parameters(), step)
-    return HeavyBall(model.parameters(), step, momentum if optimizer == "momentum" else 0.0)
+        return torch.optim.Adam(model.parameters(), lr=step)
+    return torch.optim.SGD(model.parameters(), lr=step, momentum=momentum if optimizer == "momentum" else 0.0)
 
 
 def _check_options(steps: int, step: float, optimizer: str, momentum: float, reduction: str) -> None:

@@ -1,7 +1,5 @@
 """Fitting generators: the update rules step by step, the curves, the stopping rules against their definitions."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +8,6 @@ from gd.images.conv_generator import ConvGenerator
 from gd.images.descend_image import descend_image
 from gd.images.stopping_rules import NoiseLevel, Oracle, RunningVariance
 from gd.images.two_layer_generator import TwoLayerGenerator
-from gd.images.updates import AdamUpdate, HeavyBall
 from solvers.filters.dual_kernel import dual_kernel, gaussian_kernel
 from solvers.filters.early_stopping import early_stopping_filter
 
@@ -38,29 +35,6 @@ def test_the_update_rule_written_out(reduction, optimizer):
                 w -= 0.5 * (v if optimizer == "momentum" else g)
     np.testing.assert_allclose(path.mse[:, 0], [x.item() for x in losses], rtol=1e-10)
     np.testing.assert_allclose(path.loss, path.mse * {"mean": 1, "sum": 96, "half_sum": 48}[reduction])
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        (partial(HeavyBall, step=0.3), partial(torch.optim.SGD, lr=0.3)),
-        (partial(HeavyBall, step=0.3, momentum=0.8), partial(torch.optim.SGD, lr=0.3, momentum=0.8)),
-        (partial(AdamUpdate, step=0.3), partial(torch.optim.Adam, lr=0.3)),
-    ],
-)
-def test_updates_are_torch_s_to_the_last_bit(ours, theirs):
-    start = [torch.randn(size, dtype=torch.float64) for size in ((3, 4), (5,), (2,))]
-    ends = []
-    for rule in (ours, theirs):
-        parameters = [p.clone().requires_grad_() for p in start]
-        update, drawn = rule(parameters), torch.Generator().manual_seed(1)
-        for t in range(20):
-            for p in parameters:
-                p.grad = torch.randn(p.shape, generator=drawn, dtype=torch.float64)
-            parameters[2].grad = None if t == 7 else parameters[2].grad  # it does not take part in the forward pass
-            update.take() if rule is ours else update.step()
-        ends.append(torch.cat([p.detach().flatten() for p in parameters]))
-    assert torch.equal(*ends)
 
 
 def test_a_batch_is_its_members_and_the_model_is_left_alone():
