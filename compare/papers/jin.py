@@ -65,7 +65,7 @@ LINES = (
          measured=(Measured(GAUSSIAN, GAUSSIAN_QUICKLY, about("units and more fit")),
                    Measured(GAUSSIAN, GAUSSIAN_QUICKLY, about("widest panel")))),
     Line("eq. (7)", "the linearized model; sup over t of |f_lin − f| is O(n^{−1/2}) (Lee et al. 2019)",
-         ("linearized-network",), of_both("f_lin − f|")),
+         ("linearized-network",), of_both("fₗᵢₙ − f|")),
     Line("eqs. (8)-(11)", "the gradients and their sizes", ("gradients", "kernel-shares")),
     Line("eq. (12), theorem", "output weights alone against all: O(1/n)", ("output-layer-training",),
          of_both("O(1/n)")),
