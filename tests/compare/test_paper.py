@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -14,6 +15,7 @@ from compare.papers.lines import Line, Measured, Runs, about
 from compare.reports.provenance import Provenance
 from compare.reports.report import Check, Report, Section
 from compare.reports.verdict import Verdict
+from compare.spline.linearization import TrajectoryGaps, linearization_section
 from proofs import claims
 
 LINES = [pytest.param(line, id=f"{paper}: {line.place}") for paper in PAPERS for line in reproduction.lines_of(paper)]
@@ -33,6 +35,14 @@ def test_equations_are_in_the_papers_order():
     order = ["eq. (1)", "eq. (3)", "eq. (6)", "Theorem 1, eq. (8)", "Theorem 2, eq. (9)", "Theorem 2a, eq. (10)",
              "eq. (12)", "Lemma 3", "eq. (15)", "Lemma 5", "Lemma 6", "Lemma 7"]  # fmt: skip
     assert [place for place in places if place in order] == order
+
+
+def test_the_lines_on_linearization_find_their_predictions():
+    gaps = TrajectoryGaps((160, 320), *np.ones((3, 2, 2)))
+    checks = linearization_section("uniform:1,2", gaps).checks
+    chosen = {line.place: [m.of_line for m in line.measured] for line in reproduction.lines_of("jin")}
+    for place, its_check in zip(("eq. (12), theorem", "eq. (7)"), checks, strict=True):
+        assert all([check for check in checks if of_line(check)] == [its_check] for of_line in chosen[place])
 
 
 @dataclass
