@@ -64,7 +64,7 @@ LINES = (
     Line("figure: Gaussian, panels", "functions of 20, 80, 320, 2560 neurons approach the spline",
          measured=(Measured(GAUSSIAN, GAUSSIAN_QUICKLY, about("units and more fit")),
                    Measured(GAUSSIAN, GAUSSIAN_QUICKLY, about("widest panel")))),
-    Line("eq. (7)", "the linearized model; sup over t of |f_lin − f| is O(n^{−1/2}) (Lee et al. 2019)",
+    Line("eq. (7)", "the linearized model; sup over t of |fₗᵢₙ − f| is O(n^{−1/2}) (Lee et al. 2019)",
          ("linearized-network",), of_both("fₗᵢₙ − f|")),
     Line("eqs. (8)-(11)", "the gradients and their sizes", ("gradients", "kernel-shares")),
     Line("eq. (12), theorem", "output weights alone against all: O(1/n)", ("output-layer-training",),
