@@ -207,8 +207,7 @@ class SlidingLocal(Local):
             return None
         z = (1.0 + a) * found.z[gates.kinks] - a * found.rows.dot(theta)[C:]
         bends, m = pieces.bends(found, gates.kinks).cpu().numpy(), (1.0 - others * a) * found.margins.cpu().numpy()
-        with np.errstate(all="ignore"):  # a path may end in numbers that are not finite, which it looks for
-            states = states_of_step(gram, bends, m, z.cpu().numpy(), h, float(T[0]) / (1.0 + a) ** others, p[0])
+        states = states_of_step(gram, bends, m, z.cpu().numpy(), h, float(T[0]) / (1.0 + a) ** others, p[0])
         if states is None:
             return None
         sliding, on, u = np.zeros_like(met), on.copy(), np.zeros(met.size)
