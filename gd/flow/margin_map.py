@@ -110,8 +110,6 @@ class MarginMap(ABC):
     n_constraints: int
     can_be_implicit = False
     """Whether steps with an implicit J are offered (they need P × P matrices)."""
-    explicit_first = False
-    """Whether explicit steps are tried first (`gd.flow.explicit_step`)."""
     batches = True
     """Whether one map serves all networks of one architecture: the margins are a closed form of the weights alone."""
     regularizer: Regularizer | None = None
