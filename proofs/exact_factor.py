@@ -200,7 +200,7 @@ def halves(q: fmpz_poly) -> tuple[fmpz_poly, list[fmpz_poly]]:
 
 def inside(f: fmpz_poly) -> list[acb]:
     """The roots of f in the open unit disc as balls, half of them all; the precision grows until each is decided."""
-    for precision in PRECISIONS:
+    for precision in (max(precision, ctx.prec) for precision in PRECISIONS):  # the caller's, and more
         with bits(precision):
             roots = isolated_roots(f)
         found = [r for r in roots if abs(r) < 1]

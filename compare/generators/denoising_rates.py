@@ -31,7 +31,7 @@ from compare.generators.recovery_transition import structured_signal
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.report import Check, Column, Evidence, Figure, Section
 from compare.reports.tables import table_of
-from compare.reports.wording import number
+from compare.reports.wording import counted, number
 from gd.images.descend_image import descend_image
 from gd.images.two_layer_generator import TwoLayerGenerator
 from solvers.arrays import Array
@@ -184,7 +184,8 @@ def rate_section(
     )
     text = (
         "Signals that are combinations of the p lowest frequencies plus noise, two-layer generators with "
-        f"k = {k} stopped at the filter's best time, {len(seeds)} seeds. An estimator that knows the p frequencies has "
+        f"k = {k} stopped at the filter's best time, {counted(len(seeds), 'seed')}. "
+        "An estimator that knows the p frequencies has "
         "ς² p/n. The filter's error is that times a factor that grows with ln(1/ς), so its exponents are 2, 1 and −1 "
         f"up to logarithms; at ς = {number(TINY[0])} its exponent in ς is {small:.3f}. The network's are held against "
         "the filter's on the same noise and the variance that finite width adds, both known before training."

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from compare.data.load import DataError
 from compare.reports.provenance import DataUsed
-from compare.reports.wording import one_line
+from compare.reports.wording import counted, one_line
 from solvers.arrays import Array
 
 SHIPPED = ("camera", "astronaut", "coins", "cat", "chelsea", "coffee", "rocket", "page", "text", "moon")
@@ -72,7 +72,11 @@ class Folder:
     def note(self) -> str:
         """Sentences for a report's notes; empty when nothing was skipped and nothing transparent."""
         clear = [image.name for image in self.images if image.transparent]
-        white = f"White behind the transparent parts of {len(clear)} images: {'; '.join(clear[:8])}." if clear else ""
+        white = (
+            f"White behind the transparent parts of {counted(len(clear), 'image')}: {'; '.join(clear[:8])}."
+            if clear
+            else ""
+        )
         if not self.skipped:
             return white
         shown = "; ".join(f"{name} ({reason})" for name, reason in self.skipped[:8])

@@ -21,6 +21,7 @@ from compare.margin.flow_and_solution import FlowAndSolution, measure_family
 from compare.margin.margin_predictions import FLOW_COLUMNS, families_checks, filled, flow_row
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.report import Figure, Report, Section
+from compare.reports.wording import counted
 
 if TYPE_CHECKING:
     from compare.experiments.depth import DepthComparison
@@ -40,7 +41,8 @@ def section(runs: Sequence[FlowAndSolution], dataset: Dataset) -> Section:
     columns, rows = filled([row(run) for run in runs], FLOW_COLUMNS)
     N, D = dataset.X.shape
     text = (
-        f"{N} points in {D} dimensions. Gradient flow of a network of depth L ends at a stationary point (L ≤ 2: the "
+        f"{counted(N, 'point')} in {counted(D, 'dimension')}. "
+        "Gradient flow of a network of depth L ends at a stationary point (L ≤ 2: the "
         "minimizer) of\n\n"
         "    min ‖c‖_p   s.t.   yₙ⟨xₙ, β⟩ ≥ 1,   p = 2/L,\n\n"
         "c = β for diagonal networks and c = β̂, the unitary DFT of β, for convolutional ones. The smaller p, the more "

@@ -25,6 +25,7 @@ from compare.margin.margin_predictions import (
     flow_row,
 )
 from compare.reports.report import Report, Section
+from compare.reports.wording import counted
 
 if TYPE_CHECKING:
     from compare.experiments.margin import MarginComparison
@@ -56,7 +57,7 @@ def limits_section(runs: Sequence[FlowAndSolution], dataset: Dataset, loss: str)
     if dataset.outputs > 1:
         constraints = f"⟨β_yₙ − β_k, xₙ⟩ ≥ 1   for every k ≠ yₙ   ({N * (dataset.outputs - 1)} constraints)"
     text = (
-        f"{N} points in {D} dimensions; {dataset.meaning}. "
+        f"{counted(N, 'point')} in {counted(D, 'dimension')}; {dataset.meaning}. "
         f"Gradient flow of the {loss} loss is followed from each network's own initial weights to its limit direction, "
         "which is certified by itself and compared with the solution β* of\n\n"
         f"    min R(β)   s.t.   {constraints}\n\n"

@@ -25,6 +25,7 @@ from compare.margin.evidence import ANGLE_RESOLUTION, RESOLUTION, of_angle, of_k
 from compare.margin.margin_predictions import kkt_residual
 from compare.measures import angle
 from compare.reports.report import Check, Column, Report, Section, Value, Verdict
+from compare.reports.wording import counted
 from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import Limit
 from gd.networks.linear import FullyConnected
@@ -127,7 +128,8 @@ def section(found: Sequence[OutputsLimit], dataset: Dataset) -> Section:
     """The table and its predictions."""
     (N, D), M = dataset.X.shape, dataset.y.shape[1]
     text = (
-        f"{N} points in {D} dimensions, {M} outputs, {N * M} constraints. Each limit is compared with\n\n"
+        f"{counted(N, 'point')} in {counted(D, 'dimension')}, {counted(M, 'output')}, {counted(N * M, 'constraint')}. "
+        "Each limit is compared with\n\n"
         "    min ‖β‖_p (Schatten)   s.t.   y_{nm} ⟨x_n, β_m⟩ ≥ 1   for every n and m,   p = 2/L."
     )
     checks = [check for end in found for check in end_checks(end, dataset)]

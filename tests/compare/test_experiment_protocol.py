@@ -45,10 +45,12 @@ class SumComparison(Experiment):
     def run(self):
         from compare.reports.progress import run_parts
         from compare.reports.report import Check, Column, Section
+        from compare.reports.wording import counted
 
         def check(n):
             total = sum(range(1 if self.mode == "odd" else 2, 2 * n + 1, 2))
-            return Check.at_most(f"the sum of {n} numbers is a square", abs(total - n * n), self.tolerance)
+            statement = f"the sum of {counted(n, 'number')} is a square"
+            return Check.at_most(statement, abs(total - n * n), self.tolerance)
 
         done = run_parts([(str(n), lambda n=n: check(n)) for n in self.terms], "Sums", show=self.progress)
         rows = [{"n": n} for n in self.terms]

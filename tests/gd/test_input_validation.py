@@ -129,7 +129,7 @@ def test_many_kinks_of_a_convolution_are_warned_of(monkeypatch: pytest.MonkeyPat
 
 def test_a_time_limit_hands_back_what_there_is() -> None:
     rng = np.random.default_rng(1)
-    points, labels = rng.standard_normal((40, 6)), np.sign(rng.standard_normal(40))
+    points, labels = rng.standard_normal((80, 6)), np.sign(rng.standard_normal(80))
     seen: list[tuple[int, int]] = []
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 60, bias=False), nn.ReLU(), nn.Linear(60, 1, bias=False))

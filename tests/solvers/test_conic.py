@@ -6,6 +6,7 @@ it would unpack MOSEK's: everything of that method is exercised but the optimize
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -338,7 +339,7 @@ def test_inaccurate_answers_are_labelled_by_our_certificate(monkeypatch: pytest.
     """A loose solver's answer comes back INACCURATE with its gap, never OPTIMAL."""
     loose = {"SCS": {"eps_abs": 1e-2, "eps_rel": 1e-2}}
     monkeypatch.setattr(conic, "solver_order", lambda: ("SCS",))
-    monkeypatch.setattr(conic.solve_conic, "__defaults__", (None, loose))
+    monkeypatch.setattr(conic.solve_conic, "__defaults__", (None, loose, math.inf))
     solution = max_margin(X, y, FourierBridge(1), method="conic")
     assert solution.status is Status.INACCURATE
     assert solution.certificate.gap is not None
