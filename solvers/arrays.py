@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import wraps
+from inspect import isfunction, signature
 from typing import Any, TypeVar
 
 import numpy as np
@@ -71,19 +72,18 @@ def array_methods(**counts: int) -> Callable[[Class], Class]:
     """A class whose methods of these names, and its subclasses', are given arrays of floats whatever a caller gives.
 
     `counts` says how many of a method's first arguments are arrays. Lists, tensors and sparse matrices are converted;
-    what `real_array` refuses, and masked entries, are a ValueError. Arrays of floats and numbers are left as they are.
+    what `real_array` refuses, and masked entries, are a ValueError. Arrays of floats and numbers are left as they are,
+    and so are methods that are no plain functions, as a `staticmethod`.
     """
 
     def wrap(cls: type) -> None:
         for name, count in counts.items():
-            if name in vars(cls):
-                setattr(cls, name, _given_arrays(vars(cls)[name], count))
+            if isfunction(method := vars(cls).get(name)):
+                setattr(cls, name, _given_arrays(method, count))
 
     def decorate(cls: Any) -> Any:
-        inherited = cls.__init_subclass__
-
         def subclassed(sub: Any, /, **options: Any) -> None:
-            inherited(**options)
+            super(cls, sub).__init_subclass__(**options)
             wrap(sub)
 
         cls.__init_subclass__ = classmethod(subclassed)
@@ -95,7 +95,8 @@ def array_methods(**counts: int) -> Callable[[Class], Class]:
 
 def _given_arrays(method: Callable[..., Any], count: int) -> Callable[..., Any]:
     """The method, its first arguments as arrays."""
-    names = method.__code__.co_varnames[1 : 1 + count]
+    declared = [p.name for p in signature(method).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    names = (declared[1:] + count * ["an array"])[:count]  # a decorator may hide them behind *args
 
     @wraps(method)
     def given(self: Any, *values: Any, **named: Any) -> Any:

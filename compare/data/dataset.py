@@ -99,6 +99,8 @@ class Dataset:
             return self
         if not isinstance(shape, tuple | list):
             raise DataError(f"{self.name}: an image's shape is (H, W), HxW on the command line; got {shape!r}")
+        if tuple(shape) == self.image_shape:
+            return self
         if len(shape) != 2 or math.prod(shape) != self.X.shape[1]:
             size = "×".join(map(str, shape))
             raise DataError(f"{self.name}: images of {size} have not the {self.X.shape[1]} columns of X; write HxW")

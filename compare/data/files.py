@@ -1,9 +1,10 @@
 """A user's own table, from CSV, TSV, NPZ or Parquet. Nothing is ever unpickled.
 
 **CSV, TSV, Parquet**: one row per example. The label is the column that is asked for by name (by number from 1, where a
-file has no header); else the one called `y` or `label` (any case), else the last one;
-all other columns are numbers. The first line of a CSV is a header when it holds the name `y` or `label`, or a word
-anywhere but in its last cell, or counts the columns from 0 or 1 and ends in a number that is no label.
+file has no header); else the one called `y` or `label` (any case), else the last one. It has to be asked for where
+another column is called `target`, `class` or the like. All other columns are numbers. The first line of a CSV is a
+header when it holds the name `y` or `label`, or a word anywhere but in its last cell, or counts the columns from 0 or 1
+and ends in a number that is no label.
 **NPZ**: arrays `X`, of shape (N, D), or (N, H, W) or (N, R, H, W) for images, and `y`, or the one asked for, of shape
 (N,).
 
@@ -15,6 +16,7 @@ unless it is asked for.
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from numbers import Real
@@ -141,7 +143,7 @@ def from_arrays(X: Any, y: ArrayLike, name: str = "data", where: str = "") -> Da
         raise DataError(
             f"{where}X is a structured array; numpy.lib.recfunctions.structured_to_unstructured(X) is a table"
         )
-    if labels.shape == (len(labels), 1):
+    if labels.shape == (labels.size, 1):
         labels = labels[:, 0]
     if points.ndim not in (2, 3, 4) or labels.shape != points.shape[:1] or 0 in points.shape:
         hot = labels.ndim == 2 and labels.shape[:1] == points.shape[:1]
@@ -150,11 +152,6 @@ def from_arrays(X: Any, y: ArrayLike, name: str = "data", where: str = "") -> Da
             "wanted (N, D), or (N, H, W) or (N, R, H, W) for images, and (N,), none of them empty"
             + "; of one column a class y.argmax(axis=1) is that"
             * hot
-        )
-    if points.ndim == 4 and points.shape[3] in (1, 3, 4) and min(points.shape[1:3]) > 4:
-        raise DataError(
-            f"{where}X has shape {points.shape}, channels last; wanted channels first, (N, R, H, W): "
-            "X.transpose(0, 3, 1, 2)"
         )
     if points.dtype.kind not in "biuf":
         raise DataError(f"{where}X holds {points.dtype}; wanted real numbers")
@@ -169,9 +166,9 @@ def from_arrays(X: Any, y: ArrayLike, name: str = "data", where: str = "") -> Da
 
 def misaligned(one: Any, other: Any) -> bool:
     """Whether two pandas indices hold the same in another order. (A list's `index` is a method.)"""
-    if not (hasattr(one, "equals") and hasattr(other, "equals")) or one.equals(other) or len(one) != len(other):
+    if not (hasattr(one, "equals") and hasattr(other, "equals")) or one.equals(other):
         return False
-    return bool(one.sort_values().equals(other.sort_values()))
+    return Counter(one) == Counter(other)  # sorting would fail for words among numbers
 
 
 Reader = Callable[[Path, str | None], Dataset]

@@ -102,7 +102,7 @@ def written(value: Any) -> str:
     number = as_number(value)
     if number is None or isinstance(number, bool) or not isinstance(number, float):
         return str(value)
-    return str(int(number)) if number == round(number) else repr(number)
+    return str(int(number)) if number.is_integer() else repr(number)
 
 
 def as_number(value: Any) -> Any:

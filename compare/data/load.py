@@ -66,7 +66,8 @@ def load(
 
     Args:
         source: a name such as "digits:3v8", "wine:0v1", "synthetic:N,D,seed"; a CSV, TSV, Parquet or NPZ file; a
-            DataFrame, whose label is the column called y or label, else the last one; a folder of images, with a folder
+            DataFrame, whose label is the column called y or label, else the last one, and has to be named where another
+            column has a label's name (class, target, …); a folder of images, with a folder
             for each class; a `Dataset`; or, with y, points X of shape (N, D), images (N, H, W) or
             (N, R, H, W), or a flat folder of images, in the order of the file names.
         y: labels of shape (N,), of any two values, where `source` has none.
@@ -99,12 +100,29 @@ def load(
     if scale not in SCALES:
         raise DataError(f"scale is one of {', '.join(SCALES)}; got {scale!r}")
     data, default = read(source, y, several=several, image_size=image_size, colour=colour, name=name, label=label)
+    if image_shape is None and not isinstance(source, Dataset):
+        refuse_channels_last(data)
     data = data.as_images(image_shape)
     data = data if several else data.of_two_classes()
-    if scale == "standard" or (scale == "auto" and default == "standard"):
+    if (scale == "standard" and not data.standardized) or (scale == "auto" and default == "standard"):
         data = standardized(data)
     wanted = isinstance(source, str) and source.strip() == "breast_cancer" if offset is None else offset
     return with_offset(data) if wanted else data
+
+
+def refuse_channels_last(data: Dataset) -> None:
+    """Raise DataError for images with the sizes of (N, H, W, R); `image_shape` says that they are (N, R, H, W)."""
+    if (
+        data.image_shape is not None
+        and min(data.channels, data.image_shape[0]) > 4
+        and data.image_shape[1] in (1, 3, 4)
+    ):
+        R, (H, W) = data.channels, data.image_shape
+        raise DataError(
+            f"{data.name}: X has shape (N, {R}, {H}, {W}), which looks like channels last; wanted is (N, R, H, W): "
+            f"X.transpose(0, 3, 1, 2). If it is {R} channels of {H} × {W}, say image_shape=({H}, {W}), on the command "
+            f"line --image-shape {H}x{W}"
+        )
 
 
 def read(

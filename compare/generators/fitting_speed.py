@@ -17,6 +17,7 @@ from compare.experiments.generators import ORDER_OF_MAGNITUDE
 from compare.generators.fit_pairs import NUMERAL, Fit, middle
 from compare.generators.generator_figures import curve_figure, gallery
 from compare.reports.report import Check, Column, Evidence, Section, Value
+from compare.reports.verdict import Verdict
 from solvers.arrays import Array
 
 if TYPE_CHECKING:
@@ -148,7 +149,10 @@ def smaller_effect(fit: Fit, beside: Fit, plan: GeneratorComparison) -> Check:
 
 def falling_effect(several: Sequence[Fit], plan: GeneratorComparison) -> Check:
     """Noise / image iterations fall from each overparameterization to the next one, or are below half an order of
-    magnitude there, for the worst seed."""
+    magnitude there, for the worst seed.
+
+    Nothing is decided where they are below that from the first on: then there is no effect that could fall.
+    """
     first = several[0]
     factors = "× → ".join(f"{fit.asked:g}" for fit in several)
     place = f"{NUMERAL[first.kind]} {first.kind}, {first.image.name}"
@@ -156,7 +160,11 @@ def falling_effect(several: Sequence[Fit], plan: GeneratorComparison) -> Check:
     ratios = ", ".join(span(fit.ratios, ".3g", "≥ " if fit.bound_only else "") or "not known" for fit in several)
     reason = f"measured: noise / image over the same, or {VANISHED:.2g}, before; worst pair and seed; they are {ratios}"
     pairs = pairwise(several)
-    return Check.worst(effect_below(statement, fit, beside, plan, reason, VANISHED) for beside, fit in pairs)
+    found = Check.worst(effect_below(statement, fit, beside, plan, reason, VANISHED) for beside, fit in pairs)
+    if found.verdict is Verdict.CONFIRMED and (first.ratios < VANISHED).any():
+        why = f"no effect of at least {VANISHED:.2g} at the first; noise / image are {ratios}"
+        return Check.not_reached(statement, None, why=why, reference=HAND)
+    return found
 
 
 def effect_below(

@@ -173,9 +173,12 @@ def unsettled(limit: Limit) -> str:
     if grows(limit):
         rate = limit.integrated.growth
         return f"small weights still grow, by {rate:.2g} for each unit of ln‖w‖: a saddle that the flow has not left"
-    turned = limit.integrated.turned
+    at, own = place_before(limit), limit.integrated.residual
+    if at is None:
+        return f"the integration to ln‖w‖ = {limit.log_norm:.0f} is too short to tell what still moves"
     return (
-        f"the direction still turns: by {turned:.1g} rad while ln‖w‖ grew by its last quarter, to {limit.log_norm:.0f}"
+        f"the direction still turns: its residual was {limit.path.residual[at]:.1g} at ln‖w‖ = "
+        f"{limit.path.log_norm[at]:.0f} and is {own:.1g} at {limit.log_norm:.0f}"
     )
 
 

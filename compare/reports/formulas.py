@@ -12,7 +12,7 @@ from unicodedata import normalize
 
 from markupsafe import Markup, escape
 
-INDEX = re.compile(r"_(?:\{([^{}]*)\}|([^\W_][₀-₉ₐ-ₜᵢ-ᵥⱼ]*|\*))|([₀-₉ₐ-ₜᵢ-ᵥⱼ]+)")
+INDEX = re.compile(r"_(?:\{([^{}]*)\}|((?:\d+|[^\W\d_])[₀-₉ₐ-ₜᵢ-ᵥⱼ]*|\*))|([₀-₉ₐ-ₜᵢ-ᵥⱼ]+)")
 POWER = re.compile(r"\^(?:\{([^{}]*)\}|\(([^()]*)\)|([−-]?[^\W_]+|\*))|([⁰-ⁿ¹²³ᵀ]+)")
 TOKEN = re.compile(r"\d+(?:\.\d+)?|(?:min|max|ln|log)(?![^\W_])|[^\W\d_][\u0300-\u036f]?|\S")
 WORDS = re.compile(r"(?<![\w{])\(?(?!(?:min|max|ln|log)\b)[A-Za-z]{2,}(?![\w(])\)?|s\.t\.|\s{2,}")
@@ -52,7 +52,8 @@ def atoms(text: str) -> Iterator[Markup]:
         for place, pattern in 2 * (("sub", INDEX), ("sup", POWER)):
             script = pattern.match(text, at)
             if script and place not in scripts:
-                scripts[place] = row(normalize("NFKC", script[script.lastindex or 0]))
+                plain = script.lastindex == pattern.groups  # signs that are small by themselves; y in β_yₙ has its own
+                scripts[place] = row(normalize("NFKC", script[0]) if plain else script[script.lastindex or 0])
                 at = script.end()
         tag = "m" + "".join(sorted(scripts))
         marks = Markup("").join(Markup("<mrow>{}</mrow>").format(scripts[place]) for place in sorted(scripts))

@@ -22,8 +22,8 @@ LONGEST_UNIT = 3
 MOST_LINES = 6
 """Open predictions that a summary spells out. A convention."""
 UNCERTAINTY = (
-    "a ± b: the limit is between a − b and a + b; b is how much the number may still change on the way to it, or half "
-    "the 95 % interval of a mean over seeds."
+    "a ± b: b is how much the number may still change on the way to its limit, or half the 95 % interval of a mean "
+    "over seeds."
 )
 """Under printed measurements that have one."""
 STYLES = {

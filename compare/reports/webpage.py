@@ -138,8 +138,8 @@ def typeset(text: str) -> Markup:
     'R<sub>K</sub>(β) ≥ −1.5 in x_1.csv &amp; my_x'
     """
     shown = MINUS.sub("−", str(escape(clean(text))))
-    shown = LOW.sub(lambda found: f"<sub>{normalize('NFKC', found[0]).replace('⁄', '/')}</sub>", shown)
     shown = INDEX.sub(lambda found: f"<sub>{bare(found[1])}</sub>", shown)
+    shown = LOW.sub(lambda found: f"<sub>{normalize('NFKC', found[0]).replace('⁄', '/')}</sub>", shown)
     return Markup(POWER.sub(lambda found: f"<sup>{bare(found[1])}</sup>", shown))
 
 

@@ -33,6 +33,10 @@ EARLY = 1e-6
 
 _EARLY_STEPS = 12
 
+FAR_BELOW = 0.02
+"""Part of the tolerance at which a polish in the longest format ends: Newton's steps, solved in float64, need not reach
+a thousandth of it."""
+
 
 def group_max_margin(rows: Array, right: Array, blocks: Callable[[Real], Real], tol: float) -> GroupSolution:
     """b and α of the group-norm max margin, both feasible, with their duality gap; inf for rows that do not separate.
@@ -66,30 +70,28 @@ def group_max_margin(rows: Array, right: Array, blocks: Callable[[Real], Real], 
 def _solve(rows: Array, right: Array, blocks: Callable[[Real], Real], tol: float) -> GroupSolution:
     """In float64; where the gap stays open carefully, and in the longest format if that takes seconds at most."""
     B = blocks(rows)
-    found = _follow(GroupRows(B, right), tol)
+    found = _follow(GroupRows(B, right), tol, 1e-3 * tol)
     if abs(found.gap) <= tol:
         return found
     if len(B) * B.size <= LONG_UP_TO:
-        again = _follow(GroupRows(blocks(rows.astype(np.longdouble)), right.astype(np.longdouble)), 1e-3 * tol, True)
+        long = GroupRows(blocks(rows.astype(np.longdouble)), right.astype(np.longdouble))
+        again = _follow(long, 1e-3 * tol, FAR_BELOW * tol, careful=True)
     else:
-        again = _follow(GroupRows(B, right), tol, True)
+        again = _follow(GroupRows(B, right), tol, 1e-3 * tol, careful=True)
     return again if abs(again.gap) < abs(found.gap) or not np.isfinite(again.gap) else found
 
 
-def _follow(rows: GroupRows, tol: float, careful: bool = False) -> GroupSolution:
+def _follow(rows: GroupRows, tol: float, enough: float, careful: bool = False) -> GroupSolution:
     """The path and its polish; once more with larger right sides where rounding b could violate a constraint."""
-    found = _polished_path(rows, tol, careful)
+    found = _polished_path(rows, tol, enough, careful)
     if np.isfinite(found.gap) and (raised := rows.representable(found.b)).right.sum() > rows.right.sum():
-        found = _polished_path(raised, tol, careful)
+        found = _polished_path(raised, tol, enough, careful)
     return found
 
 
-def _polished_path(rows: GroupRows, tol: float, careful: bool) -> GroupSolution:
-    """The polish of the path's end, tried once on the way: where that closes the gap, the rest of the path is saved.
-
-    A careful path has a tolerance that Newton's steps, solved in float64, need not reach.
-    """
-    path, enough = InteriorPoint(rows, careful), (20.0 if careful else 1e-3) * tol
+def _polished_path(rows: GroupRows, tol: float, enough: float, careful: bool) -> GroupSolution:
+    """The polish of the path's end, tried once on the way: where its gap is `enough`, the rest of the path is saved."""
+    path = InteriorPoint(rows, careful)
     if tol < EARLY:
         found = polish(rows, path.follow(EARLY), early=True)
         if found.polished and abs(found.gap) <= enough:

@@ -265,13 +265,19 @@ def test_a_frame_a_path_and_arrays_are_data_too(tmp_path):
     np.testing.assert_array_equal(load(frame[["a", "b"]], frame[["label"]]).y, [-1, 1, -1])
     with pytest.raises(DataError, match=r"y.argmax\(axis=1\)"):
         load(frame[["a", "b"]], np.eye(3))
-    with pytest.raises(DataError, match="channels last"):
+    with pytest.raises(DataError, match=r"looks like channels last.*image_shape=\(6, 3\)"):
         load(np.ones((2, 8, 6, 3)), [0, 1])
+    assert load(np.ones((2, 8, 6, 3)), [0, 1], image_shape=(6, 3)).channels == 8
+    with pytest.raises(DataError, match=r"and y \(\)"):
+        load(found[0].X, 1.0)
     with pytest.raises(DataError, match="same index in another order"):
         load(frame[["a", "b"]], frame.label.iloc[::-1])
+    with pytest.raises(DataError, match="same index in another order"):
+        load(*(part.set_axis(index) for part, index in ((frame[["a", "b"]], ["u", 1, 2]), (frame.label, [1, "u", 2]))))
     np.testing.assert_array_equal(load(csr_array(found[0].X), frame.label).X, found[0].X)
-    scaled = load(found[0], scale="standard", offset=True)
+    scaled = load(load(found[0], scale="standard", offset=True), scale="standard")
     assert (scaled.name, scaled.X.shape) == ("the DataFrame, standardized, with a column of ones", (3, 3))
+    assert (scaled.X[:, 2] == 1.0).all()  # standardized again, it would be zero
     for no_data in ((found[0], [0, 1, 0]), (frame.a,)):
         with pytest.raises(DataError, match=r"load\(data.X, y\)|points need their labels"):
             load(*no_data)

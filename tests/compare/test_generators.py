@@ -238,7 +238,9 @@ def test_an_effect_that_does_not_fall_is_rejected(fits):
     assert verdict(9.0, 3.0, 2.0) is Verdict.CONFIRMED
     assert verdict(9.0, 3.0, 4.0) is Verdict.REFUTED
     assert verdict(4.0, 5.0, 1.0) is Verdict.REFUTED
-    assert verdict(2.0, 3.0, 1.0) is Verdict.CONFIRMED  # it has vanished
+    assert verdict(9.0, 2.0, 3.0) is Verdict.CONFIRMED  # it has vanished
+    assert verdict(2.0, 3.0, 1.0) is Verdict.NOT_REACHED  # there was none
+    assert verdict(2.0, 3.0, 4.0) is Verdict.REFUTED
     assert verdict(9.0, 3.0, 2.0, stopped=(0,)) is Verdict.CONFIRMED  # the first is larger still
     assert verdict(9.0, 3.0, 2.0, stopped=(2,)) is Verdict.NOT_REACHED
     free = [with_ratios(replace(fits[1], asked=a, reached=a), [r, r]) for a, r in ((4.0, 3.0), (1.0, 9.0))]

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -53,7 +54,9 @@ def test_a_residual_above_the_resolution_is_rejected(found, data):
         turning = replace(case.limit, path=replace(off.path, residual=off.path.residual + 1e-3))
         open_ = check_of(replace(case, limit=turning), data)
         assert open_.verdict is Verdict.NOT_REACHED
-        assert open_.reason.startswith("the direction still turns: by ")
+        assert re.search(r"its residual was 0\.001 at ln‖w‖ = \d+ and is \de-\d+ at \d+", open_.reason), open_.reason
+        short = replace(case.limit, path=replace(off.path, log_norm=off.path.log_norm + 1e9))
+        assert "too short to tell" in check_of(replace(case, limit=short), data).reason
 
 
 def test_neither_the_polished_point_nor_the_status_decides(found, data):

@@ -300,6 +300,10 @@ def test_formulas_are_mathml_and_code_is_code():
     assert [tag for tag, _ in page.elements if tag in ("msub", "msup", "mover")] == ["msub", "msub", "msub", "mover"]
     assert ">>> f(a_1)\n>>> g('<b>')" in page.text
     assert "for every" in page.text
+    low = "<msub><mi>β</mi><mrow><msub><mi>y</mi><mrow><mi>n</mi></mrow></msub></mrow></msub>"  # no β_{yn}
+    assert low in formula("⟨β_yₙ − β_k, xₙ⟩")
+    assert "β<sub>y<sub>n</sub></sub> − β<sub>k</sub>" in typeset("⟨β_yₙ − β_k, xₙ⟩")
+    assert "<msub><mi>v</mi><mrow><mn>12</mn></mrow></msub>" in formula("v_12")
     shown = str(formula("D^(−1/2) s⁻¹ Σ_{i<s}"))
     assert shown.startswith('<math><msup><mi>D</mi><mrow><mo stretchy="false">−</mo><mn>1</mn>')
     assert shown.endswith(
@@ -343,7 +347,9 @@ def test_a_note_stands_where_its_experiment_does(report):
 def test_the_page_says_what_plus_or_minus_means(report):
     for evidence, said in ((Evidence(0.1), False), (Evidence(0.1, 0.2), True)):
         section = Section("s", checks=(Check.of("s", evidence, 1.0),))
-        assert ("± is how far off" in Page(replace(report, sections=(section,)).to_html()).text) is said
+        assert (
+            "± is how much a number may still change" in Page(replace(report, sections=(section,)).to_html()).text
+        ) is said
 
 
 def test_what_is_refuted_is_typeset_as_below(report):

@@ -6,9 +6,10 @@ The table names each function and each of its array arguments; a test compares i
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pytest
@@ -37,6 +38,7 @@ from solvers import (
     UniformInit,
 )
 
+Length = TypeVar("Length")
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((6, 4)) * [3.0, 1.0, 1.0, 1.0]
 y = np.where(X[:, 0] > 0, 1.0, -1.0)
@@ -147,9 +149,6 @@ for weight in (INIT, UniformInit(1.0, 9.0), BinaryUniformInit(9.0), ConstantWeig
 for law in (LAW, SphereInputs(9.0), DeepReLUKernel(2)):
     CALLS[f"{type(law).__name__}.kernel"] = lambda a, k=law.kernel: k(a, X), X
 
-LABELS = ("y", "MaxMarginClassifier")
-"""Words are labels."""
-
 
 def no_numbers(a: np.ndarray) -> Iterator[tuple[str, Any]]:
     hidden = np.zeros(a.shape, dtype=bool)
@@ -177,15 +176,17 @@ def numbers(found: Any) -> np.ndarray:
 
 @pytest.mark.parametrize("name", CALLS)
 def test_what_are_no_real_numbers(name: str) -> None:
-    """Refused, by a ValueError that says so; a function of x is nan where x is hidden."""
+    """Refused, by a ValueError that says why; a function of x is nan where x is hidden."""
     call, array = CALLS[name]
     for kind, wrong in no_numbers(array):
         try:
             found = call(wrong)
-        except ValueError:
-            continue
-        assert kind == "masked", kind
-        assert np.isnan(numbers(found)).any()
+        except ValueError as error:
+            said = str(error)
+        else:
+            said = "nan" if np.isnan(numbers(found)).any() else "numbers"
+        assert re.search("masked|nan|NaN|finite" if kind == "masked" else "", said), said
+        assert kind == "masked" or said not in ("nan", "numbers"), kind
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -195,6 +196,27 @@ def test_numbers_in_any_form(name: str) -> None:
     forms = [array.tolist(), torch.tensor(array, requires_grad=True), np.ma.array(array, mask=False)]
     for form in [*forms, scipy.sparse.csr_array(array)] if array.ndim == 2 else forms:
         np.testing.assert_allclose(numbers(call(form)), expected, rtol=1e-7, atol=1e-9)
+
+
+class Plain(Regularizer, Generic[Length]):
+    """A norm whose methods are no plain functions, or hide their arguments."""
+
+    @staticmethod
+    def dual_norm(z: Any) -> Any:
+        return z
+
+    def value(self, *args: Any) -> Any:
+        return args
+
+    support_size = np.size
+
+
+def test_methods_of_any_kind_are_methods_of_a_norm() -> None:
+    found = Plain.value(None, [1, 2])
+    np.testing.assert_array_equal(found, [[1.0, 2.0]])
+    assert found[0].dtype == np.float64
+    assert (Plain.dual_norm([1]), Plain.support_size([1, 2])) == ([1], 2)
+    assert Plain[int].__args__ == (int,)
 
 
 def test_no_public_function_of_arrays_is_missing() -> None:
