@@ -143,12 +143,13 @@ def transition_trial() -> Trial:
     halved = [replace(d, limit=recover(p, d.count // 2, i % draws, None).limit) for i, d in enumerate(network)]
     elsewhere = [replace(d, gap=d.other) for d in network]
     end, same, fewer, _ = transition_checks(network, ends, without, p, channels)
+    largest_other = max(d.other - d.gap for d in network if d.other is not None and d.gap is not None)
     right = [("the end is the explicit limit", end), ("m* is its m*", same), ("m* is less than half", fewer)]
     no_filter = transition_checks(elsewhere, ends, without, p, channels)[0]
     shifted = transition_checks(halved, ends, without, p, channels)[1]
     alike = transition_checks(network, without, without, p, channels)[2]
     wrong = [
-        ("the end is the limit without interpolation", no_filter, max(d.other - d.gap for d in network)),
+        ("the end is the limit without interpolation", no_filter, largest_other),
         ("m* is that of half as many measurements", shifted, math.log(2.0)),
         ("without filters, too, m* is less than half", alike, 1.0),
     ]

@@ -83,7 +83,7 @@ def section(title: str, text: str, trials: Sequence[Trial]) -> Section:
 
 
 APART = (
-    "Of wrong predictions: how far its certified answer is from the right one, in the unit of “measured”; 1 where it is another "
-    "one by construction, at no known distance. The right prediction has none."
+    "Of wrong predictions: how far its certified answer is from the right one, in the unit of “measured”; 1 where it "
+    "is another one by construction, at no known distance. The right prediction has none."
 )
 MEASURED = "The figure of the network that the prediction says is 0 (angles in radians)."
