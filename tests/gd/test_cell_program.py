@@ -12,6 +12,7 @@ from torch import nn
 
 from gd import FlowStatus, flow_limit
 from gd.flow.cell import Cell
+from gd.flow.cell_dual import maximize
 from gd.flow.cell_program import cell_optimum, solve
 from gd.flow.quadratic_program import quadratic_program
 from gd.flow.sliding import SlidingMap
@@ -89,11 +90,14 @@ def test_multipliers_far_from_the_optimum_are_a_start_as_well() -> None:
     cell, W = random_cell(3, 8, 10, 4)
     expected = solve(cell, W)
     assert expected is not None
-    starts = np.ones(8), np.arange(8.0), expected.lam[::-1], np.eye(8)[int(expected.lam.argmin())]  # others must join
-    for lam in starts:
+    lonely = np.eye(8)[int(expected.lam.argmin())]
+    for lam in (np.ones(8), np.arange(8.0), expected.lam[::-1], lonely):
         found = solve(cell, W, lam)
         assert found is not None
         np.testing.assert_allclose(found.value, expected.value, rtol=1e-9)
+    dual = maximize(cell, lonely, np.ones(10))  # in which all other points must join
+    assert dual is not None
+    np.testing.assert_allclose(dual[0].value, expected.value, rtol=1e-9)
 
 
 def test_the_optimum_and_its_multipliers_satisfy_the_conditions_and_moved_ones_do_not() -> None:

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import sympy
 from click.testing import CliRunner
-from flint import fmpq, fmpz_mpoly
+from flint import fmpq, fmpz_mpoly, fmpz_poly
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import least_squares
 from scipy.signal import correlate
 
 from compare.command_line import cli
-from proofs import verify_lemma
+from proofs import exact_factor, verify_lemma
 from proofs.catalogue import GROUPS, claims
 from proofs.claim import Kind
-from proofs.exact_factor import autocorrelation
+from proofs.exact_factor import autocorrelation, inside, roots_on_the_circle
 from proofs.matrix_kernels import _PLANE, ruppert, spectrum
 
 
@@ -358,3 +358,17 @@ def test_images_of_doubles_may_have_factors_of_one_shape():
     verdict = verify_lemma(a, 2.0 * a)
     assert verdict.kind is Kind.PROVED
     np.testing.assert_allclose(summed([verdict.c]), summed([a, 2.0 * a]), atol=1e-13)
+
+
+@pytest.mark.parametrize("digits", [40, 200])
+def test_roots_however_near_to_the_circle_are_counted_as_by_sturm(digits, monkeypatch) -> None:
+    """x² + (2 ± 1/B)x + 1 has roots at distances of about B^(−1/2) from −1: real ones, or on the circle."""
+    B = 10**digits
+    for sign, expected in ((1, 0), (-1, 2)):
+        f = fmpz_poly([B, 2 * B + sign, B])
+        assert roots_on_the_circle(f)[0] * 2 == expected
+        monkeypatch.setattr(exact_factor, "_STURM_UP_TO", 0)
+        count, how = roots_on_the_circle(f)
+        assert (count * 2, how) == (expected, "isolated in balls")
+        monkeypatch.undo()
+    assert len(inside(fmpz_poly([B, 2 * B + 1, B]))) == 1
