@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 from cycler import cycler
 from matplotlib import rc_context
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogFormatter, MaxNLocator, NullFormatter
 
 from compare.reports.findings import Figure
 from compare.reports.records import json_text
-from compare.reports.wording import LARGEST_POWER, SMALLEST_POWER, clean, number
+from compare.reports.wording import LARGEST_POWER, SMALLEST_POWER, SUPERSCRIPTS, clean, number
 
 INK = "#010203"
 """Stands for the page's text colour; no plot uses it otherwise."""
@@ -127,17 +128,19 @@ def plain_label(value: float, position: object) -> str:
 
 
 def power_label(value: float, position: object) -> str:
-    """A number as a digit and a power of ten."""
+    """A number as a digit and a power of ten; as plain text, which costs a hundredth of parsing mathematics."""
     power = math.floor(math.log10(value) + 1e-9)
     digit = f"{value / 10.0**power:.3g}"
-    return rf"$\mathdefault{{{'' if digit == '1' else digit + '·'}10^{{{power}}}}}$"
+    return f"{'' if digit == '1' else digit + '·'}10{str(power).translate(SUPERSCRIPTS)}"
 
 
-def uncover(canvas: Canvas) -> None:
-    """Put each legend that covers a part of a line above its axes, where it is no wider than they are."""
-    if not any(axes.get_legend() for axes in canvas.axes):
-        return
-    canvas.draw_without_rendering()
+def lay_out(canvas: Canvas) -> None:
+    """Place the axes for good, each legend that covers a part of a line above its axes where it is no wider than they.
+
+    Matplotlib would place them again before each of its two drawings, which takes longer than to draw.
+    """
+    layout: Any = canvas.get_layout_engine()
+    layout.execute(canvas)
     moved = False
     for axes in canvas.axes:
         legend = axes.get_legend()
@@ -152,8 +155,9 @@ def uncover(canvas: Canvas) -> None:
             legend.set_bbox_to_anchor((0.0, 1.0))
             legend.set_ncols(columns)
             moved = True
-    if not moved:
-        canvas.set_layout_engine("none")  # it is laid out
+    if moved:
+        layout.execute(canvas)
+    canvas.set_layout_engine(None)
 
 
 def name_lines(canvas: Canvas) -> list[list[str]]:
@@ -198,9 +202,10 @@ def svg(figure: Figure, prefix: str = "") -> str:
     style: Any = STYLE | {"svg.hashsalt": f"implicitbias {figure.name}"}
     with rc_context(style):
         canvas = Canvas(figsize=figure.size, layout="constrained")
+        FigureCanvasSVG(canvas)  # so texts are measured as they are drawn
         figure.draw(canvas)
         label_logs(canvas)
-        uncover(canvas)
+        lay_out(canvas)
         names = name_lines(canvas)
         text = io.StringIO()
         canvas.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})

@@ -41,6 +41,12 @@ class Gradient:
     """f(x_n; w_b), shape (B, N, …)."""
 
 
+def pulled(outputs: Tensor, W: Tensor, slope: Tensor) -> Tensor:
+    """Σ slope ∂f/∂W, the shape of W; from a scalar, since to check the shape of a vector torch imports sympy."""
+    (direction,) = torch.autograd.grad((outputs * slope).sum(), W)
+    return direction
+
+
 class _Predictor(nn.Module):
     """A module whose forward pass is another module's `compose`, because functional calls reach `forward` only."""
 
@@ -153,14 +159,13 @@ class Objective:
         if self.is_predictor:
             direction = self._combined(slope, self._rows if rows is None else self._rows[rows])
         else:
-            (direction,) = torch.autograd.grad(outputs, W, slope)
+            direction = pulled(outputs, W, slope)
         return Gradient(log_loss, direction, self.loss.log_scale(log_loss), slope, outputs.detach())
 
     def pull(self, W: Tensor, slope: Tensor) -> Tensor:
         """Σ_n slope_n ∇f(x_n; w_b), shape (B, P)."""
         W = W.detach().requires_grad_(True)
-        (direction,) = torch.autograd.grad(self.outputs(W), W, slope)
-        return direction
+        return pulled(self.outputs(W), W, slope)
 
     @property
     def predicts(self) -> bool:

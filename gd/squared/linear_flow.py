@@ -23,7 +23,7 @@ import torch
 from scipy.integrate import LSODA
 from torch import Tensor, nn
 
-from gd.descent.objective import Objective
+from gd.descent.objective import Objective, pulled
 from gd.losses import Squared
 from gd.networks.linear_network import LinearNetwork
 from gd.squared.regression_limit import RegressionLimit
@@ -143,8 +143,7 @@ def _integrate(objective: Objective, rtol: float, tol: float, max_steps: int, de
     def velocity(t: float, w: Array) -> Array:
         W = torch.from_numpy(w).unsqueeze(0).requires_grad_(True)
         outputs = objective.outputs(W)
-        (gradient,) = torch.autograd.grad(outputs, W, outputs.detach() - objective.y)
-        return -gradient[0].numpy()
+        return -pulled(outputs, W, outputs.detach() - objective.y)[0].numpy()
 
     def jacobian(t: float, w: Array) -> Array:
         # row d of the Hessian is the derivative of ∂loss/∂w_d: one copy of the network for each d, all at once
