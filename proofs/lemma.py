@@ -155,7 +155,7 @@ def _of_vectors(vectors: list[arguments.Vector], dim: int | None, rational: bool
     if exact or (exact is None and rational):
         return arguments.exact(vectors, dim)
     found = spectral_factor(*vectors)
-    if found.exists or exact is False or len(vectors[0]) > _EXACT_UP_TO:
+    if (found.exists and arguments.fine(found)) or exact is False or len(vectors[0]) > _EXACT_UP_TO:
         return arguments.certified(vectors, found)
     return arguments.exact(vectors, dim)
 

@@ -67,7 +67,7 @@ def _spectra(axes: Axes, kernels: Sequence[Array], c: Array | None, dim: int | N
     axes.plot(2 * turn, sum(powers), color="0.35", linewidth=4, alpha=0.5, label="sum")
     if c is not None:
         axes.plot(2 * turn, _power(c, turn), "--", color="#d9702a", linewidth=1.6, label="|c|²")
-        if dim is not None:
+        if dim is not None and dim <= _POINTS:  # more dots would cover the line
             at = np.arange(dim // 2 + 1) / dim
             axes.plot(2 * at, _power(c, at), "o", color="#d9702a", markersize=4, label=f"D = {dim}")
     axes.set(title="spectra", xlabel="frequency / π")

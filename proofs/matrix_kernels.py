@@ -69,9 +69,12 @@ def channel_step(kernels: Sequence[Matrix], dim: int) -> Step:
         how = f"multiplied out, equal in ℚ[x]: u = ({', '.join(map(written, u))}), f = ({', '.join(map(written, f))})"
         return line.decided([[p * f_i for p in u] for f_i in f] == rows, how, kind=Kind.PROVED)
     kernels_and_channels, polynomial = found
+    # of degree n it vanishes at n frequencies at most, so n + 1 that are spread out are enough, however large D is
+    last, count = dim // 2, min(dim // 2, int(polynomial.degree()))
+    tried = [last * k // max(count, 1) for k in range(count + 1)]
     with bits(128):
-        values = [abs(acb_poly(polynomial)((acb(-2 * d) / dim).exp_pi_i())) ** 2 for d in range(dim // 2 + 1)]
-        frequency = max(range(len(values)), key=lambda d: float(values[d].lower()))
+        values = {d: abs(acb_poly(polynomial)((acb(-2 * d) / dim).exp_pi_i())) ** 2 for d in tried}
+        frequency = max(tried, key=lambda d: float(values[d].lower()))
     shown = {
         "kernels, channels": kernels_and_channels,
         "frequency": f"{frequency} of D = {dim}",

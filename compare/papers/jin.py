@@ -91,8 +91,8 @@ LINES = (
          elsewhere="docs/gallery/initial_distributions.py draws them; solvers.weighted_spline certifies each"),
     Line("future work 1", "several inputs: networks on ℝ² and ℝ³ end O(n^{−1/2}) from the kernel's interpolant",
          measured=(Measured(INPUTS, None, needs="networks of up to 2,560 units, two minutes of processor time"),)),
-    Line("future work 2", "deep networks: at depth 3 the kernel moves, and the function is off, by O(m^{−1/2})",
-         measured=(Measured(DEEP, None, needs="networks of three layers, a minute, and more of them to decide"),)),
+    Line("future work 2", "depth 3: the kernel moves, and for small y the function is off, by O(m^{−1/2})",
+         measured=(Measured(DEEP, None, needs="networks of three layers, two minutes of processor time"),)),
     Line("future work 3", "other optimization methods",
          elsewhere="gd.descend takes them; for the squared loss nothing is predicted of them here"),
 )  # fmt: skip

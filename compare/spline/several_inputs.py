@@ -6,8 +6,10 @@ polyharmonic spline of r³, computed here by scipy's `RBFInterpolator`, which kn
 they are it ends at problem (18), the affine function penalized.
 
 Deep networks in the kernel regime: the tangent kernel moves less and less as the width grows, and the function ends at
-the interpolant of the infinitely wide network's kernel. Both are measured on the trained network. What moves the kernel
-is of second order in y, so small y shows the regime at widths that can be trained.
+the interpolant of the infinitely wide network's kernel. Both are measured on trained networks, at two sizes of y. The
+kernel of a ReLU network moves as units switch on or off: with small y few do, and its change is a matter of chance.
+With larger y the moving kernel brings narrow networks nearer to the interpolant, by 23 % at 80 units and 16 % at 160,
+which flattens the slope of the distance.
 """
 
 from __future__ import annotations
@@ -36,9 +38,11 @@ PAPER = "Jin and Montúfar (2020), future work: multidimensional inputs"
 DEEP = "Jacot, Gabriel, Hongler (2018); Lee et al. (2019)"
 WIDTHS = (160, 640, 2560)
 DEEP_WIDTHS = (80, 160, 320)
+NARROWER = (40, 80, 160)
+"""For how far the kernel moves."""
 DEPTH = 3
-AMPLITUDE = 0.25
-"""Of y for deep networks."""
+MOVING, STAYING = 0.25, 0.02
+"""Factors on y for deep networks: the kernel moves by 3 % at 80 units, and by half a percent."""
 DEEP_ACCURACY = 3e-2
 """Of their flow. Against 1e-2 distances are off by 1 % at most."""
 AT_ONCE = 16
@@ -125,12 +129,12 @@ def raw_study(d: int, law: InputLaw, widths: Sequence[int], seeds: int) -> Gaps:
     return study(name, lambda n, seed: WideReLUVectors(n, d, law, seed=seed), widths, seeds, (X, y, grid), explicit)
 
 
-def deep_study(depth: int, widths: Sequence[int], seeds: int) -> Gaps:
-    """Deep networks against the interpolant in the infinitely wide network's tangent kernel."""
+def deep_study(depth: int, widths: Sequence[int], seeds: int, amplitude: float) -> Gaps:
+    """Deep networks against the interpolant in the infinitely wide network's tangent kernel, values amplitude·y."""
     X, y, grid = scattered(2)
-    data = X, AMPLITUDE * y, grid
+    data = X, amplitude * y, grid
     explicit = vector_interpolant(*data[:2], DeepReLUKernel(depth), "penalized")(grid)
-    name = f"depth {depth}, d = 2: the interpolant of the limiting tangent kernel"
+    name = f"depth {depth}, d = 2, y of {amplitude:g} times the size: the interpolant of the limiting tangent kernel"
 
     def build(width: int, seed: int) -> DeepReLU:
         return DeepReLU(width, 2, depth, seed=seed)
@@ -155,17 +159,23 @@ def inputs_section(*, widths: Sequence[int] = WIDTHS, seeds: int = 24) -> Sectio
     return gaps_section("Several inputs", text, found, made, "inputs")
 
 
-def deep_section(*, widths: Sequence[int] = DEEP_WIDTHS, seeds: int = 20) -> Section:
+def deep_section(*, seeds: int = 64) -> Section:
     """Networks of depth three in the kernel regime."""
-    gaps = deep_study(DEPTH, widths, seeds)
+    moving, staying = (
+        deep_study(DEPTH, widths, seeds, amplitude)
+        for widths, amplitude in ((NARROWER, MOVING), (DEEP_WIDTHS, STAYING))
+    )
     text = (
         f"ReLU networks of depth {DEPTH} in the parametrization of the tangent kernel, squared loss, two inputs, eight "
-        f"points, y of {AMPLITUDE} times the size it has above. How far Θ moves in training says whether this is the "
-        "kernel regime; what moves it is of second order in y."
+        "points. How far Θ moves in training says whether this is the kernel regime; it is measured with y of "
+        f"{MOVING} times the size it has above. The distance to the kernel's interpolant is measured with {STAYING} "
+        "times, where the kernel hardly moves: with larger y its motion brings narrow networks nearer, and the slope "
+        "is not that of the kernel at the start."
     )
     claim = f"depth {DEPTH}: the tangent kernel's relative change in training is O(m^(−1/2))"
-    kept = exponent_check(claim, gaps.widths, gaps.change, -0.5, DEEP)
-    return gaps_section("Deep networks in the kernel regime", text, [gaps], [kept, distance_check(gaps, DEEP)], "deep")
+    kept = exponent_check(claim, moving.widths, moving.change, -0.5, DEEP)
+    made = [kept, distance_check(staying, DEEP)]
+    return gaps_section("Deep networks in the kernel regime", text, [moving, staying], made, "deep")
 
 
 def distance_check(gaps: Gaps, reference: str) -> Check:

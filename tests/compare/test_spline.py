@@ -159,7 +159,7 @@ def test_networks_that_stay_away_from_the_explicit_function_are_rejected(power: 
 
 
 def test_the_kernel_of_a_deep_network_moves_less_as_it_widens() -> None:
-    gaps = deep_study(3, (40, 160), 2)
+    gaps = deep_study(3, (40, 160), 2, 0.25)
     assert np.nanmedian(gaps.change[1]) < 0.7 * np.nanmedian(gaps.change[0])
 
 

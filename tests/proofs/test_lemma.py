@@ -17,6 +17,7 @@ from scipy.signal import correlate
 
 from compare.command_line import cli
 from proofs import exact_factor, verify_lemma
+from proofs.balls import lags
 from proofs.catalogue import GROUPS, claims
 from proofs.claim import Kind
 from proofs.exact_factor import autocorrelation, inside, roots_on_the_circle
@@ -152,6 +153,23 @@ def test_certified_steps_refute_other_lags() -> None:
     own = stated.formula["lags"]
     assert stated.altered(lags=lambda p, K: [2 * v for v in own(p, K)]).verify().kind is Kind.REFUTED
     assert stated.altered(lags=lambda p, K: own(p[:1], K)).verify().kind is Kind.REFUTED
+
+
+def test_doubles_that_hold_few_digits_certify_nothing() -> None:
+    """Multiples of 2⁻¹⁰⁷⁴: rounded to them, c is off by half of Σ‖a_i‖², though by less than 5e-324 in all."""
+    a, b = [5e-324, 1e-323], [1.5e-323, 0.0]
+    assert verify_lemma(a, b, exact=False).kind is Kind.NOT_PROVED
+    verdict = verify_lemma(a, b)
+    assert verdict.kind is Kind.PROVED
+    whole = verify_lemma([1, 2], [3, 0]).intervals
+    unit = Fraction(5e-324)
+    for (low, high), (least, most) in zip(verdict.intervals, whole, strict=True):
+        assert low <= most * unit
+        assert least * unit <= high
+    assert len(str([step.text for step in verdict.steps])) < 1000
+    large = verify_lemma([1e200, 3e199], [1e200, 1e-5])
+    assert large.kind is Kind.CERTIFIED
+    assert large.stated.altered(lags=lambda p, K: [1 + v for v in lags(p[:1], K)]).verify().kind is Kind.REFUTED
 
 
 def nearest_autocorrelation(kernels, shape: tuple[int, ...]) -> float:
@@ -351,6 +369,11 @@ def test_a_circle_may_be_very_long():
     assert verdict.kind is Kind.PROVED
     altered = replace(verdict.stated, formula={"lags": lambda kernels: [fmpq(30), fmpq(13)]})
     assert altered.verify().kind is Kind.REFUTED
+    assert len(verdict.figure().axes) == 2
+    # the minor is (x − 1)²·16, 0 at the frequency 0 and next to nothing near it
+    channels = verify_lemma([[1, -1], [0, 0]], [[0, 0], [16, -16]], channels=True, dim=10**12)
+    assert channels.kind is Kind.REFUTED
+    assert channels.counterexample["minor of the cross-spectrum there"] == "≥ 4096, not 0"
 
 
 def test_images_of_doubles_may_have_factors_of_one_shape():
