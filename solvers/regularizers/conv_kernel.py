@@ -32,8 +32,8 @@ from solvers.conv_kernel.margin import NetworkCandidate, kernel_max_margin, netw
 from solvers.conv_kernel.network import full_width_kernel
 from solvers.conv_kernel.path import kernel_dual_norm
 from solvers.conv_kernel.value import InducedRegularizer, attained
-from solvers.regularizers.fourier_bridge import FourierBridge
 from solvers.regularizers.exponent import in_range
+from solvers.regularizers.fourier_bridge import FourierBridge
 from solvers.regularizers.l2 import least_norm, least_norm_of_wide_rows, least_norm_that_fits
 from solvers.regularizers.regularizer import LARGEST_PROGRAM, Regularizer
 from solvers.search import Search

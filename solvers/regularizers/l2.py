@@ -102,6 +102,10 @@ class L2(Norm):
     def conic(self, beta: Any) -> Any:
         return frobenius_norm(beta)
 
+    @property
+    def by_products(self) -> bool:
+        return True
+
     def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
         return least_norm(problem)
 
