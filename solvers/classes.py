@@ -106,7 +106,7 @@ class DifferenceRows(SignedRows):
         n, j = np.unravel_index(chosen, self.classes.shape)
         own, other = self.classes.index[n], self.classes.others[n, j]
         some, D = self.points[n], self.points.shape[1]
-        if isinstance(self.points, np.ndarray):
+        if isinstance(some, np.ndarray):
             rows = np.zeros((chosen.size, self.classes.names.size, D))
             some = some * self.factors[chosen, None]
             rows[np.arange(chosen.size), own], rows[np.arange(chosen.size), other] = some, -some

@@ -14,8 +14,9 @@ BLOCK = 1 << 18
 
 
 def block_length(points: Any) -> int:
-    """How many rows of an array are handled together; all of a sparse matrix."""
-    return max(1, BLOCK // points.shape[1]) if isinstance(points, np.ndarray) else int(points.shape[0])
+    """How many rows of an array or of a sparse matrix are handled together."""
+    entries = points.nnz // points.shape[0] + 1 if hasattr(points, "nnz") else points.shape[1]
+    return max(1, BLOCK // int(entries))
 
 
 def in_row_blocks(function: Callable[[Any], Array], points: Any) -> Array:
@@ -26,14 +27,18 @@ def in_row_blocks(function: Callable[[Any], Array], points: Any) -> Array:
 
 def row_norms(points: Any, columns: Array | None = None) -> Array:
     """‖x_n ⊙ c‖₂ for the rows of a matrix, dense or sparse, without a temporary of its size."""
-    if not isinstance(points, np.ndarray):
-        scaled = points if columns is None else points.multiply(columns[None]).tocsr()
-        return np.asarray(np.sqrt((scaled * scaled).sum(axis=1))).reshape(-1)
+    if hasattr(points, "nnz"):
+        return in_row_blocks(lambda rows: _sparse_row_norms(rows, columns), points)
     if columns is None:
-        return np.asarray(np.sqrt(np.einsum("nd,nd->n", points, points)))
+        return in_row_blocks(lambda rows: np.asarray(np.sqrt(np.einsum("nd,nd->n", rows, rows))), points)
     return in_row_blocks(
         lambda rows: np.linalg.norm(rows * columns, axis=1), points
     )  # c² may overflow where x ⊙ c is one
+
+
+def _sparse_row_norms(rows: Any, columns: Array | None) -> Array:
+    scaled = rows if columns is None else rows.multiply(columns[None]).tocsr()
+    return np.asarray(np.sqrt((scaled * scaled).sum(axis=1))).reshape(-1)
 
 
 def extended_product(matrix: Any, vector: Array) -> Array:

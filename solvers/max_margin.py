@@ -51,7 +51,8 @@ def max_margin(
     Args:
         X: points, shape (N, D), or (N, H, W) for images with FourierBridge and ConvKernel, which also takes several
             input channels, (N, R, D) and (N, R, H, W); converted to float64. A scipy sparse matrix (N, D) stays
-            sparse with L2(); the other regularizers fill it.
+            sparse with L2(); the other regularizers fill it. Float32 (N, D) is converted in parts with L2(), and not
+            copied.
         y: labels −1 or +1, shape (N,), or any two truth values, whole numbers or words, of which the smaller is −1;
             three or more of these are classes, ⟨w_{y_n} − w_k, x_n⟩ ≥ 1 for every k ≠ y_n; ±1 of shape (N, M) for a
             matrix β of M outputs, constraints on every (n, m).
@@ -97,7 +98,8 @@ def max_margin(
     ([0.666666666667], -2.333333333333, ['eggs'])
     """
     regularizer = check_regularizer(regularizer)
-    problem = check_problem(X, y, regularizer)
+    by_products = regularizer.by_products and method == "auto" and not fit_intercept
+    problem = check_problem(X, y, regularizer, by_products=by_products)
     regularizer = problem.suited(regularizer)
     search = check_search(problem, regularizer, method, tol=tol, n_starts=n_starts, seed=seed, start=start)
     search = replace(search, deadline=deadline_after(time_limit), progress=progress)

@@ -50,7 +50,8 @@ class MarginProblem:
     """
 
     points: Any
-    """x_n, flattened: shape (N, size of x), float64; a C-contiguous array, or a scipy sparse array in CSR format."""
+    """x_n, flattened: shape (N, size of x), float64; a C-contiguous array, or a scipy sparse array in CSR format; or
+    `Float32Points`, where R is minimized by products with X and few of its rows."""
     labels: Array
     """y, entries ±1, shape (N,) or (N, M)."""
     shape: tuple[int, ...]

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, issparse
 
+from solvers.algorithms.float32_points import Float32Points
 from solvers.algorithms.signed_rows import SignedRows
-from solvers.arrays import Array, real_array
+from solvers.arrays import Array, plain_array, real_array
 from solvers.classes import Classes, ClassProblem
 from solvers.labels import distinct_labels
 from solvers.problem import MarginProblem
@@ -97,7 +98,7 @@ def check_regularizer(regularizer: object) -> Regularizer:
     )
 
 
-def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> MarginProblem:
+def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer, *, by_products: bool = False) -> MarginProblem:
     """Validate data for min R(β) s.t. y_n⟨x_n, β⟩ ≥ 1 and form its constraints.
 
     Args:
@@ -105,12 +106,15 @@ def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> Margi
         y: labels ±1, shape (N,), or (N, M) for M outputs where R takes several (then X is (N, D) and β is (M, D)); or
             K ≥ 3 classes, shape (N,), integers or strings (then β is (K, *shape of x)).
         regularizer: says which shapes of β it accepts.
+        by_products: whether X is only multiplied with vectors, and few of its rows asked for: float32 is kept then.
 
     Raises:
         TypeError: `regularizer` is none.
         ValueError: not numbers, not finite, no points, shapes that do not match, labels other than ±1.
     """
     regularizer = check_regularizer(regularizer)
+    if by_products and (single := float32_points(X)) is not None:
+        return _margin_problem(single, float(np.abs(single.values).max(initial=0.0)), y, single.shape, regularizer)
     points = check_points(X)
     if points.ndim < 2:
         raise ValueError(
@@ -120,25 +124,32 @@ def check_problem(X: ArrayLike, y: ArrayLike, regularizer: Regularizer) -> Margi
     if 0 in points.shape:
         raise ValueError(f"X must hold at least one point with at least one feature; got shape {points.shape}")
     largest = max(float(points.max()), -float(points.min()))
+    flat = points if issparse(points) else points.reshape(points.shape[0], -1)
+    return _margin_problem(flat, largest, y, points.shape, regularizer)
+
+
+def _margin_problem(
+    flat: Any, largest: float, y: ArrayLike, shape_of_points: tuple[int, ...], regularizer: Regularizer
+) -> MarginProblem:
+    """The rest of `check_problem`, for points of rows `flat` with this `largest` entry."""
     if largest != 0 and not 1e-100 < largest < 1e100:
         raise ValueError(
             f"the largest entry of X is {largest:.1e}: squares of such numbers leave the range of float64. "
             "Divide X by it; β is then multiplied by it"
         )
-    flat = points if issparse(points) else np.ascontiguousarray(points.reshape(points.shape[0], -1))
     check_rows(flat, largest)
     found = distinct_labels(y)
     if found is not None and found[0].size >= 3:
-        return _class_problem(flat, Classes(*found), points.shape, regularizer)
-    labels, names = _two_labels(y, points.shape[0], found)
+        return _class_problem(flat, Classes(*found), shape_of_points, regularizer)
+    labels, names = _two_labels(y, flat.shape[0], found)
     if labels.ndim == 2 and not regularizer.several_outputs:
         one = "y[:, 0]" if labels.shape[1] == 1 else "y[:, m], one column after the other"
         raise ValueError(
             f"{regularizer} is defined for one output: y must have shape (N,), got {labels.shape}; give {one}"
         )
-    if labels.ndim == 2 and points.ndim != 2:
-        raise ValueError(f"with labels (N, M) X must have shape (N, D); got {points.shape}")
-    shape = points.shape[1:] if labels.ndim == 1 else (labels.shape[1], points.shape[1])
+    if labels.ndim == 2 and len(shape_of_points) != 2:
+        raise ValueError(f"with labels (N, M) X must have shape (N, D); got {shape_of_points}")
+    shape = shape_of_points[1:] if labels.ndim == 1 else (labels.shape[1], shape_of_points[1])
     regularizer.check_shape(shape)
     return MarginProblem(flat, labels, shape, names=names)
 
@@ -165,6 +176,15 @@ def _class_problem(
     regularizer.of_rows().check_shape(shape)
     index = classes.index.astype(np.float64)
     return ClassProblem(flat, index, shape, names=classes.names, classes=classes)
+
+
+def float32_points(X: ArrayLike | Any) -> Float32Points | None:
+    """X (N, D) in float32, an array or a tensor, as it is; None for anything else, and for entries not finite."""
+    if type(X) is not np.ndarray and not hasattr(X, "detach"):
+        return None
+    array = plain_array(X)
+    plain = array.dtype == np.float32 and array.ndim == 2 and array.size > 0
+    return Float32Points(np.ascontiguousarray(array)) if plain and np.isfinite(array).all() else None
 
 
 def check_points(X: ArrayLike | Any) -> Any:

@@ -67,7 +67,7 @@ def _minimum(G: Array, alpha: Array, goal: Array, penalty: float, max_steps: int
         rows = active.nonzero()[0]
         if rows.size == 0:  # only rounding can say so
             return None
-        system = G[rows][:, rows]
+        system = G[rows[:, None], rows]
         system.flat[:: rows.size + 1] += 1.0 / penalty
         _, solution, info = dposv(system.T, goal[rows], lower=1, overwrite_a=1)
         if info != 0:

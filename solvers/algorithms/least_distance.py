@@ -161,7 +161,7 @@ def _in_inner_products(rows: Any, start: Array, accuracy: float) -> _Closest | N
     beta = np.asarray(rows.T @ dual)
     if accuracy == EXACT:
         support = rows[active]
-        system = gram[active][:, active]
+        system = gram[active[:, None], active]
         system.flat[:: active.size + 1] += 1e-11  # dependent rows share their correction
         try:
             factor = cholesky(system)

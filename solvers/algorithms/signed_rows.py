@@ -17,7 +17,7 @@ class SignedRows:
     """A = diag(f) X diag(c): labels and scales are factors, so that X is not copied."""
 
     points: Any
-    """X, (N, D): a C-contiguous array, or a scipy sparse array in CSR format."""
+    """X, (N, D): a C-contiguous array, a scipy sparse array in CSR format, or `Float32Points`."""
     factors: Array
     """f, (N,)."""
     columns: Array | None = None
@@ -34,12 +34,13 @@ class SignedRows:
 
     def __getitem__(self, index: NDArray[np.intp] | slice) -> Any:
         """These rows, (k, D); sparse where X is."""
-        if isinstance(self.points, np.ndarray):
-            rows: Array = self.points[index] * self.factors[index, None]
+        points: Any = self.points[index]
+        if isinstance(points, np.ndarray):
+            rows: Array = points * self.factors[index, None]
             if self.columns is not None:
                 rows *= self.columns
             return rows
-        some: Any = self.points[index].multiply(self.factors[index, None])
+        some: Any = points.multiply(self.factors[index, None])
         return (some if self.columns is None else some.multiply(self.columns)).tocsr()
 
     def products(self, beta: Array) -> Array:

@@ -93,7 +93,7 @@ def attained(
     if out_channels is not None and U.shape[0] > out_channels:
         U = fewer_kernels(geometry, _leading(geometry, beta, search.tol), U, out_channels, search)
         stats["method"] = f"local search over {out_channels} channels, {search.n_starts} seeded starts"
-    lower = 2.0 * geometry.inner(z, beta) / np.sqrt(proved_largest_eigenvalue(geometry, geometry.lags_of(z)))
+    lower = float(2.0 * geometry.inner(z, beta) / np.sqrt(proved_largest_eigenvalue(geometry, geometry.lags_of(z))))
     U, V, hat_U = least_output_weights(geometry, U, beta)
     value = float(np.vdot(U, U) + np.vdot(V, V))
     error = relative_residual(geometry, hat_U, V, beta)

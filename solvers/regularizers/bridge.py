@@ -23,9 +23,10 @@ from solvers.conic import ConicSolverError, cvxpy_library
 from solvers.extended_precision import BLOCK
 from solvers.interpolation.row_space import Found
 from solvers.regularizers.careful_rounding import LARGE, rounded_with_care
-from solvers.regularizers.exponent import conjugate, power_norm, shrinkage, subscript
+from solvers.regularizers.exponent import conjugate, in_range, power_norm, shrinkage, subscript
 from solvers.regularizers.l2 import (
     euclidean_ball,
+    euclidean_norm,
     least_norm,
     least_norm_of_wide_rows,
     least_norm_that_fits,
@@ -136,13 +137,18 @@ class Bridge(Regularizer):
     # ---- the norm or quasi-norm -----------------------------------------------------------------------------------
 
     def value(self, beta: Array) -> float:
+        return in_range(self._value, beta)
+
+    def _value(self, beta: Array) -> float:
         magnitudes = np.abs(self.coefficients(beta))
         return power_norm(magnitudes if self.is_norm else np.where(self.support(beta), magnitudes, 0.0), self.p)
 
     def dual_norm(self, z: Array) -> float:
+        if not self.is_norm:
+            return super().dual_norm(z)
         if self.p == 2:
-            return float(np.linalg.norm(z))
-        return power_norm(np.abs(self.coefficients(z)), conjugate(self.p)) if self.is_norm else super().dual_norm(z)
+            return euclidean_norm(z)
+        return in_range(lambda z: power_norm(np.abs(self.coefficients(z)), conjugate(self.p)), z)
 
     def conic(self, beta: Any) -> Any:
         if not self.is_norm:

@@ -32,6 +32,7 @@ from solvers.conv_kernel.margin import NetworkCandidate, kernel_max_margin, netw
 from solvers.conv_kernel.network import full_width_kernel
 from solvers.conv_kernel.path import kernel_dual_norm
 from solvers.conv_kernel.value import InducedRegularizer, attained
+from solvers.regularizers.exponent import in_range
 from solvers.regularizers.fourier_bridge import FourierBridge
 from solvers.regularizers.l2 import least_norm, least_norm_of_wide_rows, least_norm_that_fits
 from solvers.regularizers.regularizer import LARGEST_PROGRAM, Regularizer
@@ -133,7 +134,7 @@ class ConvKernel(Regularizer):
         For a finite C below the convex range the best of a seeded local search, an upper bound.
         """
         beta = np.asarray(beta, dtype=np.float64)
-        return _value(self, beta.shape, np.ascontiguousarray(beta).tobytes())
+        return in_range(lambda b: _value(self, b.shape, np.ascontiguousarray(b).tobytes()), beta)
 
     def attained(self, beta: Array, search: Search | None = None) -> InducedRegularizer:
         """R_{K,C}(β) with the network that attains it and the proof."""

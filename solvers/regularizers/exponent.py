@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
 
 from solvers.arrays import Array
+from solvers.extended_precision import power_of_two
+
+SMALLEST = 1e-140
+"""Entries down to this size, and up to its reciprocal, have squares whose sums are ordinary numbers."""
 
 _SUBSCRIPTS = str.maketrans("0123456789/", "₀₁₂₃₄₅₆₇₈₉⁄")
 
@@ -59,3 +64,18 @@ def shrinkage(magnitudes: Array, radius: float) -> Array:
     count = np.flatnonzero(below * np.arange(1, below.size + 1) < size)[-1] + 1
     kept = np.maximum(size[count - 1] / count - (largest - magnitudes), 0.0)
     return np.asarray(kept / np.maximum(magnitudes, 1e-300))
+
+
+def in_range(norm: Callable[[Array], float], x: Array) -> float:
+    """norm(x), 1-homogeneous; squares of very large or small entries would leave float64's range, so x is scaled.
+
+    >>> round(in_range(lambda x: float(np.linalg.norm(x)), np.array([3e200, 4e200])) / 1e200, 12)
+    5.0
+    """
+    largest = float(np.abs(x).max(initial=0.0))
+    if SMALLEST < largest < 1.0 / SMALLEST or largest == 0.0:
+        return norm(x)
+    if not np.isfinite(largest):
+        return largest
+    scale = power_of_two(largest)
+    return norm(x / scale) * scale

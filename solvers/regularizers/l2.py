@@ -13,6 +13,7 @@ from solvers.algorithms.least_distance import l2_max_margin
 from solvers.arrays import Array
 from solvers.conic import cvxpy_library
 from solvers.interpolation.row_space import Found
+from solvers.regularizers.exponent import in_range
 from solvers.regularizers.regularizer import Norm
 from solvers.solution import Candidate, Uniqueness
 
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 SMALL = 100_000
 """Entries of rows for which the interior point takes a fraction of a second."""
+
+
+def euclidean_norm(x: Array) -> float:
+    """‖x‖₂, for entries of any size."""
+    return in_range(lambda x: float(np.linalg.norm(x)), x)
 
 
 def least_norm(problem: MarginProblem) -> Candidate:
@@ -88,13 +94,17 @@ class L2(Norm):
         return "‖β‖₂"
 
     def value(self, beta: Array) -> float:
-        return float(np.linalg.norm(beta))
+        return euclidean_norm(beta)
 
     def dual_norm(self, z: Array) -> float:
-        return float(np.linalg.norm(z))
+        return euclidean_norm(z)
 
     def conic(self, beta: Any) -> Any:
         return frobenius_norm(beta)
+
+    @property
+    def by_products(self) -> bool:
+        return True
 
     def minimize(self, problem: MarginProblem, search: Search) -> Candidate:
         return least_norm(problem)

@@ -12,6 +12,7 @@ from solvers.algorithms.least_distance import l2_max_margin
 from solvers.arrays import Array, real_array
 from solvers.conic import cvxpy_library
 from solvers.problem import MarginProblem
+from solvers.regularizers.exponent import in_range
 from solvers.regularizers.l2 import least_norm_of_wide_rows, least_norm_that_fits
 from solvers.regularizers.regularizer import Norm
 from solvers.solution import Candidate, Uniqueness
@@ -76,10 +77,10 @@ class Mahalanobis(Norm):
 
     def value(self, beta: Array) -> float:
         factor: Array = vars(self)["_factor"]
-        return float(np.linalg.norm(factor.T @ beta.reshape(-1)))
+        return in_range(lambda x: float(np.linalg.norm(factor.T @ x)), beta.reshape(-1))
 
     def dual_norm(self, z: Array) -> float:
-        return float(np.linalg.norm(self._lift(z.reshape(1, -1))))
+        return in_range(lambda x: float(np.linalg.norm(self._lift(x))), z.reshape(1, -1))
 
     def conic(self, beta: Any) -> Any:
         cp = cvxpy_library()

@@ -71,6 +71,11 @@ class Regularizer(ABC):
         """Whether β may be a matrix (M, D) of M outputs, for labels (N, M)."""
         return True
 
+    @property
+    def by_products(self) -> bool:
+        """Whether `minimize` only multiplies X and asks for few of its rows: float32 is then not copied."""
+        return False
+
     def of_rows(self) -> Regularizer:
         """This regularizer of a matrix with one row a class: itself, where β may be a matrix.
 

@@ -1,6 +1,7 @@
 """Regularizers: values by hand, limits, dual norms against their definition, and the transforms' conventions."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from solvers import L2, Bridge, FourierBridge, Schatten
+from solvers import L2, Bridge, ConvKernel, FourierBridge, Mahalanobis, Regularizer, Schatten
 
 SHAPES = [(1,), (2,), (5,), (8,), (3, 4), (4, 4), (5, 3), (1, 6)]
 finite = st.floats(-10, 10, allow_nan=False).map(lambda v: round(v, 3))
@@ -127,12 +128,23 @@ def test_values_are_continuous_in_p_at_one_and_decrease_in_p(family: type[Bridge
     assert values == sorted(values, reverse=True)
 
 
-@pytest.mark.parametrize("scale", [1e-200, 1e-30, 1.0, 1e30, 1e200])
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-30, 1.0, 1e30, 1e154, 1e200, 1e300])
 def test_one_homogeneous_without_over_or_underflow(scale: float) -> None:
     beta = np.array([1.0, -2.0, 0.5, 0.0])
-    for regularizer in (Bridge(1), Bridge(0.1), FourierBridge(1), FourierBridge(0.1)):
+    of_each_kind = (Bridge(1), Bridge(0.1), Bridge(2), Bridge(3), FourierBridge(1), FourierBridge(0.1), L2())
+    for regularizer in (*of_each_kind, ConvKernel(2), Mahalanobis(np.arange(1.0, 5.0))):
         assert regularizer.value(scale * beta) == pytest.approx(scale * regularizer.value(beta), rel=1e-12)
-    assert Bridge(0.5).value(np.zeros(3)) == 0.0
+        if regularizer.is_norm:
+            dual = regularizer.dual_norm(beta)
+            assert regularizer.dual_norm(scale * beta) == pytest.approx(scale * dual, rel=1e-12)
+    assert L2().value(scale * beta) == pytest.approx(math.hypot(*(scale * beta)), rel=1e-14)
+    assert Bridge(0.5).value(np.zeros(3)) == L2().value(np.zeros(3)) == 0.0
+
+
+@pytest.mark.parametrize("regularizer", [L2(), Bridge(1), FourierBridge(1), ConvKernel(2), Mahalanobis(np.ones(4))])
+def test_values_beyond_the_largest_float_are_infinite(regularizer: Regularizer) -> None:
+    assert regularizer.value(np.full(4, 1.5e308)) == np.inf
+    assert regularizer.value(np.array([1.0, np.inf, 0.0, 2.0])) == np.inf
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
