@@ -53,6 +53,7 @@ def by_clarabel(regularizer: Regularizer, tol: float) -> Solver:
     def solve(X: Array, y: Array) -> Array:
         P, q, A, b, cones = model(y[:, None] * X)
         settings = clarabel.DefaultSettings()
+        settings.max_threads = 1  # its own threads would be added to its processor time
         settings.verbose = False
         settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tol
         x = np.array(
