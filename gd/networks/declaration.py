@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from solvers.regularizers import Regularizer
+from solvers.validation import check_regularizer
 
 if TYPE_CHECKING:
     from gd.flow.margin_map import MarginMap
@@ -61,15 +62,23 @@ def can_certify(regularizer: Regularizer) -> bool:
     return True
 
 
+def _regularizer(given: object) -> Regularizer | None:
+    """The object, or the one of that name; None for what else a module may use the attribute for, as a weight decay."""
+    if isinstance(given, str):
+        try:
+            given = check_regularizer(given)
+        except ValueError:
+            return None
+    return given if isinstance(given, Regularizer) and can_certify(given) else None
+
+
 def declared(model: nn.Module) -> Declaration:
     """The declaration of a module; None (`has_inputs`: True) for whatever it does not have."""
-    regularizer = getattr(model, "regularizer", None)
     degree = getattr(model, "degree", None)
     return Declaration(
         linear_network=getattr(model, "linear_network", None),
         compose=getattr(model, "compose", None),
-        # a module may use the name for something else, as for a weight decay
-        regularizer=regularizer if isinstance(regularizer, Regularizer) and can_certify(regularizer) else None,
+        regularizer=_regularizer(getattr(model, "regularizer", None)),
         degree=None if degree is None else int(degree),
         locked_signs=getattr(model, "locked_signs", np.zeros(1, dtype=bool)),
         sign_locked=getattr(model, "sign_locked", None),

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gd import Convolutional, Diagonal, FullyConnected, LossNormalized, MultiChannelCNN, descend
+from gd.networks.declaration import declared
 from gd.networks.linear_network import LinearNetwork
 from solvers.regularizers import L2, Bridge, FourierBridge, Schatten
 
@@ -112,6 +113,13 @@ def test_balanced_weights_pay_exactly_the_induced_regularizer(build, depth, seed
     # |β|^{2/L} loses digits where |β| is small: a coefficient known to 1e-16 has |β|^{2/5} known to 1e-6.4 at worst,
     # which happens only at exactly cancelled frequencies; scale 1 and generic seeds stay far from there
     assert squared_norm(network) == pytest.approx(induced, rel=1e-9)
+
+
+@pytest.mark.parametrize(("named", "read"), [(Bridge(1), Bridge(1)), ("l1", Bridge(1)), ("dropout", None), (0.1, None)])
+def test_a_module_names_its_regularizer_or_means_something_else(named, read):
+    module = torch.nn.Linear(2, 1, bias=False)
+    module.regularizer = named
+    assert declared(module).regularizer == read
 
 
 def test_regularizers_by_depth():
