@@ -2,11 +2,25 @@
 
 import math
 import os
+import time
 from functools import partial
 
 import pytest
 
+from compare.commands.outcome import processor_seconds
 from compare.reports.progress import run_parts
+
+
+def busy(seconds: float) -> None:
+    began = time.process_time()
+    while time.process_time() - began < seconds:
+        pass
+
+
+def test_the_processor_time_of_workers_is_counted():
+    before = processor_seconds()
+    run_parts([(str(n), partial(busy, 0.3)) for n in range(2)], "Busy", show=False, jobs=2)
+    assert processor_seconds() - before >= 0.6
 
 
 def interrupted():
