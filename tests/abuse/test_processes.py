@@ -35,7 +35,8 @@ SMALL = ["compare", "margin", "--data", "synthetic:4,3,0", "--architectures", "f
          "--seeds", "0", "--steps", "5"]  # fmt: skip
 
 ENDLESS_SECOND_PART = """
-import json, os, sys
+import json, os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin by ignoring it
 import compare.margin.margin_report as margin
 import gd
 from compare.command_line import main
