@@ -127,7 +127,7 @@ def _decimal(value: Fraction, rounding: str) -> str:
 def _print(verdict: Any) -> None:
     from rich.text import Text
 
-    from compare.commands.prove import COLOURS, console, print_steps
+    from compare.commands.proof_text import COLOURS, console, print_steps
 
     out = console()
     print_steps(verdict.stated, verdict, out)

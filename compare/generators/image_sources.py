@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from compare.data.load import DataError
+from compare.data.dataset import DataError
 from compare.reports.provenance import DataUsed
 from compare.reports.wording import counted, one_line
 from solvers.arrays import Array
