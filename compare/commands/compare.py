@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import ChainMap
 from collections.abc import Mapping
 from functools import partial
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 import click
 
 from compare.command_line import LazyGroup
-from compare.commands.experiment import experiment_command
+from compare.commands.experiment import experiment_command, time_limit_option
 from compare.commands.outcome import deliver, report_options
 from compare.experiments.table import APART, EXPERIMENTS, Row
 
@@ -31,31 +32,34 @@ class Experiments(LazyGroup):
 
 
 @click.group(cls=Experiments, name="compare", invoke_without_command=True)
+@time_limit_option
 @report_options("implicitbias-report")
 @click.pass_context
-def command(ctx: click.Context, out: Path, as_json: bool, verbose: bool) -> None:
+def command(ctx: click.Context, time_limit: float, out: Path, as_json: bool, verbose: bool) -> None:
     """Compare the explicit problems' solutions with where gradient descent ends.
 
     Without a name: the quick form of every experiment, in one report. With one: that experiment in full
-    (`implicitbias compare margin --help` lists its options; --out, --json and --verbose then come after the name).
+    (`implicitbias compare margin --help` lists its options; those below then come after the name).
     """
     if ctx.invoked_subcommand is None:
-        deliver(every_experiment(), out=out, as_json=as_json, verbose=verbose)
-    for option, name in {"out": "--out", "as_json": "--json", "verbose": "--verbose"}.items():
+        deliver(every_experiment(time_limit), out=out, as_json=as_json, verbose=verbose)
+    for option in ("time_limit", "out", "as_json", "verbose"):
+        name = "--json" if option == "as_json" else f"--{option.replace('_', '-')}"
         if ctx.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError(f"write {name} after the experiment's name: {ctx.invoked_subcommand} {name}", ctx)
 
 
-def every_experiment() -> Report:
+def every_experiment(time_limit: float = math.inf) -> Report:
     """The quick form of each experiment, one report. One that raises is not reached; the others go on.
 
-    Ctrl-C in an experiment keeps what it had finished and ends them all.
+    Ctrl-C in an experiment, or the time limit, keeps what it had finished and ends them all.
     """
     from dataclasses import replace
 
     from compare.reports.progress import run_parts
     from compare.reports.provenance import Provenance
     from compare.reports.report import Report
+    from compare.reports.time_limit import late_section, within
 
     reports: list[Report] = []
 
@@ -66,12 +70,16 @@ def every_experiment() -> Report:
         return reports[-1]
 
     parts = [(name, partial(part, name, row)) for name, row in EXPERIMENTS.items()]
-    done = run_parts(parts, "All experiments", line=lambda report: report.summary)
-    if not reports:
-        return Report("Nothing finished", (), Provenance.collect(), (done.note,), complete=False)
-    joined = Report.merge(reports, "The explicit solution and the limit of gradient descent")
-    notes = joined.notes + ((done.note,) if done.note else ())
-    return replace(joined, notes=notes, complete=joined.complete and done.complete)
+    with within(time_limit):
+        done = run_parts(parts, "All experiments", line=lambda report: report.summary)
+    title = "The explicit solution and the limit of gradient descent"
+    joined = Report.merge(reports, title) if reports else Report("Nothing finished", (), Provenance.collect())
+    return replace(
+        joined,
+        sections=(*joined.sections, *((late_section(done.late),) if done.late else ())),
+        notes=(*joined.notes, *((done.note,) if done.note else ())),
+        complete=joined.complete and done.complete,
+    )
 
 
 def attempt(name: str, row: Row) -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Container, Iterable
 from dataclasses import fields
 from pathlib import Path
@@ -83,6 +84,12 @@ def option(field: str, parameter: Parameter, default: Any) -> Callable[[F], F]:
     if isinstance(default, tuple):
         default = ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in default)
     return click.option(flag, field, type=kind, default=default, show_default=shown, help=text)
+
+
+def time_limit_option(command: F) -> F:
+    """--time-limit, as every experiment has it."""
+    known = Experiment.parameters()["time_limit"]
+    return option("time_limit", known, math.inf)(command)
 
 
 def formulas(text: str) -> str:

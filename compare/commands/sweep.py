@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from compare.command_line import INTERRUPTED
+from compare.command_line import CONFIRMED, INTERRUPTED, NOT_REACHED
+from compare.commands.experiment import time_limit_option
 
 if TYPE_CHECKING:
     from compare.sweep.sweep import SweepResult
+
+SOME_FAILED = 1
+"""Exit code where some cells failed."""
 
 
 @click.command(name="sweep")
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Worker processes on this machine.  [default: all cores]")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster instead: tcp://HOST:PORT of its scheduler.")
+@time_limit_option
 @click.option("--retry-failed", is_flag=True, help="Run again all cells that are stored as failed.")
 @click.option("--check", is_flag=True, help="Read and check the plan, say how many cells it has, run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
@@ -33,6 +38,7 @@ def command(
     out: Path | None,
     jobs: int | None,
     scheduler: str | None,
+    time_limit: float,
     retry_failed: bool,
     check: bool,
     as_json: bool,
@@ -42,8 +48,8 @@ def command(
     PLAN is a TOML file; the shortest is a [grid] with data = "wine:0v1". `implicitbias sweep plan.toml` again goes on
     where it stopped; `compare.load_sweep(DIR)` loads the results as a DataFrame.
 
-    Exit codes: 0 every cell is done, 1 some cells failed, 2 bad plan, 130 interrupted or the cluster lost; whatever
-    the end, every finished cell is stored.
+    Exit codes: 0 every cell is done, 1 some cells failed, 2 bad plan, 3 the time limit came, 130 interrupted or the
+    cluster lost; whatever the end, every finished cell is stored.
     """
     if jobs is not None and scheduler is not None:
         raise click.UsageError("--jobs is for this machine and --scheduler for a cluster; give one of them")
@@ -65,12 +71,19 @@ def command(
         jobs=jobs,
         scheduler=scheduler,
         retry_failed=retry_failed,
+        time_limit=time_limit,
         progress=True,
         command=shlex.join(["implicitbias", *sys.argv[1:]]),
     )
     click.echo(as_text(result) if not as_json else json_text(as_dictionary(result)))
-    code = 0 if result.complete and not result.failed else 1 if result.complete else INTERRUPTED
-    click.get_current_context().exit(code)
+    click.get_current_context().exit(exit_code(result))
+
+
+def exit_code(result: SweepResult) -> int:
+    """As the command's help says."""
+    if not result.complete:
+        return NOT_REACHED if result.late else INTERRUPTED
+    return SOME_FAILED if result.failed else CONFIRMED
 
 
 def as_dictionary(result: SweepResult) -> dict[str, object]:

@@ -12,6 +12,7 @@ help and bad parameters are answered before those seconds are spent.
 from __future__ import annotations
 
 import inspect
+import math
 import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeVar
 
-from compare.experiments.values import FLAG, INTEGER, NUMBER, TEXT, Interval, Kind
+from compare.experiments.values import DURATION, FLAG, INTEGER, NUMBER, TEXT, Interval, Kind
 
 if TYPE_CHECKING:
     from compare.data.dataset import Dataset
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 P = ParamSpec("P")
 KINDS: dict[type, Kind] = {bool: FLAG, int: INTEGER, float: NUMBER, str: TEXT}
+WAITING = ("time_limit", "progress")
+"""Parameters of every experiment that are about waiting for it, and not about what it computes."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,13 @@ class Experiment(ABC):
     """Of its Python function; set by `function_of`."""
 
     _: KW_ONLY
+    time_limit: float = parameter(
+        math.inf,
+        "Seconds after which nothing more begins and what is at work is ended; what is finished is reported, the rest "
+        "is not reached.",
+        within=DURATION,
+        shown="none",
+    )
     progress: bool = parameter(False, "Whether to draw a progress bar on standard error.", option=None)
 
     def __post_init__(self) -> None:
@@ -116,8 +126,15 @@ class Experiment(ABC):
         """Read the data, and raise ValueError for what is wrong with them, before torch is imported."""
 
     def run(self) -> Report:
-        """Run the experiment: import the function that `study` names, and call it with these parameters."""
+        """Run the experiment, which ends at its time limit."""
         self.inspect()
+        from compare.reports.time_limit import within
+
+        with within(self.time_limit):
+            return self.studied()
+
+    def studied(self) -> Report:
+        """What it does: import the function that `study` names, and call it with these parameters."""
         module, _, name = self.study.partition(":")
         report: Report = getattr(import_module(module), name)(self)
         return report
@@ -129,9 +146,9 @@ class Experiment(ABC):
 
     @classmethod
     def parameters(cls) -> dict[str, Parameter]:
-        """Every parameter by its field's name: those by position first, `progress` last."""
+        """Every parameter by its field's name: those by position first, those about waiting last."""
         described = [f for f in fields(cls) if "parameter" in f.metadata]
-        described.sort(key=lambda f: (f.kw_only, f.name == "progress"))
+        described.sort(key=lambda f: (f.kw_only, f.name in WAITING))
         return {f.name: f.metadata["parameter"] for f in described}
 
     @property
@@ -141,8 +158,8 @@ class Experiment(ABC):
 
     @property
     def written(self) -> dict[str, Any]:
-        """Each parameter but `progress` as `readable` writes it."""
-        return {name: readable(getattr(self, name)) for name in self.parameters() if name != "progress"}
+        """Each parameter that is about what is computed, as `readable` writes it."""
+        return {name: readable(getattr(self, name)) for name in self.parameters() if name not in WAITING}
 
     @property
     def call(self) -> str:
@@ -178,15 +195,17 @@ class Experiment(ABC):
         seeds: Iterable[int] = (),
         notes: Iterable[str] = (),
     ) -> Report:
-        """A report of these sections, with the parameters and the data in its provenance."""
+        """A report of these sections, and of what came too late, with the parameters and the data in its provenance."""
         from dataclasses import replace
 
         from compare.reports.provenance import Provenance
         from compare.reports.report import Report
+        from compare.reports.time_limit import late_section
 
         title = f"{self.topic} on {on}" if on else self.topic
         provenance = Provenance.collect(used, seeds=seeds, command=self.call, parameters=self.record)
-        grouped = tuple(replace(section, group=title) for section in sections)
+        late = (late_section(done.late),) if done.late else ()
+        grouped = tuple(replace(section, group=title) for section in (*sections, *late))
         return Report(title, grouped, provenance, tuple(n for n in (*notes, done.note) if n), done.complete)
 
 

@@ -34,9 +34,11 @@ class Interval:
     high: float = math.inf
     low_open: bool = False
     high_open: bool = False
+    infinite: bool = False
+    """Whether inf is among them."""
 
     def __contains__(self, value: object) -> bool:
-        if not isinstance(value, Real) or not math.isfinite(value):
+        if not isinstance(value, Real) or math.isnan(value) or (math.isinf(value) and not self.infinite):
             return False
         value = float(value)
         above = value > self.low if self.low_open else value >= self.low
@@ -99,3 +101,5 @@ FOLDER = Kind("a folder", Path)
 COUNT = Interval(1)
 POSITIVE = Interval(0.0, low_open=True)
 NOT_NEGATIVE = Interval(0)
+DURATION = Interval(0.0, low_open=True, infinite=True)
+"""Seconds; inf is no limit."""

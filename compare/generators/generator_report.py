@@ -8,7 +8,7 @@ dimension. Each runs in parts, and Ctrl-C keeps the parts that are finished.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ def generator_report(asked: GeneratorComparison) -> Report:
             break
     return asked.report(
         [section for answer in answers for section in answer.sections],
-        answers[-1].done,
+        replace(answers[-1].done, late=tuple(name for answer in answers for name in answer.done.late)),
         used=[used for answer in answers for used in answer.used],
         seeds=asked.starts,
         notes=dict.fromkeys(note for answer in answers for note in answer.notes),

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from compare.reports.report import Check, Report, Section
+from compare.reports.time_limit import TOO_LATE
 from compare.reports.verdict import Verdict
 from compare.reports.wording import counted, one_line
 
@@ -115,7 +116,8 @@ class Runs:
                 how.append(f"{measured.full.topic}, {why}")
                 continue
             try:
-                found = [check for check in self.report(experiment).checks if measured.of_line(check)]
+                checked = self.report(experiment).checks
+                found = [check for check in checked if measured.of_line(check) or check.reason == TOO_LATE]
             except Exception as error:
                 found = [Check.not_reached(line.says, None, why=one_line(error))]
             checks += found or [Check.not_reached(line.says, None, why=LEFT_OUT)]

@@ -1,4 +1,4 @@
-"""Long work in named parts: a progress bar on standard error, and Ctrl-C that keeps what is finished."""
+"""Long work in named parts: a progress bar on standard error; Ctrl-C and a time limit keep what is finished."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from compare.reports.time_limit import TimeIsUp, alarm, deadline
 from compare.reports.wording import clean
 
 T = TypeVar("T")
@@ -32,12 +33,14 @@ class Done(Generic[T]):
     results: tuple[T, ...]
     """The results of the parts that finished, in order."""
     note: str = ""
-    """For a report's notes when the rest was interrupted, else empty."""
+    """For a report's notes when the rest was interrupted or came too late, else empty."""
+    late: tuple[str, ...] = ()
+    """The names of the parts that the time limit left unfinished."""
 
     @property
     def complete(self) -> bool:
-        """Whether every part finished."""
-        return not self.note
+        """Whether nothing was interrupted; what came too late is named in `late`."""
+        return not self.note or bool(self.late)
 
 
 class Bar(Progress):
@@ -63,7 +66,8 @@ def run_parts(
     jobs: int = 1,
     line: Callable[[T], str] | None = None,
 ) -> Done[T]:
-    """Run each (name, function) in turn. KeyboardInterrupt ends the run and keeps the results so far.
+    """Run each (name, function) in turn. KeyboardInterrupt ends the run and keeps the results so far, and so does the
+    time limit of `compare.reports.time_limit.within`.
 
     `show` draws the bar on standard error, where that is a terminal. `line` says of a result what is printed there,
     terminal or not, as soon as its part is finished. With `jobs` > 1 that many processes share the
@@ -82,7 +86,12 @@ def run_parts(
             drawn.update(task, description=f"{clean(title)}: {clean(name)}")
             began = time.perf_counter()
             try:
-                results.append(next(running))
+                if time.monotonic() >= deadline():
+                    raise TimeIsUp
+                with alarm():
+                    results.append(next(running))
+            except TimeIsUp:
+                break
             except KeyboardInterrupt:
                 note = f"Interrupted during {name!r}: {len(results)} of {len(parts)} parts of {title!r} are finished."
                 return Done(tuple(results), note)
@@ -90,7 +99,9 @@ def run_parts(
             if line is not None:
                 said = f"{clean(name)}, {time.perf_counter() - began:.0f} s: {clean(line(results[-1]))}"
                 console.print(Text(said), soft_wrap=True)
-    return Done(tuple(results))
+    late = tuple(name for name, _ in parts[len(results) :])
+    count = f"{len(results)} of {len(parts)} parts of {title!r} are finished"
+    return Done(tuple(results), f"The time limit came before {late[0]!r} was finished: {count}." if late else "", late)
 
 
 def _running(functions: Sequence[Callable[[], T]], jobs: int) -> Iterator[T]:

@@ -38,6 +38,9 @@ DEATHS = 3
 SLOW = 60.0
 """Seconds after which a cell that still runs is named, and again whenever that time has doubled."""
 
+TIME_IS_UP = "The time limit came: every finished cell is stored; the same plan goes on from here."
+"""Why a run stopped early."""
+
 
 class Driver:
     """The queue, and what is known about how long cells take."""
@@ -71,12 +74,14 @@ class Driver:
         """Cells that were not handed out yet."""
         return sum(map(len, self.queues.values()))
 
-    def run(self, workers: Workers) -> str:
-        """Run everything; returns why it stopped early, or an empty string."""
+    def run(self, workers: Workers, deadline: float = math.inf) -> str:
+        """Run everything up to a time of `time.monotonic`; returns why it stopped early, or an empty string."""
         with self.progress:
             try:
                 while self.hand_out(workers):
-                    self.take_back(workers)
+                    if (left := deadline - time.monotonic()) <= 0:
+                        return TIME_IS_UP
+                    self.take_back(workers, min(left, 1.0))
                     if self.progress.due():
                         self.progress.update(self.stored, self.time_left(workers), self.batches)
             except KeyboardInterrupt:
@@ -95,9 +100,9 @@ class Driver:
             self.batches += 1
         return self.batches
 
-    def take_back(self, workers: Workers) -> None:
-        """Wait for batches that end, and store them."""
-        for batch, result in workers.finished(timeout=1.0):
+    def take_back(self, workers: Workers, timeout: float) -> None:
+        """Wait at most so many seconds for batches that end, and store them."""
+        for batch, result in workers.finished(timeout):
             self.batches -= 1
             self.in_flight[batch[0].kind] -= len(batch)
             self.name_after.pop(batch, None)

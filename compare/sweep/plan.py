@@ -249,15 +249,20 @@ def source_of(template: str, name: str, options: Options, folder: Path) -> Sourc
 def cells_of(
     axes: Mapping[str, tuple[Any, ...]], options: Options, look: Callable[[str, str], Source]
 ) -> Iterator[Cell]:
-    """The product of the axes, each cell with only the parameters that matter to it."""
+    """The product of the axes, each cell with only the parameters that matter to it.
+
+    All data are looked at first: what a regularizer is only a network says, for which torch is imported.
+    """
+    for data, network, seed in itertools.product(axes["data"], axes["network"], axes["seed"]):
+        source = look(data, data.replace("{seed}", str(seed)))
+        if ARCHITECTURES[network].images and source.image_shape is None:
+            raise PlanError(f"network {network!r} needs images, and {source.name!r} holds none")
     for data, network, depth, width, seed, scale, loss, method in itertools.product(*axes.values()):
         source = look(data, data.replace("{seed}", str(seed)))
         row = ARCHITECTURES[network]
-        if row.images and source.image_shape is None:
-            raise PlanError(f"network {network!r} needs images, and {source.name!r} holds none")
-        regularizer = row.regularizer(depth)
-        convex = regularizer is not None and regularizer.is_norm
         explicit = method == "max_margin"
+        regularizer = row.regularizer(depth) if explicit else None
+        convex = regularizer is not None and regularizer.is_norm
         sized = network == "fully connected" and depth > 1 and not explicit
         yield Cell(
             data=source,

@@ -6,6 +6,7 @@ lost, and what fails.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ from typing import Any
 
 from compare.sweep.batch import Measure
 from compare.sweep.cell import Cell
-from compare.sweep.driver import Driver
+from compare.sweep.driver import TIME_IS_UP, Driver
 from compare.sweep.frame import load_sweep
 from compare.sweep.plan import SweepPlan, plan_of, read_plan
 from compare.sweep.progress import SweepProgress
 from compare.sweep.store import Store
 from compare.sweep.workers import open_workers
+from solvers.search import deadline_after
 
 RESUMES = 3
 """Later runs of the driver that try a cell again whose workers died."""
@@ -46,11 +48,16 @@ class SweepResult:
     worked: float
     """Seconds that this run's cells took on their workers, all together."""
     complete: bool
-    """Whether every cell of the plan is stored; False after Ctrl-C or the loss of the cluster."""
+    """Whether every cell of the plan is stored; False after the time limit, Ctrl-C or the loss of the cluster."""
     note: str = ""
     """Why it is not complete."""
     damage: tuple[str, ...] = ()
     """What was found damaged in the store and set aside; cells among it ran again."""
+
+    @property
+    def late(self) -> bool:
+        """Whether the time limit ended it."""
+        return self.note == TIME_IS_UP
 
     def frame(self) -> Any:
         """The results as one DataFrame, see `load_sweep`."""
@@ -65,6 +72,7 @@ def run_sweep(
     scheduler: str | None = None,
     retry_failed: bool = False,
     measure: Measure | None = None,
+    time_limit: float = math.inf,
     progress: bool = False,
     command: str = "compare.run_sweep(plan, folder)",
 ) -> SweepResult:
@@ -79,16 +87,18 @@ def run_sweep(
         retry_failed: run again all cells that are stored as failed; else only those whose workers died, three times.
         measure: what a cell does, Cell → {column: number}; `compare.sweep.measure.measure_cell` by default. It is not
             part of a cell's key: give another function another folder.
+        time_limit: seconds after which nothing more begins and the cells at work are given up, to run next time.
         progress: whether to draw a bar with an estimate of the time left on standard error.
         command: what the store says to type to get the sweep again.
 
     Returns:
-        What ran and what failed. Interrupted by Ctrl-C, what is finished is stored and `complete` is False.
+        What ran and what failed. Interrupted by Ctrl-C or ended by `time_limit`, what is finished is stored and
+        `complete` is False.
 
     Raises:
         PlanError, DataError: the plan cannot be run as written (nothing has run then).
         SweepBusyError: another driver is writing to the folder.
-        ValueError: jobs < 1, no scheduler at that address, or workers that lack this package.
+        ValueError: jobs < 1, time_limit ≤ 0, no scheduler at that address, or workers that lack this package.
         StoreError: the disk is full, or the store was removed or renamed; what was stored stays.
 
     >>> import tempfile
@@ -101,6 +111,7 @@ def run_sweep(
     """
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise ValueError(f"jobs must be an integer of at least 1, got {jobs!r}")
+    deadline = deadline_after(time_limit)
     if isinstance(plan, str | Path):
         plan = read_plan(plan)
     elif not isinstance(plan, SweepPlan):
@@ -114,7 +125,7 @@ def run_sweep(
         store.begin(plan.name, plan.text, command)
         driver = Driver(store, todo, SweepProgress(plan.name, len(plan.cells), len(todo), show=progress))
         began = time.perf_counter()
-        note = driver.run(open_workers(jobs, scheduler, measure, plan.limits)) if todo else ""
+        note = driver.run(open_workers(jobs, scheduler, measure, plan.limits), deadline) if todo else ""
         errors = tuple(store.errors({cell.key for cell in plan.cells}))
     return SweepResult(
         folder=Path(folder),

@@ -382,6 +382,30 @@ def test_ctrl_c_keeps_what_is_finished(fake):
     assert Path("implicitbias-report/report.html").exists()
 
 
+def test_the_time_limit_keeps_what_is_finished(fake):
+    fake(
+        one=lambda: report_of(CONFIRMED, title="one"),
+        two=lambda: time.sleep(0.6) or report_of(CONFIRMED, title="two"),
+        three=lambda: pytest.fail("not after the limit"),
+    )
+    done = run("compare", "--json", "--time-limit", "0.5")  # the part at work ends by itself: pytest has the alarm
+    assert done.exit_code == 3
+    record = json.loads(done.stdout)
+    assert [section["title"] for section in record["sections"]] == [
+        "section one", "section two", "Not reached: the time limit",
+    ]  # fmt: skip
+    assert record["complete"]
+    assert (record["counts"]["confirmed"], record["counts"]["not reached"]) == (2, 1)
+    assert record["notes"] == [
+        "The time limit came before 'three' was finished: 2 of 3 parts of 'All experiments' are finished."
+    ]
+
+
+def test_a_refutation_counts_more_than_the_time_limit(fake):
+    fake(one=lambda: time.sleep(0.2) or report_of(REFUTED), two=lambda: report_of(CONFIRMED))
+    assert run("compare", "--time-limit", "0.1").exit_code == 1
+
+
 def test_ctrl_c_before_anything_is_finished(fake):
     def interrupted():
         raise KeyboardInterrupt

@@ -2,10 +2,11 @@
 
 import inspect
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, FrozenInstanceError, dataclass
+from dataclasses import KW_ONLY, FrozenInstanceError, dataclass, replace
 from types import ModuleType
 
 import pytest
@@ -17,6 +18,8 @@ from compare.commands.compare import attempt
 from compare.experiments.protocol import Experiment, function_of, parameter, quick_report
 from compare.experiments.table import APART, EXPERIMENTS, Row
 from compare.experiments.values import COUNT, INTEGERS, POSITIVE, Interval, integers, names, numbers, sizes
+from compare.reports.time_limit import TOO_LATE
+from compare.reports.verdict import Verdict
 
 ROWS = EXPERIMENTS | APART
 
@@ -42,7 +45,7 @@ class SumComparison(Experiment):
     mode: str = parameter("odd", "Which numbers.", choices=("odd", "even"))
     loud: bool = parameter(False, "Add a note.")
 
-    def run(self):
+    def studied(self):
         from compare.reports.progress import run_parts
         from compare.reports.report import Check, Column, Section
         from compare.reports.wording import counted
@@ -114,6 +117,48 @@ def test_its_parameters_are_in_the_report():
     assert json.loads(report.to_json())["provenance"]["parameters"] == [recorded]
     assert len((report + report).provenance.parameters) == 1
     assert len((report + compare_sums((3,))).provenance.parameters) == 2
+
+
+def test_what_the_time_limit_left_out_is_not_reached_in_the_report(monkeypatch):
+    ends = iter((math.inf, 0.0))  # asked before each part
+    monkeypatch.setattr("compare.reports.progress.deadline", lambda: next(ends))
+    report = compare_sums((1, 2, 5))
+    assert [check.verdict for check in report.checks] == [Verdict.CONFIRMED, Verdict.NOT_REACHED, Verdict.NOT_REACHED]
+    assert [check.reason for check in report.checks] == ["", TOO_LATE, TOO_LATE]
+    assert report.sections[-1].title == "Not reached: the time limit"
+    assert report.complete
+    assert not report.passed
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_experiment_keeps_to_a_time_limit(name):
+    """One that comes before anything: nothing raises, all is not reached, and the report is written all the same."""
+    experiment = ROWS[name].load().experiment
+    preset = experiment("jin") if name == "paper" else experiment.quick()[0]
+    report = replace(preset, time_limit=1e-9).run()
+    assert report.checks
+    assert {(check.verdict, check.reason) for check in report.checks} == {(Verdict.NOT_REACHED, TOO_LATE)}
+    assert report.complete
+    assert "The time limit came before" in report.notes[-1]
+    assert report.to_html()
+    assert "time_limit" not in report.provenance.parameters[0]
+
+
+@pytest.mark.parametrize("limit", [0, -1.0, math.nan, "1"])
+def test_a_time_limit_is_a_positive_number(limit):
+    with pytest.raises(ValueError, match="time_limit must be a number > 0"):
+        compare_sums(time_limit=limit)
+
+
+def test_the_commands_take_a_time_limit():
+    assert "--time-limit" in run("compare", "--help").output
+    late = run("compare", "sums", "--time-limit", "1e-9", "--json")
+    assert late.exit_code == 3, late.output
+    assert json.loads(late.stdout)["counts"]["not reached"] == 3
+    assert run("compare", "sums", "--time-limit", "1000").exit_code == 0
+    assert run("compare", "--time-limit", "5", "sums").exit_code == 2
+    for bad in ("0", "-3", "nan", "soon"):
+        assert run("compare", "sums", "--time-limit", bad).exit_code == 2
 
 
 def test_its_quick_form_is_part_of_bare_compare():

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from compare import load_sweep, run_sweep
 from compare.command_line import cli
-from compare.commands.sweep import as_text
+from compare.commands.sweep import as_text, exit_code
 from compare.sweep import batch
 from compare.sweep.driver import Driver
 from compare.sweep.measure import data_of, measure_cell
@@ -209,6 +209,31 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
     assert 20 <= result.done < 400
     assert len(load_sweep(tmp_path / "out")) == result.done
     assert not any(alive(file.name) for file in (tmp_path / "log").iterdir())
+
+
+def test_the_time_limit_keeps_what_is_finished(tmp_path):
+    def slow(cell):
+        time.sleep(0.02 if cell.seed < 20 else 30.0)
+        return {"value": cell.seed * cell.seed + 0.5}
+
+    began = time.monotonic()
+    result = run_sweep(plan(22), tmp_path / "out", jobs=2, measure=slow, time_limit=8.0)
+    assert time.monotonic() - began < 25.0
+    assert (result.complete, result.late, result.done) == (False, True, 20)
+    assert "The time limit came" in as_text(result)
+    assert exit_code(result) == 3
+    again = run_sweep(plan(22), tmp_path / "out", jobs=2, measure=recorder(tmp_path / "log", 0.0), time_limit=1e6)
+    assert (again.complete, again.late, again.found, again.done) == (True, False, 20, 2)
+    assert exit_code(again) == 0
+    assert sorted(runs(tmp_path / "log")) == [20, 21]
+    check_whole(tmp_path / "out", 22)
+
+
+@pytest.mark.parametrize("limit", [0, -1.0, float("nan")])
+def test_a_bad_time_limit_is_refused_before_anything_is_written(tmp_path, limit):
+    with pytest.raises(ValueError, match="time_limit is in seconds and must be positive"):
+        run_sweep(plan(1), tmp_path / "out", time_limit=limit)
+    assert not (tmp_path / "out").exists()
 
 
 def test_ctrl_c_while_a_batch_is_being_handed_out_leaves_no_worker(tmp_path, monkeypatch):

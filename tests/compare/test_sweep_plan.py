@@ -1,6 +1,8 @@
 import os
 import random
 import string
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compare.data.load import DataError
+from compare.data.load import DataError, load
 from compare.sweep.plan import Options, plan_of, read_plan, source_of
 from compare.sweep.plan_checks import PlanError
 
@@ -139,6 +141,7 @@ def test_different_parameters_have_different_keys(data):
 def test_a_plan_that_makes_no_sense_is_refused_in_one_line_that_helps(tmp_path, text, words):
     path = tmp_path / "plan.toml"
     path.write_text(text)
+    load("wine:0v1")  # what is timed is no import
     began = time.process_time()
     with pytest.raises((PlanError, DataError)) as caught:
         read_plan(path)
@@ -194,3 +197,25 @@ def test_files_are_looked_for_beside_the_plan(tmp_path, monkeypatch):
     assert plan.cells[0].data.name == "own.csv"
     assert plan.name == "plan"
     assert source_of("own.csv", "own.csv", Options(), tmp_path) == plan.cells[0].data
+
+
+def test_plans_are_read_and_refused_before_torch_is_imported(tmp_path):
+    (tmp_path / "flow.toml").write_text("[grid]\ndata = 'wine:0v1'\n")
+    grid = "data = ['wine:0v1', 'digits:3v8']\nmethod = ['flow', 'max_margin']\nnetwork = 'convolutional 2-D'"
+    (tmp_path / "bad.toml").write_text(f"[grid]\n{grid}\n")
+    program = """
+import sys
+from compare.sweep.plan import PlanError, read_plan
+print(len(read_plan("flow.toml").cells))
+try:
+    read_plan("bad.toml")
+except PlanError as error:
+    print(error)
+print("torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "3",
+        "network 'convolutional 2-D' needs images, and 'wine:0v1' holds none",
+        "False",
+    ]
