@@ -27,7 +27,7 @@ from solvers.interpolation.row_space import Found
 from solvers.regularizers import regularizer_from_name
 from solvers.regularizers.potential import Potential
 from solvers.regularizers.regularizer import Regularizer
-from solvers.search import deadline_after
+from solvers.search import Progress, deadline_after
 from solvers.solution import Status, Uniqueness
 from solvers.threads import threads_for
 from solvers.validation import check_tolerance
@@ -75,6 +75,7 @@ def min_norm(
     *,
     tol: float = 1e-9,
     time_limit: float = math.inf,
+    progress: Progress | None = None,
 ) -> Interpolation:
     """Solve min R(β) s.t. ⟨x_n, β⟩ = y_n, with a certificate.
 
@@ -86,6 +87,7 @@ def min_norm(
             its name, such as "l1", or a `Potential` (`HyperbolicEntropy`, …, or your own).
         tol: the largest residual and relative gap of an answer called OPTIMAL.
         time_limit: seconds after which no further method is tried where the gap is still open; the first one ends.
+        progress: called with (methods tried, how many at most): one more than were tried while the gap is open.
 
     Returns:
         Interpolation. `status` is OPTIMAL where the gap is closed and the data are fitted to `tol`; else INACCURATE.
@@ -113,18 +115,21 @@ def min_norm(
         )
     problem = check_interpolation(X, y, regularizer)
     check_tolerance(tol)
-    deadline = deadline_after(time_limit)
+    deadline, tell = deadline_after(time_limit), progress or (lambda done, at_most: None)
     with (
         threads_for(float(problem.targets.shape[0]) ** 2 * np.prod(problem.shape)),
         np.errstate(over="ignore", invalid="ignore", divide="ignore"),  # what overflows fails its certificate
     ):
         solution = certified(problem, regularizer, regularizer.interpolate(problem), tol)
-        if solution.worst > CLOSED and time.monotonic() < deadline:
-            for again in regularizer.interpolate_again(problem):
-                other = certified(problem, regularizer, again, tol)
-                solution = other if other.worst < solution.worst else solution
-                if solution.worst <= CLOSED or time.monotonic() >= deadline:
-                    break
+        more, tried = regularizer.interpolate_again(problem), 1
+        while solution.worst > CLOSED and time.monotonic() < deadline:
+            tell(tried, tried + 1)
+            again = next(more, None)
+            if again is None:
+                break
+            other = certified(problem, regularizer, again, tol)
+            solution, tried = other if other.worst < solution.worst else solution, tried + 1
+        tell(tried, tried)
         if solution.status is not Status.OPTIMAL:
             regularizer.raise_if_infeasible(problem)
         return solution

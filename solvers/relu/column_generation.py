@@ -22,6 +22,7 @@ from scipy.optimize import linprog
 from solvers.arrays import Array
 from solvers.relu.faces import polished
 from solvers.relu.largest_unit import activation, largest_unit, local_maxima
+from solvers.search import Progress
 
 FIRST_PENALTY, LARGEST_PENALTY = 10.0, 1e12
 """M at the start, for points of norm about one, and where the search gives up."""
@@ -40,7 +41,9 @@ class Options:
     n_starts: int
     seed: int
     max_steps: int
-    time_limit: float
+    deadline: float
+    """The time of `time.monotonic` from which on no round begins."""
+    progress: Progress | None
 
 
 @dataclass(frozen=True)
@@ -160,14 +163,16 @@ def column_generation(points: Array, labels: Array, neurons: Array, signs: Array
 
     `neurons` (units, k), unit vectors, and their output `signs` are in the linear program from the start.
     """
-    deadline, tol = monotonic() + options.time_limit, options.tol
+    tol = options.tol
     search = _Search(points, labels, options)
     search.enter(neurons, signs)
     penalty, rounds = FIRST_PENALTY, 0
     search.violated(np.full(labels.size, penalty), tol, exact=False)
     for rounds in range(1, options.max_steps + 1):
-        if monotonic() > deadline:
+        if monotonic() > options.deadline:
             break
+        if options.progress is not None:
+            options.progress(rounds - 1, options.max_steps)
         c, alpha, slack = search.solve(penalty)
         if slack > 1e-9:
             if search.violated(alpha, tol, exact=True)[2] and rounds % 3:

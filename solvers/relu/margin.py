@@ -24,6 +24,7 @@ from solvers.relu.column_generation import Options, column_generation
 from solvers.relu.faces import polished
 from solvers.relu.largest_unit import LARGEST_RANK, activation, row_space
 from solvers.relu.separability import raise_if_no_network_separates
+from solvers.search import Progress, deadline_after
 from solvers.solution import Status
 from solvers.validation import check_problem, check_starts, check_tolerance, finite_array
 
@@ -46,6 +47,7 @@ def relu_max_margin(
     seed: int = 0,
     max_steps: int = 200,
     time_limit: float = np.inf,
+    progress: Progress | None = None,
 ) -> ReluSolution:
     """The two-layer (leaky) ReLU network without bias that classifies with margin one at the least norm.
 
@@ -71,6 +73,7 @@ def relu_max_margin(
         seed: of these starts.
         max_steps: the largest number of rounds, each a linear program.
         time_limit: seconds after which no round starts; what was found until then is returned.
+        progress: called with (rounds done, max_steps).
 
     Returns:
         ReluSolution. `status` is OPTIMAL where enumeration closes the gap to `tol`. It is BOUNDED where units were
@@ -90,7 +93,7 @@ def relu_max_margin(
     (2.828427124746, 4, 'OPTIMAL')
     """
     problem = _check_data(X, y)
-    options = _check_options(slope, tol, max_rank, n_starts, seed, max_steps, time_limit)
+    options = _check_options(slope, tol, max_rank, n_starts, seed, max_steps, time_limit, progress)
     raise_if_no_network_separates(problem.points, problem.labels)
     none = np.zeros((0, problem.points.shape[1])), np.zeros(0)
     return _search(problem, *none, options)
@@ -109,6 +112,7 @@ def certify_relu(
     seed: int = 0,
     max_steps: int = 200,
     time_limit: float = np.inf,
+    progress: Progress | None = None,
 ) -> ReluCertificate:
     """Is a two-layer (leaky) ReLU network of least norm at its margin, among networks of every width?
 
@@ -138,6 +142,7 @@ def certify_relu(
         seed: of these starts.
         max_steps: the largest number of rounds, each a linear program.
         time_limit: seconds after which no round starts; what was found until then is returned.
+        progress: called with (rounds done, max_steps).
 
     Returns:
         ReluCertificate.
@@ -153,7 +158,7 @@ def certify_relu(
     'GLOBAL'
     """
     problem = _check_data(X, y)
-    options = _check_options(slope, tol, max_rank, n_starts, seed, max_steps, time_limit)
+    options = _check_options(slope, tol, max_rank, n_starts, seed, max_steps, time_limit, progress)
     points, labels = problem.points, problem.labels
     neurons, outputs = _check_network(hidden, output, points.shape[1])
     value, margin = value_at_margin_one(points, labels, neurons, outputs, slope)
@@ -268,16 +273,22 @@ def _check_data(X: ArrayLike, y: ArrayLike) -> MarginProblem:
 
 
 def _check_options(
-    slope: float, tol: float, max_rank: int, n_starts: int, seed: int, max_steps: int, time_limit: float
+    slope: float,
+    tol: float,
+    max_rank: int,
+    n_starts: int,
+    seed: int,
+    max_steps: int,
+    time_limit: float,
+    progress: Progress | None,
 ) -> Options:
     """The options. Raises ValueError for one out of its range."""
     if not 0 <= slope < 1:
         raise ValueError(f"slope must be in [0, 1), 0 for the ReLU; got {slope!r}")
     if max_rank < 1 or max_steps < 1:
         raise ValueError(f"max_rank and max_steps must be at least 1; got {max_rank} and {max_steps}")
-    if not time_limit > 0:
-        raise ValueError(f"time_limit must be a positive number of seconds; got {time_limit!r}")
-    return Options(slope, check_tolerance(tol), max_rank, check_starts(n_starts), seed, max_steps, time_limit)
+    deadline, starts = deadline_after(time_limit), check_starts(n_starts)
+    return Options(slope, check_tolerance(tol), max_rank, starts, seed, max_steps, deadline, progress)
 
 
 def _check_network(hidden: ArrayLike, output: ArrayLike, width: int) -> tuple[Array, Array]:

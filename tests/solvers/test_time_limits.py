@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from solvers import (
+    L2,
     GaussianInputs,
+    GlobalOptimum,
     Status,
+    certify_relu,
     conv_kernel_sdp,
     induced_regularizer,
     logistic_limit,
+    min_norm,
     reduce_rank,
+    relu_max_margin,
     vector_interpolant,
 )
 
@@ -54,3 +62,42 @@ def test_a_linear_system_has_no_half_answer() -> None:
         vector_interpolant(X, y, GaussianInputs(1.0, 1.0), time_limit=1e-9)
     with pytest.raises(ValueError, match="time_limit is in seconds"):
         vector_interpolant(X, y, GaussianInputs(1.0, 1.0), time_limit=0.0)
+
+
+class SecondMethod(L2):
+    """ℓ2, whose first method finds β and no multipliers."""
+
+    def interpolate(self, problem: Any) -> Any:
+        found = super().interpolate(problem)
+        return replace(found, dual=np.zeros_like(found.dual))
+
+    def interpolate_again(self, problem: Any) -> Any:
+        yield super().interpolate(problem)
+
+
+def test_min_norm_tells_of_every_method() -> None:
+    told: list[tuple[int, int]] = []
+    fits = X[:2], [1.0, 2.0]
+    whole = min_norm(*fits, SecondMethod(), progress=lambda *done: told.append(done))
+    assert whole.status is Status.OPTIMAL
+    assert told == [(1, 2), (2, 2)]
+    soon = min_norm(*fits, SecondMethod(), time_limit=1e-9)
+    assert soon.status is Status.INACCURATE
+    assert soon.beta == pytest.approx(whole.beta, abs=1e-12)
+
+
+def test_a_relu_search_tells_of_every_round() -> None:
+    labels, steps = np.array([1.0, -1.0, -1.0, 1.0]), list[tuple[int, int]]()
+    xor = [[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]
+    found = relu_max_margin(xor, labels, max_steps=7, progress=lambda *done: steps.append(done))
+    assert found.value == pytest.approx(2 * np.sqrt(2), rel=1e-9)
+    assert steps == [(k, 7) for k in range(found.stats["rounds"])]
+    again: list[tuple[int, int]] = []
+    far = found.neurons * np.array([1.0, 2.0])  # a worse network, so that a search begins
+    judged = certify_relu(xor, labels, far, found.output_weights, progress=lambda *done: again.append(done))
+    assert judged.verdict is GlobalOptimum.NOT_GLOBAL
+    assert again
+    soon = relu_max_margin(xor, labels, time_limit=1e-9)
+    assert soon.value == np.inf
+    with pytest.raises(ValueError, match="time_limit is in seconds"):
+        relu_max_margin(xor, labels, time_limit=-1.0)
