@@ -23,6 +23,7 @@ from solvers.arrays import Array
 from solvers.extended_precision import powers_of_two
 from solvers.interpolation.row_space import Found
 from solvers.margin_losses import MarginLoss
+from solvers.norm_program import NormProgram
 from solvers.problem import MarginProblem
 from solvers.solution import Candidate, NoSolverError
 
@@ -230,9 +231,13 @@ def conic_candidate(
 
 def conic_candidates(problem: MarginProblem, conic: Conic) -> Iterator[Candidate]:
     """The same in `OTHER_WAYS`, those that end with an answer."""
+    program = NormProgram(problem, conic)
     for way in OTHER_WAYS:
+        options = {**MOST_ACCURATE["CLARABEL"], **way}
+        if program.known:
+            yield program.refined(options)
         with suppress(ConicSolverError):
-            yield conic_candidate(problem, conic, {**MOST_ACCURATE, "CLARABEL": {**MOST_ACCURATE["CLARABEL"], **way}})
+            yield conic_candidate(problem, conic, {**MOST_ACCURATE, "CLARABEL": options})
 
 
 def conic_interpolation(problem: InterpolationProblem, conic: Conic) -> Found:
