@@ -123,7 +123,7 @@ KINDS = (gaussian, integers, binary, cauchy, offset, correlated, columns, rows, 
 def case(
     rng: Rng, kind: Callable[[Rng, int, int], np.ndarray], own: bool = False
 ) -> tuple[np.ndarray, np.ndarray, Regularizer]:
-    """(X, y, R): labels planted or random, the regularizer drawn; with `own` a norm that only a cone solver minimizes."""
+    """(X, y, R): labels planted or random, the regularizer drawn, with `own` among norms with only a cone solver."""
     n, d = int(rng.integers(1, 41)), int(rng.integers(1, 61))
     X = kind(rng, n, d)
     X, d = X[np.abs(X).sum(axis=1) > 0], X.shape[1]
