@@ -10,6 +10,7 @@ fall through, because mosek.Error is no cvxpy.SolverError. cvxpy is imported whe
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -93,19 +94,24 @@ def solve_conic(
     """Solve a cvxpy problem by the first solver that succeeds; return its name.
 
     A solver that stops at "optimal_inaccurate" has an answer, which its caller certifies; the next one is tried only
-    when there is none. So has one that is stopped after so many `seconds`.
+    when there is none. So has one that is stopped because the `seconds` of the whole call are over.
 
     Raises:
         ConicSolverError: every solver failed. The problem's status (infeasible, unbounded) is in the message.
     """
     cvxpy = cvxpy_library()
     failures: list[tuple[str, str]] = []
+    deadline = time.monotonic() + seconds
     for name in solver_order() if solvers is None else solvers:
+        left = deadline - time.monotonic()
+        if failures and left <= 0:
+            failures.append((name, "no time left"))
+            break
         try:
             with warnings.catch_warnings():
                 # "solution may be inaccurate": our certificate says how accurate it is
                 warnings.simplefilter("ignore", UserWarning)
-                problem.solve(solver=name, **{**options.get(name, {}), **_stopped_after(name, seconds)})
+                problem.solve(solver=name, **{**options.get(name, {}), **_stopped_after(name, left)})
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as failure:  # each solver raises its own errors; a panic of Clarabel's is no Exception
