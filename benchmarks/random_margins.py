@@ -1,6 +1,6 @@
 """A thousand random max margins of many kinds and scalings, each judged by a duality check of its own.
 
-    python benchmarks/random_margins.py [--count 1000] [--seed 0] [--only KIND …] [--show]
+    python benchmarks/random_margins.py [--count 1000] [--seed 0] [--only KIND …] [--own] [--show]
 
 The judge shares no code with the package. From β, α and the data it forms margins, Aᵀα and R in numpy's longest format
 (80 bits on x86) and has, by weak duality,
@@ -28,9 +28,11 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from own_norms import own_norm
 from scipy.optimize import nnls
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.preprocessing import PolynomialFeatures
@@ -41,6 +43,7 @@ from solvers import (
     ConvKernel,
     FourierBridge,
     IllConditionedError,
+    LargestLayer,
     Mahalanobis,
     NotSeparableError,
     Regularizer,
@@ -117,19 +120,23 @@ def raw(rng: Rng, n: int, d: int) -> np.ndarray:
 KINDS = (gaussian, integers, binary, cauchy, offset, correlated, columns, rows, both, repeated, contradicting, raw)
 
 
-def case(rng: Rng, kind: Callable[[Rng, int, int], np.ndarray]) -> tuple[np.ndarray, np.ndarray, Regularizer]:
-    """(X, y, R): labels planted or random, the regularizer drawn."""
+def case(
+    rng: Rng, kind: Callable[[Rng, int, int], np.ndarray], own: bool = False
+) -> tuple[np.ndarray, np.ndarray, Regularizer]:
+    """(X, y, R): labels planted or random, the regularizer drawn, with `own` among norms with only a cone solver."""
     n, d = int(rng.integers(1, 41)), int(rng.integers(1, 61))
     X = kind(rng, n, d)
     X, d = X[np.abs(X).sum(axis=1) > 0], X.shape[1]
     if len(X) == 0:
-        return case(rng, kind)
+        return case(rng, kind, own)
     planted = rng.standard_normal(d) / np.abs(X).max(axis=0).clip(1e-300)
     y = np.where(X @ planted >= 0, 1.0, -1.0)
     if rng.random() < 0.5 and len(X) <= d:
         y = rng.choice([-1.0, 1.0], len(X))
     if kind is contradicting:
         y[-1] = -y[0]
+    if own:
+        return X, y, own_norm(rng, d)
     K = int(rng.integers(1, d + 1)) if rng.random() < 0.5 else min(3, d)
     choices = [L2(), Bridge(1), FourierBridge(1), ConvKernel(K), Bridge(1), FourierBridge(1), ConvKernel(min(2, d)),
                Bridge(float(rng.choice([0.2, 0.5, 2 / 3, 0.9]))), FourierBridge(2 / 3), Schatten(1)]  # fmt: skip
@@ -206,10 +213,21 @@ def norms(R: Regularizer, b: np.ndarray, z: np.ndarray, solution: Any) -> tuple[
         delta = network_predictor(solution, b.size) - b
         cost = cost + 2 * np.sqrt(Long(b.size) * (delta**2).sum())
         return cost, size * Long(np.sqrt(np.linalg.eigvalsh(T)[-1])) / (2 * np.sqrt(Long(z.size)))
+    if isinstance(R, LargestLayer):
+        ends = np.cumsum([int(np.prod(shape)) for _, shape in R.layers])[:-1]
+        parts = [
+            norms(norm, u, v, replace(solution, beta=u.reshape(shape)))
+            for (norm, shape), u, v in zip(R.layers, np.split(b, ends), np.split(z, ends), strict=True)
+        ]
+        return max(c * u for c, (u, _) in zip(R.scales, parts, strict=True)), sum(
+            v / c for c, (_, v) in zip(R.scales, parts, strict=True)
+        )
     if isinstance(R, Schatten):
         sigma, tau = (np.linalg.svd(m.reshape(solution.beta.shape).astype(float))[1] for m in (b, z))
-        return sigma.sum(), tau.max()
-    return np.sqrt((b**2).sum()), np.sqrt((z**2).sum())
+        return (sigma.sum(), tau.max()) if R.p == 1 else (sigma.max(), tau.sum())
+    if isinstance(R, L2):
+        return np.sqrt((b**2).sum()), np.sqrt((z**2).sum())
+    return R.value(b), R.dual_norm(z)  # of a norm of one's own
 
 
 def convex_gap(A: np.ndarray, R: Regularizer, solution: Any) -> float:
@@ -302,6 +320,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--only", nargs="*", choices=[kind.__name__ for kind in KINDS])
+    parser.add_argument("--own", action="store_true", help="norms of a user's own, which only a cone solver minimizes")
     parser.add_argument("--show", action="store_true", help="every case that is not OPTIMAL, and every slow one")
     arguments = parser.parse_args()
     warnings.simplefilter("error")
@@ -311,7 +330,7 @@ def main() -> int:
     for index in range(arguments.first, arguments.first + arguments.count):
         rng = np.random.default_rng([arguments.seed, index])
         kind = kinds[index % len(kinds)]
-        X, y, R = case(rng, kind)
+        X, y, R = case(rng, kind, arguments.own)
         start = time.perf_counter()
         band, outcome, gap, said = judge(X, y, R)
         seconds = time.perf_counter() - start

@@ -10,8 +10,9 @@ fall through, because mosek.Error is no cvxpy.SolverError. cvxpy is imported whe
 from __future__ import annotations
 
 import math
+import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -44,26 +45,6 @@ MOST_ACCURATE: Mapping[str, Mapping[str, Any]] = {
     "SCS": {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 100_000},
 }
 """Options that ask each solver for all the digits it has."""
-
-_SHORT = {"max_step_fraction": 0.9}
-_PLAIN = {"equilibrate_enable": False}
-_EXACT = {
-    "iterative_refinement_reltol": 1e-16,
-    "iterative_refinement_abstol": 1e-16,
-    "iterative_refinement_max_iter": 50,
-    "static_regularization_constant": 1e-12,
-}
-OTHER_WAYS: tuple[Mapping[str, float], ...] = (
-    _SHORT,
-    _PLAIN,
-    _EXACT,
-    {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10},
-    _SHORT | _PLAIN,
-    _SHORT | _EXACT,
-    _PLAIN | _EXACT,
-)
-"""Options of Clarabel's for programs on which it stops early. A measurement: of 21 among 120 of LargestLayer
-(random, 0/1 or of many units) that ended at gaps of 1e-9 to 2e-8, the first four closed 17, all of them 20."""
 
 
 def cvxpy_library() -> Any:
@@ -113,19 +94,24 @@ def solve_conic(
     """Solve a cvxpy problem by the first solver that succeeds; return its name.
 
     A solver that stops at "optimal_inaccurate" has an answer, which its caller certifies; the next one is tried only
-    when there is none. So has one that is stopped after so many `seconds`.
+    when there is none. So has one that is stopped because the `seconds` of the whole call are over.
 
     Raises:
         ConicSolverError: every solver failed. The problem's status (infeasible, unbounded) is in the message.
     """
     cvxpy = cvxpy_library()
     failures: list[tuple[str, str]] = []
+    deadline = time.monotonic() + seconds
     for name in solver_order() if solvers is None else solvers:
+        left = deadline - time.monotonic()
+        if failures and left <= 0:
+            failures.append((name, "no time left"))
+            break
         try:
             with warnings.catch_warnings():
                 # "solution may be inaccurate": our certificate says how accurate it is
                 warnings.simplefilter("ignore", UserWarning)
-                problem.solve(solver=name, **{**options.get(name, {}), **_stopped_after(name, seconds)})
+                problem.solve(solver=name, **{**options.get(name, {}), **_stopped_after(name, left)})
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as failure:  # each solver raises its own errors; a panic of Clarabel's is no Exception
@@ -189,7 +175,10 @@ def support_program(shape: tuple[int, ...], conic: Conic, z: Array) -> tuple[Any
 
 
 def conic_candidate(
-    problem: MarginProblem, conic: Conic, options: Mapping[str, Mapping[str, Any]] = MOST_ACCURATE
+    problem: MarginProblem,
+    conic: Conic,
+    solvers: Sequence[str] | None = None,
+    options: Mapping[str, Mapping[str, Any]] = MOST_ACCURATE,
 ) -> Candidate:
     """min R(β) s.t. Aβ ≥ 1 by a cone solver, R said by `conic`; β scaled to margin one.
 
@@ -209,7 +198,7 @@ def conic_candidate(
         program, beta, constraint = margin_program(scaled, conic, right_sides)
         how: dict[str, object] = {
             "method": "conic",
-            "solver": solve_conic(program, options=options),
+            "solver": solve_conic(program, solvers, options),
             "solver_status": program.status,
         }
         found = np.asarray(beta.value, dtype=np.float64).reshape(problem.shape)
@@ -226,13 +215,6 @@ def conic_candidate(
             raised, _, other = attempt(right + np.where(right < 1e6 * short, 4.0 * short, 0.0))
             return other if raised < value else candidate
     return candidate
-
-
-def conic_candidates(problem: MarginProblem, conic: Conic) -> Iterator[Candidate]:
-    """The same in `OTHER_WAYS`, those that end with an answer."""
-    for way in OTHER_WAYS:
-        with suppress(ConicSolverError):
-            yield conic_candidate(problem, conic, {**MOST_ACCURATE, "CLARABEL": {**MOST_ACCURATE["CLARABEL"], **way}})
 
 
 def conic_interpolation(problem: InterpolationProblem, conic: Conic) -> Found:

@@ -141,7 +141,7 @@ def _found(problem: MarginProblem, regularizer: Regularizer, search: Search, *, 
         raise_if_ill_conditioned(problem.signed_rows, np.inf)
         if by_cones:
             raise
-        return least_norm(problem)
+        return replace(least_norm(problem), by_cones=True)
 
 
 def _last_resort(

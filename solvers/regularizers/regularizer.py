@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvers.arrays import Array, array_methods
-from solvers.conic import conic_candidate, conic_candidates, conic_interpolation
+from solvers.conic import conic_candidate, conic_interpolation
+from solvers.norm_program import conic_candidates
 from solvers.solution import NoSolverError, Uniqueness
 
 if TYPE_CHECKING:

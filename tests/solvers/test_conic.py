@@ -313,6 +313,25 @@ def test_a_panic_in_a_solver_falls_through_and_ctrl_c_does_not(monkeypatch: pyte
         conic.solve_conic(program, ("CLARABEL", "SCS"))
 
 
+def test_a_time_limit_is_that_of_all_solvers_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, limits = [100.0], []
+
+    def fails(self: Any, **options: Any) -> None:
+        limits.append(options["time_limit" if options["solver"] == "CLARABEL" else "time_limit_secs"])
+        now[0] += 3.0
+        raise cp.SolverError("three seconds gone")
+
+    monkeypatch.setattr(cp.Problem, "solve", fails)
+    monkeypatch.setattr(conic.time, "monotonic", lambda: now[0])
+    program, _ = small_program()
+    with pytest.raises(conic.ConicSolverError):
+        conic.solve_conic(program, ("CLARABEL", "SCS"), seconds=5.0)
+    assert limits == [5.0, 2.0]
+    with pytest.raises(conic.ConicSolverError, match="SCS: no time left"):
+        conic.solve_conic(program, ("CLARABEL", "SCS"), seconds=3.0)
+    assert limits == [5.0, 2.0, 3.0]
+
+
 def test_unknown_options_and_bad_options_are_a_failure_that_is_reported() -> None:
     program, _ = small_program()
     with pytest.raises(conic.ConicSolverError, match="CLARABEL: "):

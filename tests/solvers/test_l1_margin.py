@@ -263,3 +263,21 @@ def test_a_real_table_with_relative_margin_1e_8(regularizer: Bridge, ones: bool)
     assert 3e-9 < rounding < 2e-8
     assert solution.certificate.worst <= (5e-9 if isinstance(regularizer, FourierBridge) else rounding)
     assert (solution.status is Status.OPTIMAL) == (solution.certificate.worst <= 1e-9)
+
+
+@pytest.mark.numerical
+def test_a_near_contradiction_is_polished_in_the_longest_format_as_far_as_its_steps_go() -> None:
+    """The dual in long double by hand. Were the polish dropped at 1e-11, rounding b would cost 2.6e-9."""
+    rng = np.random.default_rng(100)
+    X = rng.standard_normal((24, 30))
+    X[-1] = X[0] + 1e-7 * rng.standard_normal(30)
+    y = np.where(rng.random(24) < 0.5, -1.0, 1.0)
+    y[-1] = -y[0]
+    solution = max_margin(X, y, Bridge(1))
+    A = (y[:, None] * X).astype(np.longdouble)
+    beta, alpha = solution.beta.astype(np.longdouble), solution.dual.astype(np.longdouble)
+    value = np.abs(beta).sum() / (A * beta).sum(axis=1).min()
+    bound = alpha.sum() / np.abs((A * alpha[:, None]).sum(axis=0)).max()
+    assert (alpha >= 0).all()
+    assert float(1 - bound / value) <= 1e-9
+    assert solution.status is Status.OPTIMAL

@@ -45,6 +45,16 @@ def test_a_rank_is_reduced_without_time_too() -> None:
     assert told[-1][0] == told[-1][1]
 
 
+def test_without_time_only_the_number_of_channels_that_surely_does_is_tried() -> None:
+    """Signals of two channels, K = 4: 2·4 channels do for any matrix, and fewer for this one."""
+    w = np.random.default_rng(3).standard_normal((2, 16))
+    wide = conv_kernel_sdp(w, 4, in_channels=2)
+    whole = reduce_rank(wide.matrix, w, 4, in_channels=2)
+    soon = reduce_rank(wide.matrix, w, 4, in_channels=2, time_limit=1e-9)
+    assert whole.channels < soon.channels == 8
+    assert max(whole.value, soon.value) <= wide.value * (1 + 1e-9)
+
+
 def test_the_finite_part_says_how_far_it_came() -> None:
     told: list[tuple[int, int]] = []
     soon = logistic_limit(X, y, time_limit=1e-9, progress=lambda *done: told.append(done))
