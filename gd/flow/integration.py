@@ -173,7 +173,7 @@ class Flow:
         accepted: NDArray[np.bool_] = solved & (error <= 2.0 * tolerance) & (move <= largest)
         self.step = h * np.where(accepted, np.clip(factor, 0.3, 3.0), np.where(solved, np.clip(factor, 0.1, 0.7), 0.4))
         growth = 2.0 * (first.growth + last.growth) - whole.growth
-        self._settle(accepted, _extrapolated(once, twice), h, growth, last)
+        self._settle(accepted, extrapolated(once, twice), h, growth, last)
         self.steps += accepted
         self.rejected += ~accepted
         return accepted
@@ -206,7 +206,7 @@ class Flow:
         )  # fmt: skip
 
 
-def _extrapolated(once: Tensor, twice: Tensor) -> Tensor:
+def extrapolated(once: Tensor, twice: Tensor) -> Tensor:
     """2 twice − once, but for weights whose sign it would turn: these are no larger than the error.
 
     Over a long step a weight that dies falls by 1/(1 + z) or 1/(1 + z/2)², of which the extrapolation makes −1/z. A
