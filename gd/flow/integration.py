@@ -172,7 +172,8 @@ class Flow:
             factor = np.minimum(0.9 * np.sqrt(tolerance / error), np.sqrt(0.8 * largest / move))
         accepted: NDArray[np.bool_] = solved & (error <= 2.0 * tolerance) & (move <= largest)
         self.step = h * np.where(accepted, np.clip(factor, 0.3, 3.0), np.where(solved, np.clip(factor, 0.1, 0.7), 0.4))
-        self._settle(accepted, 2.0 * twice - once, h, 2.0 * (first.growth + last.growth) - whole.growth, last)
+        growth = 2.0 * (first.growth + last.growth) - whole.growth
+        self._settle(accepted, extrapolated(once, twice), h, growth, last)
         self.steps += accepted
         self.rejected += ~accepted
         return accepted
@@ -203,6 +204,16 @@ class Flow:
             self.weights[rows], self.mapping.at(theta, carried), self.steps[rows], self.rejected[rows],
             self.lowest[rows], carried,
         )  # fmt: skip
+
+
+def extrapolated(once: Tensor, twice: Tensor) -> Tensor:
+    """2 twice − once, but for weights whose sign it would turn: these are no larger than the error.
+
+    Over a long step a weight that dies falls by 1/(1 + z) or 1/(1 + z/2)², of which the extrapolation makes −1/z. A
+    dying unit would be turned into its opposite, which has other gates and may grow.
+    """
+    extrapolated = 2.0 * twice - once
+    return torch.where((extrapolated * twice.conj()).real < 0, twice, extrapolated)
 
 
 def _unit(theta: Tensor) -> Tensor:

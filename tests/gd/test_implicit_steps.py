@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gd.flow.integration import SETTLED, Flow
+from gd.flow.integration import SETTLED, Flow, extrapolated
 from gd.flow.kink_tangent import Gates, Metric, Tangent
 from gd.flow.kkt import ACTIVE
 from gd.flow.loss_weights import ExponentialWeights
@@ -99,3 +99,34 @@ def test_long_steps_settle_three_layers(late: Flow) -> None:
     assert flow.log_norm[0] - before > 100.0
     assert flow.rejected[0] - rejected <= 3
     assert flow.steps[0] - steps >= 22
+
+
+def test_an_extrapolated_step_turns_no_dying_weight_into_its_opposite() -> None:
+    # w′ = −w by the linearly implicit Euler method: positive, as e^{−h} is, and of order two
+    for h in np.geomspace(1e-3, 1e9, 60):
+        once, twice = torch.tensor([[1.0 / (1.0 + h)]]).double(), torch.tensor([[(1.0 + h / 2) ** -2]]).double()
+        found = float(extrapolated(once, twice))
+        assert found > 0
+        assert abs(found - np.exp(-h)) <= min(h**3, 1.0 / h)
+
+
+def test_dying_units_keep_their_direction_in_long_steps() -> None:
+    # a unit away from its kinks turns towards s_j Σ p_n y_n [w_j·x_n > 0] x_n, and dies, or lives, in that direction
+    rng = np.random.default_rng(0)
+    data, y = rng.standard_normal((3, 3)), np.array([1.0, -1.0, 1.0])
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 5, bias=False), nn.ReLU(), nn.Linear(5, 1, bias=False)).double()
+    mapping = SlidingMap(model, torch.as_tensor(data), torch.as_tensor(y))
+    flow = Flow.begin(mapping, mapping.start([model]), loss=ExponentialWeights(), tolerance=1e-3)
+    while flow.log_norm[0] < 200.0:
+        assert flow.steps[0] < 150
+        flow.advance()
+    W, a = np.split(flow.theta[0].numpy(), [15])
+    dying = 0
+    for w, output in zip(W.reshape(5, 3), a, strict=True):
+        z = data @ w / np.linalg.norm(w)
+        pull = np.sign(output) * (flow.weights[0] * y * (z > 0)) @ data
+        if np.abs(z).min() > 1e-3:
+            np.testing.assert_allclose(w / np.linalg.norm(w), pull / np.linalg.norm(pull), atol=2e-3)
+            dying += np.linalg.norm(w) < 1e-12
+    assert dying == 2
