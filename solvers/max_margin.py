@@ -119,9 +119,7 @@ def _solve(problem: MarginProblem, regularizer: Regularizer, search: Search, *, 
             found = _found(problem, regularizer, search, by_cones=by_cones)
             solution = certified(problem, regularizer, found, tol=tol)
     except NotImplementedError as error:
-        raise NoSolverError(
-            regularizer, f"has no conic form and no `minimize` ({str(error) or 'not implemented'})"
-        ) from error
+        raise NoSolverError(regularizer, f"has no solver here ({str(error) or 'not implemented'})") from error
     if solution.certificate.worst <= tol:
         return replace(solution, unique=regularizer.unique(problem, solution))
     if solution.status is Status.INACCURATE:

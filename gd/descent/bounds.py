@@ -98,7 +98,8 @@ class Bounds(Card):
 def bounds(steps: NDArray[np.int64], predictors: Array, margins: Array, p: LossWeights, R: Regularizer) -> Bounds:
     """The bounds (1) from snapshots: β (B, S, …), smallest raw margins (B, S), and loss weights with images.
 
-    Raises ValueError where R has no dual norm, or is not defined for predictors of this shape.
+    Raises ValueError where R has no dual norm, or is not defined for predictors of this shape, NotImplementedError
+    where a norm leaves its dual norm out.
     """
     if not R.has_dual_norm:
         raise ValueError(f"{R} is not a norm, so weak duality bounds nothing; for its stationary points use `certify`")

@@ -52,11 +52,14 @@ class Declaration:
 
 
 def can_certify(regularizer: Regularizer) -> bool:
-    """Whether something can be proved in R: not in a norm whose dual norm its author left open."""
+    """Whether something can be proved in R: not where its author left open what a certificate computes with."""
     try:
-        regularizer.dual_norm(np.ones(1))
+        if regularizer.is_norm:
+            regularizer.dual_norm(np.ones(1))
+        else:
+            regularizer.support_system(np.ones(1), np.ones((1, 1)))
     except NotImplementedError:
-        return not regularizer.is_norm
+        return False
     except Exception:  # it wants another shape
         return True
     return True
@@ -74,16 +77,19 @@ def _regularizer(given: object) -> Regularizer | None:
 
 def declared(model: nn.Module) -> Declaration:
     """The declaration of a module; None (`has_inputs`: True) for whatever it does not have."""
-    degree = getattr(model, "degree", None)
+    degree, given = getattr(model, "degree", None), getattr(model, "regularizer", None)
+    known = _regularizer(given)
+    # a closed form certifies in the regularizer that the module says
+    closed = model if known is not None or not isinstance(given, Regularizer) else None
     return Declaration(
         linear_network=getattr(model, "linear_network", None),
         compose=getattr(model, "compose", None),
-        regularizer=_regularizer(getattr(model, "regularizer", None)),
+        regularizer=known,
         degree=None if degree is None else int(degree),
         locked_signs=getattr(model, "locked_signs", np.zeros(1, dtype=bool)),
         sign_locked=getattr(model, "sign_locked", None),
-        margin_map=getattr(model, "margin_map", None),
-        class_margin_map=getattr(model, "class_margin_map", None),
+        margin_map=getattr(closed, "margin_map", None),
+        class_margin_map=getattr(closed, "class_margin_map", None),
         tangent_bundle=getattr(model, "tangent_bundle", None),
         has_inputs=getattr(model, "has_inputs", True),
     )

@@ -105,16 +105,20 @@ class Regularizer(ABC):
 
         That is all a certificate needs: any α ≥ 0 with R°(Aᵀα) ≤ 1 proves R(β) ≥ 1ᵀα for every feasible β.
 
-        Raises TypeError where R is not a norm.
+        Raises TypeError where R is not a norm, NotImplementedError where a norm leaves it out.
         """
+        if self.is_norm:
+            raise NotImplementedError(f"{self} leaves out `dual_norm`, without which nothing is certified in it")
         raise TypeError(f"{self} is not a norm (p < 1 is nonconvex), so it has no dual norm; see `stationarity`")
 
     def conic(self, beta: Any) -> Any:
         """R(β) as a convex cvxpy expression of β, an affine cvxpy expression of a predictor's shape.
 
-        Raises ValueError where R has none.
+        Raises ValueError where R has none, NotImplementedError where a norm leaves it out.
         """
         del beta
+        if self.is_norm:
+            raise NotImplementedError("it leaves out `conic`")
         raise ValueError(f'{self} is not a norm (p < 1), so it has no conic form; use method="auto"')
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
@@ -156,8 +160,11 @@ class Regularizer(ABC):
 
         Raises:
             TypeError: R is a norm.
+            NotImplementedError: R is none, and leaves it out.
         """
         del beta, z
+        if not self.is_norm:
+            raise NotImplementedError(f"{self} leaves out `support_system`, without which nothing is certified in it")
         raise TypeError(f"{self} is a norm: its subgradients are characterized by the dual norm, not on a support")
 
     def coefficients(self, beta: Array) -> NDArray[Any]:
