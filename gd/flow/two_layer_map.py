@@ -145,6 +145,6 @@ class TwoLayerLocal(Local):
                 continue
             tried = change.tried
             sliding, on = (part.reshape(tangent.z.shape) for part in (change.sliding, change.on))
-            tangent = UnitTangent.of(mapping.data, mapping.known, at, tangent.z, sliding, on)
+            tangent = tangent.changed(mapping.known, sliding, on)
         gates = Gates(*(torch.from_numpy(part.ravel()).to(theta.device) for part in (tangent.sliding, tangent.on)))
         return p, mapping.data.theta(Units(moved - at.W, force.a), theta), bool(ok[0]), gates

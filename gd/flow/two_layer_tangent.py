@@ -13,7 +13,8 @@ operations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -105,20 +106,32 @@ class UnitTangent:
     walls: Walls
     A: Array
     F: Array
-    gram: Array
-    """Along the walls, (N, N)."""
+    whole_gram: Array
+    """JJᵀ along the walls, with what rounding leaves of gradients that are across them, (N, N)."""
 
     @classmethod
     def of(cls, data: Data, known: UnitWalls, at: Units, z: Array, sliding: Mask, on: Mask) -> UnitTangent:
         """For these states (N, H)."""
-        slopes = np.where(on & ~sliding, data.above, data.below) * data.y[:, None]
-        walls, A, F = known.of(sliding), slopes * at.a, slopes * z
-        gram = walls.gram(A, F, data.XX)
-        full = (A**2).sum(1) * data.XX.diagonal() + (F**2).sum(1)
-        pinned = gram.diagonal() <= PINNED * full
-        if pinned.any():
-            gram[pinned], gram[:, pinned] = 0.0, 0.0
-        return cls(data, at, z, sliding, on, walls, A, F, gram)
+        walls, A, F = known.of(sliding), *_gradients(data, at, z, sliding, on)
+        return cls(data, at, z, sliding, on, walls, A, F, walls.gram(A, F, data.XX))
+
+    def changed(self, known: UnitWalls, sliding: Mask, on: Mask) -> UnitTangent:
+        """For other states (N, H), by what changes of the units whose states do."""
+        walls, A, F = known.of(sliding), *_gradients(self.data, self.at, self.z, sliding, on)
+        units = np.flatnonzero(((sliding != self.sliding) | (on != self.on)).any(axis=0))
+        less, more = self.walls.gram(self.A, self.F, self.data.XX, units), walls.gram(A, F, self.data.XX, units)
+        return replace(self, sliding=sliding, on=on, walls=walls, A=A, F=F, whole_gram=self.whole_gram + (more - less))
+
+    @cached_property
+    def gram(self) -> Array:
+        """Along the walls, (N, N); zero for a point whose gradient is across them but for rounding."""
+        full = (self.A**2).sum(1) * self.data.XX.diagonal() + (self.F**2).sum(1)
+        pinned = self.whole_gram.diagonal() <= PINNED * full
+        if not pinned.any():
+            return self.whole_gram
+        gram = self.whole_gram.copy()
+        gram[pinned], gram[:, pinned] = 0.0, 0.0
+        return gram
 
     def pull(self, p: Array) -> Units:
         """Jᵀp without walls."""
@@ -169,9 +182,8 @@ class UnitTangent:
         crossed, opening = np.zeros_like(held), np.zeros_like(held)
         slack = 1e-9 * float(np.abs(q).max(initial=0.0))
         for j in np.flatnonzero(held.any(0) & self.sliding.any(0)):
-            own = walls.kink_unit == j
-            points, behind = walls.kink_point[own], np.flatnonzero(held[:, j])
-            a = X[behind] @ walls.inverse[own].T
+            (points, inverse), behind = walls.of_unit(int(j)), np.flatnonzero(held[:, j])
+            a = X[behind] @ inverse.T
             left = np.linalg.norm(X[behind] - a @ X[points], axis=1)
             spanned = left <= SPANNED * np.linalg.norm(X[behind], axis=1)
             a = np.where(spanned[:, None], np.minimum(a, 0.0), 0.0)
@@ -179,3 +191,9 @@ class UnitTangent:
             crossed[points[passed], j] = True
             opening[behind[(a[:, passed] < -1e-9).any(1)], j] = True
         return crossed.ravel(), opening.ravel()
+
+
+def _gradients(data: Data, at: Units, z: Array, sliding: Mask, on: Mask) -> tuple[Array, Array]:
+    """A and F (N, H)."""
+    slopes = np.where(on & ~sliding, data.above, data.below) * data.y[:, None]
+    return slopes * at.a, slopes * z

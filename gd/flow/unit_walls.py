@@ -1,12 +1,12 @@
 """The walls w_j·x_n = 0 that each unit of a two-layer network slides along, and the projection of the units onto them.
 
 Walls of different units are orthogonal, and those of one unit depend on its set of points alone, not on its weights. So
-a unit's basis is found once for each set, and is kept as long as the set stays.
+a unit's basis is found once for each set, and a network's walls are those of the step before but for the units whose
+sets differ. Units are stacked, each padded with rows of zeros to the longest basis: one product serves all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,8 @@ SAFE = 1e-3
 """Ratio of the smallest to the largest pivot of a QR decomposition from which on points are independent beyond doubt;
 below, singular values decide, which take ten times longer."""
 
+REMEMBERED = 2  # bases of sets of points, for each unit: a step with h and its two halves change the same ones
+
 
 @dataclass(frozen=True)
 class _Unit:
@@ -39,110 +41,130 @@ class _Unit:
     """⟨basis, x_n⟩ (b, N)."""
     inverse: Array
     """(k, r): v ↦ the multipliers κ with v − Σ_k κ_k x_k along the walls."""
-    points: Numbers
-    """(k,)."""
 
 
 @dataclass(frozen=True)
 class Walls:
-    """All walls of a network for one sliding set, unit by unit."""
+    """All walls of a network for one sliding set, units stacked and padded with zeros."""
 
+    sliding: Mask
+    """(N, H)."""
     basis: Array
-    """(B, r): the rows of all units' bases, first those that span normals."""
-    unit: Numbers
-    """The unit of each, (B,)."""
-    normals: int
-    """How many of the rows span normals; the others span what is along the walls."""
+    """(H, b, r), orthonormal rows."""
+    across: Mask
+    """Whether a unit's basis spans the walls' normals; else what is along the walls, (H,)."""
     images: Array
-    """⟨basis, x_n⟩ (B, N)."""
-    starts: Numbers
-    """Where the rows of a new unit begin in `basis`."""
-    whole: Array
-    """1 for units whose projection begins with the identity, 0 for those with a basis along the walls, (H,)."""
+    """⟨basis, x_n⟩ (H, b, N)."""
     inverse: Array
-    """(K, r)."""
+    """(H, k, r)."""
     kink_unit: Numbers
     kink_point: Numbers
-    """The unit and the point of each wall, (K,)."""
-    members: Mapping[int, _Unit]
-    """Units that have walls, by number."""
+    """The unit and the point of each wall, (K,), unit by unit."""
+    place: Numbers
+    """Of each wall among those of its unit, (K,)."""
+
+    @classmethod
+    def none(cls, N: int, H: int, r: int) -> Walls:
+        """Of units that slide along nothing."""
+        numbers = np.zeros(0, dtype=np.intp)
+        padded = (np.zeros((H, 0, size)) for size in (r, N, r))
+        basis, images, inverse = padded
+        return cls(np.zeros((N, H), dtype=bool), basis, np.ones(H, dtype=bool), images, inverse, *3 * (numbers,))
 
     def along(self, v: Array) -> Array:
         """v (H, r) projected onto the units' walls."""
-        projected = v * self.whole[:, None]
-        if self.unit.size:
-            along = np.einsum("br,br->b", self.basis, v[self.unit])
-            along[: self.normals] *= -1.0
-            projected[self.unit[self.starts]] += np.add.reduceat(along[:, None] * self.basis, self.starts, axis=0)
-        return projected
+        spanned = ((self.basis @ v[:, :, None]).mT @ self.basis)[:, 0]
+        return np.asarray(np.where(self.across[:, None], v - spanned, spanned))
 
     def multipliers(self, v: Array) -> Array:
         """κ (K,) with v − Σ κ_k x_k along the walls."""
-        return np.asarray(np.einsum("kr,kr->k", self.inverse, v[self.kink_unit]))
+        return np.asarray((self.inverse @ v[:, :, None])[self.kink_unit, self.place, 0])
+
+    def of_unit(self, j: int) -> tuple[Numbers, Array]:
+        """The points (k,) of unit j, and its part (k, r) of `inverse`."""
+        points = np.flatnonzero(self.sliding[:, j])
+        return points, self.inverse[j, : points.size]
 
     def squares(self, points: Numbers, units: Numbers, lengths: Array) -> Array:
         """‖P_j x_n‖² of points n and units j, (K,) each, from all ‖x_n‖² (N,)."""
-        found = lengths[points] * self.whole[units]
-        for k, (n, j) in enumerate(zip(points.tolist(), units.tolist(), strict=True)):
-            if (one := self.members.get(j)) is not None:
-                found[k] += (-1.0 if one.across else 1.0) * float(one.images[:, n] @ one.images[:, n])
-        return np.asarray(found)
+        spanned = (self.images[units, :, points] ** 2).sum(1)
+        return np.asarray(np.where(self.across[units], lengths[points] - spanned, spanned))
 
-    def gram(self, A: Array, F: Array, XX: Array) -> Array:
-        """Σ_j A_nj A_mj ⟨x_n, P_j x_m⟩ + Σ_j F_nj F_mj, P_j the projection onto the walls of unit j, (N, N)."""
-        plain = A * self.whole
-        total = XX * (plain @ plain.T) + F @ F.T
-        if self.unit.size:
-            images = self.images * A.T[self.unit]
-            across, along = images[: self.normals], images[self.normals :]
-            total += along.T @ along - across.T @ across  # each of them symmetric, so it takes half the time
+    def gram(self, A: Array, F: Array, XX: Array, units: Numbers | None = None) -> Array:
+        """Σ_j A_nj A_mj ⟨x_n, P_j x_m⟩ + Σ_j F_nj F_mj, P_j the projection onto the walls of unit j, (N, N).
+
+        Over these units j; over all unless given.
+        """
+        chosen = np.arange(A.shape[1]) if units is None else units
+        across = self.across[chosen]
+        whole = A[:, chosen[across]]
+        total = XX * (whole @ whole.T) + F[:, chosen] @ F[:, chosen].T
+        for some, sign in ((chosen[across], -1.0), (chosen[~across], 1.0)):
+            images = self.images[some]
+            images *= A.T[some, None, :]
+            rows = images.reshape(-1, A.shape[0])
+            total += sign * (rows.T @ rows)
         return np.asarray(total)
 
 
 class UnitWalls:
-    """The walls of the sliding sets of one flow; remembers the bases of the set before."""
+    """The walls of the sliding sets of one flow; remembers the set before, and bases of some more."""
 
     def __init__(self, X: Array, n_units: int) -> None:
         self._X, self._lengths = X, np.maximum(np.linalg.norm(X, axis=1), 1e-300)
-        self._sliding = np.zeros((X.shape[0], n_units), dtype=bool)
-        self._known: dict[int, _Unit] = {}
+        self._last = Walls.none(X.shape[0], n_units, X.shape[1])
+        self._known: dict[bytes, _Unit] = {}
 
     def of(self, sliding: Mask) -> Walls:
         """The walls of a sliding set (N, H)."""
-        r, H = self._X.shape[1], sliding.shape[1]
-        for j in np.flatnonzero((sliding != self._sliding).any(axis=0)).tolist():
-            self._known[j] = self._unit(np.flatnonzero(sliding[:, j]))
-        self._sliding = sliding
-        members = {j: self._known[j] for j in np.flatnonzero(sliding.any(axis=0)).tolist()}
-        order = sorted(members, key=lambda j: not members[j].across)
-        found, units = [members[j] for j in order], np.array(order, dtype=np.intp)
-        whole = np.ones(H)
-        whole[units] = [one.across for one in found]
-        sizes = np.array([one.basis.shape[0] for one in found], dtype=np.intp)
-        counts = np.array([one.points.size for one in found], dtype=np.intp)
-        ends = np.cumsum(sizes)
-        return Walls(
-            basis=np.concatenate([np.zeros((0, r)), *[one.basis for one in found]]),
-            unit=np.repeat(units, sizes),
-            normals=int(sizes[whole[units] > 0].sum()),
-            images=np.concatenate([np.zeros((0, len(self._X))), *[one.images for one in found]]),
-            starts=(ends - sizes)[sizes > 0],
-            whole=whole,
-            inverse=np.concatenate([np.zeros((0, r)), *[one.inverse for one in found]]),
-            kink_unit=np.repeat(units, counts),
-            kink_point=np.concatenate([np.zeros(0, dtype=np.intp), *[one.points for one in found]]),
-            members=members,
+        last = self._last
+        changed = np.flatnonzero((sliding != last.sliding).any(axis=0))
+        if not changed.size:
+            return last
+        units = [self._unit(sliding[:, j]) for j in changed]
+        across = last.across.copy()
+        across[changed] = [one.across for one in units]
+        kink_unit, kink_point = np.nonzero(sliding.T)
+        counts = sliding.sum(axis=0)
+        self._last = Walls(
+            sliding=sliding.copy(),
+            basis=_replaced(last.basis, changed, [one.basis for one in units]),
+            across=across,
+            images=_replaced(last.images, changed, [one.images for one in units]),
+            inverse=_replaced(last.inverse, changed, [one.inverse for one in units]),
+            kink_unit=kink_unit,
+            kink_point=kink_point,
+            place=np.arange(kink_unit.size) - (np.cumsum(counts) - counts)[kink_unit],
         )
+        return self._last
 
-    def _unit(self, points: Numbers) -> _Unit:
+    def _unit(self, sliding: Mask) -> _Unit:
+        """The walls of a unit that slides along these points, (N,)."""
+        key = sliding.tobytes()
+        known = self._known.pop(key, None) or self._found(np.flatnonzero(sliding))
+        while len(self._known) >= REMEMBERED * self._last.across.size:
+            del self._known[next(iter(self._known))]  # the one that was not asked for the longest
+        self._known[key] = known
+        return known
+
+    def _found(self, points: Numbers) -> _Unit:
         r = self._X.shape[1]
         if not points.size:
-            return _Unit(np.zeros((0, r)), True, np.zeros((0, len(self._X))), np.zeros((0, r)), points)
+            return _Unit(np.zeros((0, r)), True, np.zeros((0, len(self._X))), np.zeros((0, r)))
         lengths = self._lengths[points, None]
         Q, rank, inverse = _factored(self._X[points] / lengths)
         across = 2 * rank <= r
         basis = Q[:rank] if across else Q[rank:]
-        return _Unit(basis, across, basis @ self._X.T, inverse / lengths, points)
+        return _Unit(basis, across, basis @ self._X.T, inverse / lengths)
+
+
+def _replaced(stack: Array, changed: Numbers, parts: list[Array]) -> Array:
+    """The stack (H, b, ·) with some of its members replaced, padded to the longest."""
+    missing = max(len(part) for part in parts) - stack.shape[1]
+    new = stack.copy() if missing <= 0 else np.pad(stack, ((0, 0), (0, missing), (0, 0)))
+    for j, part in zip(changed.tolist(), parts, strict=True):
+        new[j, : len(part)], new[j, len(part) :] = part, 0.0
+    return new
 
 
 def _factored(rows: Array) -> tuple[Array, int, Array]:
