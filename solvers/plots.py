@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,17 +22,67 @@ def axes_for(axes: Any) -> Any:
     return pyplot.subplots(figsize=(5.2, 3.6), layout="constrained")[1]
 
 
+def whole_numbers(axis: Any) -> None:
+    """Ticks at whole numbers, for what is counted."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True))
+
+
 def plot_predictor(beta: Array, title: str, axes: Axes | None) -> Axes:
-    """The coefficients as stems; of an image, or of several outputs, as a picture whose colours are symmetric."""
+    """The coefficients as stems; of an image, or of several outputs, as a picture whose colours are symmetric.
+
+    The images of several outputs stand side by side.
+    """
     chosen: Axes = axes_for(axes)
-    if beta.ndim == 2:
+    if beta.ndim > 1:
+        several = beta.ndim > 2
+        picture = np.concatenate(list(beta.reshape(-1, *beta.shape[-2:])), axis=1) if several else beta
         largest = float(np.abs(beta).max()) or 1.0
-        drawn = chosen.imshow(beta, cmap="RdBu_r", vmin=-largest, vmax=largest, aspect="auto")
+        drawn = chosen.imshow(
+            picture, cmap="RdBu_r", vmin=-largest, vmax=largest, aspect="auto", interpolation="nearest"
+        )
         chosen.figure.colorbar(drawn, ax=chosen, label="β [1/unit of x]")
-        chosen.set(xlabel="column", ylabel="row", title=title)
+        chosen.set(xlabel="column" + ", of each output in turn" * several, ylabel="row", title=title)
+        for k in range(1, picture.shape[1] // beta.shape[-1]):
+            chosen.axvline(k * beta.shape[-1] - 0.5, color="C7", linewidth=1)
         chosen.grid(False)
+        whole_numbers(chosen.xaxis)
+        whole_numbers(chosen.yaxis)
         return chosen
     flat = beta.reshape(-1)
     chosen.stem(np.arange(flat.size), flat, basefmt="C7-", markerfmt="C0o" if flat.size <= 64 else "C0,")
     chosen.set(xlabel="coefficient d", ylabel="β_d [1/unit of x]", title=title)
+    whole_numbers(chosen.xaxis)
     return chosen
+
+
+def plot_function(
+    g: Callable[[Array], Array], knots: Array, title: str, axes: Axes | None, *, data: Array | None = None
+) -> Axes:
+    """A function of one input over the range of its knots and a tenth more on both sides, and its data at the knots."""
+    chosen: Axes = axes_for(axes)
+    left, right = float(knots[0]), float(knots[-1])
+    more = 0.1 * (right - left) or 1.0
+    x = np.union1d(np.linspace(left - more, right + more, 801), knots)
+    chosen.plot(x, g(x), "C0-", label="g")
+    if data is not None:
+        chosen.plot(knots, data, "C1o", label="data")
+    chosen.set(xlabel="x [units of x]", ylabel="g(x) [units of y]", title=title)
+    legend_below(chosen)
+    return chosen
+
+
+def legend_below(axes: Any) -> None:
+    """A legend that covers nothing."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)
+
+
+def many_decades(axes: Any, values: Array) -> None:
+    """An axis across, linear around 0 and logarithmic far out: ticks at 0 and at powers of ten of both signs."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter
+
+    axes.set_xscale("asinh")
+    powers = 10.0 ** np.arange(1 + np.ceil(np.log10(max(1.0, float(np.abs(values).max())))))
+    axes.xaxis.set_major_locator(FixedLocator([*-powers[::-1], 0.0, *powers]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))

@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,6 +37,11 @@ from solvers.regularizers.regularizer import Regularizer
 from solvers.search import Progress, Search, deadline_after
 from solvers.validation import check_problem, check_regularizer, check_tolerance
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MANY_TIMES = 30.0
+"""Ratio of the last radius to the first from which a log axis shows more. A convention: such an axis has two labels."""
 SMALLEST, LARGEST = 1e-140, 1e140
 """Between these c and c max‖a_n‖ have squares in float64's range."""
 
@@ -57,6 +63,25 @@ class RegularizationPath(Card):
     found the answer."""
     intercepts: Array
     """b(c), shape (K,); (K, M) of M outputs, (K, number of classes); zeros without `fit_intercept`."""
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw every coefficient of β(c), in units of c, against c.
+
+        Args:
+            axes: of matplotlib, to draw into; a new figure of pyplot's unless given.
+
+        Returns:
+            The axes.
+        """
+        from solvers.plots import axes_for
+
+        chosen: Axes = axes_for(axes)
+        c = self.radii
+        chosen.plot(c, self.predictors.reshape(c.size, -1) / c[:, None], ".-")
+        log = float(c[-1]) > MANY_TIMES * float(c[0])
+        chosen.set(xlabel="radius c [units of R]", ylabel="β(c)/c", title="regularization path, a line a coefficient")
+        chosen.set_xscale("log" if log else "linear")
+        return chosen
 
 
 def regularization_path(

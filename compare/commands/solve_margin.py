@@ -114,6 +114,8 @@ def command(
         click.echo(json_text(record))
     else:
         print_facts(facts)
+    for remark in dataset.remarks:
+        click.echo(f"! {remark}", err=True)
     ctx.exit(0 if solution.status in (Status.OPTIMAL, Status.STATIONARY) else 1)
 
 

@@ -47,7 +47,8 @@ class Dataset:
     """What was done to them that its user may want to know."""
 
     def __repr__(self) -> str:
-        return f"Dataset {self.name!r}: {self.X.shape[0]} points in {self.X.shape[1]} dimensions, {self.meaning}"
+        said = f"Dataset {self.name!r}: {self.X.shape[0]} points in {self.X.shape[1]} dimensions, {self.meaning}"
+        return "\n  ".join((said, *self.remarks))
 
     @property
     def outputs(self) -> int:

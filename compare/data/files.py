@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from compare.data.dataset import DataError, Dataset, finite_table
-from compare.data.labels import SAY_WHICH, label_column, signs
+from compare.data.labels import SAY_WHICH, label_column, named_label, remarks_on, signs
 from compare.data.text import read_text
 from compare.reports.wording import one_line
 from solvers.arrays import plain_array
@@ -92,8 +92,9 @@ def from_frame(frame: Any, name: str, label: str | None = None) -> Dataset:
         lambda row, column: f"{where}: row {row + 1}, column {names[kept[column]]!r}",
     )
     target = frame.iloc[:, at]
-    y, classes = signs(target.astype(object).where(target.notna(), None), f"{where}: the label column {names[at]!r}")
-    return Dataset(name, X, y, classes)
+    asked = f"{where}: {named_label(names, at, label)}"
+    y, classes = signs(target.astype(object).where(target.notna(), None), asked)
+    return Dataset(name, X, y, classes, remarks=remarks_on(names, at, X))
 
 
 def no_number(value: Any) -> Any:
@@ -114,9 +115,9 @@ def read_npz(path: Path, label: str | None = None) -> Dataset:
             )
         name = label or "y"
         if not {"X", name} <= set(arrays.files):
+            held = ", ".join(sorted(arrays.files)) or "no arrays"
             raise DataError(
-                f"{str(path)!r} holds {', '.join(sorted(arrays.files))}; it must hold X and its labels {name}: "
-                "numpy.savez(file, X=…, y=…)"
+                f"{str(path)!r} holds {held}; it must hold X and its labels {name}: numpy.savez(file, X=…, y=…)"
             )
         try:
             X, y = np.asarray(arrays["X"]), np.asarray(arrays[name])

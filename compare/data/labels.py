@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +15,10 @@ from compare.reports.wording import clean, counted
 from solvers.arrays import Array
 
 LABEL_NAMES = ("y", "label")
-LIKE_LABELS = ("labels", "target", "targets", "class", "classes")
+LIKE_LABELS = ("labels", "target", "targets", "class", "classes", "outcome", "diagnosis", "species")
 """Names of columns that may well hold the label, and are not taken for it unasked."""
+FEW_ROWS = 5
+"""Rows that a feature may number by chance. A convention."""
 SAY_WHICH = "say which column is the label: load(…, label='NAME'), on the command line --label NAME"
 
 
@@ -23,13 +26,18 @@ def label_column(names: Sequence[str], where: str, label: str | None = None) -> 
     """Which column holds the label: the one called `label`; where none is asked for, y or label, else the last.
 
     Raises DataError where no column has the name asked for; where two have a label's name, for one of them would become
-    a column of numbers that gives the label away; and for a row index that has become a column.
+    a column of numbers that gives the label away; for a row index that has become a column; and for two columns of one
+    name, such as a join of two tables leaves.
     """
     unnamed = next((name for name in names if re.fullmatch(r"(Unnamed: \d+|__index_level_\d+__)", name)), None)
     if unnamed is not None:
         raise DataError(
             f"{where}: the column {unnamed!r} looks like a row index; leave it out, or give it another name"
         )
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        places = ", ".join(str(i) for i, name in enumerate(names, 1) if name == twice)
+        raise DataError(f"{where}: the columns {places} have one name, {clean(twice)!r}; rename or remove all but one")
     if label is None:
         found = usual_label(names, where)
         at = len(names) - 1 if found is None else found
@@ -37,12 +45,35 @@ def label_column(names: Sequence[str], where: str, label: str | None = None) -> 
         if other is not None:
             raise DataError(f"{where}: the label may be in the column {names[at]!r} or {other!r}; {SAY_WHICH}")
         return at
-    places = [i for i, name in enumerate(names) if name == label.strip()]
-    if len(places) != 1:
+    if label.strip() not in names:
         shown = ", ".join(map(repr, names[:20])) + (", …" if len(names) > 20 else "")
-        many = "no column" if not places else f"{len(places)} columns"
-        raise DataError(f"{where} has {many} called {label!r} to take as the label; its columns are {shown}")
-    return places[0]
+        raise DataError(f"{where} has no column called {label!r} to take as the label; its columns are {shown}")
+    return list(names).index(label.strip())
+
+
+def named_label(names: Sequence[str], at: int, label: str | None) -> str:
+    """The label column in a message: how it was found, where nobody asked for it and it has no label's name."""
+    unasked = label is None and names[at].strip().lower() not in (*LABEL_NAMES, *LIKE_LABELS)
+    return f"the label column {clean(names[at])!r}" + f" (the last one; if it is another, {SAY_WHICH})" * unasked
+
+
+def remarks_on(names: Sequence[str], at: int, X: Array) -> tuple[str, ...]:
+    """What to know of the features: which may be a label by its name, though another column is, and which may be no
+    feature at all because it counts the rows."""
+    features = [clean(name) for i, name in enumerate(names) if i != at]
+    alike = [name for name in features if name.strip().lower() in (*LABEL_NAMES, *LIKE_LABELS)]
+    counting = [name for name, column in zip(features, X.T, strict=True) if counts_rows(column)]
+    label = clean(names[at])
+    return (
+        *(f"The column {n!r} is a feature beside the label {label!r}; remove it if it gives it away." for n in alike),
+        *(f"The column {n!r} counts the rows, and is a feature; remove it if it is an index." for n in counting),
+    )
+
+
+def counts_rows(column: Array) -> bool:
+    """Whether the entries are consecutive integers in the order of the rows; of few rows that says nothing."""
+    N = len(column)
+    return N >= FEW_ROWS and float(column[0]).is_integer() and bool((column == column[0] + np.arange(N)).all())
 
 
 def usual_label(names: Sequence[str], where: str) -> int | None:

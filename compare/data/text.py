@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from compare.data.dataset import DataError, Dataset, finite_table
-from compare.data.labels import SAY_WHICH, label_column, signs, usual_label
-from compare.reports.wording import clean
+from compare.data.labels import SAY_WHICH, label_column, named_label, remarks_on, signs, usual_label
+from compare.reports.wording import clean, counted
 
 WORDS = {"true": 1.0, "false": 0.0, **dict.fromkeys(("", "na", "n/a", "nan", "null", "none", "?"), math.nan)}
 """What stands for a number, and for one that is not there. As a label only the empty text is missing."""
@@ -40,7 +40,7 @@ def read_text(path: Path, label: str | None = None) -> Dataset:
         if len(row) == len(names) + 1 and not row[-1]:  # a comma at the end of a line
             del row[-1]
         if len(row) != len(names):
-            raise DataError(f"{where(path)}: line {line} has {len(row)} cells, the first one {len(names)}")
+            raise DataError(f"{where(path)}: line {line} has {counted(len(row), 'cell')}, the first one {len(names)}")
         labels.append(row.pop(at))
         lines.append(line)
         numbers.extend(numbers_of(path, line, row, names[:at] + names[at + 1 :]) if unusual(row) else map(float, row))
@@ -49,10 +49,10 @@ def read_text(path: Path, label: str | None = None) -> Dataset:
         X, lines, labels = X[1:], lines[1:], labels[1:]
     if not labels:
         raise DataError(f"{where(path)} has no rows")
-    name = names.pop(at)
-    X = finite_table(X.copy(), lambda row, column: f"{where(path)}: line {lines[row]}, column {names[column]!r}")
-    y, classes = signs(labels, f"{where(path)}: the label column {name!r}")
-    return Dataset(str(path), X, y, classes)
+    features = names[:at] + names[at + 1 :]
+    X = finite_table(X.copy(), lambda row, column: f"{where(path)}: line {lines[row]}, column {features[column]!r}")
+    y, classes = signs(labels, f"{where(path)}: {named_label(names, at, label)}")
+    return Dataset(str(path), X, y, classes, remarks=remarks_on(names, at, X))
 
 
 def where(path: Path) -> str:
@@ -99,9 +99,13 @@ def check_shape(path: Path, first: Sequence[str]) -> None:
     if separators == "commas" and any(";" in cell for cell in first):
         raise DataError(semicolons(path))
     if len(first) < 2:
-        found = {"#": "a comment in its first line; remove it", "\t": "tabs between its values; name it .tsv"}
-        found |= {",": "commas between its values; name it .csv", " ": "blanks between its values (numpy: savetxt(…, "
-                  "delimiter=','))"}  # fmt: skip
+        found = {
+            "#": "a comment in its first line; remove it",
+            "\t": "tabs between its values; name it .tsv",
+            "|": "bars between its values",
+            ",": "commas between its values; name it .csv",
+            " ": "blanks between its values (numpy: savetxt(…, delimiter=','))",
+        }
         what = next((text for sign, text in found.items() if sign in first[0]), "one column in its first line")
         raise DataError(
             f"{where(path)} has {what}; write one row per example, values and label separated by {separators}"

@@ -217,6 +217,8 @@ def decoded(path: Path) -> NDArray[np.generic]:
         return np.array(array)
     with Pillow.open(path) as opened:
         check_size(opened.size)
+        if (frames := getattr(opened, "n_frames", 1)) > 1:
+            raise DataError(f"holds {frames} images; save each in a file of its own")
         upright = ImageOps.exif_transpose(opened)
         if upright.mode in ("PA", "La", "RGBa") or "transparency" in upright.info:
             return np.asarray(upright.convert("RGBA"))

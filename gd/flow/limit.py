@@ -17,7 +17,7 @@ from gd.flow.two_layer_optimum import TwoLayerRelu, certified
 from gd.status import FlowStatus
 from solvers.arrays import Array
 from solvers.card import Card
-from solvers.plots import axes_for
+from solvers.plots import axes_for, many_decades
 from solvers.prediction import labels_of, scores
 from solvers.relu.certificate import ReluCertificate
 from solvers.solution import Certificate
@@ -176,7 +176,7 @@ class Limit(Stored, Card):
         chosen.axhline(self.margin, color="C1", linestyle="--", label="of the limit")
         title = f"gradient flow, {self.status.name.lower()}"
         chosen.set(xlabel="ln‖w‖", ylabel="min margin at ‖w‖ = 1 [units of f]", title=title)
-        chosen.set_xscale("asinh")
+        many_decades(chosen, self.path.log_norm)
         chosen.legend()
         return chosen
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,8 +30,12 @@ from scipy.linalg import lapack
 
 from solvers.arrays import Array, real_array
 from solvers.card import Card
+from solvers.plots import plot_function
 from solvers.splines.data import Linear, check_linear, spline_data
 from solvers.splines.initial_distributions import InitialDistribution
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,6 +69,19 @@ class KernelInterpolant(Card):
         values = self.init.kernel(points[..., None], self.knots) @ self.coefficients
         values = values + self.line[0] * points + self.line[1]
         return np.asarray(values if self.initial is None else values + self.initial(points))
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw the function over the data's range and a tenth more on both sides, with the data.
+
+        Args:
+            axes: of matplotlib, to draw into; a new figure of pyplot's unless given.
+
+        Returns:
+            The axes.
+        """
+        return plot_function(
+            self, self.knots, f"kernel interpolant of energy {self.energy:.6g}", axes, data=self(self.knots)
+        )
 
     def corrected(self, x: ArrayLike, y: ArrayLike) -> Array:
         """y − ux − v, the data on which a network ends at the spline (less the line)."""

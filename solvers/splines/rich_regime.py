@@ -22,6 +22,7 @@ program; where bends alternate they meet. The fewest bends of any minimizer are 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,8 +30,12 @@ from scipy.interpolate import PPoly
 
 from solvers.arrays import Array, real_array
 from solvers.card import Card
+from solvers.plots import legend_below, plot_function
 from solvers.splines.data import Linear, check_linear, spline_data
 from solvers.splines.piecewise import Piecewise, piecewise
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def piecewise_linear(knots: Array, values: Array, end_slopes: tuple[float, float]) -> PPoly:
@@ -81,6 +86,23 @@ class RichInterpolant(Card):
         """The upper bound of all minimizers at x in [x_1, x_M]; attained at each x by one of them."""
         chord, bound, sign = self._bounds(x)
         return np.where(sign < 0, bound, chord)
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw the minimizer that joins the dots, the sparsest one, and the band that all of them fill.
+
+        Args:
+            axes: of matplotlib, to draw into; a new figure of pyplot's unless given.
+
+        Returns:
+            The axes.
+        """
+        knots = self.joined_dots.x[1:-1]
+        x = np.union1d(np.linspace(knots[0], knots[-1], 801), knots)
+        drawn = plot_function(self, knots, f"minimizers, R = {self.value:.6g}", axes, data=self(knots))
+        drawn.fill_between(x, self.lower(x), self.upper(x), color="C0", alpha=0.2, label="all minimizers")
+        drawn.plot(x, self.sparsest(x), "C2--", label="fewest bends")
+        legend_below(drawn)
+        return drawn
 
     def _bounds(self, x: ArrayLike) -> tuple[Array, Array, Array]:
         """The chord, the extension of its neighbours' chords, and the sign of the bends where these two can differ.

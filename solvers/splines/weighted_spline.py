@@ -30,7 +30,7 @@ from scipy.linalg import solve_banded, solveh_banded
 
 from solvers.arrays import Array, real_array
 from solvers.card import Card
-from solvers.plots import axes_for
+from solvers.plots import plot_function
 from solvers.splines.curvature_weights import ConstantWeight, CurvatureWeight, blockwise
 from solvers.splines.data import SplineData, spline_data
 from solvers.splines.piecewise import Piecewise, smooth_between, with_linear_density
@@ -122,17 +122,10 @@ class WeightedSpline(Card):
         Returns:
             The axes.
         """
-        chosen: Axes = axes_for(axes)
-        left, right = float(self.knots[0]), float(self.knots[-1])
-        more = 0.1 * (right - left) or 1.0
-        x = np.union1d(np.linspace(left - more, right + more, 801), self.knots)
-        chosen.plot(x, self(x), "C0-", label="g")
+        data = None
         if self.data is not None:
-            lifted = self.data.y if self.initial is None else self.data.y + self.initial(self.data.x)
-            chosen.plot(self.data.x, lifted, "C1o", label="data")
-        chosen.set(xlabel="x [units of x]", ylabel="g(x) [units of y]", title=f"spline of energy {self.energy:.6g}")
-        chosen.legend()
-        return chosen
+            data = self.data.y if self.initial is None else self.data.y + self.initial(self.data.x)
+        return plot_function(self, self.knots, f"spline of energy {self.energy:.6g}", axes, data=data)
 
     def _evaluate(self, x: Array, k: int) -> Array:
         knots, values, density = self.knots, self.values, self.density

@@ -5,9 +5,11 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from scipy.sparse import csr_array
 
 from compare.channels.channel_data import load_channels
+from compare.command_line import cli
 from compare.data.load import DataError, Dataset, load
 from solvers.separability import farkas_certificate
 
@@ -167,6 +169,9 @@ BAD_TEXT = {
     "missing first": ("NA,2,0\n1,2,1\n", "line 1, column '1' is empty or not a number"),
     "underscores": ("a,y\n1_000,0\n2,1\n", "column 'a' holds '1_000', which is not a number"),
     "another separator": ("sep=;\na;y\n1;0\n", "separated by semicolons"),
+    "one name twice": ("a,b, a,y\n1,2,3,0\n2,3,4,1\n", "columns 1, 3 have one name, 'a'; rename or remove"),
+    "one name three times": ("x,x,x,y\n1,2,3,0\n2,3,4,1\n", "columns 1, 2, 3 have one name"),
+    "the label twice": ("a,y,y\n1,0,0\n2,1,1\n", "columns 2, 3 have one name, 'y'"),
     "zero bytes": ("a\0b,y\n1,0\n", "holds zero bytes"),
     "control characters": ("a,y\n\x1b[31m\u202ered,0\n2,1\n", r"holds '\[31mred'"),
 }
@@ -255,6 +260,10 @@ def test_a_frame_a_path_and_arrays_are_data_too(tmp_path):
         load(images)
     with pytest.raises(DataError, match="several label columns, 'y' and 'label'"):
         load(frame.assign(y=0)[["y", "a", "label"]])
+    with pytest.raises(DataError, match="the columns 1, 3 have one name, 'a'"):
+        load(frame.iloc[:, [0, 1, 0, 2]])
+    with pytest.raises(DataError, match="the columns 1, 3 have one name, '1'"):
+        load(frame.rename(columns={"a": 1, "b": "1"}))
     with pytest.raises(DataError, match="the label column 'label' is empty in 1 row;"):
         load(frame.assign(label=["no", None, "yes"]))
     with pytest.raises(DataError, match=r"holds 'x' .*, which is not a number"):
@@ -423,7 +432,7 @@ def test_the_label_column_of_a_file_without_names_is_asked_for_by_number(tmp_pat
     ("text", "label", "message"),
     [
         (ROWS, "T", "no column called 'T' to take as the label; its columns are 't', 'x', 'label', 'z'"),
-        ("a,a,b\n1,2,3\n2,3,4\n", "a", "2 columns called 'a'"),
+        ("a,a,b\n1,2,3\n2,3,4\n", "a", "columns 1, 2 have one name, 'a'; rename"),
         ("1,2,3\n4,5,6\n", "4", "no column called '4'.*'1', '2', '3'"),
         ("0,1,2\n1,3,6\n0,1.5,8\n", "1", "counts from 0 and columns are numbered from 1; name them"),
     ],
@@ -431,6 +440,33 @@ def test_the_label_column_of_a_file_without_names_is_asked_for_by_number(tmp_pat
 def test_a_label_column_that_is_not_there_is_refused(tmp_path, text, label, message):
     with pytest.raises(DataError, match=message):
         load(write(tmp_path / "t.csv", text), label=label)
+
+
+@pytest.mark.parametrize("name", ["class", "Target", "label", "y"])
+def test_a_feature_that_may_be_a_label_is_said(tmp_path, name):
+    path = write(tmp_path / "t.csv", f"a,{name},kind\n1,0,u\n2,1,v\n")
+    frame = pd.DataFrame({"a": [1, 2], name: [0, 1], "kind": ["u", "v"]})
+    said = f"The column '{name}' is a feature beside the label 'kind'; remove it if it gives it away."
+    for data in (load(path, label="kind"), load(frame, label="kind")):
+        assert data.X.tolist() == [[1, 0], [2, 1]]
+        assert data.remarks == (said,)
+        assert said in repr(data)
+    printed = CliRunner().invoke(cli, ["solve", "margin", "--data", str(path), "--label", "kind"])
+    assert f"! {said}" in printed.stderr
+
+
+def test_a_feature_that_counts_the_rows_is_said(tmp_path):
+    rows = "".join(f"{n},{n * n},{n % 2}\n" for n in range(3, 9))
+    data = load(write(tmp_path / "t.csv", f"id,a,y\n{rows}"))
+    assert data.remarks == ("The column 'id' counts the rows, and is a feature; remove it if it is an index.",)
+    assert load(write(tmp_path / "u.csv", f"id,a,y\n{rows[6:]}9,1,0\n9,2,1\n")).remarks == ()
+
+
+def test_where_the_label_was_not_asked_for_the_message_says_how(tmp_path):
+    text = "is_spam,a,b\n0,1.5,2\n1,3,4.5\n0,3,4.25\n"
+    with pytest.raises(DataError, match=r"column 'b' \(the last one; if it is another, say which .*\) takes 3 values"):
+        load(write(tmp_path / "t.csv", text))
+    assert load(tmp_path / "t.csv", label="is_spam").classes == ("0", "1")
 
 
 def test_only_tables_have_a_label_column():

@@ -142,6 +142,14 @@ def test_photographs_are_turned_as_the_camera_says(tmp_path):
     np.testing.assert_allclose(read_image(tmp_path / "turned.png", 8).pixels[0], upright / 255.0)
 
 
+@pytest.mark.parametrize("name", ["stack.tiff", "film.gif"])
+def test_a_file_of_several_images_is_not_taken_for_its_first(tmp_path, name):
+    first, second = (Pillow.fromarray(np.full((8, 8), grey, dtype=np.uint8)) for grey in (10, 200))
+    first.save(tmp_path / name, save_all=True, append_images=[second])
+    with pytest.raises(DataError, match="holds 2 images; save each in a file of its own"):
+        read_image(tmp_path / name, 8)
+
+
 @pytest.mark.parametrize(
     ("values", "largest"),
     [(np.uint8([0, 51]), 255), (np.int64([0, 255]), 255), (np.int32([1, 200]), 255), (np.uint16([0, 4000]), 4095),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import stat
@@ -19,7 +18,7 @@ from matplotlib.figure import Figure
 from compare import Report, compare_margin
 from gd import Diagonal, descend, flow_limit
 from gd.flow.limit import Limit
-from solvers import Bridge, ConvKernel, Regularizer, Solution, max_margin, weighted_spline
+from solvers import Bridge, ConvKernel, Regularizer, Solution, max_margin
 from solvers.storage import SCHEMA, headed
 
 X = [[2.0, 1.0, 0.3], [-1.0, -3.0, 1.0], [3.0, 1.0, -0.4]]
@@ -288,23 +287,3 @@ def test_the_form_is_what_the_documentation_says(file: Path) -> None:
     assert (record["schema"], record["kind"], record["status"]) == (SCHEMA, "BridgeSolution", "STATIONARY")
     assert record["certificate"]["dual"] == {"array": "certificate.dual"}
     assert [point["kind"] for point in record["stationary_points"]] == ["Solution"] * len(record["stationary_points"])
-
-
-def test_results_draw_themselves() -> None:
-    canvas = Figure()
-    axes = canvas.subplots(1, 4)
-    limit = flow_limit(Diagonal(3, 2, seed=0), X, y)
-    drawn = [
-        max_margin(X, y, "l1").plot(axes[0]),
-        max_margin(np.array(X).reshape(3, 1, 3), y, "fourier").plot(axes[1]),
-        limit.plot(axes[2]),
-        weighted_spline([0.0, 1.0, 3.0], [0.0, 1.0, 0.5]).plot(axes[3]),
-    ]
-    canvas.savefig(io.BytesIO())
-    for one in drawn:
-        assert one.get_title()
-        assert one.get_xlabel()
-        assert one.get_ylabel()
-    assert drawn[2].lines[-1].get_ydata()[0] == limit.margin
-    spline = drawn[3].lines[0]
-    np.testing.assert_allclose(np.interp([0.0, 1.0, 3.0], spline.get_xdata(), spline.get_ydata()), [0.0, 1.0, 0.5])
