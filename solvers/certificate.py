@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import nnls
 
+from solvers.agreements import gaps_of
 from solvers.arrays import Array
 from solvers.problem import MarginProblem
 from solvers.solution import Candidate, Certificate, Solution, Status, Uniqueness
@@ -48,18 +49,16 @@ def certificate_of(
     margins = problem.careful_margins(beta)
     margin = float(margins.min())
     objective = regularizer.value(beta) if objective is None else objective
-    lower_bound, gap, direction_gap, stationarity = -np.inf, None, None, 1.0
+    lower_bound, stationarity = -np.inf, 1.0
     if regularizer.has_dual_norm:
         alpha, z, reached = scaled_to_the_dual(problem, regularizer, alpha)
         lower_bound = float(alpha.sum()) / reached if reached > 0 else 0.0
-        # the value of a predictor that classifies a point wrongly bounds nothing
-        gap = (objective - lower_bound) / objective if margin > 0 and objective > 0 else np.inf
-        direction_gap = 1.0 - lower_bound * margin / objective if margin > 0 and objective > 0 else np.inf
         if objective > 0 and reached > 0:
             stationarity = abs(1.0 - float(np.vdot(z, beta)) / (objective * reached))
     elif objective > 0:
         stationarity = abs(regularizer.stationarity(beta, problem.careful_combine(alpha)))
     total = float(alpha.sum())
+    gap, direction_gap = gaps_of(objective, lower_bound, margin)
     return Certificate(
         objective=objective,
         lower_bound=lower_bound,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from solvers.agreements import Agreements, of_certificate, of_solution
 from solvers.arrays import Array
 from solvers.card import Card
 from solvers.storage import Stored
@@ -102,9 +103,20 @@ class Certificate(Card):
         scale = max(0.0, 1.0 - 1.0 / self.margin) if self.gap is None and self.margin > 0 else abs(self.gap or 0.0)
         return max(self.primal, scale, self.stationarity, self.complementarity)
 
+    @property
+    def proves(self) -> tuple[Status, ...]:
+        """Every status that it proves at some tolerance; tolerances are below 1."""
+        open_status = (Status.INACCURATE,) if self.gap is None else (Status.INACCURATE, Status.BOUNDED)
+        closed = Status.STATIONARY if self.gap is None else Status.OPTIMAL
+        return (*open_status, closed) if self.worst < 1.0 else open_status
+
     def in_short(self) -> str:
         """The violation that is largest."""
         return f"worst violation {self.worst:.2g}"
+
+    def agreements(self) -> Agreements:
+        """What holds between its fields."""
+        return of_certificate(self)
 
 
 @dataclass(frozen=True, repr=False)
@@ -135,6 +147,10 @@ class Solution(Stored, Card):
     def in_short(self) -> str:
         """Value and status."""
         return f"R(β) = {self.objective:.6g}, {self.status.name}"
+
+    def agreements(self) -> Agreements:
+        """What holds between its fields."""
+        return of_solution(self)
 
     def each(self, change: Callable[[Solution], Solution]) -> Solution:
         """This solution and every one that it holds, changed."""

@@ -16,10 +16,10 @@ A value is written as the type of its field asks:
 Where there are arrays, the file is a zip archive of `record.json` and one NAME.npy for each, which `numpy.load` opens.
 A report has none, and its file is the record alone (`compare.reports.records`).
 
-`run` is a checksum of all the rest, arrays included: a file that is damaged or edited anywhere is refused, so that
-fields of a loaded result agree with each other as those of the saved one did. Reading checks besides the schema, whose
-number changes when a field changes its meaning, and that every part has exactly the fields of its class, each of its
-type. What a field of any type holds, as `stats`, comes back as lists, mappings, numbers and text.
+`run` is a checksum of all the rest, arrays included: a file that is damaged or edited anywhere is refused. Reading
+checks besides the schema, whose number changes when a field changes its meaning, that every part has exactly the fields
+of its class, each of its type, and that these agree with each other (`solvers.agreements`). What a field of any type
+holds, as `stats`, comes back as lists, mappings, numbers and text.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Self, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -63,6 +63,7 @@ class Stored:
         Raises:
             OSError: the file cannot be written.
             TypeError: it holds something that is no number, text or array, or that its field is not declared to hold.
+            ValueError: its fields contradict each other.
 
         >>> import tempfile
         >>> from solvers import Solution, max_margin
@@ -88,7 +89,8 @@ class Stored:
 
         Raises:
             OSError: there is no such file.
-            ValueError: it is no such file, damaged, of another version, or of another kind of result.
+            ValueError: it is no such file, damaged, of another version, of another kind of result, or its fields
+                contradict each other.
         """
         with regular(Path(path)).open("rb") as file:
             try:
@@ -238,6 +240,7 @@ def decoded(value: Any, wanted: Any, arrays: Arrays | None = None, name: str = "
 
 def _first_of(value: Any, types: tuple[Any, ...], arrays: Arrays | None, name: str) -> Any:
     """The value as the first of several types that it is of; a word for a number is a number."""
+    types = tuple(one for one in types if (one is NoneType) == (value is None)) or types  # whose error says most
     for one in sorted(types, key=lambda one: one is not float) if value in WORDS else types:
         try:
             return decoded(value, one, arrays, name)
@@ -270,7 +273,11 @@ def _object(record: dict[str, Any], cls: Any, arrays: Arrays | None, at: str) ->
         raise ValueError(
             f"of {at}{cls.__name__}'s fields {sorted(wanted.keys() ^ record.keys())} are too few or too many"
         )
-    return cls(**{key: decoded(item, wanted[key], arrays, at + key) for key, item in record.items()})
+    made = cls(**{key: decoded(item, wanted[key], arrays, at + key) for key, item in record.items()})
+    for holds, what in getattr(made, "agreements", tuple)():
+        if not holds:
+            raise ValueError(f"its fields contradict each other, since it should be that {at}{what}")
+    return made
 
 
 def _family(cls: Any) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from compare.reports.progress import Done, run_parts
 from compare.reports.provenance import DataUsed
 from compare.reports.report import Check, Column, Figure, Report, Section
 from compare.reports.wording import counted, number
+from solvers.agreements import Agreements, near
 from solvers.arrays import Array
 from solvers.conv_kernel.gap_search import SearchPlan, generation
 from solvers.conv_kernel.rank_certificate import one_kernel_bound
@@ -78,6 +79,15 @@ class Search(Stored):
     """What the best instance of each generation grew from."""
     best_gap: float = -np.inf
     instance: Array | None = None
+
+    def agreements(self) -> Agreements:
+        """What holds between its fields."""
+        plan, instance = self.plan, self.instance
+        shape = plan.grid if plan.in_channels == 1 else (plan.in_channels, *plan.grid)
+        yield len(self.kinds) == len(self.largest), "kinds are as many as largest"
+        yield near(self.best_gap, max((-np.inf, *self.largest))), "best_gap is the largest of largest"
+        yield (instance is None) == (self.best_gap == -np.inf), "instance is there where a gap was found"
+        yield instance is None or instance.shape == shape, "instance has the shape that the plan says"
 
     def record(self, gap: float, kind: str, instance: Array) -> Search:
         """One generation more."""

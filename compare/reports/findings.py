@@ -22,6 +22,7 @@ import numpy as np
 from compare.reports.plain_plot import draw_columns
 from compare.reports.provenance import Provenance
 from compare.reports.verdict import Evidence, Verdict, decide
+from solvers.agreements import Agreements
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -86,6 +87,13 @@ class Check:
     """How much `measured` may still change on the way to the limit, in its unit; inf where that is not known."""
     upwards: bool = False
     """Whether the statement holds from `tolerance` upwards, as a ratio "at least 10×" does."""
+
+    def agreements(self) -> Agreements:
+        """What holds between its fields."""
+        if self.measured is not None and self.tolerance is not None:
+            below = (self.tolerance - self.measured, 0.0) if self.upwards else (self.measured, self.tolerance)
+            verdict = decide(Evidence(below[0], self.uncertainty), below[1])
+            yield self.verdict is verdict, f"verdict is {verdict.value!r}, by measured, tolerance and uncertainty"
 
     @property
     def predicts(self) -> bool:

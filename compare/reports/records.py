@@ -108,6 +108,10 @@ def from_contents(cls: type[Report], record: Mapping[str, Any]) -> Report:
         raise TypeError(f"it holds a {record['kind']}")
     follows = ("kind", "passed", "summary", "counts", "tables")
     report: Report = decoded({key: item for key, item in record.items() if key not in follows}, cls)
+    again = contents(report)
+    for name in follows:
+        if record[name] != again[name]:
+            raise ValueError(f"its {name} does not follow from its checks and tables")
     return report
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from gd.flow.second_order import NOT_KNOWN, SecondOrder, WeightSpacePoint
 from gd.flow.termination import Reached
 from gd.flow.two_layer_optimum import TwoLayerRelu, certified
 from gd.status import FlowStatus
+from solvers.agreements import Agreements, near
 from solvers.arrays import Array
 from solvers.card import Card
 from solvers.plots import axes_for, many_decades
@@ -142,6 +144,26 @@ class Limit(Stored, Card):
     """`steps`, `rejected`, `tau`, `degree`, `seconds`, `kinks` (that a ReLU network slides along), `device`."""
     classes: NDArray[Any] = field(default_factory=lambda: np.array([-1.0, 1.0]))
     """The labels as they were given, in order: those that stand for −1 and +1, or all K."""
+
+    def agreements(self) -> Agreements:
+        """What holds between its fields, whatever the data are."""
+        own, path, degree = self.integrated, self.path, self.stats.get("degree")
+        for name, part in (("", self), ("integrated.", own)):
+            norm = math.hypot(*(float(np.linalg.norm(w)) for w in part.weights.values()))
+            yield near(norm, 1.0), f"{name}weights have norm 1"
+            yield part.dual.shape == self.active.shape, f"{name}dual has the shape of active, that of y"
+            sums_to_one = near(float(part.dual.sum()), 1.0)
+            yield sums_to_one and not (part.dual < 0).any(), f"{name}dual is not negative and sums to one"
+            of_y = part.certificate is None or part.certificate.dual.shape == part.dual.shape
+            yield of_y, f"{name}certificate.dual has the shape of dual"
+        shapes, others = ({name: w.shape for name, w in part.weights.items()} for part in (self, own))
+        yield shapes == others, "integrated.weights have the shapes of weights"
+        if degree and self.margin > 0:
+            norm = self.margin ** (-1.0 / degree)
+            yield math.isclose(self.norm_at_unit_margin, norm, rel_tol=1e-9), "norm_at_unit_margin is margin^(−1/L)"
+        for name in ("elapsed", "log_norm", "log_loss", "margins", "residual"):
+            yield len(getattr(path, name)) == path.tau.size, f"path.{name} has an entry for each of path.tau"
+        yield path.margins.shape[1:] == (self.dual.size,), "path.margins has a column for each constraint"
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The label of each point at the limit, shape (N,), in the kind that `y` was given in; (N, M) for M tasks.

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from solvers import fourier
+from solvers.agreements import Agreements
 from solvers.algorithms.interior_point import LONG_UP_TO
 from solvers.algorithms.least_distance import l2_max_margin
 from solvers.arrays import Array, ComplexArray
@@ -27,6 +28,9 @@ from solvers.problem import MarginProblem
 from solvers.search import Search
 from solvers.separability import raise_if_not_separable, relative_margin
 from solvers.solution import Candidate, IllConditionedError, Solution
+
+ROUNDING = 1e-6
+"""Relative: how far a network's cost may be from the value of its predictor in a file. A convention."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,6 +50,13 @@ class ConvKernelSolution(TwoLayerNetwork, Solution):
     output_weights: Array = field(default_factory=lambda: np.empty(0), repr=False)
     rank: int = 0
     """Numerical rank of the optimal second moment X found (relative 1e-6): channels the convex solution uses."""
+
+    def agreements(self) -> Agreements:
+        """What holds between its fields: those of every solution, and the value is the network's cost."""
+        yield from super().agreements()
+        for weights, name in ((self.kernels, "kernels"), (self.output_weights, "output_weights")):
+            half = float((weights**2).sum())
+            yield abs(half - 0.5 * self.objective) <= ROUNDING * self.objective, f"{name} have half of objective"
 
 
 @dataclass(frozen=True)

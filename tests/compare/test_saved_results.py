@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 import os
 import stat
 import zipfile
@@ -31,6 +33,12 @@ def report() -> Report:
     return compare_margin(X, y, architectures=["diagonal"], depths=[2], seeds=[0], steps=20)
 
 
+@pytest.fixture(scope="module")
+def limit() -> Limit:
+    """Of a network whose regularizer is a norm."""
+    return flow_limit(Diagonal(3, 2, seed=0), X, y)
+
+
 def same(one: Any, other: Any) -> bool:
     """Whether two results hold the same: as files, which have no place for anything else."""
     return Path(one.save("one")).read_bytes() == Path(other.save("other")).read_bytes()
@@ -47,9 +55,8 @@ def test_solutions_come_back(regularizer: Regularizer, tmp_path: Path, monkeypat
     assert repr(again) == repr(solution)
 
 
-def test_limits_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_come_back(limit: Limit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    limit = flow_limit(Diagonal(3, 2, seed=0), X, y)
     again = Limit.load(limit.save("limit.npz"))
     assert same(again, limit)
     assert again.predict(X).tolist() == y
@@ -175,6 +182,129 @@ def test_a_file_without_a_checksum_is_refused(file: Path, tmp_path: Path) -> Non
 def test_fields_of_another_type_are_refused(file: Path, change: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"is no Solution that `save` wrote, or damaged: .*{message}"):
         Solution.load(rewritten(file, tmp_path / "s.npz", lambda record: record.update(change)))
+
+
+def entry(record: dict[str, Any], name: str) -> tuple[dict[str, Any], str]:
+    """The object that holds the field of this dotted name, and the field's own name in it."""
+    *outer, last = name.split(".")
+    return functools.reduce(operator.getitem, outer, record), last
+
+
+def changed(file: Path, to: Path, name: str, value: Any) -> Path:
+    """A copy with a right checksum in which one field is another, or, where it is a number, changed by a factor."""
+    with np.load(file) as archive:
+        if isinstance(value, np.ndarray) or f"{name}.npy" in zipfile.ZipFile(file).namelist():
+            array = value if isinstance(value, np.ndarray) else value(archive[name])
+            return rewritten(file, to, lambda record: None, **{name: array})
+
+    def change(record: dict[str, Any]) -> None:
+        owner, key = entry(record, name)
+        owner[key] = value(owner[key]) if callable(value) else value
+
+    return rewritten(file, to, change)
+
+
+def doubled(value: Any) -> Any:
+    """Twice a number or an array."""
+    return 2 * value
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("objective", doubled, "objective is certificate.objective"),
+        ("lower_bound", 0.1, "lower_bound is not below"),
+        ("dual", doubled, "dual is certificate.dual"),
+        ("dual", np.ones(2), "dual is certificate.dual"),
+        ("beta", np.array(1.0), "beta has the rows"),
+        ("classes", np.array(["oak"]), "classes are two labels or more"),
+        ("classes", np.array(["oak", "elm", "ash"]), "dual has a column less than"),
+        ("intercept", {"array": "beta"}, "intercept is one number"),
+        ("status", "STATIONARY", "status is one that the certificate proves"),
+        ("certificate.objective", doubled, r"certificate\.gap is"),
+        ("certificate.lower_bound", doubled, r"certificate\.gap is"),
+        ("certificate.margin", 0.5, r"certificate\.primal is"),
+        ("certificate.primal", 0.5, r"certificate\.primal is"),
+        ("certificate.gap", -0.25, r"certificate\.gap is"),
+        ("certificate.gap", None, r"certificate\.gap is"),
+        ("certificate.direction_gap", 1.0, r"certificate\.direction_gap is"),
+        ("certificate.dual", lambda dual: -dual, r"certificate\.dual has no negative"),
+    ],
+)
+def test_a_solution_that_contradicts_itself_is_refused(name: str, value: Any, says: str, tmp_path: Path) -> None:
+    file = max_margin(X, y, "l1").save(tmp_path / "s.npz")
+    with pytest.raises(ValueError, match=f"contradict each other, since it should be that .*{says}") as refused:
+        Solution.load(changed(file, tmp_path / "t.npz", name, value))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_bound_above_the_value_and_an_open_gap_are_no_proof(tmp_path: Path) -> None:
+    """Fields that agree by their formulas, but say what weak duality, or the status, excludes."""
+    file = max_margin(X, y, "l1").save(tmp_path / "s.npz")
+    value = Solution.load(file).objective
+    for share, says in ((0.0, "status is one that"), (1.5, "lower_bound is at most objective / margin")):
+        gaps = {"lower_bound": share * value, "gap": 1.0 - share, "direction_gap": 1.0 - share}
+
+        def change(record: dict[str, Any], gaps: dict[str, float] = gaps) -> None:
+            record["certificate"].update(gaps, margin=1.0, primal=0.0)
+            record["lower_bound"] = gaps["lower_bound"]
+
+        with pytest.raises(ValueError, match=says):
+            Solution.load(rewritten(file, tmp_path / "t.npz", change))
+
+
+def test_a_network_that_costs_something_else_is_refused(tmp_path: Path) -> None:
+    file = max_margin(X, y, ConvKernel(2)).save(tmp_path / "s.npz")
+    for name in ("kernels", "output_weights"):
+        with pytest.raises(ValueError, match=f"{name} have half of objective"):
+            Solution.load(changed(file, tmp_path / "t.npz", name, doubled))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("weights.weights.0", doubled, "weights have norm 1"),
+        ("integrated.weights.weights.0", doubled, r"integrated\.weights have norm 1"),
+        ("dual", doubled, "dual is not negative and sums to one"),
+        ("dual", np.ones(2) / 2, "dual has the shape of active"),
+        ("integrated.dual", np.ones(2) / 2, r"integrated\.dual has the shape of active"),
+        ("active", np.array([True]), "dual has the shape of active"),
+        ("margin", doubled, "norm_at_unit_margin is"),
+        ("norm_at_unit_margin", doubled, "norm_at_unit_margin is"),
+        ("path.residual", np.ones(1), r"path\.residual has an entry"),
+        ("path.margins", lambda margins: margins[:, :1], r"path\.margins has a column"),
+        ("certificate.primal", 1.0, r"certificate\.primal is"),
+        ("integrated.certificate.gap", -1.0, r"integrated\.certificate\.gap is"),
+    ],
+)
+def test_a_limit_that_contradicts_itself_is_refused(
+    limit: Limit, name: str, value: Any, says: str, tmp_path: Path
+) -> None:
+    file = limit.save(tmp_path / "s.npz")
+    with pytest.raises(ValueError, match=f"contradict each other, since it should be that .*{says}"):
+        Limit.load(changed(file, tmp_path / "t.npz", name, value))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda record: record.update(passed=not record["passed"]), "its passed does not follow"),
+        (lambda record: record["counts"].update(refuted=7), "its counts does not follow"),
+        (lambda record: record.update(summary="all well"), "its summary does not follow"),
+        (lambda record: record.update(tables=[]), "its tables does not follow"),
+        (lambda record: record["sections"][0]["checks"][0].update(measured=1e9), "verdict is 'refuted'"),
+    ],
+    ids=["passed", "counts", "summary", "tables", "verdict"],
+)
+def test_a_report_that_contradicts_itself_is_refused(
+    report: Report, change: Callable[[dict[str, Any]], Any], says: str, tmp_path: Path
+) -> None:
+    record = json.loads(report.to_json())
+    change(record)
+    inside = {key: item for key, item in record.items() if key not in ("schema", "run")}
+    (tmp_path / "report.json").write_text(json.dumps(headed(inside)), encoding="utf-8")
+    with pytest.raises(ValueError, match=says):
+        Report.load(tmp_path)
 
 
 @pytest.mark.parametrize(
