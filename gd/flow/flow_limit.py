@@ -39,6 +39,7 @@ from solvers.labels import label_names
 from solvers.problem import MarginProblem
 from solvers.regularizers import L2
 from solvers.separability import raise_if_not_separable
+from solvers.threads import threads_for
 from solvers.validation import check_problem
 
 FLOWS: dict[str, Callable[[Tensor], FlowWeights]] = {
@@ -261,7 +262,8 @@ def flow_limit(
         raise_if_not_separable(problem.signed_rows, problem.label_shape)
     density = 40 if snapshots_per_decade is None else snapshots_per_decade
     run = Run(models, mapping, problem, targets.values, tol, settle, density, label_names(on_cpu(y)))
-    limits = run.to_the_end(flow, int(max_steps), began + time_limit, progress)
+    with threads_for(mapping.largest_product):
+        limits = run.to_the_end(flow, int(max_steps), began + time_limit, progress)
     return limits[0] if isinstance(model, nn.Module) else limits
 
 

@@ -48,6 +48,7 @@ SETTLED = 1.5e-3  # residual (radians) below which a step with the whole Jacobia
 LATE_TOLERANCE = 1e-2  # of the tolerance, in those steps: long ones leave what they err by in the direction reported
 LARGEST_MOVE = 0.8  # of |θ| in one step, while ‖w‖ still matters through the temperature
 SMALLEST_STEP = 1e-14
+AT_REST = 1e-9  # of the margins' gradients. (Measured: 1e-14 to 1e-9; steps of 10⁸ add up what rounding leaves.)
 LEAST_FORCE = 1e-250
 """Of a network on which every unit is dead, which has none: steps may grow 10¹⁵ times before they leave float64."""
 
@@ -114,6 +115,11 @@ class Flow:
     def separated(self) -> NDArray[np.bool_]:
         """Whether all margins are positive, (B,), by more than the lowest temperature: less is rounding."""
         return np.asarray(self.margins.min(axis=1) > LOWEST_ON_DEMAND * self.size)
+
+    @property
+    def at_rest(self) -> NDArray[np.bool_]:
+        """Whether rounding is all that is left of the force, (B,): the loss is at a critical point."""
+        return np.asarray(np.linalg.norm(self.force().cpu().numpy(), axis=1) <= AT_REST * self.size)
 
     def cool(self, row: int) -> None:
         """Let the temperature of one row fall ten times lower, down to `LOWEST_ON_DEMAND`."""

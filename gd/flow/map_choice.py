@@ -27,12 +27,11 @@ def margin_map(model: nn.Module, X: Tensor, y: Tensor, seed: int = 0, targets: T
         mapping = targets.closed_form(model, X)
         if mapping is not None and _computes_the_forward_pass(mapping, model, X, targets, seed):
             return mapping
-    sliding = SlidingMap(model, X, y, seed, targets)
-    pieces = sliding.pieces
-    if not pieces.n_kinks:
-        return ModuleMap(model, X, y, seed, targets, pieces)
-    two_layers = pieces.two_layers(sliding.start([model])[0]) is not None
-    return TwoLayerMap(model, X, y, seed, targets, pieces) if two_layers else sliding
+    mapping = ModuleMap(model, X, y, seed, targets)
+    if not mapping.pieces.n_kinks:
+        return mapping
+    two_layers = mapping.pieces.two_layers(mapping.start([model])[0]) is not None
+    return mapping.taken_as(TwoLayerMap if two_layers else SlidingMap)
 
 
 def _computes_the_forward_pass(mapping: MarginMap, model: nn.Module, X: Tensor, targets: Targets, seed: int) -> bool:

@@ -108,6 +108,8 @@ class MarginMap(ABC):
 
     degree: float
     n_constraints: int
+    largest_product = np.inf
+    """Operations of a step's largest matrix product, where they are known."""
     can_be_implicit = False
     """Whether steps with an implicit J are offered (they need P × P matrices)."""
     batches = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ LARGEST_BASIS = 4096
 """Dimension up to which β of a module is computed, one unit vector after the other."""
 
 
+Kind = TypeVar("Kind", bound="ModuleMap")
+
+
 class ModuleMap(MarginMap):
     """m(θ), y ⊙ f(X; θ) for labels ±1, for a torch module, θ its trainable parameters in their order."""
 
@@ -34,9 +37,7 @@ class ModuleMap(MarginMap):
         y: Tensor,
         seed: int = 0,
         targets: Targets | None = None,
-        pieces: PiecewiseMargins | None = None,
     ) -> None:
-        """`pieces` is the trace of the module, where it is known already."""
         self.model, self.targets = model, Targets(y) if targets is None else targets
         self.X, self.y = X, y
         trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
@@ -54,11 +55,16 @@ class ModuleMap(MarginMap):
         start = self.start([model])[0]
         self.degree = measured_degree(self._named_margins, self._split(start), seed)
         self._linear = self._is_linear(start, seed)
-        if pieces is None:
-            compared, rows = self.targets.with_inputs(self._call, X)
-            pieces = PiecewiseMargins(compared, self._sizes, rows, self.y, start, seed)
-        self.pieces = pieces
+        compared, rows = self.targets.with_inputs(self._call, X)
+        self.pieces = PiecewiseMargins(compared, self._sizes, rows, self.y, start, seed)
         self.prepare(start)
+
+    def taken_as(self, kind: type[Kind]) -> Kind:
+        """The same module with the same trace as a map of another kind."""
+        mapping = object.__new__(kind)
+        mapping.__dict__.update(self.__dict__)
+        mapping.prepare(self.start([self.model])[0])
+        return mapping
 
     def prepare(self, start: Tensor) -> None:
         """What a kind of module needs besides, with its trace and its parameters θ (P,) known; here nothing."""

@@ -44,6 +44,7 @@ class TwoLayerMap(SlidingMap):
             raise ValueError("the module is no two-layer network with one output")
         self.data = Data.of(net, self.y)
         self.known = UnitWalls(self.data.X, net.W.shape[0])
+        self.largest_product = float(self.data.X.size * net.W.shape[0] * len(self.data.X))
 
     def polished(
         self, theta: Tensor, p: Array, *, carried: Any, may_grow: bool, tol: float

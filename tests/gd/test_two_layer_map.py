@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import lsq_linear
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import Tensor, nn
 
 from gd import FlowStatus, flow_limit
+from gd.flow.homogeneity import measured_degree
 from gd.flow.integration import Flow
 from gd.flow.kink_states import corrected
 from gd.flow.loss_weights import ExponentialWeights
@@ -144,3 +147,60 @@ def test_a_network_without_any_force_is_given_up():
         model[0].weight.abs_().neg_()
     limit = flow_limit(model, rng.random((6, 4)), [1, -1, 1, 1, -1, 1])
     assert limit.status is FlowStatus.NOT_SEPARATED
+
+
+@pytest.mark.parametrize("start", [0, 3])
+def test_a_flow_that_ends_at_a_critical_point_of_the_loss_is_given_up(start):
+    # it took thousands of steps, in which rounding moved the weights
+    X, y = np.random.default_rng(3).standard_normal((4, 2)), np.array([1.0, -1.0, 1.0, -1.0])
+    torch.manual_seed(start)
+    model = layers(nn.ReLU())(2, 2)
+    limit = flow_limit(model, X, y)
+    assert limit.status is FlowStatus.NOT_SEPARATED
+    assert limit.stats["steps"] + limit.stats["rejected"] < 150
+    W, a = (np.exp(limit.log_norm) * part for part in limit.weights.values())
+    z = X @ W.T
+    loss = np.exp(-y * (np.maximum(z, 0.0) @ a[0]))
+    assert loss.max() > 1.0  # a margin is negative, and no small change of the weights lowers the loss:
+    pull = loss * y
+    np.testing.assert_allclose(pull @ np.maximum(z, 0.0), 0.0, atol=1e-7)
+    on = np.where(np.abs(z) > 1e-7 * np.abs(z).max(), (z > 0) * 1.0, np.nan)
+    for j in range(2):
+        sure, bent = on[:, j] == 1, np.isnan(on[:, j])
+        force = a[0, j] * (pull[sure] @ X[sure])
+        if bent.any():  # within what the gates of kinks can add
+            columns = a[0, j] * (pull[bent, None] * X[bent]).T
+            force = force + columns @ lsq_linear(columns, -force, (0.0, 1.0)).x
+        np.testing.assert_allclose(force, 0.0, atol=1e-7)
+
+
+def test_the_kind_of_a_network_is_found_by_one_trace(monkeypatch):
+    count = 0
+
+    def counted(*given):
+        nonlocal count
+        count += 1
+        return measured_degree(*given)
+
+    monkeypatch.setattr("gd.flow.module_map.measured_degree", counted)
+    X, y = torch.randn(5, 3, dtype=torch.float64), torch.ones(5, dtype=torch.float64)
+    kinds = {nn.ReLU(): TwoLayerMap, nn.Sequential(nn.ReLU(), nn.Linear(4, 4, bias=False), nn.ReLU()): SlidingMap}
+    for calls, (middle, kind) in enumerate(kinds.items(), 1):
+        found = margin_map(layers(middle)(3, 4), X, y)
+        assert type(found) is kind
+        assert count == calls
+
+
+def test_two_layer_flows_have_one_thread_and_give_the_others_back():
+    def counts() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    seen: list[set[int]] = []
+    torch.manual_seed(0)
+    X, y = np.random.default_rng(0).standard_normal((6, 3)), [1, -1, 1, -1, 1, -1]
+    with threadpool_limits(2, user_api="blas"):
+        before = counts()
+        flow_limit(layers(nn.ReLU())(3, 8), X, y, max_steps=60, progress=lambda *_: seen.append(counts()))
+        assert seen
+        assert all(one == {1} for one in seen)
+        assert counts() == before
