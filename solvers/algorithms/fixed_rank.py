@@ -46,9 +46,12 @@ def newton_on_rank(
         missing = right - np.einsum("nml,ml->n", rows, beta)
         system = np.block([[H, -J.T], [-J, np.zeros((len(J), len(J)))]])
         balance = 1.0 / np.sqrt(np.abs(system).max(axis=1).clip(1e-300))
-        solution = np.linalg.lstsq(
-            balance[:, None] * system * balance, -balance * np.concatenate([gradient, missing]), rcond=1e-13
-        )[0]
+        try:
+            solution = np.linalg.lstsq(
+                balance[:, None] * system * balance, -balance * np.concatenate([gradient, missing]), rcond=1e-13
+            )[0]
+        except np.linalg.LinAlgError:
+            return None
         step, alpha = (balance * solution)[: gradient.size], (balance * solution)[gradient.size :]
         K, P, Q = _parts(step, beta.shape, rank)
         turn = K / np.sqrt(S[:, None] * S)  # in units of each singular value: they differ by many orders
