@@ -3,9 +3,11 @@
 The flow shows both, but for what is still to happen: units that die like a small power of 1/‖w‖ leave their samples'
 margins to the others, and on the way to the limit some kinks are crossed. So (1) of `gd.flow.weight_polish` is solved
 for the flow's states, and states that its solution contradicts are changed, as far as that leads: a kink beyond which
-the solution lies slides where both sides push towards it, and is crossed elsewhere; a kink whose multiplier is outside
-Clarke's interval [0, b] leaves to the side where it belongs; margins below one join, those with λ < 0 leave. Whether
-the flow goes to the point that is found is for `gd.flow.termination` to say.
+the solution lies slides where both sides push towards it, and is crossed elsewhere; margins below one join. What then
+leaves is decided by the admissible multipliers nearest to w, a bounded least squares problem that degenerate vertices
+do no harm: its residual is a direction of descent, and the ties and kinks that it moves away from are let go, all at
+once. Newton's method on too many ties finds nothing; then the same is asked at w itself. Whether the flow goes to the
+point that is found is for `gd.flow.termination` to say.
 
 Reference: Nocedal, Wright (2006), section 16.5, for active sets; Clarke (1990), section 2.3, for gates in [0, 1].
 """
@@ -26,6 +28,7 @@ from gd.flow.weight_polish import (
     PolishedWeights,
     is_saddle,
     solve_held,
+    unsolved,
     with_multipliers,
 )
 from gd.piecewise.module import PiecewiseMargins
@@ -33,6 +36,7 @@ from gd.piecewise.module import PiecewiseMargins
 CORRECTIONS = 20  # of the states; 1 to 6 were seen to be needed on networks of 160 to 620 weights
 BEYOND = 1e-9  # of the largest |z|, and of a margin: what is violated by less is rounding
 NEGATIVE = 1e-8  # of the largest multiplier: the same for multipliers
+LEAVES = 1e-6  # cosine between a gradient and the descent that leaves its constraint
 
 
 class Held(Protocol):
@@ -58,20 +62,22 @@ def polish_gates(
     for _ in range(CORRECTIONS):
         problem = held(w, gates, active)
         solved = solve_held(problem, w)
-        if solved is None or float(torch.linalg.vector_norm(solved.w - start)) > furthest:
-            return None
-        w = solved.w
-        m, z = pieces.plain(w)
-        beyond = ~gates.sliding & ((z > 0) != gates.on) & (z.abs() > BEYOND * z.abs().max())
-        short = ~active & (m < 1.0 - BEYOND).cpu().numpy()
-        if beyond.any() or short.any():
-            gates = _moved(pieces, solved, gates, active, beyond)
-            active = active | short
-            continue
-        point = with_multipliers(problem, solved)
-        if point.residual <= tol:
+        if solved is not None:
+            w = solved.w
+            if float(torch.linalg.vector_norm(w - start)) > furthest:
+                return None
+            m, z = pieces.plain(w)
+            beyond = ~gates.sliding & ((z > 0) != gates.on) & (z.abs() > BEYOND * z.abs().max())
+            short = ~active & (m < 1.0 - BEYOND).cpu().numpy()
+            if beyond.any() or short.any():
+                gates = _moved(pieces, solved, gates, active, beyond)
+                active = active | short
+                continue
+        at = solved or unsolved(problem, w)
+        point = with_multipliers(problem, at)
+        if solved is not None and point.residual <= tol:
             return None if is_saddle(problem, point, solved.rows) else point
-        changed = _released(problem, solved, gates, active)
+        changed = _released(problem, at, point, gates, active)
         if changed is None:
             return None
         gates, active = changed
@@ -93,24 +99,28 @@ def _moved(
 
 
 def _released(
-    problem: HeldProblem, solved: HeldSolution, gates: Gates, active: NDArray[np.bool_]
+    problem: HeldProblem, solved: HeldSolution, point: PolishedWeights, gates: Gates, active: NDArray[np.bool_]
 ) -> tuple[Gates, NDArray[np.bool_]] | None:
-    """The states without those whose multipliers have the wrong sign or size; None where there are none."""
-    count = int(active.sum())
-    lam, mu = solved.multipliers[:count], solved.multipliers[count:]
-    every = np.zeros(active.size + mu.size)
-    every[: active.size][active], every[active.size :] = lam, mu
-    slack = NEGATIVE * float(np.abs(solved.multipliers).max())
-    to_off, to_on = mu < -slack, mu > problem.bends(solved.w) @ every + slack
-    negative = lam < -slack
-    if not (to_off.any() or to_on.any() or negative.any()):
+    """The states without the ties and kinks that the steepest descent leaves; None where it leaves none.
+
+    With the admissible multipliers nearest to w, what is left of (2) is a direction of descent, −d. It stays on ties
+    and kinks whose multipliers are inside their intervals, and leaves others to the side that these allow.
+    """
+    count, device = int(active.sum()), solved.w.device
+    lam, mu = point.lam[active], point.mu
+    left = solved.w - solved.rows.combine(torch.as_tensor(np.concatenate([lam, mu]), device=device))
+    along = -solved.rows.dot(left)
+    along /= torch.linalg.vector_norm(left) * solved.rows.gram().diagonal().sqrt() + 1e-300
+    cosine = along.cpu().numpy()
+    bound = problem.bends(solved.w) @ np.concatenate([point.lam, mu])
+    loose = (lam == 0) & (cosine[:count] > LEAVES)
+    to_off = (mu == 0) & (cosine[count:] > LEAVES)  # the rows of kinks are −∇z
+    to_on = ~to_off & (mu >= (1.0 - BEYOND) * bound) & (cosine[count:] < -LEAVES)
+    if not (loose.any() or to_off.any() or to_on.any()):
         return None
-    kinks = gates.kinks
-    on, sliding = gates.on.clone(), gates.sliding.clone()
-    leaving = torch.as_tensor(to_off | to_on, device=kinks.device)
-    sliding[kinks[leaving]] = False
-    on[kinks[leaving]] = torch.as_tensor(~to_off[to_off | to_on], device=kinks.device)
-    kept = active.copy()
-    if negative.any():
-        kept[np.flatnonzero(active)[np.argmin(lam)]] = False
+    on, sliding, kept = gates.on.clone(), gates.sliding.clone(), active.copy()
+    leaving = gates.kinks[torch.as_tensor(to_off | to_on, device=device)]
+    sliding[leaving] = False
+    on[leaving] = torch.as_tensor(to_on[to_off | to_on], device=device)
+    kept[np.flatnonzero(active)[loose]] = False
     return Gates(sliding, on), kept

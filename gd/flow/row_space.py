@@ -14,8 +14,10 @@ from gd.piecewise.rows import Rows
 from solvers.arrays import Array
 
 LARGEST_DENSE = 3000  # weights: constraints' gradients are factorized themselves, above this their scalar products
-INDEPENDENT = 1e-10  # relative singular value of the constraints' gradients that Newton's method can solve for
-RESOLVED = 1e-7  # the same where they are known by their scalar products, whose rounding is 1e-16
+INDEPENDENT = 1e-7
+"""Relative singular value of the constraints' gradients that Newton's method can solve for. Where kinks meet, gradients
+depend on each other at the point itself, but next to it, 1e-8 away, they seem not to: with smaller values their
+difference would take any residual up. And scalar products have a rounding of 1e-16."""
 
 
 class RowSpace:
@@ -36,7 +38,7 @@ class RowSpace:
             self._V, self._inverse = V[kept], U[:, kept] / singular[kept]
         else:
             squares, U = torch.linalg.eigh(rows.gram())
-            kept = squares > max(rcond, RESOLVED) ** 2 * squares[-1]
+            kept = squares > max(rcond, INDEPENDENT) ** 2 * squares[-1]
             self._inverse = (U[:, kept] / squares[kept]) @ U[:, kept].T
 
     def multipliers(self, v: Tensor) -> Tensor:
@@ -67,7 +69,7 @@ def compressed(rows: Rows, w: Tensor) -> tuple[Array, Array]:
         Q, R = torch.linalg.qr(rows.dense.T)
         return R.cpu().numpy(), (Q.T @ w).cpu().numpy()
     squares, U = torch.linalg.eigh(rows.gram())
-    kept = squares > RESOLVED**2 * squares[-1]
+    kept = squares > INDEPENDENT**2 * squares[-1]
     root = torch.sqrt(squares[kept])
     R = root[:, None] * U[:, kept].T
     return R.cpu().numpy(), ((U[:, kept].T @ rows.dot(w)) / root).cpu().numpy()
