@@ -66,10 +66,12 @@ class AlongKinks:
         M, force = metric.matrix, metric.drift
         assert M is not None
         assert force is not None
-        if int(torch.linalg.cholesky_ex(_replaced_across(M, _basis(torch.cat([Z, ties]))[0]))[1]):
+        Q, back_to = _basis(Z, Z)
+        replaced = _replaced_across(M, Q)
+        across_ties = _basis(ties - (ties @ Q.T) @ Q, ties)[0]
+        if int(torch.linalg.cholesky_ex(_replaced_across(replaced, across_ties))[1]):
             return None
-        Q, back_to = _basis(Z)
-        factors = torch.linalg.lu_factor(_replaced_across(M, Q))
+        factors = torch.linalg.lu_factor(replaced)
         back = M @ (back_to @ z)
         force = force + back - Q.T @ (Q @ back)
         return cls(M, factors, torch.linalg.lu_solve(*factors, force[:, None])[:, 0])
@@ -80,18 +82,18 @@ class AlongKinks:
         return solved
 
 
-def _basis(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """An orthonormal basis Q (r, P) of the span of rows (R, P), and the rows' pseudoinverse (P, R)."""
+def _basis(rows: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
+    """An orthonormal basis Q (r, P) of the span of rows (R, P), and their pseudoinverse (P, R); `whole` sets the scale."""
     U, singular, V = torch.linalg.svd(rows, full_matrices=False)
-    kept = singular**2 > RIDGE * (singular**2).sum()
+    kept = singular**2 > RIDGE * (whole**2).sum()
     return V[kept], (V[kept].T / singular[kept]) @ U[:, kept].T
 
 
 def _replaced_across(M: Tensor, Q: Tensor) -> Tensor:
-    """PMP + QQᵀ."""
+    """PMP + QQᵀ, symmetric as M is."""
     MQ = M @ Q.T
-    found = M - MQ @ Q - Q.T @ MQ.T + Q.T @ (Q @ MQ + torch.eye(len(Q)).to(M)) @ Q
-    return (found + found.T) / 2
+    half = (MQ - 0.5 * Q.T @ (Q @ MQ + torch.eye(len(Q)).to(M))) @ Q
+    return M - half - half.T
 
 
 @dataclass(frozen=True)
