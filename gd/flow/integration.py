@@ -32,7 +32,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gd.flow.implicit_weights import explicit_weights, forceful
+from gd.flow.explicit_step import explicit_steps
+from gd.flow.implicit_weights import SILENT, explicit_weights, forceful
 from gd.flow.loss_weights import FlowWeights
 from gd.flow.margin_map import LARGEST_STRETCH, Local, MarginMap, Step
 from solvers.arrays import Array
@@ -73,6 +74,8 @@ class Flow:
     lowest: Array
     """The lowest temperature of each row, (B,), relative to the size of the margins' gradients."""
     carried: Sequence[Any] | None = None
+    explicit: bool = False
+    """Whether the next step is explicit: of maps that offer it, until the flow is stiff."""
 
     @classmethod
     def begin(cls, mapping: MarginMap, start: Tensor, *, loss: FlowWeights, tolerance: float) -> Flow:
@@ -90,6 +93,7 @@ class Flow:
         flow.weights = explicit_weights(margins, flow.temperature, loss)
         force = np.linalg.norm(flow.force().cpu().numpy(), axis=1)
         flow.step = 1e-3 / np.maximum(force, LEAST_FORCE)
+        flow.explicit = mapping.explicit_first
         return flow
 
     @property
@@ -157,6 +161,8 @@ class Flow:
 
     def advance(self) -> NDArray[np.bool_]:
         """Attempt one step of every row; which rows were accepted. Rejected rows only shorten their step."""
+        if self.explicit:
+            return self._advance_explicitly()
         T, h = self.temperature, self.step
         cold = self.lowest_temperature >= T
         # long steps of a row colder than usual would leave p in the rounding of h·g over T
@@ -184,6 +190,34 @@ class Flow:
         self.rejected += ~accepted
         return accepted
 
+    def _advance_explicitly(self) -> NDArray[np.bool_]:
+        """One step of the only row that leads as far as an implicit one, or as far as explicit ones lead."""
+        T, silent, size = self.temperature, forceful(self.margins, self.local.squares) != self.margins, self.size[0]
+        radius = float(size**2 / T[0] + self.mapping.degree * size)
+
+        def weights(margins: Tensor) -> Array:
+            m = np.where(silent, SILENT, margins.detach().cpu().numpy()[None])
+            return explicit_weights(m, T, self.loss)
+
+        def force(theta: Tensor) -> Tensor:
+            with torch.enable_grad():
+                theta = theta.detach().requires_grad_()
+                m = self.mapping.smooth_margins(theta)
+                p = torch.as_tensor(weights(m)[0], device=theta.device)
+                (found,) = torch.autograd.grad(p @ m, theta)
+            return found
+
+        found = explicit_steps(force, self.theta[0], radius, float(self.step[0]), self.tolerance)
+        self.explicit, moved = not found.stiff, np.array([found.elapsed > 0])
+        # an implicit step leads as far as many explicit ones
+        self.step = np.array([max(found.elapsed, found.step) if found.stiff else found.step])
+        p = weights(self.mapping.smooth_margins(found.theta))
+        last = Step(p, found.theta[None], np.zeros(1), moved, None)
+        self._settle(moved, found.theta[None], np.array([found.elapsed]), np.zeros(1), last)
+        self.steps += moved
+        self.rejected += ~moved
+        return moved
+
     def _settle(self, accepted: NDArray[np.bool_], moved: Tensor, h: Array, growth: Array, last: Step) -> None:
         if not accepted.any():
             return
@@ -208,7 +242,7 @@ class Flow:
         return Flow(
             self.mapping, self.loss, self.tolerance, theta, self.log_norm[rows], self.tau[rows], self.step[rows],
             self.weights[rows], self.mapping.at(theta, carried), self.steps[rows], self.rejected[rows],
-            self.lowest[rows], carried,
+            self.lowest[rows], carried, self.explicit,
         )  # fmt: skip
 
 

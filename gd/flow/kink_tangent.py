@@ -83,7 +83,7 @@ class AlongKinks:
 
 
 def _basis(rows: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
-    """An orthonormal basis Q (r, P) of the span of rows (R, P), and their pseudoinverse (P, R); `whole` sets the scale."""
+    """An orthonormal basis Q (r, P) of the span of rows (R, P) on the scale of `whole`, and the pseudoinverse."""
     U, singular, V = torch.linalg.svd(rows, full_matrices=False)
     kept = singular**2 > RIDGE * (whole**2).sum()
     return V[kept], (V[kept].T / singular[kept]) @ U[:, kept].T

@@ -21,6 +21,7 @@ Reference: Filippov (1988), Differential Equations with Discontinuous Righthand 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from torch import Tensor
 
 from gd.flow.gate_polish import polish_gates
 from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights, squares_of
+from gd.flow.kink_program import states_of_step
 from gd.flow.kink_states import ROUNDS, corrected, module_trial
 from gd.flow.kink_tangent import Gates, Metric, Tangent
 from gd.flow.kkt import ACTIVE, StationaryPoint
@@ -41,6 +43,8 @@ from gd.flow.weight_polish import HeldProblem, hessian
 from gd.piecewise.rows import Rows
 from solvers.arrays import Array
 
+LARGEST_PROGRAM = 150
+"""Kinks met in a step, up to which a convex program decides on their states; with more, they are changed in rounds."""
 ON_THE_KINK = 1e-7  # of the largest |z|: below it the side a unit is on is what the last step decided
 
 
@@ -48,6 +52,7 @@ class SlidingMap(ModuleMap):
     """A homogeneous module with kinks, with Clarke gates at those that attract the flow."""
 
     smooth = False
+    explicit_first = True
 
     def prepare(self, start: Tensor) -> None:
         self.kinks_one_by_one = 0 if self.pieces.stacked else self.pieces.n_kinks
@@ -161,6 +166,7 @@ class SlidingLocal(Local):
         stretch = 0.0 if implicit else h * mapping.degree * float(p[0] @ tangent.local.margins.cpu().numpy())
         a = float(np.clip(stretch / float(theta @ theta), 0.0, LARGEST_STRETCH))
         move, tried = torch.zeros_like(theta), np.zeros(tangent.gates.on.numel(), dtype=bool)
+        programs, u = True, None
         for attempt in range(ROUNDS):
             p, holding, kappa, ok = self._weights(tangent, theta, h, a, T, p, loss)
             if not ok:
@@ -168,13 +174,46 @@ class SlidingLocal(Local):
             move = tangent.combine(torch.cat([h * torch.as_tensor(p[0]).to(theta), -kappa]))
             kappa = tangent.holding(kappa, move)
             trial = module_trial(mapping.pieces, tangent, torch.cat([holding, kappa / h]), theta, move, a, tried)
+            if u is not None:  # where kinks depend on each other, some multipliers are admissible, and others are not
+                trial = replace(trial, q=np.where(trial.states.sliding, np.clip(u, 0.0, trial.bound), 0.0))
             change = corrected(trial, attempt)
             if change is None:
                 break
-            tried = change.tried
-            gates = Gates(*(torch.as_tensor(part, device=theta.device) for part in (change.sliding, change.on)))
+            tried, u = change.tried, None
+            met = (tried | trial.states.sliding | ((trial.after > 0) != trial.states.on)) & (trial.bound > 0)
+            states: tuple[NDArray[np.bool_], NDArray[np.bool_]] = change.sliding, change.on
+            if programs and not implicit and met.sum() <= LARGEST_PROGRAM:
+                tried |= met
+                found = self._by_program(met, change.on, theta, h, a, T, p)
+                programs = found is not None
+                if found is not None:
+                    sliding, on, u = found
+                    states, before = (sliding, on), trial.states
+                    if np.array_equal(sliding, before.sliding) and np.array_equal(on, before.on):
+                        break  # what is left is at kinks that depend on others, of the size of rounding
+            gates = Gates(*(torch.as_tensor(part, device=theta.device) for part in states))
             tangent = mapping.tangent(theta, gates, metric)
         return p, move, metric.growth, True, tangent.gates
+
+    def _by_program(
+        self, met: NDArray[np.bool_], on: NDArray[np.bool_], theta: Tensor, h: float, a: float, T: Array, p: Array
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], Array] | None:
+        """The states of all kinks, those that were `met` as the program of this step says, and its u."""
+        pieces, others = self._mapping.pieces, self._mapping.degree - 1.0
+        gates = Gates(*(torch.as_tensor(part, device=theta.device) for part in (met, on)))
+        found = pieces.derivatives(theta, gates.open, gates.kinks)
+        gram, C = found.rows.gram().cpu().numpy(), found.margins.shape[0]
+        if not np.diagonal(gram)[:C].all():  # a sample without force
+            return None
+        z = (1.0 + a) * found.z[gates.kinks] - a * found.rows.dot(theta)[C:]
+        bends, m = pieces.bends(found, gates.kinks).cpu().numpy(), (1.0 - others * a) * found.margins.cpu().numpy()
+        with np.errstate(all="ignore"):  # a path may end in numbers that are not finite, which it looks for
+            states = states_of_step(gram, bends, m, z.cpu().numpy(), h, float(T[0]) / (1.0 + a) ** others, p[0])
+        if states is None:
+            return None
+        sliding, on, u = np.zeros_like(met), on.copy(), np.zeros(met.size)
+        sliding[met], on[met], u[met] = states
+        return sliding, on, u
 
     def _weights(
         self, tangent: Tangent, theta: Tensor, h: float, a: float, T: Array, p: Array, loss: FlowWeights
