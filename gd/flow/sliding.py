@@ -43,7 +43,7 @@ from gd.flow.weight_polish import HeldProblem, hessian
 from gd.piecewise.rows import Rows
 from solvers.arrays import Array
 
-LARGEST_PROGRAM = 150
+LARGEST_PROGRAM = 600
 """Kinks met in a step, up to which a convex program decides on their states; with more, they are changed in rounds."""
 ON_THE_KINK = 1e-7  # of the largest |z|: below it the side a unit is on is what the last step decided
 
