@@ -32,7 +32,7 @@ from torch import Tensor
 from gd.flow.gate_polish import polish_gates
 from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights, squares_of
 from gd.flow.kink_program import states_of_step
-from gd.flow.kink_states import ROUNDS, corrected, module_trial
+from gd.flow.kink_states import ROUNDS, States, Trial, corrected, module_trial
 from gd.flow.kink_tangent import Gates, Metric, Tangent
 from gd.flow.kkt import ACTIVE, StationaryPoint
 from gd.flow.loss_weights import FlowWeights
@@ -166,7 +166,7 @@ class SlidingLocal(Local):
         stretch = 0.0 if implicit else h * mapping.degree * float(p[0] @ tangent.local.margins.cpu().numpy())
         a = float(np.clip(stretch / float(theta @ theta), 0.0, LARGEST_STRETCH))
         move, tried = torch.zeros_like(theta), np.zeros(tangent.gates.on.numel(), dtype=bool)
-        programs, u = True, None
+        by_program, u = not implicit, None
         for attempt in range(ROUNDS):
             p, holding, kappa, ok = self._weights(tangent, theta, h, a, T, p, loss)
             if not ok:
@@ -179,28 +179,27 @@ class SlidingLocal(Local):
             change = corrected(trial, attempt)
             if change is None:
                 break
-            tried, u = change.tried, None
-            met = (tried | trial.states.sliding | ((trial.after > 0) != trial.states.on)) & (trial.bound > 0)
-            states: tuple[NDArray[np.bool_], NDArray[np.bool_]] = change.sliding, change.on
-            if programs and not implicit and met.sum() <= LARGEST_PROGRAM:
-                tried |= met
-                found = self._by_program(met, change.on, theta, h, a, T, p)
-                programs = found is not None
-                if found is not None:
-                    sliding, on, u = found
-                    states, before = (sliding, on), trial.states
-                    if np.array_equal(sliding, before.sliding) and np.array_equal(on, before.on):
-                        break  # what is left is at kinks that depend on others, of the size of rounding
-            gates = Gates(*(torch.as_tensor(part, device=theta.device) for part in states))
+            found = self._by_program(trial, change, theta, h, a, T, p) if by_program else None
+            by_program, u = found is not None, None
+            if found is not None:
+                change, u = found
+                if (change.sliding == trial.states.sliding).all() and (change.on == trial.states.on).all():
+                    break  # what is left is at kinks that depend on others, of the size of rounding
+            tried = change.tried
+            gates = Gates(*(torch.as_tensor(part, device=theta.device) for part in (change.sliding, change.on)))
             tangent = mapping.tangent(theta, gates, metric)
         return p, move, metric.growth, True, tangent.gates
 
     def _by_program(
-        self, met: NDArray[np.bool_], on: NDArray[np.bool_], theta: Tensor, h: float, a: float, T: Array, p: Array
-    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], Array] | None:
-        """The states of all kinks, those that were `met` as the program of this step says, and its u."""
+        self, trial: Trial, change: States, theta: Tensor, h: float, a: float, T: Array, p: Array
+    ) -> tuple[States, Array] | None:
+        """The states with those of the kinks met so far as the program of this step says, and its u."""
+        met = change.tried | trial.states.sliding | ((trial.after > 0) != trial.states.on)
+        met &= trial.bound > 0
+        if met.sum() > LARGEST_PROGRAM:
+            return None
         pieces, others = self._mapping.pieces, self._mapping.degree - 1.0
-        gates = Gates(*(torch.as_tensor(part, device=theta.device) for part in (met, on)))
+        gates = Gates(*(torch.as_tensor(part, device=theta.device) for part in (met, change.on)))
         found = pieces.derivatives(theta, gates.open, gates.kinks)
         gram, C = found.rows.gram().cpu().numpy(), found.margins.shape[0]
         if not np.diagonal(gram)[:C].all():  # a sample without force
@@ -211,9 +210,9 @@ class SlidingLocal(Local):
             states = states_of_step(gram, bends, m, z.cpu().numpy(), h, float(T[0]) / (1.0 + a) ** others, p[0])
         if states is None:
             return None
-        sliding, on, u = np.zeros_like(met), on.copy(), np.zeros(met.size)
+        sliding, on, u = np.zeros_like(met), change.on.copy(), np.zeros(met.size)
         sliding[met], on[met], u[met] = states
-        return sliding, on, u
+        return States(sliding, on, change.tried | met), u
 
     def _weights(
         self, tangent: Tangent, theta: Tensor, h: float, a: float, T: Array, p: Array, loss: FlowWeights

@@ -272,6 +272,25 @@ def test_clarke_multipliers_are_admissible_and_refuse_a_direction_they_cannot_ma
     assert (beyond <= found_lam[[0, 2]].max() * delta.max()).all()
 
 
+def test_clarke_multipliers_at_their_bounds_are_exact() -> None:
+    # 60 kinks, half of them behind others, a third at 0, a third at b: all equations hold to rounding
+    rng = np.random.default_rng(0)
+    A, K = 10, 60
+    rows, lam, mu = rng.standard_normal((A + K, 600)), rng.uniform(0.1, 1.0, A), np.zeros(K)
+    rows[A + 20 : A + 40] = rows[A : A + 10].repeat(2, 0) + rows[A + 40 :]  # gradients that depend on each other
+    bends = np.zeros((K, A + K))
+    bends[np.arange(K), np.arange(K) % A] = rng.uniform(0.1, 2.0, K)
+    bends[np.arange(K // 2), A + K // 2 + np.arange(K // 2)] = rng.uniform(0.0, 0.3, K // 2)
+    for k in reversed(range(K)):
+        mu[k] = (0.0, 1.0, 0.5)[k % 3] * bends[k] @ np.concatenate([lam, mu])
+    w = torch.from_numpy(np.concatenate([lam, mu]) @ rows)
+    found_lam, found_mu, residual = clarke_multipliers(Rows([torch.from_numpy(rows)]), w, np.ones(A, bool), bends)
+    assert residual < 1e-14
+    b = bends @ np.concatenate([found_lam, found_mu])
+    assert (found_mu >= 0).all()
+    assert (found_mu <= b + 1e-13).all()
+
+
 def test_a_sample_on_which_every_unit_dies_is_reported_not_claimed() -> None:
     X, y = data(5, 4, 1)
     limit = flow_limit(two_layers(4, 8, 1), X, y)
