@@ -294,10 +294,8 @@ def _refined(R: Array, within: Array, x: Array, rest: Array, bound: Array) -> Ar
     free = (x > 0) & ~full
     C = bound[rest == 0]
     follows = np.linalg.solve(np.eye(len(C)) - C[:, full], C[:, free])  # μ at their bounds, by what is free
-    start = np.zeros_like(x)
-    start[free] = x[free]
-    start[full] = follows @ x[free]
-    change = np.linalg.lstsq(R[:, free] + R[:, full] @ follows, within - R @ start, rcond=SUPPORT)[0]
-    start[free] += change
-    start[full] += follows @ change
-    return start
+    columns = R[:, free] + R[:, full] @ follows
+    found = np.zeros_like(x)
+    found[free] = x[free] + np.linalg.lstsq(columns, within - columns @ x[free], rcond=SUPPORT)[0]
+    found[full] = follows @ found[free]
+    return found
