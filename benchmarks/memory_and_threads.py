@@ -38,10 +38,11 @@ SMALL = {
 }
 
 
-def sparse_points(n: int = 20_000, d: int = 784) -> tuple[sparse.csr_matrix, Array]:
-    """Entries uniform on (0, 1), a tenth of them there, less the sixth of the points next to a hyperplane."""
+def sparse_points(n: int = 20_000, density: float = 0.1, d: int = 784) -> tuple[sparse.csr_matrix, Array]:
+    """Entries uniform on (0, 1), some of them there, less the points next to a hyperplane, about a fifth."""
     rng = np.random.default_rng(5)
-    X = sparse.random_array((n, d), density=0.1, format="csr", rng=rng)
+    X = sparse.random_array((n, d), density=density, format="csr", rng=rng)
+    X = X[np.diff(X.indptr) > 0]
     scores = X @ rng.standard_normal(d)
     far = np.abs(scores) > 0.05 * np.abs(scores).max()
     return sparse.csr_matrix(X[far]), np.sign(scores[far])
@@ -79,6 +80,9 @@ def memory() -> None:
             ("float32", X.astype(np.float32), y),
             ("sparse, 10 % of the entries", S, y_sparse),
             ("the same, filled", S.toarray(), y_sparse),
+            ("sparse, 1 %", *sparse_points(72_000, 0.01)),
+            ("sparse, 3 %", *sparse_points(72_000, 0.03)),
+            ("sparse, 10 %", *sparse_points(72_000, 0.1)),
         ):
             path = f"{folder}/{name.replace(' ', '_')}"
             np.save(f"{path}.y.npy", labels)
