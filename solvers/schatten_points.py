@@ -39,7 +39,7 @@ THRESHOLDS = (1e-2, 1e-1, 1e-4, 1e-6, 1e-9)
 VANISHING = 1e-3
 """Of a singular value that descent makes this much smaller, zero is tried."""
 
-SMALLEST = 1e-10
+SMALLEST = 1e-6
 """The last ε, relative to the largest singular value."""
 
 
@@ -58,13 +58,13 @@ class SpectrumSearch:
         """See `solvers.stationary_points.LocalSearch`."""
         M = self.rows.shape[1]
         if index == 0 and relaxed.any():
-            first, root = 1e-2, self._root(self._inside(relaxed), 1e-2)
+            first, W = 1e-2, self._weights(self._inside(relaxed), 1e-2)
         elif index <= 1:
-            first, root = 1.0, np.eye(M)
+            first, W = 1.0, np.eye(M)
         else:
             turn = np.linalg.qr(rng.standard_normal((M, M)))[0]
-            first, root = 1e-3, turn * np.exp((1.0 if index % 2 else 2.0) * rng.standard_normal(M))
-        return self._followed(root, first, {"method": "reweighted l2 + Newton on the rank", "start": index})
+            first, W = 1e-3, (turn * np.exp((2.0 if index % 2 else 4.0) * rng.standard_normal(M))) @ turn.T
+        return self._followed(W, first, {"method": "reweighted l2 + Newton on the rank", "start": index})
 
     def from_start(self, beta: Array) -> Solution:
         """The stationary point next to β: by Newton at β itself, or after reweighting from β's own singular values."""
@@ -76,8 +76,8 @@ class SpectrumSearch:
             near = self._stationary_point(self._inside(unit), multipliers, stats)
             if near.status is Status.STATIONARY and np.linalg.norm(near.beta - unit) <= 1e-2 * np.linalg.norm(unit):
                 return near
-        root = self._root(self._inside(beta), 1e-3)
-        return self._followed(root, 1e-3, stats | {"method": "reweighted from start + Newton on the rank"})
+        W = self._weights(self._inside(beta), 1e-3)
+        return self._followed(W, 1e-3, stats | {"method": "reweighted from start + Newton on the rank"})
 
     def _inside(self, beta: Array) -> Array:
         """β in the scale and the orientation of `rows`."""
@@ -86,30 +86,32 @@ class SpectrumSearch:
     def _outside(self, b: Array) -> Array:
         return (b.T if self.turned else b) / self.unit.scale
 
-    def _root(self, b: Array, epsilon: float) -> Array:
-        """B with W⁻¹ = BBᵀ at b scaled to a largest singular value of one, each column of it to its last digit."""
+    def _weights(self, b: Array, epsilon: float) -> Array:
+        """W at b scaled to a largest singular value of one."""
         P, sigma, _ = np.linalg.svd(b, full_matrices=True)
         squares = np.zeros(len(b))
         squares[: sigma.size] = (sigma / sigma[0]) ** 2
-        return np.asarray(P * (squares + epsilon**2) ** (0.5 - self.regularizer.p / 4.0))
+        return np.asarray((P * (squares + epsilon**2) ** (self.regularizer.p / 2.0 - 1.0)) @ P.T)
 
-    def _weighted(self, root: Array, start: Array | None) -> tuple[Array, Array]:
-        """argmin tr βᵀWβ s.t. Aβ ≥ r, W⁻¹ = BBᵀ, and its multipliers."""
-        lifted = np.einsum("ji,njd->nid", root, self.rows) / self.right[:, None, None]
+    def _weighted(self, W: Array, start: Array | None) -> tuple[Array, Array]:
+        """argmin tr βᵀWβ s.t. Aβ ≥ r, and its multipliers."""
+        values, vectors = np.linalg.eigh(W)
+        root = (vectors / np.sqrt(values.clip(1e-300))) @ vectors.T
+        lifted = np.einsum("ij,njd->nid", root, self.rows) / self.right[:, None, None]
         flat, dual, _ = l2_max_margin(lifted.reshape(len(lifted), -1), start, ACCURACY)
         return root @ flat.reshape(self.rows.shape[1:]), dual
 
-    def _followed(self, root: Array, first: float, stats: dict[str, object]) -> Solution:
-        """Reweighting from W⁻¹ = BBᵀ, ε falling tenfold from `first`, until Newton's method finds a stationary point.
+    def _followed(self, W: Array, first: float, stats: dict[str, object]) -> Solution:
+        """Reweighting from W, ε falling tenfold from `first`, until Newton's method finds a stationary point.
 
         It is tried early: as ε falls the space of β's columns freezes, with more active margins than β has freedom.
         """
-        b, dual = self._weighted(root, None)
+        b, dual = self._weighted(W, None)
         best, epsilon = self._stationary_point(b, dual / self.right, stats), first
         while best.status is not Status.STATIONARY and epsilon >= SMALLEST:
             for _ in range(30):
                 previous = b
-                b, dual = self._weighted(self._root(b, epsilon), dual)
+                b, dual = self._weighted(self._weights(b, epsilon), dual)
                 if np.linalg.norm(b - previous) <= 1e-2 * epsilon * np.linalg.norm(b):
                     break
             found = self._stationary_point(b, dual / self.right, stats)
