@@ -22,7 +22,11 @@ WEAK_DUALITY = 1e-6
 
 
 def near(one: float | None, other: float | None) -> bool:
-    """Whether two numbers of a file are the same but for rounding; nan is nan, and None is None."""
+    """Whether two numbers of a file are the same but for rounding; nan is nan, and None is None.
+
+    >>> near(0.1 + 0.2, 0.3), near(math.nan, math.nan), near(math.nan, 0.0), near(None, None), near(None, 0.0)
+    (True, True, False, True, False)
+    """
     if one is None or other is None:
         return one is other
     if math.isnan(one) or math.isnan(other):
