@@ -147,6 +147,7 @@ def test_a_dual_norm_alone_certifies_the_flow(network: Any, verdict: str) -> Non
     mine = type("Mine", (network,), {"regularizer": WithDual()})
     report = compare_margin(X, y, models={"mine": mine(3, 2, seed=0)}, steps=20)
     assert Verdict.of_all(check.verdict for check in report.checks).name == verdict
+    assert "WithDual()" in report.checks[0].statement
     limit = flow_limit(mine(3, 2, seed=0), X, y)
     assert limit.certificate is not None
     assert (limit.certificate.gap < 1e-9) == (verdict == "CONFIRMED")
