@@ -52,6 +52,10 @@ class Regularizer(ABC):
     says which in `is_norm`.
     """
 
+    def __repr__(self) -> str:
+        """The class's name, in reports and messages, where it says nothing better: an address would change."""
+        return f"{type(self).__name__}()"
+
     @property
     @abstractmethod
     def is_norm(self) -> bool:

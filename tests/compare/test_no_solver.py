@@ -138,8 +138,10 @@ def test_whatever_a_norm_leaves_out_the_network_is_followed_to_its_limit(network
 def test_a_network_of_such_a_norm_is_compared_in_weight_space(said: Regularizer) -> None:
     mine = type("Mine", (Diagonal,), {"regularizer": said})
     report = compare_margin(X, y, models={"mine": mine(3, 2, seed=0)}, steps=20)
-    assert [check.verdict.name for check in report.checks] == ["CONFIRMED"]
-    assert "KKT point" in report.checks[0].statement
+    (check,) = report.checks
+    assert "KKT point" in check.statement
+    assert check.measured < 1e-5  # how near the flow was when it was left decides between confirmed and not reached
+    assert check.verdict.name != "REFUTED"
 
 
 @pytest.mark.parametrize(("network", "verdict"), [(Product, "CONFIRMED"), (FullyConnected, "REFUTED")])
@@ -147,6 +149,7 @@ def test_a_dual_norm_alone_certifies_the_flow(network: Any, verdict: str) -> Non
     mine = type("Mine", (network,), {"regularizer": WithDual()})
     report = compare_margin(X, y, models={"mine": mine(3, 2, seed=0)}, steps=20)
     assert Verdict.of_all(check.verdict for check in report.checks).name == verdict
+    assert "WithDual()" in report.checks[0].statement
     limit = flow_limit(mine(3, 2, seed=0), X, y)
     assert limit.certificate is not None
     assert (limit.certificate.gap < 1e-9) == (verdict == "CONFIRMED")
