@@ -31,15 +31,6 @@ def reversal(grid: Grid) -> NDArray[np.intp]:
     return np.asarray(index[np.ix_(*[-np.arange(d) % d for d in grid])]).reshape(-1)
 
 
-def reversed_signal(x: Array) -> Array:
-    """x[−k], over all axes of x.
-
-    >>> reversed_signal(np.array([1.0, 2.0, 3.0])).tolist()
-    [1.0, 3.0, 2.0]
-    """
-    return np.asarray(x.reshape(-1)[reversal(x.shape)].reshape(x.shape))
-
-
 def conjugate_pairs(grid: Grid) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Flat indices (k, −k) of one frequency from each conjugate pair; equal at the real frequencies.
 

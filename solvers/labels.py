@@ -1,4 +1,4 @@
-"""Labels of any kind: which values there are, in order, and two of them as −1 and +1."""
+"""Labels of any kind: which values there are, in order."""
 
 from __future__ import annotations
 
@@ -59,15 +59,3 @@ def label_names(y: Any) -> NDArray[Any]:
     """The values of labels in order; −1 and 1 where there is only one, or M tasks have labels of their own."""
     found = distinct_labels(y)
     return np.array([-1.0, 1.0]) if found is None or found[0].size < 2 else found[0]
-
-
-def two_labels(y: Any) -> tuple[Array, NDArray[Any]] | None:
-    """Labels of two values as −1, for the smaller, and +1, with the two values; None for anything else.
-
-    >>> two_labels(["yes", "no", "yes"])
-    (array([ 1., -1.,  1.]), array(['no', 'yes'], dtype='<U3'))
-    """
-    found = distinct_labels(y)
-    if found is None or found[0].size != 2:
-        return None
-    return np.where(found[1] > 0, 1.0, -1.0), found[0]
