@@ -27,7 +27,14 @@ from proofs.exact_factor import (
     self_reciprocal,
     written,
 )
-from proofs.matrix_kernels import channel_step, common_direction, planar_factor, planar_steps, spectrum
+from proofs.matrix_kernels import (
+    channel_step,
+    common_direction,
+    halved_factor,
+    planar_factor,
+    planar_steps,
+    spectrum,
+)
 from proofs.steps import Truth, check, instance, shorten
 
 Vector = list[Any]
@@ -89,15 +96,9 @@ def _factored(r: Sequence[fmpq]) -> Iterator[Step]:
 
 def _shared(f: fmpz_poly, power: int, powers: Sequence[tuple[fmpz_poly, int]]) -> Step:
     name, mirror = shorten(written(f), 60), mirrored(f)
-    if mirror not in (f, -f):
-        partner = (mirror, power) in powers or (-mirror, power) in powers
-        return check(f"{name} and x^deg·f(1/x) have the same power: C takes one, C* the other").decided(
-            partner, "compared", kind=Kind.PROVED
-        )
-    if power % 2 == 0:
-        return check(f"{name} = ±x^deg·f(1/x) has an even power: C takes half of it, C* the other half").decided(
-            True, f"power {power}", kind=Kind.PROVED
-        )
+    halved = halved_factor(name, (f, mirror), power, powers)
+    if halved is not None:
+        return halved
     on_the_circle, how = roots_on_the_circle(f)
     return check(
         f"{name} = x^m F(x + 1/x) has no root on |x| = 1, where x + 1/x ∈ [−2, 2]; so half of its roots are inside"

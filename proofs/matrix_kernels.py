@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from math import gcd, lcm
+from typing import Any
 
 from flint import (
     Ordering,
@@ -129,17 +130,26 @@ def planar_steps(r: dict[Point, fmpq]) -> Iterator[Step]:
     )
 
 
-def _factor_step(f: fmpz_mpoly, power: int, powers: Sequence[tuple[fmpz_mpoly, int]]) -> Step:
-    name, mirror = shorten(f, 60), _mirrored(f)
-    if mirror not in (f, -f):
+def halved_factor(name: str, pair: tuple[Any, Any], power: int, powers: Sequence[tuple[Any, int]]) -> Step | None:
+    """C's part of a factor, `pair` with its mirror image; None where it is its own and has an odd power."""
+    factor, mirror = pair
+    if mirror not in (factor, -factor):
         partner = (mirror, power) in powers or (-mirror, power) in powers
-        return check(f"{name} and its mirror image have the same power: C takes one of them").decided(
+        return check(f"{name} and its mirror image have the same power: C takes one, C* the other").decided(
             partner, "compared", kind=Kind.PROVED
         )
     if power % 2 == 0:
-        return check(f"{name} is its own mirror image, with the even power {power}: C takes half of it").decided(
-            True, "compared", kind=Kind.PROVED
+        return check(f"{name} = ±its mirror image has an even power: C takes half of it, C* the other half").decided(
+            True, f"power {power}", kind=Kind.PROVED
         )
+    return None
+
+
+def _factor_step(f: fmpz_mpoly, power: int, powers: Sequence[tuple[fmpz_mpoly, int]]) -> Step:
+    name, mirror = shorten(f, 60), _mirrored(f)
+    halved = halved_factor(name, (f, mirror), power, powers)
+    if halved is not None:
+        return halved
     line = _along_a_line(f)
     if line is not None:
         on_the_circle, how = roots_on_the_circle(line[1])
