@@ -44,6 +44,12 @@ def writable(ctx: click.Context, option: click.Parameter, path: Path | None) -> 
     return path
 
 
+def save_option(help: str) -> Callable[[F], F]:
+    """The option --save FILE; the command receives `save: Path | None`."""
+    file = click.Path(path_type=Path, dir_okay=False)
+    return click.option("--save", type=file, callback=writable, help=help)
+
+
 def report_options(default_folder: str) -> Callable[[F], F]:
     """The options --out DIR, --json and --verbose; the command receives `out: Path`, `as_json` and `verbose: bool`."""
 

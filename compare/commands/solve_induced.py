@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from compare.commands.outcome import WIDTH_OF_A_FILE, writable
+from compare.commands.outcome import WIDTH_OF_A_FILE, save_option
 from compare.data.arrays import read_array
 from compare.data.dataset import DataError
 from compare.experiments.values import sizes
@@ -45,12 +45,7 @@ def kernel_sizes(ctx: click.Context, option: click.Parameter, text: str) -> tupl
 @click.option("--tol", default=1e-9, show_default=True, help="Largest relative gap that counts as closed.")
 @click.option("--sdp", is_flag=True, help="Also solve the textbook semidefinite program, and reduce its rank.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, kernels, output weights and dual vector included.")
-@click.option(
-    "--save",
-    type=click.Path(path_type=Path, dir_okay=False),
-    callback=writable,
-    help="Write kernels, output weights and dual vectors to this .npz.",
-)
+@save_option("Write kernels, output weights and dual vectors to this .npz.")
 @click.pass_context
 def command(
     ctx: click.Context,

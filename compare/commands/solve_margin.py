@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from compare.commands.experiment import options_of
-from compare.commands.outcome import WIDTH_OF_A_FILE, writable
+from compare.commands.outcome import WIDTH_OF_A_FILE, save_option, writable
 from compare.data.dataset import Dataset
 from compare.experiments.margin import MarginComparison
 from compare.reports.records import columns_csv, json_text
@@ -65,12 +65,7 @@ def csv_file(ctx: click.Context, option: click.Parameter, path: Path | None) -> 
     help="conic: an independent solver, through cvxpy.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, β and multipliers included.")
-@click.option(
-    "--save",
-    type=click.Path(path_type=Path, dir_okay=False),
-    callback=writable,
-    help="Write the solution to this .npz, which solvers.Solution.load reads.",
-)
+@save_option("Write the solution to this .npz, which solvers.Solution.load reads.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
