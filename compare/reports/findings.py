@@ -22,10 +22,11 @@ import numpy as np
 from compare.reports.plain_plot import draw_columns
 from compare.reports.provenance import Provenance
 from compare.reports.verdict import Evidence, Verdict, decide
-from solvers.agreements import Agreements
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
+
+    from solvers.agreements import Agreements
 else:
     Canvas = Any  # whoever reads a saved report asks for the types of its fields
 
