@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
-from scipy.integrate import solve_ivp
 from scipy.optimize import LinearConstraint, minimize
 from torch import Tensor, nn
 
@@ -16,6 +13,7 @@ from gd.flow.integration import Flow
 from gd.flow.kink_program import states_of_step
 from gd.flow.loss_weights import ExponentialWeights
 from gd.flow.sliding import SlidingMap
+from solvers.arrays import Array
 
 
 @pytest.mark.parametrize("stages", [2, 5, 20])
@@ -44,7 +42,8 @@ def test_explicit_steps_slide_along_a_kink() -> None:
         found = explicit_steps(force, theta, 1.0, 1e-2, 1e-3)
         theta, elapsed = found.theta, elapsed + found.elapsed
     np.testing.assert_allclose(float(theta[0]), 0.3 + elapsed, rtol=1e-12)
-    assert elapsed > 0.11
+    assert elapsed > 0.104
+    assert found.stiff
     assert abs(float(theta[1])) < 2e-3
 
 
@@ -53,8 +52,23 @@ def test_a_stiff_flow_is_said_to_be_stiff() -> None:
     assert found.stiff
 
 
+def raw_force(W: list[Array], X: Array, y: Array) -> list[Array]:
+    """−∇L / L of the exponential loss, for a stack of ReLU layers."""
+    inputs = [X]
+    for one in W[:-1]:
+        inputs.append(np.maximum(inputs[-1] @ one.T, 0.0))
+    m = y * (inputs[-1] @ W[-1].T)[:, 0]
+    error = (np.exp(m.min() - m) / np.exp(m.min() - m).sum() * y)[:, None]
+    forces = []
+    for one, h in zip(W[::-1], inputs[::-1], strict=True):
+        forces.append(error.T @ h)
+        error = (error @ one) * (h > 0)
+    return forces[::-1]
+
+
 def test_explicit_steps_follow_the_flow_of_the_raw_weights() -> None:
-    X = torch.from_numpy(np.random.default_rng(0).standard_normal((4, 3)))
+    """At the default tolerance; with steps of ten times the error the flow is 2e-4 away, by Heun's method."""
+    X = np.random.default_rng(0).standard_normal((4, 3))
     torch.manual_seed(1)
     layers = [
         nn.Linear(3, 5, bias=False),
@@ -65,27 +79,25 @@ def test_explicit_steps_follow_the_flow_of_the_raw_weights() -> None:
     ]
     model = nn.Sequential(*layers).double()
     with torch.no_grad():
-        y = torch.sign(model(X)[:, 0])  # so that the norm grows from the start
+        y = torch.sign(model(torch.from_numpy(X))[:, 0])  # so that the norm grows from the start
     assert (y != 0).all()
-    mapping = SlidingMap(model, X, y)
+    mapping = SlidingMap(model, torch.from_numpy(X), y)
     start = 2.0 * mapping.start([model])
-    flow = Flow.begin(mapping, start, loss=ExponentialWeights(), tolerance=1e-4)
-    for _ in range(12):
+    flow = Flow.begin(mapping, start, loss=ExponentialWeights(), tolerance=1e-3)
+    for _ in range(10):
         assert flow.explicit
         assert flow.advance()[0]
-
-    def force(_: float, w: np.ndarray) -> np.ndarray:
-        t = torch.from_numpy(w).requires_grad_()
-        return torch.autograd.grad(-torch.logsumexp(-mapping.smooth_margins(t), 0), t)[0].numpy()
-
-    end = float(np.exp(flow.log_norm[0]))
-    reached: Any = lambda _, w: np.linalg.norm(w) - end  # noqa: E731
-    reached.terminal, reached.direction = True, 1.0
-    path = solve_ivp(force, (0.0, 1e4), start[0].numpy(), events=reached, rtol=1e-6, atol=1e-8)
-    w = path.y[:, -1] / np.linalg.norm(path.y[:, -1])
-    began = start[0].numpy() / np.linalg.norm(start[0])
-    assert np.linalg.norm(w - began) > 0.1
-    np.testing.assert_allclose(flow.theta[0].numpy(), w, atol=2e-3)
+    W = [2.0 * p.detach().numpy() for p in model.parameters()]
+    norm, end = np.linalg.norm(start[0]), float(np.exp(flow.log_norm[0]))
+    while norm < end:
+        first = raw_force(W, X, y.numpy())
+        h = 2e-4 * norm / np.linalg.norm(np.concatenate([f.ravel() for f in first]))
+        second = raw_force([w + h * f for w, f in zip(W, first, strict=True)], X, y.numpy())
+        W = [w + 0.5 * h * (f + g) for w, f, g in zip(W, first, second, strict=True)]
+        norm = np.linalg.norm(np.concatenate([w.ravel() for w in W]))
+    w = np.concatenate([w.ravel() for w in W]) / norm
+    assert np.linalg.norm(w - start[0].numpy() / np.linalg.norm(start[0])) > 0.1
+    assert np.linalg.norm(flow.theta[0].numpy() - w) < 1e-4
 
 
 def test_the_states_of_a_step_are_those_of_the_step_as_a_minimum() -> None:
