@@ -13,9 +13,11 @@ from __future__ import annotations
 import codecs
 import difflib
 import json
+import math
 import os
 import signal
 import sys
+import time
 import traceback as tracebacks
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -31,6 +33,9 @@ INTERRUPTED = 130
 
 CLOSED = 141
 """128 + SIGPIPE, what shells expect of a command whose output nobody reads any more."""
+
+AT_ONCE = 1.0
+"""Seconds in which a second SIGTERM is the first one, sent twice."""
 
 SET_HERE: list[str] = []
 """Those of `ONE_THREAD` that this program has set, since the user did not; what `doctor` says."""
@@ -155,11 +160,19 @@ def cli(traceback: bool) -> None:
 
 
 def main() -> None:
-    """The console command. SIGTERM ends it like Ctrl-C, what is finished is kept, but with its own exit code."""
+    """The console command. SIGTERM ends it like Ctrl-C, what is finished is kept, but with its own exit code.
+
+    `timeout` sends it twice, to the process and to its group: the second time must not end what writes the report.
+    """
     terminated: list[int] = []
+    first = -math.inf
 
     def terminate(number: int, frame: object) -> None:
+        nonlocal first
         del frame
+        if time.monotonic() - first < AT_ONCE:
+            return
+        first = time.monotonic()
         terminated.append(number)
         raise KeyboardInterrupt
 

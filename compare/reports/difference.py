@@ -53,7 +53,8 @@ def said_of(paired: Pairs[Section]) -> str:
     predictions = [both for sections in paired for both in checks_of(*sections)]
     shared = sum(len(known(both)) == 2 for both in predictions)
     count = len(changes(paired).rows)
-    text = f"{counted(count, 'verdict')} differ{'s' * (count == 1)}." if count else "The verdicts are the same."
+    same = f"No verdict differs, of {counted(shared, 'prediction')} in both reports."
+    text = f"{counted(count, 'verdict')} differ{'s' * (count == 1)}." if count else same
     if predictions and not shared:
         text = NOTHING_SHARED
     alone = [sum(both[1 - i] is None for both in predictions) for i in range(2)]

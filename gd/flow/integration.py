@@ -93,7 +93,7 @@ class Flow:
         flow.weights = explicit_weights(margins, flow.temperature, loss)
         force = np.linalg.norm(flow.force().cpu().numpy(), axis=1)
         flow.step = 1e-3 / np.maximum(force, LEAST_FORCE)
-        flow.explicit = mapping.explicit_first
+        flow.explicit = mapping.explicit_gradients > 0
         return flow
 
     @property
@@ -207,7 +207,8 @@ class Flow:
                 (found,) = torch.autograd.grad(p @ m, theta)
             return found
 
-        found = explicit_steps(force, self.theta[0], radius, float(self.step[0]), self.tolerance)
+        most = self.mapping.explicit_gradients
+        found = explicit_steps(force, self.theta[0], radius, float(self.step[0]), self.tolerance, most)
         self.explicit, moved = not found.stiff, np.array([found.elapsed > 0])
         # an implicit step leads as far as many explicit ones
         self.step = np.array([max(found.elapsed, found.step) if found.stiff else found.step])

@@ -112,8 +112,8 @@ class MarginMap(ABC):
     """Operations of a step's largest matrix product, where they are known."""
     can_be_implicit = False
     """Whether steps with an implicit J are offered (they need P × P matrices)."""
-    explicit_first = False
-    """Whether explicit steps are tried first (`gd.flow.explicit_step`)."""
+    explicit_gradients = 0
+    """How many gradients explicit steps may cost that lead as far as one implicit step (`gd.flow.explicit_step`)."""
     batches = True
     """Whether one map serves all networks of one architecture: the margins are a closed form of the weights alone."""
     regularizer: Regularizer | None = None

@@ -29,6 +29,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gd.flow.explicit_step import GRADIENTS
 from gd.flow.gate_polish import polish_gates
 from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights, squares_of
 from gd.flow.kink_program import states_of_step
@@ -52,11 +53,11 @@ class SlidingMap(ModuleMap):
     """A homogeneous module with kinks, with Clarke gates at those that attract the flow."""
 
     smooth = False
-    explicit_first = True
 
     def prepare(self, start: Tensor) -> None:
         self.kinks_one_by_one = 0 if self.pieces.stacked else self.pieces.n_kinks
         self.can_be_implicit = start.numel() <= LARGEST_DENSE
+        self.explicit_gradients = min(self.pieces.n_kinks, GRADIENTS)
 
     def held_problem(self, theta: Tensor, carried: Gates | None, active: NDArray[np.bool_]) -> HeldProblem:
         """The smooth problem at θ with the gates held and the sliding kinks as equations."""

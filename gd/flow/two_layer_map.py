@@ -37,7 +37,6 @@ class TwoLayerMap(SlidingMap):
     """A two-layer (leaky) ReLU network, however it is written."""
 
     settling = SETTLING_IN_A_CELL
-    explicit_first = False
 
     def prepare(self, start: Tensor) -> None:
         net = self.pieces.two_layers(start)

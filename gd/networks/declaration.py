@@ -65,24 +65,33 @@ def can_certify(regularizer: Regularizer) -> bool:
     return True
 
 
-def _regularizer(given: object) -> Regularizer | None:
-    """The object, or the one of that name; None for what else a module may use the attribute for, as a weight decay."""
+def _regularizer(given: object, *, for_sure: bool) -> Regularizer | None:
+    """The object, or the one of that name; None for what else a module may use the attribute for, as a weight decay.
+
+    Raises ValueError for an unknown name of what is `for_sure` a regularizer: in a `LinearNetwork`.
+    """
     if isinstance(given, str):
         try:
             given = check_regularizer(given)
         except ValueError:
+            if for_sure:
+                raise
             return None
     return given if isinstance(given, Regularizer) and can_certify(given) else None
 
 
 def declared(model: nn.Module) -> Declaration:
-    """The declaration of a module; None (`has_inputs`: True) for whatever it does not have."""
+    """The declaration of a module; None (`has_inputs`: True) for whatever it does not have.
+
+    Raises ValueError where the regularizer of a `LinearNetwork` is a name of none.
+    """
     degree, given = getattr(model, "degree", None), getattr(model, "regularizer", None)
-    known = _regularizer(given)
+    linear_network = getattr(model, "linear_network", None)
+    known = _regularizer(given, for_sure=linear_network is not None)
     # a closed form certifies in the regularizer that the module says
     closed = model if known is not None or not isinstance(given, Regularizer) else None
     return Declaration(
-        linear_network=getattr(model, "linear_network", None),
+        linear_network=linear_network,
         compose=getattr(model, "compose", None),
         regularizer=known,
         degree=None if degree is None else int(degree),

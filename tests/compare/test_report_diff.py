@@ -42,7 +42,7 @@ def test_a_report_read_back_says_the_same(tmp_path, angle):
 def test_the_same_report_twice_has_the_same_verdicts():
     both = difference(report(), report())
     assert changed(both) == 0
-    assert both.conclusion == "The verdicts are the same."
+    assert both.conclusion == "No verdict differs, of 2 predictions in both reports."
     assert [c.key for c in both.sections[2].columns] == ["network", "angle", "theory"]  # nothing stands twice
 
 
@@ -53,7 +53,7 @@ def test_a_prediction_is_the_same_whatever_its_seeds():
 
     several = of("diagonal L=2, 2 seeds: ends there (worst: seed 1)")
     for other in ("diagonal L=2, seed 0: ends there", "diagonal L=2, 5 seeds: ends there (worst: seed 3)"):
-        assert difference(several, of(other)).conclusion == "The verdicts are the same."
+        assert difference(several, of(other)).conclusion == "No verdict differs, of 1 prediction in both reports."
     assert "only in A" in difference(several, of("diagonal L=3, seed 0: ends there")).conclusion
 
 
@@ -93,7 +93,7 @@ def test_the_command(tmp_path, monkeypatch):
     report().write("one")
     report(0.3).write("two")
     same = CliRunner().invoke(cli, ["report", "diff", "one", "one/report.json"])
-    assert (same.exit_code, "The verdicts are the same." in same.output) == (0, True)
+    assert (same.exit_code, "No verdict differs" in same.output) == (0, True)
     other = CliRunner().invoke(cli, ["report", "diff", "one", "two"])
     assert (other.exit_code, "2 verdicts differ." in other.output) == (1, True)
     assert "confirmed: 5.73·10⁻⁸° ≤ 5.73·10⁻⁵°   refuted: 17.2° > 5.73·10⁻⁵°" in other.output  # A next to B

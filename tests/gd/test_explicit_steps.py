@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import LinearConstraint, minimize
 from torch import Tensor, nn
 
-from gd.flow.explicit_step import chebyshev_step, explicit_steps
+from gd.flow.explicit_step import GRADIENTS, chebyshev_step, explicit_steps
 from gd.flow.integration import Flow
 from gd.flow.kink_program import states_of_step
 from gd.flow.loss_weights import ExponentialWeights
@@ -83,6 +83,7 @@ def test_explicit_steps_follow_the_flow_of_the_raw_weights() -> None:
     assert (y != 0).all()
     mapping = SlidingMap(model, torch.from_numpy(X), y)
     start = 2.0 * mapping.start([model])
+    mapping.explicit_gradients = GRADIENTS  # also for so few kinks
     flow = Flow.begin(mapping, start, loss=ExponentialWeights(), tolerance=1e-3)
     for _ in range(10):
         assert flow.explicit

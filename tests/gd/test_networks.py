@@ -122,6 +122,13 @@ def test_a_module_names_its_regularizer_or_means_something_else(named, read):
     assert declared(module).regularizer == read
 
 
+def test_a_linear_network_means_its_regularizer():
+    """A slip in the name would leave the theorem untested, and nobody would know."""
+    slip = type("Slip", (Diagonal,), {"regularizer": "l01"})
+    with pytest.raises(ValueError, match="l01"):
+        declared(slip(3, 2, seed=0))
+
+
 def test_regularizers_by_depth():
     assert FullyConnected(3, 1).regularizer == Diagonal(3, 1).regularizer == Convolutional(3, 1).regularizer == L2()
     assert FullyConnected(3, 4).regularizer == L2()
