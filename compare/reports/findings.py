@@ -123,7 +123,7 @@ class Check:
         'NOT_REACHED'
         """
         figure, uncertainty = float(evidence.figure), float(evidence.uncertainty)
-        verdict = decide(evidence, resolution)
+        verdict = decide(Evidence(figure, uncertainty), float(resolution))
         return cls(statement, figure, unit, float(resolution), verdict, reference, reason, uncertainty)
 
     @classmethod
@@ -153,8 +153,8 @@ class Check:
         >>> Check.at_least("noise takes ten times as long", Evidence(10.5), 10.0, unit="×").verdict.value
         'confirmed'
         """
-        verdict = decide(Evidence(threshold - evidence.figure, evidence.uncertainty), 0.0)
         figure, uncertainty = float(evidence.figure), float(evidence.uncertainty)
+        verdict = decide(Evidence(float(threshold) - figure, uncertainty), 0.0)
         return cls(statement, figure, unit, float(threshold), verdict, reference, reason, uncertainty, upwards=True)
 
     @classmethod

@@ -50,7 +50,7 @@ def within(seconds: float) -> Iterator[None]:
 def alarm() -> Iterator[None]:
     """Raise TimeIsUp in this block when the time is up, where there is an alarm to be had.
 
-    It is off after the block: what a part makes of its own finished parts is not interrupted.
+    It is off after the block, in a block around it too: what a part makes of its own finished parts is not interrupted.
     """
     if deadline() == math.inf or not has_alarm():
         yield

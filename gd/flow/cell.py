@@ -134,12 +134,13 @@ def assembled(cell: Cell, r: Array, lam: Array, mu: Array) -> CellOptimum:
     length = np.linalg.norm(v, axis=1)
     u = r[:, None] * v
     z = cell.X @ u.T
-    margins, size = (cell.coefficients * z).sum(1), float(r.sum())
+    margins = (cell.coefficients * z).sum(1)
+    size, total = (max(float(part.sum()), 1e-300) for part in (r, lam))  # without units all margins are short
     residual = max(
         float(np.maximum(1.0 - margins, 0.0).max()),
         float(np.maximum(-cell.sides * z, 0.0).max()) / size,
-        float((lam * np.abs(margins - 1.0)).max()) / float(lam.sum()),
-        float((mu * np.abs(z)).max()) / size / float(lam.sum()),
+        float((lam * np.abs(margins - 1.0)).max()) / total,
+        float((mu * np.abs(z)).max()) / size / total,
         float(np.where(r > 0, np.abs(length - 1.0), np.maximum(length - 1.0, 0.0)).max()),
     )
     return replace(plain, u=u, residual=residual)

@@ -34,8 +34,8 @@ from solvers.solution import Certificate
 LARGEST_LOG_NORM = 1e8  # steps exact in the weights pass e^{10⁶} on the way of a slow coefficient
 ENDLESS = 1e15  # first steps (of 10^{−3} of |θ|) after which a margin that is not positive yet is given up
 RESTING = 1e6
-"""First steps after which a flow without force, whose margin is not positive, is given up at a critical point of the
-loss. From a saddle a difference of 1e-16 would have grown to one by then, at any rate above 0.04 of the first force."""
+"""First steps after which a flow at rest (`Flow.at_rest`), whose margin is not positive, is given up. From a saddle a
+difference of 1e-16 would have grown to one by then, at any rate above 0.04 of the first force."""
 GIVEN_UP = 100.0
 """ln‖w‖ after which a margin that is not positive yet is given up: a sample that wakes later has inputs of e^{−100}."""
 HELD_OPEN = 10.0

@@ -49,7 +49,9 @@ SETTLED = 1.5e-3  # residual (radians) below which a step with the whole Jacobia
 LATE_TOLERANCE = 1e-2  # of the tolerance, in those steps: long ones leave what they err by in the direction reported
 LARGEST_MOVE = 0.8  # of |θ| in one step, while ‖w‖ still matters through the temperature
 SMALLEST_STEP = 1e-14
-AT_REST = 1e-9  # of the margins' gradients. (Measured: 1e-14 to 1e-9; steps of 10⁸ add up what rounding leaves.)
+AT_REST = LOWEST_ON_DEMAND
+"""Of the margins' gradients: a force that moves θ by about its length in 10¹² units of time, as long as a flow without
+a positive margin is followed. Data of relative margin 1e-10 still have more force than that."""
 LEAST_FORCE = 1e-250
 """Of a network on which every unit is dead, which has none: steps may grow 10¹⁵ times before they leave float64."""
 
@@ -122,7 +124,8 @@ class Flow:
 
     @property
     def at_rest(self) -> NDArray[np.bool_]:
-        """Whether rounding is all that is left of the force, (B,): the loss is at a critical point."""
+        """Whether so little is left of the force, (B,), that it leads nowhere: the loss is at a critical point, or all
+        but at one, as where the force falls like 1/τ."""
         return np.asarray(np.linalg.norm(self.force().cpu().numpy(), axis=1) <= AT_REST * self.size)
 
     def cool(self, row: int) -> None:

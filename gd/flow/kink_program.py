@@ -10,8 +10,9 @@ with B = −δ, D = ∂z_l/∂relu_k. They are the optimality conditions of
     min_{p, u}  T Σ p_n ln p_n + ⟨m, p⟩ − ⟨z, u⟩ + (h/2) ‖Jᵀp − Zᵀu‖²   s.t.  Σ p_n = 1,  p ≥ 0,  0 ≤ u ≤ Bp + Du,  (1)
 
 whose multipliers of u ≥ 0 and u ≤ b are −z′ and z′ on either side. Where dozens of kinks are moved by the same weights,
-changing states a few at a time leads in circles; (1) has one answer. An interior point says which kinks slide, and
-which are on; the step is then computed for these states, and checked, as for any others (`gd.flow.kink_states`).
+changing states a few at a time leads in circles; (1) has one answer in p and v. An interior point says which kinks
+slide, and which are on; the step is then computed for these states, and checked, as for any others
+(`gd.flow.kink_states`).
 
 Reference: Nocedal, Wright (2006), algorithm 16.4; Brézis (1973), section II, for implicit steps as convex programs.
 """
@@ -29,9 +30,8 @@ from solvers.arrays import Array
 ITERATIONS = 50
 COMPLEMENTARY = 1e-12  # mean product of a slack and its multiplier, relative to the margins: states are clear by then
 RESIDUAL = 1e-7  # of the other conditions
-FORCEFUL = (
-    1e-4  # of the largest bound, in units of what p = 1 makes: kinks with less are on their side, and hold nothing
-)
+FORCEFUL = 1e-4
+"""Of the largest bound, in units of what p = 1 makes: kinks with less are on their side, and hold nothing."""
 SMOOTH = 1e-6  # added to p in the entropy, whose slope is infinite at p = 0; such weights move nothing
 BACK = 0.99  # of the way to the boundary
 INSIDE = 0.1  # of the start's p is uniform, and of its b is u
@@ -90,10 +90,19 @@ def states_of_step(
     else:
         return None
     size = max(float(np.abs(z).max()) / unit, 1e-300)
-    b = np.maximum(x[N:] + w, 1e-300)
-    off, on = x[N:] / b < y[N:] / size, w / b < eta / size
+    sliding, on = _states(x[N:], w, y[N:] / size, eta / size, (c + H @ x)[N:] < 0)
+    return sliding, on, scale * x[N:]
+
+
+def _states(u: Array, w: Array, y: Array, eta: Array, after: Mask) -> tuple[Mask, Mask]:
+    """Which kinks slide, and which are on: by what is smaller, a slack, of b, or its multiplier, of |z|.
+
+    `after` says which are on where b is too small to tell.
+    """
+    b = np.maximum(u + w, 1e-300)
+    off, on = u / b < y, w / b < eta
     seen = b > FORCEFUL * b.max()
-    return ~off & ~on & seen, np.where(seen, on, (c + H @ x)[N:] < 0), scale * x[N:]
+    return ~off & ~on & seen, np.where(seen, on, after)
 
 
 def _change(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import operator
 import os
 import stat
@@ -18,6 +19,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from compare import Report, compare_margin
+from compare.reports.provenance import Provenance
+from compare.reports.report import Check, Section
+from compare.reports.verdict import Evidence
 from gd import Diagonal, descend, flow_limit
 from gd.flow.limit import Limit
 from solvers import Bridge, ConvKernel, Regularizer, Solution, max_margin
@@ -283,6 +287,18 @@ def test_a_limit_that_contradicts_itself_is_refused(
     file = limit.save(tmp_path / "s.npz")
     with pytest.raises(ValueError, match=f"contradict each other, since it should be that .*{says}"):
         Limit.load(changed(file, tmp_path / "t.npz", name, value))
+
+
+@pytest.mark.parametrize("make", [Check.of, Check.at_least])
+def test_checks_of_numbers_of_any_kind_come_back(make: Callable[..., Check], tmp_path: Path) -> None:
+    """Halves and float32 are decided as what is stored, so that the file contradicts nothing."""
+    figures = [0.3, math.nan, math.inf, -math.inf, np.float32(0.3), np.float16(0.3), np.float64(1.0), 2]
+    errors = [0.0, 1e-9, np.float32(1e-9), math.inf, np.float64(np.inf), math.nan]
+    checks = [make("s", Evidence(f, e), t) for f in figures for e in errors for t in (1, np.float32(0.3), math.inf)]
+    report = Report("checks", (Section("one", checks=checks),), Provenance.collect())
+    path = tmp_path / "report.json"
+    path.write_text(report.to_json(), encoding="utf-8")
+    assert [c.verdict for c in Report.load(path).sections[0].checks] == [c.verdict for c in checks]
 
 
 @pytest.mark.parametrize(

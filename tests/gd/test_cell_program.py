@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from gd import FlowStatus, flow_limit
-from gd.flow.cell import Cell
+from gd.flow.cell import Cell, assembled
 from gd.flow.cell_dual import maximize
 from gd.flow.cell_program import cell_optimum, solve
 from gd.flow.quadratic_program import quadratic_program
@@ -62,6 +62,13 @@ def test_a_large_column_leaves_the_optimum_its_digits(seed: int) -> None:
     assert found is not None
     assert found.residual < 1e-10
     assert found.kkt().margin > 0
+
+
+def test_a_point_without_units_or_multipliers_fails_its_conditions() -> None:
+    cell, _ = random_cell(0, 8, 6, 3)
+    walls, lam = np.zeros(cell.sides.shape), np.ones(8)
+    for lengths, multipliers in ((np.zeros(6), lam), (np.ones(6), 0.0 * lam), (-np.ones(6), -lam)):
+        assert assembled(cell, lengths, multipliers, walls).residual >= 1.0
 
 
 @pytest.mark.parametrize("tight", [False, True])

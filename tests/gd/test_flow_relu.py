@@ -272,6 +272,24 @@ def test_clarke_multipliers_are_admissible_and_refuse_a_direction_they_cannot_ma
     assert (beyond <= found_lam[[0, 2]].max() * delta.max()).all()
 
 
+@pytest.mark.numerical
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_nearly_separable_data_are_separated_in_the_end(seed: int) -> None:
+    # relative margin 1e-9: the force falls to that, and stays there until ‖w‖ has grown
+    gap = 1e-9
+    X, y = np.array([[1.0, gap], [1.0, -gap]]), np.array([1.0, -1.0])
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(2, 4, bias=False), nn.LeakyReLU(0.5), nn.Linear(4, 1, bias=False)).double()
+    limit = flow_limit(model, torch.from_numpy(X), torch.from_numpy(y), max_steps=250)
+    assert limit.status is not FlowStatus.NOT_SEPARATED
+    W, a = limit.weights["0.weight"], limit.weights["2.weight"][0]
+    z = X @ W.T
+    margins = y * (np.where(z > 0, z, 0.5 * z) @ a)
+    assert margins.min() > 0
+    # no network of norm one has more: f(x_1) − f(x_2) ≤ Σ|a_j|‖w_j‖‖x_1 − x_2‖ ≤ ½ · 2 gap
+    assert margins.min() <= 0.5 * gap * (1 + 1e-6)
+
+
 def test_clarke_multipliers_at_their_bounds_are_exact() -> None:
     # 60 kinks, half of them behind others, a third at 0, a third at b: all equations hold to rounding
     rng = np.random.default_rng(0)
