@@ -38,12 +38,12 @@ class FlowStatus(TrainingStatus):
         "would still grow (`Limit.integrated.growth`); the flow had not left within the steps allowed."
     )
     UNFINISHED = (
-        "Not converged: the residuals stayed above the tolerance within the steps and the time allowed; read them, not "
-        "the limit."
+        "Not converged: the residuals stayed above the tolerance, or the smallest margin below zero, within the steps "
+        "and the time allowed; read them, not the limit."
     )
     NOT_SEPARATED = (
-        "Not separated: the smallest margin did not become positive before the flow was given up, so the loss was not "
-        "shown to tend to zero and no theorem on the limit applies."
+        "Not separated: the smallest margin did not become positive before the flow was given up, since it had come to "
+        "rest or run for very long. So the loss was not shown to tend to zero, and no theorem on the limit applies."
     )
 
     @property

@@ -265,7 +265,7 @@ class NotSeparableError(ValueError):
             "Remove or relabel points. "
             if intercept
             else "An intercept may help (fit_intercept=True; or a column of ones, on the command line --offset, which "
-            "is penalized); else remove or relabel points. "
+            "is penalized), unless one point has several labels; else remove or relabel points. "
         )
         super().__init__(
             f"the data are not {where}: a convex combination of the {involved.size} "

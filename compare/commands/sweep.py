@@ -104,11 +104,11 @@ def as_dictionary(result: SweepResult) -> dict[str, object]:
 
 def as_text(result: SweepResult) -> str:
     """The summary for people."""
-    from compare.reports.wording import clean
+    from compare.reports.wording import clean, counted
     from compare.sweep.progress import duration
 
     lines = [
-        f"{result.done} cells done in {duration(result.seconds)}, {result.found} were stored before, "
+        f"{counted(result.done, 'cell')} done in {duration(result.seconds)}, {result.found} were stored before, "
         f"{result.failed} failed, of {result.cells}"
     ]
     for kind, message, count in result.errors[:5]:

@@ -27,6 +27,7 @@ from compare.reports.report import Check, Evidence, Verdict
 from compare.reports.verdict import decide
 from gd.flow.flow_limit import flow_limit
 from gd.flow.limit import Limit
+from gd.status import FlowStatus
 from solvers.arrays import Array
 from solvers.relu.certificate import GlobalOptimum, ReluCertificate, ReluSolution
 from solvers.solution import Status
@@ -120,6 +121,8 @@ def checks(run: ReluLimit, X: Array, y: Array) -> list[Check]:
     """What is predicted of one network's limit: that it is a KKT point, and what its certificate says of its norm."""
     if run.end is End.NOT_SEPARATED:
         statement = f"{run.label}: the flow ends at a KKT point"
+        if run.limit.status is FlowStatus.UNFINISHED:
+            return [Check.not_reached(statement, None, why=str(run.limit.status), reference=KKT)]
         why = "a margin stays at or below 0, so the loss does not tend to 0"
         return [Check.no_prediction(statement, None, why=why, reference=KKT)]
     reason = "" if run.limit.status.converged else str(run.limit.status)

@@ -102,7 +102,7 @@ class Run:
             last = attempt == max_steps - 1 or time.monotonic() >= deadline
             finished = np.union1d(ended, np.flatnonzero(spent | last)).astype(int)
             for i in map(int, finished):
-                limits[int(rows[i])] = self._report(flow, i, int(rows[i]), courses[rows[i]])
+                limits[int(rows[i])] = self._report(flow, i, int(rows[i]), courses[rows[i]], given_up=bool(spent[i]))
             if finished.size:
                 staying = np.setdiff1d(np.arange(rows.size), finished)
                 if staying.size == 0:
@@ -225,9 +225,9 @@ class Run:
         theta, p = flow.theta[i], flow.weights[i]
         return self._direction(theta, p, kkt_of_force(theta, flow.force()[i], flow.margins[i], p, self.mapping.degree))
 
-    def _not_found(self, flow: Flow, i: int, own: Direction, growth: float) -> Found:
+    def _not_found(self, flow: Flow, i: int, own: Direction, growth: float, *, given_up: bool) -> Found:
         if not flow.separated[i]:
-            status = FlowStatus.NOT_SEPARATED
+            status = FlowStatus.NOT_SEPARATED if given_up else FlowStatus.UNFINISHED
         elif own.gap is not None and own.gap > self.tol and own.kkt.relative < AT_REST and growth > OPEN_GAP:
             status = FlowStatus.SADDLE
         else:
@@ -239,9 +239,9 @@ class Run:
         beta = self.mapping.predictors(direction.theta[None])
         return beta[0] / direction.kkt.margin if beta is not None and direction.kkt.margin > 1e-290 else None
 
-    def _report(self, flow: Flow, i: int, row: int, course: Course) -> Limit:
+    def _report(self, flow: Flow, i: int, row: int, course: Course, *, given_up: bool) -> Limit:
         own, growth = self._own(flow, i), self._growth(flow, i)
-        found = course.found or self._not_found(flow, i, own, growth)
+        found = course.found or self._not_found(flow, i, own, growth, given_up=given_up)
         there = found.direction
         margins = self.mapping.margins(there.theta[None])[0].cpu().numpy()
         margin = there.kkt.margin

@@ -137,13 +137,13 @@ def test_a_time_limit_hands_back_what_there_is() -> None:
     began = time.monotonic()
     limit = flow_limit(model, points, labels, time_limit=1.5, progress=lambda *now: seen.append(now))
     assert time.monotonic() - began < 15.0  # one step and one look, on a loaded machine
-    assert limit.status in (FlowStatus.UNFINISHED, FlowStatus.NOT_SEPARATED)
+    assert limit.status is FlowStatus.UNFINISHED
     assert limit.stats["steps"] > 0
     assert limit.path.tau.size > 0
     assert abs(np.linalg.norm(limit.direction) - 1.0) < 1e-12
     assert seen  # once a second, however slow the steps
     several = flow_limit([stack(), stack()], X, Y, time_limit=1e-6)
-    assert [one.status for one in several] == [FlowStatus.NOT_SEPARATED] * 2
+    assert [one.status for one in several] == [FlowStatus.UNFINISHED] * 2  # no margin is positive yet, nor given up
 
 
 @pytest.mark.parametrize("loss", ["exponential", "logistic"])
