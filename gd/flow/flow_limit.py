@@ -249,7 +249,7 @@ def flow_limit(
     if mapping.kinks_one_by_one >= MANY_KINKS:
         warnings.warn(
             f"{type(models[0]).__name__} has {mapping.kinks_one_by_one:,} ReLUs and maxima over all points, followed "
-            "one by one: a convolution with 8,640 took 39 s on one core, one with 30,720 had no answer after 40 s; "
+            "one by one: a convolution with 8,640 took 20 to 70 s on one core, one with 30,720 had none after 40 s; "
             "time_limit= hands back what is known by then",
             stacklevel=3,
         )

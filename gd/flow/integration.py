@@ -251,13 +251,17 @@ class Flow:
 
 
 def extrapolated(once: Tensor, twice: Tensor) -> Tensor:
-    """2 twice − once, but for weights whose sign it would turn: these are no larger than the error.
+    """2 twice − once, but for weights whose sign it would turn, and for rows of which little would be left.
 
     Over a long step a weight that dies falls by 1/(1 + z) or 1/(1 + z/2)², of which the extrapolation makes −1/z. A
-    dying unit would be turned into its opposite, which has other gates and may grow.
+    dying unit would be turned into its opposite, which has other gates and may grow. Where all weights shrink, to one
+    half in two short steps and not in a long one, the difference of the two is left: rounding, and no direction.
     """
     extrapolated = 2.0 * twice - once
-    return torch.where((extrapolated * twice.conj()).real < 0, twice, extrapolated)
+    turned = (extrapolated * twice.conj()).real < 0
+    length, before = (torch.linalg.vector_norm(w, dim=-1, keepdim=True) for w in (extrapolated, twice))
+    short = length < 0.5 * before
+    return torch.where(turned | short, twice, extrapolated)
 
 
 def _unit(theta: Tensor) -> Tensor:

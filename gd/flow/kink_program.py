@@ -89,13 +89,14 @@ def states_of_step(
         x, w, y, eta, nu = x + length * dx, w + length * dw, y + length * dy, eta + length * deta, nu + length * dnu
     else:
         return None
-    size = max(float(np.abs(z).max()) / unit, 1e-300)
+    # of each z, and of what the step does to it: it may begin at 0, and slide on
+    size = np.maximum(np.maximum(np.abs(z) / unit, np.abs(H[N:]) @ x), 1e-300)
     sliding, on = _states(x[N:], w, y[N:] / size, eta / size, (c + H @ x)[N:] < 0)
     return sliding, on, scale * x[N:]
 
 
 def _states(u: Array, w: Array, y: Array, eta: Array, after: Mask) -> tuple[Mask, Mask]:
-    """Which kinks slide, and which are on: by what is smaller, a slack, of b, or its multiplier, of |z|.
+    """Which kinks slide, and which are on: by what is smaller, a slack, of b, or its multiplier, of what |z| may be.
 
     `after` says which are on where b is too small to tell.
     """

@@ -47,6 +47,10 @@ class States:
     on: Mask
     tried: Mask
 
+    def same(self, other: States) -> bool:
+        """Whether every kink is in one state."""
+        return bool((self.sliding == other.sliding).all() and (self.on == other.on).all())
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -69,6 +73,13 @@ class Trial:
     n_groups: int = 1
     """Kinks k and l are moved by the same weights where k − l is a multiple of it; others meet in p alone."""
 
+    @property
+    def wrong(self) -> Mask:
+        """Which kinks end on the other side than their state says."""
+        states = self.states
+        there = (self.bound > 0) & (np.abs(self.after) > AT_ZERO)
+        return np.asarray(there & ~states.sliding & ((self.after > 0) != states.on))
+
 
 def corrected(trial: Trial, attempt: int) -> States | None:
     """The states with wrong ones changed; None when every state is consistent."""
@@ -76,7 +87,7 @@ def corrected(trial: Trial, attempt: int) -> States | None:
     slack = 1e-9 * float(np.abs(trial.q).max(initial=0.0))
     to_off = sliding & (trial.q < -slack)
     to_on = sliding & (trial.q > trial.bound + slack) & ~to_off
-    wrong = ~sliding & (trial.bound > 0) & ((trial.after > 0) != on) & (np.abs(trial.after) > AT_ZERO)
+    wrong = trial.wrong
     if not (to_off | to_on | wrong).any():
         return _opened(trial)
     if attempt >= ONE_BY_ONE:

@@ -46,6 +46,8 @@ from solvers.arrays import Array
 
 LARGEST_PROGRAM = 600
 """Kinks met in a step, up to which a convex program decides on their states; with more, they are changed in rounds."""
+SAME_MOVE = 1e-6
+"""Of a step's length: multipliers that move the weights alike to this are two sets for one step."""
 ON_THE_KINK = 1e-7  # of the largest |z|: below it the side a unit is on is what the last step decided
 
 
@@ -176,16 +178,23 @@ class SlidingLocal(Local):
             kappa = tangent.holding(kappa, move)
             trial = module_trial(mapping.pieces, tangent, torch.cat([holding, kappa / h]), theta, move, a, tried)
             if u is not None:  # where kinks depend on each other, some multipliers are admissible, and others are not
-                trial = replace(trial, q=np.where(trial.states.sliding, np.clip(u, 0.0, trial.bound), 0.0))
+                q = np.where(trial.states.sliding, np.clip(u, 0.0, trial.bound), 0.0)
+                other = torch.as_tensor((q - trial.q)[trial.states.sliding]).to(theta)
+                other = tangent.local.rows.combine(torch.cat([torch.zeros(tangent.C).to(theta), other]))
+                if h * float(torch.linalg.vector_norm(other)) <= SAME_MOVE * float(torch.linalg.vector_norm(move)):
+                    trial = replace(trial, q=q)
             change = corrected(trial, attempt)
             if change is None:
                 break
             found = self._by_program(trial, change, theta, h, a, T, p) if by_program else None
             by_program, u = found is not None, None
             if found is not None:
-                change, u = found
-                if (change.sliding == trial.states.sliding).all() and (change.on == trial.states.on).all():
-                    break  # what is left is at kinks that depend on others, of the size of rounding
+                if found[0].same(trial.states):
+                    if not trial.wrong.any():
+                        break  # what is left are multipliers of kinks that depend on others
+                    by_program = False  # it would say the same again
+                else:
+                    change, u = found
             tried = change.tried
             gates = Gates(*(torch.as_tensor(part, device=theta.device) for part in (change.sliding, change.on)))
             tangent = mapping.tangent(theta, gates, metric)

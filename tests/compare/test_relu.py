@@ -89,9 +89,11 @@ def test_best_known_networks_are_not_called_optima(runs, data):
 
 def test_a_network_with_a_wrong_margin_is_not_held_to_anything(data, optimum):
     short = follow(data.X, data.y, optimum, 2, 1.0, 1, 1)
-    assert short.limit.status is FlowStatus.NOT_SEPARATED
+    assert short.limit.status is FlowStatus.UNFINISHED
     assert short.end is End.NOT_SEPARATED
-    assert [check.verdict for check in checks(short, data.X, data.y)] == [Verdict.NO_PREDICTION]
+    assert [check.verdict for check in checks(short, data.X, data.y)] == [Verdict.NOT_REACHED]
+    given_up = replace(short, limit=replace(short.limit, status=FlowStatus.NOT_SEPARATED))
+    assert [check.verdict for check in checks(given_up, data.X, data.y)] == [Verdict.NO_PREDICTION]
     rows = networks([[short]], data).rows
     assert (rows[0]["value"], rows[0]["certificate"]) == (None, None)
     assert neuron_figures([[short]], optimum, data.X, data.y) == []

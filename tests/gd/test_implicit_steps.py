@@ -110,6 +110,13 @@ def test_an_extrapolated_step_turns_no_dying_weight_into_its_opposite() -> None:
         assert abs(found - np.exp(-h)) <= min(h**3, 1.0 / h)
 
 
+def test_a_row_that_shrinks_by_half_in_two_short_steps_keeps_its_direction() -> None:
+    # 2 · ½u − u is rounding: here 1e-9 of it, across u
+    u, across = torch.tensor([[3.0, 4.0]]).double() / 5.0, torch.tensor([[-4.0, 3.0]]).double()
+    found = extrapolated(u, 0.5 * u + 1e-9 * across)
+    assert float((found / found.norm() - u).norm()) < 1e-7
+
+
 def test_dying_units_keep_their_direction_in_long_steps() -> None:
     # a unit away from its kinks turns towards s_j Σ p_n y_n [w_j·x_n > 0] x_n, and dies, or lives, in that direction
     rng = np.random.default_rng(0)
