@@ -26,12 +26,13 @@ from gd.flow.weight_polish import (
     HeldProblem,
     HeldSolution,
     PolishedWeights,
+    constraints,
     is_saddle,
     solve_held,
-    unsolved,
     with_multipliers,
 )
 from gd.piecewise.module import PiecewiseMargins
+from gd.piecewise.rows import Rows
 
 CORRECTIONS = 20  # of the states; 1 to 6 were seen to be needed on networks of 160 to 620 weights
 BEYOND = 1e-9  # of the largest |z|, and of a margin: what is violated by less is rounding
@@ -73,11 +74,11 @@ def polish_gates(
                 gates = _moved(pieces, solved, gates, active, beyond)
                 active = active | short
                 continue
-        at = solved or unsolved(problem, w)
-        point = with_multipliers(problem, at)
+        rows = constraints(problem, w)[0] if solved is None else solved.rows
+        point = with_multipliers(problem, w, rows)
         if solved is not None and point.residual <= tol:
-            return None if is_saddle(problem, point, solved.rows) else point
-        changed = _released(problem, at, point, gates, active)
+            return None if is_saddle(problem, point, rows) else point
+        changed = _released(problem, rows, point, gates, active)
         if changed is None:
             return None
         gates, active = changed
@@ -99,20 +100,20 @@ def _moved(
 
 
 def _released(
-    problem: HeldProblem, solved: HeldSolution, point: PolishedWeights, gates: Gates, active: NDArray[np.bool_]
+    problem: HeldProblem, rows: Rows, point: PolishedWeights, gates: Gates, active: NDArray[np.bool_]
 ) -> tuple[Gates, NDArray[np.bool_]] | None:
     """The states without the ties and kinks that the steepest descent leaves; None where it leaves none.
 
     With the admissible multipliers nearest to w, what is left of (2) is a direction of descent, −d. It stays on ties
     and kinks whose multipliers are inside their intervals, and leaves others to the side that these allow.
     """
-    count, device = int(active.sum()), solved.w.device
+    count, device = int(active.sum()), point.w.device
     lam, mu = point.lam[active], point.mu
-    left = solved.w - solved.rows.combine(torch.as_tensor(np.concatenate([lam, mu]), device=device))
-    along = -solved.rows.dot(left)
-    along /= torch.linalg.vector_norm(left) * solved.rows.gram().diagonal().sqrt() + 1e-300
+    left = point.w - rows.combine(torch.as_tensor(np.concatenate([lam, mu]), device=device))
+    along = -rows.dot(left)
+    along /= torch.linalg.vector_norm(left) * rows.gram().diagonal().sqrt() + 1e-300
     cosine = along.cpu().numpy()
-    bound = problem.bends(solved.w) @ np.concatenate([point.lam, mu])
+    bound = problem.bends(point.w) @ np.concatenate([point.lam, mu])
     loose = (lam == 0) & (cosine[:count] > LEAVES)
     to_off = (mu == 0) & (cosine[count:] > LEAVES)  # the rows of kinks are −∇z
     to_on = ~to_off & (mu >= (1.0 - BEYOND) * bound) & (cosine[count:] < -LEAVES)

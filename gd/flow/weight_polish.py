@@ -95,7 +95,7 @@ def polish_weights(problem: HeldProblem, w: Tensor) -> PolishedWeights | None:
     solved = solve_held(problem, w)
     if solved is None:
         return None
-    polished = with_multipliers(problem, solved)
+    polished = with_multipliers(problem, solved.w, solved.rows)
     return None if is_saddle(problem, polished, solved.rows) else polished
 
 
@@ -103,7 +103,7 @@ def solve_held(problem: HeldProblem, w: Tensor) -> HeldSolution | None:
     """Newton's method for (1) from w near unit margin; None when it does not converge."""
     start, size = w, float(torch.linalg.vector_norm(w))
     for _ in range(NEWTON_STEPS):
-        rows, values = _constraints(problem, w)
+        rows, values = constraints(problem, w)
         space = RowSpace(rows, w.numel())
         multipliers = space.multipliers(w)
         gradient = w - rows.combine(multipliers)
@@ -123,23 +123,17 @@ def solve_held(problem: HeldProblem, w: Tensor) -> HeldSolution | None:
     return None
 
 
-def unsolved(problem: HeldProblem, w: Tensor) -> HeldSolution:
-    """w as it is, with its multipliers by least squares."""
-    rows = _constraints(problem, w)[0]
-    return HeldSolution(w, rows, RowSpace(rows, w.numel()).multipliers(w).cpu().numpy())
-
-
 def _reduced(space: RowSpace, product: Callable[[Tensor], Tensor], v: Tensor) -> Tensor:
     """The Hessian of the Lagrangian, along the constraints."""
     return space.across(v - product(v))
 
 
-def with_multipliers(problem: HeldProblem, solved: HeldSolution) -> PolishedWeights:
-    """The solution with multipliers that are admissible in (2), and what is left of (2)."""
-    lam, mu, residual = clarke_multipliers(solved.rows, solved.w, problem.active, problem.bends(solved.w))
+def with_multipliers(problem: HeldProblem, w: Tensor, rows: Rows) -> PolishedWeights:
+    """w with multipliers of its rows that are admissible in (2), and what is left of (2)."""
+    lam, mu, residual = clarke_multipliers(rows, w, problem.active, problem.bends(w))
     full = np.zeros(problem.active.size)
     full[problem.active] = lam
-    return PolishedWeights(solved.w, full, mu, residual)
+    return PolishedWeights(w, full, mu, residual)
 
 
 def is_saddle(problem: HeldProblem, point: PolishedWeights, rows: Rows) -> bool:
@@ -187,7 +181,7 @@ def _newton_move(product: Callable[[Tensor], Tensor], side: Tensor, accuracy: fl
     return x * min(1.0, longest / max(float(torch.linalg.vector_norm(x)), 1e-300))
 
 
-def _constraints(problem: HeldProblem, w: Tensor) -> tuple[Rows, Tensor]:
+def constraints(problem: HeldProblem, w: Tensor) -> tuple[Rows, Tensor]:
     """Rows ∇m_A and −∇z_K, and the values m_A − 1, −z_K."""
     with torch.no_grad():
         m, z = problem.both(w)
