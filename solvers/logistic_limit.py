@@ -34,7 +34,7 @@ from solvers.margin_losses import Loss, MarginLoss, loss_of
 from solvers.max_margin import max_margin
 from solvers.problem import MarginProblem
 from solvers.regularizers.l2 import L2
-from solvers.search import Progress, deadline_after
+from solvers.search import Progress, deadline_after, untold
 from solvers.separable_part import SeparablePart, SplitProof, separable_part
 from solvers.solution import Certificate
 from solvers.validation import check_problem, finite_array
@@ -128,7 +128,7 @@ def logistic_limit(
     """
     problem = check_problem(X, y, L2())
     margin_loss = loss_of(loss, problem)
-    deadline, tell = deadline_after(time_limit), progress or (lambda done, at_most: None)
+    deadline, tell = deadline_after(time_limit), progress or untold
     split = separable_part(problem.signed_rows)
     tell(1, 3)
     direction, certificate = _direction(problem, split, X, y)

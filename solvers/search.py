@@ -13,6 +13,10 @@ Progress = Callable[[int, int], None]
 """Called with (parts done, how many at most)."""
 
 
+def untold(done: int, at_most: int) -> None:
+    """The `Progress` of a call that nobody asked to tell of it."""
+
+
 def deadline_after(time_limit: float) -> float:
     """The time of `time.monotonic` after so many seconds. Raises ValueError unless they are positive."""
     if not time_limit > 0:

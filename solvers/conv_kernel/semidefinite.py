@@ -35,7 +35,7 @@ from solvers.conv_kernel.network import (
 from solvers.conv_kernel.path import kernel_dual_norm
 from solvers.conv_kernel.value import factor_second_moment
 from solvers.induced_regularizer import predictor_and_regularizer
-from solvers.search import Progress, deadline_after
+from solvers.search import Progress, deadline_after, untold
 from solvers.solution import Status
 from solvers.validation import check_tolerance, finite_array
 
@@ -120,7 +120,7 @@ def conv_kernel_sdp(
     >>> round(answer.value, 4), answer.status.name, answer.matrix.shape
     (66.0071, 'OPTIMAL', (10, 10))
     """
-    tol, tell = check_tolerance(tol), progress or (lambda done, at_most: None)
+    tol, tell = check_tolerance(tol), progress or untold
     deadline_after(time_limit)
     predictor, regularizer = predictor_and_regularizer(w, kernel_size, in_channels, None)
     geometry = regularizer.geometry(predictor.shape)

@@ -27,7 +27,7 @@ from solvers.interpolation.row_space import Found
 from solvers.regularizers import regularizer_from_name
 from solvers.regularizers.potential import Potential
 from solvers.regularizers.regularizer import Regularizer
-from solvers.search import Progress, deadline_after
+from solvers.search import Progress, deadline_after, untold
 from solvers.solution import Status, Uniqueness
 from solvers.threads import threads_for
 from solvers.validation import check_tolerance
@@ -115,7 +115,7 @@ def min_norm(
         )
     problem = check_interpolation(X, y, regularizer)
     check_tolerance(tol)
-    deadline, tell = deadline_after(time_limit), progress or (lambda done, at_most: None)
+    deadline, tell = deadline_after(time_limit), progress or untold
     with (
         threads_for(float(problem.targets.shape[0]) ** 2 * np.prod(problem.shape)),
         np.errstate(over="ignore", invalid="ignore", divide="ignore"),  # what overflows fails its certificate

@@ -30,7 +30,7 @@ from scipy.special import gammaln
 
 from solvers.arrays import Array, array_methods, real_array
 from solvers.card import Card
-from solvers.search import Progress, deadline_after
+from solvers.search import Progress, deadline_after, untold
 from solvers.splines.curvature_weights import require_positive
 from solvers.splines.data import Linear, check_linear
 from solvers.splines.kernel_interpolant import solve_symmetric
@@ -268,7 +268,7 @@ def vector_interpolant(
         True
     """
     check_linear(linear)
-    deadline, tell = deadline_after(time_limit), progress or (lambda done, at_most: None)
+    deadline, tell = deadline_after(time_limit), progress or untold
     if not isinstance(law, VectorKernel):
         raise TypeError(f"law is a kernel, such as GaussianInputs() or SphereInputs(); got {type(law).__name__}")
     points, values = finite_array("X", X), finite_array("y", y)
