@@ -18,6 +18,7 @@ from gd.data import check_count
 from gd.descent.descend import Progress, descend
 from gd.descent.limit_search import OptimizerLimit, search_of
 from gd.descent.schedule import Schedule
+from gd.gradient_mode import with_gradients
 from gd.losses import Loss, find_loss
 from gd.optimizers.optimizer import Optimizer
 from gd.optimizers.table import find_optimizer
@@ -29,6 +30,7 @@ FIRST = 2000
 """Steps of the first run: the bounds are a few percent apart on random data of ten to twenty points."""
 
 
+@with_gradients
 def optimizer_limit(
     model: nn.Module,
     X: ArrayLike | Tensor,
