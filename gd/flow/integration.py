@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 from torch import Tensor
 
 from gd.flow.explicit_step import explicit_steps
@@ -48,12 +49,26 @@ of the margins over T, 1e-16/1e-12, is still below the integrator's tolerance.""
 SETTLED = 1.5e-3  # residual (radians) below which a step with the whole Jacobian is worth its cost, where it is offered
 LATE_TOLERANCE = 1e-2  # of the tolerance, in those steps: long ones leave what they err by in the direction reported
 LARGEST_MOVE = 0.8  # of |θ| in one step, while ‖w‖ still matters through the temperature
+BROUGHT_BACK = 1e-2
+"""Of a step that lowers the soft margin: the length of the one after it. (Measured with one column scaled by 1e6: at
+0.01 it helped in 254 of 254 cases, at 0.1 in 265 of 379.)"""
 SMALLEST_STEP = 1e-14
 AT_REST = LOWEST_ON_DEMAND
 """Of the margins' gradients: a force that moves θ by about its length in 10¹² units of time, as long as a flow without
 a positive margin is followed. Data of relative margin 1e-10 still have more force than that."""
 LEAST_FORCE = 1e-250
 """Of a network on which every unit is dead, which has none: steps may grow 10¹⁵ times before they leave float64."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Where a step leads, of norm one."""
+
+    theta: Tensor
+    length: Array
+    """‖θ‖ before it was normalized, (B,)."""
+    carried: Sequence[Any] | None
+    local: Local
 
 
 @dataclass
@@ -186,9 +201,9 @@ class Flow:
             # a free move grows faster than h, so its bound is approached by square roots
             factor = np.minimum(0.9 * np.sqrt(tolerance / error), np.sqrt(0.8 * largest / move))
         accepted: NDArray[np.bool_] = solved & (error <= 2.0 * tolerance) & (move <= largest)
-        self.step = h * np.where(accepted, np.clip(factor, 0.3, 3.0), np.where(solved, np.clip(factor, 0.1, 0.7), 0.4))
         growth = 2.0 * (first.growth + last.growth) - whole.growth
         self._settle(accepted, extrapolated(once, twice), h, growth, last)
+        self.step = h * np.where(accepted, np.clip(factor, 0.3, 3.0), np.where(solved, np.clip(factor, 0.1, 0.7), 0.4))
         self.steps += accepted
         self.rejected += ~accepted
         return accepted
@@ -214,30 +229,68 @@ class Flow:
         found = explicit_steps(force, self.theta[0], radius, float(self.step[0]), self.tolerance, most)
         self.explicit, moved = not found.stiff, np.array([found.elapsed > 0])
         # an implicit step leads as far as many explicit ones
-        self.step = np.array([max(found.elapsed, found.step) if found.stiff else found.step])
+        step = max(found.elapsed, found.step) if found.stiff else found.step
         p = weights(self.mapping.smooth_margins(found.theta))
         last = Step(p, found.theta[None], np.zeros(1), moved, None)
         self._settle(moved, found.theta[None], np.array([found.elapsed]), np.zeros(1), last)
+        self.step = np.where(moved, step, 0.3 * self.step)
         self.steps += moved
         self.rejected += ~moved
         return moved
 
     def _settle(self, accepted: NDArray[np.bool_], moved: Tensor, h: Array, growth: Array, last: Step) -> None:
+        """Take the accepted steps. Where one lowers the soft margin, a short step after it brings it back onto the
+        path; if that does not help, `accepted` is left without it."""
         if not accepted.any():
             return
-        norm = torch.linalg.vector_norm(moved, dim=1)
-        keep = torch.as_tensor(accepted, device=self.theta.device)
-        self.theta = self.mapping.above_underflow(torch.where(keep[:, None], moved / norm[:, None], self.theta))
-        stretch = np.log(np.where(accepted, norm.cpu().numpy(), 1.0))
+        after = self._moved(accepted, moved, last)
+        fell = accepted & self._falls(after)
+        if fell.any():
+            T, none = self.temperature / after.length**self.mapping.degree, np.zeros(len(h), dtype=bool)
+            back = after.local.solve(BROUGHT_BACK * h, T, last.p, self.loss, none)
+            fell &= back.converged
+            last = _chosen(fell, back, last)
+            h, growth = h * np.where(fell, 1.0 + BROUGHT_BACK, 1.0), growth + last.growth
+            length = torch.as_tensor(after.length, device=moved.device)[:, None]
+            moved = _where(fell, length * (after.theta + back.move), moved)
+            after = self._moved(accepted, moved, last)
+            if (falls := accepted & self._falls(after)).any():
+                accepted &= ~falls
+                after = self._moved(accepted, moved, last)
+        stretch = np.log(after.length)
+        self.theta, self.carried, self.local = after.theta, after.carried, after.local
         self.log_norm = self.log_norm + np.where(accepted, stretch + growth, 0.0)
         # the step ran in time ds = ‖θ‖^{L−2} dτ, ‖θ‖ = 1 … e^stretch: the mean of ‖θ‖^{2−L} over it, by trapezoid
         self.tau = self.tau + np.where(accepted, h * (1.0 + np.exp((2.0 - self.mapping.degree) * stretch)) / 2.0, 0.0)
         self.weights = np.where(accepted[:, None], last.p, self.weights)
+
+    def _moved(self, accepted: NDArray[np.bool_], moved: Tensor, last: Step) -> Moved:
+        """The rows of the accepted steps where they lead, the others where they are."""
+        norm = torch.linalg.vector_norm(moved, dim=1)
+        theta = self.mapping.above_underflow(_where(accepted, moved / norm[:, None], self.theta))
         carried = last.carried
         if carried is not None and self.carried is not None:
-            carried = [new if ok else old for ok, new, old in zip(accepted, carried, self.carried, strict=True)]
-        self.carried = carried
-        self.local = self.mapping.at(self.theta, carried)
+            carried = _rows(accepted, carried, self.carried)
+        return Moved(theta, np.where(accepted, norm.cpu().numpy(), 1.0), carried, self.mapping.at(theta, carried))
+
+    def _falls(self, after: Moved) -> NDArray[np.bool_]:
+        """Whether the soft margin falls over a step, (B,), by more than the tolerance: along the flow it never does.
+
+        S(θ) = −T ln L(m(θ)/T) rises along gradient flow of θ free of its sphere, and S over ‖θ‖^L where it is positive
+        (Lyu, Li 2020, Theorem 4.1). Where margins are small differences of large numbers, as where one column of X is
+        large, angles do not see that a step has left the path.
+        """
+        T, scale = self.temperature, after.length**self.mapping.degree
+        before = self._soft_margin(self.margins)
+        least = before * np.where(before > 0, scale, 1.0)
+        slack = self.tolerance * (np.abs(least) + T) + LOWEST_ON_DEMAND * self.size
+        return np.asarray(self._soft_margin(scale[:, None] * after.local.margins.cpu().numpy()) < least - slack)
+
+    def _soft_margin(self, margins: Array) -> Array:
+        """−T ln L(m/T), (B,)."""
+        T = self.temperature
+        logs = self.loss.log_terms(margins / T[:, None])
+        return np.asarray(-T * logsumexp(logs, axis=1))
 
     def restrict(self, rows: NDArray[np.intp]) -> Flow:
         """The flows of these rows alone."""
@@ -262,6 +315,22 @@ def extrapolated(once: Tensor, twice: Tensor) -> Tensor:
     length, before = (torch.linalg.vector_norm(w, dim=-1, keepdim=True) for w in (extrapolated, twice))
     short = length < 0.5 * before
     return torch.where(turned | short, twice, extrapolated)
+
+
+def _where(chosen: NDArray[np.bool_], one: Tensor, other: Tensor) -> Tensor:
+    """The chosen rows of `one`, (B, P), and of `other` the rest."""
+    return torch.where(torch.as_tensor(chosen, device=one.device)[:, None], one, other)
+
+
+def _rows(chosen: NDArray[np.bool_], one: Sequence[Any], other: Sequence[Any]) -> list[Any]:
+    return [a if yes else b for yes, a, b in zip(chosen, one, other, strict=True)]
+
+
+def _chosen(chosen: NDArray[np.bool_], one: Step, other: Step) -> Step:
+    """What the chosen rows of `one` end with, and the rest of `other`; moves are not kept."""
+    carried = None if one.carried is None or other.carried is None else _rows(chosen, one.carried, other.carried)
+    p = np.where(chosen[:, None], one.p, other.p)
+    return Step(p, one.move, np.where(chosen, one.growth, 0.0), other.converged, carried)
 
 
 def _unit(theta: Tensor) -> Tensor:

@@ -59,6 +59,18 @@ def test_one_large_column_does_not_stop_the_flow() -> None:
     np.testing.assert_allclose(limit.predictor, max_margin(X, y, model.regularizer).beta, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize(("N", "D", "width"), [(6, 4, 8), (8, 5, 10)])
+def test_with_one_large_column_the_smoothed_margin_never_falls(N: int, D: int, width: int) -> None:
+    """−ln L/‖w‖² of Lyu and Li, Theorem 4.1; before it is positive the loss never rises."""
+    X, y = random_data(N, D, 2)
+    X[:, 0] *= 1e6
+    path = flow_limit(relu(D, width, 2), X, y, max_steps=150).path
+    smoothed = -path.log_loss * np.exp(-2.0 * path.log_norm)
+    before, after = smoothed[:-1], smoothed[1:]
+    least = np.where(before > 0, before, before * np.exp(-2.0 * np.diff(path.log_norm)))
+    assert ((least - after) / np.abs(before)).max() < 0.01
+
+
 @pytest.mark.parametrize("h", [1e-3, 0.3])
 def test_loss_weights_are_exact_for_margins_that_rounding_allows(h: float) -> None:
     rng = np.random.default_rng(1)
