@@ -34,6 +34,9 @@ INTERRUPTED = 130
 CLOSED = 141
 """128 + SIGPIPE, what shells expect of a command whose output nobody reads any more."""
 
+BEGAN: list[float] = []
+"""When `main` did: a time limit on the command line counts from there."""
+
 AT_ONCE = 1.0
 """Seconds in which a second SIGTERM is the first one, sent twice."""
 
@@ -135,6 +138,8 @@ class CommandLine(LazyGroup):
                 tracebacks.print_exc()
                 ctx.exit(Refusal.exit_code)
             line = " ".join(str(error).split()) or type(error).__name__
+            if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+                line = f"the output could not be written: {error.strerror}"
             if type(error).__name__ == "LinAlgError":  # numpy's, a ValueError that is about no input by name
                 line = f"the numbers broke down on this input ({line}); --traceback before the command shows where"
             raise Refusal(printable(line)) from error
@@ -164,6 +169,7 @@ def main() -> None:
 
     `timeout` sends it twice, to the process and to its group: the second time must not end what writes the report.
     """
+    BEGAN.append(time.monotonic())
     terminated: list[int] = []
     first = -math.inf
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 import click
 
 from compare.command_line import LazyGroup
-from compare.commands.experiment import experiment_command, time_limit_option
+from compare.commands.experiment import experiment_command, from_the_start, time_limit_option
 from compare.commands.outcome import deliver, report_options
 from compare.experiments.table import APART, EXPERIMENTS, Row
 
@@ -59,7 +59,7 @@ def every_experiment(time_limit: float = math.inf) -> Report:
     from compare.reports.progress import run_parts
     from compare.reports.provenance import Provenance
     from compare.reports.report import Report
-    from compare.reports.time_limit import late_section, within
+    from compare.reports.time_limit import late_section
 
     reports: list[Report] = []
 
@@ -70,7 +70,8 @@ def every_experiment(time_limit: float = math.inf) -> Report:
         return reports[-1]
 
     parts = [(name, partial(part, name, row)) for name, row in EXPERIMENTS.items()]
-    with within(time_limit):
+    click.echo(f"{len(parts)} experiments; a line when each is finished", err=True)
+    with from_the_start(time_limit):
         done = run_parts(parts, "All experiments", line=lambda report: report.summary)
     title = "The explicit solution and the limit of gradient descent"
     joined = Report.merge(reports, title) if reports else Report("Nothing finished", (), Provenance.collect())

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Container, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from compare.command_line import BEGAN
 from compare.commands.outcome import deliver, report_options
 from compare.experiments.protocol import Experiment, Parameter, help_of
 from compare.experiments.values import FILE, FLAG, FOLDER, SWITCH, TEXT, TEXTS
@@ -46,7 +49,10 @@ def experiment_command(name: str, experiment: type[Experiment]) -> click.Command
     """`implicitbias compare <name>` with an option for each parameter, --out, --json and --verbose."""
 
     def run(out: Any, as_json: bool, verbose: bool, **parameters: Any) -> None:
-        deliver(experiment(**parameters, progress=True).run(), out=out, as_json=as_json, verbose=verbose)
+        asked = experiment(**parameters, progress=True)
+        with from_the_start(asked.time_limit):
+            report = asked.run()
+        deliver(report, out=out, as_json=as_json, verbose=verbose)
 
     decorated = options_of(experiment)(report_options(f"implicitbias-report-{name}")(run))
     return click.command(name=name, help=formulas(help_of(experiment)))(decorated)
@@ -90,6 +96,13 @@ def time_limit_option(command: F) -> F:
     """--time-limit, as every experiment has it."""
     known = Experiment.parameters()["time_limit"]
     return option("time_limit", known, math.inf)(command)
+
+
+def from_the_start(time_limit: float) -> AbstractContextManager[None]:
+    """The time limit of this block, in seconds from the beginning of the program."""
+    from compare.reports.time_limit import within
+
+    return within(time_limit - (time.monotonic() - BEGAN[0] if BEGAN else 0.0))
 
 
 def formulas(text: str) -> str:

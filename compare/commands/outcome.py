@@ -44,6 +44,21 @@ def writable(ctx: click.Context, option: click.Parameter, path: Path | None) -> 
     return path
 
 
+def folder_of_reports(ctx: click.Context, option: click.Parameter, path: Path) -> Path:
+    """The folder, if it can be written and holds no report.json of another program.
+
+    Raises click.BadParameter otherwise.
+    """
+    writable(ctx, option, path)
+    if (path / "report.json").exists():
+        from compare.reports.records import is_foreign
+
+        if is_foreign(path / "report.json"):
+            why = f"{str(path / 'report.json')!r} is no report of implicitbias; name another folder, or move it away"
+            raise click.BadParameter(why, ctx, option)
+    return path
+
+
 def save_option(help: str) -> Callable[[F], F]:
     """The option --save FILE; the command receives `save: Path | None`."""
     file = click.Path(path_type=Path, dir_okay=False)
@@ -63,7 +78,7 @@ def report_options(default_folder: str) -> Callable[[F], F]:
         return click.option(
             "--out",
             type=click.Path(path_type=Path, file_okay=False),
-            callback=writable,
+            callback=folder_of_reports,
             default=Path(default_folder),
             show_default=True,
             help="Folder for report.html, report.json and CSV files.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from compare.commands.outcome import WIDTH_OF_A_FILE, writable
+from compare.commands.outcome import WIDTH_OF_A_FILE, folder_of_reports
 
 if TYPE_CHECKING:
     from compare.reports.report import Report
@@ -29,7 +29,7 @@ def command() -> None:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    callback=writable,
+    callback=folder_of_reports,
     default=Path("implicitbias-report-diff"),
     show_default=True,
     help="Folder for report.html, report.json and CSV files.",

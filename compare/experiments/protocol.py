@@ -98,7 +98,7 @@ class Experiment(ABC):
     time_limit: float = parameter(
         math.inf,
         "Seconds after which nothing more begins and what is at work is ended; what is finished is reported, the rest "
-        "is not reached.",
+        "is not reached. The report is written after them.",
         within=DURATION,
         shown="none",
     )

@@ -89,9 +89,10 @@ def flow_row(run: FlowAndSolution) -> dict[str, Value]:
     certificate = run.flow.certificate
     best, family = run.best, run.family
     conjectured = family.row.conjectured(family.depth)  # then the verdict is on the KKT point of the weights
+    formula = family.formula if run.convex or best is None else f"{family.formula}, β* from the limit"
     return {
         "network": family.label,
-        "regularizer": f"‖w‖₂ (conjectured: {family.formula})" if conjectured else family.formula,
+        "regularizer": f"‖w‖₂; {family.formula} is a conjecture, not judged here" if conjectured else formula,
         "seed": run.seed,
         "angle": run.angle,
         "polish": run.polish,

@@ -63,6 +63,8 @@ def from_json(cls: type[Report], place: str | Path) -> Report:
         if path.stat().st_size > LARGEST:
             raise ValueError(f"{str(path)!r} has more than {LARGEST} bytes, more than a report's numbers")
         text = path.read_bytes()
+        if text.lstrip()[:1] == b"<":
+            raise ValueError(f"{str(path)!r} is the page of a report; give its folder, or the {FILE} beside it")
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"there is no report at {str(place)!r}; give the folder that --out named, or its {FILE}"
@@ -123,6 +125,17 @@ def tables_of(record: Path) -> set[str]:
         return {name for name in names if Path(name).name == name and name.endswith(".csv")}
     except (OSError, ValueError, KeyError, TypeError, RecursionError, MemoryError):
         return set()
+
+
+def is_foreign(record: Path) -> bool:
+    """Whether there is a file of this name that no `implicitbias compare` of any version wrote."""
+    try:
+        written = json.loads(regular(record).read_text(encoding="utf-8"))
+        return not str(written["schema"]).startswith(SCHEMA.rpartition("/")[0])
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, MemoryError):
+        return True
 
 
 def to_csv(report: Findings) -> dict[str, str]:

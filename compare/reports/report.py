@@ -59,7 +59,7 @@ class Report(Findings):
     @classmethod
     def merge(cls, reports: Iterable[Report], title: str, *, notes: Iterable[str] = ()) -> Report:
         """One report of many, under one title; each note names its report. Raises ValueError when there is none."""
-        parts = [replace(part, notes=tuple(f"{part.title}: {note}" for note in part.notes)) for part in reports]
+        parts = [replace(part, notes=tuple(_named(note, part.title) for note in part.notes)) for part in reports]
         if not parts:
             raise ValueError("a merged report needs at least one report")
         joined = reduce(add, parts)
@@ -154,13 +154,20 @@ class Report(Findings):
         The files are written elsewhere and then renamed together, so that no reader meets half a file, and a process
         that is killed leaves the earlier report. Page and JSON say which run they are of.
 
-        Raises OSError when the folder cannot be written.
+        Raises OSError when the folder cannot be written, or its report.json is no report's.
         """
-        from compare.reports.records import FILE, tables_of
+        from compare.reports.records import FILE, is_foreign, tables_of
 
         place = Path(folder)
+        if is_foreign(place / FILE):
+            raise FileExistsError(f"{str(place / FILE)!r} is no report of implicitbias and stays; name another folder")
         place.mkdir(parents=True, exist_ok=True)
         page = place / "report.html"
         texts = {page.name: self.to_html(), FILE: self.to_json(), **self.to_csv()}
         write_files(place, texts, obsolete=lambda: tables_of(place / FILE))
         return page
+
+
+def _named(note: str, title: str) -> str:
+    """The note with the title before it, unless it names a report already: of that experiment, on its data."""
+    return note if note.startswith(title) else f"{title}: {note}"

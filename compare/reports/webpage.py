@@ -165,12 +165,15 @@ def paragraphs(text: str) -> list[tuple[str, str]]:
 def heading(section: Section) -> str:
     """The title without the name of the data, or of the experiment, where the group says that already.
 
+    What follows the experiment's name may be the data's, which keeps its letters.
+
     >>> heading(Section("wine: gradient descent", group="Max margin on wine"))
     'Gradient descent'
     """
     first, colon, rest = section.title.partition(": ")
-    known = section.group == first or section.group.endswith(f" on {first}")
-    return rest[:1].upper() + rest[1:] if colon and known else section.title
+    if colon and section.group.endswith(f" on {first}"):
+        return rest[:1].upper() + rest[1:]
+    return rest if colon and section.group == first else section.title
 
 
 def notes_of(report: Findings, group: str | None) -> list[str]:

@@ -15,6 +15,7 @@ import math
 import unicodedata
 
 from compare.reports.findings import Column, Value
+from compare.reports.verdict import Verdict
 
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 DEGREES_PER_RADIAN = 180.0 / math.pi
@@ -106,6 +107,8 @@ def cell(value: Value, column: Column) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Verdict):
+        return value.value
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, int) and not column.format:

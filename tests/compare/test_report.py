@@ -263,7 +263,7 @@ def test_numbers_as_people_read_them(value, text):
 
 def test_cells():
     assert cell(True, Column("a", "a")) == "yes"
-    assert cell(Verdict.CONFIRMED, Column("a", "a", format="verdict")) == "confirmed"
+    assert str(cell(Verdict.CONFIRMED, Column("a", "a", format="verdict"))) == "confirmed"  # and not its sentence
     assert cell(Verdict.NO_PREDICTION, Column("a", "a", format="verdict")) == "no prediction"
     assert cell(None, Column("a", "a")) == "–"
     assert cell(1000000, Column("a", "a")) == "1000000"
@@ -342,6 +342,27 @@ def test_a_report_takes_the_place_of_an_earlier_one_and_of_nothing_else(report, 
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
         [*shorter.to_csv(), "report.html", "report.json", "own.csv", "99-own.txt"]
     )
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}', "[]", "no JSON", '{"schema": "other/2"}'])
+def test_another_program_s_record_stays(report, tmp_path, text):
+    (tmp_path / "report.json").write_text(text)
+    with pytest.raises(FileExistsError, match="is no report of implicitbias and stays"):
+        report.write(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
+    assert (tmp_path / "report.json").read_text() == text
+
+
+def test_a_page_is_no_record_and_its_error_says_where_that_is(report, tmp_path):
+    page = report.write(tmp_path)
+    with pytest.raises(ValueError, match="is the page of a report; give its folder, or the report.json beside it"):
+        Report.load(page)
+
+
+def test_notes_name_their_report_once(report):
+    noted = replace(report, title="Max margin on wine", notes=("late",))
+    joined = Report.merge([Report.merge([noted], "Max margin")], "all")
+    assert joined.notes == ("Max margin on wine: late",)
 
 
 @pytest.mark.parametrize("tables", ['["../victim.csv"]', '["report.html"]', "[1]", "3", "null"])

@@ -334,7 +334,7 @@ def test_logarithmic_axes_have_several_labels_apart_from_each_other(ends):
 def test_a_heading_does_not_say_again_what_its_group_says():
     for title, group, shown in (
         ("wine, standardized: on the way", "Max margin on wine, standardized", "On the way"),
-        ("CNNs: digits", "CNNs", "Digits"),
+        ("CNNs: digits", "CNNs", "digits"),
         ("digits: on the way", "Max margin on wine", "digits: on the way"),
         ("Alone", "Alone", "Alone"),
     ):
