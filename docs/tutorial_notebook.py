@@ -15,7 +15,7 @@ def notebook(page: str) -> str:
 
     The page's tests hold that output. Links to other pages, which a notebook leaves behind, are their text alone.
     """
-    cells = []
+    cells: list[dict[str, Any]] = []
     for number, part in enumerate(re.split(r"^```pycon\n(.*?)^```\n", page, flags=re.MULTILINE | re.DOTALL)):
         cell = code(part.splitlines()) if number % 2 else prose(part)
         if cell["source"]:

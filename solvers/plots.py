@@ -79,10 +79,12 @@ def legend_below(axes: Any) -> None:
 
 
 def many_decades(axes: Any, values: Array) -> None:
-    """An axis across, linear around 0 and logarithmic far out: ticks at 0 and at powers of ten of both signs."""
+    """An axis across, linear around 0 and logarithmic far out: ticks at 0 and at powers of ten of the signs there."""
     from matplotlib.ticker import FixedLocator, FuncFormatter
 
     axes.set_xscale("asinh")
     powers = 10.0 ** np.arange(1 + np.ceil(np.log10(max(1.0, float(np.abs(values).max())))))
-    axes.xaxis.set_major_locator(FixedLocator([*-powers[::-1], 0.0, *powers]))
+    left = list(-powers[::-1]) if values.min() < 0 else []
+    axes.xaxis.set_major_locator(FixedLocator([*left, 0.0, *powers]))
+    axes.autoscale(axis="x")  # the room beside the data is that of this scale
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))

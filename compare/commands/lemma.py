@@ -12,6 +12,7 @@ from typing import Any
 import click
 import numpy as np
 
+from compare.commands.numbers import Integer
 from compare.commands.outcome import writable
 from solvers.whole_files import replacing
 
@@ -33,7 +34,7 @@ def drawable(ctx: click.Context, option: click.Parameter, path: Path | None) -> 
 @click.option("--b", "b", metavar="KERNEL", help="The second kernel.")
 @click.option("--more", multiple=True, metavar="KERNEL", help="A further kernel; may be given several times.")
 @click.option("--kernels", "rows", metavar="FILE", help="A file with one vector a row, any number of them.")
-@click.option("--dim", type=click.IntRange(1), help="D, the length of the circle (every D ≥ K if not given).")
+@click.option("--dim", type=Integer(1), help="D, the length of the circle (every D ≥ K if not given).")
 @click.option("--exact", is_flag=True, help="Read decimals as fractions and factor exactly, at any K.")
 @click.option("--channels", is_flag=True, help="The rows of a matrix are input channels, not those of an image.")
 @click.option(

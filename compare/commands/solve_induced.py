@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from compare.commands.numbers import Integer
 from compare.commands.outcome import WIDTH_OF_A_FILE, save_option
 from compare.data.arrays import read_array
 from compare.data.dataset import DataError
@@ -38,10 +39,8 @@ def kernel_sizes(ctx: click.Context, option: click.Parameter, text: str) -> tupl
     "--kernel", "kernels", required=True, metavar="K[,K…]", callback=kernel_sizes, help="Kernel sizes: 3, 1,2,4 or 3x3."
 )
 @click.option("--image-shape", metavar="HxW", help="The numbers are the pixels of an image, row by row.")
-@click.option(
-    "--in-channels", type=click.IntRange(1), default=1, show_default=True, help="R; the first axis for R > 1."
-)
-@click.option("--out-channels", type=click.IntRange(1), help="C; left out, the convex value of enough channels.")
+@click.option("--in-channels", type=Integer(1), default=1, show_default=True, help="R; the first axis for R > 1.")
+@click.option("--out-channels", type=Integer(1), help="C; left out, the convex value of enough channels.")
 @click.option("--tol", default=1e-9, show_default=True, help="Largest relative gap that counts as closed.")
 @click.option("--sdp", is_flag=True, help="Also solve the textbook semidefinite program, and reduce its rank.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, kernels, output weights and dual vector included.")

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from compare.commands.experiment import options_of
+from compare.commands.numbers import Number
 from compare.commands.outcome import WIDTH_OF_A_FILE, save_option, writable
 from compare.data.dataset import Dataset
 from compare.experiments.margin import MarginComparison
@@ -52,7 +53,7 @@ def csv_file(ctx: click.Context, option: click.Parameter, path: Path | None) -> 
 )
 @click.option(
     "--tol",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, min_open=True, max_open=True),
     default=1e-9,
     show_default=True,
     help="Largest relative certificate violation.",

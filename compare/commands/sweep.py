@@ -12,6 +12,7 @@ import click
 
 from compare.command_line import CONFIRMED, INTERRUPTED, NOT_REACHED
 from compare.commands.experiment import time_limit_option
+from compare.commands.numbers import Integer
 
 if TYPE_CHECKING:
     from compare.sweep.sweep import SweepResult
@@ -27,7 +28,7 @@ SOME_FAILED = 1
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the results; the same folder resumes.  [default: the plan's name without .toml]",
 )
-@click.option("--jobs", type=click.IntRange(min=1), help="Worker processes on this machine.  [default: all cores]")
+@click.option("--jobs", type=Integer(min=1), help="Worker processes on this machine.  [default: all cores]")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster instead: tcp://HOST:PORT of its scheduler.")
 @time_limit_option
 @click.option("--retry-failed", is_flag=True, help="Run again all cells that are stored as failed.")

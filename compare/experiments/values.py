@@ -50,6 +50,22 @@ class Interval:
         return low if math.isinf(self.high) else f"{low} and {high}"
 
 
+def integer(text: str) -> int:
+    """ "3"."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no integer") from None
+
+
+def number(text: str) -> float:
+    """ "0.01" or "inf"."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no number") from None
+
+
 def integers(text: str) -> tuple[int, ...]:
     """ "1,2,4" or "0-9" or both; each once."""
     numbers: list[int] = []
@@ -86,8 +102,8 @@ def sizes(text: str) -> tuple[int, ...]:
 
 FLAG = Kind("true or false", bool)
 SWITCH = Kind("true, false or None", bool)
-INTEGER = Kind("an integer", int)
-NUMBER = Kind("a number", float)
+INTEGER = Kind("an integer", integer)
+NUMBER = Kind("a number", number)
 TEXT = Kind("text", str)
 INTEGERS = Kind("integers", integers, several=True)
 NUMBERS = Kind("numbers", numbers, several=True)

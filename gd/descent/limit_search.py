@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,11 +30,15 @@ from solvers.arrays import Array
 from solvers.card import Card
 from solvers.certificate import certified
 from solvers.max_margin import max_margin
+from solvers.plots import axes_for, legend_below, many_decades
 from solvers.problem import MarginProblem
 from solvers.regularizers import Regularizer
 from solvers.separability import raise_if_not_separable
 from solvers.solution import Candidate, Certificate, Solution, Uniqueness
 from solvers.validation import check_problem, check_regularizer
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 CUTS = (0.0, 1e-3, 1e-2, 5e-2)
 """Loss weights below this part of the largest are taken for zero, in the order they are tried: the weight of a point
@@ -88,6 +92,28 @@ class OptimizerLimit(Card):
             return None
         found = self.trajectory.gap(self.regularizer)
         return float(found.lower[0, -1]), float(found.upper[0].min())
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw the bounds of the optimal value that the run proves, and the limit's; its margin where it has none.
+
+        Args:
+            axes: of matplotlib, to draw into; a new figure of pyplot's unless given.
+
+        Returns:
+            The axes: steps across, R(β) at unit margin in its own units upwards.
+        """
+        if self.bounds is None or self.certificate is None:
+            return self.trajectory.plot(axes)
+        chosen: Axes = axes_for(axes)
+        found, steps = self.trajectory.gap(self.regularizer), self.trajectory.steps
+        chosen.plot(steps, found.upper[0], "C0.-", label="the run, at unit margin")
+        chosen.plot(steps, found.lower[0], "C2.-", label="proved lower bound")
+        chosen.axhline(self.certificate.objective, color="C1", linestyle="--", label="the limit")
+        title = f"{self.trajectory.optimizer}, {self.status.name.lower()}"
+        chosen.set(xlabel="steps", ylabel=f"{self.regularizer} of β [units of R]", title=title, yscale="log")
+        many_decades(chosen, steps.astype(np.float64))
+        legend_below(chosen)
+        return chosen
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,10 +22,19 @@ from gd.descent.bounds import Bounds, LossWeights, bounds
 from gd.status import RunStatus
 from solvers.arrays import Array
 from solvers.card import Card
+from solvers.plots import axes_for, legend_below, many_decades
 from solvers.prediction import labels_of, scores
 from solvers.regularizers import Regularizer
 from solvers.regularizers.hyperbolic_entropy import HyperbolicEntropy
 from solvers.validation import check_regularizer
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_NAMED = 8
+"""Runs that a picture names."""
+SCALES = ("log", "linear")
+"""Of losses and of margins, upwards."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -188,6 +197,26 @@ class Trajectory(Card):
             gradient_change=float(self.gradient_change[run, last]),
             sign_locked=self.sign_locked[run],
         )
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw the normalized margin of each run over its steps; the loss where there is no margin.
+
+        Args:
+            axes: of matplotlib, to draw into; a new figure of pyplot's unless given.
+
+        Returns:
+            The axes: steps across; min margin at ‖w‖ = 1 in units of f, or L in its own, upwards.
+        """
+        chosen: Axes = axes_for(axes)
+        margins = bool(np.isfinite(self.margin).any())
+        for run, values in enumerate(self.margin if margins else np.exp(self.log_loss)):
+            chosen.plot(self.steps, values, ".-", label=f"run {run}")
+        label = "min margin at ‖w‖ = 1 [units of f]" if margins else f"{self.loss} loss"
+        chosen.set(xlabel="steps", ylabel=label, title=f"{self.optimizer}, {self.loss} loss", yscale=SCALES[margins])
+        many_decades(chosen, self.steps.astype(np.float64))
+        if 1 < self.runs <= MOST_NAMED:
+            legend_below(chosen)
+        return chosen
 
     def load(self, model: nn.Module, run: int = 0) -> nn.Module:
         """Copy the weights at the end of one run into a module of the same architecture, and return it."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from gd import Diagonal, FullyConnected, flow_limit
+from gd import Diagonal, FullyConnected, descend, flow_limit, optimizer_limit
 from solvers import (
     GaussianInit,
     kernel_interpolant,
@@ -30,6 +30,10 @@ KINDS = {
     "images of classes": lambda: max_margin(IMAGES, [0, 1, 2] * 2, "fourier"),
     "limit": lambda: flow_limit(Diagonal(5, 2, seed=0), X, y),
     "limit of classes": lambda: flow_limit(FullyConnected(5, 2, seed=0, outputs=3), X, CLASSES),
+    "run": lambda: descend(Diagonal(5, 2, seed=0), X, y, steps=300),
+    "runs": lambda: descend([FullyConnected(5, 2, seed=k) for k in range(3)], X, y, steps=300),
+    "run on the squared loss": lambda: descend(Diagonal(5, 2, seed=0), X, X[:, 0], loss="squared", steps=300),
+    "limit of an optimizer": lambda: optimizer_limit(FullyConnected(5, 1, seed=0), X, y),
     "path": lambda: regularization_path(X, y, [0.5, 1.0, 2.0], "l1"),
     "long path": lambda: regularization_path(X, y, [0.1, 1.0, 50.0], "l2"),
     "path of classes": lambda: regularization_path(X, CLASSES, [0.5, 1.0], "l2"),
@@ -61,7 +65,7 @@ def test_every_kind_has_title_labels_and_ticks(kind):
         assert len(seen) >= 2
 
 
-@pytest.mark.parametrize("kind", ["limit", "limit of classes", "spline", "kernel interpolant", "rich regime"])
+@pytest.mark.parametrize("kind", [k for k in KINDS if k.startswith(("limit", "runs", "spline", "kernel", "rich"))])
 def test_the_legend_covers_no_point_of_the_data(kind):
     _, axes = drawn(kind)
     box = axes.get_legend().get_window_extent()
@@ -69,6 +73,12 @@ def test_the_legend_covers_no_point_of_the_data(kind):
     for line in dots:
         places = axes.transData.transform(np.column_stack(line.get_data()))
         assert not any(box.contains(*place) for place in places)
+
+
+@pytest.mark.parametrize("kind", ["run", "runs", "run on the squared loss", "limit of an optimizer"])
+def test_steps_are_not_negative(kind):
+    _, axes = drawn(kind)
+    assert axes.get_xlim()[0] > -0.5
 
 
 @pytest.mark.parametrize("kind", ["coefficients", "classes", "image", "images of classes"])

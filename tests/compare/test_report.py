@@ -355,7 +355,7 @@ def test_another_program_s_record_stays(report, tmp_path, text):
 
 def test_a_page_is_no_record_and_its_error_says_where_that_is(report, tmp_path):
     page = report.write(tmp_path)
-    with pytest.raises(ValueError, match="is the page of a report; give its folder, or the report.json beside it"):
+    with pytest.raises(ValueError, match="is the page of a report; give its folder"):
         Report.load(page)
 
 
