@@ -29,7 +29,7 @@ from solvers.algorithms.spectral_ball import NuclearBall
 from solvers.arrays import Array
 from solvers.conv_kernel.lags import KernelLags
 from solvers.conv_kernel.margin import NetworkCandidate, kernel_max_margin, network_candidate, network_of
-from solvers.conv_kernel.network import full_width_kernel
+from solvers.conv_kernel.network import full_width_kernel, shaped_kernels
 from solvers.conv_kernel.path import kernel_dual_norm
 from solvers.conv_kernel.value import InducedRegularizer, attained
 from solvers.regularizers.exponent import in_range
@@ -196,8 +196,17 @@ class ConvKernel(Regularizer):
     def _scaled(self, problem: MarginProblem, plain: Candidate) -> NetworkCandidate:
         """K = 1 and R = 1: the network scales the input, and the problem is that of ‖β‖₂."""
         geometry = self.geometry(problem.shape)
-        hat = geometry.fourier(plain.beta)[0]
-        return network_candidate(problem, geometry, np.ones((1, 1)), hat, plain.dual, 1, dict(plain.stats))
+        length = float(np.linalg.norm(plain.beta))
+        half = np.sqrt(geometry.D) * length
+        return NetworkCandidate(
+            plain.beta,
+            plain.dual,
+            dict(plain.stats),
+            objective=2.0 * half,
+            kernels=shaped_kernels(geometry, np.array([[np.sqrt(half)]])),
+            output_weights=(plain.beta * (np.sqrt(half) / length)).reshape(-1, *geometry.grid),
+            rank=1,
+        )
 
     def interpolate(self, problem: InterpolationProblem) -> Found:
         geometry = self.geometry(problem.shape)

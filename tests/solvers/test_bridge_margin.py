@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 from sklearn.datasets import load_digits
 
 from solvers import L2, Bridge, BridgeSolution, FourierBridge, Status, Uniqueness, certify, max_margin
@@ -277,3 +278,21 @@ def test_sparser_than_l1_and_sparser_with_depth_on_a_planted_problem() -> None:
     y = np.sign(X @ teacher)
     sizes = [max_margin(X, y, Bridge(2 / depth)).certificate.support_size for depth in (2, 3, 4)]
     assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize("p", [0.95, 0.99, 0.999])
+def test_every_start_ends_at_a_stationary_point_of_zeros_and_ones(p: float) -> None:
+    """Where p is near 1, or inputs are integers, many rows are nearly active; the ℓ1 optimum bounds the value."""
+    rng = np.random.default_rng(0)
+    X, y = (rng.random((40, 120)) < 0.3).astype(np.float64), rng.choice([-1.0, 1.0], 40)
+    solution = max_margin(X, y, Bridge(p), n_starts=4)
+    assert solution.status is Status.STATIONARY
+    assert solution.stats["stationary"] == 4
+    beta, alpha = solution.beta, solution.dual
+    held = beta != 0
+    # eq. (13) and the linear program of its tangent, which HiGHS solves: no feasible β′ on the support is below it
+    slope = p * np.abs(beta[held]) ** (p - 1.0)
+    A = y[:, None] * X[:, held]
+    np.testing.assert_allclose(A.T @ alpha / (alpha.sum() / (slope @ np.abs(beta[held]))), slope * np.sign(beta[held]))
+    program = linprog(np.tile(slope, 2), A_ub=-np.hstack([A, -A]), b_ub=-np.ones(40))
+    assert program.fun == pytest.approx(slope @ np.abs(beta[held]), rel=1e-9)

@@ -22,6 +22,17 @@ def test_one_tap_is_l2_and_full_width_is_fourier_l1():
     assert max_margin(images, y, ConvKernel((5, 4))).objective == pytest.approx(expected, rel=2e-9)
 
 
+@pytest.mark.parametrize("sizes", [1.0, 10.0 ** np.arange(-3, 3), 1e30])
+def test_the_network_of_one_tap_is_that_of_l2_to_its_accuracy(sizes):
+    X, y = data(3, 5, (6,))
+    plain, found = max_margin(X * sizes, y, L2()), max_margin(X * sizes, y, ConvKernel(1))
+    assert found.status is Status.OPTIMAL
+    np.testing.assert_array_equal(found.beta, plain.beta)
+    assert found.objective == pytest.approx(2 * 6**0.5 * plain.objective, rel=1e-15)
+    outputs = found.output_weights[0] * found.kernels[0, 0] / 6**0.5  # f(x) = ⟨v, u ⋆ x⟩/√D
+    np.testing.assert_allclose(outputs, found.beta, rtol=1e-14)
+
+
 CASES = [
     ((10,), ConvKernel(3)),
     ((9,), ConvKernel(7)),
