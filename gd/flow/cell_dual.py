@@ -21,6 +21,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
 from scipy.optimize import nnls
 
 from gd.flow.cell import Cell, Mask
@@ -30,6 +32,7 @@ from solvers.arrays import Array
 STEPS = 40
 REFINEMENTS = 4
 LARGEST_REFINEMENT = 0.1  # of the largest λ and r: a larger change is no matter of rounding
+INSIDE = 1e-14  # of ‖x_n‖‖g_j‖: a wall that a projection is behind by less is met
 FAR = 0.5  # of the largest ‖v_j‖: units below it are not looked at
 HALVINGS = 4
 FLAT = 1e-12  # of the mean curvature: directions in which the multipliers are free then stay where they are
@@ -60,24 +63,43 @@ class Pull:
         return float(self.lam.sum())
 
 
-def pull(cell: Cell, lam: Array) -> Pull | None:
-    """The shortest forces at λ; None where all of them vanish, so that (3) is unbounded, or one is not found."""
+def pull(cell: Cell, lam: Array, before: Pull | None = None) -> Pull | None:
+    """The shortest forces at λ; None where all of them vanish, so that (3) is unbounded, or one is not found.
+
+    Where `before` is given, its faces of the cones are tried first.
+    """
     g = (cell.coefficients * lam[:, None]).T @ cell.X
-    longest = np.linalg.norm(g, axis=1)
+    longest, sides = np.linalg.norm(g, axis=1), cell.sides
     mu, v, length, top = np.zeros_like(cell.coefficients), g.copy(), np.zeros(len(g)), 0.0
     for j in np.argsort(-longest):
         if longest[j] <= FAR * top:
             break
-        side = cell.sides[:, j]
+        walls = cell.X * sides[:, [j]]
+        known = None if before is None else _on_face(walls, g[j], np.flatnonzero(before.mu[:, j]))
         try:
-            mu[:, j], length[j] = nnls(cell.X.T * side, -g[j], maxiter=30 * len(side))
+            mu[:, j] = nnls(walls.T, -g[j], maxiter=30 * len(walls))[0] if known is None else known
         except RuntimeError:  # too many iterations, on rows that rounding makes dependent
             return None
-        v[j] += cell.X.T @ (side * mu[:, j])
+        v[j] += walls.T @ mu[:, j]
+        length[j] = np.linalg.norm(v[j])
         top = max(top, float(length[j]))
     if top <= 1e-12 * longest.max(initial=0.0) or not lam.max() > 0:
         return None
     return Pull(lam / top, mu / top, v / top, length / top)
+
+
+def _on_face(walls: Array, g: Array, face: NDArray[np.intp]) -> Array | None:
+    """The multipliers (N,) of the projection of g onto {v : walls v ≥ 0}, if it lies on this face of the cone."""
+    rows, mu = walls[face], np.zeros(len(walls))
+    if face.size:
+        _, found, failed = lapack.dposv(rows @ rows.T, -(rows @ g))
+        if failed or not found.min() > 0:
+            return None
+        mu[face] = found
+    z = walls @ (g + rows.T @ mu[face])
+    lengths = np.linalg.norm(walls, axis=1) * np.linalg.norm(g)
+    outside = np.where(mu > 0, np.abs(z), -z) > INSIDE * lengths
+    return None if outside.any() else mu
 
 
 def maximize(cell: Cell, lam: Array, r: Array) -> tuple[Pull, Array] | None:
@@ -91,7 +113,7 @@ def maximize(cell: Cell, lam: Array, r: Array) -> tuple[Pull, Array] | None:
         if solved is None:
             return None
         change, r, working = solved
-        trials = (pull(cell, _without_dust(at.lam + 0.5**k * change)) for k in range(HALVINGS + 1))
+        trials = (pull(cell, _without_dust(at.lam + 0.5**k * change), at) for k in range(HALVINGS + 1))
         length, trial = next(
             ((0.5**k, one) for k, one in enumerate(trials) if one is not None and one.value > at.value), (0.0, None)
         )

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from gd import FlowStatus, flow_limit
+from gd.flow import cell_dual
 from gd.flow.cell import Cell, assembled
-from gd.flow.cell_dual import maximize
+from gd.flow.cell_dual import maximize, pull
 from gd.flow.cell_program import cell_optimum, solve
 from gd.flow.quadratic_program import quadratic_program
 from gd.flow.sliding import SlidingMap
@@ -105,6 +106,34 @@ def test_multipliers_far_from_the_optimum_are_a_start_as_well() -> None:
     dual = maximize(cell, lonely, np.ones(10))  # in which all other points must join
     assert dual is not None
     np.testing.assert_allclose(dual[0].value, expected.value, rtol=1e-9)
+
+
+@pytest.mark.parametrize("copies", [False, True])
+def test_forces_from_faces_known_before_are_those_from_none(monkeypatch: pytest.MonkeyPatch, copies: bool) -> None:
+    cell, _ = random_cell(3, 12, 10, 4)
+    if copies:  # faces whose rows depend on each other
+        cell = replace(cell, X=np.vstack([cell.X[:6], 2.0 * cell.X[:6]]), on=np.vstack([cell.on[:6], cell.on[:6]]))
+    rng = np.random.default_rng(0)
+    lam = rng.random(12)
+    expected, near = pull(cell, lam), pull(cell, lam * (1.0 + 1e-2 * rng.random(12)))
+    assert expected is not None
+    assert near is not None
+    wrong = replace(near, mu=rng.random(near.mu.shape) * (rng.random(near.mu.shape) < 0.3))
+    for before in (near, wrong, replace(near, mu=0.0 * near.mu)):
+        found = pull(cell, lam, before)
+        assert found is not None
+        np.testing.assert_allclose(found.v, expected.v, atol=1e-12)
+        np.testing.assert_allclose(found.length, expected.length, atol=1e-12)
+        pulled = (cell.coefficients * found.lam[:, None] + found.mu * cell.sides).T @ cell.X
+        np.testing.assert_allclose(pulled, found.v, atol=1e-12)
+        assert found.mu.min() >= 0.0
+
+    def by_none(*_: object, **__: object) -> None:
+        raise AssertionError("a projection whose face is known was looked for")
+
+    monkeypatch.setattr(cell_dual, "nnls", by_none)
+    if not copies:
+        assert pull(cell, lam, expected) is not None
 
 
 def test_the_optimum_and_its_multipliers_satisfy_the_conditions_and_moved_ones_do_not() -> None:
