@@ -14,6 +14,12 @@ from gd.status import FlowStatus
 from solvers.arrays import Array
 from solvers.solution import Certificate
 
+PATIENT = (1.0, 200)
+"""Steps that may follow after the limit was found, until the direction is final: of those before, and at least."""
+PATIENCE = dict.fromkeys((Reached.IN_THE_CELL, Reached.CLOSING_IN), (0.5, 50))
+"""The same where units that die keep the direction from becoming final: the flow is watched for as long."""
+OVERDUE = 1.1  # times the ln‖w‖ of the next look: as long is waited for a step after which a limit can be looked for
+
 
 @dataclass(frozen=True)
 class Direction:
@@ -48,6 +54,26 @@ class Course:
         self.last_step = 0  # after it a row whose limit was found is reported as it is
         self._theta: Tensor | None = None
         self._margin = np.nan
+
+    @property
+    def watched(self) -> bool:
+        """Whether a limit was found that the next look may find to be none."""
+        return self.found is not None and self.found.reached in PATIENCE
+
+    def due(self, log_norm: float, *, settling: bool, ends: bool) -> bool:
+        """Whether to look now.
+
+        A step that meets a kink can leave weights p that hold nothing. A look after it tells nothing of a limit that
+        was found before, so it waits for the next steps.
+
+        Args:
+            log_norm: ln‖w‖.
+            settling: whether a limit can be looked for.
+            ends: whether all steps are taken that were to follow a limit.
+        """
+        if not self.watched:
+            return log_norm >= self.next_look
+        return log_norm >= OVERDUE * self.next_look or (settling and (ends or log_norm >= self.next_look))
 
     def look(self, theta: Tensor, log_norm: float, margin: float) -> None:
         """Measure how far direction and margin have moved since the last look; say when to look again."""

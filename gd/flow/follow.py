@@ -15,14 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gd.flow.course import Course, Direction, Found
+from gd.flow.course import PATIENCE, PATIENT, Course, Direction, Found
 from gd.flow.growth import growth
 from gd.flow.integration import SMALLEST_STEP, Flow
 from gd.flow.kkt import KKT, StationaryPoint, kkt_of_force
 from gd.flow.limit import Integrated, Limit
 from gd.flow.margin_map import MarginMap
 from gd.flow.recorder import Recorder
-from gd.flow.second_order import WeightSpacePoint
+from gd.flow.second_order import STATIONARY, WeightSpacePoint
 from gd.flow.termination import CERTIFIABLE, Reached, Termination
 from gd.networks.declaration import declared
 from gd.status import FlowStatus
@@ -43,15 +43,11 @@ HELD_OPEN = 10.0
 the temperature alone. (Measured: 1.1 to 7 where nothing else does; 1000 and more while a coefficient regrows.)"""
 GROWING = 1e-6  # relative: a dual constraint violated by more is no rounding of the polished multipliers (1e-12)
 ABSENT = 1e-9  # of the largest coefficient, as in certificates: below, a coefficient is not in the support
-AT_REST = 1e-5  # distance from a point at which a sign-locked flow counts as being there for good
+LOCKED = 1e-5  # distance from a point at which a sign-locked flow counts as being there for good
 SETTLED = 1e-6
 """Radians turned while ln‖w‖ grew by a quarter, below which the integrated direction is final. (Measured: the rounding
 of p at the lowest temperature, 1e-16/1e-8, leaves 1e-8 of it.)"""
-PATIENT = (1.0, 200)
-"""Steps that may follow after the limit was found, until the direction is final: of those before, and at least."""
 TOLD = 1.0  # seconds between calls of `progress`, at most
-PATIENCE = dict.fromkeys((Reached.IN_THE_CELL, Reached.CLOSING_IN), (0.5, 50))
-"""The same where units that die keep the direction from becoming final: the flow is watched for as long."""
 OPEN_GAP = 1e-5  # above it a gap is no matter of temperature or rounding: R is not what this network minimizes
 
 
@@ -91,7 +87,7 @@ class Run:
             accepted = flow.advance()
             self.recorder.keep(flow, rows, accepted)
             separated = flow.separated
-            due = accepted & separated & (flow.log_norm >= [courses[row].next_look for row in rows])
+            due = accepted & separated & [self._due(flow, i, courses[row]) for i, row in enumerate(map(int, rows))]
             ended = [i for i in map(int, np.flatnonzero(due)) if self._ends(flow, i, int(rows[i]), courses[rows[i]])]
             spent = (flow.step < SMALLEST_STEP * flow.tau) | (flow.log_norm > LARGEST_LOG_NORM)
             # a sample on which every unit is dead has no gradient: its margin stays, and time runs out
@@ -113,6 +109,16 @@ class Run:
                 told = time.monotonic()
         return [limits[row] for row in range(len(self.locked))]
 
+    def _due(self, flow: Flow, i: int, course: Course) -> bool:
+        """Whether row i is to be looked at now."""
+        settling = not course.watched or self._settling(flow, i)
+        ends = self.settle is None and flow.steps[i] >= course.last_step
+        return course.due(float(flow.log_norm[i]), settling=settling, ends=ends)
+
+    def _settling(self, flow: Flow, i: int) -> bool:
+        """Whether a limit is worth looking for."""
+        return bool(flow.residual()[i] <= self.mapping.settling)
+
     def _ends(self, flow: Flow, i: int, row: int, course: Course) -> bool:
         """Look at row i: whether its limit is found and its direction is final."""
         log_norm, steps = float(flow.log_norm[i]), int(flow.steps[i])
@@ -130,8 +136,7 @@ class Run:
 
     def _limit_of(self, flow: Flow, i: int, row: int, course: Course) -> Found | None:
         """The limit of row i, if the termination test is passed: at a polished point, else by the flow's own gap."""
-        residual = flow.residual()[i]
-        if residual > self.mapping.settling:
+        if not self._settling(flow, i):
             return None
         carried = None if flow.carried is None else flow.carried[i]
         points = self.mapping.polished(
@@ -143,7 +148,7 @@ class Run:
                 and (found := self._accepted(flow, i, row, point, course.turned)) is not None
             ):
                 return found
-        if not self.mapping.convex or residual > CERTIFIABLE:
+        if not self.mapping.convex or flow.residual()[i] > CERTIFIABLE:
             return None
         own = self._own(flow, i)
         if own.gap is not None and own.gap <= self.tol:
@@ -185,8 +190,8 @@ class Run:
         if proved:
             return Found(there, FlowStatus.OPTIMAL, reached)
         if self.mapping.convex and there.gap is not None:
-            at_rest = float(torch.linalg.vector_norm(point.theta - theta)) < AT_REST
-            if at_rest and self._kept_by_locks(row, there):
+            there_for_good = float(torch.linalg.vector_norm(point.theta - theta)) < LOCKED
+            if there_for_good and self._kept_by_locks(row, there):
                 return Found(there, FlowStatus.LOCKED, reached)
             # no such point is the limit if R is what it is said to be: if it is not, the network itself must show it
             if turned > SETTLED or there.gap <= OPEN_GAP or self._growth(flow, i) > OPEN_GAP:
@@ -228,7 +233,7 @@ class Run:
     def _not_found(self, flow: Flow, i: int, own: Direction, growth: float, *, given_up: bool) -> Found:
         if not flow.separated[i]:
             status = FlowStatus.NOT_SEPARATED if given_up else FlowStatus.UNFINISHED
-        elif own.gap is not None and own.gap > self.tol and own.kkt.relative < AT_REST and growth > OPEN_GAP:
+        elif own.gap is not None and own.gap > self.tol and own.kkt.relative < STATIONARY and growth > OPEN_GAP:
             status = FlowStatus.SADDLE
         else:
             status = FlowStatus.UNFINISHED

@@ -53,7 +53,7 @@ BROUGHT_BACK = 1e-2
 """Of a step that lowers the soft margin: the length of the one after it. (Measured with one column scaled by 1e6: at
 0.01 it helped in 254 of 254 cases, at 0.1 in 265 of 379.)"""
 SMALLEST_STEP = 1e-14
-AT_REST = LOWEST_ON_DEMAND
+NO_FORCE = LOWEST_ON_DEMAND
 """Of the margins' gradients: a force that moves θ by about its length in 10¹² units of time, as long as a flow without
 a positive margin is followed. Data of relative margin 1e-10 still have more force than that."""
 LEAST_FORCE = 1e-250
@@ -141,7 +141,7 @@ class Flow:
     def at_rest(self) -> NDArray[np.bool_]:
         """Whether so little is left of the force, (B,), that it leads nowhere: the loss is at a critical point, or all
         but at one, as where the force falls like 1/τ."""
-        return np.asarray(np.linalg.norm(self.force().cpu().numpy(), axis=1) <= AT_REST * self.size)
+        return np.asarray(np.linalg.norm(self.force().cpu().numpy(), axis=1) <= NO_FORCE * self.size)
 
     def cool(self, row: int) -> None:
         """Let the temperature of one row fall ten times lower, down to `LOWEST_ON_DEMAND`."""

@@ -41,7 +41,7 @@ FLAT = 1e-6
 WITH_MULTIPLIER = 1e-6  # of the largest multiplier
 ACTIVE = 1e-7  # relative distance from the smallest margin, as `Limit.active`
 DEPENDENT = 1e-8  # relative singular values of what spans no direction of its own
-AT_REST = 1e-5  # relative KKT residual above which there is no stationary point to speak of
+STATIONARY = 1e-5  # relative KKT residual above which there is no stationary point to speak of
 LARGEST = 2000
 """Weights up to which H is formed. There its eigenvalues take 4 s."""
 
@@ -128,7 +128,10 @@ class WeightSpacePoint:
     def second_order(self) -> SecondOrder:
         """The conditions, from all eigenvalues of H along the constraints."""
         theta = self.mapping.real_coordinates(self.theta)
-        if not (self.status.converged and self.mapping.smooth and theta.numel() <= LARGEST) or self.residual > AT_REST:
+        if (
+            not (self.status.converged and self.mapping.smooth and theta.numel() <= LARGEST)
+            or self.residual > STATIONARY
+        ):
             return NOT_KNOWN
         p = torch.as_tensor(self.multipliers, dtype=torch.float64, device=theta.device)
 

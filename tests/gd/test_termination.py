@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from gd import Convolutional, Diagonal, Exponential, FlowStatus, Reached, Squared, flow_limit
+from gd.flow.course import Course, Direction, Found
+from gd.flow.kkt import KKT
 from gd.flow.map_choice import margin_map
 from gd.flow.module_map import ModuleMap
 from gd.flow.product_map import ProductMap
@@ -89,6 +91,22 @@ def test_a_margin_that_closes_in_three_times(
     found = [termination.closing_in(0, m, point) for m, point in zip(margins, points, strict=True)]
     assert found[-1] is expected
     assert not any(found[:-1])
+
+
+@pytest.mark.parametrize("reached", list(Reached))
+def test_a_limit_is_looked_at_again_after_a_step_that_settles(reached: Reached) -> None:
+    course = Course()
+    course.look(torch.ones(1), 100.0, 1.0)  # again at 125
+    assert not course.due(124.0, settling=True, ends=True)  # nothing was found that could end
+    course.found = Found(
+        Direction(torch.ones(1), np.ones(1), KKT(0.0, 0.0, 1.0, 1.0), None, None), FlowStatus.STATIONARY, reached
+    )
+    watched = reached in (Reached.IN_THE_CELL, Reached.CLOSING_IN)
+    assert course.due(110.0, settling=True, ends=True) == watched
+    assert not course.due(110.0, settling=False, ends=True)
+    assert course.due(126.0, settling=True, ends=False)
+    assert course.due(126.0, settling=False, ends=False) != watched  # its next step tells more,
+    assert course.due(140.0, settling=False, ends=False)  # but is not waited for for ever
 
 
 def test_a_limit_carries_the_integrated_direction_and_its_own_certificate() -> None:
