@@ -108,19 +108,24 @@ class UnitTangent:
     F: Array
     whole_gram: Array
     """JJᵀ along the walls, with what rounding leaves of gradients that are across them, (N, N)."""
+    off: Array
+    """The part of the units that is across their walls, (H, r)."""
 
     @classmethod
     def of(cls, data: Data, known: UnitWalls, at: Units, z: Array, sliding: Mask, on: Mask) -> UnitTangent:
         """For these states (N, H)."""
         walls, A, F = known.of(sliding), *_gradients(data, at, z, sliding, on)
-        return cls(data, at, z, sliding, on, walls, A, F, walls.gram(A, F, data.XX))
+        return cls(data, at, z, sliding, on, walls, A, F, walls.gram(A, F, data.XX), at.W - walls.along(at.W))
 
     def changed(self, known: UnitWalls, sliding: Mask, on: Mask) -> UnitTangent:
         """For other states (N, H), by what changes of the units whose states do."""
         walls, A, F = known.of(sliding), *_gradients(self.data, self.at, self.z, sliding, on)
         units = np.flatnonzero(((sliding != self.sliding) | (on != self.on)).any(axis=0))
         less, more = self.walls.gram(self.A, self.F, self.data.XX, units), walls.gram(A, F, self.data.XX, units)
-        return replace(self, sliding=sliding, on=on, walls=walls, A=A, F=F, whole_gram=self.whole_gram + (more - less))
+        off = self.off.copy()
+        off[units] = self.at.W[units] - walls.along(self.at.W[units], units)
+        gram = self.whole_gram + (more - less)
+        return replace(self, sliding=sliding, on=on, walls=walls, A=A, F=F, whole_gram=gram, off=off)
 
     @cached_property
     def gram(self) -> Array:
@@ -141,8 +146,7 @@ class UnitTangent:
         """The margins of a step with the stretch a, less what p adds, (N,)."""
         margins = (1.0 - others * a) * (self.F @ self.at.a)
         if self.walls.kink_unit.size:
-            off = self.at.W - self.walls.along(self.at.W)
-            margins -= (self.A * (self.data.X @ off.T)).sum(1)
+            margins -= (self.A * (self.data.X @ self.off.T)).sum(1)
         return np.asarray(margins)
 
     def trial(self, p: Array, h: float, moved: Array, before: Array, tried: Mask) -> Trial:

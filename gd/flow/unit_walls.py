@@ -42,6 +42,11 @@ class _Unit:
     inverse: Array
     """(k, r): v ↦ the multipliers κ with v − Σ_k κ_k x_k along the walls."""
 
+    @classmethod
+    def free(cls, N: int, r: int) -> _Unit:
+        """That slides along nothing."""
+        return cls(np.zeros((0, r)), True, np.zeros((0, N)), np.zeros((0, r)))
+
 
 @dataclass(frozen=True)
 class Walls:
@@ -53,8 +58,7 @@ class Walls:
     """(H, b, r), orthonormal rows."""
     across: Mask
     """Whether a unit's basis spans the walls' normals; else what is along the walls, (H,)."""
-    images: Array
-    """⟨basis, x_n⟩ (H, b, N)."""
+    units: tuple[_Unit, ...]
     inverse: Array
     """(H, k, r)."""
     kink_unit: Numbers
@@ -67,14 +71,14 @@ class Walls:
     def none(cls, N: int, H: int, r: int) -> Walls:
         """Of units that slide along nothing."""
         numbers = np.zeros(0, dtype=np.intp)
-        padded = (np.zeros((H, 0, size)) for size in (r, N, r))
-        basis, images, inverse = padded
-        return cls(np.zeros((N, H), dtype=bool), basis, np.ones(H, dtype=bool), images, inverse, *3 * (numbers,))
+        units, padded = (_Unit.free(N, r),) * H, np.zeros((H, 0, r))
+        return cls(np.zeros((N, H), dtype=bool), padded, np.ones(H, dtype=bool), units, padded, *3 * (numbers,))
 
-    def along(self, v: Array) -> Array:
-        """v (H, r) projected onto the units' walls."""
-        spanned = ((self.basis @ v[:, :, None]).mT @ self.basis)[:, 0]
-        return np.asarray(np.where(self.across[:, None], v - spanned, spanned))
+    def along(self, v: Array, units: Numbers | slice = slice(None)) -> Array:
+        """v (H, r), of these units, projected onto their walls."""
+        basis = self.basis[units]
+        spanned = ((basis @ v[:, :, None]).mT @ basis)[:, 0]
+        return np.asarray(np.where(self.across[units, None], v - spanned, spanned))
 
     def multipliers(self, v: Array) -> Array:
         """κ (K,) with v − Σ κ_k x_k along the walls."""
@@ -87,7 +91,8 @@ class Walls:
 
     def squares(self, points: Numbers, units: Numbers, lengths: Array) -> Array:
         """‖P_j x_n‖² of points n and units j, (K,) each, from all ‖x_n‖² (N,)."""
-        spanned = (self.images[units, :, points] ** 2).sum(1)
+        images = (self.units[j].images[:, n] for j, n in zip(units.tolist(), points.tolist(), strict=True))
+        spanned = np.array([image @ image for image in images])
         return np.asarray(np.where(self.across[units], lengths[points] - spanned, spanned))
 
     def gram(self, A: Array, F: Array, XX: Array, units: Numbers | None = None) -> Array:
@@ -100,10 +105,10 @@ class Walls:
         whole = A[:, chosen[across]]
         total = XX * (whole @ whole.T) + F[:, chosen] @ F[:, chosen].T
         for some, sign in ((chosen[across], -1.0), (chosen[~across], 1.0)):
-            images = self.images[some]
-            images *= A.T[some, None, :]
-            rows = images.reshape(-1, A.shape[0])
-            total += sign * (rows.T @ rows)
+            if some.size:
+                images = [self.units[j].images for j in some.tolist()]
+                rows = np.concatenate(images) * np.repeat(A.T[some], [len(image) for image in images], axis=0)
+                total += sign * (rows.T @ rows)
         return np.asarray(total)
 
 
@@ -121,17 +126,19 @@ class UnitWalls:
         changed = np.flatnonzero((sliding != last.sliding).any(axis=0))
         if not changed.size:
             return last
-        units = [self._unit(sliding[:, j]) for j in changed]
-        across = last.across.copy()
-        across[changed] = [one.across for one in units]
+        new = [self._unit(sliding[:, j]) for j in changed]
+        across, units = last.across.copy(), list(last.units)
+        across[changed] = [one.across for one in new]
+        for j, one in zip(changed.tolist(), new, strict=True):
+            units[j] = one
         kink_unit, kink_point = np.nonzero(sliding.T)
         counts = sliding.sum(axis=0)
         self._last = Walls(
             sliding=sliding.copy(),
-            basis=_replaced(last.basis, changed, [one.basis for one in units]),
+            basis=_replaced(last.basis, changed, [one.basis for one in new]),
             across=across,
-            images=_replaced(last.images, changed, [one.images for one in units]),
-            inverse=_replaced(last.inverse, changed, [one.inverse for one in units]),
+            units=tuple(units),
+            inverse=_replaced(last.inverse, changed, [one.inverse for one in new]),
             kink_unit=kink_unit,
             kink_point=kink_point,
             place=np.arange(kink_unit.size) - (np.cumsum(counts) - counts)[kink_unit],
@@ -150,7 +157,7 @@ class UnitWalls:
     def _found(self, points: Numbers) -> _Unit:
         r = self._X.shape[1]
         if not points.size:
-            return _Unit(np.zeros((0, r)), True, np.zeros((0, len(self._X))), np.zeros((0, r)))
+            return _Unit.free(len(self._X), r)
         lengths = self._lengths[points, None]
         Q, rank, inverse = _factored(self._X[points] / lengths)
         across = 2 * rank <= r
