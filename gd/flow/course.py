@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,7 +61,7 @@ class Course:
         """Whether a limit was found that the next look may find to be none."""
         return self.found is not None and self.found.reached in PATIENCE
 
-    def due(self, log_norm: float, *, settling: bool, ends: bool) -> bool:
+    def due(self, log_norm: float, ends: bool, settling: Callable[[], bool]) -> bool:
         """Whether to look now.
 
         A step that meets a kink can leave weights p that hold nothing. A look after it tells nothing of a limit that
@@ -68,12 +69,12 @@ class Course:
 
         Args:
             log_norm: ln‖w‖.
-            settling: whether a limit can be looked for.
             ends: whether all steps are taken that were to follow a limit.
+            settling: whether a limit can be looked for.
         """
-        if not self.watched:
-            return log_norm >= self.next_look
-        return log_norm >= OVERDUE * self.next_look or (settling and (ends or log_norm >= self.next_look))
+        if not (log_norm >= self.next_look or (ends and self.watched)):
+            return False
+        return not self.watched or log_norm >= OVERDUE * self.next_look or settling()
 
     def look(self, theta: Tensor, log_norm: float, margin: float) -> None:
         """Measure how far direction and margin have moved since the last look; say when to look again."""

@@ -111,9 +111,8 @@ class Run:
 
     def _due(self, flow: Flow, i: int, course: Course) -> bool:
         """Whether row i is to be looked at now."""
-        settling = not course.watched or self._settling(flow, i)
         ends = self.settle is None and flow.steps[i] >= course.last_step
-        return course.due(float(flow.log_norm[i]), settling=settling, ends=ends)
+        return course.due(float(flow.log_norm[i]), ends, lambda: self._settling(flow, i))
 
     def _settling(self, flow: Flow, i: int) -> bool:
         """Whether a limit is worth looking for."""

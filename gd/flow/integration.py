@@ -36,7 +36,7 @@ from torch import Tensor
 from gd.flow.explicit_step import explicit_steps
 from gd.flow.implicit_weights import SILENT, explicit_weights, forceful
 from gd.flow.loss_weights import FlowWeights
-from gd.flow.margin_map import LARGEST_STRETCH, Local, MarginMap, Step
+from gd.flow.margin_map import Local, MarginMap, Step
 from solvers.arrays import Array
 
 LOWEST_TEMPERATURE = 1e-8  # in units of the margins' gradients: below it steps can fail before the path has settled
@@ -185,7 +185,9 @@ class Flow:
         cold = self.lowest_temperature >= T
         # long steps of a row colder than usual would leave p in the rounding of h·g over T
         usual = self.lowest >= LOWEST_TEMPERATURE
-        implicit = cold & usual & self.mapping.can_be_implicit & (self.residual() < SETTLED)
+        implicit = cold & usual & self.mapping.can_be_implicit
+        if implicit.any():
+            implicit &= self.residual() < SETTLED
         whole = self.local.solve(h, T, self.weights, self.loss, implicit)
         first = self.local.solve(h / 2, T, self.weights, self.loss, implicit)
         once, half = self.theta + whole.move, self.theta + first.move
@@ -195,7 +197,7 @@ class Flow:
         error = torch.linalg.vector_norm(_unit(once) - _unit(twice), dim=1).cpu().numpy()
         move = torch.linalg.vector_norm(twice - self.theta, dim=1).cpu().numpy()
         solved = whole.converged & first.converged & last.converged & np.isfinite(error) & np.isfinite(move)
-        largest = np.where(cold, LARGEST_STRETCH, LARGEST_MOVE)
+        largest = np.where(cold, self.mapping.largest_stretch, LARGEST_MOVE)
         with np.errstate(divide="ignore"):
             tolerance = np.where(implicit, LATE_TOLERANCE, 1.0) * self.tolerance
             # a free move grows faster than h, so its bound is approached by square roots

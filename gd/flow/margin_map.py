@@ -108,6 +108,8 @@ class MarginMap(ABC):
 
     degree: float
     n_constraints: int
+    largest_stretch = LARGEST_STRETCH
+    """Of |θ| in one step."""
     largest_product = np.inf
     """Operations of a step's largest matrix product, where they are known."""
     can_be_implicit = False

@@ -97,16 +97,16 @@ def test_a_margin_that_closes_in_three_times(
 def test_a_limit_is_looked_at_again_after_a_step_that_settles(reached: Reached) -> None:
     course = Course()
     course.look(torch.ones(1), 100.0, 1.0)  # again at 125
-    assert not course.due(124.0, settling=True, ends=True)  # nothing was found that could end
+    assert not course.due(124.0, True, lambda: True)  # nothing was found that could end
     course.found = Found(
         Direction(torch.ones(1), np.ones(1), KKT(0.0, 0.0, 1.0, 1.0), None, None), FlowStatus.STATIONARY, reached
     )
     watched = reached in (Reached.IN_THE_CELL, Reached.CLOSING_IN)
-    assert course.due(110.0, settling=True, ends=True) == watched
-    assert not course.due(110.0, settling=False, ends=True)
-    assert course.due(126.0, settling=True, ends=False)
-    assert course.due(126.0, settling=False, ends=False) != watched  # its next step tells more,
-    assert course.due(140.0, settling=False, ends=False)  # but is not waited for for ever
+    assert course.due(110.0, True, lambda: True) == watched
+    assert not course.due(110.0, True, lambda: False)
+    assert course.due(126.0, False, lambda: True)
+    assert course.due(126.0, False, lambda: False) != watched  # its next step tells more,
+    assert course.due(140.0, False, lambda: False)  # but is not waited for for ever
 
 
 def test_a_limit_carries_the_integrated_direction_and_its_own_certificate() -> None:

@@ -204,3 +204,18 @@ def test_two_layer_flows_have_one_thread_and_give_the_others_back():
         assert seen
         assert all(one == {1} for one in seen)
         assert counts() == before
+
+
+@pytest.mark.parametrize(("N", "D", "width", "seed"), [(8, 4, 10, 0), (8, 12, 8, 2)])
+def test_long_steps_end_where_short_ones_end(monkeypatch, N, D, width, seed):
+    rng = np.random.default_rng(seed)
+    X, y = rng.standard_normal((N, D)), rng.choice([-1.0, 1.0], N)
+    limits = []
+    for stretch in (TwoLayerMap.largest_stretch, 3.0):
+        monkeypatch.setattr(TwoLayerMap, "largest_stretch", stretch)
+        torch.manual_seed(seed)
+        limits.append(flow_limit(layers(nn.ReLU())(D, width), X, y))
+    long, short = limits
+    assert long.status is short.status is FlowStatus.STATIONARY
+    assert long.margin == pytest.approx(short.margin, rel=1e-9)
+    assert long.integrated.margin == pytest.approx(long.margin, rel=1e-2)  # the flow has come there by itself
