@@ -175,13 +175,16 @@ def _replaced(stack: Array, changed: Numbers, parts: list[Array]) -> Array:
 
 
 def _factored(rows: Array) -> tuple[Array, int, Array]:
-    """Orthonormal rows (r, r), the first of which span `rows` (k, r), how many do, and the inverse (k, r)."""
+    """Orthonormal rows, the first of which span `rows` (k, r), how many do, and the inverse (k, r).
+
+    As many orthonormal rows as do; all r where these are more than half of them.
+    """
     k, r = rows.shape
     if k <= r:
         reflected, scales, _, _ = lapack.dgeqrf(rows.T)
         size = np.abs(reflected.diagonal())
         if size.min() > SAFE * size.max():
-            whole = np.zeros((r, r), order="F")
+            whole = np.zeros((r, k if 2 * k <= r else r), order="F")
             whole[:, :k] = reflected
             Q = lapack.dorgqr(whole, scales)[0].T
             return Q, k, np.triu(lapack.dtrtri(reflected[:k])[0]) @ Q[:k]
