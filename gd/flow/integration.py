@@ -37,6 +37,7 @@ from gd.flow.explicit_step import explicit_steps
 from gd.flow.implicit_weights import SILENT, explicit_weights, forceful
 from gd.flow.loss_weights import FlowWeights
 from gd.flow.margin_map import Local, MarginMap, Step
+from gd.flow.step_rows import Moved, extrapolated, rows_chosen, steps_chosen, unit, where_chosen
 from solvers.arrays import Array
 
 LOWEST_TEMPERATURE = 1e-8  # in units of the margins' gradients: below it steps can fail before the path has settled
@@ -58,17 +59,6 @@ NO_FORCE = LOWEST_ON_DEMAND
 a positive margin is followed. Data of relative margin 1e-10 still have more force than that."""
 LEAST_FORCE = 1e-250
 """Of a network on which every unit is dead, which has none: steps may grow 10¹⁵ times before they leave float64."""
-
-
-@dataclass(frozen=True)
-class Moved:
-    """Where a step leads, of norm one."""
-
-    theta: Tensor
-    length: Array
-    """‖θ‖ before it was normalized, (B,)."""
-    carried: Sequence[Any] | None
-    local: Local
 
 
 @dataclass
@@ -194,7 +184,7 @@ class Flow:
         middle = self.mapping.at(half, first.carried)
         last = middle.solve(h / 2, T, first.p, self.loss, implicit)
         twice = half + last.move
-        error = torch.linalg.vector_norm(_unit(once) - _unit(twice), dim=1).cpu().numpy()
+        error = torch.linalg.vector_norm(unit(once) - unit(twice), dim=1).cpu().numpy()
         move = torch.linalg.vector_norm(twice - self.theta, dim=1).cpu().numpy()
         solved = whole.converged & first.converged & last.converged & np.isfinite(error) & np.isfinite(move)
         largest = np.where(cold, self.mapping.largest_stretch, LARGEST_MOVE)
@@ -251,10 +241,10 @@ class Flow:
             T, none = self.temperature / after.length**self.mapping.degree, np.zeros(len(h), dtype=bool)
             back = after.local.solve(BROUGHT_BACK * h, T, last.p, self.loss, none)
             fell &= back.converged
-            last = _chosen(fell, back, last)
+            last = steps_chosen(fell, back, last)
             h, growth = h * np.where(fell, 1.0 + BROUGHT_BACK, 1.0), growth + last.growth
             length = torch.as_tensor(after.length, device=moved.device)[:, None]
-            moved = _where(fell, length * (after.theta + back.move), moved)
+            moved = where_chosen(fell, length * (after.theta + back.move), moved)
             after = self._moved(accepted, moved, last)
             if (falls := accepted & self._falls(after)).any():
                 accepted &= ~falls
@@ -269,10 +259,10 @@ class Flow:
     def _moved(self, accepted: NDArray[np.bool_], moved: Tensor, last: Step) -> Moved:
         """The rows of the accepted steps where they lead, the others where they are."""
         norm = torch.linalg.vector_norm(moved, dim=1)
-        theta = self.mapping.above_underflow(_where(accepted, moved / norm[:, None], self.theta))
+        theta = self.mapping.above_underflow(where_chosen(accepted, moved / norm[:, None], self.theta))
         carried = last.carried
         if carried is not None and self.carried is not None:
-            carried = _rows(accepted, carried, self.carried)
+            carried = rows_chosen(accepted, carried, self.carried)
         return Moved(theta, np.where(accepted, norm.cpu().numpy(), 1.0), carried, self.mapping.at(theta, carried))
 
     def _falls(self, after: Moved) -> NDArray[np.bool_]:
@@ -303,38 +293,3 @@ class Flow:
             self.weights[rows], self.mapping.at(theta, carried), self.steps[rows], self.rejected[rows],
             self.lowest[rows], carried, self.explicit,
         )  # fmt: skip
-
-
-def extrapolated(once: Tensor, twice: Tensor) -> Tensor:
-    """2 twice − once, but for weights whose sign it would turn, and for rows of which little would be left.
-
-    Over a long step a weight that dies falls by 1/(1 + z) or 1/(1 + z/2)², of which the extrapolation makes −1/z. A
-    dying unit would be turned into its opposite, which has other gates and may grow. Where all weights shrink, to one
-    half in two short steps and not in a long one, the difference of the two is left: rounding, and no direction.
-    """
-    extrapolated = 2.0 * twice - once
-    turned = (extrapolated * twice.conj()).real < 0
-    length, before = (torch.linalg.vector_norm(w, dim=-1, keepdim=True) for w in (extrapolated, twice))
-    short = length < 0.5 * before
-    return torch.where(turned | short, twice, extrapolated)
-
-
-def _where(chosen: NDArray[np.bool_], one: Tensor, other: Tensor) -> Tensor:
-    """The chosen rows of `one`, (B, P), and of `other` the rest."""
-    return torch.where(torch.as_tensor(chosen, device=one.device)[:, None], one, other)
-
-
-def _rows(chosen: NDArray[np.bool_], one: Sequence[Any], other: Sequence[Any]) -> list[Any]:
-    return [a if yes else b for yes, a, b in zip(chosen, one, other, strict=True)]
-
-
-def _chosen(chosen: NDArray[np.bool_], one: Step, other: Step) -> Step:
-    """What the chosen rows of `one` end with, and the rest of `other`; moves are not kept."""
-    carried = None if one.carried is None or other.carried is None else _rows(chosen, one.carried, other.carried)
-    p = np.where(chosen[:, None], one.p, other.p)
-    return Step(p, one.move, np.where(chosen, one.growth, 0.0), other.converged, carried)
-
-
-def _unit(theta: Tensor) -> Tensor:
-    unit: Tensor = theta / torch.linalg.vector_norm(theta, dim=1, keepdim=True)
-    return unit

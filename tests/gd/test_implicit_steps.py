@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gd.flow.integration import SETTLED, Flow, extrapolated
+from gd.flow.integration import SETTLED, Flow
 from gd.flow.kink_tangent import Gates, Metric, Tangent
 from gd.flow.kkt import ACTIVE
 from gd.flow.loss_weights import ExponentialWeights
 from gd.flow.sliding import SlidingMap
+from gd.flow.step_rows import extrapolated
 from gd.flow.weight_polish import hessian
 
 X = np.random.default_rng(3).standard_normal((3, 6))
