@@ -9,8 +9,8 @@ from torch import Tensor, nn
 def check_forward_pass(model: nn.Module, X: Tensor) -> Tensor:
     """The outputs of the model on X (N, …), in float64 on the CPU, without a gradient.
 
-    Raises ValueError where the forward pass is compiled, does not take X, or gives anything but one tensor with a row
-    for each point.
+    Raises ValueError where the forward pass is compiled, does not take X, or gives anything but one tensor of finite
+    numbers with a row for each point.
     """
     name = type(model).__name__
     if any(isinstance(part, torch.jit.ScriptModule) for part in model.modules()):
@@ -34,6 +34,10 @@ def check_forward_pass(model: nn.Module, X: Tensor) -> Tensor:
         raise ValueError(
             f"the forward pass of {name} gives outputs of shape {tuple(outputs.shape)} for {X.shape[0]} points; it "
             "must give one row of outputs for each point"
+        )
+    if not torch.isfinite(outputs).all():
+        raise ValueError(
+            f"the outputs of {name} on X are not all finite numbers: rescale X, or start from other weights"
         )
     return outputs
 

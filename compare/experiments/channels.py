@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from compare.experiments.labelled_data import initial_scale, seeds
 from compare.experiments.protocol import Experiment, function_of, parameter
-from compare.experiments.values import COUNT, FOLDER, INTEGERS, POSITIVE, SIZES, Interval
+from compare.experiments.values import COUNT, FOLDER, INTEGERS, SIZES, TOLERANCE, Interval
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -62,7 +62,7 @@ class ChannelComparison(Experiment):
     loss: Literal["exponential", "logistic"] = parameter(
         "exponential", "The loss of the flow.", choices=("exponential", "logistic")
     )
-    tol: float = parameter(1e-9, "Relative certificate violation that the solver may leave.", within=POSITIVE)
+    tol: float = parameter(1e-9, "Relative certificate violation that the solver may leave.", within=TOLERANCE)
 
     def inspect(self) -> None:
         """Read the data."""

@@ -8,7 +8,7 @@ from typing import Self
 
 from compare.experiments.labelled_data import LabelledDataExperiment
 from compare.experiments.protocol import function_of, parameter
-from compare.experiments.values import NAMES, NUMBERS, POSITIVE
+from compare.experiments.values import NAMES, NUMBERS, SCALE
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class InitialScaleComparison(LabelledDataExperiment):
     topic = "Initial scale: depth-2 networks"
     study = "compare.margin.scale_paths:scale_report"
     _: KW_ONLY
-    inits: Sequence[float] = parameter((0.01, 0.1, 1.0, 10.0), "Initial scales α.", kind=NUMBERS, within=POSITIVE)
+    inits: Sequence[float] = parameter((0.01, 0.1, 1.0, 10.0), "Initial scales α.", kind=NUMBERS, within=SCALE)
     architectures: Sequence[str] = parameter(
         ("diagonal", "convolutional"),
         "Comma-separated names of architectures.",

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from compare.experiments.protocol import Experiment, function_of, parameter
-from compare.experiments.values import INTEGERS, NOT_NEGATIVE, NUMBERS, POSITIVE, SWITCH, Interval
+from compare.experiments.values import INTEGERS, NOT_NEGATIVE, NUMBERS, POSITIVE, SCALE, SWITCH, Interval
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -46,7 +46,7 @@ class KernelRichComparison(Experiment):
     y: ArrayLike | None = parameter(None, "Targets, shape (N,), where `data` are points.", option=None)
     _: KW_ONLY
     depths: Sequence[int] = parameter((2, 3), "Depths of diagonal networks.", kind=INTEGERS, within=Interval(2, 6))
-    inits: Sequence[float] = parameter((0.01, 0.1, 0.3, 1.0, 10.0), "Initial scales α.", kind=NUMBERS, within=POSITIVE)
+    inits: Sequence[float] = parameter((0.01, 0.1, 0.3, 1.0, 10.0), "Initial scales α.", kind=NUMBERS, within=SCALE)
     steps: int = parameter(10_000, "Of gradient descent with finite steps; 0: leave it out.", within=NOT_NEGATIVE)
     step_init: float = parameter(0.3, "Initial scale α of finite steps.", option=None, within=POSITIVE)
     shares: Sequence[float] = parameter(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from compare.data.dataset import Dataset
 from compare.experiments.protocol import Experiment, parameter
-from compare.experiments.values import COUNT, INTEGERS, NOT_NEGATIVE, POSITIVE, SIZES, SWITCH
+from compare.experiments.values import DEPTH, INTEGERS, NOT_NEGATIVE, SCALE, SIZES, SWITCH
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -78,7 +78,7 @@ class LabelledDataExperiment(Experiment):
 
 def depths(default: tuple[int, ...]) -> tuple[int, ...]:
     """The parameter `depths`."""
-    return parameter(default, "Numbers of layers L.", kind=INTEGERS, within=COUNT)
+    return parameter(default, "Numbers of layers L.", kind=INTEGERS, within=DEPTH)
 
 
 def seeds(default: tuple[int, ...]) -> tuple[int, ...]:
@@ -88,4 +88,4 @@ def seeds(default: tuple[int, ...]) -> tuple[int, ...]:
 
 def initial_scale() -> float:
     """The parameter `init`."""
-    return parameter(0.1, "Standard deviation of the initial weights.", option="--init", within=POSITIVE)
+    return parameter(0.1, "Standard deviation of the initial weights.", option="--init", within=SCALE)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from compare.experiments.labelled_data import SOURCES, LabelledDataExperiment, depths, initial_scale, seeds
 from compare.experiments.protocol import function_of, parameter
-from compare.experiments.values import COUNT, NAMES, POSITIVE
+from compare.experiments.values import COUNT, NAMES, TOLERANCE
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,7 +75,7 @@ class MarginComparison(LabelledDataExperiment):
     schedule: str | Schedule = parameter(
         "armijo", "Of plain gradient descent; in Python also a `gd` schedule.", choices=SCHEDULES
     )
-    tol: float = parameter(1e-9, "Relative certificate violation that the solver may leave.", within=POSITIVE)
+    tol: float = parameter(1e-9, "Relative certificate violation that the solver may leave.", within=TOLERANCE)
     n_starts: int = parameter(8, "Starts of the solver's own, where the problem is nonconvex.", within=COUNT)
 
     def inspect(self) -> None:

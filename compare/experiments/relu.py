@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from compare.experiments.labelled_data import SOURCES, LabelledDataExperiment, seeds
 from compare.experiments.protocol import function_of, parameter
-from compare.experiments.values import COUNT, INTEGERS, NUMBERS, POSITIVE, Interval
+from compare.experiments.values import COUNT, INTEGERS, NUMBERS, POSITIVE, WIDTH, Interval
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class ReluComparison(LabelledDataExperiment):
     study = "compare.relu.relu_report:relu_report"
     data: Any = parameter("random:6,2,6", SOURCES)
     _: KW_ONLY
-    widths: Sequence[int] = parameter((3, 10, 50), "Numbers of hidden units.", kind=INTEGERS, within=COUNT)
+    widths: Sequence[int] = parameter((3, 10, 50), "Numbers of hidden units.", kind=INTEGERS, within=WIDTH)
     inits: Sequence[float] = parameter(
         (0.01, 0.1, 1.0), "Initial scales, factors of torch's default initialization.", kind=NUMBERS, within=POSITIVE
     )

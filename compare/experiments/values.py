@@ -50,6 +50,10 @@ class Interval:
         return low if math.isinf(self.high) else f"{low} and {high}"
 
 
+MOST_INTEGERS = 10**5
+"""Of one range."""
+
+
 def integer(text: str) -> int:
     """ "3"."""
     try:
@@ -73,7 +77,10 @@ def integers(text: str) -> tuple[int, ...]:
         first, _, last = part.partition("-")
         if not (first.strip().isdigit() and (not last or last.strip().isdigit())):
             raise ValueError(f"{text!r}: write integers such as 1,2,4 or a range such as 0-9")
-        numbers += range(int(first), int(last or first) + 1)
+        several = range(int(first), int(last or first) + 1)
+        if len(several) > MOST_INTEGERS:
+            raise ValueError(f"{text!r} names more than {MOST_INTEGERS} integers")
+        numbers += several
     if not numbers:
         raise ValueError(f"{text!r} names no integer")
     return tuple(dict.fromkeys(numbers))
@@ -114,7 +121,11 @@ SIZES = Kind("sizes", sizes, several=True)
 FILE = Kind("a file", Path)
 FOLDER = Kind("a folder", Path)
 
-COUNT = Interval(1)
+COUNT = Interval(1, 10**9)
+TOLERANCE = Interval(0.0, 1.0, low_open=True, high_open=True)
+DEPTH = Interval(1, 100)
+WIDTH = Interval(1, 10**6)
+SCALE = Interval(1e-100, 1e100)
 POSITIVE = Interval(0.0, low_open=True)
 NOT_NEGATIVE = Interval(0)
 DURATION = Interval(0.0, low_open=True, infinite=True)

@@ -47,13 +47,21 @@ def regression_data(data: Any, y: ArrayLike | None) -> RegressionData:
             raise DataError(
                 f"no regression data are called {data!r}: write sparse:N,D,K,seed, such as sparse:10,20,2,0"
             )
-        return sparse(*map(int, found.groups()))
+        return several_fit(sparse(*map(int, found.groups())))
     if y is None:
         raise ValueError("points need their targets: give X and y, or the name of data as a string")
     X, targets = finite_array("X", data), finite_array("y", y)
     if X.ndim != 2 or targets.shape != X.shape[:1] or 0 in X.shape:
         raise ValueError(f"X must have shape (N, D) and y shape (N,); got {X.shape} and {targets.shape}")
-    return RegressionData("data", X, targets)
+    return several_fit(RegressionData("data", X, targets))
+
+
+def several_fit(data: RegressionData) -> RegressionData:
+    """The data themselves. Raises ValueError where X has full column rank: then one predictor at most fits them."""
+    N, D = data.X.shape
+    if N >= D and np.linalg.matrix_rank(data.X) == D:
+        raise ValueError(f"{N} points in {D} dimensions: at most one predictor fits, from any start; give N < D points")
+    return data
 
 
 def sparse(N: int, D: int, K: int, seed: int) -> RegressionData:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -24,6 +26,20 @@ from compare.reports.time_limit import TimeIsUp, alarm, deadline
 from compare.reports.wording import clean
 
 T = TypeVar("T")
+
+
+_AT_WORK: ContextVar[bool] = ContextVar("at work", default=False)
+"""Whether a part is being run."""
+
+
+@contextmanager
+def at_work() -> Iterator[None]:
+    """For a part: what it does in parts is not told."""
+    token = _AT_WORK.set(True)
+    try:
+        yield
+    finally:
+        _AT_WORK.reset(token)
 
 
 @dataclass(frozen=True)
@@ -69,16 +85,17 @@ def run_parts(
     """Run each (name, function) in turn. KeyboardInterrupt ends the run and keeps the results so far, and so does the
     time limit of `compare.reports.time_limit.within`.
 
-    `show` draws the bar on standard error, where that is a terminal. `line` says of a result what is printed there,
-    terminal or not, as soon as its part is finished. With `jobs` > 1 that many processes share the
-    parts, whose functions and results must then be picklable; results come in order all the same. Any other exception
-    of a part passes through.
+    `show` draws the bar on standard error; where that is no terminal, each part is named when it is finished, but for
+    parts of a part. `line` says of a result what is printed there, terminal or not, as soon as its part is finished.
+    With `jobs` > 1 that many processes share the parts, whose functions and results must then be picklable; results
+    come in order all the same. Any other exception of a part passes through.
 
     >>> run_parts([("one", lambda: 1), ("two", lambda: 2)], "Counting", show=False).results
     (1, 2)
     """
     results: list[T] = []
     console = Console(stderr=True)
+    named = show and not console.is_terminal and line is None and not _AT_WORK.get()
     with bar(console, TimeRemainingColumn(), show=show) as drawn:
         task = drawn.add_task(clean(title), total=len(parts))
         running = _running([run for _, run in parts], jobs)
@@ -88,7 +105,7 @@ def run_parts(
             try:
                 if time.monotonic() >= deadline():
                     raise TimeIsUp
-                with alarm():
+                with alarm(), at_work():
                     results.append(next(running))
             except TimeIsUp:
                 break
@@ -96,9 +113,9 @@ def run_parts(
                 note = f"Interrupted during {name!r}: {len(results)} of {len(parts)} parts of {title!r} are finished."
                 return Done(tuple(results), note)
             drawn.advance(task)
-            if line is not None:
-                said = f"{clean(name)}, {time.perf_counter() - began:.0f} s: {clean(line(results[-1]))}"
-                console.print(Text(said), soft_wrap=True)
+            if line is not None or named:
+                said = f": {clean(line(results[-1]))}" if line is not None else ""
+                console.print(Text(f"{clean(name)}, {time.perf_counter() - began:.0f} s{said}"), soft_wrap=True)
     late = tuple(name for name, _ in parts[len(results) :])
     count = f"{len(results)} of {len(parts)} parts of {title!r} are finished"
     return Done(tuple(results), f"The time limit came before {late[0]!r} was finished: {count}." if late else "", late)

@@ -71,6 +71,8 @@ def from_json(cls: type[Report], place: str | Path) -> Report:
         ) from error
     try:
         return from_contents(cls, fields_of(json.loads(text)))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{str(path)!r} holds no JSON, and so no report: {error}") from error
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(
             f"{str(path)!r} is no report of `implicitbias compare`, or damaged: {one_line(error)}"

@@ -356,6 +356,26 @@ def test_bare_compare_writes_and_prints_the_report_of_everything(fake, first, co
     assert "<!doctype html>" in Path("here/report.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ("margin --depths 999999999999", "integers ≥ 1 and ≤ 100"),
+        ("margin --depths 0-999999999999", "names more than 100000 integers"),
+        ("margin --steps 99999999999999999999", "an integer ≥ 1 and ≤ 1e+09"),
+        ("margin --init 1e300", "a number ≥ 1e-100 and ≤ 1e+100"),
+        ("margin --tol 2", "a number > 0 and < 1"),
+        ("margin --time-limit abc", "'abc' is no number"),
+        ("generators --size x", "'x' is no integer"),
+        ("relu --widths 99999999999", "integers ≥ 1 and ≤ 1e+06"),
+        ("kernel-rich --data sparse:10,5,2,0", "at most one predictor fits, from any start; give N < D points"),
+    ],
+)
+def test_numbers_out_of_their_range_are_refused_at_once(arguments, why):
+    done = run("compare", *arguments.split())
+    assert done.exit_code == 2
+    assert why in done.stderr
+
+
 def test_the_first_thing_said_is_how_much_there_is_to_do(fake):
     fake(one=lambda: report_of(CONFIRMED), two=lambda: report_of(CONFIRMED))
     assert run("compare").stderr.startswith("2 experiments; a line when each is finished\none, 0 s: ")

@@ -80,7 +80,7 @@ def test_report_and_data():
     data, labels = planted(5, 4, 2, 1)
     report = compare_outputs(data, labels, depths=(1, 2), seeds=(0,))
     assert report.failures == ()
-    assert [row["norm"] for row in report.sections[0].rows] == ["Frobenius", "nuclear, conjectured"]
+    assert [row["norm"] for row in report.sections[0].rows] == ["Frobenius", "nuclear, a conjecture, not judged here"]
     assert report.provenance.data[0].sha256 != data.sha256  # the hash is of all labels
     three, classes = wine()
     assert three.X.shape == (178, 14)

@@ -172,3 +172,11 @@ def test_on_another_thread_the_part_at_work_ends_by_itself():
     thread.start()
     thread.join()
     assert (len(found[0].results), found[0].late) == (1, ("one",))
+
+
+def test_off_a_terminal_parts_are_named_and_the_parts_of_a_part_are_not(capsys):
+    def inner():
+        return run_parts([("inner", lambda: 1)], "Inner").results
+
+    run_parts([("one", inner), ("two", lambda: 2)], "Outer")
+    assert capsys.readouterr().err == "one, 0 s\ntwo, 0 s\n"

@@ -176,3 +176,12 @@ def test_the_caller_s_gradient_mode_does_not_matter(mode: Callable[[], torch.no_
             inside = call()
             assert torch.is_grad_enabled() is False
         np.testing.assert_array_equal(inside, plain)
+
+
+def test_outputs_that_are_no_finite_numbers_are_named() -> None:
+    model = stack()
+    with torch.no_grad():
+        next(model.parameters()).fill_(1e30)
+    for train in (flow_limit, descend):
+        with pytest.raises(ValueError, match="are not all finite: rescale X, or start from other weights"):
+            train(model, 1e300 * X, Y)
