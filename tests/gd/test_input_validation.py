@@ -183,5 +183,5 @@ def test_outputs_that_are_no_finite_numbers_are_named() -> None:
     with torch.no_grad():
         next(model.parameters()).fill_(1e30)
     for train in (flow_limit, descend):
-        with pytest.raises(ValueError, match="are not all finite: rescale X, or start from other weights"):
+        with pytest.raises(ValueError, match="are not all finite numbers: rescale X, or start from other weights"):
             train(model, 1e300 * X, Y)
