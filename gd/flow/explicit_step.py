@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -88,6 +89,17 @@ def explicit_steps(
 
 def chebyshev_step(force: Force, y: Tensor, slope: Tensor, h: float, stages: int) -> Tensor:
     """One step of length h with so many stages, at least 2, from y where the force is `slope`."""
+    begin, rest = _coefficients(stages)
+    before, now, first = y, y + begin * h * slope, h * slope
+    for mu, nu, step, start in rest:
+        after = (1.0 - mu - nu) * y + mu * now + nu * before + step * h * force(now) - start * first
+        before, now = now, after
+    return now
+
+
+@lru_cache(maxsize=256)
+def _coefficients(stages: int) -> tuple[float, tuple[tuple[float, float, float, float], ...]]:
+    """μ̃ of the first stage; μ, ν, μ̃ and −γ̃ of each other one."""
     w0 = 1.0 + DAMPING / stages**2
     # the Chebyshev polynomials T_j(w0) and their first two derivatives
     t, d, dd = [1.0, w0], [0.0, 1.0], [0.0, 0.0]
@@ -98,13 +110,11 @@ def chebyshev_step(force: Force, y: Tensor, slope: Tensor, h: float, stages: int
     w1 = d[stages] / dd[stages]
     b = [0.0, 1.0 / w0, *(dd[j] / d[j] ** 2 for j in range(2, stages + 1))]
     b[0] = b[2]
-    before, now, first = y, y + w1 * b[1] * h * slope, h * slope
+    rest = []
     for j in range(2, stages + 1):
-        mu, nu, step = 2.0 * w0 * b[j] / b[j - 1], -b[j] / b[j - 2], 2.0 * w1 * b[j] / b[j - 1]
-        start = (1.0 - b[j - 1] * t[j - 1]) * step
-        after = (1.0 - mu - nu) * y + mu * now + nu * before + step * h * force(now) - start * first
-        before, now = now, after
-    return now
+        step = 2.0 * w1 * b[j] / b[j - 1]
+        rest.append((2.0 * w0 * b[j] / b[j - 1], -b[j] / b[j - 2], step, (1.0 - b[j - 1] * t[j - 1]) * step))
+    return w1 * b[1], tuple(rest)
 
 
 def _far(start: Tensor, theta: Tensor, turn: float) -> bool:

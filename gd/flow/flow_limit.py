@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from gd.data import check_count, check_data, check_models, choose_device, on_cpu
+from gd.flow.data_scale import data_scale
 from gd.flow.follow import Run
 from gd.flow.integration import Flow
 from gd.flow.limit import Limit
@@ -225,6 +226,8 @@ def flow_limit(
     if declared(models[0]).linear_network is not None:
         separable = check_problem(inputs.numpy(), y, L2())
         raise_if_not_separable(separable.signed_rows, separable.label_shape)
+    scale = data_scale(models[0], inputs, seed)
+    inputs = inputs / scale.size
     where = choose_device(device, models, targets.values.numel())
     mapping = margin_map(models[0], inputs.to(where), targets.values.to(where), seed, targets.to(where, torch.float64))
     if len(models) > 1 and not mapping.batches:  # equal shapes do not make two forward passes one function
@@ -256,14 +259,21 @@ def flow_limit(
     start = mapping.start(models)
     if not (torch.isfinite(start).all() and bool((torch.linalg.vector_norm(start, dim=1) > 0).all())):
         raise ValueError("the parameters must be finite and not all zero: at w = 0 gradient flow has no direction")
-    flow = Flow.begin(mapping, start, loss=FLOWS[chosen.name](targets.values), tolerance=path_tolerance)
+    flow = Flow.begin(
+        mapping,
+        start,
+        loss=FLOWS[chosen.name](targets.values),
+        tolerance=path_tolerance,
+        longer=scale.log_unit / mapping.degree,
+    )
     problem = _induced_problem(mapping, start, inputs, y)
     if problem is not None and declared(models[0]).linear_network is None:
         raise_if_not_separable(problem.signed_rows, problem.label_shape)
     density = 40 if snapshots_per_decade is None else snapshots_per_decade
     run = Run(models, mapping, problem, targets.values, tol, settle, density, label_names(on_cpu(y)))
     with threads_for(mapping.largest_product):
-        limits = run.to_the_end(flow, int(max_steps), began + time_limit, progress)
+        found = run.to_the_end(flow, int(max_steps), began + time_limit, progress)
+    limits = [scale.restored(limit) for limit in found]
     return limits[0] if isinstance(model, nn.Module) else limits
 
 

@@ -37,7 +37,8 @@ RESTING = 1e6
 """First steps after which a flow at rest (`Flow.at_rest`), whose margin is not positive, is given up. From a saddle a
 difference of 1e-16 would have grown to one by then, at any rate above 0.04 of the first force."""
 GIVEN_UP = 100.0
-"""ln‖w‖ after which a margin that is not positive yet is given up: a sample that wakes later has inputs of e^{−100}."""
+"""Growth of ln‖w‖, from 0 on, after which a margin that is not positive yet is given up: a sample that wakes later has
+inputs of e^{−100}."""
 HELD_OPEN = 10.0
 """A gap of at most this many times its complementarity part, which is of the order of the temperature, is held open by
 the temperature alone. (Measured: 1.1 to 7 where nothing else does; 1000 and more while a coefficient regrows.)"""
@@ -78,7 +79,7 @@ class Run:
         """The limits of all rows of a flow that has not taken a step yet; `deadline` is a time of `time.monotonic`."""
         rows = np.arange(len(self.locked))
         courses = [Course() for _ in rows]
-        first_step = flow.step.copy()
+        first_step, given_up = flow.step.copy(), GIVEN_UP + np.maximum(flow.log_norm, 0.0)
         limits: dict[int, Limit] = {}
         self.recorder.begin(flow)
         self.recorder.keep(flow, rows, np.ones(rows.size, dtype=bool))
@@ -91,7 +92,7 @@ class Run:
             ended = [i for i in map(int, np.flatnonzero(due)) if self._ends(flow, i, int(rows[i]), courses[rows[i]])]
             spent = (flow.step < SMALLEST_STEP * flow.tau) | (flow.log_norm > LARGEST_LOG_NORM)
             # a sample on which every unit is dead has no gradient: its margin stays, and time runs out
-            spent |= ((flow.tau > ENDLESS * first_step[rows]) | (flow.log_norm > GIVEN_UP)) & ~separated
+            spent |= ((flow.tau > ENDLESS * first_step[rows]) | (flow.log_norm > given_up[rows])) & ~separated
             idle = (flow.tau > RESTING * first_step[rows]) & ~separated
             if self.problem is None and idle.any():  # else the data are known to be separable
                 spent |= idle & flow.at_rest

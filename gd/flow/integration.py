@@ -85,14 +85,16 @@ class Flow:
     """Whether the next step is explicit: of maps that offer it, until the flow is stiff."""
 
     @classmethod
-    def begin(cls, mapping: MarginMap, start: Tensor, *, loss: FlowWeights, tolerance: float) -> Flow:
-        """At the parameters `start` (B, P), not normalized."""
+    def begin(
+        cls, mapping: MarginMap, start: Tensor, *, loss: FlowWeights, tolerance: float, longer: float = 0.0
+    ) -> Flow:
+        """At e^longer times the parameters `start` (B, P), not normalized."""
         norm = torch.linalg.vector_norm(start, dim=1)
         theta = start / norm[:, None]
         local = mapping.at(theta)
         B = start.shape[0]
         flow = cls(
-            mapping, loss, tolerance, theta, np.log(norm.cpu().numpy()), np.zeros(B), np.ones(B),
+            mapping, loss, tolerance, theta, longer + np.log(norm.cpu().numpy()), np.zeros(B), np.ones(B),
             np.ones((B, mapping.n_constraints)), local, np.zeros(B, dtype=np.int64), np.zeros(B, dtype=np.int64),
             np.full(B, LOWEST_TEMPERATURE),
         )  # fmt: skip
