@@ -22,9 +22,10 @@ from gd.flow.homogeneity import measured_degree
 from gd.flow.limit import Limit
 from gd.networks.declaration import declared
 
-MODERATE = 1e9
-"""Largest entries of X up to this, and down to its inverse, are left as they are. (Measured at 1e±10: two layers and
-convolutions end as with (1), three layers do not.)"""
+MODERATE = 1e3
+"""Largest entries of X up to this, and down to its inverse, are left as they are. (Measured on three layers: at 1e±3
+they end as with (1), at 1e±8 not all do, and a convolution was called not separated: what counts as zero at a kink is
+no fraction of the data.)"""
 LARGEST = 1e290  # of s^k and its inverse, within which margins and lengths can be said
 
 
