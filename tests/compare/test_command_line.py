@@ -362,7 +362,7 @@ def test_bare_compare_writes_and_prints_the_report_of_everything(fake, first, co
         ("margin --depths 999999999999", "integers ≥ 1 and ≤ 100"),
         ("margin --depths 0-999999999999", "names more than 100000 integers"),
         ("margin --steps 99999999999999999999", "an integer ≥ 1 and ≤ 1e+09"),
-        ("margin --init 1e300", "a number ≥ 1e-100 and ≤ 1e+100"),
+        ("margin --init 1e300", "a number > 0 and ≤ 1e+100"),
         ("margin --tol 2", "a number > 0 and < 1"),
         ("margin --time-limit abc", "'abc' is no number"),
         ("generators --size x", "'x' is no integer"),
