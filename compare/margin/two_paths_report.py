@@ -95,8 +95,9 @@ def limit_checks(paths: TwoPaths, limit: LogisticLimit) -> list[Check]:
     """What `limit` predicts of the flow; a part that is empty predicts nothing."""
     S = limit.separable
     theorem = SOUDRY if S.all() else THEOREM
+    growing = "the margins that grow are those of the separable part" if S.any() else "no margin grows: none separates"
     checks = [
-        Check.of("the margins that grow are those of the separable part", of_split(paths, S), 0.0, reference=theorem),
+        Check.of(growing, of_split(paths, S), 0.0, reference=theorem),
         direction_check(paths, limit.direction, theorem),
         Check.of("the loss tends to its infimum", of_loss(paths, limit.loss), LOSS, reference=theorem),
     ]
@@ -104,8 +105,9 @@ def limit_checks(paths: TwoPaths, limit: LogisticLimit) -> list[Check]:
 
 
 def direction_check(paths: TwoPaths, direction: Any, reference: str = THEOREM) -> Check:
-    """w/ln t tends to this direction."""
-    statement = "w/ln t tends to the max margin of the separable part"
+    """w/ln t tends to this direction, which is 0 where no part of the data separates."""
+    separable = paths.limit.separable.any()
+    statement = f"w/ln t tends to {'the max margin of the separable part' if separable else '0: w stays bounded'}"
     return Check.of(statement, of_direction(paths, direction), DIRECTION, reference=reference)
 
 
@@ -117,11 +119,11 @@ def finite_part_check(paths: TwoPaths, limit: LogisticLimit) -> Check:
 
 def path_section(paths: TwoPaths) -> Section:
     """The optimization path beside the regularization path, at equal norms."""
-    text = (
-        "w(t), and the predictor of least loss with the same norm. Where some margins grow, both go to infinity in one "
-        "direction (Rosset, Zhu, Hastie 2004 for the second, on data that separate); at finite norms they are two "
-        "curves."
-    )
+    text = "w(t), and the predictor of least loss with the same norm: at finite norms these are two curves."
+    if paths.limit.separable.any():
+        text += (
+            " Both go to infinity in one direction (Rosset, Zhu, Hastie 2004 for the second, on data that separate)."
+        )
     w, β = paths.matched, paths.regularized
     rows: list[dict[str, Value]] = [
         {

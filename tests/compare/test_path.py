@@ -25,6 +25,15 @@ def test_a_part_that_separates(report):
         assert any(part in statement for statement in statements), part
 
 
+def test_where_nothing_separates_nothing_is_said_of_what_does():
+    report = compare_paths(load("iris:1v2"), steps=100)
+    statements = [check.statement for check in report.checks if check.verdict is Verdict.CONFIRMED]
+    assert "no margin grows: none separates" in statements
+    assert "w/ln t tends to 0: w stays bounded" in statements
+    assert not any("separable part" in statement for statement in statements)
+    assert not any("go to infinity" in section.text for section in report.sections)
+
+
 def test_the_distance_of_the_paths_falls_and_is_measured_only(report):
     (section,) = (s for s in report.sections if "two paths" in s.title)
     distances = [row["distance"] for row in section.rows]
