@@ -145,16 +145,16 @@ class GroupProblem:
         p, m, value, dual = self.regularizer.p, b.shape[1], np.inf, np.empty(0)
         for _ in range(DESCENTS):
             size = np.linalg.norm(b, axis=1)
+            before, value = value, float((self.omega * size**p).sum())
+            if value >= before * (1.0 - 1e-15):
+                break
             support = np.flatnonzero(size > THRESHOLDS[-1] * size.max())
             rate = p * self.omega[support] * size[support] ** (p - 1.0)
             unit = float(rate.min())
             columns = (self.blocks[:, support] * (unit / rate)[:, None]).reshape(len(self.blocks), -1)
             part = group_max_margin(columns, self.right, lambda rows: rows.reshape(len(rows), -1, m), 1e-14)
-            before, value = value, float((self.omega * size**p).sum())
             if not np.isfinite(part.gap):
                 return None
-            if value >= before * (1.0 - 1e-15):
-                break
             b, dual = np.zeros_like(b), np.asarray(part.dual * unit, dtype=np.float64)
             b[support] = part.b * (unit / rate)[:, None]
         return b, dual

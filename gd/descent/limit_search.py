@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from gd.data import check_data, check_models
+from gd.descent.bounds import Bounds
 from gd.descent.kkt_system import KKTPoint, KKTSystem
 from gd.descent.objective import Objective
 from gd.descent.optimal_face import OptimalFace, nearest_optimum, optimal_face
@@ -88,10 +89,13 @@ class OptimizerLimit(Card):
     @property
     def bounds(self) -> tuple[float, float] | None:
         """(lower, upper) that the run proves about the optimal value; None where β is not bounded by weak duality."""
-        if self.regularizer is None or not self.regularizer.has_dual_norm:
-            return None
-        found = self.trajectory.gap(self.regularizer)
-        return float(found.lower[0, -1]), float(found.upper[0].min())
+        found = self._bounds_on_the_way()
+        return None if found is None else (float(found.lower[0, -1]), float(found.upper[0].min()))
+
+    def _bounds_on_the_way(self) -> Bounds | None:
+        """Of every snapshot."""
+        proved = self.regularizer is not None and self.regularizer.has_dual_norm
+        return self.trajectory.gap(self.regularizer) if proved else None
 
     def plot(self, axes: Axes | None = None) -> Axes:
         """Draw the bounds of the optimal value that the run proves, and the limit's; its margin where it has none.
@@ -102,10 +106,10 @@ class OptimizerLimit(Card):
         Returns:
             The axes: steps across, R(β) at unit margin in its own units upwards.
         """
-        if self.bounds is None or self.certificate is None:
+        found, steps = self._bounds_on_the_way(), self.trajectory.steps
+        if found is None or self.certificate is None:
             return self.trajectory.plot(axes)
         chosen: Axes = axes_for(axes)
-        found, steps = self.trajectory.gap(self.regularizer), self.trajectory.steps
         chosen.plot(steps, found.upper[0], "C0.-", label="the run, at unit margin")
         chosen.plot(steps, found.lower[0], "C2.-", label="proved lower bound")
         chosen.axhline(self.certificate.objective, color="C1", linestyle="--", label="the limit")

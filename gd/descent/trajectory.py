@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 MOST_NAMED = 8
 """Runs that a picture names."""
-SCALES = ("log", "linear")
-"""Of losses and of margins, upwards."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -211,8 +209,8 @@ class Trajectory(Card):
         margins = bool(np.isfinite(self.margin).any())
         for run, values in enumerate(self.margin if margins else np.exp(self.log_loss)):
             chosen.plot(self.steps, values, ".-", label=f"run {run}")
-        label = "min margin at ‖w‖ = 1 [units of f]" if margins else f"{self.loss} loss"
-        chosen.set(xlabel="steps", ylabel=label, title=f"{self.optimizer}, {self.loss} loss", yscale=SCALES[margins])
+        label, scale = ("min margin at ‖w‖ = 1 [units of f]", "linear") if margins else (f"{self.loss} loss", "log")
+        chosen.set(xlabel="steps", ylabel=label, title=f"{self.optimizer}, {self.loss} loss", yscale=scale)
         many_decades(chosen, self.steps.astype(np.float64))
         if 1 < self.runs <= MOST_NAMED:
             legend_below(chosen)
