@@ -176,7 +176,7 @@ def rate_section(
     columns = (
         (Column("n", "length n"), lambda r: r.n),
         (Column("p", "dimension p"), lambda r: r.p),
-        (Column("level", "noise ς", "", ".2g"), lambda r: r.level),
+        (Column("level", "noise ς", "", "g"), lambda r: r.level),
         (Column("expected", "filter", "mean square", ".3e", "In expectation over the noise."), lambda r: r.expected),
         (Column("share", "filter / (ς² p/n)", "", ".3g"), lambda r: r.expected / r.unit),
         (Column("ratio", "network / filter, same noise", "", "", same), ratio_in_words),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
@@ -15,10 +16,12 @@ from rich.text import Text
 from compare.reports.findings import Check, Column, Findings, Section, Value
 from compare.reports.overview import naming, overview, reasons
 from compare.reports.verdict import Verdict
-from compare.reports.wording import cell, clean, header, measurement
+from compare.reports.wording import ROUNDING, cell, clean, header, measurement, ranges, shown_in_unit
 
 LONGEST_UNIT = 3
 """Letters of a unit that stands at both numbers; words stand at the first alone. A convention."""
+GAP = 3
+"""Letters between two columns, as rich sets them."""
 MOST_LINES = 6
 """Open predictions that a summary spells out. A convention."""
 UNCERTAINTY = (
@@ -108,14 +111,20 @@ def headline(report: Findings) -> Text:
 
 
 def comparison(check: Check) -> str:
-    """ "2·10⁻⁷° ≤ 10⁻³°", with the sign that is true, and how much the number may still change."""
-    measured = measurement(check.measured, check.unit)
+    """ "2·10⁻⁷° ≤ 0.001°", with the sign that is true, and how much the number may still change.
+
+    What is below rounding reads < 10⁻¹⁵, or 0 where the number may still change by more.
+    """
+    floor = ROUNDING if check.tolerance is None or shown_in_unit(check.tolerance, check.unit) >= ROUNDING else 0.0
+    measured = measurement(check.measured, check.unit, floor=floor)
     if check.tolerance is None or check.measured is None:
         return measured
+    rounding = 0 < shown_in_unit(abs(check.measured), check.unit) < floor
     if math.isinf(check.uncertainty):
         measured += " (still moving)"
-    elif check.uncertainty > 0:
-        measured += f" ± {measurement(check.uncertainty, check.unit, '.1g')}"
+    elif check.uncertainty > 0 and not (rounding and shown_in_unit(check.uncertainty, check.unit) < floor):
+        figure = measurement(0.0 if rounding else check.measured, check.unit)
+        measured = f"{figure} ± {measurement(check.uncertainty, check.unit, '.1g')}"
     right, wrong = "≥<" if check.upwards else "≤>"
     sign = {Verdict.CONFIRMED: right, Verdict.REFUTED: wrong}.get(check.verdict, "against")
     return f"{measured} {sign} {measurement(check.tolerance, '' if len(check.unit) > LONGEST_UNIT else check.unit)}"
@@ -166,24 +175,43 @@ def rich_table(section: Section, columns: Sequence[Column]) -> Table:
 
 
 def split(section: Section, width: int) -> list[list[Column]]:
-    """The columns in groups that fit the terminal, the columns that name a row (words, up to the first number that is
-    no integer) repeated in each."""
-    names = naming(section)
-    groups, room = [list(names)], width - sum(extent(section, column) for column in names)
-    for column in section.columns[len(names) :]:
-        need = extent(section, column)
-        if need > room and len(groups[-1]) > len(names):
-            groups.append(list(names))
-            room = width - sum(extent(section, name) for name in names)
+    """The columns in groups that fit the terminal."""
+    needs = {column.key: extent(section, column) + GAP for column in section.columns}
+    return fitting(section, section.columns, needs, width)
+
+
+def fitting(section: Section, columns: Sequence[Column], needs: Mapping[str, int], width: int) -> list[list[Column]]:
+    """The columns in groups that fit a width, in order, each but the first behind those that name a row."""
+    repeated = telling([column for column in naming(section) if column in columns], section)
+    groups, room = [list[Column]()], width
+    for column in columns:
+        if needs[column.key] > room and any(one not in repeated for one in groups[-1]):
+            groups.append(list(repeated))
+            room = width - sum(needs[name.key] for name in repeated)
         groups[-1].append(column)
-        room -= need
+        room -= needs[column.key]
     return groups
 
 
-def extent(section: Section, column: Column) -> int:
-    """The width a column asks for: its longest cell or word of its header, and the gap."""
-    cells = [cell_len(cell(row.get(column.key), column)) for row in section.rows]
-    return max([*cells, *(cell_len(word) for word in header(column).split()), 1]) + 3
+def telling(names: Sequence[Column], section: Section) -> list[Column]:
+    """Of the columns that name a row the first, and those without which more rows would have one name."""
+
+    def told(columns: Sequence[Column]) -> int:
+        return len({tuple(row.get(column.key) for column in columns) for row in section.rows})
+
+    kept = list(names)
+    for name in reversed(names[1:]):
+        fewer = [column for column in kept if column is not name]
+        if told(fewer) == told(kept):
+            kept = fewer
+    return kept
+
+
+def extent(section: Section, column: Column, longest: int = sys.maxsize) -> int:
+    """The letters a column asks for: its longest cell or word; cells longer than `longest` are wrapped."""
+    cells = [cell(row.get(column.key), column) for row in section.rows]
+    words = [cell_len(word) for text in (header(column), *cells) for word in text.split()]
+    return max([*words, *(min(cell_len(text), longest) for text in cells), 1])
 
 
 def is_number(value: Value) -> bool:
@@ -195,7 +223,7 @@ def print_provenance(report: Findings, out: Console) -> None:
     """Data hashes, seeds, versions, machine, command: small, at the end."""
     source = report.provenance
     lines = [f"data {clean(data.name)}: sha256 {data.sha256[:16]}…" for data in source.data]
-    lines += [f"seeds {', '.join(map(str, source.seeds))}"] if source.seeds else []
+    lines += [f"seeds {ranges(source.seeds)}"] if source.seeds else []
     lines += [", ".join(f"{name} {number}" for name, number in source.versions.items())]
     lines += [f"{source.machine}, {source.time}", *(f"again: {clean(command)}" for command in source.commands)]
     out.print()

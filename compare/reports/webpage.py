@@ -26,12 +26,18 @@ from compare.reports.drawing import svg
 from compare.reports.findings import Column, Figure, Findings, Section, Value
 from compare.reports.formulas import formula
 from compare.reports.overview import overview
-from compare.reports.terminal import comparison, headline, is_number
+from compare.reports.terminal import comparison, extent, fitting, headline, is_number
 from compare.reports.verdict import Verdict
-from compare.reports.wording import cell, clean, header, shown_in_unit
+from compare.reports.wording import cell, clean, header, ranges, shown_in_unit
 
 MOST_OPEN = 6
 """Sections of a page that is unfolded at first; a longer one shows its overview, and what went wrong. A convention."""
+WIDE, NARROW, GAP = 112, 40, 2
+"""Letters in a line of a table in a window of 1280 pixels, on a telephone, and between two columns. A table that needs
+more is split in the first and becomes cards on the second. In the widest of the page's fonts, DejaVu Sans: 976, 358 and
+17.6 pixels at 8.7 a letter."""
+LONGEST_CELL = 27
+"""Letters of words in a cell before they are wrapped: "‖β‖₂⁄₃, β* from the limit" stays on a line. A convention."""
 POLICY = "policy-of-this-page"
 """Stands for the policy while the page is made."""
 INDEX = re.compile(r"(?<![\w.][^\W\d_])(?<=[^\W\d_]|[‖)∇²])_(\{[^{}<>&;]{1,12}\}|[A-Za-z0-9ₙα-ω]{1,4}|\*)(?!\w|\.\w)")
@@ -112,10 +118,12 @@ def template() -> Template:
         "filled": filled,
         "header": header,
         "is_numeric": is_numeric,
+        "ranges": ranges,
         "heading": heading,
         "section_csv": lambda section: download(records.section_csv(section)),
         "figure_csv": lambda figure: download(records.columns_csv(figure.data)),
         "slug": records.slug,
+        "parts": parts,
         "sort_key": sort_key,
         "uncertain": uncertain,
     }
@@ -199,6 +207,18 @@ def download(text: str) -> str:
 def filled(section: Section) -> list[Column]:
     """The columns of a table that hold anything."""
     return [column for column in section.columns if any(row.get(column.key) is not None for row in section.rows)]
+
+
+def parts(section: Section) -> list[tuple[list[Column], bool]]:
+    """The columns in the fewest tables that fit WIDE, about equally wide; whether each is too wide for a telephone."""
+    columns = filled(section)
+    needs = {column.key: extent(section, column, LONGEST_CELL) + GAP for column in columns}
+    found = fitting(section, columns, needs, WIDE)
+    for width in range(WIDE if len(found) > 1 else 0):
+        if len(narrower := fitting(section, columns, needs, width)) == len(found):
+            found = narrower
+            break
+    return [(table, sum(needs[column.key] for column in table) > NARROW) for table in found]
 
 
 def is_numeric(section: Section, column: Column) -> bool:

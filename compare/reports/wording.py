@@ -12,7 +12,9 @@ they hold the numbers as they are.
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
+from collections.abc import Iterable
 
 from compare.reports.findings import Column, Value
 from compare.reports.verdict import Verdict
@@ -22,6 +24,11 @@ DEGREES_PER_RADIAN = 180.0 / math.pi
 DEFAULT_FORMAT = ".3g"
 SMALLEST_POWER, LARGEST_POWER = -4, 4
 """Numbers of these powers of ten are written out, whatever format they have. A convention, Python's own for g."""
+ROUNDING = 1e-15
+"""An error that is smaller reads < 10⁻¹⁵: doubles cannot tell it from 0. A convention: about five units of rounding."""
+ERRORS = re.compile(r"\+?\.([12]g|\de)")
+"""The formats of columns that hold errors: two digits at most, or a power of ten. Other columns hold sizes, which may
+be as small as the data make them."""
 
 
 def clean(text: str) -> str:
@@ -51,12 +58,29 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" + "s" * (count != 1)
 
 
-def number(value: float, format: str = "") -> str:
-    """A number as a person reads it: 2·10⁻⁷ rather than 2e-07, ∞, and "not a number".
+def ranges(numbers: Iterable[int]) -> str:
+    """Whole numbers in order, three neighbours or more as a range.
 
-    >>> number(-0.0379, ".1e"), number(1596.0, ".2g")
-    ('−0.038', '1600')
+    >>> ranges([0, 1, 2, 3, 8, 9, 7, 12, 13])
+    '0 to 3, 7 to 9, 12, 13'
     """
+    runs: list[list[int]] = []
+    for value in sorted(numbers):
+        if runs and value == runs[-1][-1] + 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
+
+
+def number(value: float, format: str = "", floor: float = 0.0) -> str:
+    """A number as a person reads it: 2·10⁻⁷ rather than 2e-07, ∞, and "not a number"; "<" if it is below the floor.
+
+    >>> number(-0.0379, ".1e"), number(1596.0, ".2g"), number(3e-17, floor=1e-15)
+    ('−0.038', '1600', '< 10⁻¹⁵')
+    """
+    if 0 < abs(value) < floor:
+        return f"< {number(floor)}"
     if math.isnan(value):
         return "not a number"
     if math.isinf(value):
@@ -69,11 +93,15 @@ def number(value: float, format: str = "") -> str:
         digits = sum(c.isdigit() for c in mantissa)
         mantissa, exponent = f"{float(text):.{max(digits - 1 - int(exponent), 0)}f}", ""
     mantissa = mantissa.replace("-", "−")
-    return f"{mantissa}·10{str(int(exponent)).translate(SUPERSCRIPTS)}" if exponent else mantissa
+    if not exponent:
+        return mantissa
+    return f"{mantissa}·10{str(int(exponent)).translate(SUPERSCRIPTS)}".replace("1·", "", mantissa in ("1", "−1"))
 
 
-def measurement(value: float | None, unit: str, format: str = "") -> str:
+def measurement(value: float | None, unit: str, format: str = "", floor: float = 0.0) -> str:
     """A number with its unit; radians are shown in degrees, None as a dash, one thing in the singular.
+
+    `floor` is in the unit that is shown.
 
     >>> measurement(1, "claims refuted"), measurement(2, "claims refuted")
     ('1 claim refuted', '2 claims refuted')
@@ -82,8 +110,8 @@ def measurement(value: float | None, unit: str, format: str = "") -> str:
         return "–"
     shown = shown_in_unit(value, unit)
     if unit == "rad":
-        return number(shown, format) + ("°" if math.isfinite(shown) else "")
-    text = number(shown, format)
+        return number(shown, format, floor) + ("°" if math.isfinite(shown) else "")
+    text = number(shown, format, floor)
     things, space, rest = unit.partition(" ")
     if text == "1" and things.endswith("s") and things != "s":
         unit = things[:-1] + space + rest
@@ -102,7 +130,11 @@ def header(column: Column) -> str:
 
 
 def cell(value: Value, column: Column) -> str:
-    """One cell of a table, in the unit its header names."""
+    """One cell of a table, in the unit its header names; errors below rounding read so.
+
+    >>> cell(3e-17, Column("gap", "gap", format=".1e")), cell(3e-17, Column("size", "‖w‖", format=".4g"))
+    ('< 10⁻¹⁵', '3·10⁻¹⁷')
+    """
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -113,4 +145,5 @@ def cell(value: Value, column: Column) -> str:
         return clean(value)
     if isinstance(value, int) and not column.format:
         return str(value)
-    return number(shown_in_unit(float(value), column.unit), column.format)
+    floor = ROUNDING if ERRORS.fullmatch(column.format) else 0.0
+    return number(shown_in_unit(float(value), column.unit), column.format, floor)

@@ -253,7 +253,7 @@ def test_angles_are_radians_inside_and_degrees_in_print():
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (1.5e-7, "1.5·10⁻⁷"), (1e12, "1·10¹²"), (-2e-9, "−2·10⁻⁹"), (0.0, "0"), (12.5, "12.5"),
+        (1.5e-7, "1.5·10⁻⁷"), (1e12, "10¹²"), (-1e-9, "−10⁻⁹"), (-2e-9, "−2·10⁻⁹"), (0.0, "0"), (12.5, "12.5"),
         (math.nan, "not a number"), (-math.inf, "−∞"),
     ],
 )  # fmt: skip
@@ -267,6 +267,36 @@ def test_cells():
     assert cell(Verdict.NO_PREDICTION, Column("a", "a", format="verdict")) == "no prediction"
     assert cell(None, Column("a", "a")) == "–"
     assert cell(1000000, Column("a", "a")) == "1000000"
+
+
+@pytest.mark.parametrize("form", [".1g", ".2g", ".1e", ".2e", "+.2g"])
+def test_an_error_below_rounding_does_not_read_as_measured(form):
+    column = Column("a", "a", format=form)
+    assert cell(3e-17, column) == cell(-9e-16, column) == "< 10⁻¹⁵"
+    assert cell(0.0, column) == "0"
+    assert "<" not in cell(-2e-15, column)
+    assert cell(3e-17, replace(column, unit="rad")).endswith("·10⁻¹⁵")  # of a degree
+
+
+def test_a_size_may_be_as_small_as_the_data_make_it():
+    for form in ("", "g", ".3g", ".4g", ".9g"):
+        assert cell(3e-17, Column("a", "a", format=form)) == "3·10⁻¹⁷"
+
+
+@pytest.mark.parametrize(
+    ("measured", "uncertainty", "tolerance", "shown"),
+    [
+        (3e-17, 0.0, 1e-9, "< 10⁻¹⁵ ≤ 10⁻⁹"),
+        (-3e-17, 2e-16, 1e-9, "< 10⁻¹⁵ ≤ 10⁻⁹"),
+        (3e-17, 8e-8, 1e-5, "0 ± 8·10⁻⁸ ≤ 10⁻⁵"),
+        (3e-17, math.inf, 1e-5, "< 10⁻¹⁵ (still moving) against 10⁻⁵"),
+        (0.0, 0.0, 0.0, "0 ≤ 0"),
+        (3e-17, 0.0, 0.0, "3·10⁻¹⁷ > 0"),  # where rounding decides, it is shown
+        (3e-17, 0.0, 1e-16, "3·10⁻¹⁷ ≤ 10⁻¹⁶"),
+    ],
+)
+def test_a_measurement_below_rounding_reads_so_beside_its_tolerance(measured, uncertainty, tolerance, shown):
+    assert comparison(Check.of("s", Evidence(measured, uncertainty), tolerance)) == shown
 
 
 def test_terminal_says_what_was_compared_and_what_is_refuted(report, failing):

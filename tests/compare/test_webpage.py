@@ -8,14 +8,19 @@ from html.parser import HTMLParser
 
 import pytest
 from matplotlib.figure import Figure as Canvas
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from compare.margin.decay_limits import COLUMNS as DECAY
+from compare.margin.margin_predictions import FLOW_COLUMNS as MARGIN
+from compare.margin.output_limits import COLUMNS as OUTPUTS
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.drawing import label_logs, literal, svg
 from compare.reports.formulas import formula
 from compare.reports.provenance import Provenance
-from compare.reports.report import Check, Column, Evidence, Figure, Report, Section
-from compare.reports.webpage import heading, typeset
+from compare.reports.report import Check, Column, Evidence, Figure, Report, Section, Verdict
+from compare.reports.webpage import heading, is_numeric, parts, typeset
+from compare.reports.wording import cell, header
 
 VOID = {"meta", "link", "br", "img", "path", "use", "input"}
 
@@ -278,11 +283,58 @@ def test_indices_and_powers_are_typeset_and_names_of_files_are_not():
 
 
 def test_wide_tables_name_their_cells_for_narrow_screens():
-    columns = [Column(name, f"{name}<") for name in "abcd"]
+    columns = [Column(name, f"{name}<", about="") for name in "abcd"]
     for first, label in (("a word", None), (4, "a<")):  # a number alone does not say what it is
-        rows = [dict.fromkeys("abcd", 1.0) | {"a": first}]
-        page = Page(Report("t", (Section("s", "", columns, rows),), Provenance()).to_html())
-        assert [a.get("data-label") for tag, a in page.elements if tag == "td"] == [label, "b<", "c<", "d<"]
+        for width, labels in ((1, [None] * 4), (12, [label, "b<", "c<", "d<"])):
+            rows = [dict.fromkeys("abcd", 10 ** (width - 1)) | {"a": first}]
+            page = Page(Report("t", (Section("s", "", columns, rows),), Provenance()).to_html())
+            assert [a.get("data-label") for tag, a in page.elements if tag == "td"] == labels
+
+
+def pixels(section, columns):
+    """The least width of a table in DejaVu Sans at 14 px, from the font itself: words may part, numbers may not."""
+    font = get_font(findfont("DejaVu Sans"))
+    font.set_size(14, 72)
+
+    def width(text):
+        font.set_text(text)
+        return font.get_width_height()[0] / 64
+
+    total = 0.0
+    for column in columns:
+        cells = [cell(row.get(column.key), column) for row in section.rows]
+        whole = cells if is_numeric(section, column) else [word for text in cells for word in text.split()]
+        words = [width(word) for word in header(column).split()]
+        total += max([*map(width, whole), *words[:-1], words[-1] + width(" ↕")]) + 1.1 * 16  # a cell's padding
+    return total
+
+
+NUMBERS = [None, 0.0, -4.4e-16, 8.1e-49, -1.234567e-11, 3.3, 815.0, -123456.0]
+
+
+@pytest.mark.parametrize(
+    "columns", [MARGIN, OUTPUTS, DECAY, [Column(f"c{i}", f"‖β‖{i}", "y", ".3g") for i in range(40)]]
+)
+def test_no_table_is_wider_than_its_box_in_a_window_of_1280_pixels(columns):
+    words = {
+        "network": "convolutional 2-D, L=2",
+        "regularizer": "‖β̂‖₂⁄₃, β* from the limit",
+        "theory": Verdict.NO_PREDICTION,
+    }
+    rows = [
+        {
+            c.key: words.get(c.key, seed if c.key == "seed" else NUMBERS[(seed + i) % len(NUMBERS)])
+            for i, c in enumerate(columns)
+        }
+        for seed in range(len(NUMBERS))
+    ]
+    section = Section("s", "", columns, rows)
+    tables = [table for table, _ in parts(section)]
+    assert len(tables) <= 1 + pixels(section, columns) // 700  # no more than are needed
+    assert all(pixels(section, table) <= 976 for table in tables)
+    assert list(dict.fromkeys(column for table in tables for column in table)) == list(columns)
+    told = [{tuple(row[c.key] for c in table[:2]) for row in rows} for table in tables]  # each says which row is which
+    assert "seed" not in rows[0] or all(len(found) == len(rows) for found in told[1:])
 
 
 def test_two_plots_share_no_id_and_each_says_what_it_shows(report):
