@@ -330,7 +330,7 @@ def test_no_table_is_wider_than_its_box_in_a_window_of_1280_pixels(columns):
     ]
     section = Section("s", "", columns, rows)
     tables = [table for table, _ in parts(section)]
-    assert len(tables) <= 1 + pixels(section, columns) // 700  # no more than are needed
+    assert len(tables) <= 1 + pixels(section, columns) // 600  # no more than are needed
     assert all(pixels(section, table) <= 976 for table in tables)
     assert list(dict.fromkeys(column for table in tables for column in table)) == list(columns)
     told = [{tuple(row[c.key] for c in table[:2]) for row in rows} for table in tables]  # each says which row is which
