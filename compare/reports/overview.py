@@ -58,6 +58,20 @@ def in_short(section: Section) -> Section:
     return Section(section.title, columns=columns, rows=rows)
 
 
+def heading(section: Section) -> str:
+    """The title without the name of the data, or of the experiment, where the group says that already.
+
+    What follows the experiment's name may be the data's, which keeps its letters.
+
+    >>> heading(Section("wine: gradient descent", group="Max margin on wine"))
+    'Gradient descent'
+    """
+    first, colon, rest = section.title.partition(": ")
+    if colon and section.group.endswith(f" on {first}"):
+        return rest[:1].upper() + rest[1:]
+    return rest if colon and section.group.partition(": ")[0] == first else section.title
+
+
 def totals(report: Findings) -> Section:
     """One row for each section that checks something: how many of its predictions have which verdict.
 
@@ -68,9 +82,9 @@ def totals(report: Findings) -> Section:
         columns.append(Column(CONJECTURED, CONJECTURED, about="Measured, and part of what has no prediction."))
     rows: list[dict[str, Value]] = []
     checked = [section for section in report.sections if section.checks]
-    repeated = len({section.title for section in checked}) < len(checked)
+    repeated = len({heading(section) for section in checked}) < len(checked)
     by_group = repeated or len(checked) > ONE_SCREEN
-    for title, members in groupby(checked, key=lambda section: (by_group and section.group) or section.title):
+    for title, members in groupby(checked, key=lambda section: (by_group and section.group) or heading(section)):
         checks = [check for section in members for check in section.checks]
         found = Counter(check.verdict for check in checks)
         row: dict[str, Value] = {"section": title, **{v.name: found[v] for v in Verdict}}

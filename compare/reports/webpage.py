@@ -25,14 +25,14 @@ from compare.reports import records
 from compare.reports.drawing import svg
 from compare.reports.findings import Column, Figure, Findings, Section, Value
 from compare.reports.formulas import formula
-from compare.reports.overview import overview
+from compare.reports.overview import heading, overview
 from compare.reports.terminal import comparison, extent, fitting, headline, is_number
 from compare.reports.verdict import Verdict
 from compare.reports.wording import cell, clean, header, ranges, shown_in_unit
 
 MOST_OPEN = 6
 """Sections of a page that is unfolded at first; a longer one shows its overview, and what went wrong. A convention."""
-WIDE, NARROW, GAP = 112, 40, 2
+WIDE, NARROW, GAP = 112, 36, 2
 """Letters in a line of a table in a window of 1280 pixels, on a telephone, and between two columns. A table that needs
 more is split in the first and becomes cards on the second. In the widest of the page's fonts, DejaVu Sans: 976, 358 and
 17.6 pixels at 8.7 a letter."""
@@ -168,20 +168,6 @@ def paragraphs(text: str) -> list[tuple[str, str]]:
         if bare:
             found.append(("code" if bare.startswith(">>> ") else "formula", bare) if inset else ("text", part.strip()))
     return found
-
-
-def heading(section: Section) -> str:
-    """The title without the name of the data, or of the experiment, where the group says that already.
-
-    What follows the experiment's name may be the data's, which keeps its letters.
-
-    >>> heading(Section("wine: gradient descent", group="Max margin on wine"))
-    'Gradient descent'
-    """
-    first, colon, rest = section.title.partition(": ")
-    if colon and section.group.endswith(f" on {first}"):
-        return rest[:1].upper() + rest[1:]
-    return rest if colon and section.group == first else section.title
 
 
 def notes_of(report: Findings, group: str | None) -> list[str]:

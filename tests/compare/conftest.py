@@ -112,6 +112,12 @@ def hostile():
 
 
 @pytest.fixture
+def harmless():
+    """What `hostile` is, with words as long."""
+    return sample(re.sub(r"\S", "x", HOSTILE))
+
+
+@pytest.fixture
 def failing():
     return sample(passed=False)
 

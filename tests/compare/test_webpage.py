@@ -115,8 +115,8 @@ def test_the_same_report_is_the_same_bytes(report):
 
 
 @pytest.mark.parametrize("kind", ["page", "fragment"])
-def test_hostile_text_stays_text(hostile, report, kind):
-    evil, good = [Page(r.to_html() if kind == "page" else r._repr_html_()) for r in (hostile, report)]
+def test_hostile_text_stays_text(hostile, harmless, kind):
+    evil, good = [Page(r.to_html() if kind == "page" else r._repr_html_()) for r in (hostile, harmless)]
     # not one element or attribute name more than with harmless text
     assert [(t, sorted(a)) for t, a in evil.elements] == [(t, sorted(a)) for t, a in good.elements]
     assert "<script>alert('x')</script>" in evil.text
@@ -337,6 +337,15 @@ def test_no_table_is_wider_than_its_box_in_a_window_of_1280_pixels(columns):
     assert "seed" not in rows[0] or all(len(found) == len(rows) for found in told[1:])
 
 
+def test_columns_of_predictions_that_say_nothing_are_left_out():
+    late = Check.not_reached("all of margin", None, why="the time limit came first")
+    found = Check.at_most("the directions agree", 1e-9, 1e-6)
+    for checks, heads in (([late], ["verdict", "theory says"]),
+                          ([late, found], ["verdict", "theory says", "measured", "reference"])):  # fmt: skip
+        page = Report("t", (Section("s", checks=checks),), Provenance()).to_html()
+        assert re.findall(r"<th[^>]*>([^<]*)</th>", page[page.index('ib-checks">') :]) == heads
+
+
 def test_two_plots_share_no_id_and_each_says_what_it_shows(report):
     sections = [replace(report.sections[0], group=f"Group {i}") for i in range(2)]
     page = Page(replace(report, sections=sections).to_html())
@@ -387,6 +396,7 @@ def test_a_heading_does_not_say_again_what_its_group_says():
     for title, group, shown in (
         ("wine, standardized: on the way", "Max margin on wine, standardized", "On the way"),
         ("CNNs: digits", "CNNs", "digits"),
+        ("Mutants: diagonal", "Mutants: wrong predictions", "diagonal"),
         ("digits: on the way", "Max margin on wine", "digits: on the way"),
         ("Alone", "Alone", "Alone"),
     ):
