@@ -176,14 +176,17 @@ def width_exponent_check(claim: str, predicted: float, found: Sequence[Width]) -
 
 def distance_plot(found: Sequence[Width]) -> Figure:
     """‖G(C_t) − Ĝ_t‖/‖y‖ over t, every width, mean over seeds."""
-    steps = np.arange(len(found[0].error))
+    steps = np.arange(1, len(found[0].error))
     curves = [
-        Curve(f"k = {w.k}", steps, w.error.mean(axis=1), colour=c, names=("step", f"relative distance: k = {w.k}"))
+        Curve(f"k = {w.k}", steps, w.error.mean(axis=1)[1:], colour=c, names=("step", f"relative distance: k = {w.k}"))
         for c, w in enumerate(found)
     ]
-    ends = steps[[1, -1]]
+    ends = steps[[0, -1]]
     curves += [Curve("", ends, [w.fluctuation] * 2, ":", c, look={"linewidth": 0.8}) for c, w in enumerate(found)]
-    caption = "Distance between the trained network and the filter; dotted, the kernel's fluctuation at that width."
+    caption = (
+        "Distance between the trained network and the filter, which is 0 at t = 0; dotted, the kernel's fluctuation at "
+        "that width."
+    )
     return curve_plot("filter-distance", caption, curves, ("step t", "‖G(Cₜ) − filter‖₂ / ‖y‖₂"), log="y")
 
 

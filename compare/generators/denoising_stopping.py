@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from compare.generators.denoising_filter import REFERENCE, Width, example_signal, noisy_copies, train_widths
+from compare.generators.generator_figures import thinned
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.report import Check, Column, Evidence, Figure, Section
 from compare.reports.tables import table
@@ -26,6 +27,8 @@ from solvers.filters.early_stopping_error import best_stopping_time, predicted_e
 
 FITTED = 0.1
 """Share of its power to which a target is fitted."""
+DOTS = 40
+"""Of a measured curve, so that the curve under them is seen."""
 SOONER = 10.0
 """How many times longer noise takes than the signal, at the least: an order of magnitude."""
 
@@ -127,13 +130,12 @@ def split_plot(kernel: DualKernel, x: Array, e: Array, step: float, width: Width
     t = np.arange(len(width.error))
     split = predicted_error(kernel, x, e, step, t)
     shown = {
-        "signal not learned": (split.signal / x.size, "-"),
-        "noise learned": (split.noise / x.size, "-"),
-        "predicted error": (split.total / x.size, "--"),
-        "measured error": (width.path.clean_mse[:, 0], "."),
+        "signal not learned": (split.signal / x.size, "-", {}),
+        "noise learned": (split.noise / x.size, "-", {}),
+        "predicted error": (split.total / x.size, "--", {}),
+        "measured error": (width.path.clean_mse[:, 0], ".", {"markersize": 4, "markevery": thinned(len(t), DOTS)}),
     }
-    look = {"markersize": 3}
-    curves = [Curve(name, t, *values, names=("step", name), look=look) for name, values in shown.items()]
+    curves = [Curve(name, t, y, style, None, ("step", name), look) for name, (y, style, look) in shown.items()]
     caption = f"The error of the early-stopped network and its parts, one seed, k = {width.k}."
 
     def adjust(axes: Any) -> None:

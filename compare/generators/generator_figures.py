@@ -21,9 +21,9 @@ POINTS = 240
 """A curve of thousands of iterations is drawn, and stored, at this many log-spaced ones."""
 
 
-def thinned(length: int) -> NDArray[np.int64]:
+def thinned(length: int, points: int = POINTS) -> NDArray[np.int64]:
     """Log-spaced iterations 1 … length − 1."""
-    return np.unique(np.geomspace(1, max(length - 1, 1), POINTS).round().astype(np.int64))
+    return np.unique(np.geomspace(1, max(length - 1, 1), points).round().astype(np.int64))
 
 
 STYLES = {"image": "-", "noise": "--"}

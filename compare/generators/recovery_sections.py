@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,10 +21,11 @@ from compare.generators.denoising_filter import example_signal
 from compare.generators.generator_figures import strip
 from compare.generators.image_sources import Image
 from compare.generators.recovery_convex import rows_and_data, total_variation, wavelet_l1
-from compare.reports.curves import Curve, curve_plot
+from compare.reports.curves import MARKERS, Curve, curve_plot
 from compare.reports.records import slug
 from compare.reports.report import Check, Column, Figure, Section
 from compare.reports.tables import table
+from compare.reports.wording import number
 from gd.images.conv_generator import ConvGenerator
 from gd.images.descend_image import ImageTrajectory, descend_image
 from gd.images.two_layer_generator import TwoLayerGenerator
@@ -207,7 +209,16 @@ def closest_check(errors: Mapping[str, Sequence[float]]) -> Check:
 def error_plot(name: str, shares: Array, errors: Mapping[str, Sequence[float]]) -> Figure:
     """Relative error against the share of measurements."""
     across = "measurements [share of unknowns]"
-    curves = [Curve(m, shares, values, "o-", names=(across, f"relative error: {m}")) for m, values in errors.items()]
+    curves = [
+        Curve(m, shares, values, f"{marker}-", names=(across, f"relative error: {m}"))
+        for marker, (m, values) in zip(cycle(MARKERS), errors.items(), strict=False)
+    ]
     caption = "Recovery error against the number of measurements."
     labels = ("measurements / unknowns", "‖x̂ − x‖₂ / ‖x‖₂")
-    return curve_plot(slug(f"recovery-{name}"), caption, curves, labels, log="y")
+
+    def adjust(axes: Any) -> None:
+        if len(shares) < 6:
+            axes.set_xticks(shares, [number(share) for share in shares])
+            axes.margins(x=0.15)
+
+    return curve_plot(slug(f"recovery-{name}"), caption, curves, labels, log="y", adjust=adjust)

@@ -67,15 +67,17 @@ def support_plot(runs: Sequence[FlowAndSolution]) -> Figure:
     """Nonzero coefficients of the limit against depth, one dot per seed."""
     deeper = [run.family.row.name for run in runs if run.family.depth > 1 and run.family.row.name in ARCHITECTURES]
     curves = []
-    for colour, name in enumerate(dict.fromkeys(deeper)):
+    names_of_rows = list(dict.fromkeys(deeper))
+    for colour, name in enumerate(names_of_rows):
+        aside = 0.08 * (colour - 0.5 * (len(names_of_rows) - 1))  # where two networks agree, both are seen
         shown = [run for run in runs if run.family.depth == 1 or run.family.row.name == name]
         depths = np.array([run.family.depth for run in shown])
         counts = np.array([row(run)["support"] for run in shown])
         levels = np.unique(depths)
         means = [counts[depths == level].mean() for level in levels]
         names = (f"depth: {name}", f"support: {name}")
-        curves.append(Curve(name, depths, counts, "o", colour, names, {"ms": 4, "alpha": 0.6}))
-        curves.append(Curve("", levels, means, "-", colour))
+        curves.append(Curve(name, depths + aside, counts, "o", colour, names, {"ms": 4, "alpha": 0.6}))
+        curves.append(Curve("", levels + aside, means, "-", colour))
     caption = "Support of the flow's limit: a dot per seed, lines through the means."
     labels = ("depth L", "nonzero coefficients of the limit")
     return curve_plot("support-by-depth", caption, curves, labels, adjust=lambda axes: axes.set_ylim(bottom=0))

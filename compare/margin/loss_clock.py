@@ -16,7 +16,8 @@ from solvers.arrays import Array
 LINEAR_UP_TO = 10.0
 """The clock is drawn linear to here, where gradient descent ends, and logarithmic beyond."""
 CLOCK_NOTE = (
-    "At ln(−ln loss) = 0, 3, 5, 10 the loss is 0.37, 2·10⁻⁹, 4·10⁻⁶⁵, 10⁻⁹⁵⁶⁶; beyond 10 the axis is logarithmic."
+    "At ln(−ln loss) = 0, 3, 5, 10 the loss is 0.37, 2·10⁻⁹, 4·10⁻⁶⁵, 10⁻⁹⁵⁶⁶; an axis beyond 20 is logarithmic "
+    "from 10 on."
 )
 """What a caption says about the axis: exp(−e^t) at four t."""
 
@@ -46,10 +47,12 @@ def clock_of(limit: Limit, *, degree: int) -> Array:
 
 def shared_clock(axes: Any) -> None:
     """The x axis for ln(−ln loss): linear, and where the flow went on, logarithmic beyond LINEAR_UP_TO."""
-    left, right = axes.get_xlim()
+    left, right = axes.dataLim.intervalx
     if right > 2 * LINEAR_UP_TO:
         axes.set_xscale("symlog", linthresh=LINEAR_UP_TO, linscale=1.5)
-        ticks = [t for t in (-10, -5, 0, 5, 10, 100, 1000, 10**4, 10**5) if left <= t <= right]
+        left, right = left - 0.5, right * 1.1  # beyond LINEAR_UP_TO a margin of 5 % of the numbers is none of the axis
+        far = (100, 1000, 10**4, 10**5) if right >= 100 else (20, 50)
+        ticks = [t for t in (-10, -5, 0, 5, 10, *far) if left <= t <= right]
         axes.set_xticks(ticks, [str(t).replace("-", "−") for t in ticks])
         axes.minorticks_off()
         axes.set_xlim(left, right)

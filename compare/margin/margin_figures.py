@@ -19,8 +19,11 @@ from compare.margin.loss_clock import CLOCK_NOTE, clock_of, clock_of_log_loss, s
 from compare.reports.curves import Curve, curve_plot
 from compare.reports.records import slug
 from compare.reports.report import Figure
+from compare.reports.wording import number
 from solvers.arrays import Array
 
+SMALLEST = 1e-8
+"""Of the largest coefficient: a smaller one is drawn as 0. A convention."""
 UNDERFLOW = math.log(745.0)
 """ln(−ln loss) of the smallest positive double, e^{−745}."""
 
@@ -111,7 +114,7 @@ def margin_by_loss(runs: Sequence[FlowAndSolution], name: str) -> Figure:
     caption = f"Normalized margin γ(β) = min y⟨x, β⟩/R(β), as a share of its limit's (dotted). {CLOCK_NOTE}"
 
     def adjust(axes: Any) -> None:
-        axes.set_ylim(-0.05, 1.05)
+        axes.set_ylim(max(axes.get_ylim()[0], -0.05), 1.05)
         shared_clock(axes)
 
     return curve_plot(f"margin-{name}", caption, curves, ("", "γ(β)/γ(limit)"), level=1.0, adjust=adjust)
@@ -156,6 +159,8 @@ def spectrum(run: FlowAndSolution, name: str) -> Figure:
     shown = {side: magnitudes(values) for side, values in coefficients.items()}
     image = run.limit.predictor is not None and run.limit.predictor.ndim > 1
     order = np.argsort(-shown["flow"]) if image else np.arange(len(shown["flow"]))
+    every = np.concatenate(list(shown.values()))
+    edge = 10.0 ** min(math.floor(math.log10(every[every >= SMALLEST].min())) - 1, -2)
     styles = {"solver": ("s", 6.0, "C0"), "flow": ("x", 4.5, "C1"), "descent": (".", 4.0, "C7")}
 
     def draw(canvas: Any) -> None:
@@ -163,15 +168,17 @@ def spectrum(run: FlowAndSolution, name: str) -> Figure:
         for side, values in shown.items():
             marker, size, colour = styles[side]
             hollow = {"mfc": "none"} if side == "solver" else {}
-            shape = {"marker": marker, "ms": size, "color": colour, "ls": "", **hollow}
-            axes.semilogy(np.where(values > 1e-12, values, np.nan)[order], label=side, **shape)
-        axes.set_ylim(1e-8, 3.0)
+            shape = {"marker": marker, "ms": size, "color": colour, "ls": "", "clip_on": False, **hollow}
+            axes.semilogy(np.maximum(values, edge)[order], label=side, **shape)
+        axes.set_ylim(edge, 3.0)
         axes.set_xlabel("rank of the frequency" if image and fourier else "frequency" if fourier else "coordinate")
         axes.set_ylabel(f"|{symbol}| / max |{symbol}|")
         axes.legend()
 
     whose = {"solver": "the solver", "flow": "the flow's limit", "descent": "gradient descent's last step"}
     caption = f"{run.label}: |{symbol}| of {', of '.join(whose[side] for side in shown)}."
+    if every.min() < SMALLEST:
+        caption += f" On the lower edge: less than {number(SMALLEST)}."
     data = {f"|{symbol}| {side}": values for side, values in shown.items()}
     return Figure(f"spectrum-{name}", caption, draw, data)
 

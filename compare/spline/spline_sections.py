@@ -24,6 +24,8 @@ from solvers.splines.kernel_interpolant import kernel_interpolant
 from solvers.splines.rich_regime import RichInterpolant
 from solvers.splines.weighted_spline import WeightedSpline
 
+SOLVED = 12
+"""Digits of u, in units of the data's slope, that the linear system of the kernel interpolant determines."""
 PAPER = "Jin and Montúfar (2023), Theorem 1"
 
 
@@ -92,23 +94,26 @@ def shape_section(case: SplineCase, solutions: Mapping[str, Solution]) -> Sectio
     rows: list[dict[str, Value]] = []
     functions, weights = [], []
     grid = np.linspace(*case.interval, 801)
+    wide = grid + (grid - grid.mean())
     for k, (name, (init, spline, pieces)) in enumerate(solutions.items()):
         worst = spline.certificate.worst
         distance = uniform_distance(pieces, spline, case.interval)
         u, v = kernel_interpolant(case.x, case.y, init).line
+        steepest = np.ptp(case.y) / np.ptp(case.x)
+        u = round(u / steepest, SOLVED) * steepest if steepest else u
         rows.append({"init": name, "u": u, "v": v, "energy": spline.energy, "certificate": worst, "distance": distance})
         line = case.y[0] - spline.values[0], case.y[-1] - spline.values[-1]
         back = np.interp(grid, case.interval, line)  # the line u x + v taken off the data
         functions.append(Curve(name, grid, spline(grid) + back, "-", k, ("x", f"spline {name} (y)")))
         functions.append(Curve("", grid, pieces(grid) + back, ":", k))
-        weights.append(Curve(name, grid, init.zeta(grid), "-", k, ("x", f"zeta {name}")))
+        weights.append(Curve(name, wide, init.zeta(wide), "-", k, ("x", f"zeta {name}")))
     functions.append(Curve("", case.x, case.y, "o", 7, look={"markersize": 4}))
     caption = "Splines (solid), wide networks (dotted), data (dots)."
     figures = (
         curve_plot("solutions", caption, functions, ("x", "y")),
         curve_plot(
             "zeta",
-            "ζ: how cheaply the network bends at x.",
+            "ζ: how cheaply the network bends at x, on twice the interval of the data.",
             weights,
             ("x", "ζ(x)"),
             adjust=lambda axes: axes.set_ylim(bottom=0.0),

@@ -1,5 +1,6 @@
 import math
 import re
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def assert_reads_well(report):
 
 
 def assert_axes_are_named(figure):
-    """Both axes of each plot have a label, and there is more than one dot."""
+    """Both axes of each plot have a label, there is more than one dot, and no line is under another."""
     canvas = Canvas()
     figure.draw(canvas)
     for axes in canvas.axes:
@@ -84,6 +85,21 @@ def assert_axes_are_named(figure):
             assert axes.get_ylabel() or canvas.get_supylabel(), figure.name
             points = {(x, y) for line in axes.lines for x, y in zip(*line.get_data(), strict=True) if x == x and y == y}
             assert len(points) > 1, figure.name
+            for under, over in combinations(sorted(axes.lines, key=lambda line: line.zorder), 2):
+                assert not hides(over, under), (figure.name, under.get_label(), over.get_label())
+
+
+def hides(over, under):
+    """Whether one line, drawn later, covers another: solid, no narrower, and within a pixel of it everywhere."""
+    if over.get_linestyle() != "-" or (over.get_alpha() or 1.0) < 1 or over.get_linewidth() < under.get_linewidth():
+        return False
+    places = [line.get_transform().transform(line.get_xydata()) for line in (under, over)]
+    shown = [place[np.isfinite(place).all(axis=1)] for place in places]
+    return (
+        under.get_linestyle() != "None"
+        and shown[0].shape == shown[1].shape
+        and bool(len(shown[0]) and np.abs(shown[0] - shown[1]).max() < 1.0)
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -99,6 +115,11 @@ def reports_read_well():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Experiment, "report", looked_at)
         yield
+
+
+@pytest.fixture
+def hidden_by():
+    return hides
 
 
 @pytest.fixture
