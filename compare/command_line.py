@@ -11,7 +11,6 @@ and 143 by SIGTERM, with the report of what was finished written; 141 when whoev
 from __future__ import annotations
 
 import codecs
-import difflib
 import json
 import math
 import os
@@ -25,6 +24,7 @@ from typing import Any, ClassVar
 import click
 
 from compare.experiments.table import Row
+from compare.near_names import nearest
 
 CONFIRMED, REFUTED, NOT_REACHED = 0, 1, 3
 """How a comparison came out; 2 is click's code for bad input."""
@@ -93,9 +93,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does it, but an unknown name is answered with the nearest known one."""
         if args and not args[0].startswith("-") and args[0] not in self.rows:
-            near = difflib.get_close_matches(args[0], self.rows, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise click.UsageError(f"there is no command {args[0]!r}; {hint}known are {', '.join(self.rows)}", ctx)
+            known = f"{nearest(args[0], self.rows)}known are {', '.join(self.rows)}"
+            raise click.UsageError(f"there is no command {args[0]!r}; {known}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -68,7 +68,7 @@ def find(names: str | Sequence[str] = ()) -> list[Claim]:
     chosen: dict[str, Claim] = {}
     for name in wanted:
         if name not in subject and name not in GROUPS:
-            raise UnknownClaimError(name, difflib.get_close_matches(name, [*subject, *GROUPS], n=4, cutoff=0.4))
+            raise UnknownClaimError(name, difflib.get_close_matches(name, [*subject, *GROUPS], n=4, cutoff=0.7))
         members = {claim.name: claim for claim in group(subject.get(name, name))}
         chosen |= {name: members[name]} if name in subject else members
     return list(chosen.values())

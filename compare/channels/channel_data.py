@@ -115,6 +115,8 @@ def load_channels(
     """
     name, _, argument = source.strip().partition(":")
     if name not in STATISTICS:
+        if folder is not None:
+            raise DataError(f"folder is where the files of {' or '.join(STATISTICS)} lie; {source!r} has no such files")
         data = load(source, several=False, image_shape=image_shape)
         X = data.images if data.image_shape is not None else data.X
         return ChannelData(data.name, np.array(X), data.y, data.channels, data.notes)

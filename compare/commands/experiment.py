@@ -7,42 +7,20 @@ import time
 from collections.abc import Callable, Container, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import fields
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from compare.command_line import BEGAN
 from compare.commands.outcome import deliver, report_options
+from compare.commands.written import Place, described, written
 from compare.experiments.protocol import Experiment, Parameter, help_of
 from compare.experiments.values import FILE, FLAG, FOLDER, SWITCH, TEXT, TEXTS
 
 F = TypeVar("F", bound=Callable[..., Any])
-PATHS = {FILE: click.Path(path_type=Path, dir_okay=False), FOLDER: click.Path(path_type=Path)}
-
-if TYPE_CHECKING:
-    ParamType = click.ParamType[Any]
-else:
-    ParamType = click.ParamType  # which takes no type before click 8.3
-
-
-class Written(ParamType):
-    """A parameter as text: read by its kind, and checked."""
-
-    def __init__(self, parameter: Parameter) -> None:
-        self.parameter = parameter
-        self.name = parameter.kind.noun.removeprefix("an ").removeprefix("a ")
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The value; one that is no text is a default."""
-        if not isinstance(value, str):
-            return value
-        try:
-            read = self.parameter.kind.read(value)
-            self.parameter.check("the value", read)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        return read
+PATHS = {FILE: Place(dir_okay=False), FOLDER: Place()}
+OTHERWISE = (FLAG, SWITCH, TEXTS, *PATHS)
+"""Kinds of values that click reads."""
 
 
 def experiment_command(name: str, experiment: type[Experiment]) -> click.Command:
@@ -74,22 +52,16 @@ def options_of(experiment: type[Experiment], only: Container[str] | None = None)
 def option(field: str, parameter: Parameter, default: Any) -> Callable[[F], F]:
     """The click option of one parameter."""
     flag = parameter.option or f"--{field.replace('_', '-')}"
-    text = parameter.help + (f" [default: {parameter.shown}]" if parameter.shown else "")
+    wanted = parameter.wanted
     if parameter.positional:
-        return click.argument(field, type=click.Choice(parameter.choices))
-    shown = not parameter.shown and default is not None and default != ()
-    if parameter.kind is FLAG:
+        return click.argument(field, type=click.Choice(wanted.choices))
+    if wanted.kind not in OTHERWISE and not (wanted.kind is TEXT and wanted.choices):
+        return written(flag, field, wanted=wanted, default=default, shown=parameter.shown, help=parameter.help)
+    text = described(parameter.help, wanted, None if wanted.kind is FLAG else default, parameter.shown)
+    if wanted.kind is FLAG:
         return click.option(flag, field, is_flag=True, help=text)
-    if parameter.kind is SWITCH:
-        return click.option(flag, field, default=default, help=text)
-    if parameter.kind is TEXTS:
-        return click.option(flag, field, multiple=True, default=default, show_default=shown, help=text)
-    kind: Any = PATHS.get(parameter.kind) or Written(parameter)
-    if parameter.choices and parameter.kind is TEXT:
-        kind = click.Choice(parameter.choices)
-    if isinstance(default, tuple):
-        default = ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in default)
-    return click.option(flag, field, type=kind, default=default, show_default=shown, help=text)
+    kind = click.Choice(wanted.choices) if wanted.choices else PATHS.get(wanted.kind)
+    return click.option(flag, field, type=kind, multiple=wanted.kind is TEXTS, default=default, help=text)
 
 
 def time_limit_option(command: F) -> F:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from fractions import Fraction
@@ -10,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
-from compare.commands.numbers import Integer
 from compare.commands.outcome import writable
-from solvers.whole_files import replacing
+from compare.commands.written import Place, written
+from compare.experiments.values import COUNT, INTEGER, Wanted
 
 PICTURES = (".svg", ".png", ".pdf")
 
@@ -34,12 +34,12 @@ def drawable(ctx: click.Context, option: click.Parameter, path: Path | None) -> 
 @click.option("--b", "b", metavar="KERNEL", help="The second kernel.")
 @click.option("--more", multiple=True, metavar="KERNEL", help="A further kernel; may be given several times.")
 @click.option("--kernels", "rows", metavar="FILE", help="A file with one vector a row, any number of them.")
-@click.option("--dim", type=Integer(1), help="D, the length of the circle (every D ≥ K if not given).")
+@written("--dim", wanted=Wanted(INTEGER, COUNT), shown="every D ≥ K", help="D, the length of the circle, at least K.")
 @click.option("--exact", is_flag=True, help="Read decimals as fractions and factor exactly, at any K.")
 @click.option("--channels", is_flag=True, help="The rows of a matrix are input channels, not those of an image.")
 @click.option(
     "--picture",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=Place(dir_okay=False),
     callback=drawable,
     help="Draw roots and spectra: FILE.svg, .png or .pdf.",
 )
@@ -62,19 +62,22 @@ def command(
     For matrices the lemma fails in general; the verdict is then REFUTED, with the obstruction. The exit code is 1 when
     the machine could not decide.
     """
-    from proofs.lemma import verify_lemma
-
     kernels = [read_kernel(text, exact) for text in (a, b, *more) if text is not None]
     if rows is not None:
-        kernels += np.atleast_2d(np.array(read_kernel(rows, exact), dtype=object)).tolist()
+        vectors = read_kernel(rows, exact)
+        kernels += vectors if isinstance(vectors[0], list) else [vectors]
     if len(kernels) < 2:
         raise ValueError(f"the lemma adds two kernels or more, got {len(kernels)}; give --a and --b, or --kernels FILE")
+    from proofs.lemma import verify_lemma
+
     verdict = verify_lemma(*kernels, dim=dim, exact=exact or None, channels=channels)
     if as_json:
         click.echo(json.dumps(record(verdict), ensure_ascii=False, indent=1))
     else:
         _print(verdict)
     if picture is not None:
+        from solvers.whole_files import replacing
+
         with replacing(picture) as place:
             verdict.figure().savefig(place)
         click.echo(f"picture: {picture}", err=True)
@@ -86,23 +89,34 @@ def read_kernel(text: str, exact: bool) -> list[Any]:
     """A vector or a matrix from numbers, or from a file.
 
     Raises:
-        ValueError: when an entry is not a number, or there is none.
+        ValueError: when an entry is no finite number, or there is none.
     """
-    if os.path.isfile(text) and text.endswith(".npy"):
+    is_file = os.path.isfile(text)
+    if is_file and text.endswith(".npy"):
+        import numpy as np
+
         loaded: list[Any] = np.load(text, allow_pickle=False).tolist()
         return loaded
-    lines = Path(text).read_text(encoding="utf-8").splitlines() if os.path.isfile(text) else text.split(";")
-    rows = [[_number(word, exact) for word in line.replace(",", " ").split()] for line in lines if line.strip()]
-    if not rows:
+    lines = Path(text).read_text(encoding="utf-8").splitlines() if is_file else text.split(";")
+    words = [line.replace(",", " ").split() for line in lines if line.strip()]
+    if not words:
         raise ValueError(f"the kernel {text!r} has no entries")
+    try:
+        rows = [[_number(word, exact) for word in line] for line in words]
+    except ValueError as error:
+        no_file = "" if is_file or "," in text else f", and there is no file {text!r}"
+        raise ValueError(f"the kernel {text!r}: {error}{no_file}") from None
     return rows if len(rows) > 1 else rows[0]
 
 
 def _number(word: str, exact: bool) -> Fraction | float:
     try:
-        return Fraction(word) if exact or not set(word) & set(".eE") else float(word)
+        read = Fraction(word) if exact or not set(word) & set(".eE") else float(word)
+        if math.isfinite(read):
+            return read
     except (ValueError, ZeroDivisionError):
-        raise ValueError(f"{word!r} is neither a number nor a file") from None
+        pass
+    raise ValueError(f"{word!r} is no finite number such as 2, 1/3 or 0.5")
 
 
 def record(verdict: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from compare.command_line import CONFIRMED, INTERRUPTED, NOT_REACHED, REFUTED
+from compare.commands.written import Place
 
 if TYPE_CHECKING:
     from compare.reports.report import Report
@@ -61,7 +62,7 @@ def folder_of_reports(ctx: click.Context, option: click.Parameter, path: Path) -
 
 def save_option(help: str) -> Callable[[F], F]:
     """The option --save FILE; the command receives `save: Path | None`."""
-    file = click.Path(path_type=Path, dir_okay=False)
+    file = Place(dir_okay=False)
     return click.option("--save", type=file, callback=writable, help=help)
 
 
@@ -77,7 +78,7 @@ def report_options(default_folder: str) -> Callable[[F], F]:
         )
         return click.option(
             "--out",
-            type=click.Path(path_type=Path, file_okay=False),
+            type=Place(file_okay=False),
             callback=folder_of_reports,
             default=Path(default_folder),
             show_default=True,

@@ -11,8 +11,9 @@ import click
 from rich.console import Console
 
 from compare.command_line import INTERRUPTED
-from compare.commands.numbers import Integer
 from compare.commands.proof_text import Result, print_list, print_table
+from compare.commands.written import Place, written
+from compare.experiments.values import COUNT, INTEGER, Interval, Wanted
 
 
 class _Prove(click.Command):
@@ -29,15 +30,17 @@ class _Prove(click.Command):
 
 @click.command("prove", cls=_Prove, short_help="Verify the identities that both sides rest on.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--max-K", "max_K", type=Integer(1, 64), help="Largest kernel length for identities per K.")
+@written(
+    "--max-K", "max_K", wanted=Wanted(INTEGER, Interval(1, 64)), help="Largest kernel length for identities per K."
+)
 @click.option("--details", is_flag=True, help="Print every step with its check, and the formulas.")
 @click.option("--list", "listing", is_flag=True, help="Print the names and statements; verify nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print verdicts and steps as JSON.")
 @click.option(
-    "--html", type=click.Path(path_type=Path, dir_okay=False), is_flag=False, flag_value=Path("proofs.html"),
+    "--html", type=Place(dir_okay=False), is_flag=False, flag_value=Path("proofs.html"),
     help="Also write one HTML page with every step rendered (proofs.html if no FILE follows; put names before it).",
 )  # fmt: skip
-@click.option("--jobs", type=Integer(1), default=1, show_default=True, help="Processes that share the work.")
+@written("--jobs", wanted=Wanted(INTEGER, COUNT), default=1, help="Processes that share the work.")
 def command(
     names: tuple[str, ...], max_K: int | None, details: bool, listing: bool, as_json: bool, html: Path | None, jobs: int
 ) -> None:

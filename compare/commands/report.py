@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from compare.commands.outcome import WIDTH_OF_A_FILE, folder_of_reports
+from compare.commands.written import Place
 
 if TYPE_CHECKING:
     from compare.reports.report import Report
@@ -24,11 +25,11 @@ def command() -> None:
 
 
 @command.command(name="diff")
-@click.argument("a", type=click.Path(path_type=Path))
-@click.argument("b", type=click.Path(path_type=Path))
+@click.argument("a", type=Place())
+@click.argument("b", type=Place())
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=Place(file_okay=False),
     callback=folder_of_reports,
     default=Path("implicitbias-report-diff"),
     show_default=True,

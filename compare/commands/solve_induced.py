@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from compare.commands.numbers import Integer
 from compare.commands.outcome import WIDTH_OF_A_FILE, save_option
+from compare.commands.written import Place, written
 from compare.data.arrays import read_array
 from compare.data.dataset import DataError
-from compare.experiments.values import sizes
+from compare.experiments.values import COUNT, INTEGER, NUMBER, SIZES, TOLERANCE, Wanted, sizes
 from compare.reports.records import json_text
 from compare.reports.wording import clean, number
 from solvers.arrays import Array
@@ -34,14 +34,14 @@ def kernel_sizes(ctx: click.Context, option: click.Parameter, text: str) -> tupl
 
 
 @click.command(name="induced")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=Place())
 @click.option(
     "--kernel", "kernels", required=True, metavar="K[,K…]", callback=kernel_sizes, help="Kernel sizes: 3, 1,2,4 or 3x3."
 )
-@click.option("--image-shape", metavar="HxW", help="The numbers are the pixels of an image, row by row.")
-@click.option("--in-channels", type=Integer(1), default=1, show_default=True, help="R; the first axis for R > 1.")
-@click.option("--out-channels", type=Integer(1), help="C; left out, the convex value of enough channels.")
-@click.option("--tol", default=1e-9, show_default=True, help="Largest relative gap that counts as closed.")
+@written("--image-shape", wanted=Wanted(SIZES), help="HxW: the numbers are the pixels of an image, row by row.")
+@written("--channels-in", wanted=Wanted(INTEGER, COUNT), default=1, help="R; the first axis for R > 1.")
+@written("--channels-out", wanted=Wanted(INTEGER, COUNT), shown="enough for the convex value", help="C.")
+@written("--tol", wanted=Wanted(NUMBER, TOLERANCE), default=1e-9, help="Largest relative gap that counts as closed.")
 @click.option("--sdp", is_flag=True, help="Also solve the textbook semidefinite program, and reduce its rank.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, kernels, output weights and dual vector included.")
 @save_option("Write kernels, output weights and dual vectors to this .npz.")
@@ -50,9 +50,9 @@ def command(
     ctx: click.Context,
     file: Path,
     kernels: tuple[tuple[int, ...], ...],
-    image_shape: str | None,
-    in_channels: int,
-    out_channels: int | None,
+    image_shape: tuple[int, ...] | None,
+    channels_in: int,
+    channels_out: int | None,
     tol: float,
     sdp: bool,
     as_json: bool,
@@ -60,24 +60,24 @@ def command(
 ) -> None:
     """R_{K,C}(w) = min ‖U‖² + ‖V‖² over two-layer CNNs that compute w, with the network and the proof.
 
-    FILE holds w: .npy, or text with one row a line. A vector is a signal, a matrix an image; with --in-channels R the
+    FILE holds w: .npy, or text with one row a line. A vector is a signal, a matrix an image; with --channels-in R the
     first axis are the channels.
 
     Exit code 0 when every gap is closed, 1 when one is open (too few channels), 2 for bad input.
     """
     import solvers
 
-    w = predictor(read_array(file), image_shape, in_channels)
-    axes = w.ndim - (in_channels > 1)
+    w = predictor(read_array(file), image_shape, channels_in)
+    axes = w.ndim - (channels_in > 1)
     found = []
     for kernel in kernels:
         whole = kernel * axes if len(kernel) == 1 else kernel
         start = perf_counter()
-        answer = solvers.induced_regularizer(w, whole, in_channels=in_channels, out_channels=out_channels, tol=tol)
+        answer = solvers.induced_regularizer(w, whole, in_channels=channels_in, out_channels=channels_out, tol=tol)
         facts = describe(answer, whole, perf_counter() - start)
         if sdp:
-            program = solvers.conv_kernel_sdp(w, whole, in_channels=in_channels)
-            reduced = solvers.reduce_rank(program.matrix, w, whole, in_channels=in_channels)
+            program = solvers.conv_kernel_sdp(w, whole, in_channels=channels_in)
+            reduced = solvers.reduce_rank(program.matrix, w, whole, in_channels=channels_in)
             facts |= {"sdp": program.value, "sdp_rank": program.rank, "reduced": reduced.value}
             facts |= {"reduced_channels": reduced.channels}
         found.append((answer, facts))
@@ -92,12 +92,12 @@ def command(
     ctx.exit(0 if all(answer.status is Status.OPTIMAL for answer, _ in found) else 1)
 
 
-def predictor(w: Array, image_shape: str | None, in_channels: int) -> Array:
+def predictor(w: Array, image_shape: tuple[int, ...] | None, channels: int) -> Array:
     """w in the shape that the options say. Raises DataError where it has not as many numbers."""
-    shape = w.shape if image_shape is None else sizes(image_shape)
-    if in_channels > 1 and (image_shape is not None or w.ndim == 1):
-        shape = (in_channels, *(shape if image_shape is not None else (w.size // in_channels,)))
-    if int(np.prod(shape)) != w.size or len(shape) > 2 + (in_channels > 1):
+    shape = w.shape if image_shape is None else image_shape
+    if channels > 1 and (image_shape is not None or w.ndim == 1):
+        shape = (channels, *(shape if image_shape is not None else (w.size // channels,)))
+    if int(np.prod(shape)) != w.size or len(shape) > 2 + (channels > 1):
         raise DataError(f"w has shape {w.shape}, {w.size} numbers; wanted {'×'.join(map(str, shape))}")
     return w.reshape(shape)
 

@@ -15,10 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from compare.commands.experiment import options_of
-from compare.commands.numbers import Number
 from compare.commands.outcome import WIDTH_OF_A_FILE, save_option, writable
+from compare.commands.written import Place, written
 from compare.data.dataset import Dataset
 from compare.experiments.margin import MarginComparison
+from compare.experiments.values import NUMBER, TOLERANCE, Wanted
 from compare.reports.records import columns_csv, json_text
 from compare.reports.wording import clean, number
 from solvers.regularizers import Regularizer, regularizer_from_name
@@ -51,13 +52,7 @@ def csv_file(ctx: click.Context, option: click.Parameter, path: Path | None) -> 
     callback=regularizer_of,
     help="l2, l1, linf, fourier, spectral, nuclear, bridge:P, fourier:P, schatten:P (P = 2/L), kernel:K.",
 )
-@click.option(
-    "--tol",
-    type=Number(0, 1, min_open=True, max_open=True),
-    default=1e-9,
-    show_default=True,
-    help="Largest relative certificate violation.",
-)
+@written("--tol", wanted=Wanted(NUMBER, TOLERANCE), default=1e-9, help="Largest relative certificate violation.")
 @click.option(
     "--method",
     type=click.Choice(["auto", "conic"]),
@@ -69,7 +64,7 @@ def csv_file(ctx: click.Context, option: click.Parameter, path: Path | None) -> 
 @save_option("Write the solution to this .npz, which solvers.Solution.load reads.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=Place(dir_okay=False),
     callback=csv_file,
     help="Write β to this CSV file, one coefficient a line (images row by row), with the data and the class.",
 )

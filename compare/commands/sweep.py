@@ -12,7 +12,8 @@ import click
 
 from compare.command_line import CONFIRMED, INTERRUPTED, NOT_REACHED
 from compare.commands.experiment import time_limit_option
-from compare.commands.numbers import Integer
+from compare.commands.written import Place, written
+from compare.experiments.values import COUNT, INTEGER, Wanted
 
 if TYPE_CHECKING:
     from compare.sweep.sweep import SweepResult
@@ -22,13 +23,13 @@ SOME_FAILED = 1
 
 
 @click.command(name="sweep")
-@click.argument("plan", type=click.Path(path_type=Path))
+@click.argument("plan", type=Place())
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=Place(file_okay=False),
     help="Folder of the results; the same folder resumes.  [default: the plan's name without .toml]",
 )
-@click.option("--jobs", type=Integer(min=1), help="Worker processes on this machine.  [default: all cores]")
+@written("--jobs", wanted=Wanted(INTEGER, COUNT), shown="all cores", help="Worker processes on this machine.")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on a Dask cluster instead: tcp://HOST:PORT of its scheduler.")
 @time_limit_option
 @click.option("--retry-failed", is_flag=True, help="Run again all cells that are stored as failed.")

@@ -20,9 +20,8 @@ Of "AvB" the first is −1, the second +1; in a file, the smaller value is −1.
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -33,6 +32,7 @@ from compare.data.dataset import DataError, Dataset
 from compare.data.files import OTHERS, READERS, from_arrays, from_frame, read_file
 from compare.data.image_folder import read_image_folder
 from compare.data.labels import signs
+from compare.near_names import nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -288,13 +288,3 @@ def with_offset(data: Dataset) -> Dataset:
     """A column of ones appended; the rows are then no images."""
     X = np.column_stack([data.X, np.ones(len(data.X))])
     return replace(data, X=X, name=f"{data.name}, with a column of ones", image_shape=None)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """ "did you mean …? " where something known is near the name, else nothing.
-
-    >>> nearest("digit", ["digits", "wine"])
-    "did you mean 'digits'? "
-    """
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
-    return f"did you mean {near[0]!r}? " if near else ""

@@ -8,7 +8,7 @@ from typing import Self
 
 from compare.experiments.labelled_data import seeds
 from compare.experiments.protocol import Experiment, function_of, parameter
-from compare.experiments.values import COUNT, INTEGERS, Interval
+from compare.experiments.values import COUNT, INTEGERS, WIDTH, Interval
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,18 @@ class BoundedComparison(Experiment):
     topic = "Bounded width"
     study = "compare.bounded.report:bounded_report"
     _: KW_ONLY
-    points: int = parameter(8, "Signals N of each data set.", within=COUNT)
-    length: int = parameter(12, "Their length D.", within=Interval(4))
+    points: int = parameter(8, "Signals N of each data set.", within=WIDTH)
+    length: int = parameter(12, "Their length D.", within=Interval(4, 10**6))
     kernel: int = parameter(3, "Kernel size K.", within=COUNT)
     pool: int = parameter(2, "How many values pooling joins; divides D.", within=COUNT)
-    channels: Sequence[int] = parameter((1, 3), "Channels C with pooling and with three layers.", kind=INTEGERS)
+    channels: Sequence[int] = parameter(
+        (1, 3), "Channels C with pooling and with three layers.", kind=INTEGERS, within=WIDTH
+    )
     seeds: Sequence[int] = seeds((0, 1, 2, 3))
-    kernels: Sequence[int] = parameter((2, 4, 8, 32), "Kernel sizes in the question about wavelets.", kind=INTEGERS)
-    data_sets: int = parameter(200, "Data sets there.", within=Interval(0))
+    kernels: Sequence[int] = parameter(
+        (2, 4, 8, 32), "Kernel sizes in the question about wavelets.", kind=INTEGERS, within=COUNT
+    )
+    data_sets: int = parameter(200, "Data sets there.", within=Interval(2, 10**6))
     points_in_wavelets: int = parameter(12, "Signals of each of them.", option=None, within=COUNT)
     length_in_wavelets: int = parameter(64, "Their length, a power of two.", option=None, within=COUNT)
 
@@ -57,8 +61,12 @@ class BoundedComparison(Experiment):
         """Refuse sizes that do not fit."""
         if self.length % self.pool:
             raise ValueError(f"pool must divide the length, got {self.pool} and {self.length}")
-        if self.kernel > self.length or max(self.kernels, default=1) > self.length_in_wavelets:
-            raise ValueError(f"kernels {self.kernel} and {self.kernels} must not be wider than the signals")
+        for name, size, length in (
+            ("kernel", self.kernel, self.length),
+            ("kernels", max(self.kernels), self.length_in_wavelets),
+        ):
+            if size > length:
+                raise ValueError(f"{name} must be at most {length}, the length of the signals; got {size}")
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from compare.experiments.protocol import Experiment, function_of, parameter
-from compare.experiments.values import COUNT, FILE, INTEGER, NOT_NEGATIVE, SIZES
+from compare.experiments.values import COUNT, FILE, INTEGER, NOT_NEGATIVE, SEED, SIZES, WIDTH
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class ConjectureSearch(Experiment):
 
     topic = "Conjecture search"
     study = "compare.channels.counterexample_search:search_report"
-    grid: Sequence[int] = parameter((8,), "Of a signal, or HxW of an image.", option="--size", kind=SIZES)
-    kernel: Sequence[int] = parameter((2,), "K, or KxK for an image.", kind=SIZES)
+    grid: Sequence[int] = parameter((8,), "Of a signal, or HxW of an image.", option="--size", kind=SIZES, within=WIDTH)
+    kernel: Sequence[int] = parameter((2,), "K, or KxK for an image.", kind=SIZES, within=WIDTH)
     _: KW_ONLY
-    channels_in: int = parameter(2, "Input channels R.", within=COUNT)
+    channels_in: int = parameter(2, "Input channels R.", within=WIDTH)
     channels_out: int | None = parameter(
-        None, "Output channels C.", kind=INTEGER, within=COUNT, shown="R, as conjectured"
+        None, "Output channels C.", kind=INTEGER, within=WIDTH, shown="R, as conjectured"
     )
     generations: int = parameter(5, "How many generations of instances.", within=COUNT)
     batch: int = parameter(20, "Instances of a generation.", within=COUNT)
@@ -51,7 +51,7 @@ class ConjectureSearch(Experiment):
     )
     iterations: int = parameter(60, "Newton steps of each local search.", within=COUNT, option=None)
     verifications: int = parameter(32, "Local searches by which the best instance is verified.", within=COUNT)
-    seed: int = parameter(0, "Of the instances.", within=NOT_NEGATIVE)
+    seed: int = parameter(0, "Of the instances.", within=SEED)
     state: Path | None = parameter(
         None, "File that keeps the search and its best instance; an existing one is continued.", kind=FILE
     )

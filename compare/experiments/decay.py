@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from compare.experiments.labelled_data import SOURCES, LabelledDataExperiment
 from compare.experiments.protocol import function_of, parameter
-from compare.experiments.values import COUNT, NOT_NEGATIVE, NUMBERS, POSITIVE
+from compare.experiments.values import COUNT, NUMBERS, POSITIVE, SEED, refuse_unsorted
 
 LOGS = (5.0, 10.0, 30.0, 100.0, 300.0, 1e3, 1e4, 1e5, 1e6)
 
@@ -30,7 +30,7 @@ class DecayComparison(LabelledDataExperiment):
 
     Raises:
         NotSeparableError: no predictor separates the data.
-        ValueError: decays do not descend, or a kernel is wider than the data.
+        ValueError: ln 1/λ does not increase, or a kernel is wider than the data.
 
     Reference:
         Wei, Lee, Liu, Ma (2019), Theorem 4.1; the regularizers: Gunasekar et al. (2018), Jagadeesan et al. (2021).
@@ -43,10 +43,18 @@ class DecayComparison(LabelledDataExperiment):
     study = "compare.margin.decay_limits:decay_report"
     data: Any = parameter("synthetic:8,12,0", SOURCES)
     _: KW_ONLY
-    log_inverse_decays: Sequence[float] = parameter(LOGS, "ln 1/λ, ascending.", kind=NUMBERS, within=POSITIVE)
+    log_inverse_decays: Sequence[float] = parameter(LOGS, "ln 1/λ, increasing.", kind=NUMBERS, within=POSITIVE)
     kernel: int = parameter(3, "Kernel size of the CNN.", within=COUNT)
     channels: int = parameter(2, "Its output channels.", within=COUNT)
-    seed: int = parameter(0, "Of the initial weights.", within=NOT_NEGATIVE)
+    seed: int = parameter(0, "Of the initial weights.", within=SEED)
+
+    def check(self) -> None:
+        """Refuse decays that do not fall."""
+        refuse_unsorted("log_inverse_decays", self.log_inverse_decays)
+
+    def inspect(self) -> None:
+        """Read the data, and refuse a kernel wider than they are."""
+        self.inspect_kernel("kernel", self.kernel)
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

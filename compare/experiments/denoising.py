@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from compare.experiments.image_data import inspect_images, named_or_folder
 from compare.experiments.protocol import Experiment, function_of, parameter
-from compare.experiments.values import COUNT, FOLDER, INTEGER, INTEGERS, NAMES, Interval
+from compare.experiments.values import COUNT, FOLDER, INTEGER, INTEGERS, NAMES, Interval, refuse_unsorted
 
 if TYPE_CHECKING:
     from compare.generators.image_sources import Image
@@ -85,7 +85,8 @@ class DenoisingComparison(Experiment):
         }
 
     def check(self) -> None:
-        """Refuse images from two places."""
+        """Refuse widths that do not increase, and images from two places."""
+        refuse_unsorted("widths", self.widths or ())
         if self.images is not None and self.folder is not None:
             raise ValueError("give images or a folder, not both")
 

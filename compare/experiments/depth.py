@@ -44,6 +44,10 @@ class DepthComparison(LabelledDataExperiment):
     seeds: Sequence[int] = seeds((0, 1, 2, 3, 4))
     init: float = initial_scale()
 
+    def inspect(self) -> None:
+        """Read the data, and look up the architectures."""
+        self.inspect_architectures(self.architectures)
+
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
         """Synthetic data, two seeds."""

@@ -78,7 +78,10 @@ class GeneratorComparison(Experiment):
     colour: bool = parameter(False, "Three channels instead of grey.")
     kinds: Sequence[Kind] = parameter(KINDS, "Architectures, comma-separated.", kind=NAMES, choices=KINDS)
     factors: Sequence[float] = parameter(
-        (1.0, 4.0, 16.0), "Overparameterizations: parameters per output number.", kind=NUMBERS, within=POSITIVE
+        (1.0, 4.0, 16.0),
+        "Overparameterizations: parameters per output number.",
+        kind=NUMBERS,
+        within=Interval(0, 1000, low_open=True),
     )
     seeds: int = parameter(2, "How many starts.", within=Interval(1, 100))
     fraction: float = parameter(

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from compare.experiments.protocol import Experiment, function_of, parameter
-from compare.experiments.values import INTEGERS, NOT_NEGATIVE, NUMBERS, POSITIVE, SCALE, SWITCH, Interval
+from compare.experiments.values import INTEGERS, NOT_NEGATIVE, NUMBERS, POSITIVE, SCALE, SEED, SWITCH, Interval
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -59,7 +59,7 @@ class KernelRichComparison(Experiment):
     matrix_inits: Sequence[float] = parameter(
         (0.01, 0.1, 1.0), "Initial scales α of matrix factorization.", option=None, kind=NUMBERS, within=POSITIVE
     )
-    seed: int = parameter(0, "Of Gaussian weights, measurements and minibatches.", within=NOT_NEGATIVE)
+    seed: int = parameter(0, "Of Gaussian weights, measurements and minibatches.", within=SEED)
 
     def inspect(self) -> None:
         """Read the data."""

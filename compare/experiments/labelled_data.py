@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from compare.data.dataset import Dataset
 from compare.experiments.protocol import Experiment, parameter
-from compare.experiments.values import DEPTH, INTEGERS, NOT_NEGATIVE, SCALE, SIZES, SWITCH
+from compare.experiments.values import DEPTH, INTEGERS, SCALE, SEED, SIZES, SWITCH
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -60,6 +61,20 @@ class LabelledDataExperiment(Experiment):
         """Read the data."""
         self.dataset()
 
+    def inspect_architectures(self, names: Sequence[str] | None) -> None:
+        """Read the data, and look up the architectures."""
+        from compare.margin.architectures import architectures
+
+        architectures(names, images=True)  # an unknown name needs no data
+        data = self.dataset()
+        architectures(names, images=data.image_shape is not None, outputs=data.outputs)
+
+    def inspect_kernel(self, name: str, kernel: int) -> None:
+        """Read the data, and refuse a kernel wider than they are."""
+        data = self.dataset()
+        if kernel > (D := data.X.shape[1]):
+            raise ValueError(f"{name} must be at most {D}, the columns of {data.name}; got {kernel}")
+
     @cached_property
     def _read(self) -> Dataset:
         from compare.data.load import load
@@ -83,7 +98,7 @@ def depths(default: tuple[int, ...]) -> tuple[int, ...]:
 
 def seeds(default: tuple[int, ...]) -> tuple[int, ...]:
     """The parameter `seeds`."""
-    return parameter(default, "Seeds of the initial weights.", kind=INTEGERS, within=NOT_NEGATIVE)
+    return parameter(default, "Seeds of the initial weights.", kind=INTEGERS, within=SEED)
 
 
 def initial_scale() -> float:

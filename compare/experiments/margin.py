@@ -80,13 +80,10 @@ class MarginComparison(LabelledDataExperiment):
 
     def inspect(self) -> None:
         """Read the data, and look up the architectures."""
-        from compare.margin.architectures import architectures
-
         if self.models is None:
-            architectures(self.architectures, images=True)  # an unknown name needs no data
-        data = self.dataset()
-        if self.models is None:
-            architectures(self.architectures, images=data.image_shape is not None, outputs=data.outputs)
+            self.inspect_architectures(self.architectures)
+        else:
+            self.dataset()
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from typing import Self
 
+from compare.data.dataset import Dataset
 from compare.experiments.labelled_data import initial_scale
 from compare.experiments.protocol import Experiment, function_of, parameter
-from compare.experiments.values import INTEGERS, NAMES, NOT_NEGATIVE, TEXTS, Interval
+from compare.experiments.values import INTEGERS, NAMES, SEED, TEXTS, Interval
 
 KINDS = (
     "fully connected",
@@ -70,12 +72,23 @@ class MutantComparison(Experiment):
     depths: Sequence[int] = parameter(
         (2, 3), "Depths of linear networks, 1 to 4.", kind=INTEGERS, within=Interval(1, 4)
     )
-    seed: int = parameter(0, "Of the initial weights.", within=NOT_NEGATIVE)
+    seed: int = parameter(0, "Of the initial weights.", within=SEED)
     init: float = initial_scale()
 
     def check(self) -> None:
         if not self.data:
             raise ValueError("data must name at least one data set")
+
+    def inspect(self) -> None:
+        """Read the data."""
+        assert self.datasets
+
+    @cached_property
+    def datasets(self) -> list[Dataset]:
+        """The data, read once."""
+        from compare.data.load import load
+
+        return [load(name, several=False) for name in self.data]
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

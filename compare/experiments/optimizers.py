@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from compare.experiments.labelled_data import SOURCES, LabelledDataExperiment, depths, initial_scale
 from compare.experiments.protocol import function_of, parameter
-from compare.experiments.values import NAMES, NOT_NEGATIVE, Interval
+from compare.experiments.values import NAMES, NOT_NEGATIVE, SEED, Interval
 
 OPTIMIZERS = ("gradient", "sign", "signum", "adam", "coordinate", "spectral", "muon")
 ARCHITECTURES = ("linear predictor", "diagonal", "fully connected", "several outputs")
@@ -58,13 +58,13 @@ class OptimizerComparison(LabelledDataExperiment):
     )
     depths: Sequence[int] = depths((2,))
     outputs: int = parameter(
-        3, "How many, for several outputs; labels are those of random predictors.", within=Interval(2)
+        3, "How many, for several outputs; labels are those of random predictors.", within=Interval(2, 1000)
     )
     steps: int = parameter(
-        20_000, "Steps of every run; five times as many for Adam with a fixed ε.", within=Interval(10)
+        20_000, "Steps of every run; five times as many for Adam with a fixed ε.", within=Interval(10, 10**9)
     )
     eps: float = parameter(1e-8, "Adam's ε in the experiment on it; 0 leaves it out.", within=NOT_NEGATIVE)
-    seed: int = parameter(0, "Of the initial weights, and of the random predictors.", within=NOT_NEGATIVE)
+    seed: int = parameter(0, "Of the initial weights, and of the random predictors.", within=SEED)
     init: float = initial_scale()
 
     @classmethod

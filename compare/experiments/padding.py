@@ -42,9 +42,13 @@ class PaddingComparison(LabelledDataExperiment):
     study = "compare.margin.padding_limits:padding_report"
     _: KW_ONLY
     kernels: Sequence[int] = parameter((3, 5), "Kernel sizes.", kind=INTEGERS, within=COUNT)
-    depths: Sequence[int] = parameter((2, 3), "Numbers of layers L ≥ 2.", kind=INTEGERS, within=Interval(2))
+    depths: Sequence[int] = parameter((2, 3), "Numbers of layers L ≥ 2.", kind=INTEGERS, within=Interval(2, 100))
     seeds: Sequence[int] = seeds((0, 1))
     init: float = initial_scale()
+
+    def inspect(self) -> None:
+        """Read the data, and refuse kernels wider than they are."""
+        self.inspect_kernel("kernels", max(self.kernels))
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

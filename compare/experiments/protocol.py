@@ -21,7 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeVar
 
-from compare.experiments.values import DURATION, FLAG, INTEGER, NUMBER, TEXT, Interval, Kind
+from compare.experiments.values import DURATION, FLAG, INTEGER, NUMBER, SECONDS, TEXT, Interval, Kind, Wanted
 
 if TYPE_CHECKING:
     from compare.data.dataset import Dataset
@@ -43,24 +43,11 @@ class Parameter:
     help: str
     option: str | None
     """The option's name, "--init" or "--offset/--no-offset"; "" for the field's own; None: Python only."""
-    kind: Kind
-    choices: tuple[str, ...] = ()
-    within: Interval | None = None
+    wanted: Wanted
     shown: str = ""
     """The default as the help shows it, where that is not the value itself."""
     positional: bool = False
-    """Whether the command takes it as an argument: one of `choices`."""
-
-    def check(self, name: str, value: Any) -> None:
-        """Raise ValueError where the value is none of `choices` or outside `within`; None is always allowed."""
-        values = value if isinstance(value, tuple) else (value,)
-        if value is None or (self.within is None and not self.choices):
-            return
-        if self.choices and any(isinstance(v, str) and v not in self.choices for v in values):
-            raise ValueError(f"{name} must be among {', '.join(self.choices)}; got {value!r}")
-        if self.within is not None and not (values and all(v in self.within for v in values)):
-            several = ", at least one" if isinstance(value, tuple) else ""
-            raise ValueError(f"{name} must be {self.kind.noun} {self.within}{several}; got {value!r}")
+    """Whether the command takes it as an argument: one of the choices."""
 
 
 def parameter(
@@ -76,7 +63,7 @@ def parameter(
 ) -> T:
     """A field of an experiment with its help text. `kind` is found from the default where that is no tuple or None."""
     known = kind or KINDS.get(type(default), TEXT)
-    metadata = {"parameter": Parameter(help, option, known, choices, within, shown, positional)}
+    metadata = {"parameter": Parameter(help, option, Wanted(known, within, choices), shown, positional)}
     return field(default=default, metadata=metadata)
 
 
@@ -99,6 +86,7 @@ class Experiment(ABC):
         math.inf,
         "Seconds after which nothing more begins and what is at work is ended; what is finished is reported, the rest "
         "is not reached. The report is written after them.",
+        kind=SECONDS,
         within=DURATION,
         shown="none",
     )
@@ -107,10 +95,10 @@ class Experiment(ABC):
     def __post_init__(self) -> None:
         for name, known in self.parameters().items():
             value = getattr(self, name)
-            if known.kind.several and isinstance(value, Iterable) and not isinstance(value, str):
+            if known.wanted.kind.several and isinstance(value, Iterable) and not isinstance(value, str):
                 value = tuple(value)
                 object.__setattr__(self, name, value)
-            known.check(name, value)
+            known.wanted.check(name, value)
         for name, value in self.derived().items():
             object.__setattr__(self, name, value)
         self.check()

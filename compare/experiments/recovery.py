@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from compare.experiments.image_data import inspect_images
 from compare.experiments.protocol import Experiment, function_of, parameter
-from compare.experiments.values import COUNT, INTEGER, INTEGERS, NAMES, NOT_NEGATIVE, NUMBERS, POSITIVE, Interval
+from compare.experiments.values import COUNT, INTEGER, INTEGERS, NAMES, NUMBERS, POSITIVE, SEED, Interval
 
 if TYPE_CHECKING:
     from compare.generators.image_sources import Image
@@ -60,7 +60,7 @@ class RecoveryComparison(Experiment):
     depth: int = parameter(4, "Of the deep decoder.", option=None, within=COUNT)
     steps: int = parameter(1200, "Adam steps of the deep decoder.", option=None, within=COUNT)
     step: float = parameter(0.01, "Adam's step size.", option=None, within=POSITIVE)
-    seed: int = parameter(0, "Of measurements and start.", option=None, within=NOT_NEGATIVE)
+    seed: int = parameter(0, "Of measurements and start.", option=None, within=SEED)
     line_channels: int = parameter(1024, "Of the two-layer generator in one dimension.", option=None, within=COUNT)
     line_counts: Sequence[int] = parameter(
         (8, 16, 32, 64), "Numbers of measurements in one dimension.", option=None, kind=INTEGERS, within=COUNT
@@ -77,7 +77,7 @@ class RecoveryComparison(Experiment):
 
     def derived(self) -> dict[str, Any]:
         """The size by default, and what --full stands for."""
-        found: dict[str, Any] = {"size": self.size or (64 if self.full else 32)}
+        found: dict[str, Any] = {"size": (64 if self.full else 32) if self.size is None else self.size}
         return found | ({"channels": 64, "steps": 6000} if self.full else {})
 
     def check(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from compare.experiments.labelled_data import SOURCES, LabelledDataExperiment, seeds
 from compare.experiments.protocol import function_of, parameter
-from compare.experiments.values import COUNT, INTEGERS, NUMBERS, POSITIVE, WIDTH, Interval
+from compare.experiments.values import COUNT, INTEGERS, NUMBERS, SCALE, WIDTH, Interval
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ReluComparison(LabelledDataExperiment):
     _: KW_ONLY
     widths: Sequence[int] = parameter((3, 10, 50), "Numbers of hidden units.", kind=INTEGERS, within=WIDTH)
     inits: Sequence[float] = parameter(
-        (0.01, 0.1, 1.0), "Initial scales, factors of torch's default initialization.", kind=NUMBERS, within=POSITIVE
+        (0.01, 0.1, 1.0), "Initial scales, factors of torch's default initialization.", kind=NUMBERS, within=SCALE
     )
     seeds: Sequence[int] = seeds((0, 1, 2, 3, 4))
     slope: float = parameter(

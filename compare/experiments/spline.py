@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from compare.experiments.protocol import Experiment, function_of, parameter
-from compare.experiments.values import COUNT, INTEGERS, NAMES, TEXTS
+from compare.experiments.values import COUNT, INTEGERS, NAMES, TEXTS, refuse_unsorted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -71,8 +71,7 @@ class SplineComparison(Experiment):
 
     def check(self) -> None:
         """Refuse widths that do not ascend."""
-        if list(self.widths) != sorted(set(self.widths)):
-            raise ValueError(f"widths must be positive and ascending, got {list(self.widths)}")
+        refuse_unsorted("widths", self.widths)
 
     def inspect(self) -> None:
         """Read the points and the initializations."""

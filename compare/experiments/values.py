@@ -9,9 +9,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,61 @@ class Interval:
         return above and (value < self.high if self.high_open else value <= self.high)
 
     def __str__(self) -> str:
-        low = f"{'>' if self.low_open else '≥'} {self.low:g}"
-        high = f"{'<' if self.high_open else '≤'} {self.high:g}"
-        return low if math.isinf(self.high) else f"{low} and {high}"
+        low = f"{'>' if self.low_open else '≥'} {bound(self.low)}"
+        high = f"{'<' if self.high_open else '≤'} {bound(self.high)}"
+        return (low if math.isinf(self.high) else f"{low} and {high}") + (", or inf" if self.infinite else "")
+
+
+def bound(value: float) -> str:
+    """An end of an interval: a large power of ten as one.
+
+    >>> bound(0.0), bound(1024), bound(1e6)
+    ('0', '1024', '10⁶')
+    """
+    power = round(math.log10(value)) if value >= 1e4 and math.isfinite(value) else 0
+    if power and value == 10.0**power:
+        return "10" + str(power).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{value:g}"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a value has to be, and how it is read from text."""
+
+    kind: Kind
+    within: Interval | None = None
+    choices: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.choices:
+            return f"among {', '.join(self.choices)}"
+        return self.kind.noun if self.within is None else f"{self.kind.noun} {self.within}"
+
+    def read(self, text: str) -> Any:
+        """The value that the text says. Raises ValueError, saying what is wanted, where it says none."""
+        try:
+            return self.kind.read(text)
+        except ValueError as error:
+            raise ValueError(str(error) if self.within is None else f"{error}; wanted {self}") from None
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise ValueError where the value is not what is wanted; None is always allowed."""
+        if value is None or (self.within is None and not self.choices):
+            return
+        if self.kind.several and not isinstance(value, str | tuple):
+            raise ValueError(f"{name} must be {self}, several of them such as ({value!r},); got {value!r}")
+        values = value if isinstance(value, tuple) else (value,)
+        if not values:
+            raise ValueError(f"{name} must be {self}, at least one; got none")
+        for wrong in (v for v in values if not self.allows(v)):
+            raise ValueError(f"{name} must be {self}; got {wrong!r}")
+
+    def allows(self, value: Any) -> bool:
+        """Whether one value is among the choices and in the interval, and an integer where that is asked for."""
+        if self.choices and isinstance(value, str):
+            return value in self.choices
+        whole = self.kind not in (INTEGER, INTEGERS) or isinstance(value, Integral)
+        return self.within is None or (whole and value in self.within)
 
 
 MOST_INTEGERS = 10**5
@@ -91,12 +143,15 @@ def numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"{text!r}: write positive numbers such as 0.01,1,10") from None
+        raise ValueError(f"{text!r}: write numbers such as 0.01,1,10") from None
 
 
 def names(text: str) -> tuple[str, ...]:
     """ "diagonal, convolutional"."""
-    return tuple(part.strip() for part in text.split(","))
+    found = tuple(part.strip() for part in text.split(","))
+    if not all(found):
+        raise ValueError(f"{text!r}: write names, with commas between them")
+    return found
 
 
 def sizes(text: str) -> tuple[int, ...]:
@@ -107,10 +162,18 @@ def sizes(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
+def refuse_unsorted(name: str, values: Sequence[float]) -> None:
+    """Raise ValueError for values that do not increase."""
+    if list(values) != sorted(set(values)):
+        listed = ",".join(f"{value:g}" for value in sorted(set(values)))
+        raise ValueError(f"{name} must increase, as in {listed}; got {','.join(f'{value:g}' for value in values)}")
+
+
 FLAG = Kind("true or false", bool)
 SWITCH = Kind("true, false or None", bool)
 INTEGER = Kind("an integer", integer)
 NUMBER = Kind("a number", number)
+SECONDS = Kind("a number of seconds", number)
 TEXT = Kind("text", str)
 INTEGERS = Kind("integers", integers, several=True)
 NUMBERS = Kind("numbers", numbers, several=True)
@@ -128,5 +191,6 @@ WIDTH = Interval(1, 10**6)
 SCALE = Interval(0.0, 1e100, low_open=True)
 POSITIVE = Interval(0.0, low_open=True)
 NOT_NEGATIVE = Interval(0)
+SEED = Interval(0, 10**18)
 DURATION = Interval(0.0, low_open=True, infinite=True)
-"""Seconds; inf is no limit."""
+"""inf is no limit."""
