@@ -2,28 +2,27 @@
 
     min Σ_i σ_i(β)^p   s.t.  Aβ ≥ 1,       p = 2/L < 1
 
-Each start goes three steps, as in `solvers.stationary_points`. With β = PΣQᵀ the concave function tr(ββᵀ + ε²)^{p/2}
-of ββᵀ lies below its tangent, so minimizing the tangent, an ℓ2 max margin,
+Each start is a β with positive margins, the ℓ2 max margin in a metric W on the columns of β,
 
-    min tr βᵀWβ   s.t.  Aβ ≥ 1,       W = P diag((σ² + ε²)^{p/2−1}) Pᵀ,
+    min tr βᵀWβ   s.t.  Aβ ≥ 1.
 
-decreases the smoothed value; ε falls in stages. Then the rank is decided, and Newton's method on the matrices of that
-rank (`solvers.algorithms.fixed_rank`) ends at a stationary point, to rounding. The certificate decides what came out.
-
-Reference: Mohan, Fazel (2012), "Iterative reweighted algorithms for matrix rank minimization".
+From it the central path (`solvers.algorithms.rank_path`) leads to a stationary point of some rank, and Newton's method
+on the matrices of that rank (`solvers.algorithms.fixed_rank`) ends there to rounding. The certificate decides what came
+out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from solvers.algorithms.fixed_rank import descend_on_rank, newton_on_rank
+from solvers.algorithms.fixed_rank import newton_on_rank
 from solvers.algorithms.least_distance import l2_max_margin
+from solvers.algorithms.rank_path import central_path
 from solvers.algorithms.reweighting import ACCURACY
+from solvers.algorithms.signed_rows import dense
 from solvers.arrays import Array
 from solvers.certificate import certified, nearest_multipliers
 from solvers.problem import MarginProblem, raised
@@ -36,11 +35,13 @@ if TYPE_CHECKING:
 THRESHOLDS = (1e-2, 1e-1, 1e-4, 1e-6, 1e-9)
 """Singular values above this part of the largest may count, in the order they are tried."""
 
-VANISHING = 1e-3
-"""Of a singular value that descent makes this much smaller, zero is tried."""
+NEAR, FAR = 1e-2, 1.0
+"""The first μ of a path that stays near its start, and of one that forgets it: each finds points that the other misses
+(of 20 Gaussian problems at p = 0.2 the far ones were up to 47 % lower, of 20 at p = 2/3 the near ones 38 %)."""
 
-SMALLEST = 1e-6
-"""The last ε, relative to the largest singular value."""
+
+TRIES = (1e-4, 1e-7, 0.0)
+"""Where on the path, by complementarity, Newton's method is tried, before it is at the end."""
 
 
 class SpectrumSearch:
@@ -51,23 +52,27 @@ class SpectrumSearch:
         self.unit = problem.equilibrated
         self.right = raised(self.unit.share)
         rows = self.unit.rows.reshape(-1, *problem.shape)
-        self.turned = problem.shape[0] > problem.shape[1]
+        self.basis = None
+        if problem.points.shape[0] < problem.shape[1]:  # in the span of the points no singular value is larger
+            self.basis = np.linalg.qr(dense(problem.points).T)[0]
+            rows = rows @ self.basis
+        self.turned = rows.shape[1] > rows.shape[2]
         self.rows = np.ascontiguousarray(rows.swapaxes(1, 2)) if self.turned else rows
 
     def reached(self, index: int, relaxed: Array, rng: np.random.Generator) -> Solution:
         """See `solvers.stationary_points.LocalSearch`."""
         M = self.rows.shape[1]
         if index == 0 and relaxed.any():
-            first, W = 1e-2, self._weights(self._inside(relaxed), 1e-2)
+            root = self._root(self._inside(relaxed), 1e-2)
         elif index <= 1:
-            first, W = 1.0, np.eye(M)
+            root = np.eye(M)
         else:
             turn = np.linalg.qr(rng.standard_normal((M, M)))[0]
-            first, W = 1e-3, (turn * np.exp((2.0 if index % 2 else 4.0) * rng.standard_normal(M))) @ turn.T
-        return self._followed(W, first, {"method": "reweighted l2 + Newton on the rank", "start": index})
+            root = (turn * np.exp((1.0 if index % 2 else 2.0) * rng.standard_normal(M))) @ turn.T
+        return self._followed(root, FAR if index % 2 else NEAR, {"method": "central path", "start": index})
 
     def from_start(self, beta: Array) -> Solution:
-        """The stationary point next to β: by Newton at β itself, or after reweighting from β's own singular values."""
+        """The stationary point next to β: by Newton at β itself, or by the central path from β's own metric."""
         stats: dict[str, object] = {"method": "Newton on the rank of start", "start": "given"}
         margin = float(self.problem.careful_margins(beta).min())
         if margin > 0:
@@ -76,51 +81,54 @@ class SpectrumSearch:
             near = self._stationary_point(self._inside(unit), multipliers, stats)
             if near.status is Status.STATIONARY and np.linalg.norm(near.beta - unit) <= 1e-2 * np.linalg.norm(unit):
                 return near
-        W = self._weights(self._inside(beta), 1e-3)
-        return self._followed(W, 1e-3, stats | {"method": "reweighted from start + Newton on the rank"})
+        root = self._root(self._inside(beta), 1e-3)
+        return self._followed(root, NEAR, stats | {"method": "central path from start"})
 
     def _inside(self, beta: Array) -> Array:
         """β in the scale and the orientation of `rows`."""
+        beta = beta if self.basis is None else beta @ self.basis
         return (beta.T if self.turned else beta) * self.unit.scale
 
     def _outside(self, b: Array) -> Array:
-        return (b.T if self.turned else b) / self.unit.scale
+        b = b.T if self.turned else b
+        return (b if self.basis is None else b @ self.basis.T) / self.unit.scale
 
-    def _weights(self, b: Array, epsilon: float) -> Array:
-        """W at b scaled to a largest singular value of one."""
+    def _root(self, b: Array, epsilon: float) -> Array:
+        """W^{−1/2} at b, with W = (ββᵀ/σ_1² + ε²)^{p/2−1}."""
         P, sigma, _ = np.linalg.svd(b, full_matrices=True)
         squares = np.zeros(len(b))
         squares[: sigma.size] = (sigma / sigma[0]) ** 2
-        return np.asarray((P * (squares + epsilon**2) ** (self.regularizer.p / 2.0 - 1.0)) @ P.T)
+        return np.asarray((P * (squares + epsilon**2) ** (0.5 - self.regularizer.p / 4.0)) @ P.T)
 
-    def _weighted(self, W: Array, start: Array | None) -> tuple[Array, Array]:
-        """argmin tr βᵀWβ s.t. Aβ ≥ r, and its multipliers."""
-        values, vectors = np.linalg.eigh(W)
-        root = (vectors / np.sqrt(values.clip(1e-300))) @ vectors.T
-        lifted = np.einsum("ij,njd->nid", root, self.rows) / self.right[:, None, None]
-        flat, dual, _ = l2_max_margin(lifted.reshape(len(lifted), -1), start, ACCURACY)
-        return root @ flat.reshape(self.rows.shape[1:]), dual
+    def _interior(self, root: Array) -> Array:
+        """argmin tr βᵀWβ with all rows of norm one at margins of two or more."""
+        lifted = np.einsum("ij,njd->nid", root, self.rows)
+        flat = l2_max_margin(lifted.reshape(len(lifted), -1), None, ACCURACY)[0]
+        b = root @ flat.reshape(self.rows.shape[1:])
+        return np.asarray(b * (2.0 / float(self._margins(b).min())))
 
-    def _followed(self, W: Array, first: float, stats: dict[str, object]) -> Solution:
-        """Reweighting from W, ε falling tenfold from `first`, until Newton's method finds a stationary point.
+    def _margins(self, b: Array) -> Array:
+        return np.asarray(np.einsum("nmd,md->n", self.rows, b))
 
-        It is tried early: as ε falls the space of β's columns freezes, with more active margins than β has freedom.
-        """
-        b, dual = self._weighted(W, None)
-        best, epsilon = self._stationary_point(b, dual / self.right, stats), first
-        while best.status is not Status.STATIONARY and epsilon >= SMALLEST:
-            for _ in range(30):
-                previous = b
-                b, dual = self._weighted(self._weights(b, epsilon), dual)
-                if np.linalg.norm(b - previous) <= 1e-2 * epsilon * np.linalg.norm(b):
-                    break
-            found = self._stationary_point(b, dual / self.right, stats)
-            best = found if found.certificate.worst < best.certificate.worst else best
-            epsilon /= 10.0
-        if best.status is Status.STATIONARY:
-            return best
-        found = self._best_of(chain(*(self._descended(b, rank) for rank in _ranks(b))), b, stats)
-        return found if found.certificate.worst < best.certificate.worst else best
+    def _followed(self, root: Array, first: float, stats: dict[str, object]) -> Solution:
+        """What the central path from the start with W^{−1/2} leads to."""
+        start = self._interior(root)
+        return self._best_of(self._ends(start, first), start, stats)
+
+    def _ends(self, start: Array, first: float) -> Iterator[tuple[Array, Array]]:
+        """Points on the way to the end of the central path from which Newton's method converges, and the end."""
+        path = central_path(self.rows, self.right, self.regularizer.p, start, first=first, accuracy=0.1 * self.tol)
+        tries = list(TRIES)
+        for point, dual, gap in path:
+            if gap > tries[0] and gap > 0.1 * self.tol:
+                continue
+            while len(tries) > 1 and gap <= tries[0]:
+                del tries[0]
+            active = np.flatnonzero(dual > self._margins(point.beta) - self.right).tolist()
+            found = self._newton(point.beta, active, point.rank, max_changes=3)
+            if found is not None:
+                yield self._outside(found[0]), found[1]
+        yield self._outside(point.beta), dual
 
     def _certified(self, beta: Array, dual: Array | None, stats: dict[str, object]) -> Solution:
         """The solution of β, scaled to margin one, and multipliers of the rows of unit scale; None: the nearest."""
@@ -134,7 +142,7 @@ class SpectrumSearch:
             if found is None:
                 return None
             b, multipliers = found
-            margins = np.einsum("nmd,md->n", self.rows, b) / self.right
+            margins = self._margins(b) / self.right
             worst = int(margins.argmin())
             if multipliers.min() < -1e-12 * multipliers.max():
                 del active[int(multipliers.argmin())]
@@ -147,19 +155,6 @@ class SpectrumSearch:
             if not active:
                 break
         return None
-
-    def _descended(self, b: Array, rank: int) -> Iterator[tuple[Array, Array]]:
-        """Descent on a rank, and Newton's method from there; where a singular value vanishes, on the next rank."""
-        near = descend_on_rank(self.rows, self.right, self.regularizer.p, b, rank)
-        if near is None:
-            return
-        yield self._outside(near[0]), near[1]
-        found = self._newton(near[0], np.flatnonzero(near[1] > 1e-9 * near[1].max(initial=0.0)).tolist(), rank)
-        if found is not None:
-            yield self._outside(found[0]), found[1]
-        before, after = (np.linalg.svd(each, compute_uv=False)[rank - 1] for each in (b, near[0]))
-        if rank > 1 and after < VANISHING * before:
-            yield from self._descended(near[0], rank - 1)
 
     def _stationary_point(self, b: Array, dual: Array, stats: dict[str, object]) -> Solution:
         """The rank whose Newton solution has the best certificate."""

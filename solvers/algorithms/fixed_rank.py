@@ -1,27 +1,154 @@
-"""Newton's method on the optimality conditions of Σ σ_i(β)^p among the matrices of one rank, active constraints given.
+"""Matrices of one rank near a point, and Newton's method for Σ σ_i(β)^p among them, active constraints given.
 
     Uᵀ Z V = diag(p σ^{p−1}),   Z V = U(…),  Uᵀ Z = (…)Vᵀ,      A_J β = r_J,        Z = A_Jᵀα,
 
 β = U diag(σ) Vᵀ of rank ρ, 0 < p ≤ 1. Matrices of rank ρ near β are, with (K, P, Q) of sizes ρ × ρ, (M − ρ) × ρ and
 (D − ρ) × ρ,
 
-    (U(Σ + K) + U⊥P) (Σ + K)⁻¹ ((Σ + K)Vᵀ + QᵀV⊥ᵀ)  =  β + UKVᵀ + U⊥PVᵀ + UQᵀV⊥ᵀ + U⊥PΣ⁻¹QᵀV⊥ᵀ + …
+    (U + U⊥PΣ⁻¹) (Σ + K) (V + V⊥QΣ⁻¹)ᵀ  =  β + UKVᵀ + U⊥PVᵀ + UQᵀV⊥ᵀ
+                                              + U⊥PΣ⁻¹KVᵀ + UKΣ⁻¹QᵀV⊥ᵀ + U⊥PΣ⁻¹QᵀV⊥ᵀ + …
 
-So the second derivative of the Lagrangian is that of Σσ^p in K, g_i/σ_i in P and Q with g = pσ^{p−1}, and between P and
-Q the curvature of the rank, −⟨U⊥ᵀZV⊥, PΣ⁻¹Qᵀ⟩. The caller certifies the result.
+P and Q turn the spaces and K changes the matrix between them, so that a small singular value stays small when the
+space of a large one turns. The second derivative of the Lagrangian is that of Σσ^p in K, g_i/σ_i in P and Q with
+g = pσ^{p−1}, and −⟨Z, ·⟩ of the last line. β is kept as factors: as a matrix of numbers it has the space of a small
+σ_i only to εσ_1/σ_i. The caller certifies the result.
 
-Reference: Lewis, Sendov (2001), "Twice differentiable spectral functions", for the second derivative in K.
+Reference: Lewis, Sendov (2001), "Twice differentiable spectral functions", for the second derivative in K. Drmač,
+Veselić (2008) for singular values with all their digits.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
-from scipy.optimize import nnls
+from scipy.linalg import lapack
 
 from solvers.arrays import Array
 
-LENGTHS = 4.0 ** np.arange(-5, 6)
-"""Of a step that may be too long, as the tangents bend, or far too short, as the true curvature is often negative."""
+
+@dataclass(frozen=True, eq=False)
+class RankPoint:
+    """β = U diag(σ) Vᵀ of rank ρ; a step is (K, P, Q), flat."""
+
+    left: Array
+    """(U, U⊥), shape (M, M)."""
+    sigma: Array
+    """σ, shape (ρ,)."""
+    right: Array
+    """(V, V⊥), shape (D, D)."""
+
+    @classmethod
+    def of(cls, beta: Array, rank: int) -> RankPoint:
+        """β cut to a rank."""
+        U, sigma, Vt = np.linalg.svd(beta)
+        return cls(U, sigma[:rank], Vt.T)
+
+    @property
+    def rank(self) -> int:
+        return self.sigma.size
+
+    @cached_property
+    def beta(self) -> Array:
+        return np.asarray((self.left[:, : self.rank] * self.sigma) @ self.right[:, : self.rank].T)
+
+    def cut(self) -> RankPoint:
+        """Without the smallest singular value."""
+        return RankPoint(self.left, self.sigma[:-1], self.right)
+
+    def value(self, p: float) -> float:
+        return float((self.sigma**p).sum())
+
+    def parts(self, step: Array) -> tuple[Array, Array, Array]:
+        """K, P and Q."""
+        ends = np.cumsum([self.rank**2, (len(self.left) - self.rank) * self.rank])
+        K, P, Q = np.split(step, ends)
+        return K.reshape(self.rank, -1), P.reshape(-1, self.rank), Q.reshape(-1, self.rank)
+
+    def _factors(self, step: Array) -> tuple[Array, Array, Array]:
+        K, P, Q = self.parts(step)
+        U, V, r = self.left, self.right, self.rank
+        return U[:, :r] + U[:, r:] @ (P / self.sigma), np.diag(self.sigma) + K, V[:, :r] + V[:, r:] @ (Q / self.sigma)
+
+    def matrix(self, step: Array) -> Array:
+        """The matrix that a step leads to."""
+        left, middle, right = self._factors(step)
+        return np.asarray(left @ middle @ right.T)
+
+    def moved(self, step: Array) -> RankPoint:
+        """The point that a step leads to; its singular values have all their digits."""
+        left, middle, right = self._factors(step)
+        r = self.rank
+        (U, RU), (V, RV) = (np.linalg.qr(side, mode="complete") for side in (left, right))
+        values, turn, back, scales, *_ = lapack.dgejsv(RU[:r] @ middle @ RV[:r].T)
+        return RankPoint(
+            np.hstack([U[:, :r] @ turn, U[:, r:]]),
+            values * (scales[0] / scales[1]),
+            np.hstack([V[:, :r] @ back, V[:, r:]]),
+        )
+
+    def size(self, step: Array) -> float:
+        """The largest part of a step, relative to singular values: well below one where its linear model holds."""
+        K, P, Q = self.parts(step)
+        S = self.sigma
+        turn = np.abs(K) / np.sqrt(S[:, None] * S)
+        # diagonal scaling of K from both sides, as between rows and columns of β, changes no singular value's size
+        largest = [float(np.abs(np.linalg.eigvals(turn)).max()), float((np.abs(K) / np.maximum(S[:, None], S)).max())]
+        return max(*(2.0 * each for each in largest), *(float(np.abs(part / S).max(initial=0.0)) for part in (P, Q)))
+
+    def curvatures(self, p: float) -> Array:
+        """(g_i + g_j)/(σ_i + σ_j) in K, of turning two singular vectors into each other, and g_i/σ_i in P and Q."""
+        S, g = self.sigma, p * self.sigma ** (p - 1.0)
+        sides = [np.tile(g / S, len(side) - self.rank) for side in (self.left, self.right)]
+        return np.concatenate([((g[:, None] + g) / (S[:, None] + S)).reshape(-1), *sides])
+
+    def gradient(self, p: float) -> Array:
+        """Of Σσ^p: p σ^{p−1} on the diagonal of K."""
+        rest = (len(self.left) + len(self.right) - 2 * self.rank) * self.rank
+        return np.concatenate([np.diag(p * self.sigma ** (p - 1.0)).reshape(-1), np.zeros(rest)])
+
+    def rotated(self, rows: Array) -> Array:
+        """UᵀAV of rows A (n, M, D), with the complements of U and V."""
+        return np.asarray(self.left.T @ rows @ self.right)
+
+    def tangent(self, rotated: Array) -> Array:
+        """`rotated` rows as functions of a step, to first order: (n, size of a step)."""
+        r, n = self.rank, len(rotated)
+        parts = rotated[:, :r, :r], rotated[:, r:, :r], rotated[:, :r, r:].swapaxes(1, 2)
+        return np.concatenate([part.reshape(n, -1) for part in parts], axis=1)
+
+    def hessian(self, p: float, Z: Array) -> Array:
+        """The second derivative of the Lagrangian; Z = UᵀA_JᵀαV."""
+        S, r, M = self.sigma, self.rank, len(Z)
+        H = np.diag(self.curvatures(p))
+        of_K = _second_in_K(S, p)
+        bend = -np.einsum("ab,ij->aibj", Z[r:, r:], np.diag(1.0 / S))
+        K_P = -np.einsum("aj,ik->ijak", Z[r:, :r], np.diag(1.0 / S))
+        K_Q = -np.einsum("ib,jk->ijbk", Z[:r, r:], np.diag(1.0 / S))
+        K, P = slice(0, r * r), slice(r * r, M * r)
+        Q = slice(M * r, None)
+        H[K, K] = of_K
+        for one, other, block in ((P, Q, bend), (K, P, K_P), (K, Q, K_Q)):
+            H[one, other] = block.reshape(H[one, other].shape)
+            H[other, one] = H[one, other].T
+        return H
+
+
+def _second_in_K(S: Array, p: float) -> Array:
+    """The second derivative of Σσ^p in K."""
+    rank, g = S.size, p * S ** (p - 1.0)
+    difference, total = S[:, None] - S, S[:, None] + S
+    near = np.abs(difference) <= 1e-8 * total
+    slope = np.where(
+        near, p * (p - 1.0) * (0.5 * total) ** (p - 2.0), (g[:, None] - g) / np.where(near, 1.0, difference)
+    )
+    turn = (g[:, None] + g) / total
+    H = np.zeros((rank, rank, rank, rank))
+    i, j = np.indices((rank, rank)).reshape(2, -1)
+    H[i, j, i, j] += 0.5 * (slope + turn)[i, j]
+    H[i, j, j, i] += 0.5 * (slope - turn)[i, j]
+    return H.reshape(rank * rank, -1)
 
 
 def newton_on_rank(
@@ -31,19 +158,18 @@ def newton_on_rank(
 
     None when the method breaks down: a singular value collapses, or steps stay long.
     """
-    settled = 0
+    settled, point = 0, RankPoint.of(beta, rank)
     alpha: Array | None = None
     for _ in range(max_steps):
-        U, sigma, Vt = np.linalg.svd(beta)
-        V, S = Vt.T, sigma[:rank]
+        S = point.sigma
         if not (np.isfinite(S).all() and S[-1] > 1e-12 * S[0]):
             return None
-        rotated = np.einsum("ji,njl,lm->nim", U, rows, V)
-        gradient, J = _gradient(S, p, beta.shape), _tangent(rotated, rank)
+        rotated = point.rotated(rows)
+        gradient, J = point.gradient(p), point.tangent(rotated)
         if alpha is None:
             alpha = np.asarray(np.linalg.lstsq(J.T, gradient, rcond=None)[0], dtype=np.float64)
-        H = _hessian(S, p, np.tensordot(alpha, rotated, axes=1))
-        missing = right - np.einsum("nml,ml->n", rows, beta)
+        H = point.hessian(p, np.tensordot(alpha, rotated, axes=1))
+        missing = right - np.einsum("nml,ml->n", rows, point.beta)
         system = np.block([[H, -J.T], [-J, np.zeros((len(J), len(J)))]])
         balance = 1.0 / np.sqrt(np.abs(system).max(axis=1).clip(1e-300))
         try:
@@ -53,141 +179,9 @@ def newton_on_rank(
         except np.linalg.LinAlgError:
             return None
         step, alpha = (balance * solution)[: gradient.size], (balance * solution)[gradient.size :]
-        K, P, Q = _parts(step, beta.shape, rank)
-        turn = K / np.sqrt(S[:, None] * S)  # in units of each singular value: they differ by many orders
-        largest = max(float(np.abs(part).max(initial=0.0)) for part in (turn, P / S, Q / S))
-        length = min(1.0, 0.5 / max(float(np.linalg.norm(turn, 2)), 1e-300))
-        beta = _moved(U, S, V, length * K, length * P, length * Q)
-        settled += length == 1.0 and largest <= 1e-9
+        largest = point.size(step)
+        point = point.moved(min(1.0, 1.0 / max(largest, 1e-300)) * step)
+        settled += largest <= 1e-9
         if settled > 2 or (settled and largest <= 1e-15):
-            return beta, alpha
+            return point.beta, alpha
     return None
-
-
-def descend_on_rank(
-    rows: Array, right: Array, p: float, beta: Array, rank: int, *, max_steps: int = 60
-) -> tuple[Array, Array] | None:
-    """From β of this rank, a β of smaller ‖σ(β)‖_p at margin one, and multipliers of all `rows`: a start for Newton.
-
-    Each round minimizes a quadratic model, whose curvature g_i/σ_i is that of the tangent of a concave function of ββᵀ
-    or βᵀβ, with the constraints linear in (K, P, Q). So unlike reweighting it turns both spaces of β, and unlike
-    Newton's method it finds out which constraints are active. On these Newton's step is tried as well, with the
-    absolute values of the curvatures. Of both, and several `LENGTHS`, the best for ‖σ(β)‖_p / margin is taken.
-
-    None where the model has no feasible point.
-    """
-
-    def cost(beta: Array) -> float:
-        margin = float((np.einsum("nml,ml->n", rows, beta) / right).min())
-        return float((np.linalg.svd(beta / margin, compute_uv=False)[:rank] ** p).sum()) if margin > 0 else np.inf
-
-    U, sigma, Vt = np.linalg.svd(beta)
-    beta, alpha = (U[:, :rank] * sigma[:rank]) @ Vt[:rank], np.zeros(len(rows))
-    for _ in range(max_steps):
-        U, sigma, Vt = np.linalg.svd(beta)
-        V, S = Vt.T, sigma[:rank]
-        if not (np.isfinite(S).all() and S[-1] > 1e-12 * S[0]):
-            break  # the rank has fallen
-        root = _roots(S, p, beta.shape)
-        rotated = np.einsum("ji,njl,lm->nim", U, rows, V)
-        gradient, J = _gradient(S, p, beta.shape) / root, _tangent(rotated, rank) / root
-        missing = right - np.einsum("nml,ml->n", rows, beta)
-        found = _least_norm(J, missing + J @ gradient)
-        if found is None:
-            break
-        alpha, before = found[1], cost(beta)
-        H = _hessian(S, p, np.tensordot(alpha, rotated, axes=1)) / root[:, None] / root
-        active = alpha > 1e-9 * alpha.max(initial=0.0)
-        steps = found[0] - gradient, _downhill(H, gradient, J[active], missing[active])
-        parts = [_parts(step / root, beta.shape, rank) for step in steps]
-        trials = [_moved(U, S, V, *(length * part for part in some)) for some in parts for length in LENGTHS]
-        costs = [cost(trial) for trial in trials]
-        if not min(costs) < (1.0 - 1e-12) * before:
-            break
-        beta = trials[int(np.argmin(costs))]
-    return (beta, alpha) if alpha.any() else None
-
-
-def _roots(S: Array, p: float, shape: tuple[int, ...]) -> Array:
-    """√ of the curvatures pσ^{p−2} in (K, P, Q)."""
-    curvature, rank = p * S ** (p - 2.0), S.size
-    sides = [np.broadcast_to(curvature, (side - rank, rank)) for side in shape]
-    return np.asarray(
-        np.sqrt(np.concatenate([part.reshape(-1) for part in (0.5 * (curvature[:, None] + curvature), *sides)]))
-    )
-
-
-def _downhill(H: Array, g: Array, J: Array, d: Array) -> Array:
-    """Newton's step for ⟨g, s⟩ + ½⟨s, Hs⟩ s.t. Js = d, with the curvatures along the constraints made positive."""
-    _, sigma, basis = np.linalg.svd(J)
-    rank = int((sigma > 1e-12 * sigma.max(initial=0.0)).sum())
-    normal, Z = np.linalg.lstsq(J, d, rcond=1e-12)[0], basis[rank:].T
-    values, vectors = np.linalg.eigh(Z.T @ H @ Z)
-    along = vectors.T @ (Z.T @ (g + H @ normal)) / np.abs(values).clip(1e-6)
-    return np.asarray(normal - Z @ (vectors @ along))
-
-
-def _least_norm(J: Array, d: Array) -> tuple[Array, Array] | None:
-    """argmin ½‖t‖² s.t. Jt ≥ d with its multipliers; None where there is no such t (Lawson, Hanson)."""
-    system, size = np.vstack([J.T, d]), np.linalg.norm(np.column_stack([J, d]), axis=1).clip(1e-300)
-    try:
-        u = nnls(system / size, np.append(np.zeros(J.shape[1]), 1.0), maxiter=30 * len(d))[0] / size
-    except RuntimeError:  # too many steps
-        return None
-    left = 1.0 - float(d @ u)
-    return (J.T @ u / left, u / left) if left > 1e-14 else None
-
-
-def _moved(U: Array, S: Array, V: Array, K: Array, P: Array, Q: Array) -> Array:
-    """The matrix of the same rank that these K, P and Q lead to."""
-    rank = S.size
-    middle = np.diag(S) + K
-    left = U[:, :rank] @ middle + U[:, rank:] @ P
-    return np.asarray(left @ np.linalg.solve(middle, middle @ V[:, :rank].T + Q.T @ V[:, rank:].T))
-
-
-def _parts(step: Array, shape: tuple[int, ...], rank: int) -> tuple[Array, Array, Array]:
-    """K, P and Q."""
-    ends = np.cumsum([rank * rank, (shape[0] - rank) * rank])
-    K, P, Q = np.split(step, ends)
-    return K.reshape(rank, rank), P.reshape(-1, rank), Q.reshape(-1, rank)
-
-
-def _gradient(S: Array, p: float, shape: tuple[int, ...]) -> Array:
-    """Of Σσ^p, in (K, P, Q): p σ^{p−1} on the diagonal of K."""
-    rank = S.size
-    rest = np.zeros((shape[0] + shape[1] - 2 * rank) * rank)
-    return np.concatenate([np.diag(p * S ** (p - 1.0)).reshape(-1), rest])
-
-
-def _tangent(rotated: Array, rank: int) -> Array:
-    """The rows UᵀAV in the coordinates (K, P, Q)."""
-    n = len(rotated)
-    parts = rotated[:, :rank, :rank], rotated[:, rank:, :rank], rotated[:, :rank, rank:].swapaxes(1, 2)
-    return np.concatenate([part.reshape(n, -1) for part in parts], axis=1)
-
-
-def _hessian(S: Array, p: float, Z: Array) -> Array:
-    """The second derivative of the Lagrangian in (K, P, Q); Z = UᵀA_JᵀαV."""
-    rank, (M, D) = S.size, Z.shape
-    g = p * S ** (p - 1.0)
-    difference = S[:, None] - S[None, :]
-    near = np.abs(difference) <= 1e-8 * (S[:, None] + S[None, :])
-    mean = 0.5 * (S[:, None] + S[None, :])
-    slope = np.where(near, p * (p - 1.0) * mean ** (p - 2.0), (g[:, None] - g) / np.where(near, 1.0, difference))
-    turn = (g[:, None] + g) / (S[:, None] + S)
-    of_K = np.zeros((rank, rank, rank, rank))
-    for i in range(rank):
-        for j in range(rank):
-            if i == j:
-                of_K[i, i, i, i] = slope[i, i]
-            else:
-                of_K[i, j, i, j] = 0.5 * (slope[i, j] + turn[i, j])
-                of_K[i, j, j, i] = 0.5 * (slope[i, j] - turn[i, j])
-    of_P, of_Q = (np.kron(np.eye(side - rank), np.diag(g / S)) for side in (M, D))
-    bend = -np.einsum("ab,ij->aibj", Z[rank:, rank:], np.diag(1.0 / S)).reshape((M - rank) * rank, (D - rank) * rank)
-    first = rank * rank
-    H = np.zeros((first + (M + D - 2 * rank) * rank,) * 2)
-    H[:first, :first] = of_K.reshape(first, first)
-    H[first:, first:] = np.block([[of_P, bend], [bend.T, of_Q]])
-    return H

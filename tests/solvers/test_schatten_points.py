@@ -1,13 +1,17 @@
-"""Schatten quasi-norms, p < 1: stationary points of several outputs, against the network, and Newton's derivatives."""
+"""Schatten quasi-norms, p < 1: stationary points of several outputs, against the network, Newton's derivatives."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import mpmath
 import numpy as np
 import pytest
 
 from gd import FullyConnected, flow_limit
 from solvers import L2, BridgeSolution, NotSeparableError, Schatten, Status, Uniqueness, certify, max_margin
-from solvers.algorithms.fixed_rank import _gradient, _hessian, _parts, _tangent, descend_on_rank
+from solvers.algorithms.fixed_rank import RankPoint
+from solvers.algorithms.rank_path import central_path
 
 
 def data_of(n: int, d: int, m: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -77,34 +81,33 @@ def test_scale_and_points_that_do_not_separate() -> None:
         max_margin([[1.0, 0.0], [-1.0, 0.0]], np.ones((2, 2)), Schatten(0.5))
 
 
-def test_newtons_derivatives_by_differences() -> None:
+@pytest.mark.parametrize("sigma", [(2.0, 0.7), (1.3, 1.3), (1.0, 0.02)])
+def test_newtons_derivatives_by_differences(sigma: tuple[float, float]) -> None:
     """Of Σσ^p − ⟨Z, β⟩ along the rank-2 matrices through β."""
     rng = np.random.default_rng(0)
-    p, rank, (M, D) = 0.6, 2, (4, 5)
+    p, (M, D) = 0.6, (4, 5)
     U, V = (np.linalg.qr(rng.standard_normal((k, k)))[0] for k in (M, D))
-    S, Z = np.array([2.0, 0.7]), rng.standard_normal((M, D))
-    rotated = U.T @ Z @ V
+    point, Z = RankPoint(U, np.array(sigma), V), rng.standard_normal((M, D))
+    rotated = point.rotated(Z)
 
     def lagrangian(step: np.ndarray) -> float:
-        K, P, Q = _parts(step, (M, D), rank)
-        middle = np.diag(S) + K
-        left, right = U[:, :rank] @ middle + U[:, rank:] @ P, middle @ V[:, :rank].T + Q.T @ V[:, rank:].T
-        β = left @ np.linalg.solve(middle, right)
-        return float((np.linalg.svd(β, compute_uv=False)[:rank] ** p).sum() - np.vdot(Z, β))
+        β = point.matrix(step)
+        return float((np.linalg.svd(β, compute_uv=False)[:2] ** p).sum() - np.vdot(Z, β))
 
-    size = rank * (M + D - rank)
-    gradient = _gradient(S, p, (M, D)) - _tangent(rotated[None], rank)[0]
-    H, h = _hessian(S, p, rotated), 1e-4
+    gradient = point.gradient(p) - point.tangent(rotated[None])[0]
+    H, h = point.hessian(p, rotated), 1e-4 * sigma[1]
     for _ in range(6):
-        v = rng.standard_normal(size)
+        v = rng.standard_normal(gradient.size)
         ahead, here, behind = (lagrangian(t * v) for t in (h, 0.0, -h))
         assert (ahead - behind) / (2 * h) == pytest.approx(gradient @ v, rel=1e-6)
-        assert (ahead - 2 * here + behind) / h**2 == pytest.approx(v @ H @ v, rel=1e-5)
+        assert (ahead - 2 * here + behind) / h**2 == pytest.approx(v @ H @ v, rel=1e-4)
+        moved = point.moved(0.1 * h * v)
+        np.testing.assert_allclose(moved.beta, point.matrix(0.1 * h * v), atol=1e-14)
 
 
 @pytest.mark.parametrize(("kind", "seed", "p"), [("rows", 7, 2 / 3), ("columns", 5, 0.5), ("heavy", 4, 0.2)])
 def test_stationary_points_of_rows_and_columns_of_every_size(kind: str, seed: int, p: float) -> None:
-    """Where Newton's method does not start near a stationary point, descent on the rank leads to one."""
+    """Rows, columns and entries of every size end at a stationary point."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((8, 5))
     sizes = {"rows": 10.0 ** rng.uniform(-6, 6, (8, 1)), "columns": 10.0 ** rng.uniform(-5, 5, 5), "heavy": 1.0}[kind]
@@ -125,20 +128,55 @@ def test_stationary_points_of_rows_and_columns_of_every_size(kind: str, seed: in
     np.testing.assert_allclose(z.diagonal()[:r] / g, 1.0, rtol=1e-4)
 
 
-def test_descent_on_a_rank_falls_and_stays_feasible() -> None:
+def test_a_moved_point_keeps_small_singular_values_and_their_spaces() -> None:
+    """Against 40 digits: a singular value of 1e-13 and its vectors, of which the matrix itself has no digit."""
     rng = np.random.default_rng(0)
-    rows, p = rng.standard_normal((9, 3, 5)), 0.5
+    U, V = (np.linalg.qr(rng.standard_normal((k, k)))[0] for k in (3, 5))
+    point = RankPoint(U, np.array([1.0, 1e-6, 1e-13]), V)
+    K = 0.1 * np.sqrt(point.sigma[:, None] * point.sigma) * rng.standard_normal((3, 3))
+    Q = 0.1 * point.sigma * rng.standard_normal((2, 3))
+    moved = point.moved(np.concatenate([K.reshape(-1), Q.reshape(-1)]))
+    with mpmath.workdps(40):
+        parts: tuple[Any, ...] = (U, V, np.diag(point.sigma) + K, Q / point.sigma)
+        u, v, middle, q = (mpmath.matrix(each.tolist()) for each in parts)
+        exact = u * middle * (v[:, :3] + v[:, 3:] * q).T  # by mpmath
+        _, sigma, right = mpmath.svd_r(exact)
+        assert moved.sigma == pytest.approx([float(s) for s in sigma], rel=1e-12)
+        vectors = np.array(right.tolist(), dtype=float)
+    assert np.abs(vectors[2] @ moved.right[:, 2]) == pytest.approx(1.0, abs=1e-14)
+    assert np.abs(vectors @ moved.right[:, 3:]).max() <= 1e-14
+
+
+@pytest.mark.parametrize("p", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("seed", [9, 12, 17, 18, 22, 31, 42])
+def test_rows_over_twelve_orders_end_stationary(p: float, seed: int) -> None:
+    """Curved valleys, singular values down to 1e-6 of the largest, more active constraints than β has freedom."""
+    rng = np.random.default_rng([18, seed])
+    n, d, m = int(rng.integers(2, 13)), int(rng.integers(2, 17)), int(rng.integers(2, 5))
+    X = rng.standard_normal((n, d)) * 10.0 ** rng.uniform(-6, 6, (n, 1))
+    Y = np.where(X @ rng.standard_normal((d, m)) >= 0, 1.0, -1.0)
+    solution = max_margin(X, Y, Schatten(p), n_starts=1)
+    assert solution.status is Status.STATIONARY
+    assert (Y * (X @ solution.beta.T)).min() >= 1 - 1e-9
+    u, s, vt = np.linalg.svd(solution.beta)
+    r = int((s > 1e-14 * s[0]).sum())
+    z = u.T @ ((Y * solution.dual).T @ X) @ vt.T
+    g = p * s[:r] ** (p - 1)
+    assert max(abs(z[:r, r:]).max(initial=0), abs(z[r:, :r]).max(initial=0)) <= 1e-7 * z.max()
+    np.testing.assert_allclose(z.diagonal()[:r] / g * (g[0] / z[0, 0]), 1.0, rtol=1e-5)
+
+
+def test_the_central_path_ends_at_stationarity_and_complementarity() -> None:
+    rng = np.random.default_rng(0)
+    rows, right, p = rng.standard_normal((9, 3, 5)), 10.0 ** rng.uniform(-6, 0, 9), 0.5
     planted = rng.standard_normal((3, 5))
     rows *= np.sign(np.einsum("nml,ml->n", rows, planted))[:, None, None]
-
-    def cost(beta: np.ndarray, rank: int) -> float:
-        margin = np.einsum("nml,ml->n", rows, beta).min()
-        return float((np.linalg.svd(beta, compute_uv=False)[:rank] ** p).sum() / margin**p)
-
-    found = descend_on_rank(rows, np.ones(9), p, planted, 3)
-    assert found is not None
-    assert cost(found[0], 3) < cost(planted, 3)
-    lower = descend_on_rank(rows, np.ones(9), p, planted, 2)
-    assert lower is not None
-    assert np.linalg.svd(lower[0], compute_uv=False)[2] <= 1e-12 * np.linalg.norm(lower[0])
-    assert (found[1] >= 0).all()
+    margins = np.einsum("nml,ml->n", rows, planted)
+    *_, (end, alpha, gap) = central_path(rows, right, p, 2 * planted / margins.min(), first=1.0, accuracy=1e-10)
+    assert gap <= 1e-10
+    slack = np.einsum("nml,ml->n", rows, end.beta) - right
+    assert slack.min() > 0
+    assert alpha.min() >= 0
+    assert alpha @ slack <= 1e-9 * (alpha @ right)
+    residual = end.gradient(p) - end.tangent(end.rotated(rows)).T @ alpha
+    np.testing.assert_allclose(residual, 0.0, atol=1e-9 * np.abs(end.gradient(p)).max())
