@@ -131,8 +131,13 @@ class Run:
             if before is None and found is not None:
                 part, least = PATIENCE.get(found.reached, PATIENT)
                 course.last_step = steps + max(int(part * steps), least)
+        slow = course.closes_in_slowly()
+        if course.found is None:
+            return False
+        # in a cell the distance to one of many optima says little; without kinks no unit dies
+        slow &= self.settle is None and flow.carried is not None and course.found.reached is not Reached.IN_THE_CELL
         final = steps >= course.last_step and course.settled(self.settle, log_norm)
-        return course.found is not None and (course.turned <= SETTLED or final)
+        return course.turned <= SETTLED or slow or final
 
     def _limit_of(self, flow: Flow, i: int, row: int, course: Course) -> Found | None:
         """The limit of row i, if the termination test is passed: at a polished point, else by the flow's own gap."""

@@ -109,6 +109,46 @@ def test_a_limit_is_looked_at_again_after_a_step_that_settles(reached: Reached) 
     assert course.due(140.0, False, lambda: False)  # but is not waited for for ever
 
 
+def found_at(angle: float, margin: float = 1.0, reached: Reached = Reached.APPROACHING) -> Found:
+    there = torch.tensor([np.cos(angle), np.sin(angle)])
+    direction = Direction(there, np.ones(1), KKT(0.0, 0.0, 1.0, margin), None, None)
+    return Found(direction, FlowStatus.STATIONARY, reached)
+
+
+@pytest.mark.parametrize(
+    ("founds", "expected"),
+    [
+        ((found_at(0.1), found_at(0.08)), True),
+        ((found_at(0.1), found_at(0.02)), False),  # there soon
+        ((found_at(0.1), found_at(0.099)), False),  # at rest, or nearly
+        ((found_at(0.1), found_at(0.12)), False),  # on its way somewhere else
+        ((found_at(0.1), found_at(0.08, 1.001)), False),  # another point
+        ((found_at(0.08),), False),
+        ((found_at(0.1), None, found_at(0.08)), False),
+    ],
+)
+def test_a_flow_that_closes_in_slowly(founds: tuple[Found | None, ...], expected: bool) -> None:
+    course = Course()
+    for course.found in founds:
+        course.look(torch.tensor([1.0, 0.0]), 100.0, 1.0)
+        slowly = course.closes_in_slowly()
+    assert slowly is expected
+
+
+def test_a_flow_whose_units_die_is_not_followed_until_they_are_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 20, bias=False), nn.ReLU(), nn.Linear(20, 1, bias=False)).double()
+    rng = np.random.default_rng([0, 8, 2])
+    X, y = rng.standard_normal((8, 2)), rng.choice([-1.0, 1.0], 8)
+    early = flow_limit(model, X, y)
+    monkeypatch.setattr("gd.flow.course.SLOWLY", 1.0)  # nothing is slow
+    late = flow_limit(model, X, y)
+    assert early.stats["steps"] < 0.8 * late.stats["steps"]
+    assert late.polish_angle < early.polish_angle < 0.01
+    np.testing.assert_allclose(early.margin, late.margin, rtol=1e-9)
+    np.testing.assert_allclose(early.direction, late.direction, atol=1e-9)
+
+
 def test_a_limit_carries_the_integrated_direction_and_its_own_certificate() -> None:
     X, y = data(10, 20, 0)
     limit = flow_limit(Diagonal(20, 2, scale=0.1, seed=0), X, y)
