@@ -53,7 +53,7 @@ class BoundedComparison(Experiment):
     kernels: Sequence[int] = parameter(
         (2, 4, 8, 32), "Kernel sizes in the question about wavelets.", kind=INTEGERS, within=COUNT
     )
-    data_sets: int = parameter(200, "Data sets there.", within=Interval(2, 10**6))
+    data_sets: int = parameter(200, "Data sets there; 0: leave it out.", within=Interval(0, 10**6))
     points_in_wavelets: int = parameter(12, "Signals of each of them.", option=None, within=COUNT)
     length_in_wavelets: int = parameter(64, "Their length, a power of two.", option=None, within=COUNT)
 
@@ -61,6 +61,8 @@ class BoundedComparison(Experiment):
         """Refuse sizes that do not fit."""
         if self.length % self.pool:
             raise ValueError(f"pool must divide the length, got {self.pool} and {self.length}")
+        if self.data_sets == 1:
+            raise ValueError("data_sets must be 0 or at least 2, of which a mean has an error; got 1")
         for name, size, length in (
             ("kernel", self.kernel, self.length),
             ("kernels", max(self.kernels), self.length_in_wavelets),

@@ -7,9 +7,10 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from compare.experiments.image_data import inspect_images, named_or_folder
+from compare.experiments.image_data import inspect_images
+from compare.experiments.labelled_data import seeds
 from compare.experiments.protocol import Experiment, function_of, parameter
-from compare.experiments.values import COUNT, FOLDER, INTEGER, INTEGERS, NAMES, Interval, refuse_unsorted
+from compare.experiments.values import COUNT, INTEGER, INTEGERS, NAMES, Interval, refuse_unsorted
 
 if TYPE_CHECKING:
     from compare.generators.image_sources import Image
@@ -37,21 +38,21 @@ class DenoisingComparison(Experiment):
         Heckel and Soltanolkotabi (2020), "Denoising and regularization via exploiting the structural bias of
         convolutional generators", Theorem 1 and Table 1.
 
-    >>> report = compare_denoising(questions=["stopping"], widths=[512], seeds=2)
+    >>> report = compare_denoising(questions=["stopping"], widths=[512], seeds=[0, 1])
     >>> len(report.checks)
     2
     """
 
     topic = "Early stopping of generators is a spectral filter"
     study = "compare.generators.denoising_report:denoising_report"
-    images: Sequence[str | Image] | None = parameter(
+    images: Sequence[str | Path | Image] | None = parameter(
         None,
-        "Colour photographs in scikit-image, comma-separated, or a folder. In Python also Image objects.",
+        "Colour photographs in scikit-image, comma-separated, or a folder with photographs of your own, also in "
+        "subfolders. In Python also Image objects.",
         kind=NAMES,
         shown=",".join(PHOTOGRAPHS),
     )
     _: KW_ONLY
-    folder: Path | None = parameter(None, "Your own photographs instead, also in subfolders.", kind=FOLDER)
     size: int | None = parameter(
         None, "Pixels on a side.", kind=INTEGER, within=Interval(16, 1024), shown="64; 512 with --full"
     )
@@ -68,32 +69,30 @@ class DenoisingComparison(Experiment):
         within=COUNT,
         shown="256,1024,4096; 16384 too with --full",
     )
-    seeds: int = parameter(16, "Starts of every width; a quarter of them for the stopping time.", within=Interval(2))
+    seeds: Sequence[int] = seeds(range(16), "Of every width, two or more; a quarter of them for the stopping time.")
     filter_steps: int = parameter(20, "Steps along which network and filter are compared.", option=None, within=COUNT)
     band_steps: int = parameter(400, "Iterations in which frequencies are learned.", option=None, within=COUNT)
 
     def derived(self) -> dict[str, Any]:
         """Images, size and widths by default."""
         widths = (256, 1024, 4096, 16_384) if self.full else (256, 1024, 4096)
-        images, folder = named_or_folder(self.images, self.folder)
         found = {"band_steps": 4000} if self.full else {}
         return found | {
-            "images": PHOTOGRAPHS if images is None and folder is None else images,
-            "folder": folder,
+            "images": PHOTOGRAPHS if self.images is None else self.images,
             "size": self.size or (512 if self.full else 64),
             "widths": self.widths or widths,
         }
 
     def check(self) -> None:
-        """Refuse widths that do not increase, and images from two places."""
+        """Refuse widths that do not increase, and a single seed, of which no mean can be judged."""
         refuse_unsorted("widths", self.widths or ())
-        if self.images is not None and self.folder is not None:
-            raise ValueError("give images or a folder, not both")
+        if len(self.seeds) < 2:
+            raise ValueError(f"seeds must be two or more; got {','.join(map(str, self.seeds))}")
 
     def inspect(self) -> None:
         """Look up the photographs, where they are asked for."""
         if "photographs" in self.questions:
-            inspect_images(self.images, self.folder)
+            inspect_images(self.images)
 
     @classmethod
     def quick(cls) -> tuple[Self, ...]:

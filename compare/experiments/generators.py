@@ -7,9 +7,10 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from compare.experiments.image_data import inspect_images, named_or_folder
+from compare.experiments.image_data import inspect_images
+from compare.experiments.labelled_data import seeds
 from compare.experiments.protocol import Experiment, function_of, parameter
-from compare.experiments.values import COUNT, FOLDER, INTEGER, NAMES, NUMBER, NUMBERS, POSITIVE, Interval
+from compare.experiments.values import COUNT, INTEGER, NAMES, NUMBER, NUMBERS, POSITIVE, Interval
 
 if TYPE_CHECKING:
     from compare.generators.image_sources import Image
@@ -52,7 +53,14 @@ class GeneratorComparison(Experiment):
         generators", Section 2.
 
     >>> report = compare_generators(
-    ...     ["camera"], size=16, kinds=["bilinear"], factors=[2], seeds=1, longest_image=20, questions=["noise"], jobs=1
+    ...     ["camera"],
+    ...     size=16,
+    ...     kinds=["bilinear"],
+    ...     factors=[2],
+    ...     seeds=[0],
+    ...     longest_image=20,
+    ...     questions=["noise"],
+    ...     jobs=1,
     ... )
     >>> report.failures
     ()
@@ -60,14 +68,14 @@ class GeneratorComparison(Experiment):
 
     topic = "Convolutional generators: image against noise"
     study = "compare.generators.generator_report:generator_report"
-    images: Sequence[str | Image] | None = parameter(
+    images: Sequence[str | Path | Image] | None = parameter(
         None,
-        "Names in scikit-image, comma-separated (checkerboard asks its own question), or a folder; in Python Images.",
+        "Names in scikit-image, comma-separated (checkerboard asks its own question), or a folder with images of your "
+        "own, also in subfolders; in Python also Images.",
         kind=NAMES,
         shown=",".join(USUAL_IMAGES),
     )
     _: KW_ONLY
-    folder: Path | None = parameter(None, "Your own images instead, also in subfolders.", kind=FOLDER)
     size: int | None = parameter(
         None,
         "Pixels on a side.",
@@ -83,7 +91,7 @@ class GeneratorComparison(Experiment):
         kind=NUMBERS,
         within=Interval(0, 1000, low_open=True),
     )
-    seeds: int = parameter(2, "How many starts.", within=Interval(1, 100))
+    seeds: Sequence[int] = seeds((0, 1))
     fraction: float = parameter(
         0.01, "Error to reach, as a share of the variance.", within=Interval(0, 1, low_open=True, high_open=True)
     )
@@ -141,15 +149,14 @@ class GeneratorComparison(Experiment):
 
     def derived(self) -> dict[str, Any]:
         """Images, size and step by default, and what --text-version and --full stand for."""
-        images, folder = named_or_folder(self.images, self.folder)
+        images = self.images
         questions = tuple(q for q in QUESTIONS if q in self.questions)
         if images is not None and BOARD in images:  # on the side of noise
             images = tuple(image for image in images if image != BOARD) or None
             questions = tuple(q for q in QUESTIONS if q in (*questions, BOARD))
-        usual = images is None and folder is None
+        usual = images is None
         found: dict[str, Any] = {
             "images": USUAL_IMAGES if usual else images,
-            "folder": folder,
             "questions": questions,
             "size": self.size or (256 if self.full else 32 if usual else 64),
             "step": self.step or (PUBLISHED_STEP if self.full or self.text_version else 0.5),
@@ -159,14 +166,9 @@ class GeneratorComparison(Experiment):
             found |= {"optimizer": "gd", "normalization": "before_relu", "output": "linear"}
         return found | ({"longest_image": 20_000} if self.full else {})
 
-    def check(self) -> None:
-        """Refuse images from two places."""
-        if self.images is not None and self.folder is not None:
-            raise ValueError("give images or a folder, not both")
-
     def inspect(self) -> None:
         """Look up the images."""
-        inspect_images(self.images, self.folder)
+        inspect_images(self.images)
 
     @property
     def pixels(self) -> int:
@@ -186,11 +188,6 @@ class GeneratorComparison(Experiment):
         assert self.step is not None
         return self.step
 
-    @property
-    def starts(self) -> tuple[int, ...]:
-        """The seeds."""
-        return tuple(range(self.seeds))
-
     @classmethod
     def quick(cls) -> tuple[Self, ...]:
         """Kinds i and iv on one photograph and the checkerboard, 32 × 32, one seed; steps twice as long as by default.
@@ -198,7 +195,7 @@ class GeneratorComparison(Experiment):
         The image then takes 125 steps instead of 152, and noise is stopped after 10.5 times as many.
         """
         kinds: tuple[Kind, ...] = ("bilinear", "deconvolution")
-        small: dict[str, Any] = {"size": 32, "factors": (4.0,), "seeds": 1, "jobs": 1}
+        small: dict[str, Any] = {"size": 32, "factors": (4.0,), "seeds": (0,), "jobs": 1}
         return (cls(("camera",), kinds=kinds, step=1.0, questions=("noise", BOARD), **small),)
 
 

@@ -96,9 +96,10 @@ def depths(default: tuple[int, ...]) -> tuple[int, ...]:
     return parameter(default, "Numbers of layers L.", kind=INTEGERS, within=DEPTH)
 
 
-def seeds(default: tuple[int, ...]) -> tuple[int, ...]:
+def seeds(default: Sequence[int], help: str = "Seeds of the initial weights.") -> Sequence[int]:
     """The parameter `seeds`."""
-    return parameter(default, "Seeds of the initial weights.", kind=INTEGERS, within=SEED)
+    shown = f"0-{len(default) - 1}" if isinstance(default, range) else ""
+    return parameter(tuple(default), help, kind=INTEGERS, within=SEED, shown=shown)
 
 
 def initial_scale() -> float:

@@ -95,8 +95,8 @@ class Experiment(ABC):
     def __post_init__(self) -> None:
         for name, known in self.parameters().items():
             value = getattr(self, name)
-            if known.wanted.kind.several and isinstance(value, Iterable) and not isinstance(value, str):
-                value = tuple(value)
+            if known.wanted.kind.several and isinstance(value, Iterable | Path):
+                value = (value,) if isinstance(value, str | Path) else tuple(value)
                 object.__setattr__(self, name, value)
             known.wanted.check(name, value)
         for name, value in self.derived().items():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from compare.experiments.labelled_data import seeds
 from compare.experiments.protocol import Experiment, function_of, parameter
 from compare.experiments.values import COUNT, INTEGERS, NAMES, TEXTS, refuse_unsorted
 
@@ -39,7 +40,7 @@ class SplineComparison(Experiment):
         two-layer wide neural networks".
 
     >>> report = compare_spline(
-    ...     [0.0, 1.0, 2.0], [0.0, 1.0, 0.0], inits=["uniform:1,2"], widths=[80], seeds=2, questions=["rates"]
+    ...     [0.0, 1.0, 2.0], [0.0, 1.0, 0.0], inits=["uniform:1,2"], widths=[80], seeds=(0, 1), questions=["rates"]
     ... )
     >>> report.failures
     ()
@@ -65,8 +66,7 @@ class SplineComparison(Experiment):
         kind=INTEGERS,
         within=COUNT,
     )
-    seeds: int = parameter(100, "Networks per width; slopes are tested from 16 on.", within=COUNT)
-
+    seeds: Sequence[int] = seeds(range(100), "Of the networks of every width; slopes are tested from 16 on.")
     questions: Sequence[str] = parameter(QUESTIONS, "Which sections, comma-separated.", kind=NAMES, choices=QUESTIONS)
 
     def check(self) -> None:
@@ -85,7 +85,7 @@ class SplineComparison(Experiment):
     def quick(cls) -> tuple[Self, ...]:
         """One initialization, with the fewest widths that tell its slopes."""
         questions = tuple(question for question in QUESTIONS if question not in NOT_QUICK)
-        return (cls(inits=("uniform:1,2",), widths=(160, 800, 2560, 5120), seeds=60, questions=questions),)
+        return (cls(inits=("uniform:1,2",), widths=(160, 800, 2560, 5120), seeds=range(60), questions=questions),)
 
 
 compare_spline = function_of(SplineComparison, "compare_spline")

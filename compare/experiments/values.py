@@ -98,7 +98,7 @@ class Wanted:
         """Whether one value is among the choices and in the interval, and an integer where that is asked for."""
         if self.choices and isinstance(value, str):
             return value in self.choices
-        whole = self.kind not in (INTEGER, INTEGERS) or isinstance(value, Integral)
+        whole = self.kind not in (INTEGER, INTEGERS, SIZES) or isinstance(value, Integral)
         return self.within is None or (whole and value in self.within)
 
 

@@ -174,7 +174,7 @@ def photograph_checks(scores: Mapping[str, Sequence[float]]) -> list[Check]:
     claim = "stopped without the clean image, the deep decoder removes noise: PSNR above the noisy image's"
     reason = f"measured: decoder minus noisy image, {count}"
     made = [Check.at_least(claim, gain, 0.0, unit="dB", reference=ABSTRACT, reason=reason)]
-    reason = f"measured: baseline minus decoder, {count}; more images narrow it (--images, --folder)"
+    reason = f"measured: baseline minus decoder, {count}; more images narrow it (--images)"
     for name in ("total variation, best weight", "wavelets, best rule"):
         claim = f"the deep decoder's mean PSNR is at least that of {name}"
         ahead = Evidence.of_sample(np.array(scores[name]) - best)

@@ -29,11 +29,11 @@ def denoising_report(asked: DenoisingComparison) -> Report:
     photographs: tuple[Image, ...] = ()
     note = ""
     if "photographs" in asked.questions:
-        photographs, note = choose(asked.images, asked.folder, size, colour=True)
+        photographs, note = choose(asked.images or (), size, colour=True)
     grey = shipped("camera", 32)
     training = PUBLISHED_TRAINING if full else DecoderTraining.for_size(size)
     training = replace(training, level=asked.noise / 255, same_noise=asked.same_noise)
-    seeds = range(asked.seeds)
+    seeds = tuple(asked.seeds)
     sections: dict[str, tuple[str, Callable[[], Section]]] = {
         "filter": (
             "filter against network",
@@ -41,7 +41,7 @@ def denoising_report(asked: DenoisingComparison) -> Report:
         ),
         "stopping": (
             "best stopping time",
-            lambda: stopping_section(k=widths[-1] // 2, seeds=seeds[: max(asked.seeds // 4, 1)]),
+            lambda: stopping_section(k=widths[-1] // 2, seeds=seeds[: max(len(seeds) // 4, 1)]),
         ),
         "rates": ("rates", lambda: rate_section(k=min(widths[-1], WIDE_ENOUGH), seeds=seeds)),
         "image": ("filters on an image", lambda: image_section(grey, k=2048 if full else 256)),

@@ -150,7 +150,7 @@ def fit_pair(kind: Kind, factor: float, image: Image, plan: GeneratorComparison,
     """
     if image.variance == 0:
         raise ValueError(f"{image.name} is constant: there is no noise of the same variance to compare with")
-    model = image_generator(kind, factor, image.pixels.shape, plan, plan.starts)
+    model = image_generator(kind, factor, image.pixels.shape, plan, tuple(plan.seeds))
     image_path = _fit(model, image.pixels, image.variance, plan, plan.longest_image)
     image_steps, noise_path, noise_steps, limit = _steps(image_path), None, None, 0
     other, variance = complex_images(image, plan, against)
@@ -177,9 +177,9 @@ def fit_pair(kind: Kind, factor: float, image: Image, plan: GeneratorComparison,
 def complex_images(image: Image, plan: GeneratorComparison, against: Against) -> tuple[Array, float]:
     """What the image is compared with, one for each seed, and its variance."""
     if against == "noise":
-        return np.stack([scrambled(image, seed) for seed in plan.starts]), image.variance
+        return np.stack([scrambled(image, seed) for seed in plan.seeds]), image.variance
     board = checkerboard(image.pixels.shape)
-    return np.stack([board] * len(plan.starts)), float(board.var())
+    return np.stack([board] * len(plan.seeds)), float(board.var())
 
 
 def _fit(

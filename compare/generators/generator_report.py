@@ -56,7 +56,7 @@ def generator_report(asked: GeneratorComparison) -> Report:
         [section for answer in answers for section in answer.sections],
         replace(answers[-1].done, late=tuple(name for answer in answers for name in answer.done.late)),
         used=[used for answer in answers for used in answer.used],
-        seeds=asked.starts,
+        seeds=asked.seeds,
         notes=dict.fromkeys(note for answer in answers for note in answer.notes),
     )
 
@@ -118,7 +118,7 @@ def jobs(asked: GeneratorComparison) -> int:
 
 def chosen_images(asked: GeneratorComparison) -> tuple[tuple[Image, ...], str]:
     """The images and a note on skipped files. Raises ValueError for images of different sizes."""
-    images, note = choose(asked.images, asked.folder, asked.pixels, colour=asked.colour)
+    images, note = choose(asked.images or (), asked.pixels, colour=asked.colour)
     if len({image.pixels.shape for image in images}) != 1:
         raise ValueError(
             "the images must share one size and number of channels; got "

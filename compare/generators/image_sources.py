@@ -91,6 +91,19 @@ def check_name(name: str) -> None:
         raise DataError(f"no image called {name!r}: choose from {', '.join(NAMES)}, or give a folder of images")
 
 
+def folder_of(images: Sequence[str | Path | Image]) -> Path | None:
+    """The folder that `images` is: a path alone, or a single name that is a folder's path and no image's name.
+
+    >>> folder_of([Path("photographs")]) == Path("photographs"), folder_of(["compare/nosuch"])
+    (True, None)
+    """
+    if len(images) != 1 or isinstance(images[0], Image):
+        return None
+    place = images[0]
+    named = isinstance(place, str) and (place in NAMES or not Path(place).is_dir())
+    return None if named else Path(place)
+
+
 def check_folder(folder: Path) -> None:
     """Raise DataError where there is no such folder."""
     if not folder.is_dir():
@@ -303,12 +316,11 @@ def load_images(images: Sequence[str | Image], size: Size | None = None, *, colo
     return tuple(shipped(image, size, colour=colour) if isinstance(image, str) else image for image in images)
 
 
-def choose(
-    named: Sequence[str | Image] | None, folder: Path | None, size: int, *, colour: bool = False
-) -> tuple[tuple[Image, ...], str]:
-    """The folder's images where one is given, else the named ones; and a note on the files that were skipped."""
+def choose(images: Sequence[str | Path | Image], size: int, *, colour: bool = False) -> tuple[tuple[Image, ...], str]:
+    """The images of a folder or of these names, and a note on the files that were skipped."""
+    folder = folder_of(images)
     if folder is None:
-        return load_images(named or (), size, colour=colour), ""
+        return load_images([image for image in images if not isinstance(image, Path)], size, colour=colour), ""
     found = load_image_folder(folder, size, colour=colour)
     return found.images, found.note
 

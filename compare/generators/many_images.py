@@ -20,7 +20,7 @@ from compare.experiments.generators import PHOTOGRAPHS
 from compare.generators.fit_pairs import batches, image_generator, unstable
 from compare.generators.fitting_speed import astray
 from compare.generators.generator_figures import mean_figure
-from compare.generators.image_sources import Folder, Image, image_files, load_images, read_files, scrambled
+from compare.generators.image_sources import Folder, Image, folder_of, image_files, load_images, read_files, scrambled
 from compare.reports.provenance import DataUsed
 from compare.reports.report import Check, Column, Evidence, Section
 from compare.reports.tables import table
@@ -63,12 +63,13 @@ def many_batches(plan: GeneratorComparison) -> list[tuple[range, Read]]:
     network = image_generator("bilinear", FACTOR, shape, plan, (0,))
     numbers = network.channels * math.prod(shape[1:])
     size, colour = shape[1], shape[0] == 3
-    if plan.folder is not None and plan.many is None:
-        files = image_files(plan.folder)
+    folder = folder_of(plan.images or ())
+    if folder is not None and plan.many is None:
+        files = image_files(folder)
         if len(files) > plan.most:
             files = sorted(np.random.default_rng(0).choice(np.array(files, dtype=object), plan.most, replace=False))
         runs = batches(len(files), numbers)
-        return [(at, partial(_read, plan.folder, [files[i] for i in at], size, colour)) for at in runs]
+        return [(at, partial(_read, folder, [files[i] for i in at], size, colour)) for at in runs]
     names = tuple(PHOTOGRAPHS if plan.many is None else plan.many)
     return [(at, partial(_named, [names[i] for i in at], size, colour)) for at in batches(len(names), numbers)]
 

@@ -225,7 +225,7 @@ def photograph_trial() -> Trial:
 
 def image_trial() -> Trial:
     """Image against noise: roles exchanged, noise in place of the image, an architecture without fixed filters."""
-    plan = GeneratorComparison(seeds=2, longest_image=100, fraction=0.2, reach=60.0)
+    plan = GeneratorComparison(longest_image=100, fraction=0.2, reach=60.0)
     smooth = np.exp(-np.add.outer(np.linspace(-2, 2, 16) ** 2, np.linspace(-2, 2, 16) ** 2))[None]
     hill = Image("hill", smooth)
     fixed, free = (fit_pair(kind, 4.0, hill, plan) for kind in ("bilinear", "deconvolution"))

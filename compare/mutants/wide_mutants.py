@@ -69,7 +69,7 @@ def printed_start_trial(case: SplineCase, init: str, width: int, networks: int) 
 def training_trial(case: SplineCase, init: str) -> Trial:
     """Output weights alone, and the linearized network: rates that are faster than measured, and other times."""
     law = parse_init(init)
-    paths = [trajectories(case, law, width, NETWORKS) for width in WIDTHS]
+    paths = [trajectories(case, law, width, range(NETWORKS)) for width in WIDTHS]
     output = np.stack([largest(lin - out) for lin, out, _ in paths])
     linear = np.stack([largest(lin - full) for lin, _, full in paths])
     late = np.stack([largest(lin[:, :-LATER] - out[:, LATER:]) for lin, out, _ in paths])

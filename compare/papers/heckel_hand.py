@@ -37,7 +37,7 @@ PHANTOM_QUICKLY = GeneratorComparison(
     PHANTOM,
     size=32,
     kinds=("bilinear", "fixed"),
-    seeds=1,
+    seeds=(0,),
     fraction=0.1,
     questions=("noise",),
     jobs=1,
@@ -45,7 +45,7 @@ PHANTOM_QUICKLY = GeneratorComparison(
 """Figure 2 at its three overparameterizations, counted to a tenth of the variance."""
 
 WIDE_QUICKLY = GeneratorComparison(
-    PHANTOM, size=16, kinds=("learned", "deconvolution"), factors=(16.0,), seeds=1, questions=("noise",), jobs=1
+    PHANTOM, size=16, kinds=("learned", "deconvolution"), factors=(16.0,), seeds=(0,), questions=("noise",), jobs=1
 )
 """Learned convolutions where they are highly overparameterized."""
 
@@ -53,7 +53,7 @@ TREND_QUICKLY = GeneratorComparison(
     PHANTOM,
     size=16,
     kinds=("learned", "deconvolution"),
-    seeds=1,
+    seeds=(0,),
     fraction=0.1,
     reach=60.0,
     questions=("noise",),

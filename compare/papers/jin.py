@@ -14,17 +14,19 @@ LAW = "gaussian:1,0.316228"
 TOLD = ("rates", "panels", "linearization")
 
 UNIFORM = SplineComparison(
-    inits=("uniform:1,2",), widths=(10, 40, 160, 640, 2560, 5120), seeds=300, questions=(*TOLD, "start")
+    inits=("uniform:1,2",), widths=(10, 40, 160, 640, 2560, 5120), seeds=range(300), questions=(*TOLD, "start")
 )
 """W ~ U(−1, 1), B ~ U(−2, 2); the figure's widths and wider ones, from which the slope is fitted."""
 
 UNIFORM_QUICKLY = replace(SplineComparison.quick()[0], questions=UNIFORM.questions)
 """Sixty networks."""
 
-GAUSSIAN = SplineComparison(inits=(LAW,), widths=(20, 80, 160, 320, 640, 1280, 2560, 5120), seeds=300, questions=TOLD)
+GAUSSIAN = SplineComparison(
+    inits=(LAW,), widths=(20, 80, 160, 320, 640, 1280, 2560, 5120), seeds=range(300), questions=TOLD
+)
 """W ~ N(0, 1), B ~ N(0, 0.1), the figure's widths and those between."""
 
-GAUSSIAN_QUICKLY = SplineComparison(inits=(LAW,), widths=(160, 800, 2560, 5120), seeds=120, questions=TOLD)
+GAUSSIAN_QUICKLY = SplineComparison(inits=(LAW,), widths=(160, 800, 2560, 5120), seeds=range(120), questions=TOLD)
 """The errors of this law spread more: twice as many networks."""
 
 INPUTS = SplineComparison(questions=("inputs",))

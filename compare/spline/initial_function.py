@@ -21,7 +21,7 @@ from compare.reports.report import Check, Column, Evidence, Section
 from compare.reports.tables import table
 from compare.spline.exponents import exponent_check
 from compare.spline.spline_cases import SplineCase
-from compare.spline.width_rates import ACCURACY, MAX_STEPS, quantiles
+from compare.spline.width_rates import ACCURACY, MAX_STEPS, quantiles, seeds_at
 from gd.networks.wide_relu import LinearPieces, WideReLU
 from gd.squared.squared_flow import squared_flow_limit
 from gd.status import SquaredStatus
@@ -49,15 +49,14 @@ class StartStudy:
     """(u, v) of every network of the second kind, (W, S, 2)."""
 
 
-def start_study(case: SplineCase, init: InitialDistribution, widths: Sequence[int], seeds: int) -> StartStudy:
+def start_study(case: SplineCase, init: InitialDistribution, widths: Sequence[int], seeds: Sequence[int]) -> StartStudy:
     """Train networks with output weights and bias from the law, mirrored and not."""
-    shape = (len(widths), seeds)
+    shape = (len(widths), len(seeds))
     mirrored, with_start, ignored = np.full((3, *shape), np.nan)
     lines = np.full((*shape, 2), np.nan)
     grid = np.unique(np.concatenate([np.linspace(*case.interval, POINTS), case.x]))
     for k, width in enumerate(widths):
-        for s in range(seeds):
-            seed = seeds * width + s
+        for s, seed in enumerate(seeds_at(width, seeds)):
             mirrored[k, s] = train(case, WideReLU(width, init, output_start="law", seed=seed), grid).distance(1.0)
             found = train(case, printed_start(width, init, seed), grid)
             with_start[k, s], ignored[k, s], lines[k, s] = found.distance(1.0), found.distance(0.0), found.line

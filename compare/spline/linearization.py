@@ -22,7 +22,7 @@ from compare.reports.report import Column, Section
 from compare.reports.tables import table
 from compare.spline.exponents import exponent_check
 from compare.spline.spline_cases import SplineCase
-from compare.spline.width_rates import corrected_problem, quantiles
+from compare.spline.width_rates import corrected_problem, quantiles, seeds_at
 from gd.networks.wide_relu import Train, WideReLU
 from gd.squared.squared_flow import squared_flow_limit
 from gd.status import SquaredStatus
@@ -49,9 +49,11 @@ class TrajectoryGaps:
     """The first difference at t = ∞ alone."""
 
 
-def trajectory_gaps(case: SplineCase, init: InitialDistribution, widths: Sequence[int], seeds: int) -> TrajectoryGaps:
+def trajectory_gaps(
+    case: SplineCase, init: InitialDistribution, widths: Sequence[int], seeds: Sequence[int]
+) -> TrajectoryGaps:
     """Train the three from the same starts, on corrected data."""
-    output, linearized, at_end = np.full((3, len(widths), seeds), np.nan)
+    output, linearized, at_end = np.full((3, len(widths), len(seeds)), np.nan)
     for k, width in enumerate(widths):
         lin, out, full = trajectories(case, init, width, seeds)
         output[k], linearized[k] = largest(lin - out), largest(lin - full)
@@ -59,7 +61,7 @@ def trajectory_gaps(case: SplineCase, init: InitialDistribution, widths: Sequenc
     return TrajectoryGaps(tuple(widths), output, linearized, at_end)
 
 
-def trajectories(case: SplineCase, init: InitialDistribution, width: int, seeds: int) -> list[Array]:
+def trajectories(case: SplineCase, init: InitialDistribution, width: int, seeds: Sequence[int]) -> list[Array]:
     """Functions (S, T, points) of networks with all weights linearized, output weights alone, all weights."""
     y, _ = corrected_problem(case, init)
     grid = np.linspace(*case.interval, POINTS)
@@ -68,7 +70,7 @@ def trajectories(case: SplineCase, init: InitialDistribution, width: int, seeds:
     trained: tuple[Train, ...] = ("linearized", "output", "all")
     paths = []
     for train in trained:
-        nets = [WideReLU(width, init, train=train, seed=seeds * width + seed) for seed in range(seeds)]
+        nets = [WideReLU(width, init, train=train, seed=seed) for seed in seeds_at(width, seeds)]
         flow = squared_flow_limit(
             nets, case.x[:, None], y, times=times / width, grid=grid[:, None], accuracy=ACCURACY, max_steps=3000
         )

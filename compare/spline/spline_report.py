@@ -37,7 +37,7 @@ LONGEST = 2560
 
 def spline_report(asked: SplineComparison) -> Report:
     """The whole comparison on one data set; see `compare.spline.spline_sections` for what each section says."""
-    case, widths, seeds = spline_case(asked.data, asked.y), tuple(asked.widths), asked.seeds
+    case, widths, seeds = spline_case(asked.data, asked.y), tuple(asked.widths), tuple(asked.seeds)
     laws = {name: parse_init(name) for name in asked.inits or default_inits(case)}
     for law in laws.values():
         law.check_inside_support(case.x)
@@ -49,10 +49,10 @@ def spline_report(asked: SplineComparison) -> Report:
 
     def linearization() -> Section:
         chosen = tuple(n for n in fitted if n <= LONGEST) or widths
-        return linearization_section(first, trajectory_gaps(case, law, chosen, min(seeds, FOLLOWED)))
+        return linearization_section(first, trajectory_gaps(case, law, chosen, seeds[:FOLLOWED]))
 
     def start() -> Section:
-        return start_section(first, start_study(case, law, fitted or widths, min(seeds, FOLLOWED)))
+        return start_section(first, start_study(case, law, fitted or widths, seeds[:FOLLOWED]))
 
     def trajectory() -> Section:
         return trajectory_section(first, trajectory_study(case, law, width=min(10_000, widths[-1])))
@@ -76,7 +76,7 @@ def spline_report(asked: SplineComparison) -> Report:
     }
     parts = [part for question in asked.questions for part in asked_for[question]]
     done = run_parts(parts, "Wide ReLU networks", show=asked.progress)
-    return asked.report(done.results, done, on=case.name, used=[case.used], seeds=range(seeds))
+    return asked.report(done.results, done, on=case.name, used=[case.used], seeds=seeds)
 
 
 def shapes(case: SplineCase, laws: dict[str, InitialDistribution], width: int) -> Section:

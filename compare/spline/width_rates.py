@@ -97,13 +97,21 @@ def train_batch(
     return trained
 
 
-def width_study(case: SplineCase, init: InitialDistribution, widths: Sequence[int], seeds: int) -> WidthStudy:
-    """Train `seeds` networks of every width (at most 20 below 80 units) and measure."""
+def seeds_at(width: int, seeds: Sequence[int]) -> list[int]:
+    """Others at every width, or errors of neighbouring widths would be correlated.
+
+    >>> seeds_at(10, (0, 1)), seeds_at(11, (0, 1))
+    ([20, 21], [22, 23])
+    """
+    return [(max(seeds) + 1) * width + seed for seed in seeds]
+
+
+def width_study(case: SplineCase, init: InitialDistribution, widths: Sequence[int], seeds: Sequence[int]) -> WidthStudy:
+    """Train a network of every width and seed (the first 20 seeds below 80 units) and measure."""
     y, spline = corrected_problem(case, init)
-    sup, rms = np.full((2, len(widths), seeds), np.nan)
+    sup, rms = np.full((2, len(widths), len(seeds)), np.nan)
     for k, width in enumerate(widths):
-        # different networks at different widths, or errors of neighbouring widths would be correlated
-        each = [seeds * width + seed for seed in range(seeds if width >= NARROW else min(seeds, 20))]
+        each = seeds_at(width, seeds)[: None if width >= NARROW else 20]
         for s, net in enumerate(train_batch(case, y, init, width, each)):
             if net is not None:
                 pieces = net.pieces()

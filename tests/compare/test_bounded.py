@@ -91,5 +91,5 @@ def test_growth_and_gaps_decide_about_local_minima(monkeypatch):
 def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="divide"):
         compare_bounded(length=9, pool=2)
-    with pytest.raises(ValueError, match="wider"):
+    with pytest.raises(ValueError, match="kernel must be at most 12"):
         compare_bounded(kernel=13)

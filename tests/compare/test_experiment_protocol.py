@@ -97,7 +97,7 @@ def test_it_is_a_function_of_the_package():
 def test_it_is_a_command_with_an_option_for_each_parameter():
     assert "Sums of odd numbers." in run("compare", "--help").output
     text = run("compare", "sums", "--help").output
-    for word in ("--terms", "1,2,3", "--within", "[odd|even]", "--loud", "--out", "1 + 3 + … + (2n − 1) = n²"):
+    for word in ("--terms", "1, 2, 3", "--within", "[odd|even]", "--loud", "--out", "1 + 3 + … + (2n − 1) = n²"):
         assert word in text
     done = run("compare", "sums", "--terms", "1-2,5", "--within", "0.25", "--loud", "--json")
     assert done.exit_code == 0, done.output
@@ -146,7 +146,7 @@ def test_every_experiment_keeps_to_a_time_limit(name):
 
 @pytest.mark.parametrize("limit", [0, -1.0, math.nan, "1"])
 def test_a_time_limit_is_a_positive_number(limit):
-    with pytest.raises(ValueError, match="time_limit must be a number > 0"):
+    with pytest.raises(ValueError, match="time_limit must be a number of seconds > 0"):
         compare_sums(time_limit=limit)
 
 

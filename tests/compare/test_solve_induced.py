@@ -46,10 +46,10 @@ def test_the_semidefinite_program_and_fewer_channels(tmp_path):
 
 
 def test_images_and_channels():
-    image = induced("w.npy", "--kernel", "2", "--image-shape", "2x4", "--out-channels", "1")
+    image = induced("w.npy", "--kernel", "2", "--image-shape", "2x4", "--channels-out", "1")
     assert image.exit_code in (0, 1)
     assert "2x2" in image.output
-    assert induced("channels.csv", "--kernel", "2", "--in-channels", "2").exit_code == 0
+    assert induced("channels.csv", "--kernel", "2", "--channels-in", "2").exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_a_width_without_a_fitted_network_has_empty_cells() -> None:
 
 def test_measured_rate_of_the_gaussian_case() -> None:
     """20 seeds, three widths: the slope within 0.1 of −1/2, no run left out."""
-    study = width_study(BUILTIN, GaussianInit(1.0, 1.0), (160, 640, 2560), 20)
+    study = width_study(BUILTIN, GaussianInit(1.0, 1.0), (160, 640, 2560), range(20))
     assert study.unfitted == 0
     assert abs(fitted_slope(study.widths, study.sup)[0] + 0.5) < 0.1
     assert np.all(study.rms <= study.sup)
@@ -117,7 +117,7 @@ def test_uncorrected_data_has_a_floor() -> None:
 
 
 def test_suprema_over_the_trajectory_fall_as_fast_as_proved_and_are_not_those_of_the_end() -> None:
-    gaps = trajectory_gaps(BUILTIN, GaussianInit(1.0, 1.0), (160, 640, 2560), 8)
+    gaps = trajectory_gaps(BUILTIN, GaussianInit(1.0, 1.0), (160, 640, 2560), range(8))
     widths = np.array(gaps.widths)
     assert -1.5 < fitted_slope(widths, gaps.output)[0] < -0.9
     assert fitted_slope(widths, gaps.linearized)[0] < -0.5
@@ -126,7 +126,7 @@ def test_suprema_over_the_trajectory_fall_as_fast_as_proved_and_are_not_those_of
 
 
 def test_a_function_at_the_start_is_part_of_the_prediction() -> None:
-    study = start_study(BUILTIN, parse_init("uniform:1,2"), (1280, 5120), 6)
+    study = start_study(BUILTIN, parse_init("uniform:1,2"), (1280, 5120), range(6))
     *_, nearer = start_checks("", study)
     assert nearer.verdict is Verdict.CONFIRMED
     assert np.ptp(study.lines[-1, :, 1]) > 0.1  # every start has a line of its own
@@ -244,10 +244,10 @@ def test_bad_initializations(text: str) -> None:
 
 
 def test_bad_arguments() -> None:
-    with pytest.raises(ValueError, match="ascending"):
+    with pytest.raises(ValueError, match="widths must increase"):
         compare_spline(widths=(100, 50))
     with pytest.raises(ValueError, match="outside the support"):
-        compare_spline(inits=("binary:1",), widths=(80,), seeds=1)
+        compare_spline(inits=("binary:1",), widths=(80,), seeds=(0,))
     with pytest.raises(ValueError, match="no file"):
         load_case("nowhere.csv")
 
@@ -277,7 +277,7 @@ def test_command_line(tmp_path) -> None:
         "--widths",
         "80,160",
         "--seeds",
-        "3",
+        "0-2",
         "--questions",
         "shapes,rates,linearization",
     ]
