@@ -11,6 +11,7 @@ and 143 by SIGTERM, with the report of what was finished written; 141 when whoev
 from __future__ import annotations
 
 import codecs
+import errno
 import json
 import math
 import os
@@ -42,6 +43,9 @@ AT_ONCE = 1.0
 
 SET_HERE: list[str] = []
 """Those of `ONE_THREAD` that this program has set, since the user did not; what `doctor` says."""
+
+WRITING = (errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC))
+"""Errors that, where they name no file, are of what is printed."""
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """One thread each unless the user says otherwise: the matrices here are small, so a second thread gains nothing, and on
@@ -115,7 +119,7 @@ class CommandLine(LazyGroup):
         except BrokenPipeError:
             sys.exit(CLOSED)
         except OSError as error:
-            raise Refusal(f"the output could not be written: {error.strerror}") from error
+            raise Refusal(printable(one_line(error))) from error
         except click.ClickException as error:
             vars(error)["message"] = printable(error.message)  # which click declares final
             raise
@@ -136,12 +140,17 @@ class CommandLine(LazyGroup):
             if ctx.params.get("traceback"):
                 tracebacks.print_exc()
                 ctx.exit(Refusal.exit_code)
-            line = " ".join(str(error).split()) or type(error).__name__
-            if isinstance(error, OSError) and error.errno is not None and error.filename is None:
-                line = f"the output could not be written: {error.strerror}"
+            line = one_line(error)
             if type(error).__name__ == "LinAlgError":  # numpy's, a ValueError that is about no input by name
                 line = f"the numbers broke down on this input ({line}); --traceback before the command shows where"
             raise Refusal(printable(line)) from error
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, on one line; that the output cannot be written where no other file can be meant."""
+    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+        return f"{'the output could not be written: ' if error.errno in WRITING else ''}{error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def printable(text: str) -> str:

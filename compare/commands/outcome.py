@@ -46,16 +46,17 @@ def writable(ctx: click.Context, option: click.Parameter, path: Path | None) -> 
 
 
 def folder_of_reports(ctx: click.Context, option: click.Parameter, path: Path) -> Path:
-    """The folder, if it can be written and holds no report.json of another program.
+    """The folder, if it can be written and holds no file of another program that a report would replace.
 
     Raises click.BadParameter otherwise.
     """
     writable(ctx, option, path)
-    if (path / "report.json").exists():
-        from compare.reports.records import is_foreign
+    if path.exists() and any(path.iterdir()):
+        from compare.reports.records import foreign_file
 
-        if is_foreign(path / "report.json"):
-            why = f"{str(path / 'report.json')!r} is no report of implicitbias; name another folder, or move it away"
+        kept = foreign_file(path)
+        if kept is not None:
+            why = f"{str(kept)!r} is of no report of implicitbias; name another folder, or move it away"
             raise click.BadParameter(why, ctx, option)
     return path
 

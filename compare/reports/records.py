@@ -17,8 +17,9 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
+from os.path import lexists
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ from solvers.storage import SCHEMA, decoded, encoded, fields_of, headed, identit
 if TYPE_CHECKING:
     from compare.reports.report import Report
 
-FILE = "report.json"
+FILE, PAGE, CHECKS = "report.json", "report.html", "checks.csv"
 LARGEST = 2**28
 """Bytes of a report that is read."""
 
@@ -119,25 +120,33 @@ def from_contents(cls: type[Report], record: Mapping[str, Any]) -> Report:
     return report
 
 
-def tables_of(record: Path) -> set[str]:
-    """The CSV files that the report in this JSON file was written with; none where there is no such report."""
+def files_of(record: Path) -> set[str] | None:
+    """The files that the report in this report.json was written with, itself among them; none where there is no file.
+
+    None where the file is none that `implicitbias compare` of any version wrote.
+    """
     try:
         found = json.loads(regular(record).read_text(encoding="utf-8"))
-        names = found["tables"] if found["schema"] == SCHEMA else []
-        return {name for name in names if Path(name).name == name and name.endswith(".csv")}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, MemoryError):
-        return set()
-
-
-def is_foreign(record: Path) -> bool:
-    """Whether there is a file of this name that no `implicitbias compare` of any version wrote."""
-    try:
-        written = json.loads(regular(record).read_text(encoding="utf-8"))
-        return not str(written["schema"]).startswith(SCHEMA.rpartition("/")[0])
+        if not str(found["schema"]).startswith(SCHEMA.rpartition("/")[0]):
+            return None
+        tables = found.get("tables")
+        names = [name for name in tables if isinstance(name, str)] if isinstance(tables, list) else []
+        return {FILE, PAGE, *(name for name in names if Path(name).name == name and name.endswith(".csv"))}
     except FileNotFoundError:
-        return False
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, MemoryError):
-        return True
+        return set()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError):
+        return None
+
+
+def foreign_file(folder: Path, names: Iterable[str] = ()) -> Path | None:
+    """A file in the folder that a report's would replace, and that no earlier report wrote; None where there is none.
+
+    `names` are the tables that are to be written, as far as they are known.
+    """
+    ours = files_of(folder / FILE)
+    if ours is None:
+        return folder / FILE
+    return next((folder / name for name in (PAGE, CHECKS, *names) if name not in ours and lexists(folder / name)), None)
 
 
 def to_csv(report: Findings) -> dict[str, str]:
@@ -147,7 +156,7 @@ def to_csv(report: Findings) -> dict[str, str]:
         for section in report.sections
         for check in section.checks
     ]
-    files = {"checks.csv": table(CHECK_FIELDS, checks)}
+    files = {CHECKS: table(CHECK_FIELDS, checks)}
     for number, section in enumerate(report.sections, 1):
         if section.rows:
             files[f"{number:02d}-{slug(section.title)}.csv"] = section_csv(section)

@@ -154,18 +154,18 @@ class Report(Findings):
         The files are written elsewhere and then renamed together, so that no reader meets half a file, and a process
         that is killed leaves the earlier report. Page and JSON say which run they are of.
 
-        Raises OSError when the folder cannot be written, or its report.json is no report's.
+        Raises OSError when the folder cannot be written, or a file of such a name in it is no report's.
         """
-        from compare.reports.records import FILE, is_foreign, tables_of
+        from compare.reports.records import FILE, PAGE, files_of, foreign_file
 
-        place = Path(folder)
-        if is_foreign(place / FILE):
-            raise FileExistsError(f"{str(place / FILE)!r} is no report of implicitbias and stays; name another folder")
+        place, tables = Path(folder), self.to_csv()
+        kept = foreign_file(place, tables)
+        if kept is not None:
+            raise FileExistsError(f"{str(kept)!r} is of no report of implicitbias and stays; name another folder")
         place.mkdir(parents=True, exist_ok=True)
-        page = place / "report.html"
-        texts = {page.name: self.to_html(), FILE: self.to_json(), **self.to_csv()}
-        write_files(place, texts, obsolete=lambda: tables_of(place / FILE))
-        return page
+        texts = {PAGE: self.to_html(), FILE: self.to_json(), **tables}
+        write_files(place, texts, obsolete=lambda: files_of(place / FILE) or ())
+        return place / PAGE
 
 
 def _named(note: str, title: str) -> str:

@@ -1,4 +1,5 @@
 import csv
+import errno
 import importlib
 import json
 import os
@@ -387,13 +388,35 @@ def test_the_time_limit_counts_from_the_start_of_the_program(fake, monkeypatch):
     assert run("compare", "--time-limit", "9").exit_code == 3
 
 
-def test_a_folder_with_another_program_s_record_is_refused_before_the_work(fake):
+@pytest.mark.parametrize("name", ["report.json", "report.html", "checks.csv"])
+def test_a_folder_with_another_program_s_files_is_refused_before_the_work(fake, name):
     fake(one=lambda: pytest.fail("not before the folder was looked at"))
     Path("theirs").mkdir()
-    Path("theirs/report.json").write_text("{}")
+    Path("theirs", name).write_text("{}")
     done = run("compare", "--out", "theirs")
     assert done.exit_code == 2
-    assert "'theirs/report.json' is no report of implicitbias; name another folder, or move it away" in done.stderr
+    assert f"'theirs/{name}' is of no report of implicitbias; name another folder, or move it away" in done.stderr
+    assert Path("theirs", name).read_text() == "{}"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "the output could not be written: No space left on device"),
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "Cannot allocate memory"),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), "Connection refused"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "x.csv"), "[Errno 2] No such file: 'x.csv'"),
+        (OSError("of our own words"), "of our own words"),
+    ],
+)
+def test_an_error_of_the_system_is_told_as_what_it_is(fake, monkeypatch, error, said):
+    def broken(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr("compare.commands.compare.every_experiment", broken)
+    done = run("compare")
+    assert (done.exit_code, done.stderr) == (2, f"Error: {said}\n")
 
 
 def test_an_experiment_that_raises_does_not_stop_the_others(fake):

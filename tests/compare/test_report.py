@@ -377,10 +377,27 @@ def test_a_report_takes_the_place_of_an_earlier_one_and_of_nothing_else(report, 
 @pytest.mark.parametrize("text", ['{"a": 1}', "[]", "no JSON", '{"schema": "other/2"}'])
 def test_another_program_s_record_stays(report, tmp_path, text):
     (tmp_path / "report.json").write_text(text)
-    with pytest.raises(FileExistsError, match="is no report of implicitbias and stays"):
+    with pytest.raises(FileExistsError, match="is of no report of implicitbias and stays"):
         report.write(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
     assert (tmp_path / "report.json").read_text() == text
+
+
+def test_another_program_s_tables_and_page_stay(report, tmp_path):
+    """Alone, or beside a report of ours that was written without such a table."""
+    shorter = Report(report.title, (), report.provenance)
+    for k, name in enumerate([*report.to_csv(), "report.html"]):
+        for before in (None, shorter) if name not in {*shorter.to_csv(), "report.html"} else (None,):
+            folder = tmp_path / f"{k}{before is None}"
+            folder.mkdir()
+            if before is not None:
+                before.write(folder)
+            (folder / name).write_text("theirs")
+            there = {path.name for path in folder.iterdir()}
+            with pytest.raises(FileExistsError, match=f"{name}' is of no report of implicitbias and stays"):
+                report.write(folder)
+            assert {path.name for path in folder.iterdir()} == there
+            assert (folder / name).read_text() == "theirs"
 
 
 def test_a_page_is_no_record_and_its_error_says_where_that_is(report, tmp_path):
