@@ -29,6 +29,7 @@ from solvers.arrays import Array
 Mask = NDArray[np.bool_]
 
 ON_THE_KINK = 1e-10  # of the largest |z|: projections onto cones leave 1e-15
+DEPENDENT = 1e-13  # of the largest singular value of walls
 ALLOWED = 1e-7  # slack of Clarke's interval, relative to the jump of the slope
 
 
@@ -122,16 +123,31 @@ class CellOptimum:
         force = self.cell.y[:, None] * cell.signs * self.lam[:, None]
         change = self.mu * cell.sides  # of λ y s φ′; allowed between λ y s b and λ y s a
         ends = np.stack([force * (cell.below - cell.slopes), force * (cell.above - cell.slopes)])
-        slack = ALLOWED * float(self.lam.max()) * abs(cell.above - cell.below)
+        # in units of v, whose length is one: of a large point a small multiplier moves it
+        size = np.minimum(float(self.lam.max()), 1.0 / np.linalg.norm(cell.X, axis=1, keepdims=True))
+        slack = ALLOWED * size * abs(cell.above - cell.below)
         return np.asarray(((change < ends.min(0) - slack) | (change > ends.max(0) + slack)) & present)
+
+
+def on_faces(point: CellOptimum) -> Array:
+    """v (H, r) with z = 0 at its walls to the rounding of z.
+
+    Where one column of X is large, that of v is a small difference of large numbers, and z is made of it.
+    """
+    v = point.directions()
+    for j in np.flatnonzero(point.mu.any(axis=0)):
+        walls = point.cell.X[point.mu[:, j] > 0]
+        for _ in range(2):
+            v[j] -= np.linalg.lstsq(walls, walls @ v[j], rcond=DEPENDENT)[0]
+    return v
 
 
 def assembled(cell: Cell, r: Array, lam: Array, mu: Array) -> CellOptimum:
     """The point with nonnegative multipliers, and what is left of all its conditions."""
     lam, mu, r = np.maximum(lam, 0.0), np.maximum(mu, 0.0), np.maximum(r, 0.0)
     plain = CellOptimum(cell, np.zeros((r.size, cell.X.shape[1])), lam, mu, 0.0)
-    v = plain.directions()
-    length = np.linalg.norm(v, axis=1)
+    length = np.linalg.norm(plain.directions(), axis=1)
+    v = on_faces(plain)
     u = r[:, None] * v
     z = cell.X @ u.T
     margins = (cell.coefficients * z).sum(1)

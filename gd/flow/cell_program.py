@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from gd.flow.cell import Cell, CellOptimum, Mask, assembled
+from gd.flow.cell import Cell, CellOptimum, Mask, assembled, on_faces
 from gd.flow.cell_dual import maximize, refined
 from gd.flow.cell_path import central_path
 from solvers.arrays import Array
@@ -26,6 +26,7 @@ UNIT = 1e-9  # below 1 by more, ‖v_j‖ is strict and the unit is zero
 HEAVY = 1e8  # weight of the equations next to the distance, in least squares; they are solved exactly afterwards
 SOLVED = 1e-10  # relative residual of (2), a tenth of the KKT residual at which a limit counts as found
 CROSSINGS = 30  # times that walls are crossed before the cell is given up
+SAME_VALUE = 1e-12  # relative: where one column is large, a wall of a weightless point changes no more
 CORRECTIONS = 5  # of the set of tight margins
 ABSENT = 1e-11  # of the largest λ and r: less is zero in any case
 
@@ -51,7 +52,8 @@ def cell_optimum(cell: Cell, u: Array, lam: Array | None = None, open_walls: Mas
             return found
         before = found.value
         found = solve(replace(found.cell, on=found.cell.on ^ refused), found.u, found.lam)
-        if found is not None and not found.value < before:  # behind a wall it is better, or the way leads in circles
+        # behind a wall it is no worse, but by rounding, or the way leads in circles
+        if found is not None and found.value > (1.0 + SAME_VALUE) * before:
             return None
     return found
 
@@ -105,7 +107,7 @@ def _nearest(optimum: CellOptimum, u: Array) -> CellOptimum:
 
     The optimum itself where least squares do not find that one.
     """
-    cell, v = optimum.cell, optimum.directions()
+    cell, v = optimum.cell, on_faces(optimum)
     z = cell.X @ v.T
     M = cell.coefficients * z  # margin n is (M r)_n
     margins = (cell.coefficients * (cell.X @ u.T)).sum(1)

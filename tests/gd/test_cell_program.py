@@ -55,14 +55,29 @@ def test_the_value_is_clarabel_s(N: int, H: int, D: int, below: float) -> None:
     np.testing.assert_allclose(found.value, by_clarabel(cell), rtol=1e-6)  # its default accuracy is 1e-8 of a cone gap
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_large_column_leaves_the_optimum_its_digits(seed: int) -> None:
+@pytest.mark.parametrize("scale", [1e3, 1e4, 1e6])
+@pytest.mark.parametrize("seed", [0, 1, 2, 4])
+def test_a_large_column_leaves_the_optimum_its_digits(seed: int, scale: float) -> None:
+    """Of v(λ) the large column leaves six digits; margins and walls of u have all of theirs."""
     cell, W = random_cell(seed, 8, 6, 3)
-    scale = np.array([1e3, 1.0, 1.0])
-    found = solve(replace(cell, X=cell.X * scale), W / scale)
+    column = np.array([scale, 1.0, 1.0])
+    found = solve(replace(cell, X=cell.X * column), W / column)
     assert found is not None
     assert found.residual < 1e-10
-    assert found.kkt().margin > 0
+    z = found.cell.X @ found.u.T
+    np.testing.assert_allclose((found.cell.coefficients * z).sum(1)[found.lam > 0], 1.0, rtol=1e-10)
+    assert np.abs(z[found.mu > 0]).max(initial=0.0) < 1e-12 * np.abs(z).max()
+    np.testing.assert_allclose(found.lam.sum(), found.value, rtol=1e-10)  # strong duality
+
+
+@pytest.mark.parametrize("scale", [1e4, 1e6])
+@pytest.mark.parametrize("seed", [0, 2, 3, 4])
+def test_behind_the_walls_of_points_without_weight_is_a_kkt_point(seed: int, scale: float) -> None:
+    cell, W = random_cell(seed, 8, 6, 3)
+    column = np.array([scale, 1.0, 1.0])
+    found = cell_optimum(replace(cell, X=cell.X * column), W / column)
+    assert found is not None
+    assert found.kkt().relative < 1e-11
 
 
 def test_a_point_without_units_or_multipliers_fails_its_conditions() -> None:
