@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from solvers.regularizers.regularizer import Regularizer
 
 
-def raised(right: Array) -> Array:
-    """Right sides of rows of norm one, small ones raised by 8ε: rounding β, of norm 1/2 or more, would miss them."""
-    return np.where(right < 1e-2, right + 8.0 * np.finfo(np.float64).eps, right)
+def raised(right: Array, by: float = 8.0) -> Array:
+    """Right sides of rows of norm one, small ones raised by some ε: rounding β, of norm 1/2 or more, would miss them."""
+    return np.where(right < 1e-2, right + by * np.finfo(np.float64).eps, right)
 
 
 @dataclass(frozen=True, eq=False)

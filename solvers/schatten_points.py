@@ -50,7 +50,7 @@ class SpectrumSearch:
     def __init__(self, problem: MarginProblem, regularizer: Schatten, tol: float) -> None:
         self.problem, self.regularizer, self.tol = problem, regularizer, tol
         self.unit = problem.equilibrated
-        self.right = raised(self.unit.share)
+        self.right = raised(self.unit.share, 4.0)
         rows = self.unit.rows.reshape(-1, *problem.shape)
         self.basis = None
         if problem.points.shape[0] < problem.shape[1]:  # in the span of the points no singular value is larger
@@ -120,7 +120,7 @@ class SpectrumSearch:
         path = central_path(self.rows, self.right, self.regularizer.p, start, first=first, accuracy=0.1 * self.tol)
         tries = list(TRIES)
         for point, dual, gap in path:
-            if gap > tries[0] and gap > 0.1 * self.tol:
+            if gap > tries[0]:
                 continue
             while len(tries) > 1 and gap <= tries[0]:
                 del tries[0]

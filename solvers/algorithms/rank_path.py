@@ -37,6 +37,9 @@ STEPS = 60
 SETTLED = 1e-7
 """Steps of this size (`RankPoint.size`) are taken whatever the function says: it has no digits left to tell."""
 
+NOISE = 0.5 * np.finfo(np.float64).eps
+"""Slacks below this part of β are rounding, and say nothing about multipliers: there the path ends."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Step:
@@ -154,7 +157,7 @@ def central_path(
     rows: Array, right: Array, p: float, beta: Array, *, first: float, accuracy: float
 ) -> Iterator[tuple[RankPoint, Array, float]]:
     """Points of the path from β (M, D), whose margins are above r: each with multipliers of all `rows` (n, M, D), and
-    Σ_n α_n s_n relative to Σ_n α_n r_n; the last is at most `accuracy`.
+    Σ_n α_n s_n relative to Σ_n α_n r_n; the last is at most `accuracy`, if rounding lets it.
 
     The first μ is `first` times that at which scaling β no longer lowers the function; from a small one the path ends
     nearer to β.
@@ -163,11 +166,12 @@ def central_path(
     sigma = np.linalg.svd(beta, compute_uv=False)
     point = RankPoint.of(beta, int((sigma > 1e-12 * sigma[0]).sum()))
     mu = first * p * point.value(p) / n
-    alpha, gap = mu / path.slack(beta), np.inf
-    while gap > accuracy:
+    alpha, ends = mu / path.slack(beta), False
+    while not ends:
         point, alpha = path.centered(point, alpha, mu)
         gap = n * mu / (p * point.value(p))
-        if gap <= accuracy:  # steps that the function is too coarse for
+        ends = gap <= accuracy or path.slack(point.beta).min() <= NOISE * np.linalg.norm(point.sigma)
+        if ends:  # steps that the function is too coarse for
             point, alpha = path.centered(point, alpha, mu, steps=3, until=0.0)
         yield point, np.maximum(alpha, 0.0), gap
         mu *= 0.1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from solvers.algorithms.ball_newton import Ball
+from solvers.algorithms.graded_svd import graded_svd
 from solvers.algorithms.nuclear_norm import LARGEST, nuclear_max_margin
 from solvers.algorithms.signed_rows import dense
 from solvers.algorithms.spectral_ball import NuclearBall, SpectralBall
@@ -109,7 +110,7 @@ class Schatten(Regularizer):
         """With β = U diag(σ) Vᵀ of rank r: UᵀzV = diag(pσ^{p−1}), and zero in the rest of U's rows and V's columns."""
         if self.is_norm:
             return super().support_system(beta, z)
-        u, sigma, vt = np.linalg.svd(beta, full_matrices=True)
+        u, sigma, vt = graded_svd(beta)
         rank = numerical_rank(beta, sigma)
         root = np.sqrt(self.p * sigma[:rank] ** (self.p - 1.0))
         left, right = np.full(u.shape[0], root.max()), np.full(vt.shape[0], root.max())

@@ -11,6 +11,7 @@ import pytest
 from gd import FullyConnected, flow_limit
 from solvers import L2, BridgeSolution, NotSeparableError, Schatten, Status, Uniqueness, certify, max_margin
 from solvers.algorithms.fixed_rank import RankPoint
+from solvers.algorithms.graded_svd import graded_svd
 from solvers.algorithms.rank_path import central_path
 
 
@@ -145,6 +146,29 @@ def test_a_moved_point_keeps_small_singular_values_and_their_spaces() -> None:
         vectors = np.array(right.tolist(), dtype=float)
     assert np.abs(vectors[2] @ moved.right[:, 2]) == pytest.approx(1.0, abs=1e-14)
     assert np.abs(vectors @ moved.right[:, 3:]).max() <= 1e-14
+
+
+@pytest.mark.parametrize(
+    ("shape", "sigma"), [((3, 5), (1, 1e-4, 1e-9)), ((6, 4), (1, 1e-3, 1e-6, 1e-10)), ((4, 6), (2, 1e-7))]
+)
+def test_vectors_of_small_singular_values(shape: tuple[int, int], sigma: tuple[float, ...]) -> None:
+    """Against 50 digits, and nearer by orders than the decomposition of a matrix ε‖β‖ away."""
+    rng = np.random.default_rng(0)
+    U, V = (np.linalg.qr(rng.standard_normal((k, k)))[0][:, : len(sigma)] for k in shape)
+    matrix = (U * sigma) @ V.T
+    with mpmath.workdps(50):
+        exact = mpmath.svd_r(mpmath.matrix(matrix.tolist()))
+        u, values, vt = (np.array(each.tolist(), dtype=float) for each in exact)
+    left, found, right = graded_svd(matrix)
+    assert found[: len(sigma)] == pytest.approx(values[: len(sigma), 0], rel=1e-11)
+    for i in range(len(sigma)):
+        assert abs(u[:, i] @ left[:, i]) == pytest.approx(1.0, abs=1e-15)
+        sine = [
+            np.linalg.norm(one - other * (one @ other)) for one, other in ((u[:, i], left[:, i]), (vt[i], right[i]))
+        ]
+        assert max(sine) <= 4 * np.finfo(np.longdouble).eps / sigma[-1] + 1e-13
+    for basis in (left.T, right):
+        np.testing.assert_allclose(basis @ basis.T, np.eye(len(basis)), atol=1e-14)
 
 
 @pytest.mark.parametrize("p", [0.2, 0.5, 0.8])
