@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def raised(right: Array, by: float = 8.0) -> Array:
-    """Right sides of rows of norm one, small ones raised by some ε: rounding β, of norm 1/2 or more, would miss them."""
+    """Right sides of rows of norm one, small ones raised: rounding β, of norm 1/2 or more, misses them by ε."""
     return np.where(right < 1e-2, right + by * np.finfo(np.float64).eps, right)
 
 
