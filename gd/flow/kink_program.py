@@ -35,6 +35,7 @@ FORCEFUL = 1e-4
 SMOOTH = 1e-6  # added to p in the entropy, whose slope is infinite at p = 0; such weights move nothing
 BACK = 0.99  # of the way to the boundary
 INSIDE = 0.1  # of the start's p is uniform, and of its b is u
+FAINT = 1e-9  # of the largest p: samples with less take no part
 
 Mask = NDArray[np.bool_]
 
@@ -53,6 +54,24 @@ def states_of_step(
         T: the temperature.
         p: weights near those of the step, (N,).
     """
+    samples = p > FAINT * p.max()
+    while True:
+        kept = np.concatenate([samples, np.ones(z.size, dtype=bool)])
+        found = _states_of_step(gram[np.ix_(kept, kept)], bends[:, kept], m[samples], z, h, T, p[samples])
+        if found is None:
+            return None
+        sliding, on, x = found
+        ahead = m + h * gram[: m.size, kept] @ x
+        late = ~samples & (ahead < ahead[samples].min() - T * np.log(FAINT))
+        if not late.any():
+            return sliding, on, -x[samples.sum() :]
+        samples |= late
+
+
+def _states_of_step(
+    gram: Array, bends: Array, m: Array, z: Array, h: float, T: float, p: Array
+) -> tuple[Mask, Mask, Array] | None:
+    """The same with all samples, and what moves the weights: p, then −u."""
     N, K = m.size, z.size
     scale = np.maximum(np.abs(bends[:, :N]).max(axis=1), 1e-300)  # u in units of it
     sign, z = np.concatenate([np.ones(N), -scale]), scale * z
@@ -92,7 +111,7 @@ def states_of_step(
     # of each z, and of what the step does to it: it may begin at 0, and slide on
     size = np.maximum(np.maximum(np.abs(z) / unit, np.abs(H[N:]) @ x), 1e-300)
     sliding, on = _states(x[N:], w, y[N:] / size, eta / size, (c + H @ x)[N:] < 0)
-    return sliding, on, scale * x[N:]
+    return sliding, on, sign * x
 
 
 def _states(u: Array, w: Array, y: Array, eta: Array, after: Mask) -> tuple[Mask, Mask]:
