@@ -46,6 +46,9 @@ THRESHOLDS = (1e-4, 1e-6, 1e-2, 1e-8)
 DESCENTS = 30
 """Max margins of a reweighted norm; each ends in a vertex, and there are few on the way."""
 
+USEFUL = 1e-6  # largest relative gap of these max margins
+ROUNDING = 1e-12  # relative, of values: one of them that rises by more has not done what it is for
+
 COLLAPSED = 1e-6
 """A coefficient that Newton's method has shrunk to this part of its start is not in the support."""
 
@@ -140,24 +143,26 @@ class GroupProblem:
 
         ‖b_g‖^p is concave in ‖b_g‖ and lies below its tangent, so that min Σ_g ω_g p ‖b_g‖^{p−1} ‖b′_g‖ over the same
         constraints and support lowers the value. Where p is near 1, or inputs are integers, many sets of rows are
-        nearly active, and this decides between them; None where a norm's max margin is not found.
+        nearly active, and this decides between them; None where the first of these max margins is not found.
         """
-        p, m, value, dual = self.regularizer.p, b.shape[1], np.inf, np.empty(0)
+        p, m, found = self.regularizer.p, b.shape[1], None
+        size = np.linalg.norm(b, axis=1)
         for _ in range(DESCENTS):
-            size = np.linalg.norm(b, axis=1)
-            before, value = value, float((self.omega * size**p).sum())
-            if value >= before * (1.0 - 1e-15):
-                break
             support = np.flatnonzero(size > THRESHOLDS[-1] * size.max())
             rate = p * self.omega[support] * size[support] ** (p - 1.0)
             unit = float(rate.min())
             columns = (self.blocks[:, support] * (unit / rate)[:, None]).reshape(len(self.blocks), -1)
             part = group_max_margin(columns, self.right, lambda rows: rows.reshape(len(rows), -1, m), 1e-14)
-            if not np.isfinite(part.gap):
-                return None
-            b, dual = np.zeros_like(b), np.asarray(part.dual * unit, dtype=np.float64)
+            b, before = np.zeros_like(b), float((self.omega * size**p).sum())
             b[support] = part.b * (unit / rate)[:, None]
-        return b, dual
+            size = np.linalg.norm(b, axis=1)
+            value = float((self.omega * size**p).sum())
+            if not (part.gap <= USEFUL and value <= (1.0 + ROUNDING) * before):
+                break
+            found = b, np.asarray(part.dual * unit, dtype=np.float64)
+            if value >= before * (1.0 - 1e-15):
+                break
+        return found
 
     def certified(self, beta: Array, dual: Array | None, stats: dict[str, object]) -> Solution:
         """The solution of β, scaled to margin one, and multipliers of the equilibrated rows; None: the nearest."""

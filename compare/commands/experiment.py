@@ -74,7 +74,7 @@ def from_the_start(time_limit: float) -> AbstractContextManager[None]:
     """The time limit of this block, in seconds from the beginning of the program."""
     from compare.reports.time_limit import within
 
-    return within(time_limit - (time.monotonic() - BEGAN[0] if BEGAN else 0.0))
+    return within(time_limit - (time.monotonic() - BEGAN[-1] if BEGAN else 0.0))
 
 
 def formulas(text: str) -> str:

@@ -126,13 +126,13 @@ def integers(text: str) -> tuple[int, ...]:
     """ "1,2,4" or "0-9" or both; each once."""
     numbers: list[int] = []
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not (first.strip().isdigit() and (not last or last.strip().isdigit())):
+        ends = [end.strip() for end in part.split("-")]
+        if len(ends) > 2 or not all(end.isdecimal() and end.isascii() for end in ends):
             raise ValueError(f"{text!r}: write integers such as 1,2,4 or a range such as 0-9")
-        several = range(int(first), int(last or first) + 1)
-        if len(several) > MOST_INTEGERS:
+        first, last = int(ends[0]), int(ends[-1])
+        if last - first >= MOST_INTEGERS:
             raise ValueError(f"{text!r} names more than {MOST_INTEGERS} integers")
-        numbers += several
+        numbers += range(first, last + 1)
     if not numbers:
         raise ValueError(f"{text!r} names no integer")
     return tuple(dict.fromkeys(numbers))

@@ -26,6 +26,7 @@ MODERATE = 1e3
 """Largest entries of X up to this, and down to its inverse, are left as they are. (Measured on three layers: at 1e±3
 they end as with (1), at 1e±8 not all do, and a convolution was called not separated: what counts as zero at a kink is
 no fraction of the data.)"""
+SAME = 1e-6  # relative: s is a power of two, so linear maps and kinks leave no rounding, and powers 1e-16 a term
 LARGEST = 1e290  # of s^k and its inverse, within which margins and lengths can be said
 
 
@@ -41,11 +42,25 @@ class DataScale:
         """ln s^k."""
         return self.degree * math.log(self.size)
 
+    def log_length(self, degree: float) -> float:
+        """ln s^{k/L} for a network of degree L in its weights.
+
+        Raises ValueError where its square, the unit of δ of a KKT point, is out of range.
+        """
+        found = self.log_unit / degree
+        if 2.0 * abs(found) > math.log(LARGEST):
+            raise ValueError(
+                f"X has entries of about {self.size:.1e}: lengths of weights at margin one scale like their power "
+                f"{-self.degree / degree:g}, and squares of those leave the range of float64. Divide X by its largest "
+                f"entry: with weights that are longer by its power {self.degree / degree:g} the flow is the same"
+            )
+        return found
+
     def restored(self, limit: Limit) -> Limit:
         """A limit that was found on X, in the units of sX."""
         if self.size == 1.0:
             return limit
-        longer = self.log_unit / limit.stats["degree"]
+        longer = self.log_length(limit.stats["degree"])
         unit, length = math.exp(self.log_unit), math.exp(-longer)
         path, own, net = limit.path, limit.integrated, limit.two_layers
         return replace(
@@ -57,7 +72,7 @@ class DataScale:
             norm_at_unit_margin=limit.norm_at_unit_margin * length,
             margin=limit.margin * unit,
             path=replace(path, tau=path.tau / unit, log_norm=path.log_norm - longer, margins=path.margins * unit),
-            two_layers=None if net is None else replace(net, X=net.X * self.size),
+            two_layers=None if net is None else replace(net, X=net.X * unit),
             integrated=replace(
                 own, margin=own.margin * unit, predictor=None if own.predictor is None else own.predictor / unit
             ),
@@ -73,6 +88,11 @@ def data_scale(model: nn.Module, X: Tensor, seed: int) -> DataScale:
     largest = float(X.abs().max())
     if largest == 0 or 1.0 / MODERATE <= largest <= MODERATE or declared(model).regularizer is not None:
         return DataScale()
+    if bool(((X != 0) & (X.abs() / largest < torch.finfo(X.dtype).tiny)).any()):
+        raise ValueError(
+            f"the largest entry of X is {largest:.1e}, and others are so small that their ratio leaves the range of "
+            "float64; divide the large columns, or rows, by their largest entries"
+        )
     size, of_inputs = 2.0 ** math.floor(math.log2(largest)), copy.deepcopy(model).to(X.device, X.dtype)
     try:
         with torch.no_grad():
@@ -82,8 +102,18 @@ def data_scale(model: nn.Module, X: Tensor, seed: int) -> DataScale:
     scale = DataScale(size, degree)
     if abs(scale.log_unit) > math.log(LARGEST):
         raise ValueError(
-            f"the largest entry of X is {largest:.1e}, and the outputs scale like its power {degree:g}: margins leave "
-            "the range of float64. Divide X by that entry: with weights that are longer by its power "
-            f"{degree:g}/L, L the network's degree in them, the flow is the same"
+            f"X has entries of about {size:.1e}, and the outputs scale like their power {degree:g}: margins leave the "
+            "range of float64. Divide X by its largest entry"
         )
-    return scale
+    return scale if _holds(of_inputs, X, scale) else DataScale()
+
+
+def _holds(model: nn.Module, X: Tensor, scale: DataScale) -> bool:
+    """Whether f(X) = s^k f(X/s) in every row: `measured_degree` has seen X/s alone, and a module may know a unit."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    with torch.no_grad():
+        longest = max(float(p.abs().max()) for p in trained)
+        for p in trained:  # f of the smallest weights and data together may be 0
+            p.div_(longest or 1.0)
+        there, here = model(X), math.exp(scale.log_unit) * model(X / scale.size)
+    return bool(torch.allclose(there, here, rtol=SAME, atol=0.0))

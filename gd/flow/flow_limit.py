@@ -181,11 +181,13 @@ def flow_limit(
         NotHomogeneousError: the module has a bias behind its first layer or otherwise does not scale (with the measured
             deviation, and the degree in each layer's parameters).
         NotSeparableError: linear networks, when no predictor separates the data (with its Farkas certificate).
-        ValueError: data not finite, of wrong shape or beyond 1e±290, labels not ±1, unknown loss, a mixed batch, zero
-            weights; the forward pass is compiled, does not take X, gives no tensor or another number of outputs than
-            there are labels, or has layers in training mode that differ in evaluation mode (dropout, batch
-            normalization); or it has kinks that cannot be located: it jumps, draws random numbers, branches on the
-            weights' values, or applies an operation to them that is not known to be smooth or piecewise smooth.
+        ValueError: data not finite, of wrong shape, or so large or small that margins or squares of lengths leave
+            float64 (1e±290 with two ReLU layers, 1e±145 with one, 1e±150 for linear networks of this package), labels
+            not ±1, unknown loss, a mixed batch, zero weights; the forward pass is compiled, does not take X, gives no
+            tensor or another number of outputs than there are labels, or has layers in training mode that differ in
+            evaluation mode (dropout, batch normalization); or it has kinks that cannot be located: it jumps, draws
+            random numbers, branches on the weights' values, or applies an operation to them that is not known to be
+            smooth or piecewise smooth.
         TypeError: `settle`, `path_tolerance` or `snapshots_per_decade` with the squared loss, whose flow has none.
 
     Reference: Lyu, Li (2020), Theorems 4.1 and 4.4; Gunasekar, Lee, Soudry, Srebro (2018), Theorems 1, 2, 2a.
@@ -264,7 +266,7 @@ def flow_limit(
         start,
         loss=FLOWS[chosen.name](targets.values),
         tolerance=path_tolerance,
-        longer=scale.log_unit / mapping.degree,
+        longer=scale.log_length(mapping.degree),
     )
     problem = _induced_problem(mapping, start, inputs, y)
     if problem is not None and declared(models[0]).linear_network is None:

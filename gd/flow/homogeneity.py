@@ -90,8 +90,9 @@ def _fit(outputs: Outputs, probes: Sequence[Mapping[str, Tensor]], names: Sequen
         for c in SCALES:
             scaled = outputs({n: c * p if n in names else p for n, p in probe.items()})
             pairs.append((c, f, scaled))
-            if number < PROBES and float(f.norm()) > 0 and float(scaled.norm()) > 0:
-                ratios.append(float(torch.log(scaled.norm() / f.norm())) / math.log(c))
+            if number < PROBES and bool(f.any()) and bool(scaled.any()):
+                unit = f.abs().max()  # squares of small outputs are 0
+                ratios.append(float(torch.log((scaled / unit).norm() / (f / unit).norm())) / math.log(c))
     if not ratios:
         return 0.0, np.inf
     degree = float(np.median(ratios))

@@ -30,7 +30,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 from torch import Tensor
 
 from gd.flow.explicit_step import explicit_steps
@@ -57,6 +56,7 @@ SMALLEST_STEP = 1e-14
 NO_FORCE = LOWEST_ON_DEMAND
 """Of the margins' gradients: a force that moves θ by about its length in 10¹² units of time, as long as a flow without
 a positive margin is followed. Data of relative margin 1e-10 still have more force than that."""
+HOTTEST = 600.0  # ln T: there all samples weigh the same, whatever T is
 LEAST_FORCE = 1e-250
 """Of a network on which every unit is dead, which has none: steps may grow 10¹⁵ times before they leave float64."""
 
@@ -111,7 +111,8 @@ class Flow:
 
     @property
     def temperature(self) -> Array:
-        return np.maximum(np.exp(-self.mapping.degree * self.log_norm), self.lowest_temperature)
+        exponent = np.minimum(-self.mapping.degree * self.log_norm, HOTTEST)
+        return np.maximum(np.exp(exponent), self.lowest_temperature)
 
     @property
     def lowest_temperature(self) -> Array:
@@ -123,6 +124,13 @@ class Flow:
     def size(self) -> Array:
         """The size of the margins' gradients, (B,), the unit of temperatures: as the data are scaled, so is it."""
         return np.asarray(np.sqrt(np.maximum((self.weights * self.local.squares).sum(axis=1), 1e-300)))
+
+    @property
+    def slowest(self) -> Array:
+        """How many times slower the slowest sample moves than all together, (B,); those that do not move excepted."""
+        roots = np.sqrt(np.maximum(self.local.squares, 0.0))
+        moving = roots > LOWEST_ON_DEMAND * self.size[:, None]
+        return np.asarray(self.size / np.where(moving, roots, self.size[:, None]).min(axis=1))
 
     @property
     def separated(self) -> NDArray[np.bool_]:
@@ -221,13 +229,16 @@ class Flow:
 
         most = self.mapping.explicit_gradients
         found = explicit_steps(force, self.theta[0], radius, float(self.step[0]), self.tolerance, most)
-        self.explicit, moved = not found.stiff, np.array([found.elapsed > 0])
+        moved = np.array([found.elapsed > 0])
         # an implicit step leads as far as many explicit ones
         step = max(found.elapsed, found.step) if found.stiff else found.step
         p = weights(self.mapping.smooth_margins(found.theta))
         last = Step(p, found.theta[None], np.zeros(1), moved, None)
+        began = moved.copy()
         self._settle(moved, found.theta[None], np.array([found.elapsed]), np.zeros(1), last)
-        self.step = np.where(moved, step, 0.3 * self.step)
+        # explicit steps go as far whatever the first of them is: where that is too far, an implicit one can be shorter
+        self.explicit = not found.stiff and bool(moved[0] or not began[0])
+        self.step = np.where(moved, step, 0.3 * np.where(began, found.elapsed, self.step))
         self.steps += moved
         self.rejected += ~moved
         return moved
@@ -244,7 +255,7 @@ class Flow:
             back = after.local.solve(BROUGHT_BACK * h, T, last.p, self.loss, none)
             fell &= back.converged
             last = steps_chosen(fell, back, last)
-            h, growth = h * np.where(fell, 1.0 + BROUGHT_BACK, 1.0), growth + last.growth
+            h, growth = h * np.where(fell, 1.0 + BROUGHT_BACK, 1.0), growth + np.where(fell, back.growth, 0.0)
             length = torch.as_tensor(after.length, device=moved.device)[:, None]
             moved = where_chosen(fell, length * (after.theta + back.move), moved)
             after = self._moved(accepted, moved, last)
@@ -270,8 +281,8 @@ class Flow:
     def _falls(self, after: Moved) -> NDArray[np.bool_]:
         """Whether the soft margin falls over a step, (B,), by more than the tolerance: along the flow it never does.
 
-        S(θ) = −T ln L(m(θ)/T) rises along gradient flow of θ free of its sphere, and S over ‖θ‖^L where it is positive
-        (Lyu, Li 2020, Theorem 4.1). Where margins are small differences of large numbers, as where one column of X is
+        T times `FlowWeights.soft_margin` of m(θ)/T rises along gradient flow of θ free of its sphere, and its ratio to
+        ‖θ‖^L where it is positive. Where margins are small differences of large numbers, as where one column of X is
         large, angles do not see that a step has left the path.
         """
         T, scale = self.temperature, after.length**self.mapping.degree
@@ -281,10 +292,8 @@ class Flow:
         return np.asarray(self._soft_margin(scale[:, None] * after.local.margins.cpu().numpy()) < least - slack)
 
     def _soft_margin(self, margins: Array) -> Array:
-        """−T ln L(m/T), (B,)."""
         T = self.temperature
-        logs = self.loss.log_terms(margins / T[:, None])
-        return np.asarray(-T * logsumexp(logs, axis=1))
+        return np.asarray(T * self.loss.soft_margin(margins / T[:, None]))
 
     def restrict(self, rows: NDArray[np.intp]) -> Flow:
         """The flows of these rows alone."""

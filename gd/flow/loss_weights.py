@@ -22,6 +22,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import logsumexp
 
 from solvers.arrays import Array
 
@@ -73,6 +74,21 @@ class FlowWeights(ABC):
     def log_terms(self, s: Array) -> Array:
         """The logarithms of the terms that L is a sum of, from margins over the temperature."""
 
+    def soft_margin(self, s: Array) -> Array:
+        """The one margin that has the loss of all, (B,): where it is positive, and the network homogeneous of degree L,
+        its ratio to ‖w‖^L rises along gradient flow.
+
+            exponential      −ln L
+            others           −ln(e^L − 1)
+
+        Reference: Lyu, Li (2020), Theorem 4.1 and appendix A: g(ln 1/L), g the inverse of s → −ln ℓ(s).
+        """
+        return self._margin_of(logsumexp(self.log_terms(s), axis=1))
+
+    @abstractmethod
+    def _margin_of(self, log_loss: Array) -> Array:
+        """The margin s with ℓ(s) = L, from ln L."""
+
 
 @dataclass(frozen=True)
 class ExponentialWeights(FlowWeights):
@@ -88,6 +104,9 @@ class ExponentialWeights(FlowWeights):
 
     def log_terms(self, s: Array) -> Array:
         return -s
+
+    def _margin_of(self, log_loss: Array) -> Array:
+        return -log_loss
 
 
 @dataclass(frozen=True)
@@ -127,6 +146,12 @@ class CrossEntropyWeights(FlowWeights):
     def log_terms(self, s: Array) -> Array:
         soft = self._soft_minimum(s)
         return np.where(soft > LINEAR, -soft, np.log(np.logaddexp(0.0, -np.clip(soft, -1e300, LINEAR))))
+
+    def _margin_of(self, log_loss: Array) -> Array:
+        with np.errstate(over="ignore"):
+            loss = np.exp(log_loss)
+        between = np.log(np.expm1(np.clip(loss, np.exp(-LINEAR), LINEAR)))
+        return -np.where(log_loss < -LINEAR, log_loss, np.where(loss > LINEAR, loss, between))
 
 
 class LogisticWeights(CrossEntropyWeights):

@@ -51,10 +51,15 @@ def rows_chosen(chosen: NDArray[np.bool_], one: Sequence[Any], other: Sequence[A
 
 
 def steps_chosen(chosen: NDArray[np.bool_], one: Step, other: Step) -> Step:
-    """What the chosen rows of `one` end with, and the rest of `other`; moves are not kept."""
+    """The chosen rows of `one`, and the rest of `other`."""
     carried = None if one.carried is None or other.carried is None else rows_chosen(chosen, one.carried, other.carried)
-    p = np.where(chosen[:, None], one.p, other.p)
-    return Step(p, one.move, np.where(chosen, one.growth, 0.0), other.converged, carried)
+    return Step(
+        np.where(chosen[:, None], one.p, other.p),
+        where_chosen(chosen, one.move, other.move),
+        np.where(chosen, one.growth, other.growth),
+        np.where(chosen, one.converged, other.converged),
+        carried,
+    )
 
 
 def unit(theta: Tensor) -> Tensor:

@@ -308,6 +308,12 @@ def test_lists_of_integers(text, expected):
     assert integers(text) == expected
 
 
+@pytest.mark.parametrize("text", ["0-100000000000000000000000", "²", "1-2-3", "-1", "", "1,,2"])
+def test_what_is_no_list_of_integers_is_refused_in_its_own_words(text):
+    with pytest.raises(ValueError, match=f"{re.escape(repr(text))}.* integers"):
+        integers(text)
+
+
 @pytest.mark.parametrize(
     ("checks", "complete", "code"),
     [

@@ -14,6 +14,7 @@ from gd import flow_limit
 from gd.flow.data_scale import MODERATE
 from gd.flow.limit import Limit
 from gd.status import FlowStatus
+from solvers import L2, max_margin
 from solvers.arrays import Array
 
 
@@ -80,7 +81,7 @@ def test_the_limit_on_large_and_small_data_is_that_of_longer_and_shorter_weights
 
 
 def test_a_scale_that_margins_cannot_have_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"largest entry of X is .*e\+300.*power 1"):
+    with pytest.raises(ValueError, match=r"entries of about .*e\+300.*power 1"):
         limit_of(two_layers, data=1e300)
 
 
@@ -90,3 +91,59 @@ def test_moderate_data_are_left_as_they_are() -> None:
     found = flow_limit(two_layers().double(), 0.5 * MODERATE * X, [1, -1], time_limit=20.0)
     assert found.two_layers is not None
     np.testing.assert_array_equal(found.two_layers.X, 0.5 * MODERATE * X)
+
+
+class Prepared(nn.Module):
+    """A two-layer network, or one layer, behind a map of the inputs that knows numbers of its own."""
+
+    def __init__(self, prepare: Callable[[Tensor], Tensor], network: nn.Module) -> None:
+        super().__init__()
+        self.prepare, self.network = prepare, network.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.network(self.prepare(x))
+        return found
+
+
+@pytest.mark.parametrize(
+    ("prepare", "X"),
+    [
+        (lambda x: x.clamp(-1e3, 1e3), [[5e4, 1e3], [2e3, 9e4]]),
+        (lambda x: x - 5e-9, [[7e-9, 5e-9], [5e-9, 6e-9]]),
+    ],
+    ids=["clamp", "mean"],
+)
+def test_a_module_that_knows_a_unit_sees_the_data_as_they_are(prepare: Callable[[Tensor], Tensor], X: object) -> None:
+    torch.manual_seed(0)
+    model = Prepared(prepare, nn.Linear(2, 1, bias=False))
+    points = torch.tensor(X, dtype=torch.float64)
+    found = flow_limit(model, points, [1.0, 1.0])
+    fed = prepare(points).numpy()
+    assert found.status in (FlowStatus.OPTIMAL, FlowStatus.STATIONARY)
+    best = max_margin(fed, np.ones(2), L2())
+    np.testing.assert_allclose(found.margin, 1.0 / best.objective, rtol=1e-6)
+    with torch.no_grad():
+        np.testing.assert_allclose(found.load_weights(model)(points).min(), found.margin, rtol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e3, 1e5])
+def test_what_the_first_layer_is_fed_has_its_own_power(size: float) -> None:
+    torch.manual_seed(1)
+    layers = nn.Linear(2, 6, bias=False), nn.ReLU(), nn.Linear(6, 1, bias=False)
+    X = size * np.array([[1.0, 2.0], [2.0, 1.0], [3.0, 1.0], [1.0, 3.0]])
+    found = flow_limit(Prepared(torch.square, nn.Sequential(*layers)), X, [1.0, -1.0, -1.0, 1.0])
+    net = found.two_layers
+    assert net is not None
+    np.testing.assert_allclose(net.X, X**2, rtol=1e-12)
+    value = found.global_optimum().value
+    np.testing.assert_allclose(value, 0.5 * found.norm_at_unit_margin**2, rtol=1e-8)
+
+
+def test_what_float64_cannot_say_is_refused_before_the_flow() -> None:
+    one = nn.Sequential(nn.Linear(2, 1, bias=False)).double()
+    with pytest.raises(ValueError, match="squares of those leave the range"):
+        flow_limit(one, [[1e-200, 0.0], [0.0, 2e-200]], [1, 1])
+    with pytest.raises(ValueError, match="their ratio leaves the range"):
+        flow_limit(one, [[1e200, 1e-150], [1e200, -1e-150]], [1, -1])
+    tiny = limit_of(two_layers, data=1e-280, weights=1e-20)
+    assert tiny.margin == pytest.approx(1e-280 * limit_of(two_layers, weights=1e-100).margin, rel=1e-6, abs=0.0)

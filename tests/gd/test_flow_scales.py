@@ -9,7 +9,7 @@ from torch import nn
 
 from gd import Convolutional, Diagonal, FlowStatus, flow_limit
 from gd.flow.implicit_weights import implicit_weights
-from gd.flow.loss_weights import ExponentialWeights
+from gd.flow.loss_weights import CrossEntropyWeights, ExponentialWeights, FlowWeights, LogisticWeights
 from solvers import max_margin
 
 Array = np.ndarray
@@ -60,8 +60,8 @@ def test_one_large_column_does_not_stop_the_flow() -> None:
 
 
 @pytest.mark.parametrize(("N", "D", "width"), [(6, 4, 8), (8, 5, 10)])
-def test_with_one_large_column_the_smoothed_margin_never_falls(N: int, D: int, width: int) -> None:
-    """−ln L/‖w‖² of Lyu and Li, Theorem 4.1; before it is positive the loss never rises."""
+def test_with_one_large_column_no_step_lowers_the_smoothed_margin_by_a_hundredth(N: int, D: int, width: int) -> None:
+    """−ln L/‖w‖² of Lyu and Li, Theorem 4.1, never falls along the flow; before it is positive the loss never rises."""
     X, y = random_data(N, D, 2)
     X[:, 0] *= 1e6
     path = flow_limit(relu(D, width, 2), X, y, max_steps=150).path
@@ -69,6 +69,52 @@ def test_with_one_large_column_the_smoothed_margin_never_falls(N: int, D: int, w
     before, after = smoothed[:-1], smoothed[1:]
     least = np.where(before > 0, before, before * np.exp(-2.0 * np.diff(path.log_norm)))
     assert ((least - after) / np.abs(before)).max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("loss", "value"),
+    [
+        (ExponentialWeights(), lambda s: s.neg().exp().sum()),
+        (LogisticWeights(), lambda s: s.neg().exp().log1p().sum()),
+        (CrossEntropyWeights(3), lambda s: s.reshape(-1, 3).neg().exp().sum(dim=1).log1p().sum()),
+    ],
+)
+def test_the_soft_margin_over_the_norm_rises_along_the_flow(loss: FlowWeights, value) -> None:
+    """S with dS/dt ≥ 0 along θ′ = −∇L: its slope along the weights, L ⟨s, ∇S⟩, is at least L S where S > 0."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        s = torch.tensor(rng.standard_normal(6) * np.exp(rng.normal(0.0, 1.5)) + rng.uniform(0, 4), requires_grad=True)
+        (slope,) = torch.autograd.grad(value(s), s)
+        at, h = s.detach().numpy(), 1e-6
+        S = loss.soft_margin(np.stack([at, (1.0 + h) * at, at + h * slope.numpy()]))
+        if S[0] > 0:
+            assert S[1] >= (1.0 + h) * S[0] - 1e-9 * h * (1.0 + np.abs(at).max())
+        assert S[2] <= S[0] + 1e-13 * (1.0 + abs(S[0]))
+    for one in (-900.0, -40.0, -3.0, 1e-3, 5.0, 29.0, 31.0, 1e5):  # of a single margin it is that margin
+        if not isinstance(loss, CrossEntropyWeights) or loss.group == 1:
+            np.testing.assert_allclose(loss.soft_margin(np.array([[one]])), [one], rtol=1e-9)
+
+
+@pytest.mark.parametrize("loss", ["exponential", "logistic", "cross entropy"])
+@pytest.mark.parametrize("depth", [2, 3])
+def test_rows_of_all_lengths_stop_no_step(loss: str, depth: int) -> None:
+    """Where one point dominates the loss, its margin alone is what rises."""
+    X, y = random_data(4, 8, 0)
+    X *= np.array([[0.1], [5.0], [1.0], [30.0]])
+    model = Diagonal(8, depth, seed=0)
+    limit = flow_limit(model, X, y, loss=loss)
+    assert limit.status in (FlowStatus.OPTIMAL, FlowStatus.STATIONARY)
+    assert limit.stats["rejected"] < 0.2 * limit.stats["steps"] < 60
+    alone = flow_limit(model, X[1:2], y[1:2], loss=loss)
+    assert alone.stats["rejected"] == 0
+
+
+def test_a_point_that_is_much_longer_does_not_end_the_time_of_the_others() -> None:
+    X, y = random_data(6, 3, 5)
+    X[0] *= 1e12
+    limit = flow_limit(relu(3, 8, 0), X, y, max_steps=300)
+    assert limit.status is not FlowStatus.NOT_SEPARATED  # ten steps later all margins are positive
+    assert limit.integrated.margin > 0
 
 
 @pytest.mark.parametrize("h", [1e-3, 0.3])
