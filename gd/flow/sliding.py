@@ -206,7 +206,7 @@ class SlidingLocal(Local):
         """The states with those of the kinks met so far as the program of this step says, and its u."""
         met = change.tried | trial.states.sliding | ((trial.after > 0) != trial.states.on)
         met &= trial.bound > 0
-        if met.sum() > LARGEST_PROGRAM:
+        if not 0 < met.sum() <= LARGEST_PROGRAM:  # none where all kinks repel
             return None
         pieces, others = self._mapping.pieces, self._mapping.degree - 1.0
         gates = Gates(*(torch.as_tensor(part, device=theta.device) for part in (met, change.on)))

@@ -587,6 +587,33 @@ def test_max_pooling_of_two_units() -> None:
     np.testing.assert_allclose(limit.weights["W"], [[0.5, 0.5], [0.5, -0.5]], atol=1e-6)
 
 
+class PooledConvolution(nn.Module):
+    """Two filters, the larger of neighbours, and output weights; by max-pooling, or by max(a, b) = b + relu(a − b)."""
+
+    def __init__(self, pooling: bool) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.pooling = pooling
+        self.filters, self.outputs = nn.Conv1d(1, 2, 2, bias=False), nn.Linear(2, 1, bias=False)
+        self.double()
+
+    def forward(self, X: Tensor) -> Tensor:
+        z = self.filters(X[:, None, :])
+        if self.pooling:
+            larger = nn.functional.max_pool1d(z, 2)[:, :, 0]
+        else:
+            larger = z[:, :, 1] + torch.relu(z[:, :, 0] - z[:, :, 1])
+        return self.outputs(larger)
+
+
+def test_a_step_on_which_no_kink_attracts() -> None:
+    # such a step was "zero-size array to reduction operation"
+    X, y = np.random.default_rng([3, 3, 4]).standard_normal((3, 4)), np.array([1.0, -1.0, 1.0])
+    pooled, written = (flow_limit(PooledConvolution(pooling), X, y, max_steps=300) for pooling in (True, False))
+    assert pooled.status.converged
+    same_limit(pooled, written)
+
+
 # ── Complex weights, and linear modules outside `LinearNetwork` ──────────────────────────────────────────────────────
 
 
