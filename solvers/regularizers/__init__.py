@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -40,19 +39,33 @@ REGULARIZERS: dict[str, Callable[..., Regularizer]] = {
     "schatten": lambda p=1.0: Schatten(p),
     "spectral": lambda: Schatten(math.inf),
     "nuclear": lambda: Schatten(1),
-    "kernel": lambda size: ConvKernel(int(size)),
+    "kernel": ConvKernel,
 }
 """Name → what makes the regularizer, from the number after the colon where there is one."""
 
-_NUMBER = r"\d+(\.\d*)?|\.\d+|\d+/[1-9]\d*"  # a positive decimal or fraction
+PARAMETERS = {
+    "bridge": "P is a number with 0 < P ≤ inf, 2/L for depth L, such as 2/3",
+    "fourier": "P is a number with 0 < P ≤ 1, or 2; 2/L for depth L, such as 2/3",
+    "schatten": "P is a number with 0 < P ≤ 1, or 2, or inf; 2/L for depth L, such as 2/3",
+    "kernel": "K is a whole number, the size of the kernel: 1, 2, 3, …",
+}
+"""What the number after the colon is."""
+
+
+def _number(text: str) -> float:
+    """A decimal, a fraction, inf or nan. Raises ValueError for any other text."""
+    try:
+        return float(Fraction(text)) if "/" in text else float(text)
+    except (ZeroDivisionError, OverflowError):
+        return math.nan
 
 
 def regularizer_from_name(name: str) -> Regularizer:
     """The regularizer that a text names: `l2`, `l1`, `linf`, `fourier`, `nuclear`, `bridge:P`, `kernel:K` and others.
 
     Args:
-        name: the kind, then a colon and its number where it takes one. P is a decimal or a fraction such as 2/3 (2/L
-            for depth L); K is a whole number, the size of the kernel.
+        name: the kind, then a colon and its number where it takes one. P is a decimal, a fraction such as 2/3 (2/L
+            for depth L), or inf; K is a whole number, the size of the kernel.
 
     Returns:
         The regularizer: `l2` is L2(), `l1` is Bridge(1), `linf` is Bridge(inf), `fourier` is FourierBridge(1), and
@@ -69,14 +82,17 @@ def regularizer_from_name(name: str) -> Regularizer:
     (Bridge(p=0.5), ConvKernel(kernel_size=3, in_channels=1, out_channels=None))
     """
     kind, colon, argument = name.partition(":")
-    numbers = [float(Fraction(argument))] if re.fullmatch(_NUMBER, argument) else []
-    whole = kind != "kernel" or argument.isdecimal()
-    if kind in REGULARIZERS and whole and bool(colon) == bool(numbers):
+    if kind in PARAMETERS and (colon or kind in ("bridge", "kernel")):
         try:
-            return REGULARIZERS[kind](*numbers)
-        except TypeError:  # a number too many, or none
-            pass
+            if kind == "kernel":
+                return ConvKernel(int(argument))
+            return REGULARIZERS[kind](_number(argument))
+        except ValueError:
+            letter = PARAMETERS[kind][0]
+            raise ValueError(f"{name!r}: in {kind}:{letter}, {PARAMETERS[kind]}; got {argument!r}") from None
+    if kind in REGULARIZERS and not colon:
+        return REGULARIZERS[kind]()
     raise ValueError(
         f"{name!r} names no regularizer: write l2, l1, linf, fourier, spectral, nuclear, bridge:P, fourier:P, "
-        "schatten:P (P = 2/L, such as 2/3) or kernel:K"
+        "schatten:P (P = 2/L, such as 2/3) or kernel:K (the size of a convolution's kernel, 1, 2, 3, …)"
     )

@@ -23,7 +23,7 @@ from solvers.conic import ConicSolverError, cvxpy_library
 from solvers.extended_precision import BLOCK
 from solvers.interpolation.row_space import Found
 from solvers.regularizers.careful_rounding import LARGE, rounded_with_care
-from solvers.regularizers.exponent import conjugate, in_range, power_norm, shrinkage, subscript
+from solvers.regularizers.exponent import conjugate, in_range, is_exponent, power_norm, shrinkage, subscript
 from solvers.regularizers.l2 import (
     euclidean_ball,
     euclidean_norm,
@@ -74,8 +74,11 @@ class Bridge(Regularizer):
     """The exponent, in (0, ∞]."""
 
     def __post_init__(self) -> None:
-        if not self.p > 0:
-            raise ValueError(f"Bridge(p={self.p!r}): p must be positive; p = 2/L for a network of depth L, inf for ℓ∞")
+        if not is_exponent(self.p):
+            raise ValueError(
+                f"Bridge(p={self.p!r}): p must be a number with 0 < p ≤ inf; p = 2/L is the exponent of a diagonal "
+                "network of depth L, 2/3 at depth 3, and inf is ℓ∞"
+            )
 
     @property
     def is_norm(self) -> bool:

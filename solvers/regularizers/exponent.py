@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from numbers import Real
 
 import numpy as np
 
@@ -16,12 +17,20 @@ SMALLEST = 1e-140
 _SUBSCRIPTS = str.maketrans("0123456789/", "₀₁₂₃₄₅₆₇₈₉⁄")
 
 
-def check_exponent(name: str, p: float) -> None:
-    """Raise ValueError unless 0 < p ≤ 1 or p = 2: the values 2/L with L = 1, 2, 3, …, and those between below 1."""
-    if not (0 < p <= 1 or p == 2):
+def is_exponent(p: object) -> bool:
+    """Whether p is a positive number, or infinite."""
+    return not isinstance(p, bool) and isinstance(p, Real) and float(p) > 0
+
+
+def check_exponent(name: str, p: float, infinity: str = "") -> None:
+    """Raise ValueError unless 0 < p ≤ 1 or p = 2: the values 2/L with L = 1, 2, 3, …, and those between below 1.
+
+    `infinity` says what p = ∞ is, where that is one more.
+    """
+    if not (is_exponent(p) and (p <= 1 or p == 2 or (infinity and p == np.inf))):
         raise ValueError(
-            f"{name}(p={p!r}): p = 2/L is the exponent of a network of depth L, so p must be 2 "
-            "(L = 1) or lie in (0, 1] (L ≥ 2); a depth-3 network is p=2/3"
+            f"{name}(p={p!r}): p must be a number with 0 < p ≤ 1, or 2{f', or inf {infinity}' if infinity else ''}; "
+            "p = 2/L is the exponent of a network of depth L, 2/3 at depth 3"
         )
 
 

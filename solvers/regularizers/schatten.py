@@ -77,8 +77,7 @@ class Schatten(Regularizer):
     """The exponent, 2/L for depth L: 2, or in (0, 1]; inf for the spectral norm."""
 
     def __post_init__(self) -> None:
-        if self.p != np.inf:
-            check_exponent("Schatten", self.p)
+        check_exponent("Schatten", self.p, "for the spectral norm")
 
     @property
     def is_norm(self) -> bool:

@@ -1,5 +1,6 @@
 """Every damaged or unusual input: the right answer, or one clear error that names what came and what to do."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,7 @@ from solvers import (
     vector_interpolant,
     weighted_spline,
 )
+from solvers.regularizers import regularizer_from_name
 
 REGULARIZERS: list[Regularizer] = [L2(), Bridge(1), FourierBridge(1), Bridge(2 / 3), FourierBridge(2 / 3)]
 RNG = np.random.default_rng(41)
@@ -223,6 +225,39 @@ def test_columns_scaled_by_1e8(regularizer: Regularizer, pattern: str) -> None:
         signed = y[:, None] * X
         program = linprog(cost, A_ub=-np.hstack([signed, -signed]), b_ub=-np.ones(6), method="highs")
         assert solution.objective == pytest.approx(program.fun, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("make", "given", "wanted"),
+    [
+        (Bridge, (-1, 0, np.nan, -np.inf, "2", None, True), "0 < p ≤ inf"),
+        (FourierBridge, (-1, 0, np.nan, 3, np.inf, "2"), "0 < p ≤ 1, or 2;"),
+        (Schatten, (-1, 0, np.nan, 3, -np.inf, "2"), "0 < p ≤ 1, or 2, or inf for the spectral norm"),
+    ],
+)
+def test_an_exponent_out_of_range_is_named_with_the_range(make: Any, given: tuple[Any, ...], wanted: str) -> None:
+    for p in given:
+        with pytest.raises(ValueError, match=re.escape(f"{make.__name__}(p={p!r}): p must be a number with {wanted}")):
+            make(p)
+
+
+@pytest.mark.parametrize("kind", ["bridge", "fourier", "schatten", "kernel"])
+@pytest.mark.parametrize("number", ["-1", "0", "nan", "-inf", "1/0", "2/-3", "abc", "", "1:2", "1e999999999/1"])
+def test_a_bad_number_in_a_name_is_told_with_its_range(kind: str, number: str) -> None:
+    letter, wanted = ("K", "1, 2, 3, …") if kind == "kernel" else ("P", "0 < P ≤")
+    with pytest.raises(ValueError, match=rf"in {kind}:{letter}, {letter} is a .*{wanted}.*; got '{number}'$"):
+        regularizer_from_name(f"{kind}:{number}")
+
+
+def test_numbers_in_names() -> None:
+    assert regularizer_from_name("bridge:inf") == Bridge(np.inf)
+    assert regularizer_from_name("schatten:inf") == Schatten(np.inf)
+    assert regularizer_from_name("bridge:2e-1") == Bridge(0.2)
+    assert regularizer_from_name("fourier:2/3") == FourierBridge(2 / 3)
+    assert regularizer_from_name("schatten") == Schatten(1.0)
+    for name in ("conv_kernel:0", "nuclear:1", "l1:2", "BRIDGE:1"):
+        with pytest.raises(ValueError, match=r"names no regularizer: write .*kernel:K"):
+            regularizer_from_name(name)
 
 
 OPTIONS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
