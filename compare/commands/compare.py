@@ -74,7 +74,7 @@ def every_experiment(time_limit: float = math.inf) -> Report:
     with from_the_start(time_limit):
         done = run_parts(parts, "All experiments", line=lambda report: report.summary)
     title = "The explicit solution and the limit of gradient descent"
-    joined = Report.merge(reports, title) if reports else Report("Nothing finished", (), Provenance.collect())
+    joined = Report.merge(reports, title) if reports else Report(title, (), Provenance.collect())
     return replace(
         joined,
         sections=(*joined.sections, *((late_section(done.late),) if done.late else ())),

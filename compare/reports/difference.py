@@ -16,6 +16,7 @@ from compare.reports.findings import Check, Column, Findings, Section, Value
 from compare.reports.overview import naming
 from compare.reports.report import Report
 from compare.reports.terminal import comparison
+from compare.reports.time_limit import LATE, left_out
 from compare.reports.wording import counted
 
 T = TypeVar("T")
@@ -29,26 +30,27 @@ def difference(a: Findings, b: Findings) -> Report:
     """The report of what two reports say; `changed` of it are the verdicts that differ.
 
     Sections are paired by experiment and title, predictions by their statements whatever the seeds,
-    rows by the columns that name them.
+    rows by the columns that name them. What stands for parts that came too late is left out: the other report has the
+    parts' own predictions.
     """
-    paired = pairs(a.sections, b.sections, lambda section: (section.group, section.title))
+    ones, others = ([section for section in report.sections if section.title != LATE] for report in (a, b))
+    paired = pairs(ones, others, lambda section: (section.group, section.title))
     tables = (table for one, other in paired for table in side_by_side(one, other))
-    differing = changes(paired)
+    differing, alone = changes(paired), one_sided(paired, (a, b))
+    conclusion = said_of(paired, alone)
     same = Check.at_most("every prediction of both reports has one verdict", len(differing.rows), 0.0)
-    if said_of(paired).startswith(NOTHING_SHARED):
+    if conclusion.startswith(NOTHING_SHARED):
         same = Check.no_prediction(same.statement, None, why=NOTHING_SHARED)
-    made = [replace(differing, checks=(same,)), *one_sided(paired), *tables]
+    made = [replace(differing, checks=(same,)), *(section for section in alone if section.rows), *tables]
     notes = tuple(
         f"{side}: {report.title}, {report.provenance.time}: {report.summary}"
         + "".join(f" ({command})" for command in report.provenance.commands[:1])
         for side, report in zip(SIDES, (a, b), strict=True)
     )
-    return Report(
-        "Two reports side by side", tuple(made), a.provenance + b.provenance, notes, conclusion=said_of(paired)
-    )
+    return Report("Two reports side by side", tuple(made), a.provenance + b.provenance, notes, conclusion=conclusion)
 
 
-def said_of(paired: Pairs[Section]) -> str:
+def said_of(paired: Pairs[Section], alone: Iterable[Section]) -> str:
     """How many verdicts differ, and how many predictions have no counterpart."""
     predictions = [both for sections in paired for both in checks_of(*sections)]
     shared = sum(len(known(both)) == 2 for both in predictions)
@@ -57,11 +59,15 @@ def said_of(paired: Pairs[Section]) -> str:
     text = f"{counted(count, 'verdict')} differ{'s' * (count == 1)}." if count else same
     if predictions and not shared:
         text = NOTHING_SHARED
-    alone = [sum(both[1 - i] is None for both in predictions) for i in range(2)]
-    only = [f"{counted(n, 'prediction')} only in {side}" for n, side in zip(alone, SIDES, strict=True) if n]
-    return f"{text} {', '.join(only)}." if only else text
+    for section, words in zip(alone, ("only in {}", "left out by the time limit of {}"), strict=True):
+        for side, other in zip(SIDES, reversed(SIDES), strict=True):
+            count = sum(row[f"verdict {side}"] is not None for row in section.rows)
+            named = words.format(side if section.title == ALONE else other)
+            text += f" {counted(count, 'prediction')} {named}." if count else ""
+    return text
 
 
+ALONE = "In one report alone"
 NOTHING_SHARED = "No prediction is in both reports."
 
 
@@ -95,13 +101,19 @@ def changes(paired: Pairs[Section]) -> Section:
     return Section("Verdicts that differ", text, [Column("section", "section"), *PREDICTION], rows)
 
 
-def one_sided(paired: Pairs[Section]) -> list[Section]:
-    """The predictions that have no counterpart, where there are any."""
-    rows: list[dict[str, Value]] = []
+def one_sided(paired: Pairs[Section], reports: tuple[Findings, Findings]) -> tuple[Section, Section]:
+    """The predictions that have no counterpart: of one report alone, and those that the other's time limit left out."""
+    alone: list[dict[str, Value]] = []
+    late: list[dict[str, Value]] = []
     for sections in paired:
-        alone = (both for both in checks_of(*sections) if len(known(both)) == 1)
-        rows += [{"section": known(sections)[0].title, **said(both)} for both in alone]
-    return [Section("In one report alone", "", [Column("section", "section"), *PREDICTION], rows)] if rows else []
+        (section, *_) = known(sections)
+        for both in checks_of(*sections):
+            if len(known(both)) == 1:
+                other = reports[0 if both[0] is None else 1]
+                rows = late if left_out(other, section) else alone
+                rows.append({"section": section.title, **said(both)})
+    columns = [Column("section", "section"), *PREDICTION]
+    return Section(ALONE, "", columns, alone), Section("Left out by the time limit of the other", "", columns, late)
 
 
 PREDICTION = (

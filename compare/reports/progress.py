@@ -110,15 +110,25 @@ def run_parts(
             except TimeIsUp:
                 break
             except KeyboardInterrupt:
-                note = f"Interrupted during {name!r}: {len(results)} of {len(parts)} parts of {title!r} are finished."
-                return Done(tuple(results), note)
+                return Done(tuple(results), f"Interrupted during {name!r}: {finished(len(results), len(parts))}.")
             drawn.advance(task)
             if line is not None or named:
                 said = f": {clean(line(results[-1]))}" if line is not None else ""
                 console.print(Text(f"{clean(name)}, {time.perf_counter() - began:.0f} s{said}"), soft_wrap=True)
     late = tuple(name for name, _ in parts[len(results) :])
-    count = f"{len(results)} of {len(parts)} parts of {title!r} are finished"
+    count = finished(len(results), len(parts))
     return Done(tuple(results), f"The time limit came before {late[0]!r} was finished: {count}." if late else "", late)
+
+
+def finished(done: int, parts: int) -> str:
+    """How many parts are.
+
+    >>> finished(2, 17), finished(0, 17), finished(0, 1)
+    ('2 of 17 parts are finished', 'none of 17 parts is finished', 'it is the only part')
+    """
+    if done:
+        return f"{done} of {parts} parts are finished"
+    return f"none of {parts} parts is finished" if parts > 1 else "it is the only part"
 
 
 def _running(functions: Sequence[Callable[[], T]], jobs: int) -> Iterator[T]:

@@ -82,16 +82,21 @@ def print_short(section: Section, out: Console) -> None:
 def print_open(report: Findings, out: Console) -> None:
     """What is not reached, one line each, and why nothing is predicted elsewhere; the first few of each."""
     late = [check for check in report.checks if check.verdict is Verdict.NOT_REACHED]
-    lines = [
-        f"not reached: {check.statement}: {comparison(check)}" + f" ({check.reason})" * bool(check.reason)
-        for check in late
-    ]
+    lines = [f"not reached: {check.statement}{open_measurement(check)}" for check in late]
     none = [f"no prediction ({count}): {reason}" for reason, count in reasons(report, Verdict.NO_PREDICTION)]
     for found, style in ((lines, "yellow"), (none, "dim")):
         for line in found[:MOST_LINES]:
             out.print(Text(f"  {clean(line)}", style=style))
         if len(found) > MOST_LINES:
             out.print(Text(f"  and {len(found) - MOST_LINES} more: --verbose", style=style))
+
+
+def open_measurement(check: Check) -> str:
+    """What was measured, where anything was, and why that decides nothing."""
+    measured = f": {comparison(check)}" if check.measured is not None else ""
+    if not check.reason:
+        return measured
+    return f"{measured} ({check.reason})" if measured else f": {check.reason}"
 
 
 def headline(report: Findings) -> Text:

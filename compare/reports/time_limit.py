@@ -16,10 +16,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
 
-from compare.reports.findings import Check, Section
+from compare.reports.findings import Check, Findings, Section
 
 TOO_LATE = "the time limit came first"
 """The reason of a check that was not reached for it."""
+
+LATE = "Not reached: the time limit"
+"""The title of a section on parts that were not finished in time."""
 
 AGAIN = 0.1
 """Seconds after which an alarm rings again that did not end the part."""
@@ -103,4 +106,18 @@ def late_section(parts: Iterable[str]) -> Section:
         "These parts were not finished, or not begun, when the time limit came. A longer one (--time-limit) has them."
     )
     checks = [Check.not_reached(f"all of {part!r}", None, why=TOO_LATE) for part in parts]
-    return Section("Not reached: the time limit", text, checks=checks)
+    return Section(LATE, text, checks=checks)
+
+
+def left_out(report: Findings, section: Section) -> bool:
+    """Whether the time limit of a report came before what a section of another report is about, which it has not.
+
+    >>> from compare.reports.provenance import Provenance
+    >>> from compare.reports.report import Report
+    >>> late = Report("all", (late_section(["depth"]), Section("wine", group="margin")), Provenance.collect())
+    >>> left_out(late, Section("digits", group="margin")), left_out(late, Section("digits", group="depth"))
+    (False, True)
+    """
+    late = {one.group for one in report.sections if one.title == LATE}
+    begun = {one.group for one in report.sections}
+    return section.group in late or ("" in late and section.group not in begun)

@@ -391,7 +391,13 @@ def test_the_first_thing_said_is_how_much_there_is_to_do(fake):
 def test_the_time_limit_counts_from_the_start_of_the_program(fake, monkeypatch):
     fake(one=lambda: pytest.fail("the time is up"))
     monkeypatch.setattr("compare.commands.experiment.BEGAN", [time.monotonic() - 10.0])
-    assert run("compare", "--time-limit", "9").exit_code == 3
+    done = run("compare", "--time-limit", "9")
+    assert done.exit_code == 3
+    assert "not reached: all of 'one': the time limit came first" in done.stdout
+    assert "The time limit came before 'one' was finished: it is the only part." in done.stdout
+    assert "<title>The explicit solution and the limit of gradient descent" in Path(
+        "implicitbias-report/report.html"
+    ).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["report.json", "report.html", "checks.csv"])
@@ -465,9 +471,7 @@ def test_the_time_limit_keeps_what_is_finished(fake):
     ]  # fmt: skip
     assert record["complete"]
     assert (record["counts"]["confirmed"], record["counts"]["not reached"]) == (2, 1)
-    assert record["notes"] == [
-        "The time limit came before 'three' was finished: 2 of 3 parts of 'All experiments' are finished."
-    ]
+    assert record["notes"] == ["The time limit came before 'three' was finished: 2 of 3 parts are finished."]
 
 
 def test_a_refutation_counts_more_than_the_time_limit(fake):

@@ -56,7 +56,7 @@ def test_an_interruption_keeps_what_is_finished():
     )
     assert done.results == (1,)
     assert not done.complete
-    assert done.note == "Interrupted during 'two': 1 of 3 parts of 'Counting' are finished."
+    assert done.note == "Interrupted during 'two': 1 of 3 parts are finished."
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_time_limit_ends_the_part_at_work_and_keeps_what_is_finished(jobs):
         run_parts([ONE, ONE], "Warm", show=False, jobs=2)
     done, seconds = timed_out(parts, jobs=jobs)
     assert (done.results, done.late, done.complete) == ((1,), ("two", "three"), True)
-    assert done.note == "The time limit came before 'two' was finished: 1 of 3 parts of 'Counting' are finished."
+    assert done.note == "The time limit came before 'two' was finished: 1 of 3 parts are finished."
     assert seconds < 4
 
 

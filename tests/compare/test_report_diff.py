@@ -15,6 +15,7 @@ from compare.reports.findings import Figure
 from compare.reports.provenance import DataUsed, Provenance
 from compare.reports.records import contents, from_contents, to_json
 from compare.reports.report import Check, Column, Report, Section
+from compare.reports.time_limit import late_section
 
 COLUMNS = [
     Column("network", "network"),
@@ -60,7 +61,7 @@ def test_a_prediction_is_the_same_whatever_its_seeds():
 def test_what_differs_stands_side_by_side():
     both = difference(report(), report(0.3, networks=("b", "c")))
     assert changed(both) == 1  # b, confirmed and then refuted
-    assert both.conclusion == "1 verdict differs. 1 prediction only in A, 1 prediction only in B."
+    assert both.conclusion == "1 verdict differs. 1 prediction only in A. 1 prediction only in B."
     (differing,), alone, _, measured = (section.rows for section in both.sections)
     assert [differing[f"verdict {side}"] for side in "AB"] == ["confirmed", "refuted"]
     verdicts = {row["statement"][0]: (row["verdict A"], row["verdict B"]) for row in alone}
@@ -72,6 +73,23 @@ def test_what_differs_stands_side_by_side():
     assert not both.passed
     assert "None: " not in both.sections[0].text
     assert difference(report(), report()).sections[0].text.startswith("None: ")
+
+
+def test_what_a_time_limit_left_out_is_no_prediction_of_its_own():
+    """In the middle of an experiment, and before another one began."""
+    whole = Report.merge([report(), replace(report(), sections=(replace(report().sections[0], group="h"),))], "all")
+    begun = replace(report(networks=("a",)).sections[0])
+    late = replace(whole, sections=(begun, replace(late_section(["b"]), group="g"), late_section(["the other"])))
+    for reports, side, other in (((whole, late), "A", "B"), ((late, whole), "B", "A")):
+        both = difference(*reports)
+        left = f"3 predictions left out by the time limit of {other}."
+        assert both.conclusion == f"No verdict differs, of 1 prediction in both reports. {left}"
+        (found,) = (section for section in both.sections if section.title.startswith("Left out"))
+        assert [(row[f"verdict {side}"], row[f"verdict {other}"]) for row in found.rows] == [("confirmed", None)] * 3
+        assert "all of" not in both.to_json()
+    assert difference(late, late).conclusion == "No verdict differs, of 1 prediction in both reports."
+    missing = difference(whole, replace(late, sections=(begun,)))
+    assert missing.conclusion.endswith("3 predictions only in A.")
 
 
 def test_rows_of_one_name_are_paired_in_order_and_sections_may_be_missing():
