@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from compare.command_line import NOT_REACHED
+from compare.commands.experiment import from_the_start, time_limit_option
 from compare.commands.outcome import writable
 from compare.commands.written import Place, written
 from compare.experiments.values import COUNT, INTEGER, Wanted
@@ -43,6 +45,7 @@ def drawable(ctx: click.Context, option: click.Parameter, path: Path | None) -> 
     callback=drawable,
     help="Draw roots and spectra: FILE.svg, .png or .pdf.",
 )
+@time_limit_option
 @click.option("--json", "as_json", is_flag=True, help="Print verdict, c, its intervals and every step as JSON.")
 def command(
     a: str | None,
@@ -53,6 +56,7 @@ def command(
     exact: bool,
     channels: bool,
     picture: Path | None,
+    time_limit: float,
     as_json: bool,
 ) -> None:
     """Find c with a⋆a + b⋆b = c⋆c (⋆ is autocorrelation), and prove it.
@@ -60,7 +64,7 @@ def command(
     A KERNEL is numbers with commas, a matrix has its rows between semicolons ("1,1;0,0"); or it is a file: .npy, or
     text with one row a line. Integers and fractions such as 1/3 are taken exactly, decimals as doubles unless --exact.
     For matrices the lemma fails in general; the verdict is then REFUTED, with the obstruction. The exit code is 1 when
-    the machine could not decide.
+    the machine could not decide, 3 when the time limit came first.
     """
     kernels = [read_kernel(text, exact) for text in (a, b, *more) if text is not None]
     if rows is not None:
@@ -68,9 +72,15 @@ def command(
         kernels += vectors if isinstance(vectors[0], list) else [vectors]
     if len(kernels) < 2:
         raise ValueError(f"the lemma adds two kernels or more, got {len(kernels)}; give --a and --b, or --kernels FILE")
+    from compare.reports.time_limit import TOO_LATE, TimeIsUp, alarm
     from proofs.lemma import verify_lemma
 
-    verdict = verify_lemma(*kernels, dim=dim, exact=exact or None, channels=channels)
+    try:
+        with from_the_start(time_limit), alarm():
+            verdict = verify_lemma(*kernels, dim=dim, exact=exact or None, channels=channels)
+    except TimeIsUp:
+        click.echo(f"Not decided: {TOO_LATE}.", err=True)
+        click.get_current_context().exit(NOT_REACHED)
     if as_json:
         click.echo(json.dumps(record(verdict), ensure_ascii=False, indent=1))
     else:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
-from compare.command_line import INTERRUPTED
+from compare.command_line import CONFIRMED, INTERRUPTED, NOT_REACHED, REFUTED
+from compare.commands.experiment import from_the_start, time_limit_option
 from compare.commands.proof_text import Result, print_list, print_table
 from compare.commands.written import Place, written
 from compare.experiments.values import COUNT, INTEGER, Interval, Wanted
@@ -41,8 +42,16 @@ class _Prove(click.Command):
     help="Also write one HTML page with every step rendered (proofs.html if no FILE follows; put names before it).",
 )  # fmt: skip
 @written("--jobs", wanted=Wanted(INTEGER, COUNT), default=1, help="Processes that share the work.")
+@time_limit_option
 def command(
-    names: tuple[str, ...], max_K: int | None, details: bool, listing: bool, as_json: bool, html: Path | None, jobs: int
+    names: tuple[str, ...],
+    max_K: int | None,
+    details: bool,
+    listing: bool,
+    as_json: bool,
+    html: Path | None,
+    jobs: int,
+    time_limit: float,
 ) -> None:
     """Verify claims by NAME (or group; all by default) and say exactly what each verdict covers.
 
@@ -52,23 +61,22 @@ def command(
     add up (by induction, in a limit) is said in words, for you to check. PROVED is symbolic at the sizes stated,
     CERTIFIED a rigorous enclosure for stated inputs, CHECKED exact arithmetic on instances. REFUTED shows a
     counterexample; some claims, as papers print them, are meant to be refuted. The exit code is 1 when any verdict is
-    not the expected one.
+    not the expected one, 3 when the time limit came before all were verified.
     """
+    from compare.reports.progress import run_parts
+    from compare.reports.wording import counted
     from proofs.catalogue import find, verify
     from proofs.page import record, write
 
+    chosen = find(names)
     if listing:
-        print_list(find(names))
+        print_list(chosen)
         return
-    results: list[Result] = []
-    interrupted = False
-    try:
-        with Console(stderr=True).status("verifying …") as status:
-            for claim, verdict in verify(names, max_K=max_K, jobs=jobs):
-                results.append((claim, verdict))
-                status.update(f"verified {len(results)}: {claim.name}")
-    except KeyboardInterrupt:
-        interrupted = True  # what is finished is still worth printing
+    running = verify(names, max_K=max_K, jobs=jobs)
+    click.echo(f"{counted(len(chosen), 'claim')} to verify", err=True)
+    with from_the_start(time_limit):
+        done = run_parts([(claim.name, partial(next, running)) for claim in chosen], "Claims")
+    results: list[Result] = list(done.results)
     if as_json:
         click.echo(json.dumps([record(*result) for result in results], ensure_ascii=False, indent=1))
     else:
@@ -76,7 +84,9 @@ def command(
     if html is not None:
         write(results, html)
         click.echo(f"page: {os.path.relpath(html) if html.resolve().is_relative_to(Path.cwd()) else html}", err=True)
-    if interrupted:
-        click.get_current_context().exit(INTERRUPTED)
-    if not all(verdict.as_expected for _, verdict in results):
-        click.get_current_context().exit(1)
+    if done.note:
+        click.echo(done.note, err=True)
+    code = CONFIRMED if all(verdict.as_expected for _, verdict in results) else REFUTED
+    if not done.complete:
+        code = INTERRUPTED
+    click.get_current_context().exit(code or (NOT_REACHED if done.late else CONFIRMED))

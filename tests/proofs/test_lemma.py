@@ -328,7 +328,7 @@ def test_command_reads_files_and_matrices(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--a", "1,x", "--b", "1,2"), "'x' is neither a number nor a file"),
+        (("--a", "1,x", "--b", "1,2"), "'x' is no finite number"),
         (("--a", "1,2", "--b", "1"), "one shape"),
         (("--a", "1,2"), "two kernels or more, got 1"),
         (("--a", " ", "--b", "1"), "has no entries"),

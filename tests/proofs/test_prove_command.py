@@ -1,6 +1,8 @@
 """`implicitbias prove`: table, JSON, page, exit codes."""
 
 import json
+import math
+import random
 import subprocess
 import sys
 from dataclasses import replace
@@ -63,6 +65,26 @@ def test_exit_code_when_a_verdict_is_not_the_expected_one(monkeypatch: pytest.Mo
     result = run("one-tap")
     assert result.exit_code == 1
     assert "expected REFUTED" in result.output
+
+
+def test_progress_and_the_time_limit_are_those_of_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run("one-tap", "lemma-3-as-printed")
+    assert done.stderr.splitlines()[0] == "2 claims to verify"
+    assert [line.partition(",")[0] for line in done.stderr.splitlines()[1:]] == ["one-tap", "lemma-3-as-printed"]
+    ends = iter((math.inf, math.inf, math.inf, 0.0))  # asked before each part, and for its alarm
+    monkeypatch.setattr("compare.reports.progress.deadline", lambda: next(ends))
+    late = run("one-tap", "lemma-3-as-printed", "lemma-5", "lemma-7", "--json", "--time-limit", "100")
+    assert late.exit_code == 3
+    assert [record["claim"] for record in json.loads(late.stdout)] == ["one-tap", "lemma-3-as-printed", "lemma-5"]
+    assert "The time limit came before 'lemma-7' was finished: 3 of 4 parts are finished." in late.stderr
+
+
+def test_a_time_limit_ends_what_is_at_work() -> None:
+    """In a process of its own: the suite's own time limit holds the alarm here. These kernels take 4 s of its time."""
+    a, b = (",".join(map(str, random.Random(seed).choices(range(-9, 10), k=80))) for seed in (0, 1))
+    command = [sys.executable, "-m", "compare.command_line", "prove", "lemma", f"--a={a}", f"--b={b}", "--exact"]
+    late = subprocess.run([*command, "--time-limit", "0.5"], capture_output=True, text=True, timeout=60)
+    assert (late.returncode, late.stderr, late.stdout) == (3, "Not decided: the time limit came first.\n", "")
 
 
 def test_page_is_self_contained_and_well_formed() -> None:
