@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import codecs
 import errno
+import gc
 import json
 import math
 import os
@@ -201,6 +202,7 @@ def main() -> None:
         pass
     except SystemExit as end:
         code = CLOSED if isinstance(end.__context__, BrokenPipeError) else end.code
+    gc.freeze()  # or Python looks through all objects again before it ends: 2 of 2.5 seconds with torch and cvxpy
     sys.exit(flushed(128 + terminated[0] if terminated and code == INTERRUPTED else code))
 
 

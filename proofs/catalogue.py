@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 from collections.abc import Iterator, Sequence
 
 from joblib import Parallel, delayed
 
 from proofs.claim import Claim, Verdict, statements
+from solvers.worker_processes import become_worker
 
 GROUPS = tuple(statements())
 
@@ -100,7 +102,8 @@ def verify(
         for claim in chosen:
             yield claim, claim.verify(max_K if claim.size == "K" else None)
         return
-    parallel = Parallel(n_jobs=jobs, return_as="generator", batch_size=1)
+    workers = {"initializer": become_worker, "initargs": (os.getpid(),)}
+    parallel = Parallel(n_jobs=jobs, return_as="generator", batch_size=1, **workers)
     # a claim holds lambdas; its name travels to the worker instead
     verdicts = parallel(delayed(_verify_named)(claim.name, max_K) for claim in chosen)
     yield from zip(chosen, verdicts, strict=True)

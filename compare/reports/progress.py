@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -137,6 +137,7 @@ def _running(functions: Sequence[Callable[[], T]], jobs: int) -> Iterator[T]:
         return (run() for run in functions)
     from joblib import Parallel, delayed
 
-    # Ctrl-C reaches every process of a terminal's group: this one alone answers, and joblib ends the workers
-    ignoring = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
-    return iter(Parallel(n_jobs=jobs, return_as="generator", **ignoring)(delayed(run)() for run in functions))
+    from solvers.worker_processes import become_worker
+
+    workers = {"initializer": become_worker, "initargs": (os.getpid(),)}
+    return iter(Parallel(n_jobs=jobs, return_as="generator", **workers)(delayed(run)() for run in functions))

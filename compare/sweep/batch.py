@@ -31,6 +31,7 @@ from compare.reports.provenance import Provenance
 from compare.sweep.cell import Cell
 from compare.sweep.frame import LAST
 from compare.sweep.store import Outcome
+from solvers import worker_processes
 
 Measure = Callable[[Cell], Mapping[str, Any]]
 LONGEST_MESSAGE = 2000
@@ -131,7 +132,7 @@ def become_worker(driver: int, memory: float | None = None) -> None:
 
     What it prints goes to a file without a name, and it may hold `memory` GiB.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    worker_processes.become_worker(driver)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with tempfile.TemporaryFile() as file:
         OUTPUT[:] = [os.dup(file.fileno()), *place_of(file.fileno())]
@@ -146,13 +147,6 @@ def become_worker(driver: int, memory: float | None = None) -> None:
             resource.setrlimit(
                 resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
             )
-
-    def watch() -> None:
-        while os.getppid() == driver:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True, name="sweep-watch").start()
 
 
 def place_of(descriptor: int) -> list[int]:

@@ -552,6 +552,17 @@ def test_a_closed_output_is_no_failed_prediction(arguments):
     assert code_when_nobody_reads(*arguments) == 141
 
 
+def test_the_program_ends_without_looking_through_all_its_objects():
+    """With torch and cvxpy loaded that takes two seconds; what is registered to run at the end runs."""
+    code = (
+        "import atexit, gc, sys; from compare.command_line import main\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 1000, gc.get_count()[2]))\n"
+        "sys.argv = ['implicitbias', '--version']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.splitlines()[1].split()[0]) == (0, "True")
+
+
 def test_no_output_at_all_and_a_full_disk(tmp_path):
     here = [sys.executable, "-m", "compare.command_line", "solve", "margin", "--data", "synthetic:4,3,0"]
     command = " ".join(here)

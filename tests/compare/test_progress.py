@@ -3,11 +3,14 @@
 import math
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import weakref
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -91,6 +94,46 @@ def test_a_time_limit_ends_the_part_at_work_and_keeps_what_is_finished(jobs):
     assert (done.results, done.late, done.complete) == ((1,), ("two", "three"), True)
     assert done.note == "The time limit came before 'two' was finished: 1 of 3 parts are finished."
     assert seconds < 4
+
+
+BUSY = """
+import time
+from functools import partial
+from compare.reports.progress import run_parts
+work = partial(exec, "import os, time; open(str(os.getpid()), 'w').close(); time.sleep(100)")
+parts = [("one", work), ("two", work)]
+if __name__ == "__main__":
+    run_parts(parts, "Busy", show=False, jobs=2)
+"""
+
+
+def test_workers_end_with_a_process_that_was_killed(tmp_path):
+    """As `implicitbias compare generators` runs them; a signal that cannot be caught leaves nobody to end them."""
+    (tmp_path / "busy.py").write_text(BUSY)
+    driver = subprocess.Popen([sys.executable, "busy.py"], cwd=tmp_path)
+    try:
+        within_time(lambda: len(list(tmp_path.glob("[0-9]*"))) == 2)
+        workers = [path.name for path in tmp_path.glob("[0-9]*")]
+        assert all(map(alive, workers))
+    finally:
+        driver.kill()
+        driver.wait()
+    within_time(lambda: not any(map(alive, workers)))
+
+
+def within_time(condition):
+    end = time.monotonic() + 60.0
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def alive(pid):
+    """Whether the process runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_a_time_limit_that_is_not_reached_changes_nothing():
