@@ -93,13 +93,21 @@ def draw(results: dict[str, list[dict[str, Any]]], out: str) -> None:
     for (above, below), (name, rows) in zip(panels.T, results.items(), strict=True):
         for row in rows:
             degrees = np.maximum(row["degrees"], 1e-9)
-            style = {"lw": 2.0, "marker": "*", "ms": 12} if row["method"] == "flow_limit" else {"lw": 1.2}
+            wide = {"lw": 4.5, "alpha": 0.45, "zorder": 1, "marker": "*", "ms": 12}  # the others are seen on it
+            style = wide if row["method"] == "flow_limit" else {"lw": 1.2}
             heuristic = " (heuristic)" if "heuristic" in row["claim"] else ""
             style |= {"markevery": [degrees.size - 1], "label": row["method"] + heuristic}
             above.loglog(np.maximum(row["seconds"], 1e-4), degrees, **style)
             below.semilogy(row["log_log_loss"] / np.log(10), degrees, **style)
         above.set(title=name, xlabel="wall-clock (s)")
         below.set(xlabel="log₁₀(−ln loss)")
+        if below.dataLim.x1 > 20:  # as in the reports: linear as far as descent gets, logarithmic beyond
+            below.set_xscale("symlog", linthresh=10, linscale=2)
+            below.set(
+                xlim=(below.dataLim.x0 - 0.5, 1.2 * below.dataLim.x1),
+                xticks=[0, 5, 10, 100],
+                xticklabels=["0", "5", "10", "100"],
+            )
         above.legend(fontsize=7)
     for axis in panels[:, 0]:
         axis.set_ylabel("angle to the limit (degrees)")

@@ -53,9 +53,8 @@ def _roots(axes: Axes, kernels: Sequence[Array], c: Array | None) -> None:
         roots = np.roots(np.trim_zeros(np.asarray(coefficients, dtype=float)[::-1]))
         axes.plot(roots.real, roots.imag, marker, label=label, linestyle="none", **style)
         farthest = max([farthest, *np.abs(roots)[np.abs(roots) < 4]])
-    axes.set(
-        aspect="equal", title="roots", xlim=(-1.1 * farthest, 1.1 * farthest), ylim=(-1.1 * farthest, 1.1 * farthest)
-    )
+    ends = (-1.1 * farthest, 1.1 * farthest)
+    axes.set(aspect="equal", title="roots", xlabel="Re z", ylabel="Im z", xlim=ends, ylim=ends)
     axes.legend(fontsize=8)
 
 
@@ -70,7 +69,7 @@ def _spectra(axes: Axes, kernels: Sequence[Array], c: Array | None, dim: int | N
         if dim is not None and dim <= _POINTS:  # more dots would cover the line
             at = np.arange(dim // 2 + 1) / dim
             axes.plot(2 * at, _power(c, at), "o", color="#d9702a", markersize=4, label=f"D = {dim}")
-    axes.set(title="spectra", xlabel="frequency / π")
+    axes.set(title="spectra", xlabel="frequency / π", ylabel="power")
     axes.legend(fontsize=8)
 
 
@@ -84,7 +83,7 @@ def _kernels(axes: Axes, kernels: Sequence[Array], c: Array | None) -> None:
     for a, name in zip([*kernels, *([] if c is None else [c])], [*names(len(kernels)), "c"], strict=False):
         for r, channel in enumerate(a):
             axes.plot(channel, "o-", markersize=4, linewidth=1.0, label=f"{name}, channel {r}")
-    axes.set(title="kernels", xlabel="k")
+    axes.set(title="kernels", xlabel="k", ylabel="entry")
     axes.legend(fontsize=8)
 
 
@@ -96,7 +95,7 @@ def _eigenvalues(axes: Axes, kernels: Sequence[Array]) -> None:
     spectrum = sum(np.einsum("tr,ts->trs", u, u.conj()) for u in transforms)
     for rank, values in enumerate(np.linalg.eigvalsh(spectrum).T[::-1], start=1):
         axes.plot(2 * turn, values, linewidth=1.6, label=f"eigenvalue {rank}")
-    axes.set(title="cross-spectrum of the sum", xlabel="frequency / π")
+    axes.set(title="cross-spectrum of the sum", xlabel="frequency / π", ylabel="eigenvalue")
     axes.legend(fontsize=8)
 
 
@@ -105,5 +104,6 @@ def _map(axes: Axes, power: Array | None, title: str) -> None:
         axes.text(0.5, 0.5, "no c", ha="center", transform=axes.transAxes)
         axes.set_axis_off()
         return
-    axes.imshow(np.log10(np.maximum(np.fft.fftshift(power), 1e-12 * power.max())), extent=(-1, 1, -1, 1))
-    axes.set(title=f"log₁₀ {title}", xlabel="frequency / π")
+    logs = np.log10(np.maximum(np.fft.fftshift(power), 1e-12 * power.max()))
+    axes.imshow(logs, extent=(-1, 1, -1, 1))
+    axes.set(title=f"log₁₀ {title}", xlabel="frequency / π", ylabel="frequency / π")

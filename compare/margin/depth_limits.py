@@ -8,6 +8,7 @@ proved: for L > 2 the limit is one stationary point of several, and which one de
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -66,18 +67,19 @@ def row(run: FlowAndSolution) -> dict[str, Any]:
 def support_plot(runs: Sequence[FlowAndSolution]) -> Figure:
     """Nonzero coefficients of the limit against depth, one dot per seed."""
     deeper = [run.family.row.name for run in runs if run.family.depth > 1 and run.family.row.name in ARCHITECTURES]
-    curves = []
-    names_of_rows = list(dict.fromkeys(deeper))
-    for colour, name in enumerate(names_of_rows):
-        aside = 0.08 * (colour - 0.5 * (len(names_of_rows) - 1))  # where two networks agree, both are seen
+    curves, data = [], dict[str, Any]()
+    networks = list(dict.fromkeys(deeper))
+    for colour, name in enumerate(networks):
+        aside = 0.08 * (colour - 0.5 * (len(networks) - 1))  # where two networks agree, both are seen
         shown = [run for run in runs if run.family.depth == 1 or run.family.row.name == name]
         depths = np.array([run.family.depth for run in shown])
         counts = np.array([row(run)["support"] for run in shown])
         levels = np.unique(depths)
         means = [counts[depths == level].mean() for level in levels]
-        names = (f"depth: {name}", f"support: {name}")
-        curves.append(Curve(name, depths + aside, counts, "o", colour, names, {"ms": 4, "alpha": 0.6}))
+        data |= {f"depth: {name}": depths, f"support: {name}": counts}
+        curves.append(Curve(name, depths + aside, counts, "o", colour, look={"ms": 4, "alpha": 0.6}))
         curves.append(Curve("", levels + aside, means, "-", colour))
     caption = "Support of the flow's limit: a dot per seed, lines through the means."
     labels = ("depth L", "nonzero coefficients of the limit")
-    return curve_plot("support-by-depth", caption, curves, labels, adjust=lambda axes: axes.set_ylim(bottom=0))
+    plot = curve_plot("support-by-depth", caption, curves, labels, adjust=lambda axes: axes.set_ylim(bottom=0))
+    return replace(plot, data=data)

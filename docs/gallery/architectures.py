@@ -15,7 +15,7 @@ from solvers import max_margin
 
 X = np.array([[2.0, 1.0], [3.1, 2.2], [2.3, 3.2], [-2.8, -1.9], [-3.3, -0.6], [-2.2, -2.9]])
 y = np.array([1.0, 1, 1, -1, -1, -1])
-figure, axes = plt.subplots(layout="constrained")
+figure, axes = plt.subplots(figsize=(6.6, 4.2), layout="compressed")
 axes.scatter(*X[y > 0].T, marker="o", color="C7", label="y = +1")
 axes.scatter(*X[y < 0].T, marker="x", color="C7", label="y = −1")
 named = {"fully connected, ‖β‖₂": FullyConnected, "diagonal, ‖β‖₁": Diagonal, "convolutional, ‖β̂‖₁": Convolutional}
@@ -27,5 +27,5 @@ for number, (name, network) in enumerate(named.items()):
         along = np.array([-beta[1], beta[0]]) / np.linalg.norm(beta)
         axes.plot(*np.outer(along, np.linspace(-3.6, 3.6, 9)), color=f"C{number}", **style)
 axes.set(xlim=(-3.8, 3.8), ylim=(-3.8, 3.8), xlabel="x₁", ylabel="x₂", aspect="equal")
-axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+figure.legend(loc="outside right center")
 plt.show()

@@ -2,8 +2,8 @@ r"""Depth changes the speed, not the limit
 ======================================
 
 Angle in degrees between gradient descent's predictor and the :math:`\ell_2` max-margin predictor, against steps of a
-line search (10 Gaussian points in 20 dimensions). Stars at the right edge: where `gd.flow_limit` ends, drawn at 1e-7
-degrees when below.
+line search (10 Gaussian points in 20 dimensions). Stars at the right, side by side: where `gd.flow_limit` ends, drawn
+at 1e-7 degrees when below.
 """
 
 import matplotlib.pyplot as plt
@@ -23,7 +23,7 @@ for depth in (1, 2, 3):
     degrees = [np.degrees(angle(beta, best)) for beta in path.predictors[0]]
     axes.loglog(path.steps[1:], degrees[1:], f"C{depth - 1}", label=f"depth {depth}")
     end = np.degrees(angle(flow_limit(model, X, y).predictor, best))
-    axes.plot(1.3e3, max(end, 1e-7), f"C{depth - 1}*", ms=10, clip_on=False)
+    axes.plot(1e3 * 1.5**depth, max(end, 1e-7), f"C{depth - 1}*", ms=9)
 axes.set(xlabel="steps", ylabel="angle to ℓ2 max margin [°]", ylim=(5e-8, None))
 axes.legend(loc="center left")
 plt.show()
