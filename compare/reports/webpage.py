@@ -32,10 +32,10 @@ from compare.reports.wording import cell, clean, header, ranges, shown_in_unit
 
 MOST_OPEN = 6
 """Sections of a page that is unfolded at first; a longer one shows its overview, and what went wrong. A convention."""
-WIDE, NARROW, GAP = 112, 36, 2
+WIDE, NARROW, GAP = 118, 32, 2
 """Letters in a line of a table in a window of 1280 pixels, on a telephone, and between two columns. A table that needs
 more is split in the first and becomes cards on the second. In the widest of the page's fonts, DejaVu Sans: 976, 358 and
-17.6 pixels at 8.7 a letter."""
+17.6 pixels, a letter of words at 8.3."""
 LONGEST_CELL = 27
 """Letters of words in a cell before they are wrapped: "‖β‖₂⁄₃, β* from the limit" stays on a line. A convention."""
 POLICY = "policy-of-this-page"
