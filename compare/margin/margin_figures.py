@@ -161,6 +161,7 @@ def spectrum(run: FlowAndSolution, name: str) -> Figure:
     order = np.argsort(-shown["flow"]) if image else np.arange(len(shown["flow"]))
     every = np.concatenate(list(shown.values()))
     edge = 10.0 ** min(math.floor(math.log10(every[every >= SMALLEST].min())) - 1, -2)
+    across = "rank of the frequency" if image and fourier else "frequency" if fourier else "coordinate"
     styles = {"solver": ("s", 6.0, "C0"), "flow": ("x", 4.5, "C1"), "descent": (".", 4.0, "C7")}
 
     def draw(canvas: Any) -> None:
@@ -171,7 +172,7 @@ def spectrum(run: FlowAndSolution, name: str) -> Figure:
             shape = {"marker": marker, "ms": size, "color": colour, "ls": "", "clip_on": False, **hollow}
             axes.semilogy(np.maximum(values, edge)[order], label=side, **shape)
         axes.set_ylim(edge, 3.0)
-        axes.set_xlabel("rank of the frequency" if image and fourier else "frequency" if fourier else "coordinate")
+        axes.set_xlabel(across)
         axes.set_ylabel(f"|{symbol}| / max |{symbol}|")
         axes.legend()
 
@@ -179,7 +180,7 @@ def spectrum(run: FlowAndSolution, name: str) -> Figure:
     caption = f"{run.label}: |{symbol}| of {', of '.join(whose[side] for side in shown)}."
     if every.min() < SMALLEST:
         caption += f" On the lower edge: less than {number(SMALLEST)}."
-    data = {f"|{symbol}| {side}": values for side, values in shown.items()}
+    data = {across: np.arange(order.size)} | {f"|{symbol}| {side}": values[order] for side, values in shown.items()}
     return Figure(f"spectrum-{name}", caption, draw, data)
 
 

@@ -8,7 +8,9 @@ from matplotlib.figure import Figure as Canvas
 
 from compare.channels.channel_limits import figure
 from compare.margin.loss_clock import shared_clock
+from compare.margin.margin_figures import spectrum
 from compare.reports.curves import Curve, curve_plot
+from compare.reports.report import Figure
 
 
 def axes_of(plotted):
@@ -70,6 +72,34 @@ def test_optimum_and_flows_of_all_channels_are_seen():
     assert np.abs(spots[0] - spots[1])[:, 0].min() > 20  # pixels: side by side
 
 
+def holding(beta):
+    return SimpleNamespace(predictor=np.array(beta), beta=np.array(beta))
+
+
+def test_a_spectrum_reaches_to_its_smallest_coefficient_and_shows_zeros_as_such():
+    family = SimpleNamespace(regularizer=None)
+    run = SimpleNamespace(
+        limit=holding([2.0, 1e-40, 0.2]), descent=holding([2.0, 6e-4, 0.3]), solution=holding([2.0, 0.0, 0.2]),
+        family=family, label="diagonal",
+    )  # fmt: skip
+    shown = spectrum(run, "f")
+    axes = axes_of(shown)
+    drawn = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
+    edge = axes.get_ylim()[0]
+    assert 1e-5 <= edge < 3e-4
+    assert drawn == {"solver": [1.0, edge, 0.1], "flow": [1.0, edge, 0.1], "descent": [1.0, 3e-4, 0.15]}
+    assert "On the lower edge: less than 10⁻⁸." in shown.caption
+    assert list(shown.data["|β| solver"]) == [1.0, 0.0, 0.1]  # the numbers themselves
+    assert list(shown.data["coordinate"]) == [0, 1, 2]
+    dense = spectrum(
+        SimpleNamespace(
+            limit=holding([2.0, 1.0]), descent=holding([2.0, 0.9]), solution=None, family=family, label="l"
+        ),
+        "f",
+    )
+    assert "edge" not in dense.caption
+
+
 def test_a_line_under_another_is_found(hidden_by):
     xs = np.linspace(0, 1, 9)
     for look, style, hidden in (({}, "-", True), ({}, "--", False), ({"linewidth": 0.5}, "-", False)):
@@ -77,3 +107,18 @@ def test_a_line_under_another_is_found(hidden_by):
         assert hidden_by(over, under) is hidden
     under, over = axes_of(plot(Curve("a", xs, xs), Curve("b", xs, xs + 0.1))).lines
     assert not hidden_by(over, under)
+
+
+def test_a_saved_figure_is_drawn_against_what_its_first_column_is():
+    data = {"steps: a": [1, 2, 3], "angle: a": [1.0, 1e-2, 1e-5], "steps: b": [1, 5], "angle: b": [2.0, 1e-4]}
+    axes = axes_of(Figure("f", "C.", data=data))
+    assert [list(line.get_xdata()) for line in axes.lines] == [[1, 2, 3], [1, 5]]
+    assert axes.get_legend_handles_labels()[1] == ["angle: a", "angle: b"]
+    assert (axes.get_xscale(), axes.get_yscale(), axes.get_xlabel()) == ("linear", "log", "steps")
+    shared = axes_of(Figure("f", "C.", data={"t": [0.0, 1.0], "x": [0.0, 1e-9], "word": ["a", "b"]}))
+    assert [list(line.get_ydata()) for line in shared.lines] == [[0.0, 1e-9]]
+    assert shared.get_yscale() == "linear"  # 0 has no place on the other
+    picture = Canvas()
+    Figure("f", "C.").draw(picture)
+    assert not picture.axes
+    assert "not saved" in picture.texts[0].get_text()
