@@ -134,3 +134,8 @@ def test_the_states_of_a_step_are_those_of_the_step_as_a_minimum() -> None:
     made, *_ = np.linalg.lstsq(h * J.T, solved.x[:P] + h * Z.T @ u, rcond=None)
     np.testing.assert_allclose(h * (J.T @ made - Z.T @ u), solved.x[:P], atol=1e-5)
     np.testing.assert_allclose(made.sum(), 1.0, atol=1e-4)
+    # samples that the guess leaves without weight come in when the step makes them count
+    late = states_of_step(rows @ rows.T, bends, m, z, h, 1e-6, np.eye(N)[0])
+    assert late is not None
+    np.testing.assert_array_equal(late[:2], found[:2])
+    np.testing.assert_allclose(late[2], u, atol=1e-5)
