@@ -34,6 +34,12 @@ class TwoLayerRelu:
     slope: float
     """s of the leaky ReLU; 0 for the ReLU."""
 
+    @property
+    def margins(self) -> Array:
+        """y_n f(x_n), shape (N,)."""
+        t = self.X @ self.hidden.T
+        return np.asarray(self.y * (np.maximum(t, self.slope * t) @ self.output))
+
 
 def two_layer_relu(net: TwoLayers | None, labels: Tensor) -> TwoLayerRelu | None:
     """The network in this form; None where it has none: another architecture, or slopes of opposite signs as in |t|."""

@@ -135,6 +135,7 @@ def test_what_the_first_layer_is_fed_has_its_own_power(size: float) -> None:
     net = found.two_layers
     assert net is not None
     np.testing.assert_allclose(net.X, X**2, rtol=1e-12)
+    assert all(holds for holds, _ in found.agreements())
     value = found.global_optimum().value
     np.testing.assert_allclose(value, 0.5 * found.norm_at_unit_margin**2, rtol=1e-8)
 
