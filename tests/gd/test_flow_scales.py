@@ -117,6 +117,18 @@ def test_a_point_that_is_much_longer_does_not_end_the_time_of_the_others() -> No
     assert limit.integrated.margin > 0
 
 
+def test_with_one_large_column_a_relu_network_s_limit_is_found() -> None:
+    X, _ = random_data(4, 3, 6)
+    X, y = X * np.array([1e6, 1.0, 1.0]), np.array([1.0, -1.0, -1.0, -1.0])
+    limit = flow_limit(relu(3, 6, 6), X, y, max_steps=1000)
+    assert limit.status is FlowStatus.STATIONARY
+    W, a = limit.weights.values()
+    margins = y * (np.maximum(X @ W.T, 0.0) @ a[0])
+    np.testing.assert_allclose(margins[limit.active], margins.min(), rtol=1e-9)  # what the large column multiplies
+    assert limit.active.sum() > 1
+    assert limit.kkt_epsilon <= 1e-9 * limit.norm_at_unit_margin
+
+
 @pytest.mark.parametrize("h", [1e-3, 0.3])
 def test_loss_weights_are_exact_for_margins_that_rounding_allows(h: float) -> None:
     rng = np.random.default_rng(1)
