@@ -4,13 +4,14 @@
 
 Every solver starts from X and y and ends with a predictor; building a model counts, imports and, on the small problems,
 one warm-up do not.
-Clarabel and HiGHS are called by their own interfaces. Times are those of the processor, so that a busy machine adds
+Clarabel, HiGHS and SCS are called by their own interfaces. Times are of the processor, so that a busy machine adds
 little; set OPENBLAS_NUM_THREADS=1, or they are sums over threads. `gap` is R(β)/v − 1 with β scaled to margin one and v
 the best proved lower bound, for every solver by the same code. Prints a calibration line and Markdown tables of
 medians; `times` is the time over that of max_margin.
 
 1. Gaussian points with random labels, and each peer at several tolerances: time against gap.
-2. With --large: the problems of real size. LinearSVC is the peer of the ℓ2 problem, at its own default tolerance.
+2. With --large: the problems of real size. LinearSVC is the peer of the ℓ2 problem, at its own default tolerance, and
+   SCS that of the nuclear norm.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from collections.abc import Callable
 import clarabel
 import highspy
 import numpy as np
+import scs
 from calibration import calibration_line
 from scipy import sparse
 from sklearn.svm import LinearSVC
@@ -156,6 +158,29 @@ MODELS: dict[Regularizer, Callable[[Array], Model]] = {
 }
 
 
+def by_scs(eps: float) -> Solver:
+    """The nuclear norm of β (M, D): min ½ tr W s.t. W ⪰ 0, (M + D) × (M + D), of which β is a block, and Aβ ≥ 1."""
+
+    def solve(X: Array, y: Array) -> Array:
+        (n, m), d = y.shape, X.shape[1]
+        columns, rows = np.triu_indices(m + d)  # the lower triangle by columns; off the diagonal times √2
+        place = np.full((m + d, m + d), -1)
+        place[rows, columns] = np.arange(rows.size)
+        block = place[m:, :m].T
+        signed = (y[:, :, None] * X[:, None, :]).reshape(-1) / np.sqrt(2.0)
+        where = np.repeat(np.arange(n * m), d), np.broadcast_to(block, (n, m, d)).reshape(-1)
+        margins = sparse.csc_matrix((signed, where), shape=(n * m, rows.size))
+        data = {
+            "A": sparse.vstack([-margins, -sparse.eye(rows.size)]).tocsc(),
+            "b": np.append(-np.ones(n * m), np.zeros(rows.size)),
+            "c": np.where(rows == columns, 0.5, 0.0),
+        }
+        solver = scs.SCS(data, {"l": n * m, "s": [m + d]}, eps_abs=eps, eps_rel=eps, max_iters=100_000, verbose=False)
+        return np.asarray(solver.solve()["x"][block] / np.sqrt(2.0))
+
+    return solve
+
+
 def by_linear_svc(tol: float = 1e-4) -> Solver:
     """LinearSVC(C=1e8, hinge, no intercept)."""
 
@@ -259,6 +284,8 @@ def main() -> None:
         print("\n" + heading)
         for name, (regularizer, data) in LARGE.items():
             peers = {"LinearSVC, 1e-4": by_linear_svc()} if isinstance(regularizer, L2) else {}
+            if isinstance(regularizer, Schatten):
+                peers = {f"SCS, {eps:.0e}": by_scs(eps) for eps in (1e-4, 1e-6, 1e-9)}
             table(name, regularizer, *data(), peers, rounds=1)
 
 

@@ -60,8 +60,9 @@ class Schatten(Regularizer):
 
     A fully connected linear network of depth L with several outputs. p = 2 is the Frobenius norm, p = 1 the nuclear
     norm; p < 1 is a nonconvex quasi-norm, of which stationary points are found. The theorem of the one-output case is
-    only conjectured to carry over. p = ∞ is the spectral norm, which spectral descent (Muon) prefers; it is dual to the
-    nuclear norm.
+    only conjectured to carry over. β in float64 has the singular vectors of σ_i to about 1e-17 σ_1/σ_i: answers with a
+    σ_i below 1e-8 σ_1, as of points whose norms range over many orders, may be INACCURATE by that. p = ∞ is the
+    spectral norm, which spectral descent (Muon) prefers; it is dual to the nuclear norm.
 
     Raises:
         ValueError: unless 0 < p ≤ 1, p = 2 or p = ∞.
