@@ -73,6 +73,22 @@ def plot_function(
     return chosen
 
 
+def plot_surface(g: Callable[[Array], Array], points: Array, title: str, axes: Axes | None) -> Axes:
+    """A function of two inputs in colours over the range of the points and a tenth more, and its data there."""
+    chosen: Axes = axes_for(axes)
+    low, high = points.min(axis=0), points.max(axis=0)
+    more = np.where(high > low, 0.1 * (high - low), 1.0)
+    across, upwards = (np.linspace(a - m, b + m, 101) for a, b, m in zip(low, high, more, strict=True))
+    values = g(np.stack(np.meshgrid(across, upwards), axis=-1))
+    drawn = chosen.pcolormesh(across, upwards, values, cmap="viridis", shading="gouraud")
+    chosen.figure.colorbar(drawn, ax=chosen, label="g(x) [units of y]")
+    chosen.plot(points[:, 0], points[:, 1], "o", color="w", markeredgecolor="k", label="data")
+    chosen.set(xlabel="x₁ [units of x]", ylabel="x₂ [units of x]", title=title)
+    chosen.grid(False)
+    legend_below(chosen)
+    return chosen
+
+
 def legend_below(axes: Any) -> None:
     """A legend that covers nothing."""
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, frameon=False)

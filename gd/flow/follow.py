@@ -272,6 +272,7 @@ class Run:
             reached=found.reached,
             polish_angle=0.0 if found.reached is Reached.BY_CERTIFICATE else 2.0 * math.asin(min(distance / 2.0, 1.0)),
             certificate=there.certificate,
+            regularizer=self.mapping.regularizer,
             conservation_drift=self.recorder.laws.drift(row),
             two_layers=self.mapping.two_layers(there.theta),
             point=WeightSpacePoint(self.mapping, there.theta, there.multipliers, there.kkt.relative, found.status),

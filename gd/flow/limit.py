@@ -21,6 +21,7 @@ from solvers.arrays import Array
 from solvers.card import Card
 from solvers.plots import axes_for, many_decades
 from solvers.prediction import labels_of, scores
+from solvers.regularizers import Regularizer
 from solvers.relu.certificate import ReluCertificate
 from solvers.solution import Certificate
 from solvers.storage import Stored
@@ -142,6 +143,8 @@ class Limit(Stored, Card):
     """The limit with its margins, for `second_order`; None after pickling."""
     stats: Mapping[str, Any] = field(default_factory=dict)
     """`steps`, `rejected`, `tau`, `degree`, `seconds`, `kinks` (that a ReLU network slides along), `device`."""
+    regularizer: Regularizer | None = field(default=None, compare=False, metadata={"stored": False})
+    """R, whose max margin `certificate` is of; None where no closed form is known, and in a limit that was loaded."""
     classes: NDArray[Any] = field(default_factory=lambda: np.array([-1.0, 1.0]))
     """The labels as they were given, in order: those that stand for −1 and +1, or all K."""
 

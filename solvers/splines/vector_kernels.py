@@ -23,6 +23,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,11 +31,15 @@ from scipy.special import gammaln
 
 from solvers.arrays import Array, array_methods, real_array
 from solvers.card import Card
+from solvers.plots import plot_function, plot_surface
 from solvers.search import Progress, deadline_after, untold
 from solvers.splines.curvature_weights import require_positive
 from solvers.splines.data import Linear, check_linear
 from solvers.splines.kernel_interpolant import solve_symmetric
 from solvers.validation import finite_array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @array_methods(kernel=2, check=1)
@@ -218,6 +223,29 @@ class VectorInterpolant(Card):
         flat = at.reshape(-1, self.points.shape[1])
         values = self.law.kernel(flat, self.points) @ self.coefficients + flat @ self.slope + self.constant
         return np.asarray(values.reshape(at.shape[:-1]))
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw the function of one or two inputs over the points' range and a tenth more on all sides, with the points.
+
+        Args:
+            axes: of matplotlib, to draw into; a new figure of pyplot's unless given.
+
+        Returns:
+            The axes. Two inputs are across and upwards, and colours show g.
+
+        Raises:
+            ValueError: a function of more inputs.
+        """
+        title = f"kernel interpolant of energy {self.energy:.6g}"
+        if self.points.shape[1] == 2:
+            return plot_surface(self, self.points, title, axes)
+        if self.points.shape[1] > 2:
+            raise ValueError(
+                f"a function of {self.points.shape[1]} inputs has no picture: draw it along a line, "
+                "g(start + t[:, None]*direction)"
+            )
+        knots = np.sort(self.points[:, 0])
+        return plot_function(lambda x: self(x[:, None]), knots, title, axes, data=self(knots[:, None]))
 
     def corrected(self, x: ArrayLike, y: ArrayLike) -> Array:
         """y − u·x − v, the data on which a network ends at g."""

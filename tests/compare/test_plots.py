@@ -10,10 +10,12 @@ from matplotlib.figure import Figure
 from gd import Diagonal, FullyConnected, descend, flow_limit, optimizer_limit
 from solvers import (
     GaussianInit,
+    GaussianInputs,
     kernel_interpolant,
     max_margin,
     regularization_path,
     rich_interpolant,
+    vector_interpolant,
     weighted_spline,
 )
 
@@ -22,7 +24,7 @@ X = RNG.standard_normal((8, 5))
 y = np.where(X[:, 0] > 0, 1, -1)
 CLASSES = np.arange(8) % 3
 IMAGES = RNG.standard_normal((6, 4, 3))
-x, values = [0.0, 1.0, 2.0, 3.0, 4.0], [1.0, 0.0, 0.0, 1.0, 3.0]
+x, values = np.arange(5.0), np.array([1.0, 0.0, 0.0, 1.0, 3.0])
 KINDS = {
     "coefficients": lambda: max_margin(X, y, "l1"),
     "classes": lambda: max_margin(X, CLASSES, "l2"),
@@ -40,6 +42,8 @@ KINDS = {
     "spline": lambda: weighted_spline(x, values),
     "kernel interpolant": lambda: kernel_interpolant(x, values, GaussianInit()),
     "rich regime": lambda: rich_interpolant(x, values),
+    "kernel interpolant of vectors": lambda: vector_interpolant(x[::-1, None], values[::-1], GaussianInputs()),
+    "kernel interpolant of planes": lambda: vector_interpolant(X[:, :2], X[:, 2], GaussianInputs()),
 }
 
 
@@ -100,13 +104,23 @@ def test_the_ticks_of_a_flow_do_not_run_into_each_other():
     assert not any(a.overlaps(b) for a, b in pairwise(boxes))
 
 
-@pytest.mark.parametrize("kind", ["spline", "kernel interpolant", "rich regime"])
+@pytest.mark.parametrize("kind", ["spline", "kernel interpolant", "kernel interpolant of vectors", "rich regime"])
 def test_functions_go_through_their_data(kind):
     _, axes = drawn(kind)
     curve = axes.lines[0]
     np.testing.assert_allclose(np.interp(x, *curve.get_data()), values, atol=1e-6)
     dots = next(line for line in axes.lines if line.get_marker() == "o")
     np.testing.assert_allclose(np.column_stack(dots.get_data()), np.column_stack([x, values]), atol=1e-6)
+
+
+def test_a_function_of_two_inputs_is_drawn_where_it_is():
+    """Colours are g at the places of the mesh, dots are the points; three inputs have no picture."""
+    g, axes = drawn("kernel interpolant of planes")
+    mesh, (dots,) = axes.collections[0], axes.lines
+    np.testing.assert_array_equal(np.column_stack(dots.get_data()), g.points)
+    np.testing.assert_allclose(mesh.get_array().reshape(-1), g(mesh.get_coordinates()).reshape(-1), atol=1e-12)
+    with pytest.raises(ValueError, match="a function of 3 inputs has no picture"):
+        vector_interpolant(X[:, :3], X[:, 3], GaussianInputs()).plot()
 
 
 def test_the_band_of_the_rich_regime_holds_both_minimizers():

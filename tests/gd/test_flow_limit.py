@@ -338,3 +338,14 @@ def test_the_path_is_recorded_where_the_norm_grows_after_a_long_plateau() -> Non
     steps = np.diff(limit.path.log_norm[limit.path.log_norm > 1.0])
     assert limit.path.log_norm[-1] > 0.8 * limit.log_norm
     assert steps.max() < 2.0  # one step of the integrator multiplies ‖w‖ by less than e²
+
+
+def test_a_limit_names_the_regularizer_that_its_certificate_is_of() -> None:
+    X, y = [[2.0, 1.0, 0.0], [1.0, 3.0, 1.0]], [1, 1]
+    for model in (Diagonal(3, 2, seed=0), Convolutional(3, 2, seed=0), FullyConnected(3, 2, seed=0)):
+        limit = flow_limit(model, X, y)
+        assert limit.regularizer == model.regularizer
+        assert limit.certificate is not None
+        assert f"regularizer          {model.regularizer}" in repr(limit)
+    own = torch.nn.Sequential(torch.nn.Linear(3, 4, bias=False), torch.nn.ReLU(), torch.nn.Linear(4, 1, bias=False))
+    assert flow_limit(own.double(), X, y).regularizer is None
