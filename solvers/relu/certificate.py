@@ -118,15 +118,23 @@ class DualBound:
 
 
 def dual_bound(
-    points: Array, labels: Array, dual: Array, slope: float, max_rank: int, n_starts: int, seed: int
+    points: Array,
+    labels: Array,
+    dual: Array,
+    slope: float,
+    max_rank: int,
+    n_starts: int,
+    seed: int,
+    deadline: float = np.inf,
 ) -> DualBound:
-    """The bound of any multipliers. Where the rank is too large for the cells, units are sampled to be reported."""
+    """The bound of any multipliers. Where the rank is too large for the cells, units are sampled to be reported, until
+    the deadline."""
     alpha = np.maximum(dual, 0.0)
     weights = labels * alpha
     found = largest_unit(points, weights, slope, max_rank=max_rank)
     if not found.exact:
         random = np.random.default_rng(seed).standard_normal((n_starts, points.shape[1]))
-        units, responses = local_maxima(points, weights, slope, np.concatenate([points, -points, random]))
+        units, responses = local_maxima(points, weights, slope, np.concatenate([points, -points, random]), deadline)
         found = replace(found, unit=units[0], response=abs(float(responses[0])))
     alpha = alpha / found.upper_bound if found.upper_bound > 0 else np.zeros_like(alpha)
     return DualBound(float(alpha.sum()), alpha, found)

@@ -100,7 +100,7 @@ class _Search:
         weights = self.labels * dual
         random = self.rng.standard_normal((self.options.n_starts, self.points.shape[1]))
         starts = np.concatenate([self.neurons, self.points, -self.points, random])
-        units, responses = local_maxima(self.points, weights, self.slope, starts)
+        units, responses = local_maxima(self.points, weights, self.slope, starts, self.options.deadline)
         entering = np.abs(responses) > 1.0 + tol
         units, signs = units[entering], np.sign(responses[entering])
         new = self.enter(units, signs)
@@ -153,6 +153,8 @@ class _Search:
             more, more_signs, entered = self.violated(dual, tol / 10, exact=True)
             new += entered
             if not more.size or margin < 1.0 - 1e-9 or self.bound >= (1.0 - tol) * self.value:
+                break
+            if monotonic() >= self.options.deadline:
                 break
             neurons, signs = np.concatenate([neurons, more]), np.append(signs, more_signs)
         return new

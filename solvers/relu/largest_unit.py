@@ -23,6 +23,7 @@ of a unit that proves a lower bound. Any S gives a value that some unit has; so 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -220,11 +221,14 @@ def _bounded(side: _Side) -> LargestUnit:
     return LargestUnit(np.zeros(side.points.shape[1]), 0.0, upper, False)
 
 
-def local_maxima(points: Array, weights: Array, slope: float, starts: Array) -> tuple[Array, Array]:
+def local_maxima(
+    points: Array, weights: Array, slope: float, starts: Array, deadline: float = np.inf
+) -> tuple[Array, Array]:
     """Local maxima of |g| from given unit vectors: units (·, k), and their signed responses g(u), largest |g| first.
 
     Each step solves the concave problem that holds the gates of P open as they are, so g never falls; gates that stay
-    are a local maximum. Those of the largest responses are solved exactly at the end.
+    are a local maximum. Those of the largest responses are solved exactly at the end. From the `deadline` on, a time of
+    `time.monotonic`, one step is made of each of the two signs, and units are handed back where it ends.
     """
     units, responses = [np.zeros((0, points.shape[1]))], [np.zeros(0)]
     for sign, side in zip((1.0, -1.0), _sides(points, weights, slope), strict=True):
@@ -244,6 +248,10 @@ def local_maxima(points: Array, weights: Array, slope: float, starts: Array) -> 
             responses.append(sign * side.responses(local))
             gates = np.unique(after[found.any(axis=1)], axis=0)
             gates = gates[[gate.tobytes() not in seen for gate in gates]]
+            if monotonic() >= deadline:
+                units.append(found[~stays])
+                responses.append(sign * side.responses(found[~stays]))
+                break
     all_units, all_responses = np.concatenate(units), np.concatenate(responses)
     order = np.argsort(-np.abs(all_responses))
     return all_units[order], all_responses[order]

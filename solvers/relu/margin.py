@@ -216,7 +216,9 @@ def _search(problem: MarginProblem, neurons: Array, signs: Array, options: Optio
         least = value_at_margin_one(points, labels, fewer, weights, options.slope)
         if least[0] <= value * (1.0 + 1e-12):
             (units, outputs), (value, margin) = (fewer, weights), least
-    bound = dual_bound(points, labels, found.dual, options.slope, options.max_rank, options.n_starts, options.seed)
+    bound = dual_bound(
+        points, labels, found.dual, options.slope, options.max_rank, options.n_starts, options.seed, options.deadline
+    )
     gap = (value - bound.value) / value if np.isfinite(value) else np.inf
     exact = bound.largest.exact
     return ReluSolution(
@@ -257,7 +259,9 @@ def _own_bound(problem: MarginProblem, neurons: Array, outputs: Array, options: 
         points @ basis.T / scale, labels, inside[seen], outputs[seen], options.slope, options.tol, kink=TRAINED_KINK
     )
     dual = np.zeros(labels.size) if found is None else found[2] / scale
-    return dual_bound(points, labels, dual, options.slope, options.max_rank, options.n_starts, options.seed)
+    return dual_bound(
+        points, labels, dual, options.slope, options.max_rank, options.n_starts, options.seed, options.deadline
+    )
 
 
 def _check_data(X: ArrayLike, y: ArrayLike) -> MarginProblem:

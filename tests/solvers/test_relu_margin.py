@@ -10,6 +10,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from solvers import GlobalOptimum, NotSeparableError, Status, certify_relu, relu_max_margin
+from solvers.relu import largest_unit as largest_unit_module
 from solvers.relu.cells import gates_of_cells, most_cells
 from solvers.relu.certificate import dual_bound
 from solvers.relu.largest_unit import largest_unit, local_maxima
@@ -374,6 +375,21 @@ def test_sampling_stays_below_the_maximum_and_the_relaxation_above(m: int, k: in
         relaxed = largest_unit(points, weights, max_rank=1)
         assert not relaxed.exact
         assert exact.response <= relaxed.upper_bound * (1 + 1e-12)
+
+
+def test_units_are_sought_in_one_step_of_each_sign_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On 100 points in 20 dimensions a search takes 22 steps, half a second that a time limit has not."""
+    steps = []
+    whole = largest_unit_module._box_residuals
+    monkeypatch.setattr(largest_unit_module, "_box_residuals", lambda *given: steps.append(1) or whole(*given))
+    rng = np.random.default_rng(0)
+    points, weights, starts = rng.standard_normal((30, 8)), rng.standard_normal(30), rng.standard_normal((40, 8))
+    units, responses = local_maxima(points, weights, 0.0, starts, deadline=0.0)
+    assert len(steps) == 2
+    np.testing.assert_allclose(sigma(units @ points.T, 0.0) @ weights, responses, rtol=1e-12, atol=1e-12)
+    best = np.abs(local_maxima(points, weights, 0.0, starts)[1]).max()
+    assert len(steps) > 6
+    assert 0 < np.abs(responses).max() <= best * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("seed", [124, 156, 366])
