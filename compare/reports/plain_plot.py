@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from solvers.arrays import Array
+if TYPE_CHECKING:  # solvers imports scipy, which the help of a command need not wait for
+    from solvers.arrays import Array
 
 DECADES = 3
 """Positive numbers that span more are drawn on a logarithmic axis. A convention."""
