@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from compare.experiments.margin import MarginComparison
 
 
+FOLLOWED_ON = 0.5
+"""Relative change of the margin from look to look. Where units die slowly a limit is known as soon as a second look
+finds the flow closer to it, but a figure is judged by how it moves over the looks after that."""
+
+
 @dataclass(frozen=True)
 class EndPoint:
     """Where flow or descent of one network ended, and the explicit solution. None: not defined for this network."""
@@ -129,7 +134,7 @@ def measure_family(family: Family, y: Array, asked: MarginComparison) -> tuple[F
 
     Raises NotSeparableError when no predictor separates the data.
     """
-    limits = flow_limit(family.models, family.X, y, loss=asked.loss)
+    limits = flow_limit(family.models, family.X, y, loss=asked.loss, settle=FOLLOWED_ON)
     trajectory = descend(family.models, family.X, y, loss=asked.loss, steps=asked.steps, schedule=asked.schedule)
     R = family.regularizer
     convex = R is not None and R.is_norm
