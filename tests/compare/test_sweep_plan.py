@@ -110,7 +110,7 @@ def test_different_parameters_have_different_keys(data):
         ("[grid]\ndata = 'wine:0v1'\nseed = []", ["seed is empty"]),
         ("[grid]\ndata = 'wine:0v1'\nseed = {from = 5, to = 1}", ["from ≤ to"]),
         ("[grid]\ndata = 'wine:0v1'\nseed = {from = 5}", ["both from and to"]),
-        ("[grid]\ndata = 'wine:0v1'\nseed = {from = 0, upto = 3}", ["did you mean 'to'"]),
+        ("[grid]\ndata = 'wine:0v1'\nseed = {from = 0, upto = 3}", ["'upto'", "known are from, to, step"]),
         ("[grid]\ndata = 'wine:0v1'\nseed = {from = 0, to = 9, step = 0}", ["step ≥ 1"]),
         ("[grid]\ndata = 'wine:0v1'\nseed = {from = 0, to = 1000000000000}", ["more than 10000000 values"]),
         ("[grid]\ndata = 'wine:0v1'\nseed = {from = 0, to = 9999}\nscale = [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,"
