@@ -236,5 +236,7 @@ def flushed(code: str | int | None) -> str | int | None:
     return code
 
 
-if __name__ == "__main__":
-    main()
+if __name__ == "__main__":  # python -m: the module that the commands import is another one
+    from compare import command_line
+
+    command_line.main()
