@@ -89,14 +89,14 @@ def growth(mapping: MarginMap, theta: Tensor, local: Local, p: Array, temperatur
     if slope.grad_fn is None:  # margins linear in the weights: H = 0
         return -1.0
 
-    def product(v: Array) -> Array:
-        direction = torch.as_tensor(along(v), device=theta.device)
+    def product(v: Array) -> Array:  # of v = along(v): the start is one, and so is every product
+        direction = torch.as_tensor(v, device=theta.device)
         with torch.enable_grad():  # of a scalar: torch imports sympy, a second, to check the shapes of vectors
             (image,) = torch.autograd.grad((slope * direction).sum(), at, retain_graph=True)
         return along(image.cpu().numpy())
 
     operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
-    start = np.random.default_rng(0).standard_normal(size)
+    start = along(np.random.default_rng(0).standard_normal(size))
     try:
         largest = eigsh(operator, k=1, which="LA", v0=start, tol=1e-7, return_eigenvectors=False)
     except ArpackNoConvergence as error:
