@@ -129,12 +129,12 @@ class CellOptimum:
         return np.asarray(((change < ends.min(0) - slack) | (change > ends.max(0) + slack)) & present)
 
 
-def on_faces(point: CellOptimum) -> Array:
-    """v (H, r) with z = 0 at its walls to the rounding of z.
+def on_faces(v: Array, point: CellOptimum) -> Array:
+    """The directions v (H, r) of a point with z = 0 at its walls to the rounding of z.
 
     Where one column of X is large, that of v is a small difference of large numbers, and z is made of it.
     """
-    v = point.directions()
+    v = v.copy()
     for j in np.flatnonzero(point.mu.any(axis=0)):
         walls = point.cell.X[point.mu[:, j] > 0]
         for _ in range(2):
@@ -146,8 +146,9 @@ def assembled(cell: Cell, r: Array, lam: Array, mu: Array) -> CellOptimum:
     """The point with nonnegative multipliers, and what is left of all its conditions."""
     lam, mu, r = np.maximum(lam, 0.0), np.maximum(mu, 0.0), np.maximum(r, 0.0)
     plain = CellOptimum(cell, np.zeros((r.size, cell.X.shape[1])), lam, mu, 0.0)
-    length = np.linalg.norm(plain.directions(), axis=1)
-    v = on_faces(plain)
+    v = plain.directions()
+    length = np.linalg.norm(v, axis=1)
+    v = on_faces(v, plain)
     u = r[:, None] * v
     z = cell.X @ u.T
     margins = (cell.coefficients * z).sum(1)

@@ -107,7 +107,7 @@ def _nearest(optimum: CellOptimum, u: Array) -> CellOptimum:
 
     The optimum itself where least squares do not find that one.
     """
-    cell, v = optimum.cell, on_faces(optimum)
+    cell, v = optimum.cell, on_faces(optimum.directions(), optimum)
     z = cell.X @ v.T
     M = cell.coefficients * z  # margin n is (M r)_n
     margins = (cell.coefficients * (cell.X @ u.T)).sum(1)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from gd.flow.course import PATIENCE, PATIENT, Course, Direction, Found
 from gd.flow.growth import growth
-from gd.flow.integration import HOTTEST, SMALLEST_STEP, Flow
+from gd.flow.integration import SMALLEST_STEP, Flow
 from gd.flow.kkt import KKT, StationaryPoint, kkt_of_force
 from gd.flow.limit import Integrated, Limit
 from gd.flow.margin_map import MarginMap
@@ -174,7 +174,7 @@ class Run:
         there = self._direction(point.theta, point.multipliers, point.kkt)
         proved = there.gap is not None and there.gap <= self.tol
         # the smoothed margin −ln(loss)/‖w‖^L, which never falls, is at least min_n m_n − ‖w‖^{−L} ln N
-        softening = np.exp(min(-self.mapping.degree * flow.log_norm[i], HOTTEST)) * np.log(flow.margins.shape[1])
+        softening = flow.loss_temperature[i] * np.log(flow.margins.shape[1])
         smoothed = float(flow.margins[i].min() - softening)
         reached = self.termination.reached(
             row,

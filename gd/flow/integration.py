@@ -110,9 +110,14 @@ class Flow:
         return np.asarray(self.local.margins.cpu().numpy())
 
     @property
+    def loss_temperature(self) -> Array:
+        """e^{−Lρ}, that of the loss."""
+        return np.asarray(np.exp(np.minimum(-self.mapping.degree * self.log_norm, HOTTEST)))
+
+    @property
     def temperature(self) -> Array:
-        exponent = np.minimum(-self.mapping.degree * self.log_norm, HOTTEST)
-        return np.maximum(np.exp(exponent), self.lowest_temperature)
+        """The one that is integrated."""
+        return np.maximum(self.loss_temperature, self.lowest_temperature)
 
     @property
     def lowest_temperature(self) -> Array:
@@ -164,10 +169,7 @@ class Flow:
         exponent = self.mapping.degree * self.log_norm
         with np.errstate(over="ignore"):
             s = np.minimum(np.exp(np.minimum(exponent, 709.0)), 1e308)[:, None] * self.margins
-        logs = self.loss.log_terms(s)
-        top = logs.max(axis=1)
-        reference = np.where(np.isfinite(top), top, 0.0)[:, None]  # −inf − (−inf) is no number
-        return np.asarray(top + np.log(np.exp(np.maximum(logs - reference, -745.0)).sum(axis=1)))
+        return self.loss.log_loss(s)
 
     def log_log_loss(self) -> Array:
         """ln(−ln loss); −inf where the loss is not below one."""

@@ -160,11 +160,9 @@ class Limit(Stored, Card):
             of_y = part.certificate is None or part.certificate.dual.shape == part.dual.shape
             yield of_y, f"{name}certificate.dual has the shape of dual"
         if self.two_layers is not None:
-            margin = float(self.two_layers.margins.min())
-            yield (
-                math.isclose(margin, self.margin, rel_tol=1e-6, abs_tol=1e-9 * path.margins.max(initial=0.0)),
-                ("two_layers has the margin that is said"),
-            )
+            rounding = 1e-9 * path.margins.max(initial=0.0)
+            same = math.isclose(self.two_layers.margins.min(), self.margin, rel_tol=1e-6, abs_tol=rounding)
+            yield same, "two_layers has the margin that is said"
         shapes, others = ({name: w.shape for name, w in part.weights.items()} for part in (self, own))
         yield shapes == others, "integrated.weights have the shapes of weights"
         if degree and self.margin > 0:

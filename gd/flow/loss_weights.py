@@ -74,6 +74,10 @@ class FlowWeights(ABC):
     def log_terms(self, s: Array) -> Array:
         """The logarithms of the terms that L is a sum of, from margins over the temperature."""
 
+    def log_loss(self, s: Array) -> Array:
+        """ln L, (B,)."""
+        return np.asarray(logsumexp(self.log_terms(s), axis=1))
+
     def soft_margin(self, s: Array) -> Array:
         """The one margin that has the loss of all, (B,): where it is positive, and the network homogeneous of degree L,
         its ratio to ‖w‖^L rises along gradient flow.
@@ -83,7 +87,7 @@ class FlowWeights(ABC):
 
         Reference: Lyu, Li (2020), Theorem 4.1 and appendix A: g(ln 1/L), g the inverse of s → −ln ℓ(s).
         """
-        return self._margin_of(logsumexp(self.log_terms(s), axis=1))
+        return self._margin_of(self.log_loss(s))
 
     @abstractmethod
     def _margin_of(self, log_loss: Array) -> Array:

@@ -27,6 +27,8 @@ from scipy.linalg import lapack
 
 from solvers.arrays import Array
 
+COLLAPSED = 1e-12  # of the largest singular value
+
 
 @dataclass(frozen=True, eq=False)
 class RankPoint:
@@ -40,10 +42,11 @@ class RankPoint:
     """(V, V⊥), shape (D, D)."""
 
     @classmethod
-    def of(cls, beta: Array, rank: int) -> RankPoint:
-        """β cut to a rank."""
+    def of(cls, beta: Array, rank: int | None = None) -> RankPoint:
+        """β cut to a rank; unless given, to the singular values that are no rounding."""
         U, sigma, Vt = np.linalg.svd(beta)
-        return cls(U, sigma[:rank], Vt.T)
+        kept = int((sigma > COLLAPSED * sigma[0]).sum()) if rank is None else rank
+        return cls(U, sigma[:kept], Vt.T)
 
     @property
     def rank(self) -> int:
@@ -162,7 +165,7 @@ def newton_on_rank(
     alpha: Array | None = None
     for _ in range(max_steps):
         S = point.sigma
-        if not (np.isfinite(S).all() and S[-1] > 1e-12 * S[0]):
+        if not (np.isfinite(S).all() and S[-1] > COLLAPSED * S[0]):
             return None
         rotated = point.rotated(rows)
         gradient, J = point.gradient(p), point.tangent(rotated)

@@ -163,8 +163,7 @@ def central_path(
     nearer to β.
     """
     path, n = _Path(rows, right, p), len(rows)
-    sigma = np.linalg.svd(beta, compute_uv=False)
-    point = RankPoint.of(beta, int((sigma > 1e-12 * sigma[0]).sum()))
+    point = RankPoint.of(beta)
     mu = first * p * point.value(p) / n
     alpha, ends = mu / path.slack(beta), False
     while not ends:

@@ -84,9 +84,7 @@ def regularizer_from_name(name: str) -> Regularizer:
     kind, colon, argument = name.partition(":")
     if kind in PARAMETERS and (colon or kind in ("bridge", "kernel")):
         try:
-            if kind == "kernel":
-                return ConvKernel(int(argument))
-            return REGULARIZERS[kind](_number(argument))
+            return REGULARIZERS[kind](int(argument) if kind == "kernel" else _number(argument))
         except ValueError:
             letter = PARAMETERS[kind][0]
             raise ValueError(f"{name!r}: in {kind}:{letter}, {PARAMETERS[kind]}; got {argument!r}") from None

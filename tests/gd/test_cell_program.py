@@ -55,13 +55,17 @@ def test_the_value_is_clarabel_s(N: int, H: int, D: int, below: float) -> None:
     np.testing.assert_allclose(found.value, by_clarabel(cell), rtol=1e-6)  # its default accuracy is 1e-8 of a cone gap
 
 
+def cell_with_a_large_column(seed: int, scale: float) -> tuple[Cell, Array]:
+    cell, W = random_cell(seed, 8, 6, 3)
+    column = np.array([scale, 1.0, 1.0])
+    return replace(cell, X=cell.X * column), W / column
+
+
 @pytest.mark.parametrize("scale", [1e3, 1e4, 1e6])
 @pytest.mark.parametrize("seed", [0, 1, 2, 4])
 def test_a_large_column_leaves_the_optimum_its_digits(seed: int, scale: float) -> None:
     """Of v(λ) the large column leaves six digits; margins and walls of u have all of theirs."""
-    cell, W = random_cell(seed, 8, 6, 3)
-    column = np.array([scale, 1.0, 1.0])
-    found = solve(replace(cell, X=cell.X * column), W / column)
+    found = solve(*cell_with_a_large_column(seed, scale))
     assert found is not None
     assert found.residual < 1e-10
     z = found.cell.X @ found.u.T
@@ -73,9 +77,7 @@ def test_a_large_column_leaves_the_optimum_its_digits(seed: int, scale: float) -
 @pytest.mark.parametrize("scale", [1e4, 1e6])
 @pytest.mark.parametrize("seed", [0, 2, 3, 4])
 def test_behind_the_walls_of_points_without_weight_is_a_kkt_point(seed: int, scale: float) -> None:
-    cell, W = random_cell(seed, 8, 6, 3)
-    column = np.array([scale, 1.0, 1.0])
-    found = cell_optimum(replace(cell, X=cell.X * column), W / column)
+    found = cell_optimum(*cell_with_a_large_column(seed, scale))
     assert found is not None
     assert found.kkt().relative < 1e-11
 
