@@ -53,8 +53,8 @@ class Place(click.Path):
 
 def written(*names: str, wanted: Wanted, default: Any = None, shown: str = "", help: str) -> Callable[[F], F]:
     """A click option of such a value; the help says its range and its default, `shown` where that is given."""
-    default = listed(default, ",") if isinstance(default, tuple) else default
-    return click.option(*names, type=Written(wanted), default=default, help=described(help, wanted, default, shown))
+    text = listed(default) if isinstance(default, tuple) else default
+    return click.option(*names, type=Written(wanted), default=text, help=described(help, wanted, default, shown))
 
 
 def described(help: str, wanted: Wanted, default: Any = None, shown: str = "") -> str:
@@ -65,14 +65,14 @@ def described(help: str, wanted: Wanted, default: Any = None, shown: str = "") -
     'Depths L.  [≥\xa01 and ≤\xa0100; default: 1, 2, 3]'
     """
     if not shown and default not in (None, (), ""):
-        shown = listed(default, ", ") if isinstance(default, tuple) else f"{default}"
+        shown = listed(default) if isinstance(default, tuple) else f"{default}"
     if wanted.kind.several:
-        shown = shown.replace(",", ", ").replace(",  ", ", ")
+        shown = re.sub(", *", ", ", shown)
     parts = [re.sub("([<≤>≥]) ", "\\1\N{NO-BREAK SPACE}", str(wanted.within))] if wanted.within is not None else []
     parts += [f"default: {shown}"] if shown else []
     return f"{help}  [{'; '.join(parts)}]" if parts else help
 
 
-def listed(values: tuple[Any, ...], comma: str) -> str:
+def listed(values: tuple[Any, ...]) -> str:
     """Values as they are written on the command line."""
-    return comma.join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+    return ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)

@@ -14,12 +14,12 @@ Images = Sequence["str | Path | Image"]
 
 def inspect_images(images: Images | None) -> None:
     """Raise DataError for a name that no image has, and for a folder that is none."""
-    from compare.generators.image_sources import check_folder, check_name, folder_of
+    from compare.generators.image_sources import Image, check_folder, check_name, folder_of
 
     folder = folder_of(images or ())
     if folder is not None:
         check_folder(folder)
         return
     for name in images or ():
-        if not hasattr(name, "pixels"):
+        if not isinstance(name, Image):
             check_name(str(name))

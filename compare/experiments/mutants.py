@@ -81,11 +81,14 @@ class MutantComparison(Experiment):
 
     def inspect(self) -> None:
         """Read the data."""
-        assert self.datasets
+        self.datasets()
 
-    @cached_property
     def datasets(self) -> list[Dataset]:
         """The data, read once."""
+        return self._read
+
+    @cached_property
+    def _read(self) -> list[Dataset]:
         from compare.data.load import load
 
         return [load(name, several=False) for name in self.data]

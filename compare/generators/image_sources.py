@@ -320,7 +320,8 @@ def choose(images: Sequence[str | Path | Image], size: int, *, colour: bool = Fa
     """The images of a folder or of these names, and a note on the files that were skipped."""
     folder = folder_of(images)
     if folder is None:
-        return load_images([image for image in images if not isinstance(image, Path)], size, colour=colour), ""
+        named = [image if isinstance(image, Image) else str(image) for image in images]
+        return load_images(named, size, colour=colour), ""
     found = load_image_folder(folder, size, colour=colour)
     return found.images, found.note
 

@@ -52,7 +52,7 @@ Part = tuple[str, Callable[[], Trial]]
 
 def mutant_report(asked: MutantComparison) -> Report:
     """Every trial that was asked for."""
-    datasets = asked.datasets
+    datasets = asked.datasets()
     chosen = [(kind, part) for kind in asked.kinds for part in parts(kind, asked, datasets)]
     done = run_parts([part for _, part in chosen], "Mutants", show=asked.progress)
     finished = list(zip((kind for kind, _ in chosen), done.results, strict=False))
