@@ -23,7 +23,7 @@ WIDTH, SEEDS, MAX_STEPS = 30, (0, 1), 1000
 def relu_trial(name: str, X: Array, y: Array) -> Trial:
     """Networks of torch's default initialization on points of rank at most four."""
     right = relu_max_margin(X, y)
-    runs = [follow(X, y, right, WIDTH, 1.0, seed, MAX_STEPS) for seed in SEEDS]
+    runs = follow(X, y, right, WIDTH, 1.0, SEEDS, MAX_STEPS)
     best, along = min(runs, key=lambda run: run.value), along_the_points(X, y)
     flipped = np.where(np.arange(y.size) == int(right.dual.argmax()), -y, y)
     optima = {

@@ -106,15 +106,21 @@ def network(D: int, width: int, slope: float, scale: float, seed: int) -> nn.Seq
     return model
 
 
-def follow(X: Array, y: Array, optimum: ReluSolution, width: int, scale: float, seed: int, max_steps: int) -> ReluLimit:
-    """One network of the optimum's slope, followed to its limit, and on until its norm is that of the limit.
+def follow(
+    X: Array, y: Array, optimum: ReluSolution, width: int, scale: float, seeds: Iterable[int], max_steps: int
+) -> list[ReluLimit]:
+    """Networks of the optimum's slope, followed to their limits as one batch, and on until their norm is the limit's.
 
     A limit is known long before: the best network of a cell is a convex program, and units that die do so slowly.
     """
-    model = network(X.shape[1], width, optimum.slope, scale, seed)
-    limit = flow_limit(model, X, y, settle=SETTLE, max_steps=max_steps)
-    certificate = limit.global_optimum() if limit.margin > 0 else None
-    return ReluLimit(width, scale, seed, model, limit, optimum, certificate)
+    seeds = list(seeds)
+    models = [network(X.shape[1], width, optimum.slope, scale, seed) for seed in seeds]
+    limits = flow_limit(models, X, y, settle=SETTLE, max_steps=max_steps)
+    certificates = [limit.global_optimum() if limit.margin > 0 else None for limit in limits]
+    return [
+        ReluLimit(width, scale, seed, model, limit, optimum, certificate)
+        for seed, model, limit, certificate in zip(seeds, models, limits, certificates, strict=True)
+    ]
 
 
 def checks(run: ReluLimit, X: Array, y: Array) -> list[Check]:

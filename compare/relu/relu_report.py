@@ -42,8 +42,7 @@ def relu_report(asked: ReluComparison) -> Report:
 
 def group(asked: ReluComparison, dataset: Dataset, optimum: ReluSolution, width: int, scale: float) -> list[ReluLimit]:
     """All seeds of one width and scale."""
-    seeds = dict.fromkeys(asked.seeds)
-    return [follow(dataset.X, dataset.y, optimum, width, scale, seed, asked.max_steps) for seed in seeds]
+    return follow(dataset.X, dataset.y, optimum, width, scale, dict.fromkeys(asked.seeds), asked.max_steps)
 
 
 def summary(groups: Sequence[Sequence[ReluLimit]], optimum: ReluSolution, dataset: Dataset) -> Section:

@@ -142,8 +142,9 @@ def flow_limit(
 
     Args:
         model: a network of this package or any `torch.nn.Module` without biases; or several of one architecture. Those
-            with margins in closed form are integrated as one batch, each with its own steps. Models are not modified,
-            and parameters that do not require a gradient stay as they are.
+            of this package and two-layer (leaky) ReLU networks, of several seeds say, are integrated as one batch, each
+            with its own steps; others one after the other. Models are not modified, and parameters that do not require
+            a gradient stay as they are.
         X: inputs, shape (N, …).
         y: labels of any two values, shape (N,), or ±1, (N, M), for M tasks of their own (then every (n, m) is a
             constraint); or K ≥ 3 classes, shape (N,), integers or strings, for a network of K outputs (then the margins
@@ -232,10 +233,13 @@ def flow_limit(
     inputs = inputs / scale.size
     where = choose_device(device, models, targets.values.numel())
     mapping = margin_map(models[0], inputs.to(where), targets.values.to(where), seed, targets.to(where, torch.float64))
-    if len(models) > 1 and not mapping.batches:  # equal shapes do not make two forward passes one function
+    if (most := mapping.at_once(models)) < len(models):
+        batches = [models[i : i + most] for i in range(0, len(models), most)]
         return [
-            flow_limit(
-                one,
+            limit
+            for batch in batches
+            for limit in flow_limit(
+                batch,
                 X,
                 y,
                 loss=loss,
@@ -249,7 +253,6 @@ def flow_limit(
                 device=device,
                 progress=progress,
             )
-            for one in models
         ]
     if mapping.kinks_one_by_one >= MANY_KINKS:
         warnings.warn(

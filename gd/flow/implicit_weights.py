@@ -56,13 +56,13 @@ def forceful(margins: Array, squares: Array) -> Array:
     return np.where(silent, SILENT, margins)
 
 
-def holding_weights(margins: Array, gram: Array, p: Array, h: float, T: Array, loss: FlowWeights) -> Array:
+def holding_weights(margins: Array, gram: Array, p: Array, h: Array, T: Array, loss: FlowWeights) -> Array:
     """p (B, N) with the weights that samples without force have in truth, next to the others' sum of one.
 
     Such a sample moves nothing along the kinks that the flow slides on, but it is what holds the flow there.
     """
     silent = forceful(margins, squares_of(gram)) != margins
-    mu = margins + h * np.einsum("bnk,bk->bn", gram, p)
+    mu = margins + h[:, None] * (gram @ p[:, :, None])[:, :, 0]
     log_phi = loss.log_phi(mu, T)
     row, top = np.arange(len(p)), p.argmax(axis=1)
     log_sum = (log_phi[row, top] - np.log(p[row, top]))[:, None]
@@ -77,7 +77,13 @@ def explicit_weights(margins: Array, T: Array, loss: FlowWeights) -> Array:
 
 
 def implicit_weights(
-    margins: Array, gram: Array, h: Array, T: Array, guess: Array, loss: FlowWeights, iterations: int = 60
+    margins: Array,
+    gram: Array,
+    h: Array,
+    T: Array,
+    guess: Array,
+    loss: FlowWeights,
+    iterations: int | NDArray[np.intp] = 60,
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Solve (1) for a batch: p (B, N), and whether Newton's method converged (B,).
 
@@ -87,25 +93,26 @@ def implicit_weights(
         h, T: step and temperature, shape (B,).
         guess: p of a neighbouring solve, shape (B, N), positive.
         loss: φ.
+        iterations: of Newton's method at most; of each row, (B,), or of all.
     """
-    converged = np.zeros(len(margins), dtype=bool)
+    converged, most = np.zeros(len(margins), dtype=bool), np.zeros(len(margins), dtype=int) + iterations
     solution = p = np.maximum(guess, SMALLEST)
     m, Q, todo = margins, h[:, None, None] * gram, np.arange(len(p))
     lengths = np.sqrt(np.abs(squares_of(gram)))  # of implicit steps, K is indefinite
-    for _ in range(iterations):
+    for count in range(1, int(most.max()) + 1):
         mu = m + (Q @ p[:, :, None])[:, :, 0]
-        try:
-            u, left = newton_step(partial(_columns, Q), p, T, loss.linearized(mu, p, T))
-        except np.linalg.LinAlgError:  # T is lost in the rounding of a singular hK: a shorter step is wanted
-            break
+        u, left = newton_step(partial(_columns, Q), p, T, loss.linearized(mu, p, T))
+        failed = np.isnan(u[:, 0])  # T is lost in the rounding of a singular hK: a shorter step is wanted
+        if failed.any():
+            u[failed] = 0.0
         new = updated_weights(p, u)
-        done = is_solved(p, new, u, left, rounding(m, lengths, h, p), T)
-        solution[todo], p = new, new
-        if done.any():
-            converged[todo[done]] = True
-            if done.all():
+        done = is_solved(p, new, u, left, rounding(m, lengths, h, p), T) & ~failed
+        solution[todo], p, converged[todo] = new, new, done
+        ended = done | failed | (most[todo] <= count)
+        if ended.any():
+            if ended.all():
                 break
-            left_over = ~done
+            left_over = ~ended
             p, m, Q, lengths = p[left_over], m[left_over], Q[left_over], lengths[left_over]
             h, T, todo = h[left_over], T[left_over], todo[left_over]
     return solution, converged
@@ -176,12 +183,20 @@ def newton_step(
 
 
 def _solved(matrix: Array, right: Array) -> Array:
-    """The solutions for a batch of positive definite matrices; where rounding leaves one indefinite, by elimination."""
+    """The solutions for a batch of positive definite matrices; where rounding leaves one indefinite, by elimination.
+
+    Of a singular one nan.
+    """
     if len(matrix) == 1:
         _, v, failed = lapack.dposv(matrix[0].T, right[0])
         if not failed:
             return np.asarray(v)[None]
-    return np.asarray(np.linalg.solve(matrix, right), dtype=np.float64)
+    try:
+        return np.asarray(np.linalg.solve(matrix, right), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        if len(matrix) == 1:
+            return np.full(right.shape, np.nan)
+        return np.concatenate([_solved(one[None], b[None]) for one, b in zip(matrix, right, strict=True)])
 
 
 def constrained_change(p: Array, root: Array, v: Array) -> tuple[Array, Array]:

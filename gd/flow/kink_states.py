@@ -41,20 +41,20 @@ FORCEFUL = 1e-9  # of the largest |bound|: units that have died pull nothing
 
 @dataclass(frozen=True)
 class States:
-    """The state of every kink, and which were changed before in this step, (K,) each."""
+    """The state of every kink, and which were changed before in this step, (K,) each; of several networks (B, K)."""
 
     sliding: Mask
     on: Mask
     tried: Mask
 
-    def same(self, other: States) -> bool:
-        """Whether every kink is in one state."""
-        return bool((self.sliding == other.sliding).all() and (self.on == other.on).all())
+    def same(self, other: States) -> Mask:
+        """Whether every kink is in one state; of several networks (B,)."""
+        return np.asarray(((self.sliding == other.sliding) & (self.on == other.on)).all(axis=-1))
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A step with these states, by kinks (K,)."""
+    """A step with these states, by kinks (K,); of several networks (B, K)."""
 
     states: States
     q: Array
@@ -70,8 +70,8 @@ class Trial:
     opens behind them, and which open."""
     turns_back: Callable[[NDArray[np.intp]], Mask] | None = None
     """Of kinks that the step would cross, by number: whether the force on the far side alone would bring it back."""
-    n_groups: int = 1
-    """Kinks k and l are moved by the same weights where k − l is a multiple of it; others meet in p alone."""
+    group: int | None = None
+    """So many kinks after one another are moved by the same weights, those of others meet in p alone; None for all."""
 
     @property
     def wrong(self) -> Mask:
@@ -84,25 +84,28 @@ class Trial:
 def corrected(trial: Trial, attempt: int) -> States | None:
     """The states with wrong ones changed; None when every state is consistent."""
     sliding, on, tried = trial.states.sliding, trial.states.on, trial.states.tried
-    slack = 1e-9 * float(np.abs(trial.q).max(initial=0.0))
+    slack = 1e-9 * np.abs(trial.q).max(axis=-1, keepdims=True, initial=0.0)
     to_off = sliding & (trial.q < -slack)
     to_on = sliding & (trial.q > trial.bound + slack) & ~to_off
     wrong = trial.wrong
-    if not (to_off | to_on | wrong).any():
-        return _opened(trial)
+    contradicted = to_off | to_on | wrong
+    consistent = ~contradicted.any(axis=-1, keepdims=True)
+    opened = _opened(trial, consistent)
+    if opened is None and consistent.all():
+        return None
+    crossed, opening = np.zeros((2, *sliding.shape), dtype=bool) if opened is None else opened
     if attempt >= ONE_BY_ONE:
-        last = np.zeros_like(wrong)
-        last[np.flatnonzero(to_off | to_on | wrong)[-1]] = True
+        last = contradicted & (np.cumsum(contradicted[..., ::-1], axis=-1)[..., ::-1] == 1)
         to_off, to_on, wrong = to_off & last, to_on & last, wrong & last
     wrong = _met_first(wrong, trial)
     slides = wrong & tried
     fresh = np.flatnonzero(wrong & ~tried)
     if trial.turns_back is not None and fresh.size:
-        slides[fresh] = trial.turns_back(fresh)
+        slides.reshape(-1)[fresh] = trial.turns_back(fresh)
     return States(
-        (sliding & ~(to_off | to_on)) | slides,
-        ((on ^ (wrong & ~slides)) | to_on) & ~to_off,
-        tried | wrong | to_off | to_on,
+        (sliding & ~(to_off | to_on | crossed)) | slides,
+        ((on ^ (wrong & ~slides)) | to_on | opening) & ~(to_off | crossed),
+        tried | wrong | to_off | to_on | crossed,
     )
 
 
@@ -111,20 +114,22 @@ def _met_first(wrong: Mask, trial: Trial) -> Mask:
     numbers = np.flatnonzero(wrong)
     if numbers.size <= FEW:
         return wrong
-    z, groups = trial.z[numbers], numbers % trial.n_groups
+    z, groups = trial.z.reshape(-1)[numbers], numbers // (trial.group or wrong.size)
     with np.errstate(divide="ignore"):  # z at the end is z: met last
-        way = z / (z - trial.after[numbers])
+        way = z / (z - trial.after.reshape(-1)[numbers])
     order = np.lexsort((way, groups))
     _, starts, counts = np.unique(groups[order], return_index=True, return_counts=True)
     place = np.arange(numbers.size) - np.repeat(starts, counts)
     allowed = np.maximum(FEW, (SHARE * counts).astype(int))
     first = np.zeros_like(wrong)
-    first[numbers[order[place < np.repeat(allowed, counts)]]] = True
+    first.reshape(-1)[numbers[order[place < np.repeat(allowed, counts)]]] = True
     return first
 
 
-def _opened(trial: Trial) -> States | None:
-    """The states where the flow goes through a sliding kink because another one opens behind it; None where none does.
+def _opened(trial: Trial, rows: Mask) -> tuple[Mask, Mask] | None:
+    """Which sliding kinks the flow goes through because others open behind them, and which others; None without any.
+
+    In these rows alone.
 
     A kink l that is off and repels, with ∇z_l = Σ a_lk ∇z_k over the sliding set, stays at zero while those slide.
     Beyond a kink k with a_lk < 0 it is on, with the force −b_l ∇z_l of its bound b_l < 0. The multiplier there is
@@ -132,14 +137,15 @@ def _opened(trial: Trial) -> States | None:
     crosses. Samples x and −x of opposite labels are the plain case: as one turns off, the other turns on.
     """
     sliding, on = trial.states.sliding, trial.states.on
-    held = ~sliding & ~on & (np.abs(trial.after) <= AT_ZERO)
-    held &= trial.bound < -FORCEFUL * np.abs(trial.bound).max(initial=0.0)
-    if not (sliding.any() and held.any()):
+    if not (rows.any() and sliding.any()):
+        return None
+    held = rows & ~sliding & ~on & (np.abs(trial.after) <= AT_ZERO)
+    held &= trial.bound < -FORCEFUL * np.abs(trial.bound).max(axis=-1, keepdims=True, initial=0.0)
+    if not held.any():
         return None
     crossed, opening = trial.through(held)
-    if not opening.any():
-        return None
-    return States(sliding & ~crossed, (on | opening) & ~crossed, trial.states.tried | crossed)
+    some = opening.any(axis=-1, keepdims=True)
+    return (crossed & some, opening) if some.any() else None
 
 
 def module_trial(

@@ -22,7 +22,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
 
 from solvers.arrays import Array
 
@@ -76,7 +75,7 @@ class FlowWeights(ABC):
 
     def log_loss(self, s: Array) -> Array:
         """ln L, (B,)."""
-        return np.asarray(logsumexp(self.log_terms(s), axis=1))
+        return np.asarray(np.logaddexp.reduce(self.log_terms(s), axis=1))
 
     def soft_margin(self, s: Array) -> Array:
         """The one margin that has the loss of all, (B,): where it is positive, and the network homogeneous of degree L,

@@ -116,8 +116,6 @@ class MarginMap(ABC):
     """Whether steps with an implicit J are offered (they need P × P matrices)."""
     explicit_gradients = 0
     """How many gradients explicit steps may cost that lead as far as one implicit step (`gd.flow.explicit_step`)."""
-    batches = True
-    """Whether one map serves all networks of one architecture: the margins are a closed form of the weights alone."""
     regularizer: Regularizer | None = None
     """The induced regularizer, where a closed form is known."""
     settling = SETTLING
@@ -133,6 +131,13 @@ class MarginMap(ABC):
     def convex(self) -> bool:
         """Whether every limit that the theorems predict closes the duality gap of the induced problem."""
         return self.regularizer is not None and self.regularizer.is_norm
+
+    def at_once(self, models: Sequence[nn.Module]) -> int:
+        """How many networks of one architecture are followed as one batch by this map, made for the first of them.
+
+        All, where the margins are a closed form of the weights alone.
+        """
+        return len(models)
 
     @abstractmethod
     def start(self, models: Sequence[nn.Module]) -> Tensor:

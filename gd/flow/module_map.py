@@ -28,8 +28,6 @@ Kind = TypeVar("Kind", bound="ModuleMap")
 class ModuleMap(MarginMap):
     """m(θ), y ⊙ f(X; θ) for labels ±1, for a torch module, θ its trainable parameters in their order."""
 
-    batches = False
-
     def __init__(
         self,
         model: nn.Module,
@@ -65,6 +63,11 @@ class ModuleMap(MarginMap):
         mapping.__dict__.update(self.__dict__)
         mapping.prepare(self.start([self.model])[0])
         return mapping
+
+    def at_once(self, models: Sequence[nn.Module]) -> int:
+        """One: equal shapes do not make two forward passes one function."""
+        del models
+        return 1
 
     def prepare(self, start: Tensor) -> None:
         """What a kind of module needs besides, with its trace and its parameters θ (P,) known; here nothing."""

@@ -239,6 +239,6 @@ class SlidingLocal(Local):
         gram, longer = (gram + gram.T)[None] / 2, (1.0 + a) ** others
         m = longer * along.cpu().numpy()[None]
         p, ok = implicit_weights(forceful(m, np.abs(squares_of(gram))), gram, np.array([longer * h]), T, p, loss)
-        holding = holding_weights(m, gram, p, longer * h, T, loss)[0]
+        holding = holding_weights(m, gram, p, np.array([longer * h]), T, loss)[0]
         weights, held = (torch.as_tensor(part).to(theta) for part in (p[0], holding))
         return p, held, back + h * tangent.along_kinks(weights[:, None])[:, 0], bool(ok[0])

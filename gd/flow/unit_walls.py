@@ -8,6 +8,7 @@ sets differ. Units are stacked, each padded with rows of zeros to the longest ba
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,10 +51,10 @@ class _Unit:
 
 @dataclass(frozen=True)
 class Walls:
-    """All walls of a network for one sliding set, units stacked and padded with zeros."""
+    """All walls of one network, or of several one after the other, for one sliding set; padded with zeros."""
 
     sliding: Mask
-    """(N, H)."""
+    """(H, N)."""
     basis: Array
     """(H, b, r), orthonormal rows."""
     across: Mask
@@ -61,18 +62,18 @@ class Walls:
     units: tuple[_Unit, ...]
     inverse: Array
     """(H, k, r)."""
-    kink_unit: Numbers
-    kink_point: Numbers
-    """The unit and the point of each wall, (K,), unit by unit."""
-    place: Numbers
-    """Of each wall among those of its unit, (K,)."""
 
     @classmethod
     def none(cls, N: int, H: int, r: int) -> Walls:
         """Of units that slide along nothing."""
-        numbers = np.zeros(0, dtype=np.intp)
         units, padded = (_Unit.free(N, r),) * H, np.zeros((H, 0, r))
-        return cls(np.zeros((N, H), dtype=bool), padded, np.ones(H, dtype=bool), units, padded, *3 * (numbers,))
+        return cls(np.zeros((H, N), dtype=bool), padded, np.ones(H, dtype=bool), units, padded)
+
+    @cached_property
+    def kinks(self) -> tuple[Numbers, Numbers]:
+        """The unit and the point of each wall, (K,), unit by unit."""
+        unit, point = np.nonzero(self.sliding)
+        return unit, point
 
     def along(self, v: Array, units: Numbers | slice = slice(None)) -> Array:
         """v (H, r), of these units, projected onto their walls."""
@@ -82,68 +83,74 @@ class Walls:
 
     def multipliers(self, v: Array) -> Array:
         """κ (K,) with v − Σ κ_k x_k along the walls."""
-        return np.asarray((self.inverse @ v[:, :, None])[self.kink_unit, self.place, 0])
+        unit, _ = self.kinks
+        counts = self.sliding.sum(axis=1)
+        place = np.arange(unit.size) - (np.cumsum(counts) - counts)[unit]  # among the walls of the unit
+        return np.asarray((self.inverse @ v[:, :, None])[unit, place, 0])
 
     def of_unit(self, j: int) -> tuple[Numbers, Array]:
         """The points (k,) of unit j, and its part (k, r) of `inverse`."""
-        points = np.flatnonzero(self.sliding[:, j])
+        points = np.flatnonzero(self.sliding[j])
         return points, self.inverse[j, : points.size]
 
-    def squares(self, points: Numbers, units: Numbers, lengths: Array) -> Array:
-        """‖P_j x_n‖² of points n and units j, (K,) each, from all ‖x_n‖² (N,)."""
+    def squares(self, units: Numbers, points: Numbers, lengths: Array) -> Array:
+        """‖P_j x_n‖² of units j and points n, (K,) each, from all ‖x_n‖² (N,)."""
         images = (self.units[j].images[:, n] for j, n in zip(units.tolist(), points.tolist(), strict=True))
         spanned = np.array([image @ image for image in images])
         return np.asarray(np.where(self.across[units], lengths[points] - spanned, spanned))
 
-    def gram(self, A: Array, F: Array, XX: Array, units: Numbers | None = None) -> Array:
-        """Σ_j A_nj A_mj ⟨x_n, P_j x_m⟩ + Σ_j F_nj F_mj, P_j the projection onto the walls of unit j, (N, N).
+    def gram(self, A: Array, F: Array, XX: Array, units: Numbers | slice = slice(None)) -> Array:
+        """Σ_j A_jn A_jm ⟨x_n, P_j x_m⟩ + Σ_j F_jn F_jm, P_j the projection onto the walls of unit j, (N, N).
 
         Over these units j; over all unless given.
         """
-        chosen = np.arange(A.shape[1]) if units is None else units
-        across = self.across[chosen]
-        whole = A[:, chosen[across]]
-        total = XX * (whole @ whole.T) + F[:, chosen] @ F[:, chosen].T
-        for some, sign in ((chosen[across], -1.0), (chosen[~across], 1.0)):
-            if some.size:
-                images = [self.units[j].images for j in some.tolist()]
-                rows = np.concatenate(images) * np.repeat(A.T[some], [len(image) for image in images], axis=0)
+        across, A, F, known = self.across[units], A[units], F[units], self.units
+        whole = A[across]
+        total = XX * (whole.T @ whole) + F.T @ F
+        numbers = np.arange(len(known))[units]
+        for some, sign in ((across, -1.0), (~across, 1.0)):
+            if some.any():
+                images = [known[j].images for j in numbers[some].tolist()]
+                rows = np.concatenate(images) * np.repeat(A[some], [len(image) for image in images], axis=0)
                 total += sign * (rows.T @ rows)
         return np.asarray(total)
 
+    def restricted(self, units: Numbers) -> Walls:
+        """Of these units alone."""
+        some = tuple(self.units[j] for j in units.tolist())
+        return Walls(self.sliding[units], self.basis[units], self.across[units], some, self.inverse[units])
+
 
 class UnitWalls:
-    """The walls of the sliding sets of one flow; remembers the set before, and bases of some more."""
+    """The walls of the sliding sets of flows on the same points; remembers the set before, and bases of some more."""
 
-    def __init__(self, X: Array, n_units: int) -> None:
+    def __init__(self, X: Array) -> None:
         self._X, self._lengths = X, np.maximum(np.linalg.norm(X, axis=1), 1e-300)
-        self._last = Walls.none(X.shape[0], n_units, X.shape[1])
+        self._last = Walls.none(X.shape[0], 0, X.shape[1])
         self._known: dict[bytes, _Unit] = {}
 
     def of(self, sliding: Mask) -> Walls:
-        """The walls of a sliding set (N, H)."""
-        last = self._last
-        changed = np.flatnonzero((sliding != last.sliding).any(axis=0))
+        """The walls of a sliding set (H, N)."""
+        if len(sliding) != len(self._last.sliding):  # other networks
+            self._last = Walls.none(self._X.shape[0], len(sliding), self._X.shape[1])
+        return self.changed(self._last, sliding)
+
+    def changed(self, before: Walls, sliding: Mask) -> Walls:
+        """The walls of a sliding set (H, N), by those of units that have another set than before."""
+        changed = np.flatnonzero((sliding != before.sliding).any(axis=1))
         if not changed.size:
-            return last
-        new = [self._unit(sliding[:, j]) for j in changed]
-        across, units = last.across.copy(), list(last.units)
+            return before
+        new = [self._unit(sliding[j]) for j in changed]
+        across, units = before.across.copy(), list(before.units)
         across[changed] = [one.across for one in new]
         for j, one in zip(changed.tolist(), new, strict=True):
             units[j] = one
-        kink_unit, kink_point = np.nonzero(sliding.T)
-        counts = sliding.sum(axis=0)
-        self._last = Walls(
-            sliding=sliding.copy(),
-            basis=_replaced(last.basis, changed, [one.basis for one in new]),
-            across=across,
-            units=tuple(units),
-            inverse=_replaced(last.inverse, changed, [one.inverse for one in new]),
-            kink_unit=kink_unit,
-            kink_point=kink_point,
-            place=np.arange(kink_unit.size) - (np.cumsum(counts) - counts)[kink_unit],
-        )
-        return self._last
+        basis = _replaced(before.basis, changed, [one.basis for one in new])
+        inverse = _replaced(before.inverse, changed, [one.inverse for one in new])
+        found = Walls(sliding.copy(), basis, across, tuple(units), inverse)
+        if len(sliding) == len(self._last.sliding):
+            self._last = found
+        return found
 
     def _unit(self, sliding: Mask) -> _Unit:
         """The walls of a unit that slides along these points, (N,)."""

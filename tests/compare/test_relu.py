@@ -36,8 +36,8 @@ def optimum(data):
 @pytest.fixture(scope="module")
 def runs(data, optimum, other):
     """A narrow network, which ends above the optimum, and a wide one, which ends there."""
-    narrow = follow(other.X, other.y, relu_max_margin(other.X, other.y), 4, 1.0, 0, 500)
-    return [narrow, follow(data.X, data.y, optimum, 20, 1.0, 0, 500)]
+    narrow = follow(other.X, other.y, relu_max_margin(other.X, other.y), 4, 1.0, [0], 500)
+    return narrow + follow(data.X, data.y, optimum, 20, 1.0, [0], 500)
 
 
 def test_a_narrow_network_ends_above_and_a_wide_one_at_the_optimum(runs, data, other):
@@ -88,7 +88,7 @@ def test_best_known_networks_are_not_called_optima(runs, data):
 
 
 def test_a_network_with_a_wrong_margin_is_not_held_to_anything(data, optimum):
-    short = follow(data.X, data.y, optimum, 2, 1.0, 1, 1)
+    (short,) = follow(data.X, data.y, optimum, 2, 1.0, [1], 1)
     assert short.limit.status is FlowStatus.UNFINISHED
     assert short.end is End.NOT_SEPARATED
     assert [check.verdict for check in checks(short, data.X, data.y)] == [Verdict.NOT_REACHED]

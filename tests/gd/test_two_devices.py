@@ -117,6 +117,7 @@ RUNS: dict[str, Callable[[], Any]] = {
     "descend, module": lambda: descend(relu().to("cuda"), X, Y, steps=20, loss="logistic", record_outputs=True),
     "descend, squared": lambda: descend(wide(), POINTS, VALUES, steps=9, loss="squared", schedule=ConstantStep(1e-3)),
     "flow, diagonal": lambda: flow([Diagonal(6, 2, seed=s) for s in (0, 1)], there(X), there(Y)),
+    "flow, two layers, batch": lambda: flow([relu(), relu()], there(X), there(Y)),
     "flow, diagonal, L=3": lambda: flow(Diagonal(6, 3, seed=0), X, Y),
     "flow, fully connected": lambda: flow(FullyConnected(6, 3, seed=0).to("cuda"), X, Y, loss="logistic"),
     "flow, several outputs": lambda: flow(FullyConnected(6, 2, outputs=2, seed=0), X, np.stack([Y, -Y], 1)),

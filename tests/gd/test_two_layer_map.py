@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gd import FlowStatus, flow_limit
 from gd.flow.homogeneity import measured_degree
+from gd.flow.implicit_weights import implicit_weights
 from gd.flow.integration import Flow
 from gd.flow.kink_states import corrected
 from gd.flow.loss_weights import ExponentialWeights
@@ -80,6 +81,51 @@ def test_every_step_is_that_of_the_trace(build, D, N):
     assert min(slid, changed) >= 3  # what is compared are steps along kinks, and onto and off them
 
 
+@pytest.mark.parametrize(("build", "D", "N"), CASES)
+def test_a_batch_of_seeds_is_its_runs(build, D, N):
+    rng = np.random.default_rng(5)
+    X, y = rng.standard_normal((N, D)), rng.choice([-1.0, 1.0], N)
+    models = []
+    for seed, scale in enumerate((1.0, 0.1, 2.0, 1.0)):
+        torch.manual_seed(seed)
+        models.append(build(D, 12))
+        with torch.no_grad():
+            for part in models[-1].parameters():
+                part.mul_(scale)
+    mapping = margin_map(models[0], torch.from_numpy(X), torch.from_numpy(y))
+    assert mapping.at_once(models) > len(models)
+    alone, counts = [flow_limit(model, X, y) for model in models], []
+    together = flow_limit(models, X, y, progress=lambda _, running: counts.append(running))
+    assert counts[0] == len(models)  # all at once
+    assert len({limit.stats["steps"] for limit in alone}) > 1  # each has its own steps, and leaves at its own time
+    assert any(limit.status is FlowStatus.STATIONARY for limit in alone)
+    for one, other in zip(together, alone, strict=True):
+        assert (one.status, one.reached, one.stats["steps"]) == (other.status, other.reached, other.stats["steps"])
+        assert one.margin == pytest.approx(other.margin, rel=1e-8, abs=1e-12)
+        assert one.path.log_norm.shape == other.path.log_norm.shape
+        np.testing.assert_allclose(one.path.margins, other.path.margins, atol=1e-6 * np.abs(other.path.margins).max())
+
+
+def test_a_batch_is_no_larger_than_pays():
+    X, y = torch.randn(60, 3, dtype=torch.float64), torch.ones(60, dtype=torch.float64)
+    models = [layers(nn.ReLU())(3, 300) for _ in range(4)]
+    mapping = margin_map(models[0], X, y)
+    assert mapping.at_once(models) == 2  # 50,000 kinks
+    assert len(flow_limit(models, X, y, max_steps=2)) == 4
+
+
+def test_a_singular_row_of_a_batch_fails_alone():
+    # K = 0 and T below the rounding of nothing: 0·u = r has no solution
+    K = np.stack([np.zeros((2, 2)), np.eye(2)])
+    T, h, guess = np.array([0.0, 0.1]), np.ones(2), np.full((2, 2), 0.5)
+    m = np.array([[1.0, 2.0], [1.0, 2.0]])
+    with np.errstate(all="ignore"):
+        p, converged = implicit_weights(m, K, h, T, guess, ExponentialWeights())
+    assert converged.tolist() == [False, True]
+    mu = m[1] + p[1]
+    np.testing.assert_allclose(p[1], np.exp(-mu / 0.1) / np.exp(-mu / 0.1).sum(), atol=1e-10)
+
+
 def test_kinks_that_turn_back_slide_at_once(monkeypatch):
     # rounds of changes in 60 steps: 609, and 918 if every kink that a step would cross is first taken for crossed
     rng = np.random.default_rng(0)
@@ -103,23 +149,24 @@ def test_walls_are_projections_and_their_multipliers(seed):
     X = rng.standard_normal((9, 5)) * [1e6 if seed == 2 else 1.0, 1.0, 1.0, 1.0, 1.0]
     X[1] = 2.0 * X[0] * (1.0 + 1e-12)  # a copy
     sliding = rng.random((9, 7)) < [0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 1.0]
-    known = UnitWalls(X, 7)
-    known.of(rng.random((9, 7)) < 0.5)  # bases of another set do not stay
-    walls, v = known.of(sliding), rng.standard_normal((7, 5))
-    kappa = np.zeros((9, 7))
-    kappa[walls.kink_point, walls.kink_unit] = walls.multipliers(v)
+    known = UnitWalls(X)
+    known.of(rng.random((7, 9)) < 0.5)  # bases of another set do not stay
+    walls, v = known.of(sliding.T), rng.standard_normal((7, 5))
+    kappa = np.zeros((7, 9))
+    kappa[walls.kinks] = walls.multipliers(v)
     length = np.linalg.norm(X, axis=1)
     for j in range(7):
         rows = X[sliding[:, j]] / length[sliding[:, j], None]
         expected = v[j] - np.linalg.pinv(rows, rcond=1e-9) @ (rows @ v[j])
         np.testing.assert_allclose(walls.along(v)[j], expected, atol=1e-9)
-        np.testing.assert_allclose(v[j] - X.T @ kappa[:, j], expected, atol=1e-9)
-    A, F = rng.standard_normal((2, 9, 7))
-    expected = F @ F.T
+        np.testing.assert_allclose(walls.restricted(np.array([j])).along(v[j : j + 1])[0], expected, atol=1e-9)
+        np.testing.assert_allclose(v[j] - X.T @ kappa[j], expected, atol=1e-9)
+    A, F = rng.standard_normal((2, 7, 9))
+    expected = F.T @ F
     for j in range(7):
         rows = X[sliding[:, j]] / length[sliding[:, j], None]
         along = X - X @ np.linalg.pinv(rows, rcond=1e-9) @ rows
-        expected += np.outer(A[:, j], A[:, j]) * (along @ along.T)
+        expected += np.outer(A[j], A[j]) * (along @ along.T)
     np.testing.assert_allclose(walls.gram(A, F, X @ X.T), expected, rtol=1e-8, atol=1e-13 * float((X @ X.T).max()))
 
 

@@ -138,11 +138,26 @@ def activated(activation: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Linear(2, 4, bias=False), activation, nn.Linear(4, 1, bias=False)).double()
 
 
+class HiddenLayers(nn.Module):
+    """a φ(Wx), with a slope and an order of the weights that no name or shape tells."""
+
+    def __init__(self, slope: float, *, transposed: bool = False) -> None:
+        super().__init__()
+        rng = np.random.default_rng(2)
+        self.slope, self.transposed = slope, transposed
+        self.W, self.a = parameter(rng.standard_normal((2, 2))), parameter(rng.standard_normal(2))
+
+    def forward(self, X: Tensor) -> Tensor:
+        return nn.functional.leaky_relu(X @ (self.W.T if self.transposed else self.W), self.slope) @ self.a
+
+
 MIXED: dict[str, Callable[[], list[nn.Module]]] = {
     "activations": lambda: [activated(nn.Identity()), activated(nn.LeakyReLU(0.5))],
     "slopes of one activation": lambda: [activated(nn.LeakyReLU(0.1)), activated(nn.LeakyReLU(0.6))],
     "buffers": lambda: [RandomFeatures(0), RandomFeatures(1)],
     "python attributes": lambda: [Sloped(0.2), Sloped(0.7)],
+    "slopes of two layers": lambda: [HiddenLayers(0.0), HiddenLayers(0.4)],
+    "order of the weights": lambda: [HiddenLayers(0.0), HiddenLayers(0.0, transposed=True)],
     "held parameters": lambda: [HeldFactor([1.0, 1.0]), HeldFactor([1.0, 3.0])],
     "order of the layers": lambda: [Swapped("A"), Swapped("B")],
 }
