@@ -180,7 +180,7 @@ class ModuleMap(MarginMap):
         return self.pieces.conserved(theta)
 
     def two_layers(self, theta: Tensor) -> TwoLayerRelu | None:
-        return two_layer_relu(self.pieces.two_layers(theta), self.y)
+        return two_layer_relu(self.pieces.two_layers(theta), self.X, self.y)
 
     def weights(self, theta: Tensor) -> dict[str, Array]:
         return {name: part.cpu().numpy() for name, part in self._split(theta).items()}

@@ -23,7 +23,7 @@ from gd.flow.module_map import ModuleMap
 from gd.flow.sliding import ON_THE_KINK, SlidingMap
 from gd.flow.two_layer_tangent import Data, Units, UnitTangent, span
 from gd.flow.unit_walls import UnitWalls
-from gd.piecewise.stack import TwoLayers
+from gd.piecewise.two_layers import TwoLayers
 from solvers.arrays import Array
 
 ROUGH, EXACT = 1, 60
@@ -35,7 +35,6 @@ SETTLING_IN_A_CELL = 3e-2
 it does not matter from where it is solved, and the residual of sliding flows falls slowly (0.05 at ln‖w‖ = 8)."""
 
 
-SAME_MARGINS = 1e-9  # relative: two forward passes that differ by more are two functions
 LARGEST_BATCH = 50_000
 """Kinks of a batch. (Measured per network, on one core, in batches of 1, 4 and 16: with 60 kinks each 0.78, 0.16 and
 0.07 s, with 2,500 0.60, 0.33 and 0.28 s; with 20,000 2.1 s in any.)"""
@@ -64,14 +63,10 @@ class TwoLayerMap(SlidingMap):
         return max(LARGEST_BATCH // (self.data.n_units * self.n_constraints), 1) if alike else 1
 
     def _is_that_of(self, model: nn.Module) -> bool:
-        """Whether another network has the same margins, at the weights of both and at some that are neither's."""
+        """Whether another network is the same function of its parameters."""
         other = ModuleMap(model, self.X, self.y, targets=self.targets)
-        theta = torch.cat([self.start([self.model, model]), other.start([model]).flip(1)])
-        own, its = (mapping.pieces.two_layers(theta[0]) for mapping in (self, other))
-        if own is None or its is None or (own.above, own.below) != (its.above, its.below):
-            return False
-        difference, size = self.margins(theta) - other.margins(theta), other.margins(theta)
-        return bool((difference.abs().amax(1) <= SAME_MARGINS * size.abs().amax(1)).all())
+        own, its = (one.pieces.two_layers(one.start([model])[0]) for one in (self, other))
+        return own is not None and its is not None and own.same_form(its)
 
     def polished(
         self, theta: Tensor, p: Array, *, carried: Any, may_grow: bool, tol: float
@@ -91,9 +86,15 @@ class TwoLayerMap(SlidingMap):
         gates = self.begin_gates(theta) if carried is None else carried
         X, W, a = (part.cpu().numpy() for part in (net.X, net.W, net.a))
         basis, y = span(net), self.y.flatten().cpu().numpy()
-        on, sliding = (part.view(len(y), -1).cpu().numpy() for part in (gates.on ^ net.flipped, gates.sliding))
+        on, sliding = (part.view(len(y), -1).cpu().numpy() for part in (gates.on, gates.sliding))
         cell = Cell(X @ basis, y, np.where(a >= 0, 1.0, -1.0), on, net.above, net.below)
         return cell_optimum(cell, np.abs(a)[:, None] * (W @ basis), p, sliding)
+
+    def conserved(self, theta: Tensor) -> Tensor:
+        """a_j² − ‖w_j‖² of every unit, (B, H)."""
+        squares = theta[:, torch.as_tensor(self.data.places, device=theta.device)] ** 2
+        H = self.data.n_units
+        return squares[:, -H:] - squares[:, :-H].reshape(len(theta), H, -1).sum(2)
 
     def at(self, theta: Tensor, carried: Sequence[Gates] | None = None) -> Local:
         units = self.data.units(theta)

@@ -1,7 +1,7 @@
 """Whether the limit of a two-layer ReLU network is the network of least norm: its weights handed to `solvers.relu`.
 
-However the module is written, f(x) = Σ_j a_j φ(w_j · x) with φ(t) = above·t for t > 0, else below·t. Where the steeper
-slope has size one, φ is ±σ(±t) with σ(t) = max(t, s t), and signs move into w and a.
+However the module is written, f(x) = Σ_j a_j φ(w_j · x) with φ(t) = above·t for t > 0, else below·t, the steeper slope
+of size one (`gd.piecewise.two_layers`): φ is ±σ(±t) with σ(t) = max(t, s t), and signs move into w and a.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from torch import Tensor
 
-from gd.piecewise.stack import TwoLayers
+from gd.piecewise.two_layers import TwoLayers
 from solvers.arrays import Array
 from solvers.relu.certificate import GlobalOptimum, ReluCertificate
 from solvers.relu.margin import certify_relu
 
-ONE = 1e-9  # relative: a slope that differs from one by less was measured on outputs, which leaves 1e-15 to 1e-12
+ONE = 1e-9  # a slope that differs from zero or one by less was measured on outputs, which leaves 1e-15 to 1e-12
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class TwoLayerRelu:
     """f(x) = Σ_j a_j σ(w_j · x), σ(t) = max(t, s t), and the points that it classifies."""
 
     X: Array = field(repr=False)
-    """What the first layer is applied to, shape (N, D)."""
+    """What the first layer is applied to, times the constant factors of the network, shape (N, D)."""
     y: Array = field(repr=False)
     """Labels ±1, shape (N,)."""
     hidden: Array = field(repr=False)
@@ -41,17 +41,19 @@ class TwoLayerRelu:
         return np.asarray(self.y * (np.maximum(t, self.slope * t) @ self.output))
 
 
-def two_layer_relu(net: TwoLayers | None, labels: Tensor) -> TwoLayerRelu | None:
+def two_layer_relu(net: TwoLayers | None, inputs: Tensor, labels: Tensor) -> TwoLayerRelu | None:
     """The network in this form; None where it has none: another architecture, or slopes of opposite signs as in |t|."""
     if net is None:
         return None
     upwards = abs(net.above) >= abs(net.below)
     steep, flat = (net.above, net.below) if upwards else (-net.below, -net.above)
-    slope = flat / steep if steep else 1.0
-    if abs(abs(steep) - 1.0) > ONE or not -ONE < slope < 1.0 - ONE:
+    slope = flat / steep
+    if not -ONE < slope < 1.0 - ONE:
         return None
     X, W, a = (part.detach().cpu().numpy() for part in (net.X, net.W, net.a))
-    y = labels.detach().cpu().numpy().ravel()
+    y, given = labels.detach().cpu().numpy().ravel(), inputs.detach().cpu().numpy()
+    if X.size == given.size and (X.ravel() * given.ravel()).sum() < 0:  # points as given, signs in w
+        X, W = -X, -W
     return TwoLayerRelu(X, y, W if upwards else -W, a * np.sign(steep), 0.0 if abs(slope) <= ONE else slope)
 
 

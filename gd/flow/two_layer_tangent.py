@@ -25,7 +25,7 @@ from torch import Tensor
 from gd.flow.implicit_weights import squares_of
 from gd.flow.kink_states import Mask, States, Trial
 from gd.flow.unit_walls import UnitWalls, Walls
-from gd.piecewise.stack import TwoLayers
+from gd.piecewise.two_layers import TwoLayers
 from solvers.arrays import Array
 
 PINNED = 1e-13  # of its gradient's square: what rounding leaves along the kinks of a gradient that is across them
@@ -44,10 +44,10 @@ class Units:
 
 @dataclass(frozen=True)
 class Data:
-    """The points, and where the weights are in θ; kinks' z are w_j·x_n."""
+    """The points, and where the weights are in θ."""
 
     X: Array
-    """(N, r), with the sign that makes kinks' z of them."""
+    """(N, r)."""
     y: Array
     basis: Array | None
     """(D, r), orthonormal; None for the identity."""
@@ -66,9 +66,8 @@ class Data:
         order = net.theta(numbers[: H * D].view(H, D), numbers[H * D :]).numpy()
         basis = span(net) if net.X.shape[0] < D else None
         points = net.X.cpu().numpy()
-        X = (points if basis is None else points @ basis) * (-1.0 if net.flipped else 1.0)
-        above, below = (-net.below, -net.above) if net.flipped else (net.above, net.below)
-        return cls(X, y.flatten().cpu().numpy(), basis, np.argsort(order), above, below, X @ X.T)
+        X = points if basis is None else points @ basis
+        return cls(X, y.flatten().cpu().numpy(), basis, np.argsort(order), net.above, net.below, X @ X.T)
 
     def units(self, theta: Tensor) -> Units:
         """θ (B, P) as units."""

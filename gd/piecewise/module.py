@@ -16,9 +16,10 @@ from torch import Tensor
 from gd.piecewise.builder import HiddenKinkError
 from gd.piecewise.program import Evaluation, Program, Rectifier, States
 from gd.piecewise.rows import Block, Outer, Rows
-from gd.piecewise.stack import TwoLayers, matrices
+from gd.piecewise.stack import matrices
 from gd.piecewise.switches import as_program
 from gd.piecewise.trace import ReadsDataError, Trace, trace
+from gd.piecewise.two_layers import TwoLayers, two_layers
 
 SAME = 1e-10  # relative: outputs of the program and of the module itself
 PROBES = 2  # random weights at which jumps are measured, and the program compared with the module
@@ -72,6 +73,7 @@ class PiecewiseMargins:
         self.n_units, self.n_weight_units = self.program.n_units, self.program.n_weight_units
         self.n_kinks = self.n_items * self.n_units + self.n_weight_units
         self._stack = matrices(self.program, self.split(start))
+        self._two_layers = two_layers(self.program, [self.split(start), self.split(probes[0])])
         self._expanded = self.program.expanded() if self._stack is None else None
         device = X.device
         self._item_of_constraint = torch.arange(self.y.numel(), device=device) // self.outputs_of_item
@@ -153,41 +155,8 @@ class PiecewiseMargins:
         return torch.cat(parts, 1) if parts else None
 
     def two_layers(self, theta: Tensor) -> TwoLayers | None:
-        """The module as f(x) = Σ_j a_j φ(w_j·x), at θ (P,); None unless it is that, measured at θ.
-
-        However φ is written: its slopes are read off the outputs with all gates open, and all closed.
-        """
-        stack = self._stack
-        if stack is None or len(stack) != 2 or self.outputs_of_item != 1:
-            return None
-        order = sorted(range(2), key=lambda i: stack[i].node)
-        first, second = (stack[i] for i in order)
-        weights = self.split(theta)
-        W, a = (
-            weights[i] if layer.transposed else weights[i].T for i, layer in zip(order, (first, second), strict=True)
-        )
-        if self.program.nodes[first.input].trained or a.shape[0] != 1 or self.n_units != W.shape[0]:
-            return None
-        with torch.no_grad():
-            found = self.program.evaluate(weights)
-            X = found.values[first.input][:, 0]
-            h, z = X @ W.T, found.z_items
-            flipped = _equal(z, -h)
-            if not flipped and not _equal(z, h):
-                return None
-            # with output weights of a sample's own pre-activations, the linear network is not zero there
-            probe = h[h.norm(dim=1).argmax()]
-            slopes, linear = [], h @ probe
-            probed = [weights[order[0]], probe[None] if second.transposed else probe[:, None]]
-            probed = [probed[order.index(i)] for i in range(2)]
-            for gates in (torch.ones_like(z), torch.zeros_like(z)):
-                held = self.program.evaluate(probed, gates=States(gates, z.new_zeros(0))).output[:, 0]
-                slopes.append(float(held @ linear / (linear @ linear)))
-            above, below = reversed(slopes) if flipped else slopes
-            expected = torch.where(h > 0, above * h, below * h) @ a[0]
-        if not _equal(expected, found.output[:, 0]):
-            return None
-        return TwoLayers(X, W, a[0], above, below, flipped, first.transposed, second.transposed, tuple(order))
+        """The module as f(x) = Σ_j a_j φ(w_j·x), at θ (P,); None unless it is that."""
+        return None if self._two_layers is None else self._two_layers.at(self.split(theta))
 
     def _source(self, index: int) -> tuple[int, bool]:
         """The node that a value comes from through rectifiers alone, and whether there are any."""
@@ -301,8 +270,3 @@ class PiecewiseMargins:
             h, error = found.values[layer.input].detach().reshape(count, -1), error.reshape(count, -1)
             blocks.append(Outer(error, h) if layer.transposed else Outer(h, error))
         return m, blocks, delta
-
-
-def _equal(one: Tensor, other: Tensor) -> bool:
-    """Whether they differ by rounding alone."""
-    return one.shape == other.shape and float((one - other).abs().max()) <= SAME * float(other.abs().max())

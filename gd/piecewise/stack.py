@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from gd.piecewise.program import Program, Rectifier, Ref, references
@@ -18,30 +17,6 @@ class Matrix:
     node: int
     input: int
     transposed: bool
-
-
-@dataclass(frozen=True)
-class TwoLayers:
-    """f(x) = Σ_j a_j φ(w_j·x), φ(z) = above·z for z > 0, else below·z."""
-
-    X: Tensor
-    """(N, D): what the first layer is applied to."""
-    W: Tensor
-    """(H, D)."""
-    a: Tensor
-    """(H,)."""
-    above: float
-    below: float
-    flipped: bool
-    """Whether the kinks' own z are −w_j·x."""
-    W_transposed: bool
-    a_transposed: bool
-    order: tuple[int, ...]
-
-    def theta(self, W: Tensor, a: Tensor) -> Tensor:
-        """Other weights as θ (P,), in the module's own layout."""
-        parts = [W if self.W_transposed else W.T, a[None] if self.a_transposed else a[:, None]]
-        return torch.cat([parts[self.order.index(i)].flatten() for i in range(2)])
 
 
 def matrices(program: Program, parameters: Sequence[Tensor]) -> list[Matrix] | None:
@@ -57,7 +32,7 @@ def matrices(program: Program, parameters: Sequence[Tensor]) -> list[Matrix] | N
         name = "" if isinstance(node.func, Rectifier) else node.func._schema.name
         weights = [i for i in references(node) if not program.nodes[i].item]
         if not node.item:
-            if name != "aten::t":
+            if name != "aten::t" and (name != "aten::permute" or list(node.args[1]) != [1, 0]):
                 return None
             origin[index], turned[index] = origin[weights[0]], not turned[weights[0]]
         elif weights:
