@@ -149,6 +149,7 @@ class TwoLayerLocal(Local):
             p[rows], converged[rows], sliding[rows], on[rows] = found, solved, tangent.sliding, tangent.on
             move.W[rows], move.a[rows] = after - tangent.at.W, force.a
             trial = tangent.trial(holding, h[rows], after, before, tried[rows])
+            # a row is done when its states hold and p is solved for; or p is not found, with all its iterations
             change, rough = corrected(trial, attempt), ~exact[rows]
             if change is None:
                 same, going = np.ones_like(rough), rough & ~solved
