@@ -14,6 +14,7 @@ regularizer is asked. A network that slides along kinks z_k(θ) = 0 stays on the
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from gd.flow.kkt import ACTIVE
 from gd.flow.weight_polish import hessian
+from gd.piecewise.rows import Rows
 from solvers.arrays import Array
 
 if TYPE_CHECKING:
@@ -50,20 +52,19 @@ def growth(mapping: MarginMap, theta: Tensor, local: Local, p: Array, temperatur
     rate = float((theta.conj() * force).real.sum())
     if rate <= 0:
         return np.inf
-    active = np.flatnonzero(p > ACTIVE * p.max())
-    chosen = torch.zeros(active.size, p.size, dtype=torch.float64, device=theta.device)
-    chosen[torch.arange(active.size), torch.as_tensor(active)] = 1.0
-    pulls = torch.stack([_real(local.pull(row[None])[0] - force) for row in chosen]).cpu().numpy()
-    at = _real(theta)
-    both = mapping.held_problem(theta, carried, p > ACTIVE * p.max()).both
-    kappa = local.kink_multipliers(weights)
-    pulls *= np.sqrt(p[active])[:, None]
-    # the part of JᵀCJ that T holds: right singular vectors of √p J
-    rigid = _singular_vectors(pulls, rate * temperature)
+    at, held = _real(theta), mapping.held_problem(theta, carried, p > ACTIVE * p.max())
+    both, kappa = held.both, local.kink_multipliers(weights)
+    active = torch.as_tensor(np.flatnonzero(p > ACTIVE * p.max()), device=theta.device)
+    if theta.is_complex() or kappa.numel():  # along the kinks, as pulls are
+        chosen = torch.eye(p.size, dtype=torch.float64, device=theta.device)[active]
+        rows = Rows([torch.stack([_real(local.pull(row[None])[0]) for row in chosen])])
+    else:
+        rows = held.rows(theta).select(active)
+    rigid = _Rigid.of(rows, _real(force), weights[active], rate * temperature)
 
     def across_margins(v: Array) -> Array:
-        """v less its part in the span of these singular vectors."""
-        return np.asarray(v - rigid @ (rigid.T @ v))
+        """v less its part along the margins that p holds."""
+        return np.asarray(rigid.across(torch.as_tensor(v, device=theta.device)).cpu().numpy())
 
     radial = across_margins(local.along_kinks(at).cpu().numpy())
     radial /= max(float(np.linalg.norm(radial)), 1e-300)
@@ -89,8 +90,9 @@ def growth(mapping: MarginMap, theta: Tensor, local: Local, p: Array, temperatur
     if slope.grad_fn is None:  # margins linear in the weights: H = 0
         return -1.0
 
-    def product(v: Array) -> Array:  # of v = along(v): the start is one, and so is every product
-        direction = torch.as_tensor(v, device=theta.device)
+    def product(v: Array) -> Array:
+        # Lanczos's method goes on from a random v where one unit's block is exhausted, so that v is projected too
+        direction = torch.as_tensor(along(v), device=theta.device)
         with torch.enable_grad():  # of a scalar: torch imports sympy, a second, to check the shapes of vectors
             (image,) = torch.autograd.grad((slope * direction).sum(), at, retain_graph=True)
         return along(image.cpu().numpy())
@@ -104,12 +106,29 @@ def growth(mapping: MarginMap, theta: Tensor, local: Local, p: Array, temperatur
     return float(largest[0]) / rate - 1.0 if largest.size else np.nan
 
 
-def _singular_vectors(matrix: Array, least: float) -> Array:
-    """Right singular vectors, by columns, of squared singular values above `least`, by the smaller Gram matrix."""
-    wide = matrix.shape[0] <= matrix.shape[1]
-    squares, vectors = np.linalg.eigh(matrix @ matrix.T if wide else matrix.T @ matrix)
-    kept = squares > least
-    return matrix.T @ (vectors[:, kept] / np.sqrt(squares[kept])) if wide else vectors[:, kept]
+@dataclass(frozen=True)
+class _Rigid:
+    """The part of JᵀCJ that T holds, of rows √p_n (∇m_n − force): the span of eigenvectors of large eigenvalues."""
+
+    rows: Rows
+    force: Tensor
+    root: Tensor
+    inverse: Tensor
+    """Of the rows' Gram matrix, on the eigenvectors that are held."""
+
+    @classmethod
+    def of(cls, rows: Rows, force: Tensor, p: Tensor, least: float) -> _Rigid:
+        """Those with eigenvalues above `least`."""
+        along, root = rows.dot(force), torch.sqrt(p)
+        centred = rows.gram() - along[:, None] - along + force @ force
+        squares, U = torch.linalg.eigh(root[:, None] * centred * root)
+        kept = squares > least
+        return cls(rows, force, root, (U[:, kept] / squares[kept]) @ U[:, kept].T)
+
+    def across(self, v: Tensor) -> Tensor:
+        """v less its part in the span."""
+        c = self.root * (self.inverse @ (self.root * (self.rows.dot(v) - self.force @ v)))
+        return v - self.rows.combine(c) + c.sum() * self.force
 
 
 def _real(theta: Tensor) -> Tensor:
