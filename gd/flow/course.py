@@ -57,6 +57,7 @@ class Course:
         self.gap = np.inf  # at the look before
         self.found: Found | None = None
         self.last_step = 0  # after it a row whose limit was found is reported as it is
+        self._settled = False
         self._theta: Tensor | None = None
         self._margin = np.nan
         self._distance = np.inf  # to the point found, at the last look
@@ -105,5 +106,10 @@ class Course:
         return same and SLOWLY * before <= self._distance <= CLOSER * before
 
     def settled(self, settle: float | None, log_norm: float) -> bool:
-        """Whether margin and direction move by no more than that from look to look; yes where none is asked for."""
-        return settle is None or max(self.changed, self.turned / max(log_norm, 1.0)) <= settle
+        """Whether margin and direction moved by no more than that over the last two looks; yes where none is asked for.
+
+        To be asked once a look.
+        """
+        before = self._settled
+        self._settled = settle is None or max(self.changed, self.turned / max(log_norm, 1.0)) <= settle
+        return settle is None or (before and self._settled)

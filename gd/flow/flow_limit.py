@@ -27,6 +27,7 @@ from gd.flow.limit import Limit
 from gd.flow.loss_weights import CrossEntropyWeights, ExponentialWeights, FlowWeights, LogisticWeights
 from gd.flow.map_choice import margin_map
 from gd.flow.margin_map import MarginMap
+from gd.flow.reduced_map import in_few_coordinates
 from gd.forward_pass import check_fixed_function, check_forward_pass
 from gd.gradient_mode import with_gradients
 from gd.losses import Loss, Squared, find_loss
@@ -157,8 +158,8 @@ def flow_limit(
         tol: largest relative duality gap (where R is a norm), or relative KKT residual ε/‖w̃‖ (elsewhere), of a limit
             called found; 1e-9 unless given. With the squared loss the largest residual, 1e-10 unless given.
         settle: follow the flow on after its limit was found, within `max_steps` and `time_limit`, until its own
-            smallest margin changed by no more than this, relatively, while ln‖w‖ last grew by a quarter, and its
-            direction turned by no more than this times ln‖w‖. Where units die slowly a limit is known long before; ask
+            smallest margin changed by no more than this, relatively, each of the last two times that ln‖w‖ grew by a
+            quarter, and its direction turned by no more than this times ln‖w‖. Where units die slowly a limit is known long before; ask
             for this where `Limit.integrated` is to be compared. Unless given, the flow stops soon after.
         max_steps: attempted steps per model before giving up; 20,000 unless given (squared loss: 10,000;
             linear networks with up to 1,000 weights, which are integrated on the CPU: 100,000).
@@ -264,6 +265,7 @@ def flow_limit(
     start = mapping.start(models)
     if not (torch.isfinite(start).all() and bool((torch.linalg.vector_norm(start, dim=1) > 0).all())):
         raise ValueError("the parameters must be finite and not all zero: at w = 0 gradient flow has no direction")
+    mapping, start = in_few_coordinates(mapping, start)
     flow = Flow.begin(
         mapping,
         start,

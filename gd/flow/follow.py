@@ -29,7 +29,6 @@ from gd.status import FlowStatus
 from solvers.arrays import Array
 from solvers.certificate import certificate_of
 from solvers.problem import MarginProblem
-from solvers.solution import Certificate
 
 LARGEST_LOG_NORM = 1e8  # steps exact in the weights pass e^{10⁶} on the way of a slow coefficient
 ENDLESS = 1e15  # first steps (of 10^{−3} of |θ|) after which a margin that is not positive yet is given up
@@ -42,6 +41,9 @@ inputs of e^{−100}."""
 HELD_OPEN = 10.0
 """A gap of at most this many times its complementarity part, which is of the order of the temperature, is held open by
 the temperature alone. (Measured: 1.1 to 7 where nothing else does; 1000 and more while a coefficient regrows.)"""
+DRIFTING = 1e-4
+"""Radians turned while ln‖w‖ grew by a quarter, above which a coefficient is on its way: colder, shorter steps do not
+get it there."""
 GROWING = 1e-6  # relative: a dual constraint violated by more is no rounding of the polished multipliers (1e-12)
 ABSENT = 1e-9  # of the largest coefficient, as in certificates: below, a coefficient is not in the support
 LOCKED = 1e-5  # distance from a point at which a sign-locked flow counts as being there for good
@@ -136,7 +138,7 @@ class Run:
             return False
         # in a cell the distance to one of many optima says little; without kinks no unit dies
         slow &= self.settle is None and flow.carried is not None and course.found.reached is not Reached.IN_THE_CELL
-        final = steps >= course.last_step and course.settled(self.settle, log_norm)
+        final = course.settled(self.settle, log_norm) and steps >= course.last_step
         return course.turned <= SETTLED or slow or final
 
     def _limit_of(self, flow: Flow, i: int, row: int, course: Course) -> Found | None:
@@ -158,15 +160,21 @@ class Run:
         own = self._own(flow, i)
         if own.gap is not None and own.gap <= self.tol:
             return Found(own, FlowStatus.OPTIMAL, Reached.BY_CERTIFICATE)
-        if own.gap is not None and own.certificate is not None and self._held_open(own.gap, own.certificate, course):
-            flow.cool(i)
+        if own.gap is not None and own.certificate is not None:
+            softening = float(flow.temperature[i] * np.log(flow.margins.shape[1]) / flow.margins[i].min())
+            if self._held_open(own.gap, min(own.certificate.complementarity, softening), course):
+                flow.cool(i)
         return None
 
     @staticmethod
-    def _held_open(gap: float, certificate: Certificate, course: Course) -> bool:
-        """Whether the temperature alone holds a gap open: it is of its order, or small and did not fall since."""
+    def _held_open(gap: float, complementarity: float, course: Course) -> bool:
+        """Whether the temperature alone holds a gap open: it is of its order, or small and did not fall since.
+
+        On the path Σp_n m_n − min m ≤ T ln N. A complementarity above that is the error of long steps.
+        """
         before, course.gap = course.gap, gap
-        return gap <= HELD_OPEN * certificate.complementarity or (gap <= OPEN_GAP and gap > 0.9 * before)
+        small = gap <= HELD_OPEN * complementarity or (gap <= OPEN_GAP and gap > 0.9 * before)
+        return small and course.turned <= DRIFTING
 
     def _accepted(self, flow: Flow, i: int, row: int, point: StationaryPoint, turned: float) -> Found | None:
         """Parts 2 and 3 of the test for a stationary point."""
@@ -275,7 +283,9 @@ class Run:
             regularizer=self.mapping.regularizer,
             conservation_drift=self.recorder.laws.drift(row),
             two_layers=self.mapping.two_layers(there.theta),
-            point=WeightSpacePoint(self.mapping, there.theta, there.multipliers, there.kkt.relative, found.status),
+            point=WeightSpacePoint(
+                *self.mapping.whole(there.theta), there.multipliers, there.kkt.relative, found.status
+            ),
             integrated=Integrated(
                 weights=self.mapping.weights(own.theta),
                 predictor=self._predictor(own),

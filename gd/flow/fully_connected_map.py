@@ -30,8 +30,10 @@ UNUSED = 1e-9  # relative singular values of layers: hidden directions that no w
 class FullyConnectedMap(CoefficientMap):
     """f(x) = W_L ⋯ W_1 x with M outputs; the margins are those of the targets."""
 
-    def __init__(self, sizes: Sequence[tuple[int, int]], regularizer: Regularizer, X: Tensor, targets: Targets) -> None:
-        self._sizes = list(sizes)
+    def __init__(
+        self, sizes: Sequence[tuple[int, int]], regularizer: Regularizer | None, X: Tensor, targets: Targets
+    ) -> None:
+        self.sizes = list(sizes)
         self.degree, self.regularizer = len(sizes), regularizer
         dim, outputs = sizes[0][1], sizes[-1][0]
         self.shape = (dim,) if outputs == 1 else (outputs, dim)
@@ -43,8 +45,12 @@ class FullyConnectedMap(CoefficientMap):
         return torch.stack([torch.cat([w.detach().flatten() for w in model.weights]) for model in models]).to(self.X)  # type: ignore[union-attr]
 
     def layers(self, theta: Tensor) -> list[Tensor]:
-        parts = torch.split(theta, [rows * columns for rows, columns in self._sizes], dim=-1)
-        return [torch.unflatten(part, -1, size) for part, size in zip(parts, self._sizes, strict=True)]
+        parts = torch.split(theta, [rows * columns for rows, columns in self.sizes], dim=-1)
+        return [torch.unflatten(part, -1, size) for part, size in zip(parts, self.sizes, strict=True)]
+
+    def joined(self, matrices: list[Tensor]) -> Tensor:
+        """The inverse of `layers`, (…, P)."""
+        return torch.cat([W.flatten(-2) for W in matrices], -1)
 
     def composed(self, theta: Tensor) -> Tensor:
         """W_L ⋯ W_1, shape (B, M, D)."""
@@ -55,7 +61,7 @@ class FullyConnectedMap(CoefficientMap):
 
     def _factors(self, theta: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Of every layer, W_L ⋯ W_{l+1} (B, M, rows of W_l) and (W_{l−1} ⋯ W_1 x_n)_n (B, N, columns of W_l)."""
-        layers, outputs = self.layers(theta), self._sizes[-1][0]
+        layers, outputs = self.layers(theta), self.sizes[-1][0]
         after = [torch.eye(outputs, dtype=theta.dtype, device=theta.device).expand(theta.shape[0], -1, -1)]
         for W in reversed(layers[1:]):
             after.insert(0, after[0] @ W)
@@ -71,7 +77,7 @@ class FullyConnectedMap(CoefficientMap):
         def pull(p: Tensor) -> Tensor:
             values = self.targets.values
             force = self.targets.spread(torch.unflatten(p, -1, values.shape) * values)  # (B, N, M)
-            return torch.cat([(A.mT @ force.mT @ B).flatten(1) for A, B in zip(after, before, strict=True)], -1)
+            return self.joined([A.mT @ force.mT @ B for A, B in zip(after, before, strict=True)])
 
         margins = self.targets.margins(before[-1] @ self.layers(theta)[-1].mT).flatten(1)
         if self.n_constraints > MANY:
@@ -125,7 +131,7 @@ class FullyConnectedMap(CoefficientMap):
                     A = torch.outer(used[:, i], used[:, j]) - torch.outer(used[:, j], used[:, i])
                     turned = [torch.zeros_like(W) for W in layers]
                     turned[layer], turned[layer + 1] = A @ before, -after @ A
-                    found.append(torch.cat([W.flatten() for W in turned]))
+                    found.append(self.joined(turned))
         return torch.stack(found) if found else super().symmetries(theta)
 
     def predictors(self, theta: Tensor) -> Array:
@@ -166,4 +172,4 @@ class FullyConnectedMap(CoefficientMap):
             after = after / after.norm()
             lifted.append(size * torch.outer(after, before))
             before = after
-        return torch.cat([W.flatten() for W in lifted])
+        return self.joined(lifted)

@@ -24,7 +24,7 @@ implicit Euler steps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -206,7 +206,7 @@ class Flow:
             factor = np.minimum(0.9 * np.sqrt(tolerance / error), np.sqrt(0.8 * largest / move))
         accepted: NDArray[np.bool_] = solved & (error <= 2.0 * tolerance) & (move <= largest)
         growth = 2.0 * (first.growth + last.growth) - whole.growth
-        self._settle(accepted, extrapolated(once, twice), h, growth, last)
+        self._settle(accepted, extrapolated(once, twice), h, growth, last, implicit & self.mapping.exact_in_weights)
         self.step = h * np.where(accepted, np.clip(factor, 0.3, 3.0), np.where(solved, np.clip(factor, 0.1, 0.7), 0.4))
         self.steps += accepted
         self.rejected += ~accepted
@@ -237,7 +237,7 @@ class Flow:
         p = weights(self.mapping.smooth_margins(found.theta))
         last = Step(p, found.theta[None], np.zeros(1), moved, None)
         began = moved.copy()
-        self._settle(moved, found.theta[None], np.array([found.elapsed]), np.zeros(1), last)
+        self._settle(moved, found.theta[None], np.array([found.elapsed]), np.zeros(1), last, np.zeros(1, dtype=bool))
         # explicit steps go as far whatever the first of them is: where that is too far, an implicit one can be shorter
         self.explicit = not found.stiff and bool(moved[0] or not began[0])
         self.step = np.where(moved, step, 0.3 * np.where(began, found.elapsed, self.step))
@@ -245,18 +245,34 @@ class Flow:
         self.rejected += ~moved
         return moved
 
-    def _settle(self, accepted: NDArray[np.bool_], moved: Tensor, h: Array, growth: Array, last: Step) -> None:
+    def _settle(
+        self,
+        accepted: NDArray[np.bool_],
+        moved: Tensor,
+        h: Array,
+        growth: Array,
+        last: Step,
+        exact: NDArray[np.bool_],
+    ) -> None:
         """Take the accepted steps. Where one lowers the soft margin, a short step after it brings it back onto the
-        path; if that does not help, `accepted` is left without it."""
+        path; if that does not help, `accepted` is left without it.
+
+        Where `exact` steps in the weights, which are long, err by more than T, a short one ties the margins again. Its
+        p is the push that this takes, so that of the long step is kept.
+        """
         if not accepted.any():
             return
         after = self._moved(accepted, moved, last)
-        fell = accepted & self._falls(after)
+        margins = after.local.margins.cpu().numpy()
+        exact = exact & ((last.p * margins).sum(1) - margins.min(1) > self.temperature * np.log(margins.shape[1]))
+        fell = accepted & (exact | self._falls(after))
         if fell.any():
-            T, none = self.temperature / after.length**self.mapping.degree, np.zeros(len(h), dtype=bool)
-            back = after.local.solve(BROUGHT_BACK * h, T, last.p, self.loss, none)
+            T = self.temperature / after.length**self.mapping.degree
+            back = after.local.solve(BROUGHT_BACK * h, T, last.p, self.loss, exact)
             fell &= back.converged
+            kept = last.p
             last = steps_chosen(fell, back, last)
+            last = replace(last, p=np.where(exact[:, None], kept, last.p))
             h, growth = h * np.where(fell, 1.0 + BROUGHT_BACK, 1.0), growth + np.where(fell, back.growth, 0.0)
             length = torch.as_tensor(after.length, device=moved.device)[:, None]
             moved = where_chosen(fell, length * (after.theta + back.move), moved)

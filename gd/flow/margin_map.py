@@ -114,6 +114,8 @@ class MarginMap(ABC):
     """Operations of a step's largest matrix product, where they are known."""
     can_be_implicit = False
     """Whether steps with an implicit J are offered (they need P × P matrices)."""
+    exact_in_weights = False
+    """Whether these steps are exact for constant loss weights, however long."""
     explicit_gradients = 0
     """How many gradients explicit steps may cost that lead as far as one implicit step (`gd.flow.explicit_step`)."""
     regularizer: Regularizer | None = None
@@ -158,6 +160,10 @@ class MarginMap(ABC):
     @abstractmethod
     def weights(self, theta: Tensor) -> dict[str, Array]:
         """One row of θ, (P,), back as named parameters."""
+
+    def whole(self, theta: Tensor) -> tuple[MarginMap, Tensor]:
+        """The network's own map and its θ (P,), where this map has coordinates of a flow (`gd.flow.reduced_map`)."""
+        return self, theta
 
     def predictors(self, theta: Tensor) -> Array | None:
         """β of every row of θ, shape (B, *shape); None when the network is not a linear predictor."""

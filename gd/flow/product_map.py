@@ -35,7 +35,7 @@ SMALLEST_WEIGHT = 1e-150
 
 
 class TwoFactors(Local):
-    """A diagonal network of depth 2: rows that ask for it step exactly in the weights (`gd.flow.exponential_step`)."""
+    """A network of depth 2: rows that ask for it step exactly in the weights (`gd.flow.exponential_step`)."""
 
     def __init__(
         self, margins: Tensor, gram: Tensor, pull: Callable[[Tensor], Tensor], rows: Tensor, layers: Tensor
@@ -103,7 +103,7 @@ class ProductMap(CoefficientMap):
             points = self.spectrum(alone) if self.fourier else alone.flatten(1)
             points = self._reals(points[:, : points.shape[1] // outputs])
             self._products = SampleProducts(self._products.F, points, targets)
-        self.can_be_implicit = depth == 2 and not fourier and self.n_constraints <= MANY
+        self.can_be_implicit = self.exact_in_weights = depth == 2 and self.n_constraints <= MANY
 
     def _reals(self, half: Tensor) -> Tensor:
         """Coefficients (N, D) as real coordinates, two of each frequency."""
@@ -202,7 +202,7 @@ class ProductMap(CoefficientMap):
         F = self._products.F
         gram = (F * scaled[:, None, :]) @ F.T
         if self.can_be_implicit:
-            return TwoFactors(margins, gram, pull, self.F, w)
+            return TwoFactors(margins, gram, pull, self.F * self.coefficient, w)
         return Local(margins, gram, pull, theta, self.degree)
 
     def _gram(self, speed: Tensor, squares: Tensor) -> Gram:
