@@ -60,10 +60,7 @@ def exponential_step(
         at_end = _Ended.of(w, g, h)
         mu = np.asarray((F.conj() @ at_end.b).real)
         linearized = loss.linearized(mu[None], p[None], np.array([T]))
-        try:
-            u, _ = newton_step(at_end.columns(F), p[None], np.array([T]), linearized)
-        except np.linalg.LinAlgError:
-            break
+        u, _ = newton_step(at_end.columns(F), p[None], np.array([T]), linearized)
         new = updated_weights(p[None], u)[0]
         moved = h * np.abs((new - p) @ F)
         if not np.isfinite(moved).all():

@@ -159,8 +159,9 @@ def flow_limit(
             called found; 1e-9 unless given. With the squared loss the largest residual, 1e-10 unless given.
         settle: follow the flow on after its limit was found, within `max_steps` and `time_limit`, until its own
             smallest margin changed by no more than this, relatively, each of the last two times that ln‖w‖ grew by a
-            quarter, and its direction turned by no more than this times ln‖w‖. Where units die slowly a limit is known long before; ask
-            for this where `Limit.integrated` is to be compared. Unless given, the flow stops soon after.
+            quarter, and its direction turned by no more than this times ln‖w‖. Where units die slowly a limit is known
+            long before; ask for this where `Limit.integrated` is to be compared. Unless given, the flow stops soon
+            after.
         max_steps: attempted steps per model before giving up; 20,000 unless given (squared loss: 10,000;
             linear networks with up to 1,000 weights, which are integrated on the CPU: 100,000).
         time_limit: seconds after which no step and no search for a limit starts; the limit is then UNFINISHED unless it

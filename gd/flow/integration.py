@@ -187,7 +187,8 @@ class Flow:
         cold = self.lowest_temperature >= T
         # long steps of a row colder than usual would leave p in the rounding of h·g over T
         usual = self.lowest >= LOWEST_TEMPERATURE
-        implicit = cold & usual & self.mapping.can_be_implicit
+        # without a positive margin the flow has no limit to arrive at
+        implicit = cold & usual & self.separated & self.mapping.can_be_implicit
         if implicit.any():
             implicit &= self.residual() < SETTLED
         whole = self.local.solve(h, T, self.weights, self.loss, implicit)
@@ -199,6 +200,9 @@ class Flow:
         error = torch.linalg.vector_norm(unit(once) - unit(twice), dim=1).cpu().numpy()
         move = torch.linalg.vector_norm(twice - self.theta, dim=1).cpu().numpy()
         solved = whole.converged & first.converged & last.converged & np.isfinite(error) & np.isfinite(move)
+        # a map may hold the Jacobian after all, as where gates would change: in all of a step, or in none
+        implicit &= whole.growth != 0
+        solved &= (implicit == (first.growth != 0)) & (implicit == (last.growth != 0))
         largest = np.where(cold, self.mapping.largest_stretch, LARGEST_MOVE)
         with np.errstate(divide="ignore"):
             tolerance = np.where(implicit, LATE_TOLERANCE, 1.0) * self.tolerance

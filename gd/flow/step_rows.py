@@ -62,6 +62,18 @@ def steps_chosen(chosen: NDArray[np.bool_], one: Step, other: Step) -> Step:
     )
 
 
+def joined(steps: Sequence[Step], order: NDArray[np.intp]) -> Step:
+    """The rows of steps that carry something, one step after the other, in this order."""
+    carried = [one for step in steps for one in step.carried or ()]
+    return Step(
+        np.concatenate([step.p for step in steps])[order],
+        torch.cat([step.move for step in steps])[torch.as_tensor(order, device=steps[0].move.device)],
+        np.concatenate([step.growth for step in steps])[order],
+        np.concatenate([step.converged for step in steps])[order],
+        [carried[i] for i in order],
+    )
+
+
 def unit(theta: Tensor) -> Tensor:
     scaled: Tensor = theta / torch.linalg.vector_norm(theta, dim=1, keepdim=True)
     return scaled

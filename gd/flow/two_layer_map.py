@@ -21,7 +21,9 @@ from gd.flow.loss_weights import FlowWeights
 from gd.flow.margin_map import Local, Step
 from gd.flow.module_map import ModuleMap
 from gd.flow.sliding import ON_THE_KINK, SlidingMap
+from gd.flow.step_rows import joined
 from gd.flow.two_layer_tangent import Data, Units, UnitTangent, span
+from gd.flow.unit_step import unit_step
 from gd.flow.unit_walls import UnitWalls
 from gd.piecewise.two_layers import TwoLayers
 from solvers.arrays import Array
@@ -43,11 +45,15 @@ LONGEST_STRETCH = 20.0
 grows with the stretch. (Measured on N = 100 with 200 units: the same limits after two thirds of the steps.)"""
 
 
+SMALLEST_UNIT = 1e-140
+
+
 class TwoLayerMap(SlidingMap):
     """A two-layer (leaky) ReLU network, however it is written."""
 
     settling = SETTLING_IN_A_CELL
     largest_stretch = LONGEST_STRETCH
+    can_be_implicit = exact_in_weights = True
 
     def prepare(self, start: Tensor) -> None:
         net = self.pieces.two_layers(start)
@@ -96,6 +102,16 @@ class TwoLayerMap(SlidingMap):
         H = self.data.n_units
         return squares[:, -H:] - squares[:, :-H].reshape(len(theta), H, -1).sum(2)
 
+    def above_underflow(self, theta: Tensor) -> Tensor:
+        """Units that are all but gone, held where they may come back from, if sooner; see `ProductMap`."""
+        units = self.data.units(theta)
+        size = np.hypot(np.linalg.norm(units.W, axis=2), units.a)
+        tiny = (size < SMALLEST_UNIT) & (size > 0)
+        if not tiny.any():
+            return theta
+        larger = np.where(tiny, SMALLEST_UNIT / np.where(tiny, size, 1.0), 1.0) - 1.0
+        return theta + self.data.theta(Units(units.W * larger[:, :, None], units.a * larger), theta)
+
     def at(self, theta: Tensor, carried: Sequence[Gates] | None = None) -> Local:
         units = self.data.units(theta)
         z = units.W @ self.data.X.T
@@ -133,9 +149,40 @@ class TwoLayerLocal(Local):
         return torch.from_numpy(kappa[self._tangent.sliding[0].T]).to(self._theta)
 
     def solve(self, h: Array, T: Array, guess: Array, loss: FlowWeights, implicit: NDArray[np.bool_]) -> Step:
-        del implicit
-        mapping, tangent, rows = self._mapping, self._tangent, np.arange(len(h))
-        stretch = h * mapping.degree * (guess * tangent.margins).sum(1) / (self._theta**2).sum(1).cpu().numpy()
+        exact = [self._exactly(b, h, T, guess, loss) if implicit[b] else None for b in range(len(h))]
+        left = np.array([one is None for one in exact])
+        if left.all():
+            return self._linearly(self._tangent, self._theta, h, T, guess, loss)
+        steps, order = [one for one in exact if one is not None], np.argsort(left, kind="stable")
+        if left.any():
+            rest = self._tangent.restricted(left), self._theta[torch.as_tensor(left, device=self._theta.device)]
+            steps.append(self._linearly(*rest, h[left], T[left], guess[left], loss))
+        return joined(steps, np.argsort(order))
+
+    def _exactly(self, b: int, h: Array, T: Array, p: Array, loss: FlowWeights) -> Step | None:
+        """A step of row b that is exact in the weights; None where that is not solved, or gates would change."""
+        row = np.arange(len(h)) == b
+        tangent, data, theta = self._tangent.restricted(row), self._mapping.data, self._theta[b : b + 1]
+        found = unit_step(tangent, float(h[b]), float(T[b]), p[b], loss)
+        if found is None:
+            return None
+        weights, ended = found[0][None], found[1]
+        crossed = tangent.at.W + tangent.pull(h[row, None] * weights).W
+        none = np.zeros((1, tangent.z[0].size), dtype=bool)
+        if corrected(tangent.trial(weights, h[row], ended.W[None], crossed, none), 0) is not None:
+            return None
+        unmoved = theta - data.theta(data.units(theta), theta)  # across the data's span
+        there = data.theta(Units(ended.W[None], ended.a[None]), theta)
+        move = there + np.exp(-ended.growth) * unmoved - theta
+        gates = self._gates(tangent.sliding, tangent.on)
+        return Step(weights, move, np.array([ended.growth]), np.ones(1, dtype=bool), gates)
+
+    def _linearly(
+        self, tangent: UnitTangent, theta: Tensor, h: Array, T: Array, guess: Array, loss: FlowWeights
+    ) -> Step:
+        """A step of these rows with the Jacobian held."""
+        mapping, rows = self._mapping, np.arange(len(h))
+        stretch = h * mapping.degree * (guess * tangent.margins).sum(1) / (theta**2).sum(1).cpu().numpy()
         stretch = np.clip(stretch, 0.0, mapping.largest_stretch)
         p, sliding, on = guess.copy(), tangent.sliding.copy(), tangent.on.copy()
         move = Units(np.empty_like(tangent.at.W), np.empty_like(tangent.at.a))
@@ -162,9 +209,12 @@ class TwoLayerLocal(Local):
             tangent = tangent.restricted(going)
             if change is not None:
                 tangent = tangent.changed(mapping.known, change.sliding[going], change.on[going])
-        states = (torch.from_numpy(part.swapaxes(1, 2).reshape(len(h), -1)) for part in (sliding, on))
-        gates = [Gates(*(part.to(self._theta.device) for part in pair)) for pair in zip(*states, strict=True)]
-        return Step(p, mapping.data.theta(move, self._theta), np.zeros_like(h), converged, gates)
+        return Step(p, mapping.data.theta(move, theta), np.zeros_like(h), converged, self._gates(sliding, on))
+
+    def _gates(self, sliding: Mask, on: Mask) -> list[Gates]:
+        """Of states (B, H, N), kinks point by point."""
+        states = (torch.from_numpy(part.swapaxes(1, 2).reshape(len(part), -1)) for part in (sliding, on))
+        return [Gates(*(part.to(self._theta.device) for part in pair)) for pair in zip(*states, strict=True)]
 
     def _weights(
         self, tangent: UnitTangent, h: Array, T: Array, stretch: Array, guess: Array, loss: FlowWeights, exact: Mask

@@ -159,6 +159,11 @@ class UnitTangent:
             return self.whole_gram
         return np.where(pinned[:, :, None] | pinned[:, None, :], 0.0, self.whole_gram)
 
+    @property
+    def slopes(self) -> Array:
+        """y_n s_jn (B, H, N)."""
+        return _slopes(self.data, self.sliding, self.on)
+
     def pull(self, p: Array) -> Units:
         """Jᵀp without walls, for p (B, N)."""
         return Units((self.A * p[:, None, :]) @ self.data.X, (self.F @ p[:, :, None])[:, :, 0])
@@ -232,8 +237,13 @@ class UnitTangent:
 
 def _gradients(data: Data, at: Units, z: Array, sliding: Mask, on: Mask) -> tuple[Array, Array]:
     """A and F (B, H, N)."""
-    slopes = np.where(on & ~sliding, data.above, data.below) * data.y
+    slopes = _slopes(data, sliding, on)
     return slopes * at.a[:, :, None], slopes * z
+
+
+def _slopes(data: Data, sliding: Mask, on: Mask) -> Array:
+    """y_n s_jn (B, H, N)."""
+    return np.where(on & ~sliding, data.above, data.below) * data.y
 
 
 def _by_unit(x: NDArray[Any]) -> NDArray[Any]:
