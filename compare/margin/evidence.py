@@ -30,6 +30,7 @@ from compare.measures import angle
 from compare.reports.report import Check
 from compare.reports.verdict import Evidence
 from gd.data import check_data
+from gd.flow.kink_residual import subgradient_residual
 from gd.flow.limit import Limit
 from gd.losses import find_loss
 from solvers.arrays import Array
@@ -149,13 +150,14 @@ def one_size(limit: Limit, regularizer: Regularizer) -> bool:
 def of_kkt(limit: Limit, model: nn.Module, X: ArrayLike, y: ArrayLike) -> Evidence:
     """How far the direction is from a KKT point of min ‖w‖ s.t. y_n f(x_n; w) ≥ 1, for the module f itself.
 
-    The sine of the angle between w and Σ p_n ∇_w y_n f(x_n; w), by the forward pass and automatic differentiation; for
-    a network that slides along kinks, where ∇f is not defined, by the flow's own subgradients.
+    The sine of the angle between w and Σ p_n ∇_w y_n f(x_n; w), by the forward pass and automatic differentiation. For
+    a flow that slides along kinks, where ∇f is not defined, the least over the subgradients of f there
+    (`gd.flow.kink_residual`). Of the flow, w and p are taken, and not what it took for their subgradients.
     """
     at, own = place_before(limit), limit.integrated.residual
     if at is None or grows(limit):
         return Evidence(own, math.inf)
-    figure = own if limit.stats["kinks"] else force_residual(limit, model, X, y)
+    figure = force_residual(limit, model, X, y)
     # the flow's own residual is the rate at which it still turns: what is of its order is no rest elsewhere
     moving = figure > RESOLUTION and figure <= LEFT * own
     return Evidence(figure, math.inf if moving else LEFT * abs(own - float(limit.path.residual[at])))
@@ -188,11 +190,13 @@ def force_residual(limit: Limit, model: nn.Module, X: ArrayLike, y: ArrayLike) -
     `model` has parameters of the shapes, in the order, of the network that was trained.
     """
     other = copy.deepcopy(model).to("cpu", torch.float64)
+    inputs, targets = check_data(other, X, y, find_loss("exponential"))
+    if limit.stats["kinks"]:
+        return subgradient_residual(other, limit.integrated.weights, inputs, targets, limit.integrated.dual.ravel())
     trained = [parameter for parameter in other.parameters() if parameter.requires_grad]
     with torch.no_grad():
         for parameter, weights in zip(trained, limit.integrated.weights.values(), strict=True):
             parameter.copy_(torch.as_tensor(weights))
-    inputs, targets = check_data(other, X, y, find_loss("exponential"))
     margins = targets.margins(other(inputs).reshape(targets.output_shape))
     weighted = (torch.as_tensor(limit.integrated.dual) * margins).sum()
     force = np.concatenate([g.numpy().ravel() for g in torch.autograd.grad(weighted, trained)])

@@ -17,7 +17,7 @@ from compare.mutants.decay_mutants import decay_trial
 from compare.mutants.function_mutants import diabetes, filter_trial, scan_line, spline_trial
 from compare.mutants.generator_mutants import TRIALS as GENERATOR_TRIALS
 from compare.mutants.margin_mutants import WRONG, WRONG_OF_CLASSES, margin_trial
-from compare.mutants.network_mutants import channel_trial, outputs_trial, padding_trial
+from compare.mutants.network_mutants import channel_trial, outputs_trial, padding_trial, relu_kkt_trial
 from compare.mutants.optimizer_mutants import optimizer_trial
 from compare.mutants.path_mutants import path_trial
 from compare.mutants.regression_mutants import TRIALS
@@ -45,6 +45,8 @@ REGRESSION = "sparse:10,20,2,0"
 WIDTH, NETWORKS = 1280, 24
 PLANES = ("random:6,2,6", "synthetic:10,2,4")
 """Points of two-layer ReLU networks, of a rank at which the optimum is enumerated."""
+RELU_POINTS = "random:20,10,0"
+"""Of a wide one, whose limit is held to the KKT conditions of other networks."""
 CHANNELS, GENERATORS = 4096, (0, 1, 2, 3)
 
 Part = tuple[str, Callable[[], Trial]]
@@ -137,9 +139,11 @@ def _wide(_: MutantComparison, __: list[Dataset]) -> Iterator[Part]:
     yield "training", partial(training_trial, BUILTIN, "uniform:1,2")
 
 
-def _relu(_: MutantComparison, __: list[Dataset]) -> Iterator[Part]:
+def _relu(asked: MutantComparison, __: list[Dataset]) -> Iterator[Part]:
     for plane in map(load, PLANES):
         yield plane.name, partial(relu_trial, plane.name, plane.X, plane.y)
+    points = load(RELU_POINTS)
+    yield points.name, partial(relu_kkt_trial, points.name, points.X, points.y, 50, asked.seed)
 
 
 def _regression(asked: MutantComparison, _: list[Dataset]) -> Iterator[Part]:

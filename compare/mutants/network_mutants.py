@@ -13,6 +13,7 @@ from compare.channels.channel_limits import ChannelLimit, checks, measure
 from compare.data.dataset import Dataset
 from compare.experiments.channels import ChannelComparison
 from compare.margin.evidence import RESOLUTION, of_kkt
+from compare.margin.flow_and_solution import ARRIVED
 from compare.margin.output_limits import KKT
 from compare.mutants.trial import Mutant, Trial
 from compare.reports.report import Check
@@ -57,6 +58,17 @@ class Seen(nn.Module):
         return found
 
 
+class Pointwise(nn.Module):
+    """A function as an activation."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
 class Activated(nn.Module):
     """The weights of a fully connected network of depth 2 with an activation in between: W₂ σ(W₁x)."""
 
@@ -93,9 +105,37 @@ def outputs_trial(name: str, X: Array, labels: Array, seed: int, init: float) ->
     return kkt_trial("several outputs, L=2", name, network, X, labels, wrong)
 
 
-def kkt_trial(row: str, data: str, network: nn.Module, X: Array, y: Array, wrong: dict[str, nn.Module]) -> Trial:
+def relu_kkt_trial(name: str, X: Array, y: Array, width: int, seed: int) -> Trial:
+    """A two-layer ReLU network of torch's default initialization, whose units die slowly: other activations."""
+    torch.manual_seed(seed)
+    before, after = (nn.Linear(a, b, bias=False).double() for a, b in ((X.shape[1], width), (width, 1)))
+
+    def network(activation: nn.Module) -> nn.Module:
+        return nn.Sequential(before, activation, after, nn.Flatten(0))
+
+    own = network(nn.ReLU())
+    wrong = {
+        "a leaky ReLU, s = 0.001": network(nn.LeakyReLU(1e-3)),
+        "a leaky ReLU, s = 0.1": network(nn.LeakyReLU(0.1)),
+        "absolute values": network(Pointwise(torch.abs)),
+        "squared ReLUs": network(Pointwise(lambda x: torch.relu(x).square())),
+        "no activation": network(nn.Identity()),
+        "inputs reversed": Seen(own, lambda x: x.flip(-1)),
+    }
+    return kkt_trial(f"two-layer ReLU, width {width}, KKT point", name, own, X, y, wrong, settle=ARRIVED)
+
+
+def kkt_trial(
+    row: str,
+    data: str,
+    network: nn.Module,
+    X: Array,
+    y: Array,
+    wrong: dict[str, nn.Module],
+    settle: float | None = None,
+) -> Trial:
     """The flow of one network, its direction held to the KKT conditions of that network's problem and of others'."""
-    limit = flow_limit(network, X, y)
+    limit = flow_limit(network, X, y, settle=settle)
     right = Mutant("its own problem", kkt_check(f"{row}: a KKT point of its own problem", limit, network, X, y))
     mutants = []
     for claim, other in wrong.items():

@@ -53,6 +53,13 @@ class Rows:
         parts = [(b.left @ b.left.T) * (b.right @ b.right.T) if isinstance(b, Outer) else b @ b.T for b in self.blocks]
         return torch.stack(parts).sum(0)
 
+    def squares(self) -> Tensor:
+        """The squared length of each row, (R,)."""
+        parts = [
+            (b.left**2).sum(1) * (b.right**2).sum(1) if isinstance(b, Outer) else (b**2).sum(1) for b in self.blocks
+        ]
+        return torch.stack(parts).sum(0)
+
     def cross(self, other: Rows) -> Tensor:
         """Scalar products with the rows of another list, (R, R')."""
         pairs = zip(self.blocks, other.blocks, strict=True)

@@ -19,13 +19,18 @@ from compare.mutants.decay_mutants import decay_trial
 from compare.mutants.function_mutants import diabetes, filter_trial, spline_trial
 from compare.mutants.generator_mutants import TRIALS
 from compare.mutants.margin_mutants import WRONG, Flattened, Hartley, hartley, margin_trial
-from compare.mutants.network_mutants import channel_trial, outputs_trial, padding_trial
+from compare.mutants.network_mutants import channel_trial, outputs_trial, padding_trial, relu_kkt_trial
 from compare.mutants.trial import Mutant
 from compare.mutants.wide_mutants import printed_start_trial
 from compare.reports.report import Check, Evidence
 from compare.reports.verdict import Verdict
 from compare.spline.spline_cases import BUILTIN
 from solvers.max_margin import max_margin
+
+
+def random_labels(N, D, seed):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((N, D)), rng.choice([-1.0, 1.0], N)
 
 
 def caught(trial):
@@ -70,6 +75,7 @@ def test_wrong_filters_and_wrong_splines_are_refuted():
 @pytest.mark.parametrize(
     ("trial", "wrong"),
     [
+        pytest.param(lambda: relu_kkt_trial("synthetic", *random_labels(10, 5, 3), 20, 3), 6, id="two-layer ReLU"),
         pytest.param(lambda: decay_trial(load("synthetic:4,6,0"), 0), 7, id="decay"),
         pytest.param(lambda: pooling_trial(gaussian_signals(6, 8, 0), 0), 8, id="pooling"),
         pytest.param(lambda: minima_trial(gaussian_signals(6, 8, 0), 0), 1, id="local minima"),
