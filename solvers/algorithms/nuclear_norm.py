@@ -139,6 +139,8 @@ def _step(
     length = min(1.0, 0.98 * min(in_cone(X, dX), in_cone(F, dF), in_ray(s, ds), in_ray(alpha, d_alpha)))
     while np.linalg.norm(Z + length * dZ, 2) >= 1.0:  # F is quadratic in the step
         length *= 0.9
+        if length < 1e-8:
+            raise LinAlgError("no step leads on")
     return symmetric(X + length * dX), beta + length * d_beta, s + length * ds, alpha + length * d_alpha
 
 

@@ -188,6 +188,18 @@ def test_nuclear_norm_by_the_central_path(shape: tuple[int, int, int], spread: i
         assert solution.objective == pytest.approx(max_margin(X, Y, Schatten(1), method="conic").objective, rel=1e-6)
 
 
+@pytest.mark.timeout(60)
+def test_the_nuclear_norm_ends_where_rounding_leaves_no_step() -> None:
+    """At a gap of 1e-15 ‖Z‖₂ is 1 to rounding, and no step is short enough to keep it below."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((6, 4))
+        Y = np.where(X @ rng.standard_normal((4, 3)) >= 0, 1.0, -1.0)
+        solution = max_margin(X, Y, Schatten(1), tol=1e-15)
+        bound = solution.dual.sum() / np.linalg.norm((Y * solution.dual).T @ X, 2)
+        assert np.linalg.norm(solution.beta, "nuc") / (Y * (X @ solution.beta.T)).min() <= bound * (1 + 1e-13)
+
+
 @pytest.mark.parametrize("regularizer", [L2(), Bridge(1), FourierBridge(1), ConvKernel(2), ConvKernel(16)], ids=str)
 @pytest.mark.parametrize("distance", [1e-7, 1e-8, 3e-9])
 def test_below_1e_6_an_answer_with_its_true_gap(regularizer: Regularizer, distance: float) -> None:
