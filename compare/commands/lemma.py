@@ -99,14 +99,17 @@ def read_kernel(text: str, exact: bool) -> list[Any]:
     """A vector or a matrix from numbers, or from a file.
 
     Raises:
-        ValueError: when an entry is no finite number, or there is none.
+        ValueError: when an entry of a text is no finite number, or there is none.
     """
     is_file = os.path.isfile(text)
     if is_file and text.endswith(".npy"):
         import numpy as np
 
-        loaded: list[Any] = np.load(text, allow_pickle=False).tolist()
-        return loaded
+        loaded = np.load(text, allow_pickle=False)
+        if not (loaded.ndim and loaded.size):
+            raise ValueError(f"the kernel {text!r} must be a vector or a matrix; the array has shape {loaded.shape}")
+        entries: list[Any] = loaded.tolist()
+        return entries
     lines = Path(text).read_text(encoding="utf-8").splitlines() if is_file else text.split(";")
     words = [line.replace(",", " ").split() for line in lines if line.strip()]
     if not words:

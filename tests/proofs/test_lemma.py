@@ -340,6 +340,16 @@ def test_command_refuses_in_one_line(arguments, words: str) -> None:
     assert words in result.output
 
 
+@pytest.mark.parametrize("shape", [(), (0,), (0, 3), (2, 0)])
+def test_command_refuses_an_array_without_a_vector(shape, tmp_path) -> None:
+    place = tmp_path / "kernels.npy"
+    np.save(place, np.ones(shape))
+    for arguments in (("--kernels", str(place)), ("--a", str(place), "--b", "1,2")):
+        result = run(*arguments)
+        assert result.exit_code == 2
+        assert f"the array has shape {shape}" in result.output
+
+
 @pytest.mark.parametrize(
     "verdict",
     [
