@@ -189,10 +189,10 @@ def fitting(section: Section, columns: Sequence[Column], needs: Mapping[str, int
     """The columns in groups that fit a width, in order, each but the first behind those that name a row."""
     repeated = telling([column for column in naming(section) if column in columns], section)
     groups, room = [list[Column]()], width
-    for column in columns:
+    for i, column in enumerate(columns):
         if needs[column.key] > room and any(one not in repeated for one in groups[-1]):
-            groups.append(list(repeated))
-            room = width - sum(needs[name.key] for name in repeated)
+            groups.append([name for name in repeated if name in columns[:i]])
+            room = width - sum(needs[name.key] for name in groups[-1])
         groups[-1].append(column)
         room -= needs[column.key]
     return groups

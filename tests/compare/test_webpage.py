@@ -19,6 +19,7 @@ from compare.reports.drawing import label_logs, literal, svg
 from compare.reports.formulas import formula
 from compare.reports.provenance import Provenance
 from compare.reports.report import Check, Column, Evidence, Figure, Report, Section, Verdict
+from compare.reports.terminal import split
 from compare.reports.webpage import heading, is_numeric, parts, typeset
 from compare.reports.wording import cell, header
 
@@ -335,6 +336,14 @@ def test_no_table_is_wider_than_its_box_in_a_window_of_1280_pixels(columns):
     assert list(dict.fromkeys(column for table in tables for column in table)) == list(columns)
     told = [{tuple(row[c.key] for c in table[:2]) for row in rows} for table in tables]  # each says which row is which
     assert "seed" not in rows[0] or all(len(found) == len(rows) for found in told[1:])
+
+
+def test_a_column_that_names_rows_stands_once_in_every_table():
+    """Here it is the first that does not fit, behind one that no other table needs."""
+    columns = [Column(name, name) for name in ("seed", "data", "network", "angle", "gap")]
+    rows = [dict(zip((c.key for c in columns), (i % 2, "x" * 20, f"L={i}", 0.5, 0.25), strict=True)) for i in range(4)]
+    tables = [[c.key for c in table] for table in split(Section("s", "", columns, rows), 25)]
+    assert tables == [["seed", "data"], ["seed", "network", "angle"], ["seed", "network", "gap"]]
 
 
 def test_columns_of_predictions_that_say_nothing_are_left_out():
