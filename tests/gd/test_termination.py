@@ -250,6 +250,21 @@ def test_growth_of_units_that_are_alike(dense: int, monkeypatch: pytest.MonkeyPa
     assert abs(flow_limit(relu(4, 40, 2), X, y, settle=1e-7).integrated.growth) < 1e-5
 
 
+@pytest.mark.parametrize("seed", [1, 4, 6])
+def test_growth_by_products_where_many_units_have_one_pattern(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """H has few eigenvalues then: what is left of a product is soon rounding, and lies in any direction."""
+    X, y = np.random.default_rng(seed).standard_normal((6, 4)), np.array([1.0, -1.0, 1.0, 1.0, -1.0, 1.0])
+    torch.manual_seed(seed)
+    network = nn.Sequential(nn.Linear(4, 9, bias=False), nn.ReLU(), nn.Linear(9, 1, bias=False)).double()
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight *= 2.0
+    whole = flow_limit(network, X, y, loss="logistic", max_steps=110).integrated.growth
+    monkeypatch.setattr("gd.flow.growth.DENSE", 0)
+    found = flow_limit(network, X, y, loss="logistic", max_steps=110).integrated.growth
+    assert found == pytest.approx(whole, rel=1e-6, abs=1e-7)
+
+
 def test_the_first_call_does_not_load_the_compiler() -> None:
     # torch._dynamo takes a second to import; `torch.func.grad` and `vjp` load it, `torch.autograd` does not
     # sympy takes half a second; `torch.autograd.grad` of vectors loads it, of a scalar it does not
