@@ -28,6 +28,7 @@ from scipy.linalg import lapack
 from solvers.arrays import Array
 
 COLLAPSED = 1e-12  # of the largest singular value
+GRADED_ON_BOTH_SIDES = 2  # LAPACK's joba "F"; by default singular values below ε of the largest may be set to zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,7 @@ class RankPoint:
         left, middle, right = self._factors(step)
         r = self.rank
         (U, RU), (V, RV) = (np.linalg.qr(side, mode="complete") for side in (left, right))
-        values, turn, back, scales, *_ = lapack.dgejsv(RU[:r] @ middle @ RV[:r].T)
+        values, turn, back, scales, *_ = lapack.dgejsv(RU[:r] @ middle @ RV[:r].T, joba=GRADED_ON_BOTH_SIDES)
         return RankPoint(
             np.hstack([U[:, :r] @ turn, U[:, r:]]),
             values * (scales[0] / scales[1]),
