@@ -83,7 +83,7 @@ def test_scaling_the_data_scales_the_value_inversely():
     X, y = data(5, 8, (12,))
     value = max_margin(X, y, ConvKernel(3)).objective
     for scale in (1e-6, 1e6):
-        assert max_margin(scale * X, y, ConvKernel(3)).objective == pytest.approx(value / scale, rel=3e-9)
+        assert max_margin(scale * X, y, ConvKernel(3)).objective == pytest.approx(value / scale, rel=3e-9, abs=0.0)
     assert max_margin(X, -y, ConvKernel(3)).objective == pytest.approx(value, rel=3e-9)
     assert max_margin(np.roll(X, 5, axis=1), y, ConvKernel(3)).objective == pytest.approx(value, rel=3e-9)
 

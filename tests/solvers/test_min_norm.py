@@ -107,8 +107,8 @@ def test_scaling(scale):
     X, y = data(4, 9)
     for regularizer in (L2(), Bridge(1), FourierBridge(1)):
         once = min_norm(X, y, regularizer)
-        assert min_norm(X, scale * y, regularizer).objective == pytest.approx(scale * once.objective, rel=1e-9)
-        assert min_norm(scale * X, y, regularizer).objective == pytest.approx(once.objective / scale, rel=1e-9)
+        assert min_norm(X, scale * y, regularizer).objective == pytest.approx(scale * once.objective, rel=1e-9, abs=0.0)
+        assert min_norm(scale * X, y, regularizer).objective == pytest.approx(once.objective / scale, rel=1e-9, abs=0.0)
     rows = np.array([1e-8, 1.0, 1e8, 1e3])  # rows and targets together: the same problem
     unscaled = min_norm(rows[:, None] * X, rows * y, HyperbolicEntropy(0.01))
     np.testing.assert_allclose(unscaled.beta, min_norm(X, y, HyperbolicEntropy(0.01)).beta, rtol=1e-9, atol=1e-12)

@@ -146,7 +146,7 @@ def test_scale_and_data_without_a_margin() -> None:
     for p in (1.2, 4.0, np.inf):
         value = max_margin(X, y, Bridge(p)).objective
         for factor in (1e-30, 1e30):
-            assert max_margin(factor * X, y, Bridge(p)).objective == pytest.approx(value / factor, rel=1e-9)
+            assert max_margin(factor * X, y, Bridge(p)).objective == pytest.approx(value / factor, rel=1e-9, abs=0.0)
         with pytest.raises(NotSeparableError):
             max_margin([[1.0, 0.0], [-1.0, 0.0]], [1, 1], Bridge(p))
 

@@ -171,7 +171,7 @@ def test_scaling_and_rotating_the_points(factor: float) -> None:
     X, y = random_data(8, 3, 2)
     rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((7, 3)))[0]
     value = relu_max_margin(X, y).value
-    assert relu_max_margin(factor * X @ rotation.T, y).value == pytest.approx(value / factor, rel=1e-9)
+    assert relu_max_margin(factor * X @ rotation.T, y).value == pytest.approx(value / factor, rel=1e-9, abs=0.0)
     assert relu_max_margin(X, -y).value == pytest.approx(value, rel=1e-9)
 
 
