@@ -73,7 +73,7 @@ def _states_of_step(
 ) -> tuple[Mask, Mask, Array] | None:
     """The same with all samples, and what moves the weights: p, then −u."""
     N, K = m.size, z.size
-    scale = np.maximum(np.abs(bends[:, :N]).max(axis=1), 1e-300)  # u in units of it
+    scale = _passed_on(np.abs(bends[:, :N]).max(axis=1), np.abs(bends[:, N:]))  # u in units of it
     sign, z = np.concatenate([np.ones(N), -scale]), scale * z
     bends = bends / scale[:, None] * np.concatenate([np.ones(N), scale])
     unit = float(np.abs(m).max() + h * np.abs(np.diagonal(gram)[:N]).max())
@@ -108,10 +108,18 @@ def _states_of_step(
         x, w, y, eta, nu = x + length * dx, w + length * dw, y + length * dy, eta + length * deta, nu + length * dnu
     else:
         return None
-    # of each z, and of what the step does to it: it may begin at 0, and slide on
-    size = np.maximum(np.maximum(np.abs(z) / unit, np.abs(H[N:]) @ x), 1e-300)
+    # of each z, and of what the step or a kink before it does to it: it may begin at 0, and slide on
+    size = _passed_on(np.maximum(np.abs(z) / unit, np.abs(H[N:]) @ x), np.abs(bends[:, N:]).T)
     sliding, on = _states(x[N:], w, y[N:] / size, eta / size, (c + H @ x)[N:] < 0)
     return sliding, on, sign * x
+
+
+def _passed_on(own: Array, links: Array) -> Array:
+    """Sizes (K,): a kink's own, or the largest that comes to k from l, `links[k, l]` times that of l."""
+    size = own
+    while ((larger := np.maximum(own, (links * size).max(axis=1))) != size).any():
+        size = larger  # links lead from layer to layer, so that this ends
+    return np.where(size > 0, size, 1.0)
 
 
 def _states(u: Array, w: Array, y: Array, eta: Array, after: Mask) -> tuple[Mask, Mask]:

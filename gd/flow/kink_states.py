@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gd.flow.kink_tangent import Metric, Tangent
+from gd.flow.kink_tangent import Tangent
 from gd.piecewise.module import PiecewiseMargins
 from solvers.arrays import Array
 
@@ -183,12 +183,12 @@ def _through(
     """See `Trial.through`."""
     gates, C = tangent.gates, tangent.C
     to_off, opening = torch.zeros_like(gates.sliding), torch.zeros_like(gates.sliding)
-    plain, numbers = Tangent.of(gates, tangent.local, Metric()), torch.nonzero(held)[:, 0]
+    numbers = torch.nonzero(held)[:, 0]
     behind = pieces.derivatives(theta, gates.open, numbers).rows.dense[C:]
-    along = torch.stack([plain.local.rows.dot(gradient)[C:] for gradient in behind])
-    a = plain.across.solve(along.T).T
+    along = torch.stack([tangent.local.rows.dot(gradient)[C:] for gradient in behind])
+    a = tangent.across.solve(along.T).T
     none = torch.zeros(C).to(a)
-    spanned = torch.stack([plain.local.rows.combine(torch.cat([none, row])) for row in a])
+    spanned = torch.stack([tangent.local.rows.combine(torch.cat([none, row])) for row in a])
     held_here = (behind - spanned).norm(dim=1) <= 1e-6 * behind.norm(dim=1)
     a = torch.where(held_here[:, None], a.clamp(max=0.0), 0.0)
     crossed = q - bound[numbers] @ a < -1e-9 * q.abs().max()

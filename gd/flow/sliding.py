@@ -34,13 +34,12 @@ from gd.flow.gate_polish import polish_gates
 from gd.flow.implicit_weights import forceful, holding_weights, implicit_weights, squares_of
 from gd.flow.kink_program import states_of_step
 from gd.flow.kink_states import ROUNDS, States, Trial, corrected, module_trial
-from gd.flow.kink_tangent import Gates, Metric, Tangent
+from gd.flow.kink_tangent import Gates, Tangent
 from gd.flow.kkt import ACTIVE, StationaryPoint
 from gd.flow.loss_weights import FlowWeights
-from gd.flow.margin_map import LARGEST_STRETCH, Local, Step
+from gd.flow.margin_map import Local, Step
 from gd.flow.module_map import ModuleMap
-from gd.flow.row_space import LARGEST_DENSE
-from gd.flow.weight_polish import HeldProblem, hessian
+from gd.flow.weight_polish import HeldProblem
 from gd.piecewise.rows import Rows
 from solvers.arrays import Array
 
@@ -58,7 +57,6 @@ class SlidingMap(ModuleMap):
 
     def prepare(self, start: Tensor) -> None:
         self.kinks_one_by_one = 0 if self.pieces.stacked else self.pieces.n_kinks
-        self.can_be_implicit = start.numel() <= LARGEST_DENSE
         self.explicit_gradients = min(self.pieces.n_kinks, GRADIENTS)
 
     def held_problem(self, theta: Tensor, carried: Gates | None, active: NDArray[np.bool_]) -> HeldProblem:
@@ -97,29 +95,15 @@ class SlidingMap(ModuleMap):
         z = self.pieces.plain(theta)[1]
         return Gates(torch.zeros_like(z, dtype=torch.bool), z > 0)
 
-    def tangent(self, theta: Tensor, gates: Gates, metric: Metric) -> Tangent:
+    def tangent(self, theta: Tensor, gates: Gates) -> Tangent:
         """Everything a step from θ needs for these gates."""
-        return Tangent.of(gates, self.pieces.derivatives(theta, gates.open, gates.kinks), metric)
-
-    def metric(self, theta: Tensor, tangent: Tangent, p: Tensor, h: float) -> Metric:
-        """M for a step of length h with weights near p."""
-        growth = h * self.degree * float(p @ tangent.local.margins)
-        q = tangent.along_kinks(p[:, None])[:, 0]
-        kinks, opened = tangent.gates.kinks, tangent.gates.open
-
-        def force(t: Tensor) -> Tensor:
-            m, z = self.pieces.gated(t, opened)
-            return p @ m - q @ z[kinks]
-
-        A = hessian(force, theta)
-        M = (1.0 + growth) * torch.eye(theta.numel(), dtype=theta.dtype, device=theta.device) - h * A
-        return Metric((M + M.T) / 2, -growth * theta, growth, torch.nonzero(p > ACTIVE * p.max())[:, 0])
+        return Tangent.of(gates, self.pieces.derivatives(theta, gates.open, gates.kinks))
 
     def at(self, theta: Tensor, carried: Sequence[Gates] | None = None) -> Local:
         rows = []
         for b, row in enumerate(theta):
             gates = self.begin_gates(row) if carried is None else self.refreshed(row, carried[b])
-            rows.append(self.tangent(row, gates, Metric()))
+            rows.append(self.tangent(row, gates))
         return SlidingLocal(self, theta, rows)
 
     def refreshed(self, theta: Tensor, gates: Gates) -> Gates:
@@ -151,31 +135,22 @@ class SlidingLocal(Local):
         return self.rows[0].along_kinks(p[:, None])[:, 0]
 
     def solve(self, h: Array, T: Array, guess: Array, loss: FlowWeights, implicit: NDArray[np.bool_]) -> Step:
-        solved = [
-            self._solve_row(b, float(h[b]), T[b : b + 1], guess[b : b + 1], loss, bool(implicit[b]))
-            for b in range(len(self.rows))
-        ]
-        p, moves, growth, converged, gates = zip(*solved, strict=True)
-        return Step(np.concatenate(p), torch.stack(moves), np.array(growth), np.array(converged), list(gates))
+        del implicit
+        solved = [self._solve_row(b, float(h[b]), T[b : b + 1], guess[b : b + 1], loss) for b in range(len(self.rows))]
+        p, moves, converged, gates = zip(*solved, strict=True)
+        return Step(np.concatenate(p), torch.stack(moves), np.zeros_like(h), np.array(converged), list(gates))
 
-    def _solve_row(
-        self, b: int, h: float, T: Array, p: Array, loss: FlowWeights, implicit: bool
-    ) -> tuple[Array, Tensor, float, bool, Gates]:
+    def _solve_row(self, b: int, h: float, T: Array, p: Array, loss: FlowWeights) -> tuple[Array, Tensor, bool, Gates]:
         mapping, theta, tangent = self._mapping, self._theta[b], self.rows[b]
-        metric = Metric()
-        if implicit:
-            metric = mapping.metric(theta, tangent, torch.as_tensor(p[0], device=theta.device), h)
-            tangent = Tangent.of(tangent.gates, tangent.local, metric)
-        stretch = 0.0 if implicit else h * mapping.degree * float(p[0] @ tangent.local.margins.cpu().numpy())
-        a = float(np.clip(stretch / float(theta @ theta), 0.0, LARGEST_STRETCH))
+        stretch = h * mapping.degree * float(p[0] @ tangent.local.margins.cpu().numpy())
+        a = float(np.clip(stretch / float(theta @ theta), 0.0, mapping.largest_stretch))
         move, tried = torch.zeros_like(theta), np.zeros(tangent.gates.on.numel(), dtype=bool)
-        by_program, u = not implicit, None
+        by_program, u = True, None
         for attempt in range(ROUNDS):
             p, holding, kappa, ok = self._weights(tangent, theta, h, a, T, p, loss)
             if not ok:
-                return p, move, metric.growth, False, tangent.gates
-            move = tangent.combine(torch.cat([h * torch.as_tensor(p[0]).to(theta), -kappa]))
-            kappa = tangent.holding(kappa, move)
+                return p, move, False, tangent.gates
+            move = tangent.local.rows.combine(torch.cat([h * torch.as_tensor(p[0]).to(theta), -kappa]))
             trial = module_trial(mapping.pieces, tangent, torch.cat([holding, kappa / h]), theta, move, a, tried)
             if u is not None:  # where kinks depend on each other, some multipliers are admissible, and others are not
                 q = np.where(trial.states.sliding, np.clip(u, 0.0, trial.bound), 0.0)
@@ -197,8 +172,8 @@ class SlidingLocal(Local):
                     change, u = found
             tried = change.tried
             gates = Gates(*(torch.as_tensor(part, device=theta.device) for part in (change.sliding, change.on)))
-            tangent = mapping.tangent(theta, gates, metric)
-        return p, move, metric.growth, True, tangent.gates
+            tangent = mapping.tangent(theta, gates)
+        return p, move, True, tangent.gates
 
     def _by_program(
         self, trial: Trial, change: States, theta: Tensor, h: float, a: float, T: Array, p: Array
@@ -229,12 +204,9 @@ class SlidingLocal(Local):
     ) -> tuple[Array, Tensor, Tensor, bool]:
         """p of the step with these gates (1, N), the weights that hold kinks, κ, and whether p was found."""
         rows, C, others = tangent.local.rows, tangent.C, self._mapping.degree - 1.0
-        if not tangent.solvable:
-            return p, torch.zeros(C).to(theta), torch.zeros(len(rows) - C).to(theta), False
-        drift = tangent.drift()
-        z_K = (1.0 + a) * tangent.local.z[tangent.gates.kinks] + drift[C:] - a * rows.dot(theta)[C:]
+        z_K = (1.0 + a) * tangent.local.z[tangent.gates.kinks] - a * rows.dot(theta)[C:]
         back = tangent.across.solve(z_K[:, None])[:, 0]
-        along = (1.0 - others * a) * tangent.local.margins + drift[:C] - tangent.cross.T @ back
+        along = (1.0 - others * a) * tangent.local.margins - tangent.cross.T @ back
         gram = tangent.projected_gram().cpu().numpy()
         gram, longer = (gram + gram.T)[None] / 2, (1.0 + a) ** others
         m = longer * along.cpu().numpy()[None]

@@ -39,7 +39,6 @@ from gd import (
 )
 from gd.data import WORTH_A_DEVICE, choose_device
 from gd.descent.decay_path import decay_path
-from gd.flow.sliding import SlidingMap
 from gd.squared.squared_flow import linear_limit, stable_step
 from solvers import GaussianInit
 
@@ -175,20 +174,6 @@ def test_a_run_keeps_to_its_device(name: str, monkeypatch: pytest.MonkeyPatch) -
         # Adam asks the driver whether a graph is captured; a torch with CUDA may be here without one
         monkeypatch.setattr(torch.optim.Optimizer, name_of_it, lambda _: None, raising=False)
     RUNS[name]()
-
-
-@pytest.mark.usefixtures("two_devices")
-def test_implicit_steps_keep_to_their_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gd.flow.integration.SETTLED", 10.0)  # from the first step on, which is cold at such weights
-    model, implicit = three_layers(), []
-    with torch.no_grad():
-        for weights in model.parameters():
-            weights.mul_(1e5)
-    metric = SlidingMap.metric
-    monkeypatch.setattr(SlidingMap, "metric", lambda *a: implicit.append(metric(*a)) or implicit[-1])
-    flow(model, X, Y, max_steps=4, device="cuda")
-    assert implicit
-    assert all(one.matrix.device == CUDA for one in implicit)
 
 
 def test_the_device_is_chosen_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
