@@ -191,18 +191,16 @@ class Flow:
         implicit = cold & usual & self.separated & self.mapping.can_be_implicit
         if implicit.any():
             implicit &= self.residual() < SETTLED
-        whole = self.local.solve(h, T, self.weights, self.loss, implicit)
-        first = self.local.solve(h / 2, T, self.weights, self.loss, implicit)
-        once, half = self.theta + whole.move, self.theta + first.move
-        middle = self.mapping.at(half, first.carried)
-        last = middle.solve(h / 2, T, first.p, self.loss, implicit)
-        twice = half + last.move
+        whole, first, last = self._once_and_twice(h, T, implicit)
+        # where gates would change a map holds the Jacobian after all: then in all three, or their lengths do not fit
+        exact = np.array([step.growth != 0 for step in (whole, first, last)])
+        if (mixed := implicit & exact.any(axis=0) & ~exact.all(axis=0)).any():
+            whole, first, last = self._once_and_twice(h, T, implicit & ~mixed)
+        implicit &= exact.all(axis=0)
+        once, twice = self.theta + whole.move, self.theta + first.move + last.move
         error = torch.linalg.vector_norm(unit(once) - unit(twice), dim=1).cpu().numpy()
         move = torch.linalg.vector_norm(twice - self.theta, dim=1).cpu().numpy()
         solved = whole.converged & first.converged & last.converged & np.isfinite(error) & np.isfinite(move)
-        # a map may hold the Jacobian after all, as where gates would change: in all of a step, or in none
-        implicit &= whole.growth != 0
-        solved &= (implicit == (first.growth != 0)) & (implicit == (last.growth != 0))
         largest = np.where(cold, self.mapping.largest_stretch, LARGEST_MOVE)
         with np.errstate(divide="ignore"):
             tolerance = np.where(implicit, LATE_TOLERANCE, 1.0) * self.tolerance
@@ -215,6 +213,13 @@ class Flow:
         self.steps += accepted
         self.rejected += ~accepted
         return accepted
+
+    def _once_and_twice(self, h: Array, T: Array, implicit: NDArray[np.bool_]) -> tuple[Step, Step, Step]:
+        """A step of length h, and two of half of it."""
+        whole = self.local.solve(h, T, self.weights, self.loss, implicit)
+        first = self.local.solve(h / 2, T, self.weights, self.loss, implicit)
+        middle = self.mapping.at(self.theta + first.move, first.carried)
+        return whole, first, middle.solve(h / 2, T, first.p, self.loss, implicit)
 
     def _advance_explicitly(self) -> NDArray[np.bool_]:
         """One step of the only row that leads as far as an implicit one, or as far as explicit ones lead."""
