@@ -193,7 +193,7 @@ class TwoLayerLocal(Local):
             force = tangent.pull(h[rows, None] * found)
             before = tangent.at.W + force.W
             after = tangent.along(before)
-            p[rows], converged[rows], sliding[rows], on[rows] = found, solved, tangent.sliding, tangent.on
+            p[rows], converged[rows] = found, solved
             move.W[rows], move.a[rows] = after - tangent.at.W, force.a
             trial = tangent.trial(holding, h[rows], after, before, tried[rows])
             # a row is done when its states hold and p is solved for; or p is not found, with all its iterations
@@ -209,6 +209,7 @@ class TwoLayerLocal(Local):
             tangent = tangent.restricted(going)
             if change is not None:
                 tangent = tangent.changed(mapping.known, change.sliding[going], change.on[going])
+                sliding[rows], on[rows] = tangent.sliding, tangent.on
         return Step(p, mapping.data.theta(move, theta), np.zeros_like(h), converged, self._gates(sliding, on))
 
     def _gates(self, sliding: Mask, on: Mask) -> list[Gates]:
