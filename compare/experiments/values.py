@@ -157,7 +157,7 @@ def names(text: str) -> tuple[str, ...]:
 def sizes(text: str) -> tuple[int, ...]:
     """ "8" or "4x4"."""
     parts = text.lower().replace("×", "x").split("x")
-    if not 1 <= len(parts) <= 2 or not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+    if not 1 <= len(parts) <= 2 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
         raise ValueError(f"{text!r}: write a length such as 8 or an image size such as 4x4")
     return tuple(int(part) for part in parts)
 

@@ -58,6 +58,7 @@ def test_images_and_channels():
         (["absent.npy", "--kernel", "2"], "no file"),
         (["w.npy"], "--kernel"),
         (["w.npy", "--kernel", "two"], "write a length"),
+        (["w.npy", "--kernel", "²"], "write a length"),
         (["w.npy", "--kernel", "9"], "from 1 to D"),
         (["w.npy", "--kernel", "2", "--image-shape", "3x3"], "wanted 3×3"),
         (["words.csv", "--kernel", "2"], "no number"),
