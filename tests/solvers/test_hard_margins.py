@@ -188,7 +188,6 @@ def test_nuclear_norm_by_the_central_path(shape: tuple[int, int, int], spread: i
         assert solution.objective == pytest.approx(max_margin(X, Y, Schatten(1), method="conic").objective, rel=1e-6)
 
 
-@pytest.mark.timeout(60)
 def test_the_nuclear_norm_ends_where_rounding_leaves_no_step() -> None:
     """At a gap of 1e-15 ‖Z‖₂ is 1 to rounding, and no step is short enough to keep it below."""
     for seed in range(20):
