@@ -46,7 +46,7 @@ lower. A margin 2 % above the smallest then has a weight below `ACTIVE` (`gd.flo
 LOWEST_ON_DEMAND = 1e-12
 """Measured: at 1e-12 the flow's own duality gap falls below 1e-9 on all degenerate data of the tests, and the rounding
 of the margins over T, 1e-16/1e-12, is still below the integrator's tolerance."""
-SETTLED = 1.5e-3  # residual (radians) below which a step with the whole Jacobian is worth its cost, where it is offered
+SETTLED = 1.5e-3  # residual (radians) below which steps are exact in the weights, where they are offered
 LATE_TOLERANCE = 1e-2  # of the tolerance, in those steps: long ones leave what they err by in the direction reported
 LARGEST_MOVE = 0.8  # of |θ| in one step, while ‖w‖ still matters through the temperature
 BROUGHT_BACK = 1e-2
@@ -188,7 +188,7 @@ class Flow:
         # long steps of a row colder than usual would leave p in the rounding of h·g over T
         usual = self.lowest >= LOWEST_TEMPERATURE
         # without a positive margin the flow has no limit to arrive at
-        implicit = cold & usual & self.separated & self.mapping.can_be_implicit
+        implicit = cold & usual & self.separated & self.mapping.exact_in_weights
         if implicit.any():
             implicit &= self.residual() < SETTLED
         whole, first, last = self._once_and_twice(h, T, implicit)
@@ -208,7 +208,7 @@ class Flow:
             factor = np.minimum(0.9 * np.sqrt(tolerance / error), np.sqrt(0.8 * largest / move))
         accepted: NDArray[np.bool_] = solved & (error <= 2.0 * tolerance) & (move <= largest)
         growth = 2.0 * (first.growth + last.growth) - whole.growth
-        self._settle(accepted, extrapolated(once, twice), h, growth, last, implicit & self.mapping.exact_in_weights)
+        self._settle(accepted, extrapolated(once, twice), h, growth, last, implicit)
         self.step = h * np.where(accepted, np.clip(factor, 0.3, 3.0), np.where(solved, np.clip(factor, 0.1, 0.7), 0.4))
         self.steps += accepted
         self.rejected += ~accepted

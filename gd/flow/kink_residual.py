@@ -28,8 +28,6 @@ from solvers.arrays import Array
 AT_THE_KINK = 1e-6
 """Of ‖w‖: the distance to a kink, |z|/‖∇z‖, up to which w is taken to lie on it. (Measured: flows that slide are within
 1e-9, and what a unit of this size does is of this size.)"""
-
-
 CONCERNED = 1e-3  # of the largest |z|: gradients of other kinks are not taken
 
 

@@ -90,7 +90,7 @@ class Local:
         return p[:0]
 
     def solve(self, h: Array, T: Array, guess: Array, loss: FlowWeights, implicit: NDArray[np.bool_]) -> Step:
-        """One implicit step of every row; `implicit` asks for an implicit J as well, where that is offered."""
+        """One implicit step of every row; `implicit` asks for one exact in the weights, where that is offered."""
         del implicit
         margins = self.margins.cpu().numpy()
         others = self.degree - 1.0
@@ -112,10 +112,8 @@ class MarginMap(ABC):
     """Of |θ| in one step."""
     largest_product = np.inf
     """Operations of a step's largest matrix product, where they are known."""
-    can_be_implicit = False
-    """Whether steps with an implicit J are offered (they need P × P matrices)."""
     exact_in_weights = False
-    """Whether these steps are exact for constant loss weights, however long."""
+    """Whether steps are offered that are exact for constant loss weights, however long."""
     explicit_gradients = 0
     """How many gradients explicit steps may cost that lead as far as one implicit step (`gd.flow.explicit_step`)."""
     regularizer: Regularizer | None = None

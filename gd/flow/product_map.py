@@ -103,7 +103,7 @@ class ProductMap(CoefficientMap):
             points = self.spectrum(alone) if self.fourier else alone.flatten(1)
             points = self._reals(points[:, : points.shape[1] // outputs])
             self._products = SampleProducts(self._products.F, points, targets)
-        self.can_be_implicit = self.exact_in_weights = depth == 2 and self.n_constraints <= MANY
+        self.exact_in_weights = depth == 2 and self.n_constraints <= MANY
 
     def _reals(self, half: Tensor) -> Tensor:
         """Coefficients (N, D) as real coordinates, two of each frequency."""
@@ -201,7 +201,7 @@ class ProductMap(CoefficientMap):
             return ManyMargins(margins, squares, lambda b: self._gram(scaled[b], squares[b]), pull, theta, self.degree)
         F = self._products.F
         gram = (F * scaled[:, None, :]) @ F.T
-        if self.can_be_implicit:
+        if self.exact_in_weights:
             return TwoFactors(margins, gram, pull, self.F * self.coefficient, w)
         return Local(margins, gram, pull, theta, self.degree)
 

@@ -36,16 +36,13 @@ SETTLING_IN_A_CELL = 3e-2
 """Residual (radians) below which the best point of a two-layer network's cell is looked for: the program is convex, so
 it does not matter from where it is solved, and the residual of sliding flows falls slowly (0.05 at ln‖w‖ = 8)."""
 
-
 LARGEST_BATCH = 50_000
 """Kinks of a batch. (Measured per network, on one core, in batches of 1, 4 and 16: with 60 kinks each 0.78, 0.16 and
 0.07 s, with 2,500 0.60, 0.33 and 0.28 s; with 20,000 2.1 s in any.)"""
 LONGEST_STRETCH = 20.0
 """Of |θ| in one step. Late in a flow all that is left are units that die, by a part of their size in each step that
 grows with the stretch. (Measured on N = 100 with 200 units: the same limits after two thirds of the steps.)"""
-
-
-SMALLEST_UNIT = 1e-140
+SMALLEST_UNIT = 1e-140  # of |θ|: products of two such sizes are still above the smallest float64
 
 
 class TwoLayerMap(SlidingMap):
@@ -53,7 +50,7 @@ class TwoLayerMap(SlidingMap):
 
     settling = SETTLING_IN_A_CELL
     largest_stretch = LONGEST_STRETCH
-    can_be_implicit = exact_in_weights = True
+    exact_in_weights = True
 
     def prepare(self, start: Tensor) -> None:
         net = self.pieces.two_layers(start)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ X = RNG.standard_normal((4, 14))
 TWO, THREE = np.array([1.0, -1.0, 1.0, 1.0]), np.array([0, 1, 2, 1])
 
 
-def networks(depth: int, outputs: int, **options: object) -> list[FullyConnected]:
-    return [FullyConnected(14, depth, outputs=outputs, seed=seed, **options) for seed in (0, 1)]  # type: ignore[arg-type]
+def networks(depth: int, outputs: int, **options: Any) -> list[FullyConnected]:
+    return [FullyConnected(14, depth, outputs=outputs, seed=seed, **options) for seed in (0, 1)]
 
 
 CASES = {

@@ -12,7 +12,7 @@ from gd import FlowStatus, Reached, flow_limit
 from gd.flow.integration import Flow
 from gd.flow.loss_weights import ExponentialWeights
 from gd.flow.map_choice import margin_map
-from gd.flow.two_layer_map import SMALLEST_UNIT, TwoLayerMap
+from gd.flow.two_layer_map import SMALLEST_UNIT, TwoLayerLocal, TwoLayerMap
 from gd.flow.two_layer_tangent import Units
 from gd.flow.unit_step import HELD, unit_step
 
@@ -45,7 +45,8 @@ def test_a_step_solves_the_flow_of_the_weights(slope: float, log_norm: float, h:
     X, y = data(6, 9, 1)
     model = network(9, 12, 1, slope)
     flow, T = followed(X, y, model, log_norm), 0.01
-    tangent = flow.local._tangent  # type: ignore[attr-defined]
+    assert isinstance(flow.local, TwoLayerLocal)
+    tangent = flow.local._tangent
     assert tangent.sliding.any()
     found = unit_step(tangent, h, T, flow.weights[0], flow.loss)
     assert found is not None
@@ -88,11 +89,12 @@ def test_units_that_are_all_but_gone_keep_their_direction() -> None:
     X, y = data(5, 3, 0)
     model = network(3, 4, 0)
     mapping = margin_map(model, torch.from_numpy(X), torch.from_numpy(y))
+    assert isinstance(mapping, TwoLayerMap)
     theta = mapping.start([model])
-    units = mapping.data.units(theta)  # type: ignore[attr-defined]
+    units = mapping.data.units(theta)
     small = np.array([1.0, 1e-200, 0.0, 1e-3])
-    theta = mapping.data.theta(Units(units.W * small[:, None], units.a * small), theta)  # type: ignore[attr-defined]
-    held = mapping.data.units(mapping.above_underflow(theta))  # type: ignore[attr-defined]
+    theta = mapping.data.theta(Units(units.W * small[:, None], units.a * small), theta)
+    held = mapping.data.units(mapping.above_underflow(theta))
     units, held = (Units(one.W[0], one.a[0]) for one in (units, held))
     size = np.hypot(np.linalg.norm(held.W, axis=1), held.a)
     assert size[1] == pytest.approx(SMALLEST_UNIT)
